@@ -1,0 +1,61 @@
+"""Every error a caller can fix, one class each.
+
+A message says where, what, and what to do. Only the command line turns these into text and an exit
+code; anything that is not a `FondantError` is a defect and keeps its traceback.
+"""
+
+
+class FondantError(Exception):
+    """Something that the user of this package can put right."""
+
+
+class InvalidComponentSpecError(FondantError):
+    """A `fondant_component.yaml` breaks the format."""
+
+
+class InvalidTypeError(FondantError):
+    """A field type that cannot be expressed in Arrow, or has no name in a spec."""
+
+
+class InvalidArgumentError(FondantError):
+    """A component argument is missing, unknown, or of the wrong type."""
+
+
+class InvalidManifestError(FondantError):
+    """A manifest cannot be read, or says something impossible."""
+
+
+class InvalidPipelineError(FondantError):
+    """The steps of a pipeline do not fit together."""
+
+
+class InvalidDatasetError(FondantError):
+    """Files on disk are not what their manifest says."""
+
+
+class CardinalityError(FondantError):
+    """A component returned rows that its declared cardinality forbids."""
+
+
+class RejectThresholdError(FondantError):
+    """A step gave up on more rows than allowed."""
+
+
+class StorageError(FondantError):
+    """The base path cannot be read or written."""
+
+
+class StepFailedError(FondantError):
+    """A step ended with an error; the message holds the end of its log."""
+
+
+class InputDataError(FondantError):
+    """A dataset, model, index or other input named by an argument cannot be used."""
+
+
+class InvalidConfigError(FondantError):
+    """A setting of the pipeline, from a file or the environment, is wrong."""
+
+
+class MissingDependencyError(FondantError):
+    """An optional package is needed for what was asked."""

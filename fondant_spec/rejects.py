@@ -1,0 +1,68 @@
+"""Rejects: the rows that a step gave up on, each with its reason."""
+
+from collections import Counter
+from dataclasses import dataclass, field
+from typing import Final
+
+import pyarrow as pa
+
+REJECTS_SCHEMA: Final = pa.schema(
+    [
+        pa.field("id", pa.string(), nullable=False),
+        pa.field("reason", pa.string(), nullable=False),
+        pa.field("message", pa.string()),
+        pa.field("attempts", pa.int32()),
+        pa.field("filtered", pa.bool_(), nullable=False),
+    ],
+)
+
+_LONGEST_MESSAGE: Final = 1000
+
+
+@dataclass
+class Rejects:
+    """Collects the rejects of one partition, and counts them by reason.
+
+    A row that could not be processed is `add`ed and counts towards the step's reject threshold. A
+    row that was left out because the user asked for it (too small, too wide, a duplicate) is
+    `filter`ed: told just the same, but no failure.
+    """
+
+    counts: Counter[str] = field(default_factory=Counter)
+    failed: int = 0
+    _rows: list[tuple[str, str, str, int, bool]] = field(default_factory=list)
+
+    def add(self, row_id: str, reason: str, message: str = "", attempts: int = 1) -> None:
+        """Give up on a row. `reason` is a short code such as `not_an_image`."""
+        self._append(row_id, reason, message, attempts, filtered=False)
+        self.failed += 1
+
+    def filter(self, row_id: str, reason: str = "filtered", message: str = "") -> None:
+        """Leave a row out on purpose."""
+        self._append(row_id, reason, message, 1, filtered=True)
+
+    def ids(self) -> set[str]:
+        """Return the ids of all rejected rows so far."""
+        return {row[0] for row in self._rows}
+
+    def to_table(self) -> pa.Table:
+        """Return the rejects as a table of `REJECTS_SCHEMA`, in the order they came."""
+        columns = list(zip(*self._rows, strict=True)) or [()] * len(REJECTS_SCHEMA)
+        arrays = [pa.array(c, f.type) for c, f in zip(columns, REJECTS_SCHEMA, strict=True)]
+        return pa.table(arrays, schema=REJECTS_SCHEMA)
+
+    def __len__(self) -> int:
+        """Return how many rows were rejected, failed and filtered alike."""
+        return len(self._rows)
+
+    def _append(
+        self,
+        row_id: str,
+        reason: str,
+        message: str,
+        attempts: int,
+        *,
+        filtered: bool,
+    ) -> None:
+        self._rows.append((row_id, reason, message[:_LONGEST_MESSAGE], attempts, filtered))
+        self.counts[reason] += 1

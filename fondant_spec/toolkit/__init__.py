@@ -1,0 +1,1 @@
+"""What components share: decoding images, loading models, fetching URLs, searching vectors."""
