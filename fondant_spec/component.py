@@ -48,10 +48,10 @@ class Component(ABC):
     rejects: Rejects
     """Where to put the rows of the present partition that cannot be processed."""
 
-    def setup(self) -> None:
+    def setup(self) -> None:  # noqa: B027 - most components need no set-up
         """Load what is needed once per worker process: a model, an index, a connection pool."""
 
-    def teardown(self) -> None:
+    def teardown(self) -> None:  # noqa: B027 - nor anything to release
         """Release what `setup` took. Called once per worker process, also after an error."""
 
     def field_metadata(self) -> Mapping[str, Mapping[str, Any]]:
@@ -76,10 +76,6 @@ class LoadComponent(Component):
 class ArrowTransformComponent(Component):
     """Turns rows into rows, an Arrow record batch at a time."""
 
-    gathers: ClassVar[bool] = False
-    """True for a step that, once all partitions are through, takes all its rows once more
-    (`gather`): to de-duplicate or rank across partitions. For narrow rows only."""
-
     @abstractmethod
     def transform(self, batch: pa.RecordBatch) -> pa.RecordBatch:
         """Return the rows made from `batch`.
@@ -89,18 +85,30 @@ class ArrowTransformComponent(Component):
         """
 
     def transform_batches(self, batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        """Yield the rows made from the batches of one partition."""
+        return map(self.transform, batches)
+
+
+class StreamTransformComponent(Component):
+    """Turns the rows of a partition into rows as one stream, to work ahead of device or network."""
+
+    gathers: ClassVar[bool] = False
+    """True for a step that, once all partitions are through, takes all its rows once more
+    (`gather`): to de-duplicate or rank across partitions. For narrow rows only."""
+
+    @abstractmethod
+    def transform_batches(self, batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         """Yield the rows made from the batches of one partition.
 
-        Override this instead of `transform` to work ahead of the device or the network.
+        The same rules as for `ArrowTransformComponent.transform`; batches need not correspond.
         """
-        return map(self.transform, batches)
 
     def gather(self, rows: "pads.Dataset") -> Iterator[pa.RecordBatch]:
         """Yield the final rows, given those of all partitions (ids included), in partition order.
 
         Only called where `gathers` is True. Rows that are left out go to `self.rejects`.
         """
-        return rows.to_batches()
+        return iter(rows.to_batches())
 
 
 class PandasTransformComponent(Component):
@@ -125,7 +133,7 @@ class WriteComponent(Component):
     """Takes rows out of the pipeline."""
 
     output_directory: str
-    """A folder of the step's own, empty at the start, where a write without a path of its own goes."""
+    """A folder of the step's own, empty at the start: where it writes unless told a path."""
 
     @abstractmethod
     def write(self, batches: Iterator[pa.RecordBatch]) -> list[str]:

@@ -1,0 +1,192 @@
+"""Component arguments: their types, and their way through an argument vector unchanged.
+
+A value travels as one word after `--name`: a string as it is, everything else as JSON. This is also
+what Kubeflow Pipelines does with a typed value, so every runner enters a component by one door.
+"""
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any, Final
+
+from fondant_spec.errors import InvalidArgumentError
+from fondant_spec.schema import did_you_mean
+
+REQUIRED: Final = object()
+"""The default of an argument that has none."""
+
+_PYTHON_TYPES: Final[dict[str, type]] = {
+    "str": str,
+    "int": int,
+    "float": float,
+    "bool": bool,
+    "list": list,
+    "tuple": list,
+    "set": list,
+    "dict": dict,
+}
+
+ARGUMENT_TYPES: Final = tuple(_PYTHON_TYPES)
+
+
+@dataclass(frozen=True)
+class Argument:
+    """One argument of a component, as its spec declares it.
+
+    `path` marks an argument that may name a local file or folder: it is made absolute, mounted into
+    containers, and its content is part of the cache key.
+    """
+
+    name: str
+    type: str
+    description: str = ""
+    default: Any = REQUIRED
+    choices: tuple[Any, ...] = ()
+    path: bool = False
+
+    @property
+    def required(self) -> bool:
+        """Whether a value must be given."""
+        return self.default is REQUIRED
+
+    def check(self, value: Any) -> Any:
+        """Return `value` as the declared type, or refuse it.
+
+        A whole float is accepted for an int, because JSON and Kubeflow do not tell them apart; an
+        int is accepted for a float. None is accepted where it is the default.
+
+        Raises:
+            InvalidArgumentError: wrong type, or not among the choices.
+        """
+        if value is None and self.default is None:
+            return None
+        converted = self._convert(value)
+        if self.choices and converted not in self.choices:
+            choices = ", ".join(map(repr, self.choices))
+            msg = f"argument {self.name!r} must be one of {choices}, not {converted!r}."
+            raise InvalidArgumentError(msg)
+        return converted
+
+    def _convert(self, value: Any) -> Any:
+        wanted = _PYTHON_TYPES[self.type]
+        if wanted is float and type(value) is int:
+            return float(value)
+        if wanted is int and type(value) is float and value.is_integer():
+            return int(value)
+        if wanted is list and isinstance(value, list | tuple | set):
+            return sorted(value) if isinstance(value, set) else list(value)
+        if type(value) is not wanted:
+            found = f"{value!r} ({type(value).__name__})"
+            msg = f"argument {self.name!r} must be of type {self.type}, not {found}."
+            raise InvalidArgumentError(msg)
+        return value
+
+    def to_text(self, value: Any) -> str:
+        """Return the word that stands for a checked value in an argument vector."""
+        return value if self.type == "str" else json.dumps(value, ensure_ascii=False)
+
+    def from_text(self, text: str) -> Any:
+        """Return the value that a word stands for: the inverse of `to_text`.
+
+        Raises:
+            InvalidArgumentError: the word does not spell a value of the declared type.
+        """
+        if self.type == "str":
+            return self.check(text)
+        if self.type == "bool" and text in ("True", "False"):
+            return text == "True"
+        try:
+            value = json.loads(text)
+        except json.JSONDecodeError as error:
+            msg = f"argument {self.name!r} must be of type {self.type} in JSON, not {text!r}."
+            raise InvalidArgumentError(msg) from error
+        return self.check(value)
+
+
+def resolve(
+    declared: Mapping[str, Argument],
+    given: Mapping[str, Any],
+    where: str,
+) -> dict[str, Any]:
+    """Return the value of every declared argument: what is given, else the default.
+
+    Raises:
+        InvalidArgumentError: an unknown name, a missing value, or a wrong type.
+    """
+    for name in given:
+        if name not in declared:
+            hint = did_you_mean(name, list(declared))
+            known = ", ".join(declared) or "none"
+            msg = f"{where}: unknown argument {name!r}{hint} Known: {known}."
+            raise InvalidArgumentError(msg)
+    missing = [name for name, a in declared.items() if a.required and name not in given]
+    if missing:
+        msg = f"{where}: missing argument {', '.join(map(repr, missing))}; give it a value."
+        raise InvalidArgumentError(msg)
+    with _located(where):
+        return {name: a.check(given.get(name, a.default)) for name, a in declared.items()}
+
+
+def to_argv(declared: Mapping[str, Argument], values: Mapping[str, Any]) -> list[str]:
+    """Return the argument vector that stands for the values that differ from the defaults."""
+    argv: list[str] = []
+    for name, value in values.items():
+        if value != declared[name].default:
+            argv += [f"--{name}", declared[name].to_text(value)]
+    return argv
+
+
+def from_words(
+    declared: Mapping[str, Argument],
+    words: Mapping[str, str],
+    where: str,
+) -> dict[str, Any]:
+    """Return the values of all declared arguments, given the words of an argument vector.
+
+    Raises:
+        InvalidArgumentError: an unknown name, a missing value, or a wrong type.
+    """
+    with _located(where):
+        given = {
+            name: declared[name].from_text(word) if name in declared else word
+            for name, word in words.items()
+        }
+    return resolve(declared, given, where)
+
+
+def split_argv(argv: Sequence[str]) -> dict[str, str]:
+    """Return name to word of an argument vector made of `--name word` or `--name=word`.
+
+    The word after a name is always its value, also when it begins with a dash.
+
+    Raises:
+        InvalidArgumentError: a word where a name should be, a name without a word, or one twice.
+    """
+    words: dict[str, str] = {}
+    remaining = list(argv)
+    while remaining:
+        head = remaining.pop(0)
+        name, equals, word = head.removeprefix("--").partition("=")
+        if not head.startswith("--") or not name:
+            msg = f"expected an argument name such as --batch_size, found {head!r}."
+            raise InvalidArgumentError(msg)
+        if not equals:
+            if not remaining:
+                msg = f"argument {name!r} has no value."
+                raise InvalidArgumentError(msg)
+            word = remaining.pop(0)
+        if name in words:
+            msg = f"argument {name!r} is given twice."
+            raise InvalidArgumentError(msg)
+        words[name] = word
+    return words
+
+
+@contextmanager
+def _located(where: str) -> Iterator[None]:
+    try:
+        yield
+    except InvalidArgumentError as error:
+        msg = f"{where}: {error}"
+        raise InvalidArgumentError(msg) from None
