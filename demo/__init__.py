@@ -1,0 +1,1 @@
+"""What makes the whole pipeline run offline: photographs, a collection, tiny models, a host."""

@@ -1,0 +1,160 @@
+"""The image host: serves the collection, faults and all, on 127.0.0.1.
+
+`python -m demo.host` serves until interrupted; `serving(root)` serves for as long as a `with`
+statement lasts, from a process of its own so that it takes no time from its caller's.
+"""
+
+import argparse
+import asyncio
+import contextlib
+import errno
+import json
+import os
+import socket
+import subprocess
+import sys
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+
+from aiohttp import web
+
+from demo.collection import MARKER, PORT, ROOT
+from fondant_spec.errors import InputDataError, InvalidConfigError
+
+ADDRESS = "127.0.0.1"
+BACKLOG = 1024
+PATIENCE = 30  # seconds for a new host to answer, of which it needs about one
+CONTENT_TYPES = {".jpg": "image/jpeg", ".png": "image/png", ".webp": "image/webp"}
+NOT_FOUND_PAGE = "<!doctype html><title>404</title><h1>Not found</h1>"
+MOVED_PAGE = "<!doctype html><title>Sorry</title><h1>This picture has moved</h1>"
+OPT_OUT = {"X-Robots-Tag": "noai, noimageai"}
+
+
+def default_port() -> int:
+    """Return the port that the environment variable DEMO_PORT names, or else `PORT`."""
+    text = os.environ.get("DEMO_PORT", str(PORT))
+    if not text.isascii() or not text.isdigit() or not 0 < int(text) < 2**16:
+        message = f"DEMO_PORT is {text!r}: give a port number from 1 to 65535"
+        raise InvalidConfigError(message)
+    return int(text)
+
+
+@contextlib.contextmanager
+def serving(root: Path = ROOT, port: int | None = None) -> Iterator[str]:
+    """Serve the collection in `root` while the `with` statement lasts.
+
+    This process opens the port itself and hands it to the new one, so whoever answers on it is
+    that new host and no older one. The host ends with this process, however that ends.
+
+    Args:
+        root: a finished collection.
+        port: of 127.0.0.1; 0 for any free one, None for `default_port()`.
+
+    Yields:
+        the base URL, such as "http://127.0.0.1:8642", once the host answers there.
+
+    Raises:
+        InputDataError: `root` holds no finished collection.
+        InvalidConfigError: something else has the port.
+    """
+    with listen(root, default_port() if port is None else port) as listener:
+        base_url = "http://{}:{}".format(*listener.getsockname())
+        host = subprocess.Popen(  # noqa: S603 - this very module
+            [sys.executable, "-m", "demo.host", str(root.resolve()), "--fd", str(listener.fileno())],
+            stdin=subprocess.PIPE,
+            pass_fds=[listener.fileno()],
+            cwd=Path(__file__).parent.parent,
+        )
+    try:
+        with urllib.request.urlopen(f"{base_url}/robots.txt", timeout=PATIENCE):  # noqa: S310
+            pass
+        yield base_url
+    finally:
+        host.terminate()
+        host.communicate()
+
+
+def listen(root: Path, port: int) -> socket.socket:
+    """Return a listening socket for the collection in `root`; raises as `serving` does."""
+    if not (root / MARKER).is_file():
+        message = f"{root} holds no finished collection: run `python -m demo` first"
+        raise InputDataError(message)
+    try:
+        return socket.create_server((ADDRESS, port), backlog=BACKLOG)
+    except OSError as error:
+        if error.errno != errno.EADDRINUSE:
+            raise
+        message = (
+            f"something else listens on {ADDRESS}:{port}: stop it, or set DEMO_PORT to a free port"
+        )
+        raise InvalidConfigError(message) from error
+
+
+def make_app(root: Path) -> web.Application:
+    """Return the host as an application.
+
+    Only paths that were listed when it started are served, so no request can name another file.
+    """
+    folder = root / "web"
+    files = {f"/{path.relative_to(folder)}": path for path in folder.rglob("*.*")}
+    faults = {
+        f"/{path}": fault for path, fault in json.loads((root / "faults.json").read_text()).items()
+    }
+
+    async def answer(request: web.Request) -> web.Response:
+        fault = faults.get(request.path, {})
+        kind = fault.get("kind")
+        if kind == "redirect":
+            return web.Response(status=302, headers={"Location": f"/{fault['to']}"})
+        if kind == "server_error":
+            return web.Response(status=500, text="out of order")
+        if kind == "html":
+            return web.Response(text=MOVED_PAGE, content_type="text/html")
+        if request.path == "/robots.txt":
+            return web.Response(text="User-agent: *\nAllow: /\n")
+        path = files.get(request.path)
+        if path is None:
+            return web.Response(status=404, text=NOT_FOUND_PAGE, content_type="text/html")
+        return web.Response(
+            body=path.read_bytes(),
+            content_type=CONTENT_TYPES[path.suffix],
+            headers=OPT_OUT if kind == "opted_out" else None,
+        )
+
+    app = web.Application()
+    app.router.add_get("/{path:.*}", answer)
+    return app
+
+
+async def serve(root: Path, listener: socket.socket, *, with_parent: bool) -> None:
+    """Serve on `listener`, for ever or until standard input closes, as it does with the parent."""
+    runner = web.AppRunner(make_app(root), access_log=None)
+    await runner.setup()
+    await web.SockSite(runner, listener).start()
+    closed = asyncio.Event()
+    if with_parent:
+        asyncio.get_running_loop().add_reader(sys.stdin.fileno(), closed.set)
+    await closed.wait()
+    await runner.cleanup()
+
+
+def main() -> None:
+    """Serve a collection until interrupted."""
+    parser = argparse.ArgumentParser(description=main.__doc__)
+    parser.add_argument("root", nargs="?", type=Path, default=ROOT)
+    parser.add_argument("--port", type=int, help="of 127.0.0.1; default: DEMO_PORT, or 8642")
+    parser.add_argument("--fd", type=int, help=argparse.SUPPRESS)
+    arguments = parser.parse_args()
+    if arguments.fd is None:
+        port = default_port() if arguments.port is None else arguments.port
+        listener = listen(arguments.root, port)
+        print("serving {} on http://{}:{}".format(arguments.root, *listener.getsockname()))
+    else:
+        listener = socket.socket(fileno=arguments.fd)
+    with contextlib.suppress(KeyboardInterrupt):
+        asyncio.run(serve(arguments.root, listener, with_parent=arguments.fd is not None))
+
+
+if __name__ == "__main__":
+    main()
