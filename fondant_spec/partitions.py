@@ -140,7 +140,7 @@ class _Source:
             lost = ids.filter(positions.is_null())[0].as_py()
             msg = f"{self._path}: has no row {lost!r}, which the index has; run the step again."
             raise InvalidDatasetError(msg)
-        rows = positions.to_numpy().astype(np.int64)
+        rows: npt.NDArray[np.int64] = positions.to_numpy().astype(np.int64)
         if (np.diff(rows) <= 0).any():
             msg = f"{self._path}: its rows are in another order than the index; run the step again."
             raise InvalidDatasetError(msg)

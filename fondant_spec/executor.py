@@ -1,0 +1,228 @@
+"""Runs one component over its partitions, and commits what came of it.
+
+This is the door by which every runner enters a component: `python main.py --name word ...`, with
+the arguments of the spec and those of `Options`.
+"""
+
+import inspect
+import logging
+import signal
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, Final
+
+from fondant_spec import storage
+from fondant_spec.binding import Binding, bind
+from fondant_spec.cache import cache_key, is_hit, key_parts
+from fondant_spec.commit import commit
+from fondant_spec.component import (
+    Component,
+    LoadComponent,
+    StreamTransformComponent,
+    WriteComponent,
+)
+from fondant_spec.component_spec import SPEC_FILE, ComponentSpec
+from fondant_spec.errors import FondantError, InvalidArgumentError
+from fondant_spec.manifest import MANIFEST_FILE, Input, Manifest, merge
+from fondant_spec.options import Options, parse
+from fondant_spec.progress import Progress
+from fondant_spec.records import Record, read_records
+from fondant_spec.scale import cpu_count, run_partitions
+from fondant_spec.stages import gather, load_partitions, write_partitions
+from fondant_spec.work import Work
+
+logger = logging.getLogger(__name__)
+
+EXIT_ERROR: Final = 1
+EXIT_USAGE: Final = 2
+EXIT_INTERRUPTED: Final = 130
+
+
+def execute(component_class: type[Component], argv: Sequence[str] | None = None) -> None:
+    """Run a component as a program: read the argument vector, run, set the exit code.
+
+    Exit codes: 0 done or already there; 1 an error that the user can fix; 2 wrong usage; 130
+    interrupted. Any other error is a defect and shows its traceback.
+    """
+    logging.basicConfig(level=logging.INFO, format="%(levelname)s %(message)s", stream=sys.stderr)
+    signal.signal(signal.SIGTERM, _terminate)
+    try:
+        run(component_class, sys.argv[1:] if argv is None else argv)
+    except InvalidArgumentError as error:
+        _fail(error, EXIT_USAGE)
+    except FondantError as error:
+        _fail(error, EXIT_ERROR)
+    except KeyboardInterrupt:
+        _fail("interrupted; finished partitions are kept, run again to go on", EXIT_INTERRUPTED)
+
+
+def run(component_class: type[Component], argv: Sequence[str]) -> Manifest | None:
+    """Run a component and return the manifest it committed; None for a slice."""
+    main = Path(inspect.getfile(component_class)).resolve()
+    spec = ComponentSpec.from_file(main.parents[1] / SPEC_FILE)
+    options, values = parse(spec, argv)
+    storage.check_writable(options.base_path)
+    inputs = [Manifest.read(location) for location in options.inputs]
+    if not spec.loads and not inputs:
+        msg = f"{options.step_id}: the component consumes fields; name --input_manifest_path."
+        raise InvalidArgumentError(msg)
+    start = _start(spec, options, values, inputs)
+    committed = _committed(start, inputs) if options.cache else None
+    if committed is not None:
+        logger.info(
+            "%s: already done, %d rows at %s", options.step_id, committed.rows, start.folder
+        )
+        return _tell(committed, options)
+    if not options.cache and options.slice is None:
+        storage.remove(start.folder)
+    work = Work(
+        main=str(main),
+        class_name=component_class.__name__,
+        spec=spec,
+        arguments=values,
+        binding=_bind(spec, options, inputs),
+        folder=start.folder,
+        where=options.step_id,
+        inputs_digest=_digest(start.inputs),
+        index_location=inputs[0].index_location if inputs else "",
+        rows_per_partition=options.rows_per_partition,
+    )
+    began = time.monotonic()
+    records = _run_stages(work, component_class, options, inputs)
+    if options.slice is not None:
+        return None
+    seconds = round(time.monotonic() - began, 3)
+    manifest = commit(
+        replace(start, seconds=seconds), work, records, inputs, options.max_reject_share
+    )
+    logger.info("%s: %d rows at %s", options.step_id, manifest.rows, manifest.folder)
+    return _tell(manifest, options)
+
+
+def _start(
+    spec: ComponentSpec,
+    options: Options,
+    values: dict[str, Any],
+    inputs: list[Manifest],
+) -> Manifest:
+    """Return the manifest as far as it is known before anything has run."""
+    mappings = {"consumes": options.consumes, "produces": options.produces}
+    parts = key_parts(spec, values, mappings, [m.cache_key for m in inputs])
+    key = cache_key(parts)
+    folder = storage.join(options.base_path, options.pipeline_name, options.step_id, key)
+    return Manifest(
+        pipeline_name=options.pipeline_name,
+        step_id=options.step_id,
+        run_id=options.run_id,
+        cache_key=key,
+        location=storage.join(folder, MANIFEST_FILE),
+        index_location=storage.join(folder, "data"),
+        fields={},
+        inputs=tuple(Input(m.location, m.digest) for m in inputs),
+        component={"name": spec.name, "image": spec.image, "code": parts["code"]},
+        key_parts=parts,
+    )
+
+
+def _committed(start: Manifest, inputs: list[Manifest]) -> Manifest | None:
+    if not storage.exists(start.location):
+        return None
+    manifest = Manifest.read(start.location)
+    return manifest if is_hit(manifest, inputs) else None
+
+
+def _bind(spec: ComponentSpec, options: Options, inputs: list[Manifest]) -> Binding:
+    available = merge(inputs).fields if inputs else {}
+    return bind(spec, available, options.consumes, options.produces, options.step_id)
+
+
+def _run_stages(
+    work: Work,
+    component_class: type[Component],
+    options: Options,
+    inputs: list[Manifest],
+) -> list[Record]:
+    total = inputs[0].rows if inputs else None
+    done = read_records(work.records, work.inputs_digest)
+    with Progress(options.step_id, total) as progress:
+        if issubclass(component_class, LoadComponent | WriteComponent):
+            return _run_at_once(work, inputs, done, progress)
+        records = _transform(work, component_class, options, inputs[0], done, progress)
+    if issubclass(component_class, StreamTransformComponent) and component_class.gathers:
+        return _gathered(work, records, options)
+    return records
+
+
+def _run_at_once(
+    work: Work,
+    inputs: list[Manifest],
+    done: dict[str, Record],
+    progress: Progress,
+) -> list[Record]:
+    """Run a load or a write, which take the whole dataset as one stream."""
+    with work.component() as component:
+        if isinstance(component, LoadComponent):
+            return load_partitions(work, component, done, progress.advance)
+        if isinstance(component, WriteComponent):
+            return [write_partitions(work, component, inputs[0].partitions, progress.advance)]
+        msg = f"{work.class_name} is neither a load nor a write."
+        raise TypeError(msg)
+
+
+def _transform(
+    work: Work,
+    component_class: type[Component],
+    options: Options,
+    dataset: Manifest,
+    done: dict[str, Record],
+    progress: Progress,
+) -> list[Record]:
+    names = [partition.name for partition in dataset.partitions]
+    if options.slice is not None:
+        index, count = options.slice
+        names = names[index::count]
+    kept = [done[name] for name in names if name in done]
+    missing = [name for name in names if name not in done]
+    for record in kept:
+        progress.advance(record.rows_in, sum(record.rejects.values()))
+    if kept and missing:
+        logger.info("%s: %d of %d partitions are kept", work.where, len(kept), len(names))
+    workers = options.workers or (1 if component_class.uses_device else cpu_count())
+    new = run_partitions(work, missing, workers, progress)
+    return sorted([*kept, *new], key=lambda record: names.index(record.name))
+
+
+def _gathered(work: Work, records: list[Record], options: Options) -> list[Record]:
+    if options.slice is not None:
+        return records
+    with work.component() as component:
+        if not isinstance(component, StreamTransformComponent):
+            msg = f"{work.class_name} does not gather."
+            raise TypeError(msg)
+        return [*records, gather(work, component, records)]
+
+
+def _digest(inputs: tuple[Input, ...]) -> str:
+    return "-".join(i.digest for i in inputs)
+
+
+def _tell(manifest: Manifest, options: Options) -> Manifest:
+    """Leave the location of the manifest where the runner looks for it."""
+    if options.output_manifest_path:
+        path = Path(options.output_manifest_path)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(manifest.location, encoding="utf-8")
+    return manifest
+
+
+def _terminate(_signum: int, _frame: object) -> None:
+    """Treat a request to end like Ctrl-C, so that workers are stopped and locks released."""
+    raise KeyboardInterrupt
+
+
+def _fail(error: object, code: int) -> None:
+    print(f"error: {error}", file=sys.stderr)  # noqa: T201 - this is the edge of the program
+    sys.exit(code)

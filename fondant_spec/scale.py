@@ -1,0 +1,148 @@
+"""Spreading a step's partitions over worker processes.
+
+One worker runs in this process. Several are a Dask cluster on this machine, or yours where
+`DASK_SCHEDULER_ADDRESS` says so. A worker that is killed loses the partition at hand, which another
+one takes over.
+"""
+
+import atexit
+import logging
+import os
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from functools import lru_cache
+from itertools import islice
+from typing import Any, Final
+
+from fondant_spec.progress import Progress
+from fondant_spec.records import Record
+from fondant_spec.stages import Transform, transform_partition
+from fondant_spec.work import Work
+
+SCHEDULER: Final = "DASK_SCHEDULER_ADDRESS"
+_AHEAD: Final = 2
+"""Partitions submitted per worker: one at hand and one waiting."""
+
+
+def cpu_count() -> int:
+    """Return how many cores this process may use, which in a container is not the machine's."""
+    quota = _cgroup_quota()
+    cores = len(os.sched_getaffinity(0))
+    return max(1, min(cores, quota)) if quota else cores
+
+
+def run_partitions(
+    work: Work,
+    partitions: list[str],
+    workers: int,
+    progress: Progress,
+) -> list[Record]:
+    """Run a transform over partitions, and return their records in any order."""
+    if not partitions:
+        return []
+    if min(workers, len(partitions)) > 1 or SCHEDULER in os.environ:
+        return _run_on_dask(work, partitions, min(workers, len(partitions)), progress)
+    return _run_here(work, partitions, progress)
+
+
+def _run_here(work: Work, partitions: list[str], progress: Progress) -> list[Record]:
+    """Run a transform over partitions, one after the other, in this process."""
+    with work.component() as component:
+        return [
+            transform_partition(work, _as_transform(component, work), name, progress.advance)
+            for name in partitions
+        ]
+
+
+def _run_on_dask(
+    work: Work,
+    partitions: list[str],
+    workers: int,
+    progress: Progress,
+) -> list[Record]:
+    """Run a transform over partitions on a Dask cluster, a few ahead of each worker."""
+    from distributed import as_completed  # noqa: PLC0415 - costs a second, and only some steps pay
+
+    records = []
+    with _client(workers) as client:
+        waiting = iter(partitions)
+
+        def submit(name: str) -> Any:
+            return client.submit(_run_one, work, name, key=f"{work.where}-{name}", retries=1)
+
+        futures = as_completed([submit(name) for name in islice(waiting, workers * _AHEAD)])
+        for future in futures:
+            record = future.result()
+            records.append(record)
+            progress.advance(record.rows_in, sum(record.rejects.values()))
+            for name in islice(waiting, 1):
+                futures.add(submit(name))
+    return records
+
+
+@contextmanager
+def _client(workers: int) -> Iterator[Any]:
+    from distributed import Client, LocalCluster  # noqa: PLC0415
+
+    logging.getLogger("distributed").setLevel(logging.WARNING)
+    with ExitStack() as stack:
+        address = os.environ.get(SCHEDULER)
+        if not address:
+            address = stack.enter_context(
+                LocalCluster(
+                    n_workers=workers,
+                    threads_per_worker=1,
+                    dashboard_address=None,
+                    host="127.0.0.1",
+                ),
+            )
+        yield stack.enter_context(Client(address))
+
+
+def _run_one(work: Work, partition: str) -> Record:
+    component = _component_of_this_process(_Hashable(work))
+    return transform_partition(work, component, partition, _nothing)
+
+
+class _Hashable:
+    """A `Work` as a cache key: two of the same step are the same."""
+
+    def __init__(self, work: Work) -> None:
+        self.work = work
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, _Hashable) and self.work.folder == other.work.folder
+
+    def __hash__(self) -> int:
+        return hash(self.work.folder)
+
+
+@lru_cache(maxsize=1)
+def _component_of_this_process(hashable: _Hashable) -> Transform:
+    """Set the component up once per worker process; it is torn down when the process ends."""
+    stack = ExitStack()
+    component = stack.enter_context(hashable.work.component())
+    close: Callable[[], None] = stack.close
+    atexit.register(close)
+    return _as_transform(component, hashable.work)
+
+
+def _as_transform(component: object, work: Work) -> Transform:
+    if not isinstance(component, Transform):
+        msg = f"{work.where}: {work.class_name} consumes fields, so it must transform or write."
+        raise TypeError(msg)
+    return component
+
+
+def _nothing(rows: int, rejects: int) -> None:
+    """Progress is told by whoever collects the records."""
+
+
+def _cgroup_quota() -> int | None:
+    """Return the CPU quota of a container, rounded up, or None where there is none."""
+    try:
+        with open("/sys/fs/cgroup/cpu.max", encoding="ascii") as file:  # noqa: PTH123
+            quota, period = file.read().split()
+    except (OSError, ValueError):
+        return None
+    return None if quota == "max" else -(-int(quota) // int(period))

@@ -1,0 +1,124 @@
+"""For component authors: run a component through its real door, and look at what came out."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from fondant_spec import storage
+from fondant_spec.arguments import resolve, to_argv
+from fondant_spec.component import Component, row_id
+from fondant_spec.component_spec import ComponentSpec
+from fondant_spec.executor import run
+from fondant_spec.manifest import MANIFEST_FILE, Field, Manifest
+from fondant_spec.partitions import file_of, write_table
+from fondant_spec.rejects import REJECTS_SCHEMA
+from fondant_spec.work import load_main
+
+
+@dataclass(frozen=True)
+class Result:
+    """What a component made: its own columns, its rejects, and the manifest that tells of them."""
+
+    table: pa.Table
+    rejects: pa.Table
+    manifest: Manifest
+
+
+def run_component(
+    folder: str | Path,
+    table: pa.Table | None,
+    tmp_path: Path,
+    *,
+    options: dict[str, str] | None = None,
+    metadata: dict[str, dict[str, Any]] | None = None,
+    **arguments: Any,
+) -> Result:
+    """Run the component in `folder` over the rows of `table`, as a runner would.
+
+    `table` may lack `id`; `metadata` is that of its fields; None for a component that loads.
+    `options` are words for the executor, such as `{"produces": '{"label": "string"}'}`.
+    """
+    spec = ComponentSpec.from_file(folder)
+    if spec.source is None:
+        msg = f"{folder} has no src/main.py."
+        raise FileNotFoundError(msg)
+    argv = ["--base_path", str(tmp_path / "base"), "--workers", "1"]
+    if table is not None:
+        dataset = write_dataset(table, tmp_path / "base", metadata=metadata)
+        argv += ["--input_manifest_path", dataset.location]
+    for name, word in (options or {}).items():
+        argv += [f"--{name}", word]
+    values = resolve(spec.arguments, arguments, spec.component_id)
+    manifest = run(component_class(spec.source), [*argv, *to_argv(spec.arguments, values)])
+    if manifest is None:
+        msg = "a slice commits nothing, so there is nothing to return."
+        raise ValueError(msg)
+    return Result(read_table(manifest), read_rejects(manifest), manifest)
+
+
+def component_class(source: Path) -> type[Component]:
+    """Return the component class that a folder's `main.py` defines."""
+    module = load_main((source / "src" / "main.py").resolve())
+    own = (v for v in vars(module).values() if getattr(v, "__module__", "") == module.__name__)
+    for value in own:
+        if isinstance(value, type) and issubclass(value, Component):
+            return value
+    msg = f"{source}/src/main.py defines no component class."
+    raise LookupError(msg)
+
+
+def write_dataset(
+    table: pa.Table,
+    base_path: Path,
+    *,
+    rows_per_partition: int = 1_000_000,
+    metadata: dict[str, dict[str, Any]] | None = None,
+) -> Manifest:
+    """Write a table as a committed dataset, as if a step named `given` had made it."""
+    if "id" not in table.column_names:
+        ids = pa.array([row_id(number) for number in range(len(table))], pa.string())
+        table = table.add_column(0, "id", ids)
+    folder = storage.join(storage.normalize(base_path), "pipeline", "given", "0000000000000000")
+    data = storage.join(folder, "data")
+    starts = range(0, max(len(table), 1), rows_per_partition)
+    partitions = [
+        write_table(data, f"part-{number:05d}", table.slice(start, rows_per_partition))
+        for number, start in enumerate(starts)
+    ]
+    told = metadata or {}
+    manifest = Manifest(
+        pipeline_name="pipeline",
+        step_id="given",
+        run_id="test",
+        cache_key="0000000000000000",
+        location=storage.join(folder, MANIFEST_FILE),
+        index_location=data,
+        fields={
+            column.name: Field(column.name, column.type, data, told.get(column.name, {}))
+            for column in table.schema
+            if column.name != "id"
+        },
+        partitions=tuple(partitions),
+    )
+    manifest.write()
+    return manifest
+
+
+def read_table(manifest: Manifest) -> pa.Table:
+    """Return the columns that the step itself wrote, all partitions together."""
+    own = storage.join(manifest.folder, "data")
+    names = [p.name for p in manifest.partitions]
+    tables = [pq.read_table(storage.open_input(file_of(own, name))) for name in names]
+    filled = [table for table in tables if len(table)] or tables[:1]
+    return pa.concat_tables(filled) if filled else pa.table({})
+
+
+def read_rejects(manifest: Manifest) -> pa.Table:
+    """Return the rows that the step gave up on."""
+    folder = manifest.rejects_location
+    files = [storage.join(folder, name) for name in sorted(storage.sizes(folder))]
+    tables = [pq.read_table(storage.open_input(file)) for file in files]
+    return pa.concat_tables(tables) if tables else REJECTS_SCHEMA.empty_table()

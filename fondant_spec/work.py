@@ -1,0 +1,90 @@
+"""A step as its workers see it: everything a worker process needs, and can be sent."""
+
+import importlib.util
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from fondant_spec import storage
+from fondant_spec.binding import Binding
+from fondant_spec.component import Component, WriteComponent
+from fondant_spec.component_spec import ComponentSpec
+from fondant_spec.rejects import Rejects
+
+
+@dataclass(frozen=True)
+class Work:
+    """A step as its workers see it. `folder` is where all its files go."""
+
+    main: str
+    class_name: str
+    spec: ComponentSpec
+    arguments: Mapping[str, Any]
+    binding: Binding
+    folder: str
+    where: str
+    inputs_digest: str = ""
+    index_location: str = ""
+    rows_per_partition: int = 1000
+
+    @property
+    def data(self) -> str:
+        """Where the partitions go."""
+        return storage.join(self.folder, "data")
+
+    @property
+    def staged(self) -> str:
+        """Where partitions wait to be gathered."""
+        return storage.join(self.folder, "staged")
+
+    @property
+    def rejects(self) -> str:
+        """Where the rejects go."""
+        return storage.join(self.folder, "rejects")
+
+    @property
+    def records(self) -> str:
+        """Where the records go."""
+        return storage.join(self.folder, "records")
+
+    def component_class(self) -> type[Component]:
+        """Return the component's class, from its `main.py` if it is not loaded already."""
+        main = sys.modules.get("__main__")
+        if getattr(main, "__file__", None) == self.main and hasattr(main, self.class_name):
+            return getattr(main, self.class_name)  # type: ignore[no-any-return]
+        return getattr(load_main(Path(self.main)), self.class_name)  # type: ignore[no-any-return]
+
+    @contextmanager
+    def component(self) -> Iterator[Component]:
+        """Set up the component, and tear it down afterwards."""
+        component = self.component_class()(**self.arguments)
+        component.input_fields = dict(self.binding.inputs)
+        component.output_fields = frozenset(self.binding.outputs)
+        component.rejects = Rejects()
+        if isinstance(component, WriteComponent):
+            component.output_directory = storage.join(self.folder, "output")
+        try:
+            component.setup()
+            yield component
+        finally:
+            component.teardown()
+
+
+def load_main(path: Path) -> Any:
+    """Import a component's `main.py`, with its siblings importable as they are for a program."""
+    name = f"fondant_component_{path.parents[1].name}_{abs(hash(str(path)))}"
+    if name in sys.modules:
+        return sys.modules[name]
+    spec = importlib.util.spec_from_file_location(name, path)
+    if spec is None or spec.loader is None:
+        msg = f"{path} is not a Python file."
+        raise ImportError(msg)
+    if str(path.parent) not in sys.path:
+        sys.path.insert(0, str(path.parent))
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module
+    spec.loader.exec_module(module)
+    return module
