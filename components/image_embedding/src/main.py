@@ -1,0 +1,56 @@
+"""Embeds images with the image tower of a CLIP-like model."""
+
+from collections.abc import Iterator, Mapping
+from functools import partial
+from typing import Any
+
+import pyarrow as pa
+
+from fondant_spec.component import StreamTransformComponent
+from fondant_spec.executor import execute
+from fondant_spec.toolkit.models.embedders import image_encoder
+from fondant_spec.toolkit.models.embedding import Embedder
+
+
+class ImageEmbedding(StreamTransformComponent):
+    """Turns images into unit vectors."""
+
+    uses_device = True
+
+    def __init__(
+        self,
+        *,
+        model_id: str = "openai/clip-vit-large-patch14",
+        revision: str | None = None,
+        batch_size: int = 0,
+        device: str = "auto",
+        precision: str = "auto",
+        engine: str = "auto",
+    ) -> None:
+        self._embedder = Embedder(
+            partial(image_encoder, model_id, revision),
+            device=device,
+            precision=precision,
+            engine=engine,
+            most=batch_size,
+        )
+
+    def setup(self) -> None:
+        """Load the model, once for each device."""
+        self._embedder.load()
+
+    def teardown(self) -> None:
+        """Stop the threads that prepare images."""
+        self._embedder.close()
+
+    def transform_batches(self, batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        """Yield `id` and `embedding` of the images that can be decoded."""
+        yield from self._embedder.batches(batches, "image", self.rejects)
+
+    def field_metadata(self) -> Mapping[str, Mapping[str, Any]]:
+        """Return which model made the vectors."""
+        return {"embedding": self._embedder.metadata("image")}
+
+
+if __name__ == "__main__":
+    execute(ImageEmbedding)

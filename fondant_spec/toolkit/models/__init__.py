@@ -1,0 +1,6 @@
+"""Models: loading them safely, feeding them well, and running them as fast as the machine allows.
+
+`hub` finds a model's files, `device` chooses where and how precisely it runs, `preparation` makes
+its inputs from image bytes, `feed` prepares ahead of the device, `batching` fits batches to the
+memory. `embedders` and `captioners` are the models themselves.
+"""

@@ -1,0 +1,99 @@
+"""Batches as large as the memory allows: halved when it runs out, grown again when it is there."""
+
+import logging
+from collections.abc import Callable, Iterable, Sequence
+from typing import Final, TypeVar
+
+import torch
+
+logger = logging.getLogger(__name__)
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+
+_CALM_BATCHES: Final = 16
+_SIGNS: Final = ("out of memory", "not enough memory", "can't allocate memory", "bad allocation")
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Return whether an error says that a device, or the machine, has no memory left."""
+    if isinstance(error, (MemoryError, torch.OutOfMemoryError)):
+        return True
+    return isinstance(error, RuntimeError) and any(sign in str(error).lower() for sign in _SIGNS)
+
+
+class BatchSize:
+    """How many items go to the model at once.
+
+    Starts at `start`. Every failure for lack of memory halves it; every `calm` full batches in a
+    row without one double it, up to `most`. A size that has failed is tried again only after four
+    times as many calm batches as the time before, since memory may have been short for a moment.
+    """
+
+    def __init__(self, start: int, most: int | None = None, calm: int = _CALM_BATCHES) -> None:
+        self.now = start
+        self.most = max(start, most or start)
+        self.halvings = 0
+        self._calm = calm
+        self._patience = calm
+        self._quiet = 0
+
+    def failed(self, size: int) -> None:
+        """Note that a batch of `size` items did not fit."""
+        self.now = max(1, min(self.now, size) // 2)
+        self.halvings += 1
+        self._patience = min(self._patience * 4, self._calm * 256)
+        self._quiet = 0
+        logger.warning("Out of memory with a batch of %d; going on with %d.", size, self.now)
+
+    def succeeded(self, size: int) -> None:
+        """Note that a batch of `size` items went through."""
+        if size < self.now or self.now >= self.most:
+            return
+        self._quiet += 1
+        if self._quiet >= self._patience:
+            self.now = min(self.most, self.now * 2)
+            self._quiet = 0
+
+
+def run_batch(
+    items: Sequence[Item],
+    run: Callable[[Sequence[Item]], Iterable[Result]],
+    size: BatchSize,
+) -> list[Result | None]:
+    """Run a model over items, in pieces where memory asks for it.
+
+    Returns:
+        One result an item, in order; None for an item that does not fit even alone.
+    """
+    results: list[Result | None] = []
+    position = 0
+    while position < len(items):
+        piece = items[position : position + size.now]
+        fit = _try(piece, run)
+        if fit is not None:
+            size.succeeded(len(piece))
+            results.extend(fit)
+        elif len(piece) == 1:
+            results.append(None)
+        else:
+            size.failed(len(piece))
+            continue
+        position += len(piece)
+    return results
+
+
+def _try(
+    piece: Sequence[Item],
+    run: Callable[[Sequence[Item]], Iterable[Result]],
+) -> Iterable[Result] | None:
+    """Return the results, or None when memory ran out; the failed tensors are then released."""
+    try:
+        return run(piece)
+    except Exception as error:
+        if not is_out_of_memory(error):
+            raise
+    # Outside the handler: the traceback, which keeps the batch's tensors alive, is gone by now.
+    if torch.cuda.is_available():
+        torch.cuda.empty_cache()
+    return None

@@ -1,0 +1,198 @@
+"""From a model id or a folder to files that are safe to load: safetensors, no code, pinned."""
+
+import hashlib
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from huggingface_hub import get_repo_discussions, snapshot_download
+from huggingface_hub.errors import (
+    GatedRepoError,
+    HfHubHTTPError,
+    HFValidationError,
+    LocalEntryNotFoundError,
+    RepositoryNotFoundError,
+    RevisionNotFoundError,
+)
+from transformers.utils import logging as transformers_logging
+
+from fondant_spec.errors import InputDataError
+
+SAFE_FILES: Final = ("*.json", "*.safetensors", "*.txt", "*.model", "*.jinja", "*.tiktoken")
+"""What is fetched of a repository: never Python code, never pickled weights."""
+
+_SKIPPED_FILES: Final = ("*/*", "open_clip_*", "*fp16*", "*fp32*")
+_PICKLED: Final = ("*.bin", "*.pt", "*.pth", "*.ckpt", "*.msgpack", "*.h5")
+_CONVERSION_BOT: Final = "SFconvertbot"
+_DIGEST_LENGTH: Final = 16
+_LONGEST_REASON: Final = 300
+_REASONS: Final[dict[type[Exception], str]] = {  # the narrower classes first
+    HFValidationError: "neither a folder nor a model id such as `openai/clip-vit-base-patch32`.",
+    GatedRepoError: "it is gated: accept its terms on the hub, then set HF_TOKEN to your token.",
+    RevisionNotFoundError: "the hub has no revision {revision!r} of it.",
+    RepositoryNotFoundError: "the hub has no such model, or it is private: check the id, or set "
+    "HF_TOKEN.",
+    LocalEntryNotFoundError: "it is not on this machine and the hub cannot be reached. Name a "
+    "local folder, or run once with a connection (HF_HUB_OFFLINE unset).",
+    HfHubHTTPError: "the hub failed: {error}",
+    OSError: "the hub failed: {error}",
+}
+
+
+@dataclass(frozen=True)
+class ModelFiles:
+    """A model's folder on this machine.
+
+    `name` says which model it is on any machine: the id on the hub, or the name of a local folder.
+    `revision` is the commit on the hub, or a digest of the folder's content.
+    """
+
+    name: str
+    revision: str
+    folder: Path
+
+    @property
+    def config(self) -> dict[str, Any]:
+        """The content of the model's `config.json`."""
+        return read_json(self.folder / "config.json")
+
+    @property
+    def kind(self) -> str:
+        """The architecture as `transformers` names it: `clip`, `siglip`, `blip`, ..."""
+        return str(self.config.get("model_type", ""))
+
+
+def find_model(model_id: str, revision: str | None = None) -> ModelFiles:
+    """Return the files of a model, fetched from the hub unless `model_id` is a local folder.
+
+    Raises:
+        InputDataError: there is no such model, it is gated, it cannot be had offline, or it has no
+            safetensors weights.
+    """
+    folder = Path(model_id).expanduser()
+    if folder.is_dir():
+        return _local_model(model_id, folder)
+    if folder.is_absolute() or model_id.startswith("."):
+        msg = f"Model {model_id!r}: there is no such folder."
+        raise InputDataError(msg)
+    folder = _snapshot(model_id, revision)
+    if not _weights(folder):
+        folder = _snapshot(model_id, _converted_revision(model_id))
+    check_config(model_id, folder)
+    return ModelFiles(model_id, folder.name, folder)
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """Return the JSON object in a file of a model.
+
+    Raises:
+        InputDataError: the file is not there, or holds no JSON object.
+    """
+    try:
+        value = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        msg = f"Model file {path} cannot be read: {error}"
+        raise InputDataError(msg) from error
+    if not isinstance(value, dict):
+        msg = f"Model file {path} must hold a JSON object, not a {type(value).__name__}."
+        raise InputDataError(msg)
+    return value
+
+
+def check_config(model_id: str, folder: Path) -> None:
+    """Refuse a folder that is no model, or whose weights are not safetensors."""
+    if not (folder / "config.json").is_file():
+        msg = f"Model {model_id!r}: {folder} has no config.json, so it is no transformers model."
+        raise InputDataError(msg)
+    if not _weights(folder):
+        raise _only_pickled(model_id, [path.name for path in _matching(folder, _PICKLED)])
+
+
+@contextmanager
+def loading(model_id: str) -> Iterator[None]:
+    """Turn what goes wrong while a model is built from its files into one line for the user."""
+    transformers_logging.set_verbosity_error()
+    transformers_logging.disable_progress_bar()
+    try:
+        yield
+    except InputDataError:
+        raise
+    except (OSError, ValueError, KeyError, AttributeError, ImportError, RuntimeError) as error:
+        reason = " ".join(str(error).split())[:_LONGEST_REASON] or type(error).__name__
+        msg = f"Model {model_id!r} cannot be loaded: {reason}"
+        raise InputDataError(msg) from error
+
+
+def _local_model(model_id: str, folder: Path) -> ModelFiles:
+    check_config(model_id, folder)
+    return ModelFiles(folder.resolve().name, f"sha256:{_digest(folder)}", folder)
+
+
+def _digest(folder: Path) -> str:
+    total = hashlib.sha256()
+    for path in sorted(_matching(folder, SAFE_FILES)):
+        with path.open("rb") as file:
+            total.update(path.name.encode() + hashlib.file_digest(file, "sha256").digest())
+    return total.hexdigest()[:_DIGEST_LENGTH]
+
+
+def _matching(folder: Path, patterns: tuple[str, ...]) -> list[Path]:
+    return [path for pattern in patterns for path in sorted(folder.glob(pattern))]
+
+
+def _weights(folder: Path) -> list[Path]:
+    return sorted(folder.glob("*.safetensors"))
+
+
+def _snapshot(model_id: str, revision: str | None) -> Path:
+    try:
+        folder = snapshot_download(
+            model_id,
+            revision=revision,
+            allow_patterns=list(SAFE_FILES),
+            ignore_patterns=list(_SKIPPED_FILES),
+        )
+    except Exception as error:
+        reason = _why_not(error, revision)
+        if reason is None:
+            raise
+        msg = f"Model {model_id!r}: {reason}"
+        raise InputDataError(msg) from error
+    return Path(folder)
+
+
+def _why_not(error: Exception, revision: str | None) -> str | None:
+    """Return what to tell about a failed download; None if it is not about the model."""
+    for kind, reason in _REASONS.items():
+        if isinstance(error, kind):
+            return reason.format(
+                revision=revision, error=" ".join(str(error).split())[:_LONGEST_REASON]
+            )
+    return None
+
+
+def _converted_revision(model_id: str) -> str:
+    """Return the revision in which the hub's own bot converted pickled weights to safetensors."""
+    try:
+        found = get_repo_discussions(
+            model_id, author=_CONVERSION_BOT, discussion_type="pull_request"
+        )
+        references = [pull.git_reference for pull in found if pull.status != "closed"]
+    except (OSError, HfHubHTTPError):
+        references = []
+    for reference in references:
+        if reference is not None:
+            return reference
+    raise _only_pickled(model_id, [])
+
+
+def _only_pickled(model_id: str, names: list[str]) -> InputDataError:
+    listed = f" ({', '.join(names)})" if names else ""
+    return InputDataError(
+        f"Model {model_id!r} has no safetensors weights{listed}. Pickled weights can run code when "
+        f"they are loaded, so they are refused: convert it (`save_pretrained` writes safetensors), "
+        f"or choose another model.",
+    )

@@ -1,0 +1,164 @@
+"""From image bytes to what a model takes, as its own processor would do it, only faster.
+
+Most vision towers want the same few steps: resize, crop the centre, normalise. `PixelPreparation`
+does them on bytes (a JPEG is decoded at a fraction of its size where that is enough) and leaves the
+arithmetic to the device: it returns pixels as `uint8`. Whether it really gives what the model's own
+processor gives is checked when a model is loaded; where it does not, the processor itself is used.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final, Self
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from PIL import Image
+from torch import nn
+
+from fondant_spec.toolkit.images import decode_image
+
+Pixels = npt.NDArray[np.uint8]
+
+_DECODE_MARGIN: Final = 1.5
+_CLOSE_ENOUGH: Final = 0.05
+_DEFAULT_RESAMPLE: Final = Image.Resampling.BICUBIC
+
+
+@dataclass(frozen=True)
+class PixelPreparation:
+    """Resizes, crops and normalises as an image processor's settings say.
+
+    `size` is `(height, width)`, or one number for the shorter edge; `crop` is `(height, width)`.
+    """
+
+    size: tuple[int, int] | int
+    crop: tuple[int, int] | None
+    resample: Image.Resampling
+    scale: float
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+
+    @classmethod
+    def from_settings(cls, settings: Mapping[str, Any]) -> Self | None:
+        """Return the preparation that a processor's settings ask for; None if they ask for more."""
+        size = _size(settings.get("size") or {})
+        if size is None or not settings.get("do_resize", True):
+            return None
+        crop = settings.get("crop_size") if settings.get("do_center_crop") else None
+        if isinstance(size, int) and (crop is None or max(_pair(crop)) > size):
+            return None
+        normalise = settings.get("do_normalize", True)
+        return cls(
+            size=size,
+            crop=_pair(crop) if crop else None,
+            resample=Image.Resampling(settings.get("resample", _DEFAULT_RESAMPLE)),
+            scale=settings["rescale_factor"] if settings.get("do_rescale", True) else 1.0,
+            mean=tuple(settings["image_mean"]) if normalise else (0.0, 0.0, 0.0),
+            std=tuple(settings["image_std"]) if normalise else (1.0, 1.0, 1.0),
+        )
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """The shape of a prepared image: height, width, colours."""
+        height, width = self.crop or _pair(self.size)
+        return height, width, 3
+
+    def __call__(self, data: bytes) -> Pixels:
+        """Return the pixels of an image: uint8 of shape (height, width, 3).
+
+        Raises:
+            NotAnImageError: the bytes are no image that can be decoded.
+        """
+        needed = self.size if isinstance(self.size, int) else max(self.size)
+        return self.pixels(decode_image(data, target_side=round(needed * _DECODE_MARGIN)))
+
+    def pixels(self, image: Image.Image) -> Pixels:
+        """Return the pixels of a decoded RGB image."""
+        width, height = self._resized(image)
+        rows, columns, _ = self.shape
+        left, top = (width - columns) // 2, (height - rows) // 2
+        across, down = image.width / width, image.height / height
+        # The part that the crop keeps, in the image's own pixels: the rest is never resized.
+        box = (left * across, top * down, (left + columns) * across, (top + rows) * down)
+        return np.asarray(image.resize((columns, rows), self.resample, box))
+
+    def normalised(self, pixels: Pixels) -> npt.NDArray[np.float32]:
+        """Return pixels as the model's own processor gives them: float32, colours first."""
+        mean, std = np.array(self.mean, np.float32), np.array(self.std, np.float32)
+        values: npt.NDArray[np.float32] = (pixels * np.float32(self.scale) - mean) / std
+        return values.transpose(2, 0, 1)
+
+    def _resized(self, image: Image.Image) -> tuple[int, int]:
+        if not isinstance(self.size, int):
+            return self.size[1], self.size[0]
+        short, long = sorted(image.size)
+        other = int(self.size * long / short)
+        return (self.size, other) if image.width <= image.height else (other, self.size)
+
+
+class ProcessorPreparation:
+    """Only decodes; the model's own processor does the rest, a batch at a time."""
+
+    def __init__(self, longest_edge: int | None = None) -> None:
+        self._longest_edge = longest_edge
+
+    def __call__(self, data: bytes) -> Image.Image:
+        """Return the decoded RGB image, made smaller if an edge is longer than allowed."""
+        image = decode_image(data, target_side=self._longest_edge)
+        if self._longest_edge is not None and max(image.size) > self._longest_edge:
+            image.thumbnail((self._longest_edge, self._longest_edge), Image.Resampling.BICUBIC)
+        return image
+
+
+class Normalise(nn.Module):  # type: ignore[misc] - torch comes without types
+    """Turns uint8 pixels (batch, height, width, 3) into a model's input, on the model's device."""
+
+    def __init__(self, preparation: PixelPreparation) -> None:
+        super().__init__()
+        self._factor = [preparation.scale / std for std in preparation.std]
+        self._shift = [m / s for m, s in zip(preparation.mean, preparation.std, strict=True)]
+
+    def forward(self, pixels: torch.Tensor) -> torch.Tensor:
+        """Return float32 values of shape (batch, 3, height, width)."""
+        factor = torch.tensor(self._factor, device=pixels.device)
+        shift = torch.tensor(self._shift, device=pixels.device)
+        return (pixels * factor - shift).permute(0, 3, 1, 2)
+
+
+def preparation_for(processor: Any) -> PixelPreparation | None:
+    """Return a fast preparation that gives what `processor` gives; None if there is none."""
+    preparation = PixelPreparation.from_settings(processor.to_dict())
+    if preparation is None:
+        return None
+    for image in probe_images():
+        theirs = np.asarray(processor(images=image, return_tensors="np")["pixel_values"][0])
+        ours = preparation.normalised(preparation.pixels(image))
+        if theirs.shape != ours.shape or np.abs(theirs - ours).max() > _CLOSE_ENOUGH:
+            return None
+    return preparation
+
+
+def probe_images(count: int = 2) -> Sequence[Image.Image]:
+    """Return smooth random images, wide and tall, the same each time: to compare two ways with."""
+    random = np.random.default_rng(0)
+    sizes = [(417, 290), (301, 433)]
+    coarse = random.integers(0, 256, (count, 12, 12, 3), dtype=np.uint8)
+    return [
+        Image.fromarray(pixels).resize(sizes[number % 2], Image.Resampling.BICUBIC)
+        for number, pixels in enumerate(coarse)
+    ]
+
+
+def _size(size: Mapping[str, int] | int) -> tuple[int, int] | int | None:
+    if isinstance(size, int):
+        return size
+    if set(size) == {"shortest_edge"}:
+        return size["shortest_edge"]
+    return (size["height"], size["width"]) if set(size) == {"height", "width"} else None
+
+
+def _pair(size: Mapping[str, int] | tuple[int, int] | int) -> tuple[int, int]:
+    if isinstance(size, int):
+        return size, size
+    return size if isinstance(size, tuple) else (size["height"], size["width"])

@@ -1,0 +1,89 @@
+"""Runs an encoder on the devices of this machine: placed, checked against fp32, batch by batch."""
+
+import logging
+from collections.abc import Callable, Sequence
+from typing import Any, Final
+
+import torch
+
+from fondant_spec.toolkit.models.batching import BatchSize, run_batch
+from fondant_spec.toolkit.models.device import Placement
+from fondant_spec.toolkit.models.embedders import Encoder, Vectors
+from fondant_spec.toolkit.models.engines import choose_engine, start_engine
+
+logger = logging.getLogger(__name__)
+
+LEAST_COSINE: Final = 0.999
+"""How close to fp32 a faster way of running a model has to stay."""
+
+
+class EncoderRunner:
+    """One encoder on one device."""
+
+    def __init__(
+        self,
+        encoder: Encoder,
+        placement: Placement,
+        engine: str,
+        size: BatchSize,
+    ) -> None:
+        example = encoder.collate(encoder.probes())
+        self.placement = placement
+        self.engine = choose_engine(engine, placement, example)
+        self.size = size
+        self.encoder = encoder
+        self._run = start_engine(self.engine, encoder.tower, placement, example)
+        self.dimension = int(self._run(example).shape[1])
+
+    def __call__(self, items: Sequence[Any]) -> list[Vectors | None]:
+        """Return one unit vector an item; None for an item that does not fit in the memory."""
+        return run_batch(items, self.vectors, self.size)
+
+    def vectors(self, items: Sequence[Any]) -> Vectors:
+        """Return unit vectors, float32 of shape (items, dimension)."""
+        return self._run(self.encoder.collate(items))
+
+    def __str__(self) -> str:
+        """Return how the encoder is run, as it is logged."""
+        return f"{self.placement} with {self.engine}"
+
+
+def start_runners(
+    make: Callable[[], Encoder],
+    placements: Sequence[Placement],
+    engine: str,
+    size: Callable[[], BatchSize],
+) -> list[EncoderRunner]:
+    """Return one runner a device, each checked against fp32 on a few images or texts.
+
+    A way of running the model whose vectors are further from those of fp32 than `LEAST_COSINE`
+    allows is not used: fp32 is, and that is said.
+    """
+    encoder = make()
+    probes = encoder.probes()
+    exact = Placement(torch.device("cpu"), torch.float32)
+    wanted = EncoderRunner(encoder, exact, "torch", size()).vectors(probes)
+    runners = [EncoderRunner(encoder, placements[0], engine, size())]
+    runners += [EncoderRunner(make(), place, engine, size()) for place in placements[1:]]
+    return [_unless_astray(runner, make, probes, wanted) for runner in runners]
+
+
+def _unless_astray(
+    runner: EncoderRunner,
+    make: Callable[[], Encoder],
+    probes: Sequence[Any],
+    wanted: Vectors,
+) -> EncoderRunner:
+    cosine = float((runner.vectors(probes) * wanted).sum(-1).min())
+    if cosine >= LEAST_COSINE:
+        logger.info("Runs on %s; cosine to fp32 is %.5f.", runner, cosine)
+        return runner
+    exact = Placement(runner.placement.device, torch.float32)
+    logger.warning(
+        "%s strays from fp32: cosine %.5f, least allowed %s. Going on with %s and torch.",
+        runner,
+        cosine,
+        LEAST_COSINE,
+        exact,
+    )
+    return EncoderRunner(make(), exact, "torch", runner.size)

@@ -1,0 +1,43 @@
+"""Work in threads, results in order."""
+
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from queue import SimpleQueue
+from typing import TypeVar
+
+Given = TypeVar("Given")
+Result = TypeVar("Result")
+
+
+def spread(
+    workers: Sequence[Callable[[Given], Result]],
+    inputs: Iterator[Given],
+) -> Iterator[tuple[Given, Result]]:
+    """Run each input on whichever worker (device) is free; yield inputs and results in order.
+
+    One worker runs in the caller's thread; more get a thread each.
+    """
+    if len(workers) == 1:
+        yield from ((given, workers[0](given)) for given in inputs)
+        return
+    idle: SimpleQueue[Callable[[Given], Result]] = SimpleQueue()
+    for worker in workers:
+        idle.put(worker)
+
+    def work(given: Given) -> Result:
+        worker = idle.get()
+        try:
+            return worker(given)
+        finally:
+            idle.put(worker)
+
+    pending: deque[tuple[Given, Future[Result]]] = deque()
+    with ThreadPoolExecutor(len(workers), "device") as pool:
+        for given in inputs:
+            pending.append((given, pool.submit(work, given)))
+            if len(pending) > len(workers):
+                first, future = pending.popleft()
+                yield first, future.result()
+        for given, future in pending:
+            yield given, future.result()
