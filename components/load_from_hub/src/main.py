@@ -1,0 +1,122 @@
+"""Load images, texts, or both from a Hugging Face dataset, a local folder, or files."""
+
+from collections.abc import Iterator, Mapping
+from typing import Any, Final
+
+import pyarrow as pa
+
+from fondant_spec.component import LoadComponent
+from fondant_spec.errors import InputDataError, InvalidArgumentError
+from fondant_spec.executor import execute
+from fondant_spec.toolkit.dataset_sources import open_source
+from fondant_spec.toolkit.image_cells import holds_arrays, holds_images
+from fondant_spec.toolkit.source_rows import IMAGE_FIELDS, RowReader
+
+NO_IMAGES: Final = "Name one as image_column, or set that to an empty text to load no images."
+
+
+class LoadFromHub(LoadComponent):
+    """Yields the rows of one split, in the order of the source."""
+
+    def __init__(
+        self,
+        *,
+        dataset_name: str,
+        config: str | None = None,
+        split: str = "train",
+        revision: str | None = None,
+        image_column: str = "image",
+        image_column_names: list[str] | None = None,
+        column_name_mapping: Mapping[str, str] | None = None,
+        n_rows_to_load: int | None = None,
+        index_column: str | None = None,
+        batch_rows: int = 32,
+    ) -> None:
+        for name, value in {"n_rows_to_load": n_rows_to_load, "batch_rows": batch_rows}.items():
+            if value is not None and value < 1:
+                msg = f"{dataset_name}: {name} must be at least 1, not {value}."
+                raise InvalidArgumentError(msg)
+        self._dataset_name = dataset_name
+        self._config, self._split, self._revision = config, split, revision
+        self._column_of = {field: column for column, field in (column_name_mapping or {}).items()}
+        self._column_of.setdefault("image", image_column)
+        self._image_columns = image_column_names or []
+        self._index_column = index_column
+        self._end = n_rows_to_load
+        self._rows_at_a_time = batch_rows
+
+    def setup(self) -> None:
+        """Open the dataset, and make sure that it has the columns asked for.
+
+        Raises:
+            InputDataError: it cannot be opened, or lacks a column.
+        """
+        self._source = open_source(
+            self._dataset_name, config=self._config, split=self._split, revision=self._revision
+        )
+        extras = sorted(self.output_fields - set(IMAGE_FIELDS))
+        wanted = {field: self._column_of.get(field, field) for field in extras}
+        if self._column_of["image"]:
+            wanted["image"] = self._column_of["image"]
+        self._check(wanted)
+        images = {field: column for field, column in wanted.items() if self._is_image(column)}
+        others = {field: column for field, column in wanted.items() if field not in images}
+        self._reader = RowReader(self._source, images, others, self._index_column)
+
+    def field_metadata(self) -> dict[str, dict[str, Any]]:
+        """Say where each field comes from, at which commit, and how its images are encoded."""
+        origin = {
+            "dataset": self._dataset_name,
+            "config": self._config,
+            "split": self._split,
+            "revision": self._source.commit,
+        }
+        made = {f: {**origin, "column": column} for f, column in self._reader.others.items()}
+        for field, column in self._reader.images.items():
+            decoded = holds_arrays(self._source.type_of(column))
+            encoding = "PNG, made from arrays" if decoded else "original"
+            made[field] = {**origin, "column": column, "encoding": encoding}
+        return made
+
+    def load(self) -> Iterator[pa.RecordBatch]:
+        """Yield the rows whose images can be had.
+
+        Raises:
+            InputDataError: the source has no rows, or cannot be read on.
+        """
+        number = 0
+        for batch in self._source.batches(self._reader.columns, self._rows_at_a_time):
+            wanted = batch if self._end is None else batch.slice(0, self._end - number)
+            yield from self._reader.read(wanted, number, self.rejects)
+            number += len(wanted)
+            if number == self._end:
+                return
+        if not number:
+            msg = f"{self._dataset_name}: split {self._split!r} has no rows; name another one."
+            raise InputDataError(msg)
+
+    def _check(self, wanted: Mapping[str, str]) -> None:
+        if not wanted:
+            msg = f"{self._dataset_name}: nothing to load; name an image_column, or other fields."
+            raise InputDataError(msg)
+        source, image = self._source, wanted.get("image")
+        source.require([image] if image else [], holds_images, "a column of images", NO_IMAGES)
+        source.require(wanted.values(), lambda _: True, "of any type")
+        images = [c for c in [*wanted.values(), *self._image_columns] if self._is_image(c)]
+        source.require(images, holds_images, "a column of images")
+        index = [self._index_column] if self._index_column else []
+        source.require(index, _holds_ids, "a column of texts or whole numbers")
+
+    def _is_image(self, column: str) -> bool:
+        """Return whether a column is to be read as image bytes."""
+        named = column in (self._column_of["image"], *self._image_columns)
+        return named or self._source.declares_images(column)
+
+
+def _holds_ids(column: pa.DataType) -> bool:
+    texts = (pa.types.is_string, pa.types.is_large_string, pa.types.is_integer)
+    return any(check(column) for check in texts)
+
+
+if __name__ == "__main__":
+    execute(LoadFromHub)
