@@ -14,6 +14,7 @@ from typing import Any, Final
 
 from fondant_spec import __version__, storage
 from fondant_spec.component_spec import SPEC_FILE, ComponentSpec
+from fondant_spec.errors import InvalidManifestError
 from fondant_spec.manifest import Manifest
 from fondant_spec.schema import type_to_json
 
@@ -67,12 +68,22 @@ def code_digest(spec: ComponentSpec) -> str:
     return f"sha256:{_digest_files(source, files, __version__ + _toolkit_digest())}"
 
 
-def is_hit(manifest: Manifest, inputs: Iterable[Manifest]) -> bool:
-    """Return whether a committed manifest still stands.
+def committed_manifest(location: str, inputs: Iterable[Manifest]) -> Manifest | None:
+    """Return the manifest at a location if it is there and still stands, else None.
 
-    It does if it was made from the present content of its inputs, and all its files are there in
+    It stands if it was made from the present content of its inputs, and all its files are there in
     their full size.
     """
+    if not storage.exists(location):
+        return None
+    try:
+        manifest = Manifest.read(location)
+    except InvalidManifestError:
+        return None
+    return manifest if _stands(manifest, inputs) else None
+
+
+def _stands(manifest: Manifest, inputs: Iterable[Manifest]) -> bool:
     if [i.digest for i in manifest.inputs] != [m.digest for m in inputs]:
         return False
     if not all(map(storage.exists, manifest.artifacts)):

@@ -16,7 +16,7 @@ from typing import Any, Final
 
 from fondant_spec import storage
 from fondant_spec.binding import Binding, bind
-from fondant_spec.cache import cache_key, is_hit, key_parts
+from fondant_spec.cache import cache_key, committed_manifest, key_parts
 from fondant_spec.commit import commit
 from fondant_spec.component import (
     Component,
@@ -70,7 +70,7 @@ def run(component_class: type[Component], argv: Sequence[str]) -> Manifest | Non
         msg = f"{options.step_id}: the component consumes fields; name --input_manifest_path."
         raise InvalidArgumentError(msg)
     start = _start(spec, options, values, inputs)
-    committed = _committed(start, inputs) if options.cache else None
+    committed = committed_manifest(start.location, inputs) if options.cache else None
     if committed is not None:
         logger.info(
             "%s: already done, %d rows at %s", options.step_id, committed.rows, start.folder
@@ -125,13 +125,6 @@ def _start(
         component={"name": spec.name, "image": spec.image, "code": parts["code"]},
         key_parts=parts,
     )
-
-
-def _committed(start: Manifest, inputs: list[Manifest]) -> Manifest | None:
-    if not storage.exists(start.location):
-        return None
-    manifest = Manifest.read(start.location)
-    return manifest if is_hit(manifest, inputs) else None
 
 
 def _bind(spec: ComponentSpec, options: Options, inputs: list[Manifest]) -> Binding:

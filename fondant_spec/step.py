@@ -1,0 +1,45 @@
+"""A step: one use of a component, and what it wants of the machine it runs on."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from fondant_spec.component_spec import ComponentSpec
+
+
+@dataclass(frozen=True)
+class Resources:
+    """What a step wants of the machine it runs on; runners that cannot give it say so.
+
+    Quantities are those of Kubernetes (`cpu="2"`, `memory="8Gi"`, `shared_memory="2Gi"`).
+    `accelerator` is the resource name of a device, such as `nvidia.com/gpu`.
+    """
+
+    cpu: str | None = None
+    memory: str | None = None
+    shared_memory: str | None = None
+    accelerator: str | None = None
+    accelerators: int = 1
+    node_selector: Mapping[str, str] = field(default_factory=dict)
+    tolerations: tuple[Mapping[str, str], ...] = ()
+
+
+@dataclass(frozen=True)
+class Step:
+    """One use of a component. Its `id` is unique in the pipeline.
+
+    `arguments` are those given; the defaults are filled in by the plan. Options left at None are
+    the executor's own.
+    """
+
+    id: str
+    spec: ComponentSpec
+    arguments: Mapping[str, Any] = field(default_factory=dict)
+    after: tuple[str, ...] = ()
+    consumes: Mapping[str, str] = field(default_factory=dict)
+    produces: Mapping[str, Any] = field(default_factory=dict)
+    resources: Resources = field(default_factory=Resources)
+    max_reject_share: float | None = None
+    rows_per_partition: int | None = None
+    workers: int | None = None
+    cache: bool = True
