@@ -6,6 +6,7 @@ from pathlib import Path
 from demo.collection import ROOT
 from demo.prepare import prepare
 
-parser = argparse.ArgumentParser(prog="python -m demo", description=__doc__)
-parser.add_argument("root", nargs="?", type=Path, default=ROOT)
-print(prepare(parser.parse_args().root))
+if __name__ == "__main__":  # the workers that make the collection import this module too
+    parser = argparse.ArgumentParser(prog="python -m demo", description=__doc__)
+    parser.add_argument("root", nargs="?", type=Path, default=ROOT)
+    print(prepare(parser.parse_args().root))

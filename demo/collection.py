@@ -13,11 +13,12 @@ What lies in the folder (`artifacts/demo` unless told otherwise):
 import io
 import json
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 from hashlib import sha256
+from multiprocessing import get_context
 from pathlib import Path
 
 import numpy as np
@@ -126,7 +127,7 @@ def write_marker(path: Path, config: dict[str, object], digest: str) -> None:
     partial_path.replace(path)
 
 
-def write_table(path: Path, names: tuple[str, ...], rows: list[tuple[object, ...]]) -> None:
+def write_table(path: Path, names: tuple[str, ...], rows: Sequence[tuple[object, ...]]) -> None:
     """Write rows as one Parquet file."""
     columns = [pa.array(column) for column in zip(*rows, strict=True)]
     pq.write_table(pa.table(columns, names=list(names)), path)
@@ -143,7 +144,7 @@ def _pages(count: int, seed: int) -> Iterator[Page]:
         for index, kind in enumerate(kinds)
     ]
     make = partial(_page, seed)
-    with ProcessPoolExecutor(WORKERS) as pool:
+    with ProcessPoolExecutor(WORKERS, get_context("spawn")) as pool:
         yield from pool.map(make, range(count), map(str, kinds), copied, chunksize=32)
 
 

@@ -1,4 +1,4 @@
-"""A contact sheet: each row a seed image and its best hits, with their similarities and captions."""
+"""A contact sheet: each row a seed image and its best hits, with similarities and captions."""
 
 import io
 from collections.abc import Sequence
@@ -12,7 +12,7 @@ TILE = 208  # pixels, the side of a picture
 GAP, MARGIN = 18, 34
 SEED_GAP = 34  # between a seed and its hits
 TEXT_LINES, LINE_HEIGHT = 3, 19
-HEADER = 92
+HEADER = 104
 ROUNDING = 10
 PAPER, CARD, INK, FAINT, ACCENT = "#ffffff", "#f3f4f6", "#1f2328", "#6b7280", "#0b62c4"
 ELLIPSIS = "…"

@@ -22,6 +22,7 @@ View = Literal["close", "medium", "wide"]
 Style = Literal["plain", "grey", "dark", "blurry"]
 
 SPLITS: tuple[Split, ...] = (*("train",) * 6, *("collection",) * 3, "seeds")
+VIEWS: tuple[View, ...] = ("close", "medium", "wide")
 STYLES: tuple[Style, ...] = ("plain", "grey", "dark", "blurry")
 STYLE_SHARES = (0.73, 0.09, 0.09, 0.09)
 SMALLEST = 0.4  # of the largest window of that shape

@@ -78,9 +78,7 @@ def names(caption: str) -> tuple[str, ...]:
     return tuple(subject for subject in SUBJECTS if subject in words)
 
 
-def evaluate(
-    rows: pa.Table | Iterable[Mapping[str, Any]], truth: Mapping[str, str]
-) -> Evaluation:
+def evaluate(rows: pa.Table | Iterable[Mapping[str, Any]], truth: Mapping[str, str]) -> Evaluation:
     """Score retrieved, captioned images.
 
     Args:

@@ -61,7 +61,7 @@ def serving(root: Path = ROOT, port: int | None = None) -> Iterator[str]:
     with listen(root, default_port() if port is None else port) as listener:
         base_url = "http://{}:{}".format(*listener.getsockname())
         host = subprocess.Popen(  # noqa: S603 - this very module
-            [sys.executable, "-m", "demo.host", str(root.resolve()), "--fd", str(listener.fileno())],
+            [sys.executable, "-m", __spec__.name, root.resolve(), "--fd", str(listener.fileno())],
             stdin=subprocess.PIPE,
             pass_fds=[listener.fileno()],
             cwd=Path(__file__).parent.parent,

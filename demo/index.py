@@ -49,7 +49,7 @@ def build_index(root: Path = ROOT, clip: Path = CLIP_FOLDER) -> Path:
     config = {
         "collection": json.loads((root / MARKER).read_text())["sha256"],
         "urls": json.loads((root / MARKER).read_text())["config"]["port"],
-        "clip": str(clip),
+        "clip": str(clip.resolve()),
         "weights": model_digest(clip),
         "recipe": recipe_digest(RECIPE),
     }
@@ -79,7 +79,7 @@ def _write(folder: Path, pages: pa.Table, vectors: np.ndarray, clip: Path) -> No
     faiss.write_index(index, str(folder / "image.index"))
     options = {
         "indice_folder": str(folder.resolve()),
-        "clip_model": f"hf_clip:{clip}",
+        "clip_model": f"hf_clip:{clip.resolve()}",
         "columns_to_return": list(COLUMNS),
         "enable_mclip_option": False,
         "provide_aesthetic_embeddings": False,

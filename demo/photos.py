@@ -58,8 +58,8 @@ class Photo:
             if path.is_file():
                 return path
         message = (
-            f"the demo's photograph {self.file!r} comes with the package {self.package!r}, which is "
-            "missing: pip install scikit-image scikit-learn matplotlib"
+            f"the demo's photograph {self.file!r} comes with the package {self.package!r}, which "
+            "is missing: pip install scikit-image scikit-learn matplotlib"
         )
         raise MissingDependencyError(message)
 

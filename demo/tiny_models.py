@@ -20,8 +20,8 @@ from transformers import (
 from transformers.models.blip.image_processing_pil_blip import BlipImageProcessorPil
 from transformers.models.clip.image_processing_pil_clip import CLIPImageProcessorPil
 
-CLIP_FOLDER = Path("demo/models/clip")  # from the root of the repository, as users name it
-BLIP_FOLDER = Path("demo/models/blip")
+MODELS = Path(__file__).parent / "models"
+CLIP_FOLDER, BLIP_FOLDER = MODELS / "clip", MODELS / "blip"
 IMAGE_SIZE = 64  # pixels a side
 PATCH_SIZE = 8
 CLIP_DIMENSION = 64

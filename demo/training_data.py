@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
+from multiprocessing import get_context
 
 import numpy as np
 from PIL import Image
@@ -28,7 +29,7 @@ class Sample:
 def samples(split: crops.Split, count: int, seed: int) -> list[Sample]:
     """Return `count` crops of `split`, the subjects in turn; the same ones for the same seed."""
     tasks = [(split, start, min(start + CHUNK, count), seed) for start in range(0, count, CHUNK)]
-    with ProcessPoolExecutor(WORKERS) as pool:
+    with ProcessPoolExecutor(WORKERS, get_context("spawn")) as pool:
         return [sample for chunk in pool.map(_chunk, tasks) for sample in chunk]
 
 
@@ -36,7 +37,7 @@ def every_caption() -> list[str]:
     """Return every sentence that a caption can be, and every plain prompt, sorted."""
     texts = {PROMPT.format(subject) for subject in SUBJECTS} | set(SUBJECTS)
     for photo in PHOTOS:
-        for view in crops.OPENINGS:
+        for view in crops.VIEWS:
             for style in crops.STYLES:
                 for mirrored in (False, True):
                     box = (0.0, 0.0, 1.0, 1.0)
