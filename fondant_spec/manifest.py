@@ -89,6 +89,16 @@ class Manifest:
         return storage.parent(self.location)
 
     @property
+    def data_location(self) -> str:
+        """The folder with the partitions that the step itself wrote."""
+        return storage.join(self.folder, "data")
+
+    @property
+    def own_fields(self) -> list[Field]:
+        """The fields that the step itself wrote."""
+        return [field_ for field_ in self.fields.values() if field_.location == self.data_location]
+
+    @property
     def digest(self) -> str:
         """A hash of the content: of the files of this step, and of what it was made from.
 

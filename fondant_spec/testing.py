@@ -9,13 +9,13 @@ import pyarrow.parquet as pq
 
 from fondant_spec import storage
 from fondant_spec.arguments import resolve, to_argv
-from fondant_spec.component import Component, row_id
+from fondant_spec.component import row_id
 from fondant_spec.component_spec import ComponentSpec
 from fondant_spec.executor import run
 from fondant_spec.manifest import MANIFEST_FILE, Field, Manifest
 from fondant_spec.partitions import file_of, write_table
 from fondant_spec.rejects import REJECTS_SCHEMA
-from fondant_spec.work import load_main
+from fondant_spec.work import component_class
 
 
 @dataclass(frozen=True)
@@ -59,17 +59,6 @@ def run_component(
     return Result(read_table(manifest), read_rejects(manifest), manifest)
 
 
-def component_class(source: Path) -> type[Component]:
-    """Return the component class that a folder's `main.py` defines."""
-    module = load_main((source / "src" / "main.py").resolve())
-    own = (v for v in vars(module).values() if getattr(v, "__module__", "") == module.__name__)
-    for value in own:
-        if isinstance(value, type) and issubclass(value, Component):
-            return value
-    msg = f"{source}/src/main.py defines no component class."
-    raise LookupError(msg)
-
-
 def write_dataset(
     table: pa.Table,
     base_path: Path,
@@ -109,9 +98,8 @@ def write_dataset(
 
 def read_table(manifest: Manifest) -> pa.Table:
     """Return the columns that the step itself wrote, all partitions together."""
-    own = storage.join(manifest.folder, "data")
     names = [p.name for p in manifest.partitions]
-    tables = [pq.read_table(storage.open_input(file_of(own, name))) for name in names]
+    tables = [pq.read_table(storage.open_input(file_of(manifest.data_location, name))) for name in names]
     filled = [table for table in tables if len(table)] or tables[:1]
     return pa.concat_tables(filled) if filled else pa.table({})
 

@@ -88,3 +88,14 @@ def load_main(path: Path) -> Any:
     sys.modules[name] = module
     spec.loader.exec_module(module)
     return module
+
+
+def component_class(source: Path) -> type[Component]:
+    """Return the component class that a folder's `main.py` defines."""
+    module = load_main((source / "src" / "main.py").resolve())
+    own = (v for v in vars(module).values() if getattr(v, "__module__", "") == module.__name__)
+    for value in own:
+        if isinstance(value, type) and issubclass(value, Component):
+            return value
+    msg = f"{source}/src/main.py defines no component class."
+    raise LookupError(msg)

@@ -1,0 +1,117 @@
+"""`fondant-spec`: what a user needs on a dataset that a pipeline wrote, and on an index.
+
+The only place, beside a component's and a pipeline file's own command line, that prints and sets
+exit codes: 1 for an error that the user can fix, 2 for wrong usage, 130 when interrupted.
+"""
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from fondant_spec import __version__, gc, storage
+from fondant_spec.errors import FondantError, InvalidArgumentError
+from fondant_spec.launch import EXIT_ERROR, EXIT_INTERRUPTED, EXIT_USAGE
+from fondant_spec.manifest import Manifest
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command line and return the exit code."""
+    parser = _parser()
+    options, rest = parser.parse_known_args(argv)
+    if rest and options.command not in (_execute, _explain):
+        parser.error(f"unrecognized arguments: {' '.join(rest)}")
+    options.rest = rest
+    try:
+        return int(options.command(options))
+    except InvalidArgumentError as error:
+        return _fail(error, EXIT_USAGE)
+    except FondantError as error:
+        return _fail(error, EXIT_ERROR)
+    except KeyboardInterrupt:
+        return _fail("interrupted", EXIT_INTERRUPTED)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="fondant-spec", description=__doc__.split("\n", 1)[0])
+    parser.add_argument("--version", action="version", version=__version__)
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+
+    validate = commands.add_parser("validate", help="check a dataset against its manifest")
+    validate.add_argument("dataset", help="a manifest, or the folder that holds it")
+    validate.set_defaults(command=_validate)
+
+    show = commands.add_parser("show", help="tell the fields, rows and rejects of a dataset")
+    show.add_argument("dataset", help="a manifest, or the folder that holds it")
+    show.add_argument("--id", help="tell where this row came from, step by step")
+    show.set_defaults(command=_show)
+
+    explain = commands.add_parser("explain", help="say why each step of a pipeline file would run")
+    explain.add_argument("pipeline", help="the file, such as pipeline.py; its options follow")
+    explain.set_defaults(command=_explain)
+
+    collect = commands.add_parser("gc", help="remove results that no run refers to")
+    collect.add_argument("base_path", help="the BASE_PATH of the pipeline")
+    collect.add_argument("pipeline", help="the name of the pipeline")
+    collect.add_argument("--keep-runs", type=int, help="forget all but the newest so many runs")
+    collect.add_argument("--delete", action="store_true", help="remove; without it, only list")
+    collect.set_defaults(command=_gc)
+
+    execute = commands.add_parser("execute", help="run one component, as a runner does")
+    execute.add_argument("component", help="the folder of the component; its arguments follow")
+    execute.set_defaults(command=_execute)
+    return parser
+
+
+def _validate(options: argparse.Namespace) -> int:
+    from fondant_spec.validate import check  # noqa: PLC0415 - the run side loads when needed
+
+    manifest = Manifest.read(options.dataset)
+    check(manifest)
+    print(f"{manifest.location}: {manifest.rows} rows, all as the manifest says.")
+    return 0
+
+
+def _show(options: argparse.Namespace) -> int:
+    from fondant_spec import show  # noqa: PLC0415
+
+    manifest = Manifest.read(options.dataset)
+    if options.id:
+        print(show.lineage(manifest, options.id))
+    else:
+        print(show.describe(manifest))
+        print(f"ids       {', '.join(show.some_ids(manifest)) or 'none'}")
+    return 0
+
+
+def _explain(options: argparse.Namespace) -> int:
+    import subprocess  # noqa: PLC0415
+
+    command = [sys.executable, options.pipeline, "--dry-run", *options.rest]
+    return subprocess.run(command, check=False).returncode  # noqa: S603 - the user's own file
+
+
+def _gc(options: argparse.Namespace) -> int:
+    garbage = gc.collect(
+        storage.normalize(options.base_path),
+        options.pipeline,
+        keep_runs=options.keep_runs,
+        delete=options.delete,
+    )
+    print("\n".join(garbage) if garbage else "nothing to remove")
+    if garbage:
+        print(f"{'removed' if options.delete else 'would remove'} {len(garbage)} folders")
+    return 0
+
+
+def _execute(options: argparse.Namespace) -> int:
+    from fondant_spec.executor import execute  # noqa: PLC0415
+    from fondant_spec.work import component_class  # noqa: PLC0415
+
+    execute(component_class(Path(options.component)), options.rest)
+    return 0
+
+
+def _fail(error: object, code: int) -> int:
+    print(f"error: {error}", file=sys.stderr)
+    return code

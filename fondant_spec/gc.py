@@ -1,0 +1,36 @@
+"""Collecting what no run refers to: results of steps under old keys, and half-finished ones."""
+
+from fondant_spec import storage
+from fondant_spec.runs import RUNS, read_runs
+
+
+def collect(
+    base_path: str,
+    pipeline_name: str,
+    *,
+    keep_runs: int | None = None,
+    delete: bool = False,
+) -> list[str]:
+    """Return the folders of steps that no run refers to, and remove them if told to.
+
+    A run refers to all the keys it planned, so what a running or interrupted run has finished so
+    far is kept. With `keep_runs`, only the newest so many runs count, and older ones go too.
+    """
+    base_path = storage.normalize(base_path)
+    root = storage.join(base_path, pipeline_name)
+    runs = read_runs(base_path, pipeline_name)
+    old = runs[: max(len(runs) - keep_runs, 0)] if keep_runs is not None else []
+    kept = runs[len(old) :]
+    referred = {(step, key) for run in kept for step, key in run["planned"].items()}
+    garbage = [
+        storage.join(root, step, key)
+        for step in storage.folders(root)
+        if step != RUNS
+        for key in storage.folders(storage.join(root, step))
+        if (step, key) not in referred
+    ]
+    garbage += [storage.join(root, RUNS, run["run_id"]) for run in old]
+    if delete:
+        for folder in garbage:
+            storage.remove(folder)
+    return garbage

@@ -1,0 +1,45 @@
+"""The settings of the pipeline: change the defaults here, or set environment variables."""
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from typing import Self
+
+
+@dataclass(frozen=True)
+class PipelineConfigs:
+    """Where the pipeline runs and what it runs on. Every name is also an environment variable.
+
+    With `DATASET_NAME` not set, the pipeline runs on the offline demo.
+
+    Attributes:
+        BASE_PATH: a folder or an fsspec URL (`s3://`, `gs://`); everything lands there.
+        HOST: URL of a Kubeflow Pipelines host; not set, the pipeline runs right here.
+        DATASET_NAME: seed images: a dataset on the Hugging Face hub, or a local folder or file.
+        IMAGE_COLUMN: the column of the dataset that holds the images.
+        CLIP_MODEL: the model that embeds the seeds; the one that the index was made with.
+        INDEX: a local index to search (a clip-retrieval folder, `.npy` or Parquet vectors).
+        INDEX_URL: a clip-retrieval service to ask instead.
+        CAPTION_MODEL: the image-to-text model that captions.
+        GPU_RESOURCE: resource name of a GPU on the host's nodes.
+        GPU_POOL_LABEL: label of the nodes that the CLIP and BLIP steps should run on.
+        GPU_POOL: value of that label; empty, any node with a GPU will do.
+    """
+
+    BASE_PATH: str = "./artifacts"
+    HOST: str = ""
+    DATASET_NAME: str = ""
+    IMAGE_COLUMN: str = "image"
+    CLIP_MODEL: str = "openai/clip-vit-large-patch14"
+    INDEX: str = ""
+    INDEX_URL: str = ""
+    CAPTION_MODEL: str = "Salesforce/blip-image-captioning-base"
+    GPU_RESOURCE: str = "nvidia.com/gpu"
+    GPU_POOL_LABEL: str = "node_pool"
+    GPU_POOL: str = ""
+
+    @classmethod
+    def from_environment(cls, environment: Mapping[str, str] = os.environ) -> Self:
+        """Return the settings, those in the environment before the defaults."""
+        names = {field.name for field in fields(cls)}
+        return cls(**{name: environment[name] for name in names if name in environment})
