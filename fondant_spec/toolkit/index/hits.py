@@ -1,0 +1,125 @@
+"""Hits: what a search found, as columns, and the interface that every index has."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Final, TypeAlias
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+IntArray: TypeAlias = NDArray[np.int64]
+FloatArray: TypeAlias = NDArray[np.float32]
+BoolArray: TypeAlias = NDArray[np.bool_]
+
+CLIP_RETRIEVAL_DUPLICATE_THRESHOLD: Final = 0.94
+"""Above this cosine similarity, clip-retrieval's service takes two images for the same one."""
+
+
+@dataclass(frozen=True)
+class Failure:
+    """Why one query got no answer."""
+
+    reason: str
+    message: str
+    attempts: int = 1
+
+
+@dataclass(frozen=True)
+class Hits:
+    """The hits of a number of queries, one row a hit: queries in order, best hit first.
+
+    `query` is the number of the query, `index_id` the hit's row in the index, `similarity` the
+    cosine, and `metadata` the row's columns in the index. `failures` holds, by number, the queries
+    that could not be answered; a query with neither hits nor a failure has no neighbours.
+    """
+
+    query: IntArray
+    index_id: IntArray
+    similarity: FloatArray
+    metadata: pa.Table
+    failures: Mapping[int, Failure] = field(default_factory=dict)
+
+    def __len__(self) -> int:
+        """Return the number of hits."""
+        return len(self.query)
+
+    def keep(self, mask: BoolArray) -> "Hits":
+        """Return the hits where `mask` is true."""
+        return Hits(
+            self.query[mask],
+            self.index_id[mask],
+            self.similarity[mask],
+            self.metadata.filter(pa.array(mask)),
+            self.failures,
+        )
+
+    def counts(self, queries: int) -> IntArray:
+        """Return the number of hits of each of `queries` queries."""
+        return np.bincount(self.query, minlength=queries)
+
+    def ranks(self) -> IntArray:
+        """Return the place of each hit among those of its query, from 0."""
+        first = np.searchsorted(self.query, self.query)
+        return np.arange(len(self)) - first
+
+
+def merge_hits(parts: Sequence[Hits]) -> Hits:
+    """Return the hits of several searches, whose query numbers do not overlap, as one."""
+    query = np.concatenate([part.query for part in parts])
+    order = np.argsort(query, kind="stable")
+    metadata = pa.concat_tables([p.metadata for p in parts], promote_options="permissive")
+    return Hits(
+        query[order],
+        np.concatenate([part.index_id for part in parts])[order],
+        np.concatenate([part.similarity for part in parts])[order],
+        metadata.take(pa.array(order)),
+        {number: failure for part in parts for number, failure in part.failures.items()},
+    )
+
+
+@dataclass(frozen=True)
+class IndexInfo:
+    """What is known of an index; None where the index does not say.
+
+    `fingerprint` changes when the contents do. `columns` names the metadata columns.
+    """
+
+    location: str
+    fingerprint: str
+    dimension: int | None = None
+    rows: int | None = None
+    model_id: str | None = None
+    columns: tuple[str, ...] | None = None
+
+
+class Index(ABC):
+    """Something that finds the nearest images to CLIP vectors."""
+
+    info: IndexInfo
+
+    @abstractmethod
+    def search(
+        self,
+        queries: FloatArray,
+        count: int,
+        *,
+        columns: Sequence[str],
+        duplicate_threshold: float | None,
+    ) -> Hits:
+        """Return up to `count` nearest rows for each of `queries`, of shape (n, dimension).
+
+        Queries must have length 1. Of hits whose vectors are nearer to each other than
+        `duplicate_threshold`, only the best is returned. `columns` are the metadata columns wanted.
+        """
+
+    def probe(self, dimension: int) -> None:  # noqa: B027 - only a service can disappoint here
+        """Make sure that queries of `dimension` will be answered.
+
+        Raises:
+            InputDataError: they will not.
+        """
+
+    def close(self) -> None:  # noqa: B027 - most indexes hold nothing but memory maps
+        """Release connections."""

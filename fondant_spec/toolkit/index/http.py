@@ -1,0 +1,213 @@
+"""HTTP to a service that may be slow, busy or gone: paced, retried, and bounded."""
+
+import asyncio
+import json
+import random
+import time
+from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from http import HTTPStatus
+from typing import Any, Final, TypeVar
+
+import aiohttp
+
+T = TypeVar("T")
+
+_MOST_BYTES: Final = 64 << 20
+_FIRST_PAUSE: Final = 0.5
+_LONGEST_PAUSE: Final = 60.0
+_GIVEN_UP: Final = 10
+"""Requests failed in a row after which the service counts as gone: no more second tries."""
+
+
+class RequestFailedError(Exception):
+    """A request failed, after all tries.
+
+    `reason` is a short code; `retry_after` the seconds that the service asked for.
+    """
+
+    def __init__(self, message: str, reason: str, retry_after: float | None = None) -> None:
+        super().__init__(message)
+        self.reason = reason
+        self.retry_after = retry_after
+        self.attempts = 1
+
+    @property
+    def passing(self) -> bool:
+        """Whether another try may succeed."""
+        return self.reason != "service_refused"
+
+    @property
+    def unreachable(self) -> bool:
+        """Whether there was no answer at all."""
+        return self.reason in ("service_unreachable", "service_timeout")
+
+
+class Http:
+    """JSON over HTTP with one pool of connections.
+
+    Args:
+        timeout: Seconds for one request, from the connection to the last byte.
+        retries: How often a request that may yet succeed is tried again.
+        requests_per_second: The most requests begun in a second; 0 for no limit.
+        concurrency: The most requests under way.
+    """
+
+    def __init__(
+        self,
+        *,
+        timeout: float,
+        retries: int,
+        requests_per_second: float,
+        concurrency: int,
+    ) -> None:
+        self._timeout = aiohttp.ClientTimeout(total=timeout)
+        self._attempts = retries + 1
+        self._interval = 1 / requests_per_second if requests_per_second else 0.0
+        self._slots = asyncio.Semaphore(concurrency)
+        self._session: aiohttp.ClientSession | None = None
+        self._next_start = 0.0
+        self._failed_in_a_row = 0
+
+    async def get_json(self, url: str, attempts: int | None = None) -> Any:
+        """Return the JSON at `url`.
+
+        Raises:
+            RequestFailedError: there is none to be had.
+        """
+        return await self._persist(lambda s: s.get(url, allow_redirects=False), _same, attempts)
+
+    async def post_json(self, url: str, content: Any, read: Callable[[Any], T]) -> T:
+        """Post JSON, and return what `read` makes of the JSON in the answer.
+
+        `read` raises ValueError for an answer that is wrong.
+
+        Raises:
+            RequestFailedError: there is no right answer to be had.
+        """
+        return await self._persist(
+            lambda s: s.post(url, json=content, allow_redirects=False), read, None
+        )
+
+    async def close(self) -> None:
+        """Close the connections."""
+        if self._session is not None:
+            await self._session.close()
+
+    async def _persist(
+        self,
+        send: Callable[
+            [aiohttp.ClientSession], AbstractAsyncContextManager[aiohttp.ClientResponse]
+        ],
+        read: Callable[[Any], T],
+        attempts: int | None,
+    ) -> T:
+        attempt = 0
+        while True:
+            attempt += 1
+            try:
+                async with self._slots:
+                    await self._pace()
+                    answer = read(await self._once(send))
+            except ValueError as error:
+                failure = RequestFailedError(str(error), "bad_answer")
+            except RequestFailedError as error:
+                failure = error
+            else:
+                self._failed_in_a_row = 0
+                return answer
+            failure.attempts = attempt
+            gone = self._failed_in_a_row >= _GIVEN_UP
+            if not failure.passing or gone or attempt >= (attempts or self._attempts):
+                self._failed_in_a_row += 1
+                raise failure
+            await self._pause(attempt, failure.retry_after)
+
+    async def _once(
+        self,
+        send: Callable[
+            [aiohttp.ClientSession], AbstractAsyncContextManager[aiohttp.ClientResponse]
+        ],
+    ) -> Any:
+        if self._session is None:
+            self._session = aiohttp.ClientSession(timeout=self._timeout)
+        try:
+            async with send(self._session) as response:
+                body = await _read(response)
+        except TimeoutError:
+            msg = f"no answer within {self._timeout.total:g} s"
+            raise RequestFailedError(msg, "service_timeout") from None
+        except aiohttp.ClientPayloadError as error:
+            msg = f"the answer broke off ({error})"
+            raise RequestFailedError(msg, "bad_answer") from error
+        except (aiohttp.ClientError, OSError) as error:
+            msg = f"{type(error).__name__}: {error}"
+            raise RequestFailedError(msg, "service_unreachable") from error
+        if response.status != HTTPStatus.OK:
+            raise _refusal(response, body)
+        try:
+            return json.loads(body)
+        except ValueError as error:
+            kind = response.content_type
+            msg = f"the answer is no JSON but {kind}: {error}"
+            raise RequestFailedError(msg, "bad_answer") from error
+
+    async def _pace(self) -> None:
+        """Wait for this request's turn."""
+        now = time.monotonic()
+        start = max(now, self._next_start)
+        self._next_start = start + self._interval
+        if start > now:
+            await asyncio.sleep(start - now)
+
+    async def _pause(self, attempt: int, retry_after: float | None) -> None:
+        """Wait before another try; a wait that the service asked for holds all requests."""
+        if retry_after is not None:
+            pause = min(retry_after, _LONGEST_PAUSE)
+            self._next_start = max(self._next_start, time.monotonic() + pause)
+        else:
+            pause = _FIRST_PAUSE * 2 ** (attempt - 1)
+            pause = min(pause, _LONGEST_PAUSE) * random.uniform(0.5, 1)  # noqa: S311 - no secret
+        await asyncio.sleep(pause)
+
+
+def _refusal(response: aiohttp.ClientResponse, body: bytes) -> RequestFailedError:
+    """Return the error for an answer that is not 200."""
+    status = response.status
+    msg = f"{status} {response.reason}: {body[:200].decode(errors='replace')}"
+    if status == HTTPStatus.TOO_MANY_REQUESTS:
+        return RequestFailedError(msg, "service_busy", _retry_after(response))
+    if status >= HTTPStatus.INTERNAL_SERVER_ERROR:
+        return RequestFailedError(msg, "service_error", _retry_after(response))
+    if location := response.headers.get("Location"):
+        msg = f"{status}, moved to {location}; name that address"
+    return RequestFailedError(msg, "service_refused")
+
+
+def _retry_after(response: aiohttp.ClientResponse) -> float | None:
+    """Return the seconds of a Retry-After header, which holds a number or a date."""
+    value = response.headers.get("Retry-After", "").strip()
+    if value.isdecimal():
+        return float(value)
+    try:
+        wait = (parsedate_to_datetime(value) - datetime.now(UTC)).total_seconds()
+    except (TypeError, ValueError):
+        return None
+    return max(0.0, wait)
+
+
+async def _read(response: aiohttp.ClientResponse) -> bytes:
+    parts, size = [], 0
+    async for part in response.content.iter_chunked(1 << 16):
+        size += len(part)
+        if size > _MOST_BYTES:
+            msg = f"the answer is larger than {_MOST_BYTES >> 20} MiB"
+            raise RequestFailedError(msg, "bad_answer")
+        parts.append(part)
+    return b"".join(parts)
+
+
+def _same(content: Any) -> Any:
+    return content
