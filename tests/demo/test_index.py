@@ -1,0 +1,77 @@
+import json
+
+import faiss
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+
+from demo.index import build_index
+from demo.tiny_models import CLIP_FOLDER
+
+
+@pytest.fixture(scope="module")
+def vectors(index):
+    """The vectors of all pages."""
+    return np.load(index / "img_emb" / "img_emb_0.npy")
+
+
+@pytest.fixture(scope="module")
+def truth(collection):
+    """The truth table's rows."""
+    return pq.read_table(collection / "truth.parquet").to_pylist()
+
+
+def test_index_metadata_and_vectors_belong_together(index, vectors):
+    """FAISS, the metadata and the vectors have as many rows, and FAISS holds the very vectors."""
+    image_index = faiss.read_index(str(index / "image.index"))
+    metadata = pq.read_table(index / "metadata" / "metadata_0.parquet")
+    assert image_index.ntotal == len(metadata) == len(vectors) == 400
+    assert image_index.metric_type == faiss.METRIC_INNER_PRODUCT
+    assert np.array_equal(image_index.reconstruct_n(0, 400), vectors)
+    assert vectors.dtype == np.float32
+    assert np.linalg.norm(vectors, axis=1) == pytest.approx(1, abs=1e-5)
+
+
+def test_the_metadata_is_that_of_the_pages(index, collection):
+    """Row i is page i, with the columns that clip-retrieval returns."""
+    metadata = pq.read_table(index / "metadata" / "metadata_0.parquet")
+    assert metadata.column_names == ["url", "caption", "width", "height", "NSFW", "license"]
+    pages = pq.read_table(collection / "pages.parquet")
+    assert metadata.select(pages.column_names) == pages
+
+
+def test_the_listing_names_the_folder_and_the_model(index):
+    """`indices_paths.json` has what `clip-retrieval back` and a handshake with the model need."""
+    (options,) = json.loads((index / "indices_paths.json").read_text()).values()
+    assert options["clip_model"] == f"hf_clip:{CLIP_FOLDER}"
+    assert options["indice_folder"] == str(index)
+
+
+def test_neighbours_show_the_same_subject(index, vectors, truth):
+    """The ten nearest of each page show its subject, dead pages' included."""
+    image_index = faiss.read_index(str(index / "image.index"))
+    subjects = np.array([row["subject"] for row in truth])
+    nearest = image_index.search(vectors, 11)[1][:, 1:]
+    assert (subjects[nearest] == subjects[:, None]).mean() > 0.97
+    dead = [number for number, row in enumerate(truth) if row["kind"] == "not_found"]
+    assert (subjects[nearest[dead]] == subjects[dead][:, None]).mean() > 0.9
+
+
+def test_duplicates_are_the_nearest(vectors, truth):
+    """An exact duplicate has another page's vector, a near duplicate almost."""
+    similarity = vectors @ vectors.T
+    np.fill_diagonal(similarity, -1)
+    best = similarity.max(axis=1)
+    kinds = np.array([row["kind"] for row in truth])
+    assert best[kinds == "exact_duplicate"].min() > 0.9999
+    assert best[kinds == "near_duplicate"].mean() > 0.985
+
+
+def test_an_index_is_made_once(index, collection):
+    """A second call changes nothing; without its marker the index is made anew."""
+    before = (index / "image.index").stat().st_mtime_ns
+    build_index(collection)
+    assert (index / "image.index").stat().st_mtime_ns == before
+    (index / "index.json").unlink()
+    build_index(collection)
+    assert (index / "image.index").stat().st_mtime_ns > before
