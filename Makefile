@@ -1,0 +1,38 @@
+# `make demo` and `make test` set up what they need; nothing else has to be done first.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+SETUP := $(VENV)/.done
+SOURCES := fondant_spec components demo examples benchmarks scripts tests pipeline.py pipeline_configs.py
+
+export HF_HUB_OFFLINE ?= 1
+export PYTHONUNBUFFERED = 1
+
+.PHONY: demo test lint format clean
+
+demo: $(SETUP)  ## run the whole pipeline offline, and look at what it made
+	$(BIN)/python pipeline.py
+	$(BIN)/python -m demo.report
+
+test: $(SETUP)  ## run the tests
+	$(BIN)/python -m pytest
+
+lint: $(SETUP)  ## style, types, architecture, shell scripts
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	git ls-files '*.sh' .ci/run | xargs $(BIN)/shellcheck
+
+format: $(SETUP)  ## put the code in its one style
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+clean:  ## remove what was made, but not the environment
+	rm -rf artifacts .pytest_cache .mypy_cache .ruff_cache
+
+$(SETUP): pyproject.toml constraints.txt
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --upgrade pip
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[components,demo,kubeflow,dev]'
+	touch $(SETUP)

@@ -1,0 +1,124 @@
+"""How good the demo's dataset is, and what it looks like: `python -m demo.report`.
+
+Prints retrieval precision and caption accuracy against the truth, which no step of the pipeline
+reads, and writes a contact sheet.
+"""
+
+import argparse
+import sys
+from collections import defaultdict
+from pathlib import Path
+from typing import Any
+
+import pyarrow.parquet as pq
+
+from demo.collection import ROOT
+from demo.contact_sheet import Hit, Row, contact_sheet
+from demo.evaluate import evaluate, read_truth
+from fondant_spec import storage
+from fondant_spec.errors import FondantError, InputDataError
+from fondant_spec.manifest import Manifest
+from fondant_spec.partitions import read_batches
+from fondant_spec.runs import read_runs
+from pipeline import NAME
+from pipeline_configs import PipelineConfigs
+
+SEEDS_SHOWN, HITS_SHOWN = 6, 6
+GOAL = 0.95
+FIELDS = ("seed_id", "image_url", "similarity", "image", "caption")
+
+
+def main() -> int:
+    """Report on the newest run below BASE_PATH; 1 if it misses the goal."""
+    parser = argparse.ArgumentParser(prog="python -m demo.report", description=__doc__)
+    parser.add_argument("--base-path", default=PipelineConfigs.from_environment().BASE_PATH)
+    parser.add_argument("--sheet", type=Path, default=Path("artifacts/demo/contact_sheet.png"))
+    options = parser.parse_args()
+    try:
+        return report(storage.normalize(options.base_path), options.sheet)
+    except FondantError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+
+
+def report(base_path: str, sheet: Path) -> int:
+    """Print the scores of the newest run and draw its contact sheet."""
+    manifests = newest_run(base_path)
+    seeds = read_rows(manifests["load_from_hub"], ("image",))
+    subjects = _subjects(len(seeds))
+    rows = read_rows(manifests["caption_images"], FIELDS)
+    for row in rows:
+        row["subject"] = subjects[int(row["seed_id"])]
+        row["url"] = row["image_url"]
+    evaluation = evaluate(rows, read_truth(ROOT / "truth.parquet"))
+    overall = evaluation.overall
+    print(f"\n{evaluation}\n")
+    print(f"retrieval precision  {overall.precision:.1%} of {overall.rows} images")
+    print(f"caption accuracy     {overall.caption_accuracy:.1%} of {overall.captions} captions")
+    contact_sheet(
+        sheet_rows(seeds, rows, subjects),
+        sheet,
+        title="Seed images, what they retrieve, and how it is captioned",
+        subtitle=f"{overall.rows} images from {len(seeds)} seeds",
+    )
+    print(f"contact sheet        {sheet}")
+    print(f"training set         {', '.join(manifests['export_dataset'].artifacts)}")
+    return 0 if min(overall.precision, overall.caption_accuracy) >= GOAL else 1
+
+
+def newest_run(base_path: str) -> dict[str, Manifest]:
+    """Return the manifests of the newest run that succeeded, by step id.
+
+    Raises:
+        InputDataError: there is none.
+    """
+    runs = [run for run in read_runs(base_path, NAME) if run["state"] == "succeeded"]
+    if not runs:
+        message = f"{base_path}: no run has succeeded there; run `python pipeline.py` first."
+        raise InputDataError(message)
+    return {step["step_id"]: Manifest.read(step["manifest"]) for step in runs[-1]["steps"]}
+
+
+def read_rows(manifest: Manifest, names: tuple[str, ...]) -> list[dict[str, Any]]:
+    """Return the rows of a small dataset, with `id` and the fields named."""
+    fields = {name: manifest.fields[name] for name in names}
+    return [
+        row
+        for partition in manifest.partitions
+        for batch in read_batches(fields, manifest.index_location, partition.name)
+        for row in batch.to_pylist()
+    ]
+
+
+def sheet_rows(
+    seeds: list[dict[str, Any]],
+    rows: list[dict[str, Any]],
+    subjects: list[str],
+) -> list[Row]:
+    """Return the contact sheet's rows: one seed of some subjects, and its best hits."""
+    hits: dict[str, list[dict[str, Any]]] = defaultdict(list)
+    for row in rows:
+        hits[row["seed_id"]].append(row)
+    step = max(1, len(seeds) // SEEDS_SHOWN)
+    return [
+        Row(
+            seed["image"],
+            subjects[int(seed["id"])],
+            [
+                Hit(row["image"], row["similarity"], row["caption"])
+                for row in sorted(hits[seed["id"]], key=lambda row: -row["similarity"])[:HITS_SHOWN]
+            ],
+        )
+        for seed in seeds[::step][:SEEDS_SHOWN]
+    ]
+
+
+def _subjects(count: int) -> list[str]:
+    """Return the true subject of each seed, in the order of the seeds' file."""
+    files = sorted((ROOT / "seeds" / "data").glob("*.parquet"))
+    table = pq.read_table(files[0], columns=["subject"])
+    return list(table["subject"].to_pylist()[:count])
+
+
+if __name__ == "__main__":
+    sys.exit(main())

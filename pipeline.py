@@ -1,0 +1,99 @@
+"""From a few seed images to a captioned image dataset for Stable Diffusion fine-tuning.
+
+    load_from_hub -> image_embedding -> laion_retrieval -> download_images -> caption_images
+      -> export_dataset
+
+Run `python pipeline.py`. What it runs on is set in `pipeline_configs.py` or the environment; with
+nothing set it is the offline demo, and everything lands in ./artifacts.
+"""
+
+import argparse
+import sys
+from collections.abc import Sequence
+from contextlib import nullcontext
+from dataclasses import replace
+from pathlib import Path
+
+from demo import demo_configs, serving
+from fondant_spec.errors import InvalidConfigError
+from fondant_spec.launch import launch
+from fondant_spec.pipeline import Pipeline, Resources
+from pipeline_configs import PipelineConfigs
+
+NAME = "stable-diffusion"
+COMPONENTS = Path(__file__).parent / "components"
+
+IMAGES_PER_SEED = 20
+TRAINING_SIZE = 512
+
+
+def build(configs: PipelineConfigs) -> Pipeline:
+    """Describe the pipeline: the steps, in order, and their arguments. Nothing runs here."""
+    pipeline = Pipeline(NAME, configs.BASE_PATH)
+    gpu = Resources(
+        accelerator=configs.GPU_RESOURCE,
+        node_selector={configs.GPU_POOL_LABEL: configs.GPU_POOL} if configs.GPU_POOL else {},
+        shared_memory="2Gi",
+    )
+    seeds = pipeline.add(
+        COMPONENTS / "load_from_hub",
+        arguments={"dataset_name": configs.DATASET_NAME, "image_column": configs.IMAGE_COLUMN},
+    )
+    vectors = pipeline.add(
+        COMPONENTS / "image_embedding",
+        after=seeds,
+        arguments={"model_id": configs.CLIP_MODEL},
+        resources=gpu,
+    )
+    hits = pipeline.add(
+        COMPONENTS / "laion_retrieval",
+        after=vectors,
+        arguments=_index(configs) | {"num_images": IMAGES_PER_SEED},
+    )
+    images = pipeline.add(
+        COMPONENTS / "download_images",
+        after=hits,
+        arguments={
+            "image_size": TRAINING_SIZE,
+            "allow_private_hosts": configs.PRIVATE_HOSTS == "true",
+        },
+    )
+    captions = pipeline.add(
+        COMPONENTS / "caption_images",
+        after=images,
+        arguments={"model_id": configs.CAPTION_MODEL},
+        resources=gpu,
+    )
+    pipeline.add(COMPONENTS / "export_dataset", after=captions)
+    return pipeline
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Read the command line, and run the pipeline or tell what would run."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--base-path", help="instead of BASE_PATH in pipeline_configs.py")
+    configs = PipelineConfigs.from_environment()
+
+    def build_it(options: argparse.Namespace) -> Pipeline:
+        chosen = replace(configs, BASE_PATH=options.base_path or configs.BASE_PATH)
+        return build(chosen if chosen.DATASET_NAME else demo_configs(chosen))
+
+    return launch(build_it, parser, argv, nullcontext if configs.DATASET_NAME else serving)
+
+
+def _index(configs: PipelineConfigs) -> dict[str, str]:
+    if configs.INDEX_URL:
+        return {"url": configs.INDEX_URL}
+    if configs.INDEX:
+        return {"index": configs.INDEX}
+    msg = (
+        "no index to search: set INDEX to a local one, or INDEX_URL to a clip-retrieval service. "
+        "LAION's own service has been gone since 2023; `fondant-spec index build` makes an index."
+    )
+    raise InvalidConfigError(msg)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
