@@ -97,9 +97,10 @@ def write_dataset(
 
 
 def read_table(manifest: Manifest) -> pa.Table:
-    """Return the columns that the step itself wrote, all partitions together."""
-    names = [p.name for p in manifest.partitions]
-    tables = [pq.read_table(storage.open_input(file_of(manifest.data_location, name))) for name in names]
+    """Return the columns that the step itself wrote, all partitions together; none for a write."""
+    own = manifest.data_location
+    names = [p.name for p in manifest.partitions] if storage.sizes(own) else []
+    tables = [pq.read_table(storage.open_input(file_of(own, name))) for name in names]
     filled = [table for table in tables if len(table)] or tables[:1]
     return pa.concat_tables(filled) if filled else pa.table({})
 

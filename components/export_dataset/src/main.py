@@ -1,0 +1,120 @@
+"""Write images and captions the way trainers read them, and read the result back to make sure."""
+
+from collections.abc import Iterator
+from typing import Any, Final
+
+import pyarrow as pa
+
+from fondant_spec import storage
+from fondant_spec.component import WriteComponent
+from fondant_spec.errors import InputDataError, InvalidArgumentError
+from fondant_spec.executor import execute
+from fondant_spec.toolkit.dataset_card import dataset_card
+from fondant_spec.toolkit.images import NotAnImageError
+from fondant_spec.toolkit.publishing import MARK, check_replaceable, published
+from fondant_spec.toolkit.training_formats import FORMATS, TrainingFormat
+from fondant_spec.toolkit.training_pairs import TRAIN, BadPairError, PairMaker
+
+CARD: Final = "README.md"
+RESERVED: Final = ("file_name", "file_names", "text", "label")
+
+
+class ExportDataset(WriteComponent):
+    """Writes one folder that a trainer can be pointed at."""
+
+    def __init__(
+        self,
+        *,
+        output_path: str | None = None,
+        layout: str = "imagefolder",
+        validation_fraction: float = 0.0,
+        convert_images: str = "needed",
+        resolution: int = 512,
+        pairs_per_archive: int = 10_000,
+    ) -> None:
+        if not 0 <= validation_fraction < 1:
+            msg = (
+                f"export_dataset: validation_fraction must be in [0, 1), not {validation_fraction}."
+            )
+            raise InvalidArgumentError(msg)
+        for name, value in {
+            "resolution": resolution,
+            "pairs_per_archive": pairs_per_archive,
+        }.items():
+            if value < 1:
+                msg = f"export_dataset: {name} must be at least 1, not {value}."
+                raise InvalidArgumentError(msg)
+        self._output_path = output_path and storage.normalize(output_path)
+        self._layout = layout
+        self._settings = {"resolution": resolution, "pairs_per_archive": pairs_per_archive}
+        kinds = FORMATS[layout].kinds
+        self._maker = PairMaker(
+            kinds=kinds & {"JPEG"} if convert_images == "all" else kinds,
+            converts=convert_images != "never",
+            validation_fraction=validation_fraction,
+        )
+
+    def setup(self) -> None:
+        """Make sure, before any work, that the fields fit and that the target is free.
+
+        Raises:
+            InputDataError: a field cannot go into the metadata.
+            StorageError: the target holds somebody else's files.
+        """
+        for name, field in self.input_fields.items():
+            problem = None
+            if name in RESERVED or name.endswith(("_file_name", "_file_names")):
+                problem = "has a meaning of its own to the readers; give it another name"
+            elif name != "image" and _is_binary(field.type):
+                problem = "is binary, which metadata cannot hold; leave it out"
+            if problem:
+                msg = f"export_dataset: field {name!r} {problem}."
+                raise InputDataError(msg)
+        if self._output_path:
+            check_replaceable(self._output_path)
+
+    def write(self, batches: Iterator[pa.RecordBatch]) -> list[str]:
+        """Write all pairs, check them, and return what tells that they are there.
+
+        Raises:
+            InputDataError: there is nothing to train on.
+            InvalidDatasetError: what was written reads back as something else.
+        """
+        target = self._output_path or self.output_directory
+        told: dict[str, Any] = {"layout": self._layout}
+        with published(target, told) as folder:
+            layout = FORMATS[self._layout](folder, **self._settings)
+            for batch in batches:
+                self._add(batch, layout)
+            layout.close()
+            if not layout.counts[TRAIN]:
+                msg = (
+                    f"export_dataset: no pairs to train on; {layout.counts.total()} are for "
+                    f"validation, and {len(self.rejects)} rows were rejected."
+                )
+                raise InputDataError(msg)
+            layout.check()
+            counts = dict(sorted(layout.counts.items()))
+            told["pairs"] = counts
+            (folder / CARD).write_text(self._card(counts), encoding="utf-8")
+        return [storage.join(target, name) for name in (MARK, CARD)]
+
+    def _add(self, batch: pa.RecordBatch, layout: TrainingFormat) -> None:
+        for row in batch.to_pylist():
+            try:
+                layout.add(self._maker.pair(row))
+            except (BadPairError, NotAnImageError) as bad:
+                self.rejects.add(row["id"], bad.reason, bad.message)
+
+    def _card(self, counts: dict[str, int]) -> str:
+        lineage = {name: field.metadata for name, field in self.input_fields.items()}
+        resolution = self._settings["resolution"]
+        return dataset_card(self._layout, counts, self.rejects.counts, lineage, resolution)
+
+
+def _is_binary(data_type: pa.DataType) -> bool:
+    return bool(pa.types.is_binary(data_type) or pa.types.is_large_binary(data_type))
+
+
+if __name__ == "__main__":
+    execute(ExportDataset)

@@ -1,0 +1,102 @@
+"""The README of an exported dataset: how to load it, how much there is, and where it came from.
+
+It holds names and figures only, never captions or other words from the web.
+"""
+
+import json
+from collections.abc import Mapping
+from typing import Any, Final
+
+import yaml
+
+_PATTERNS: Final = {"imagefolder": "{split}/**", "webdataset": "{split}-*.tar"}
+"""The files of a split, for the hub; it cannot read the layout of kohya's trainers."""
+
+_USES: Final = {
+    "imagefolder": """\
+```python
+from datasets import load_dataset
+
+dataset = load_dataset("imagefolder", data_dir="path/to/this/folder", split="train")
+```
+
+`diffusers`' training script for text to image takes the training split alone:
+
+    accelerate launch train_text_to_image.py --train_data_dir path/to/this/folder/train \\
+      --caption_column text --resolution {resolution}
+""",
+    "kohya": """\
+With sd-scripts, started in this folder:
+
+    accelerate launch path/to/sd-scripts/sdxl_train_network.py --dataset_config dataset.toml
+""",
+    "webdataset": """\
+```python
+from datasets import load_dataset
+
+dataset = load_dataset("webdataset", data_files="path/to/this/folder/train-*.tar", split="train")
+```
+
+The image is in the column `jpg`, its caption in `txt`, everything else in `json`.
+""",
+}
+
+
+def dataset_card(
+    layout: str,
+    counts: Mapping[str, int],
+    rejects: Mapping[str, int],
+    lineage: Mapping[str, Mapping[str, Any]],
+    resolution: int,
+) -> str:
+    """Return the Markdown of the card.
+
+    `counts` are the pairs in each split, `rejects` the rows left out by reason, and `lineage` what
+    each field's maker said of it.
+    """
+    lines = [
+        "---",
+        yaml.safe_dump(_front_matter(layout, counts), sort_keys=False).strip(),
+        "---",
+        "# Images with captions",
+        "",
+        "| split | pairs |",
+        "|---|---:|",
+        *(f"| {split} | {count:,} |" for split, count in counts.items()),
+        "",
+        _told(rejects),
+        "",
+        "Identical images are always in the same split.",
+        "",
+        "## Use",
+        "",
+        _USES[layout].format(resolution=resolution),
+        "## Made from",
+        "",
+        *(_made_from(name, metadata) for name, metadata in lineage.items()),
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def _front_matter(layout: str, counts: Mapping[str, int]) -> dict[str, Any]:
+    matter: dict[str, Any] = {"task_categories": ["text-to-image"]}
+    if layout in _PATTERNS:
+        files = [{"split": s, "path": _PATTERNS[layout].format(split=s)} for s in counts]
+        matter["configs"] = [{"config_name": "default", "data_files": files}]
+    return matter
+
+
+def _told(rejects: Mapping[str, int]) -> str:
+    if not rejects:
+        return "No row was left out."
+    reasons = ", ".join(f"{reason} {count:,}" for reason, count in sorted(rejects.items()))
+    return f"Rows left out of the export, by reason: {reasons}."
+
+
+def _made_from(name: str, metadata: Mapping[str, Any]) -> str:
+    facts = ", ".join(
+        f"{key} `{json.dumps(value, ensure_ascii=False)}`"
+        for key, value in metadata.items()
+        if value is not None
+    )
+    return f"- `{name}`: {facts or 'its maker left no word'}"
