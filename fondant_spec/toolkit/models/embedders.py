@@ -34,8 +34,9 @@ class Encoder(Protocol):
     tower: nn.Module
     """Takes the tensors that `collate` makes; returns vectors (batch, dimension), any length."""
 
-    prepare: Callable[[Any], Any]
-    """Makes one prepared item of one cell; called in many threads at once."""
+    @property
+    def prepare(self) -> Callable[[Any], Any]:
+        """Makes one prepared item of one cell; called in many threads at once."""
 
     def collate(self, items: Sequence[Any]) -> Inputs:
         """Return the tower's input for some prepared items."""
@@ -144,7 +145,7 @@ def text_encoder(model_id: str, revision: str | None = None) -> TextEncoder:
     return TextEncoder(find_model(model_id, revision))
 
 
-class _Tower(nn.Module):  # type: ignore[misc] - torch comes without types
+class _Tower(nn.Module):  # type: ignore[misc]  # torch has no types
     """One half of a dual encoder; the other half is let go."""
 
     def __init__(self, model: Any, modality: str) -> None:
@@ -162,7 +163,7 @@ class _Tower(nn.Module):  # type: ignore[misc] - torch comes without types
         return features if isinstance(features, torch.Tensor) else features.pooler_output
 
 
-class _PixelTower(nn.Module):  # type: ignore[misc] - torch comes without types
+class _PixelTower(nn.Module):  # type: ignore[misc]  # torch has no types
     """A tower that takes pixels as they were prepared, uint8, and normalises them itself."""
 
     def __init__(self, normalise: Normalise, tower: nn.Module) -> None:

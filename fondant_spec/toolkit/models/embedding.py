@@ -63,8 +63,9 @@ class Embedder:
             lambda: batch_size(self._most, on_gpu=on_gpu),
         )
         first = self._runners[0]
+        prepare = first.encoder.prepare
         self._feed = Feed(
-            first.encoder.prepare,
+            lambda row: prepare(row.cell()),
             lambda: first.size.now,
             ahead=_GROUPS_AHEAD * len(self._runners) if on_gpu else 0,
         )

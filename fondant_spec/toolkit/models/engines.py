@@ -52,7 +52,7 @@ def start_engine(
     return _torch(torch.compile(placed, dynamic=True) if name == "compiled" else placed, placement)
 
 
-class _UnitVectors(nn.Module):  # type: ignore[misc] - torch comes without types
+class _UnitVectors(nn.Module):  # type: ignore[misc]  # torch has no types
     """A tower whose vectors have length 1."""
 
     def __init__(self, tower: nn.Module) -> None:
@@ -63,7 +63,7 @@ class _UnitVectors(nn.Module):  # type: ignore[misc] - torch comes without types
         return normalize(self.tower(**inputs).float(), dim=-1)
 
 
-class _FromPixels(nn.Module):  # type: ignore[misc] - torch comes without types
+class _FromPixels(nn.Module):  # type: ignore[misc]  # torch has no types
     """A module of one positional argument, which is what tracing wants."""
 
     def __init__(self, module: nn.Module) -> None:

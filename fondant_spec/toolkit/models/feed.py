@@ -29,6 +29,16 @@ class Row:
     data: Any
     fields: dict[str, Any] = field(default_factory=dict)
 
+    def cell(self) -> Any:
+        """Return the cell to prepare.
+
+        Raises:
+            UnusableError: it is null.
+        """
+        if self.data is None:
+            raise UnusableError(reason="missing", message="the cell is null")
+        return self.data
+
 
 class UnusableError(Exception):
     """A cell that cannot go to the model; `reason` is a short code for the reject table."""
@@ -65,7 +75,7 @@ class Feed(Generic[Item]):
 
     def __init__(
         self,
-        prepare: Callable[[Any], Item],
+        prepare: Callable[[Row], Item],
         size: Callable[[], int],
         *,
         ahead: int = 0,
@@ -79,7 +89,7 @@ class Feed(Generic[Item]):
         """Yield the rows in groups of the present batch size, in order, without empty groups."""
         pending: deque[list[tuple[Row, Future[Item]]]] = deque()
         while chunk := list(islice(rows, self._size())):
-            pending.append([(row, self._pool.submit(self._prepared, row)) for row in chunk])
+            pending.append([(row, self._pool.submit(self._prepare, row)) for row in chunk])
             if len(pending) > self._ahead:
                 yield from self._settled(pending.popleft(), rejects)
         for futures in pending:
@@ -88,11 +98,6 @@ class Feed(Generic[Item]):
     def close(self) -> None:
         """Stop the threads."""
         self._pool.shutdown(cancel_futures=True)
-
-    def _prepared(self, row: Row) -> Item:
-        if row.data is None:
-            raise UnusableError(reason="missing", message="the cell is null")
-        return self._prepare(row.data)
 
     @staticmethod
     def _settled(

@@ -111,7 +111,7 @@ class ProcessorPreparation:
         return image
 
 
-class Normalise(nn.Module):  # type: ignore[misc] - torch comes without types
+class Normalise(nn.Module):  # type: ignore[misc]  # torch has no types
     """Turns uint8 pixels (batch, height, width, 3) into a model's input, on the model's device."""
 
     def __init__(self, preparation: PixelPreparation) -> None:

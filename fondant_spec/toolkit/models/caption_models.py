@@ -1,0 +1,124 @@
+"""Starting what captions: a model on each device, checked against fp32, or an endpoint."""
+
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+import torch
+from torch.nn.functional import cosine_similarity
+
+from fondant_spec.errors import InvalidArgumentError
+from fondant_spec.toolkit.models.batching import BatchSize
+from fondant_spec.toolkit.models.caption_text import Frame
+from fondant_spec.toolkit.models.captioners import Captioner, LocalCaptioner
+from fondant_spec.toolkit.models.captioning import (
+    EXTRA_COLUMNS,
+    Captioning,
+    CaptionWriter,
+    Choice,
+)
+from fondant_spec.toolkit.models.clip_score import ClipScore
+from fondant_spec.toolkit.models.device import Placement, devices, place
+from fondant_spec.toolkit.models.endpoint import EndpointCaptioner
+from fondant_spec.toolkit.models.generation import Generation
+from fondant_spec.toolkit.models.hub import find_model
+from fondant_spec.toolkit.models.runner import LEAST_COSINE
+
+logger = logging.getLogger(__name__)
+
+_CPU_BATCH: Final = 8
+_GPU_BATCH: Final = 32
+_LARGEST_GPU_BATCH: Final = 256
+_GROUPS_AHEAD: Final = 3
+
+
+@dataclass(frozen=True)
+class CaptionModels:
+    """Which models caption and rank, and where they run; see the component's arguments."""
+
+    model_id: str
+    revision: str | None = None
+    endpoint: str | None = None
+    prompt: str | None = None
+    clip_model_id: str | None = None
+    device: str = "auto"
+    precision: str = "auto"
+    batch_size: int = 0
+
+    def start(
+        self,
+        generation: Generation,
+        choice: Choice,
+        frame: Frame,
+        extras: Sequence[str],
+    ) -> Captioning:
+        """Load the models.
+
+        Raises:
+            InputDataError: a model cannot be had.
+            InvalidArgumentError: an extra column is unknown, or needs `clip_model_id`.
+        """
+        self._check(generation, extras)
+        placements = [place(one, self.precision) for one in devices(self.device)]
+        if self.endpoint is not None:
+            captioners: list[Captioner] = [
+                EndpointCaptioner(self.endpoint, self.model_id, self.prompt)
+            ]
+        else:
+            captioners = [_start(self, placement) for placement in placements]
+        writers = [
+            CaptionWriter(
+                captioner, self._size(), generation, choice, frame, self._scorer(placement)
+            )
+            for captioner, placement in zip(captioners, placements, strict=False)
+        ]
+        ahead = _GROUPS_AHEAD * len(writers) if placements[0].is_cuda else 0
+        return Captioning(writers, extras, ahead=ahead)
+
+    def _check(self, generation: Generation, extras: Sequence[str]) -> None:
+        unknown = sorted(set(extras) - set(EXTRA_COLUMNS))
+        if unknown:
+            msg = f"produces: no field {unknown[0]!r}; there is {', '.join(EXTRA_COLUMNS)}."
+            raise InvalidArgumentError(msg)
+        scored = sorted({"clip_score", "caption_tokens"} & set(extras))
+        if self.clip_model_id is None and (scored or generation.candidates > 1):
+            what = scored[0] if scored else "candidates"
+            msg = f"{what}: needs clip_model_id, the CLIP-like model that compares."
+            raise InvalidArgumentError(msg)
+
+    def _scorer(self, placement: Placement) -> ClipScore | None:
+        if self.clip_model_id is None:
+            return None
+        return ClipScore(self.clip_model_id, None, placement)
+
+    def _size(self) -> BatchSize:
+        if self.batch_size:
+            return BatchSize(self.batch_size)
+        if devices(self.device)[0].type == "cuda":
+            return BatchSize(_GPU_BATCH, _LARGEST_GPU_BATCH, calm=2)
+        return BatchSize(_CPU_BATCH)
+
+
+def _start(models: CaptionModels, placement: Placement) -> LocalCaptioner:
+    """Return the captioner, in fp32 where anything else strays from it."""
+    files = find_model(models.model_id, models.revision)
+    fast = LocalCaptioner(files, placement, models.prompt)
+    exact_placement = Placement(placement.device, torch.float32)
+    if placement == exact_placement:
+        return fast
+    probes = fast.probes()
+    logits = fast.first_logits(probes)
+    exact = LocalCaptioner(files, exact_placement, models.prompt)
+    cosine = float(cosine_similarity(logits, exact.first_logits(probes), dim=-1).min())
+    if cosine >= LEAST_COSINE:
+        logger.info("Captions on %s; cosine of logits to fp32 is %.5f.", placement, cosine)
+        return fast
+    logger.warning(
+        "%s strays from fp32: cosine of logits %.5f, least allowed %s. Going on with %s.",
+        placement,
+        cosine,
+        LEAST_COSINE,
+        exact_placement,
+    )
+    return exact

@@ -1,0 +1,69 @@
+"""Captions as texts: cleaned, checked for repetition, put together."""
+
+import re
+from collections import Counter
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Final
+
+CLIP_TOKENS: Final = 77
+"""How many tokens (start and end included) Stable Diffusion 1 and 2 read of a caption."""
+
+_REPEATED_WORDS: Final = 3
+_CONTENT_LENGTH: Final = 4
+_MOST_OF_A_WORD: Final = 3
+# Made-up words that BLIP is known to begin captions with, and what they stand for.
+_ARTEFACT: Final = re.compile(r"\b(?:arafed|araffe|arafe|araffes|arafes)\b\s*", re.IGNORECASE)
+_LOOSE_MARK: Final = re.compile(r"\s+([,.;:!?])")
+_REFUSAL: Final = re.compile(
+    r"^\s*(?:i'?m sorry|sorry,|i can(?:no|')t|i am (?:unable|not able)|as an ai\b)",
+    re.IGNORECASE,
+)
+
+
+@dataclass(frozen=True)
+class Frame:
+    """What is put around each caption: `<trigger>, <prefix><caption><suffix>`."""
+
+    trigger: str = ""
+    prefix: str = ""
+    suffix: str = ""
+
+    def around(self, caption: str) -> str:
+        """Return the caption with everything around it."""
+        text = _joined(_joined(self.prefix, caption), self.suffix)
+        return f"{self.trigger}, {text}" if self.trigger else text
+
+
+def clean(text: str) -> str:
+    """Return a generated text as one line, without a captioner's typical artefacts."""
+    line = " ".join(_ARTEFACT.sub("", text).split())
+    return _LOOSE_MARK.sub(r"\1", line).strip(" \"'")
+
+
+def repeats(text: str) -> bool:
+    """Return whether a text says something twice.
+
+    Twice the same three words, the same word twice in a row, or one longer word four times.
+    """
+    words = re.findall(r"\w+", text.lower())
+    runs = [tuple(words[n : n + _REPEATED_WORDS]) for n in range(len(words) - _REPEATED_WORDS + 1)]
+    often = Counter(word for word in words if len(word) >= _CONTENT_LENGTH)
+    return (
+        len(set(runs)) < len(runs)
+        or any(first == second for first, second in pairwise(words))
+        or any(count > _MOST_OF_A_WORD for count in often.values())
+    )
+
+
+def refuses(text: str) -> bool:
+    """Return whether a text declines to describe the image, as chat models may."""
+    return _REFUSAL.search(text) is not None
+
+
+def _joined(left: str, right: str) -> str:
+    """Return two texts with a space between, unless one brings its own or begins with a comma."""
+    if not left or not right:
+        return left or right
+    glued = left[-1].isspace() or right[0].isspace() or right[0] in ",.;:!?"
+    return left + right if glued else f"{left} {right}"

@@ -1,0 +1,42 @@
+"""How well a caption fits its image, by CLIP."""
+
+from collections.abc import Sequence
+from functools import partial
+from typing import Any, Final
+
+import numpy as np
+
+from fondant_spec.toolkit.models.batching import BatchSize
+from fondant_spec.toolkit.models.device import Placement
+from fondant_spec.toolkit.models.embedders import TextEncoder, image_encoder, text_encoder
+from fondant_spec.toolkit.models.runner import start_runners
+
+_BATCH: Final = 64
+
+
+class ClipScore:
+    """Compares images and texts in the space of one CLIP-like model, on one device."""
+
+    def __init__(self, model_id: str, revision: str | None, placement: Placement) -> None:
+        """Load both towers.
+
+        Raises:
+            InputDataError: the model cannot be had.
+        """
+        size = partial(BatchSize, _BATCH)
+        images = partial(image_encoder, model_id, revision)
+        texts: TextEncoder = text_encoder(model_id, revision)
+        self._images = start_runners(images, [placement], "torch", size)[0]
+        self._texts = start_runners(lambda: texts, [placement], "torch", size)[0]
+        self.prepare = self._images.encoder.prepare
+        self.tokens = texts.tokens
+        self.name = texts.name
+        self.revision = texts.revision
+
+    def scores(self, items: Sequence[Any], texts: Sequence[str]) -> list[float]:
+        """Return the cosine, -1 to 1, of each prepared image with the text at its place."""
+        pairs = zip(self._images(items), self._texts(texts), strict=True)
+        return [
+            float("nan") if image is None or text is None else float(np.dot(image, text))
+            for image, text in pairs
+        ]
