@@ -46,9 +46,22 @@ def commit(
         manifest = _written(manifest, records[-1], inputs)
     else:
         manifest = _transformed(manifest, work, records, inputs)
+    _sweep(work, records, manifest)
     manifest.write()
-    storage.remove(work.staged)
     return manifest
+
+
+def _sweep(work: Work, records: Sequence[Record], manifest: Manifest) -> None:
+    """Remove what an earlier attempt left and this one did not write again."""
+    storage.remove(work.staged)
+    wanted = {
+        work.data: {p.name for p in manifest.partitions},
+        work.rejects: {r.name for r in records if r.rejects},
+    }
+    for folder, names in wanted.items():
+        for file in storage.sizes(folder):
+            if file.removesuffix(".parquet") not in names:
+                storage.remove(storage.join(folder, file))
 
 
 def _written(manifest: Manifest, record: Record, inputs: Sequence[Manifest]) -> Manifest:

@@ -76,8 +76,10 @@ def run(component_class: type[Component], argv: Sequence[str]) -> Manifest | Non
             "%s: already done, %d rows at %s", options.step_id, committed.rows, start.folder
         )
         return _tell(committed, options)
-    if not options.cache and options.slice is None:
-        storage.remove(start.folder)
+    if options.slice is None:
+        # What stands there was made from other inputs, or is not wanted: it must not pass for a
+        # commit of the files that are about to be written.
+        storage.remove(start.location if options.cache else start.folder)
     work = Work(
         main=str(main),
         class_name=component_class.__name__,
