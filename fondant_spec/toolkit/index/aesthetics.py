@@ -40,14 +40,14 @@ class Aesthetics:
             raise InvalidArgumentError(msg)
 
     def check_folder(self) -> None:
-        """Refuse a score without the vectors that a local index needs for it.
+        """Refuse a score without the vectors that an index of one's own needs for it.
 
         Raises:
             InvalidArgumentError: `aesthetic_embeddings` is missing.
         """
         if self.score is not None and self.folder is None:
             msg = (
-                f"aesthetic_score: a local index needs `aesthetic_embeddings` too, the folder with "
+                f"aesthetic_score: this index needs `aesthetic_embeddings` too, the folder with "
                 f"rating0.npy to rating{BEST_SCORE}.npy of its CLIP model; or leave the score out."
             )
             raise InvalidArgumentError(msg)

@@ -4,6 +4,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
+import pyarrow as pa
+
 from fondant_spec.errors import InvalidArgumentError
 from fondant_spec.schema import did_you_mean
 
@@ -73,6 +75,16 @@ def find_columns(
         _first(available, _WATERMARK),
         tuple(extra),
     )
+
+
+def rename_usual(table: pa.Table) -> pa.Table:
+    """Return `table` with its URL column named `url` and its caption column named `caption`.
+
+    Those are the names that clip-retrieval's service returns unless told otherwise.
+    """
+    names = table.column_names
+    new = {_first(names, _URL): "url", _first(names, _CAPTION): "caption"}
+    return table.rename_columns([new.get(name, name) for name in names])
 
 
 def _first(available: Sequence[str], names: Sequence[str]) -> str | None:

@@ -51,21 +51,24 @@ def exact_neighbours(
     vectors: VectorFiles,
     queries: FloatArray,
     count: int,
+    rows: int | None = None,
 ) -> tuple[FloatArray, IntArray]:
     """Return the cosines and the numbers of the `count` vectors nearest to each query.
 
-    One pass over the vectors, two arrays of shape (n, count), best first; equal cosines in the
-    order of the vectors.
+    `rows` limits the search to the first ones. One pass over the vectors, two arrays of shape (n,
+    count), best first; equal cosines in the order of the vectors.
     """
     best = np.full((len(queries), count), -np.inf, np.float32)
     ids = np.full((len(queries), count), -1, np.int64)
     start = 0
     for chunk in vectors.chunks():
-        scores = queries @ unit_vectors(chunk).T
+        scores = queries @ unit_vectors(chunk[: None if rows is None else rows - start]).T
         better = np.flatnonzero((scores > best[:, -1:]).any(axis=1))
         for query in better:
             _merge(best[query], ids[query], scores[query], start)
         start += len(chunk)
+        if rows is not None and start >= rows:
+            break
     return best, ids
 
 

@@ -12,7 +12,7 @@ from fondant_spec.toolkit.index.hits import FloatArray
 from fondant_spec.toolkit.index.neighbours import Neighbours, run_length
 
 _ON_DISK_NAME: Final = "populated.index"
-_MEMORY_MAPPED: Final = faiss.IO_FLAG_MMAP | faiss.IO_FLAG_READ_ONLY | faiss.IO_FLAG_MMAP_IFC
+_MEMORY_MAPPED: Final = faiss.IO_FLAG_MMAP_IFC
 _SAMPLE: Final = 64
 _UNIT_LENGTHS: Final = (0.5, 1.2)
 """Lengths of unit vectors after any usual quantisation; unnormalised CLIP vectors are near 10."""

@@ -6,12 +6,9 @@ file or an `.npy` file with its metadata named beside it, and Parquet files with
 """
 
 import json
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
-
-import pyarrow as pa
 
 from fondant_spec.errors import InputDataError, InvalidArgumentError
 from fondant_spec.toolkit.index.exact import ExactSearch
@@ -21,11 +18,10 @@ from fondant_spec.toolkit.index.hits import IndexInfo
 from fondant_spec.toolkit.index.local import LocalIndex
 from fondant_spec.toolkit.index.neighbours import NeighbourSearch
 from fondant_spec.toolkit.index.rows import Rows, numbered_files
-from fondant_spec.toolkit.index.vectors import NpyVectors, ParquetVectors
+from fondant_spec.toolkit.index.vectors import NpyVectors, ParquetVectors, vector_column
 
 INDICES_PATHS: Final = "indices_paths.json"
 _EMBEDDING_FOLDERS: Final = {"image": "img_emb", "text": "text_emb"}
-_VECTOR_COLUMNS: Final = ("embedding", "image_embedding", "clip_embedding", "vector")
 
 
 @dataclass(frozen=True)
@@ -54,7 +50,7 @@ class IndexFolder:
         """
         folder, model_id = self._resolve()
         search, vector_files, columns = self._neighbour_search(folder)
-        metadata_files = self._metadata_files(folder, vector_files)
+        metadata_files = self.metadata_files(folder, vector_files)
         rows = Rows(metadata_files)
         if len(rows) != search.rows:
             msg = (
@@ -96,10 +92,10 @@ class IndexFolder:
         if self.faiss_options is not None:
             msg = f"faiss_options: {folder} is searched exactly; leave them out."
             raise InvalidArgumentError(msg)
-        if files := self._npy_files(folder):
+        if files := self.npy_files(folder):
             return ExactSearch(NpyVectors(files)), files, []
-        if files := _parquet_files(folder):
-            column = _vector_column(files)
+        if files := self.parquet_files(folder):
+            column = vector_column(files[0], Rows(files[:1]).schema)
             return ExactSearch(ParquetVectors(files, column)), files, [column]
         msg = (
             f"index: {folder} has no {self.modality}.index, no "
@@ -107,13 +103,25 @@ class IndexFolder:
         )
         raise InputDataError(msg)
 
-    def _npy_files(self, folder: Path) -> list[Path]:
+    def npy_files(self, folder: Path) -> list[Path]:
+        """Return the `.npy` files of `folder`, or `folder` itself if it is one."""
         if folder.is_file():
             return [folder] if folder.suffix == ".npy" else []
         embeddings = folder / _EMBEDDING_FOLDERS[self.modality]
         return numbered_files(embeddings if embeddings.is_dir() else folder, "*.npy")
 
-    def _metadata_files(self, folder: Path, vector_files: list[Path]) -> list[Path]:
+    def parquet_files(self, folder: Path) -> list[Path]:
+        """Return the Parquet files of `folder`, or `folder` itself if it is one."""
+        if folder.is_file():
+            return [folder] if folder.suffix == ".parquet" else []
+        return numbered_files(folder, "*.parquet")
+
+    def metadata_files(self, folder: Path, vector_files: list[Path]) -> list[Path]:
+        """Return the files with the metadata of the vectors.
+
+        Raises:
+            InputDataError: there are none.
+        """
         if self.metadata is None and vector_files[0].suffix == ".parquet":
             return vector_files
         inside = folder / "metadata"
@@ -129,30 +137,6 @@ class IndexFolder:
             )
             raise InputDataError(msg)
         return files
-
-
-def _parquet_files(folder: Path) -> list[Path]:
-    if folder.is_file():
-        return [folder] if folder.suffix == ".parquet" else []
-    return numbered_files(folder, "*.parquet")
-
-
-def _vector_column(files: Sequence[Path]) -> str:
-    schema = Rows(files[:1]).schema
-    lists = [
-        field.name
-        for field in schema
-        if (pa.types.is_list(field.type) or pa.types.is_fixed_size_list(field.type))
-        and pa.types.is_floating(field.type.value_type)
-    ]
-    named = [name for name in _VECTOR_COLUMNS if name in lists]
-    if named or len(lists) == 1:
-        return (named or lists)[0]
-    msg = (
-        f"{files[0]}: needs one column of float lists, or one named `embedding`; "
-        f"it has: {', '.join(schema.names)}."
-    )
-    raise InputDataError(msg)
 
 
 def _read_listing(listing: Path) -> dict[str, dict[str, Any]]:

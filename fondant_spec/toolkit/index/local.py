@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 import numpy as np
+import pyarrow as pa
 
 from fondant_spec.toolkit.index.duplicates import near_duplicates
 from fondant_spec.toolkit.index.hits import (
@@ -14,6 +15,7 @@ from fondant_spec.toolkit.index.hits import (
     IntArray,
 )
 from fondant_spec.toolkit.index.neighbours import Neighbours, NeighbourSearch
+from fondant_spec.toolkit.index.requests import BadRequestError
 from fondant_spec.toolkit.index.rows import Rows
 
 
@@ -51,6 +53,23 @@ class LocalIndex(Index):
             np.concatenate([*similarity, np.empty(0, np.float32)]),
             self._metadata.take(ids, columns),
         )
+
+    def neighbours(self, queries: FloatArray, count: int) -> IntArray:
+        """Return the rows nearest to each query, of shape (n, count); -1 where there are fewer."""
+        runs = self._search.neighbours(queries, count, with_vectors=False)
+        return np.concatenate([run.ids for run in runs])
+
+    def metadata(self, ids: Sequence[int]) -> pa.Table:
+        """Return the metadata of the rows `ids`, all columns.
+
+        Raises:
+            BadRequestError: there is no such row.
+        """
+        wanted = [i for i in ids if type(i) is not int or not 0 <= i < self._search.rows]
+        if wanted:
+            msg = f"there is no row {wanted[0]!r}"
+            raise BadRequestError(msg)
+        return self._metadata.take(np.array(ids, np.int64), self.info.columns or ())
 
 
 def _distinct(run: Neighbours, threshold: float | None) -> BoolArray:

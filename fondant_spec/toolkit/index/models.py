@@ -35,6 +35,18 @@ def same_model(one: str, other: str) -> bool:
     return first == second
 
 
+def clip_retrieval_name(model_id: str) -> str:
+    """Return a model's name as clip-retrieval's `clip_model` option wants it."""
+    if model_id.startswith(("open_clip:", "hf_clip:")):
+        return model_id
+    short = {long: name for name, long in _OPENAI_NAMES.items()}.get(model_id)
+    return (
+        short.replace("vit-b", "ViT-B").replace("vit-l", "ViT-L")
+        if short
+        else f"hf_clip:{model_id}"
+    )
+
+
 def check_index_fits(
     info: IndexInfo,
     field_metadata: Mapping[str, Any],

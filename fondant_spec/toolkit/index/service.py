@@ -191,6 +191,9 @@ class ServiceIndex(Index):
             names = None
         name = _choose(names, wanted, root)
         told = await self._tell(name)
+        aesthetics = self._service.aesthetics
+        if told.get("aesthetics") is False and aesthetics.folder is None:
+            aesthetics.check_folder()
         return name, IndexInfo(
             location=f"{root}{KNN_PATH} ({name})",
             fingerprint=str(told.get("fingerprint") or ""),

@@ -15,6 +15,8 @@ from fondant_spec.toolkit.index.rows import Rows
 
 CHUNK_ROWS: Final = 32_768
 
+_USUAL_COLUMNS: Final = ("embedding", "image_embedding", "clip_embedding", "vector")
+
 _Npy: TypeAlias = np.memmap[tuple[int, int], np.dtype[np.floating]]
 
 
@@ -99,6 +101,29 @@ class ParquetVectors:
             raise InputDataError(msg)
         first = self._rows.take(np.zeros(1, np.int64), [self._column]).column(0)[0].as_py()
         return len(first or [])
+
+
+def vector_column(file: Path, schema: pa.Schema, name: str | None = None) -> str:
+    """Return the name of the column with the vectors: `name`, a usual one, or the only one.
+
+    Raises:
+        InputDataError: there is none, or it is not clear which.
+    """
+    lists = [field.name for field in schema if is_float_list(field.type)]
+    usual = [column for column in _USUAL_COLUMNS if column in lists]
+    if name is None and (usual or len(lists) == 1):
+        return (usual or lists)[0]
+    if name is not None and name in lists:
+        return name
+    wanted = f"named {name!r}" if name else "(one, or one named `embedding`)"
+    msg = f"{file}: needs a column of float lists {wanted}; it has: {', '.join(schema.names)}."
+    raise InputDataError(msg)
+
+
+def is_float_list(data_type: pa.DataType) -> bool:
+    """Return whether a column is of float lists: of vectors."""
+    nested = pa.types.is_list(data_type) or pa.types.is_fixed_size_list(data_type)
+    return bool(nested and pa.types.is_floating(data_type.value_type))
 
 
 def list_column(column: pa.Array, dimension: int, where: str) -> FloatArray:

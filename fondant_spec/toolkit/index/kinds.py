@@ -1,0 +1,114 @@
+"""The kinds of index, and which one suits a number of vectors."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from math import sqrt
+from typing import Any, Final
+
+import faiss
+
+from fondant_spec.errors import InputDataError
+
+KINDS: Final = ("flat", "hnsw", "ivf_pq")
+_FLAT_ROWS: Final = 100_000
+_LINKS: Final = 16
+_LINK_BYTES: Final = 2 * _LINKS * 4 * 1.25
+_TRAINING_PER_LIST: Final = 39
+_LEAST_LISTS: Final = 16
+_DIMENSIONS_PER_CODE: Final = 4
+_ROTATION_ROUNDS: Final = 10
+
+
+@dataclass(frozen=True)
+class Kind:
+    """A kind of index for so many rows of so many dimensions.
+
+    - flat: every vector is compared; exact, and fast enough for a hundred thousand;
+    - hnsw: a graph over the whole vectors; fast, and nearly exact, if they fit in memory;
+    - ivf_pq: vectors in short codes, in lists of which a few are searched; for what does not fit.
+    """
+
+    name: str
+    rows: int
+    dimension: int
+
+    @property
+    def factory_key(self) -> str:
+        """The kind in the language of FAISS's index factory."""
+        if self.name == "flat":
+            return "Flat"
+        if self.name == "hnsw":
+            return f"HNSW{_LINKS},Flat"
+        codes = self.dimension // _DIMENSIONS_PER_CODE
+        return f"OPQ{codes},IVF{self.lists},PQ{codes}x8"
+
+    @property
+    def lists(self) -> int:
+        """The number of lists of an inverted file: some four times the root of the rows."""
+        return max(_LEAST_LISTS, min(int(4 * sqrt(self.rows)), self.rows // _TRAINING_PER_LIST))
+
+    @property
+    def training_rows(self) -> int:
+        """How many vectors it learns its lists and codes from."""
+        return 0 if self.name != "ivf_pq" else min(self.rows, max(64 * self.lists, 65_536))
+
+    @property
+    def options(self) -> Sequence[str]:
+        """The search options to choose among, the fastest first."""
+        if self.name == "flat":
+            return ("",)
+        if self.name == "hnsw":
+            return tuple(f"efSearch={effort}" for effort in (32, 64, 128, 256, 512))
+        efforts = (4, 8, 16, 32, 64, 128, 256)
+        return tuple(f"nprobe={effort}" for effort in efforts if effort <= self.lists)
+
+    def empty(self) -> Any:
+        """Return an index of this kind without vectors, with room for `rows`."""
+        index: Any = faiss.index_factory(
+            self.dimension, self.factory_key, faiss.METRIC_INNER_PRODUCT
+        )
+        if self.name == "ivf_pq":
+            rotation: Any = faiss.downcast_VectorTransform(index.chain.at(0))
+            rotation.niter = _ROTATION_ROUNDS
+        else:
+            _reserve(
+                index if self.name == "flat" else faiss.downcast_index(index.storage),
+                self.rows * self.dimension * 4,
+            )
+        return index
+
+
+def choose_kind(rows: int, dimension: int, memory_bytes: int) -> Kind:
+    """Return the kind that suits a number of vectors and the memory for building and serving them.
+
+    Raises:
+        InputDataError: `ivf_pq` is called for, but the dimension does not divide into codes.
+    """
+    if rows <= _FLAT_ROWS:
+        return Kind("flat", rows, dimension)
+    if rows * (4 * dimension + _LINK_BYTES) * 1.2 <= memory_bytes:
+        return Kind("hnsw", rows, dimension)
+    return named_kind("ivf_pq", rows, dimension)
+
+
+def named_kind(name: str, rows: int, dimension: int) -> Kind:
+    """Return the kind of this name.
+
+    Raises:
+        InputDataError: it is `ivf_pq`, and there are too few vectors to learn from, or the
+            dimension does not divide into codes.
+    """
+    least = _LEAST_LISTS * _TRAINING_PER_LIST
+    if name == "ivf_pq" and (rows < least or dimension % _DIMENSIONS_PER_CODE):
+        msg = (
+            f"an ivf_pq index needs at least {least} vectors of a dimension that "
+            f"{_DIMENSIONS_PER_CODE} divides, not {rows} of {dimension}. Choose flat or hnsw."
+        )
+        raise InputDataError(msg)
+    return Kind(name, rows, dimension)
+
+
+def _reserve(storage: Any, size: int) -> None:
+    """Make room for `size` bytes of vectors at once, instead of doubling while they come."""
+    storage.codes.resize(size)
+    storage.codes.resize(0)
