@@ -15,7 +15,6 @@ from pathlib import Path
 from typing import Any, Final
 
 import datasets
-import fsspec
 import pyarrow as pa
 import pyarrow.parquet as pq
 from datasets.packaged_modules.imagefolder.imagefolder import ImageFolder
@@ -24,6 +23,7 @@ from httpx import HTTPError
 from huggingface_hub import HfApi
 from huggingface_hub.errors import GatedRepoError, RepositoryNotFoundError, RevisionNotFoundError
 
+from fondant_spec import storage
 from fondant_spec.errors import InputDataError
 from fondant_spec.schema import did_you_mean
 
@@ -39,6 +39,7 @@ _METADATA: Final = frozenset(ImageFolder.METADATA_FILENAMES)
 _IMAGE_SUFFIXES: Final = frozenset(ImageFolder.EXTENSIONS)
 _HUB_ID: Final = re.compile(r"[\w.-]+(/[\w.-]+)?")
 _BUFFER_BYTES: Final = 1 << 20
+_BATCH_BYTES: Final = 8 << 20
 _LONGEST_PROBLEM: Final = 500
 _FAILURES: Final = (
     OSError,
@@ -129,14 +130,14 @@ def open_source(
             commit = _commit(name, revision)
             root = f"hf://datasets/{name}"
             builder = datasets.load_dataset_builder(name, config, revision=commit)
-        splits = builder.as_streaming_dataset()
+        is_parquet = isinstance(builder, Parquet)
+        splits = builder.config.data_files if is_parquet else builder.as_streaming_dataset()
     if split not in splits:
         msg = f"{name}: there is no split {split!r}. Splits: {', '.join(map(str, splits))}."
         raise InputDataError(msg)
-    if isinstance(builder, Parquet):
-        files = [str(file) for file in builder.config.data_files[split]]
-        read = _parquet_reader(name, files)
-        return Source(name, root, dict(builder.info.features), commit, read)
+    if is_parquet:
+        files = [str(file) for file in splits[split]]
+        return _parquet(name, root, files, builder.info.features, commit)
     return _streamed(name, root, splits[split], commit)
 
 
@@ -208,18 +209,26 @@ def _commit(name: str, revision: str | None) -> str | None:
     return commit or revision
 
 
-def _parquet_reader(name: str, files: list[str]) -> Read:
+def _parquet(name: str, root: str, files: list[str], features: Any, commit: str | None) -> Source:
+    with _explained(name), pq.ParquetFile(storage.open_input(files[0])) as file:
+        declared = features or datasets.Features.from_arrow_schema(file.schema_arrow)
+
     def read(columns: list[str], rows: int) -> Iterator[pa.RecordBatch]:
         with _explained(name):
             for file in files:
-                with (
-                    fsspec.open(file, "rb") as content,
-                    pq.ParquetFile(content, pre_buffer=False, buffer_size=_BUFFER_BYTES) as table,
-                ):
-                    for batch in table.iter_batches(rows, columns=columns):
-                        yield batch.select(columns)
+                yield from _parquet_batches(file, columns, rows)
 
-    return read
+    return Source(name, root, dict(declared), commit, read)
+
+
+def _parquet_batches(path: str, columns: list[str], rows: int) -> Iterator[pa.RecordBatch]:
+    source = storage.open_input(path)
+    with pq.ParquetFile(source, pre_buffer=False, buffer_size=_BUFFER_BYTES) as file:
+        groups = [file.metadata.row_group(n) for n in range(file.num_row_groups)]
+        row_bytes = max((g.total_byte_size / max(g.num_rows, 1) for g in groups), default=0)
+        most = max(1, min(rows, int(_BATCH_BYTES // max(row_bytes, 1))))
+        for batch in file.iter_batches(most, columns=columns):
+            yield batch.select(columns)
 
 
 def _streamed(name: str, root: str, dataset: Any, commit: str | None) -> Source:
