@@ -129,6 +129,13 @@ def orientation(image: Image.Image) -> int:
     return value if value in range(1, 9) else 1
 
 
+def is_plain(image: Image.Image) -> bool:
+    """Tell if an opened image is a JPEG that shows as it is: upright, sRGB or grey."""
+    profile = image.info.get("icc_profile")
+    usual = image.format == "JPEG" and image.mode in ("RGB", "L") and orientation(image) == 1
+    return usual and (profile is None or _is_srgb(profile))
+
+
 def decode_opened(
     image: Image.Image, data: bytes, *, target_side: int | None = None
 ) -> "NDArray[np.uint8]":

@@ -1,0 +1,161 @@
+"""One partition on its way: rows in, pictures out in the same order, rejects for the rest."""
+
+import logging
+import queue
+import time
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from concurrent.futures import Executor
+from contextlib import suppress
+from functools import partial
+from typing import Final
+
+import pyarrow as pa
+from pictures import Outcome, Picture, Row, make_picture, to_batch
+from reorder import Reorder
+from tally import Tally
+
+from fondant_spec.rejects import Rejects
+from fondant_spec.toolkit.fetch.fetcher import Fetched, Fetcher, Ticket
+from fondant_spec.toolkit.fetch.transfer import Reply
+from fondant_spec.toolkit.rendering import Rendering
+
+logger = logging.getLogger(__name__)
+
+_AHEAD: Final = 4096
+"""Rows under way at once: enough to have many hosts to take turns."""
+
+_BATCH_BYTES: Final = 16 << 20
+_BATCH_ROWS: Final = 512
+_STRAGGLERS: Final = 0.05
+_MOMENT: Final = 1.0
+
+
+class Crawl:
+    """Fetches the rows of one partition. For one thread; `run` is used once."""
+
+    def __init__(
+        self,
+        fetcher: Fetcher,
+        decoders: Executor,
+        rendering: Rendering,
+        rejects: Rejects,
+        tally: Tally,
+        straggler_timeout: float,
+    ) -> None:
+        self._fetcher = fetcher
+        self._decoders = decoders
+        self._rendering = rendering
+        self._rejects = rejects
+        self._tally = tally
+        self._straggler_timeout = straggler_timeout
+        self._outcomes: queue.SimpleQueue[Outcome] = queue.SimpleQueue()
+        self._under_way: dict[int, Ticket | None] = {}
+        self._earlier: Counter[int] = Counter()
+        self._failed: list[Outcome] = []
+        self._rows = 0
+
+    def run(self, rows: Iterable[Row]) -> Iterator[pa.RecordBatch]:
+        """Yield the pictures of the rows, in the order of the rows."""
+        with Reorder() as reorder:
+            try:
+                for pictures in _in_batches(self._pictures(rows, reorder)):
+                    yield to_batch(pictures)
+            finally:
+                self._cancel()
+
+    def _pictures(self, rows: Iterable[Row], reorder: Reorder) -> Iterator[Picture]:
+        for row in rows:
+            self._rows += 1
+            self._submit(row)
+            while len(self._under_way) >= _AHEAD or not self._outcomes.empty():
+                yield from self._settle(self._outcomes.get(), reorder)
+        yield from self._drain(reorder)
+        yield from self._second_pass(reorder)
+
+    def _second_pass(self, reorder: Reorder) -> Iterator[Picture]:
+        """Try once more, now that time has passed, what failed in a way that may pass."""
+        failed, self._failed = self._failed, []
+        for outcome in failed:
+            self._earlier[outcome.row.position] = outcome.attempts
+            self._submit(outcome.row)
+        yield from self._drain(reorder)
+        for outcome in self._failed:
+            yield from self._reject(outcome, reorder)
+
+    def _drain(self, reorder: Reorder) -> Iterator[Picture]:
+        """Wait for what is under way; the last ones only for so long."""
+        few = max(1.0, self._rows * _STRAGGLERS)
+        while len(self._under_way) > few:
+            yield from self._settle(self._outcomes.get(), reorder)
+        deadline = time.monotonic() + self._straggler_timeout
+        while self._under_way:
+            left = deadline - time.monotonic()
+            if left <= 0:
+                self._cancel()  # each of them now tells that it is a straggler
+            with suppress(queue.Empty):
+                outcome = self._outcomes.get(timeout=max(left, _MOMENT))
+                yield from self._settle(outcome, reorder)
+
+    def _submit(self, row: Row) -> None:
+        self._under_way[row.position] = self._fetcher.submit(row.url, partial(self._take, row))
+
+    def _take(self, row: Row, fetched: Fetched) -> None:
+        """Pass a reply on to a decoder. Called on the fetching thread."""
+        if fetched.reply is not None:
+            self._decoders.submit(self._decode, row, fetched.reply, fetched.attempts)
+        elif fetched.error is not None:
+            self._outcomes.put(Outcome.of_error(row, fetched.error, fetched.attempts))
+
+    def _decode(self, row: Row, reply: Reply, attempts: int) -> None:
+        """Make a picture of a reply. Called on a decoding thread."""
+        try:
+            outcome = make_picture(row, reply, attempts, self._rendering)
+        except Exception as defect:
+            logger.exception("%s", reply.url.text)
+            outcome = Outcome(row, attempts, reason="defect", message=repr(defect))
+        finally:
+            self._fetcher.release(len(reply.body))
+        self._outcomes.put(outcome)
+
+    def _settle(self, outcome: Outcome, reorder: Reorder) -> Iterator[Picture]:
+        """Keep a picture, put off a failure that may pass, or reject the row."""
+        position = outcome.row.position
+        del self._under_way[position]
+        first_time = position not in self._earlier
+        if outcome.picture is not None:
+            self._tally.count(outcome)
+            yield from reorder.put(position, outcome.picture)
+        elif outcome.passing and first_time:
+            self._failed.append(outcome)
+        else:
+            yield from self._reject(outcome, reorder)
+
+    def _reject(self, outcome: Outcome, reorder: Reorder) -> Iterator[Picture]:
+        self._tally.count(outcome)
+        row = outcome.row
+        if outcome.filtered:
+            self._rejects.filter(row.id, outcome.reason, outcome.message)
+        else:
+            attempts = outcome.attempts + self._earlier[row.position]
+            self._rejects.add(row.id, outcome.reason, outcome.message, attempts)
+        yield from reorder.put(row.position, None)
+
+    def _cancel(self) -> None:
+        for ticket in self._under_way.values():
+            if ticket is not None:
+                self._fetcher.cancel(ticket)
+
+
+def _in_batches(pictures: Iterable[Picture]) -> Iterator[list[Picture]]:
+    """Yield pictures in lists of bounded rows and bytes."""
+    batch: list[Picture] = []
+    size = 0
+    for picture in pictures:
+        batch.append(picture)
+        size += len(picture.rendered.data)
+        if size >= _BATCH_BYTES or len(batch) >= _BATCH_ROWS:
+            yield batch
+            batch, size = [], 0
+    if batch:
+        yield batch

@@ -1,0 +1,139 @@
+"""Downloads images, and makes training images of them."""
+
+from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict
+from typing import Any
+
+import pyarrow as pa
+from crawl import Crawl
+from pictures import Row
+from tally import Tally
+
+from fondant_spec.component import StreamTransformComponent
+from fondant_spec.executor import execute
+from fondant_spec.scale import cpu_count
+from fondant_spec.toolkit.fetch.addresses import AddressPolicy
+from fondant_spec.toolkit.fetch.fetcher import Fetcher, Settings
+from fondant_spec.toolkit.fetch.limits import Limits
+from fondant_spec.toolkit.rendering import EncodeFormat, Rendering, ResizeMode
+
+
+class DownloadImages(StreamTransformComponent):
+    """Turns URLs into images. One process does all, so that the limits per host hold."""
+
+    uses_device = True
+
+    def __init__(
+        self,
+        *,
+        image_size: int = 512,
+        resize_mode: ResizeMode = "keep_ratio",
+        resize_only_if_bigger: bool = True,
+        min_image_size: int = 256,
+        max_aspect_ratio: float = 2.5,
+        encode_format: EncodeFormat = "jpg",
+        quality: int = 95,
+        timeout: int = 20,
+        connect_timeout: int = 5,
+        min_bytes_per_second: int = 1000,
+        retries: int = 2,
+        n_connections: int = 128,
+        connections_per_host: int = 4,
+        requests_per_second_per_host: float = 10.0,
+        straggler_timeout: int = 120,
+        max_bytes: int = 20 << 20,
+        max_pixels: int = 64_000_000,
+        user_agent: str = "fondant-image-bot/1.0",
+        contact: str | None = None,
+        respect_robots: bool = True,
+        respect_opt_outs: bool = True,
+        allow_private_hosts: bool = False,
+        allowed_ports: list[int] | None = None,
+        proxy: str | None = None,
+    ) -> None:
+        self._rendering = Rendering(
+            image_size=image_size,
+            resize_mode=resize_mode,
+            only_if_bigger=resize_only_if_bigger,
+            encode_format=encode_format,
+            quality=quality,
+            min_image_size=min_image_size,
+            max_aspect_ratio=max_aspect_ratio,
+            max_pixels=max_pixels,
+        )
+        self._limits = Limits(
+            connect_timeout=connect_timeout,
+            timeout=timeout,
+            slowest=min_bytes_per_second,
+            body_bytes=max_bytes,
+            connections=n_connections,
+            host_connections=connections_per_host,
+            host_interval=1 / requests_per_second_per_host if requests_per_second_per_host else 0,
+            retries=retries,
+        )
+        self._settings = Settings(
+            user_agent=f"{user_agent} (+{contact})" if contact else user_agent,
+            limits=self._limits,
+            addresses=(
+                AddressPolicy.with_private_hosts() if allow_private_hosts else AddressPolicy()
+            ),
+            ports=frozenset(allowed_ports) if allowed_ports else None,
+            respect_robots=respect_robots,
+            respect_opt_outs=respect_opt_outs,
+            proxy=proxy or "",
+        )
+        self._straggler_timeout = straggler_timeout
+
+    def setup(self) -> None:
+        """Start the connection pool and the threads that decode."""
+        self._tally = Tally()
+        self._decoders = ThreadPoolExecutor(cpu_count(), thread_name_prefix="decode")
+        self._fetcher = Fetcher(self._settings)
+        self._fetcher.start()
+
+    def teardown(self) -> None:
+        """Close all connections, and tell where the rows went."""
+        self._fetcher.close()
+        self._decoders.shutdown()
+        self._tally.tell()
+
+    def transform_batches(self, batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        """Yield the images of the rows that gave one."""
+        crawl = Crawl(
+            self._fetcher,
+            self._decoders,
+            self._rendering,
+            self.rejects,
+            self._tally,
+            self._straggler_timeout,
+        )
+        return crawl.run(_rows(batches))
+
+    def field_metadata(self) -> Mapping[str, Mapping[str, Any]]:
+        """Return how the images were made, and what was respected in fetching them."""
+        return {
+            "image": asdict(self._rendering),
+            "final_url": {
+                "user_agent": self._settings.user_agent,
+                "respect_robots": self._settings.respect_robots,
+                "respect_opt_outs": self._settings.respect_opt_outs,
+            },
+        }
+
+
+def _rows(batches: Iterator[pa.RecordBatch]) -> Iterator[Row]:
+    position = 0
+    for batch in batches:
+        ids = batch.column("id").to_pylist()
+        urls = batch.column("image_url").to_pylist()
+        hashes = [None] * len(batch)
+        if "expected_sha256" in batch.schema.names:
+            hashes = batch.column("expected_sha256").to_pylist()
+        for row_id, url, expected in zip(ids, urls, hashes, strict=True):
+            yield Row(position, row_id, url, expected)
+            position += 1
+
+
+if __name__ == "__main__":
+    execute(DownloadImages)

@@ -1,0 +1,139 @@
+"""What becomes of a row: a picture with its origin, or the reason why there is none."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Final
+
+import pyarrow as pa
+
+from fondant_spec.toolkit.fetch.errors import FetchError
+from fondant_spec.toolkit.fetch.transfer import Reply
+from fondant_spec.toolkit.images import NotAnImageError
+from fondant_spec.toolkit.rendering import Rendered, Rendering, UnwantedImageError, sha256
+
+SCHEMA: Final = pa.schema(
+    [
+        ("id", pa.string()),
+        ("image", pa.binary()),
+        ("image_width", pa.int32()),
+        ("image_height", pa.int32()),
+        ("original_width", pa.int32()),
+        ("original_height", pa.int32()),
+        ("sha256", pa.string()),
+        ("phash", pa.string()),
+        ("final_url", pa.string()),
+        ("status", pa.int32()),
+        ("mime_type", pa.string()),
+        ("etag", pa.string()),
+        ("last_modified", pa.string()),
+        ("fetched_at", pa.timestamp("us", tz="UTC")),
+    ],
+)
+
+
+@dataclass(frozen=True)
+class Row:
+    """A row of the input; `position` is its place in the partition."""
+
+    position: int
+    id: str
+    url: str | None
+    expected_sha256: str | None = None
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A row of the output."""
+
+    id: str
+    rendered: Rendered
+    sha256: str
+    final_url: str
+    status: int
+    mime_type: str | None
+    etag: str | None
+    last_modified: str | None
+    fetched_at: datetime
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of a row; without a `picture` there is a `reason`.
+
+    `passing` failures may be tried again; `filtered` rows were left out as the user asked.
+    """
+
+    row: Row
+    attempts: int
+    picture: Picture | None = None
+    reason: str = ""
+    message: str = ""
+    host: str = ""
+    fetched_bytes: int = 0
+    passing: bool = False
+    filtered: bool = False
+
+    @classmethod
+    def of_error(cls, row: Row, error: FetchError, attempts: int) -> "Outcome":
+        """Return the outcome of a row that was not fetched; a straggler has had its chances."""
+        passing = error.passing and error.reason != "straggler"
+        return cls(row, attempts, None, error.reason, error.message, error.host, passing=passing)
+
+
+def make_picture(row: Row, reply: Reply, attempts: int, rendering: Rendering) -> Outcome:
+    """Return what the body of a reply gives."""
+    body = bytes(reply.body)
+    digest = sha256(body)
+    host = reply.url.host
+    size = len(body)
+    if row.expected_sha256 and row.expected_sha256.lower() != digest:
+        message = f"{host}: sha256 {digest}, the index says {row.expected_sha256}"
+        return Outcome(row, attempts, None, "hash_mismatch", message, host, size)
+    try:
+        rendered = rendering.render(body)
+    except NotAnImageError as error:
+        return Outcome(row, attempts, None, error.reason, f"{host}: {error}", host, size)
+    except UnwantedImageError as error:
+        return Outcome(row, attempts, None, error.reason, str(error), host, size, filtered=True)
+    picture = Picture(
+        id=row.id,
+        rendered=rendered,
+        sha256=digest,
+        final_url=reply.url.text,
+        status=reply.status,
+        mime_type=_header(reply, "content-type"),
+        etag=_header(reply, "etag"),
+        last_modified=_header(reply, "last-modified"),
+        fetched_at=datetime.now(UTC),
+    )
+    return Outcome(row, attempts, picture, host=host, fetched_bytes=size)
+
+
+def to_batch(pictures: Sequence[Picture]) -> pa.RecordBatch:
+    """Return pictures as rows of `SCHEMA`."""
+    rendered = [picture.rendered for picture in pictures]
+    columns = [
+        [p.id for p in pictures],
+        [r.data for r in rendered],
+        [r.width for r in rendered],
+        [r.height for r in rendered],
+        [r.original_width for r in rendered],
+        [r.original_height for r in rendered],
+        [p.sha256 for p in pictures],
+        [r.phash for r in rendered],
+        [p.final_url for p in pictures],
+        [p.status for p in pictures],
+        [p.mime_type for p in pictures],
+        [p.etag for p in pictures],
+        [p.last_modified for p in pictures],
+        [p.fetched_at for p in pictures],
+    ]
+    arrays = [pa.array(c, f.type) for c, f in zip(columns, SCHEMA, strict=True)]
+    return pa.RecordBatch.from_arrays(arrays, schema=SCHEMA)
+
+
+def _header(reply: Reply, name: str) -> str | None:
+    """Return a header that anybody may have written, as short valid text."""
+    value = reply.header(name)
+    return value[:500] if value else None

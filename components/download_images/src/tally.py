@@ -1,0 +1,74 @@
+"""How the downloads go: a live line, and the failures by reason and by host at the end."""
+
+import logging
+import threading
+import time
+from collections import Counter
+from typing import Final
+
+from pictures import Outcome
+
+logger = logging.getLogger(__name__)
+
+_SECONDS_BETWEEN_LINES: Final = 10.0
+_TOP: Final = 5
+
+
+class Tally:
+    """Counts what became of the rows. For any number of threads."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._start = self._last = time.monotonic()
+        self._pictures = 0
+        self._rows = 0
+        self._bytes = 0
+        self._reasons: Counter[str] = Counter()
+        self._hosts: Counter[tuple[str, str]] = Counter()
+
+    def count(self, outcome: Outcome) -> None:
+        """Count a row that is settled, and tell how it goes now and then."""
+        with self._lock:
+            self._rows += 1
+            self._bytes += outcome.fetched_bytes
+            if outcome.picture is not None:
+                self._pictures += 1
+            else:
+                self._reasons[outcome.reason] += 1
+                self._hosts[outcome.host or "-", outcome.reason] += 1
+            due = time.monotonic() - self._last >= _SECONDS_BETWEEN_LINES
+            if due:
+                self._last = time.monotonic()
+        if due:
+            logger.info("%s", self.line())
+
+    def tell(self) -> None:
+        """Log how it went, and the table of losses."""
+        logger.info("%s", self.line())
+        if self._reasons:
+            logger.info("lost, by reason, with the hosts that lost most:\n%s", self.table())
+
+    def line(self) -> str:
+        """Return rate, share of rows that gave a picture, bytes a second and the top reasons."""
+        seconds = max(time.monotonic() - self._start, 1e-3)
+        share = 100 * self._pictures / max(self._rows, 1)
+        parts = [
+            f"{self._rows} URLs",
+            f"{self._pictures / seconds:.0f} images/s",
+            f"{share:.1f} % gave an image",
+            f"{self._bytes / seconds / 1e6:.1f} MB/s",
+        ]
+        top = ", ".join(
+            f"{reason} {100 * count / self._rows:.1f} %"
+            for reason, count in self._reasons.most_common(_TOP)
+        )
+        return ", ".join(parts) + (f"; lost to {top}" if top else "")
+
+    def table(self) -> str:
+        """Return the losses by reason, and for each the hosts that lost most."""
+        lines = []
+        for reason, count in self._reasons.most_common():
+            hosts = Counter({h: n for (h, why), n in self._hosts.items() if why == reason})
+            worst = ", ".join(f"{host} {n}" for host, n in hosts.most_common(3))
+            lines.append(f"{count:>8}  {reason:<22} {worst}")
+        return "\n".join(lines)
