@@ -5,6 +5,7 @@ what Kubeflow Pipelines does with a typed value, so every runner enters a compon
 """
 
 import json
+import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -54,10 +55,11 @@ class Argument:
         """Return `value` as the declared type, or refuse it.
 
         A whole float is accepted for an int, because JSON and Kubeflow do not tell them apart; an
-        int is accepted for a float. None is accepted where it is the default.
+        int is accepted for a float, and a path for a str. None is accepted where it is the default.
 
         Raises:
-            InvalidArgumentError: wrong type, or not among the choices.
+            InvalidArgumentError: wrong type, not among the choices, or nothing that an argument
+                vector can hold.
         """
         if value is None and self.default is None:
             return None
@@ -74,13 +76,32 @@ class Argument:
             return float(value)
         if wanted is int and type(value) is float and value.is_integer():
             return int(value)
-        if wanted is list and isinstance(value, list | tuple | set):
-            return sorted(value) if isinstance(value, set) else list(value)
+        if wanted is str and isinstance(value, os.PathLike):
+            value = os.fspath(value)
+        if wanted is list and isinstance(value, tuple | set | frozenset):
+            value = sorted(value, key=repr) if isinstance(value, set | frozenset) else list(value)
         if type(value) is not wanted:
             found = f"{value!r} ({type(value).__name__})"
             msg = f"argument {self.name!r} must be of type {self.type}, not {found}."
             raise InvalidArgumentError(msg)
-        return value
+        if isinstance(value, str) and "\0" in value:
+            msg = f"argument {self.name!r} must not hold a NUL character: {value!r}."
+            raise InvalidArgumentError(msg)
+        return self._plain(value)
+
+    def _plain(self, value: Any) -> Any:
+        """Return a copy of a value that JSON can hold; tuples in it become lists."""
+        if isinstance(value, list | tuple):
+            return [self._plain(item) for item in value]
+        if isinstance(value, dict) and all(isinstance(key, str) for key in value):
+            return {key: self._plain(item) for key, item in value.items()}
+        if value is None or type(value) in (str, int, float, bool):
+            return value
+        msg = (
+            f"argument {self.name!r} must be made of texts, numbers, lists and objects with texts "
+            f"as keys, but holds {value!r} ({type(value).__name__})."
+        )
+        raise InvalidArgumentError(msg)
 
     def to_text(self, value: Any) -> str:
         """Return the word that stands for a checked value in an argument vector."""
@@ -98,10 +119,51 @@ class Argument:
             return text == "True"
         try:
             value = json.loads(text)
-        except json.JSONDecodeError as error:
+        except (ValueError, RecursionError) as error:
             msg = f"argument {self.name!r} must be of type {self.type} in JSON, not {text!r}."
             raise InvalidArgumentError(msg) from error
         return self.check(value)
+
+
+EXECUTOR_ARGUMENTS: Final[Mapping[str, Argument]] = {
+    argument.name: argument
+    for argument in (
+        Argument("base_path", "str"),
+        Argument("pipeline_name", "str", default="pipeline"),
+        Argument("step_id", "str", default=None),
+        Argument("run_id", "str", default=None),
+        Argument("input_manifest_path", "str", default=""),
+        Argument("output_manifest_path", "str", default=None),
+        Argument("consumes", "dict", default={}),
+        Argument("produces", "dict", default={}),
+        Argument("max_reject_share", "float", default=0.5),
+        Argument("rows_per_partition", "int", default=1000),
+        Argument("workers", "int", default=None),
+        Argument("cache", "bool", default=True),
+        Argument("slice", "str", default=None),
+    )
+}
+"""What the executor itself takes; a component cannot have an argument of such a name."""
+
+
+def check_limits(values: Mapping[str, Any], where: str) -> None:
+    """Hold those of the executor's numbers that are given against what they can be.
+
+    Raises:
+        InvalidArgumentError: not a number, or out of its range.
+    """
+    for name in ("max_reject_share", "rows_per_partition", "workers"):
+        value = values.get(name)
+        if value is None:
+            continue
+        with _located(where):
+            number = EXECUTOR_ARGUMENTS[name].check(value)
+        if name == "max_reject_share" and not 0 <= number <= 1:
+            msg = f"{where}: max_reject_share must be between 0 and 1, not {value!r}."
+            raise InvalidArgumentError(msg)
+        if name != "max_reject_share" and number < 1:
+            msg = f"{where}: {name} must be at least 1, not {value!r}."
+            raise InvalidArgumentError(msg)
 
 
 def resolve(
@@ -132,8 +194,11 @@ def to_argv(declared: Mapping[str, Argument], values: Mapping[str, Any]) -> list
     """Return the argument vector that stands for the values that differ from the defaults."""
     argv: list[str] = []
     for name, value in values.items():
-        if value != declared[name].default:
-            argv += [f"--{name}", declared[name].to_text(value)]
+        argument = declared[name]
+        word = argument.to_text(value)
+        # Compared as words, since Python holds True and 1, or [1] and [1.0], to be equal.
+        if argument.required or word != argument.to_text(argument.default):
+            argv += [f"--{name}", word]
     return argv
 
 

@@ -56,15 +56,14 @@ def bind(
 def satisfies(actual: pa.DataType, declared: pa.DataType) -> bool:
     """Return whether a column of type `actual` serves where `declared` is asked for.
 
-    Beyond equality: a list of a fixed length is a list, and the large forms of string, binary and
-    list are those.
+    Beyond equality: a list of a fixed length is a list, and the large forms of string and binary
+    are those.
     """
     if actual.equals(declared):
         return True
     if pa.types.is_list(declared):
-        lists = (pa.types.is_list, pa.types.is_large_list, pa.types.is_fixed_size_list)
-        is_list = any(check(actual) for check in lists)
-        return is_list and satisfies(actual.value_type, declared.value_type)
+        is_list = pa.types.is_list(actual) or pa.types.is_fixed_size_list(actual)
+        return bool(is_list and satisfies(actual.value_type, declared.value_type))
     if pa.types.is_string(declared):
         return bool(pa.types.is_large_string(actual))
     return bool(pa.types.is_binary(declared) and pa.types.is_large_binary(actual))
@@ -97,6 +96,7 @@ def _declared_inputs(
     inputs = {}
     for name, wanted in spec.consumes.items():
         source = consumes.get(name, name)
+        _check_source(name, source, where)
         found = available.get(source)
         if found is None:
             if wanted.optional and name not in consumes:
@@ -126,10 +126,17 @@ def _additional_inputs(
             hint = did_you_mean(name, list(spec.consumes))
             msg = f"{where}: the component consumes no field {name!r}{hint}"
             raise InvalidPipelineError(msg)
+        _check_source(name, source, where)
         if source not in available:
             raise _missing_field(source, available, where)
         inputs[name] = available[source]
     return inputs
+
+
+def _check_source(name: str, source: Any, where: str) -> None:
+    if not isinstance(source, str):
+        msg = f"{where}: consumes[{name!r}] must be the name of a field, not {source!r}."
+        raise InvalidPipelineError(msg)
 
 
 def _missing_field(name: str, available: Mapping[str, Field], where: str) -> InvalidPipelineError:

@@ -41,7 +41,7 @@ def commit(
         rejects=dict(count_rejects(records).most_common()),
         failed=sum(r.failed for r in records),
     )
-    _check_threshold(manifest, max_reject_share)
+    _check_threshold(manifest, work, records, max_reject_share)
     if records and records[-1].name == WRITTEN:
         manifest = _written(manifest, records[-1], inputs)
     else:
@@ -57,10 +57,11 @@ def _sweep(work: Work, records: Sequence[Record], manifest: Manifest) -> None:
     wanted = {
         work.data: {p.name for p in manifest.partitions},
         work.rejects: {r.name for r in records if r.rejects},
+        work.records: {r.name for r in records},
     }
     for folder, names in wanted.items():
         for file in storage.sizes(folder):
-            if file.removesuffix(".parquet") not in names:
+            if file.removesuffix(".parquet").removesuffix(".json") not in names:
                 storage.remove(storage.join(folder, file))
 
 
@@ -125,17 +126,29 @@ def _metadata(records: Sequence[Record]) -> Mapping[str, Mapping[str, Any]]:
     return {}
 
 
-def _check_threshold(manifest: Manifest, max_reject_share: float) -> None:
+def _check_threshold(
+    manifest: Manifest,
+    work: Work,
+    records: Sequence[Record],
+    max_reject_share: float,
+) -> None:
+    """Refuse a result with too many failures; the partitions to blame are forgotten.
+
+    So they are computed again once the cause is mended, and the others are kept.
+    """
     if manifest.failed == 0:
         return
     share = manifest.failed / max(manifest.rows_in, 1)
     reasons = ", ".join(f"{reason} {count}" for reason, count in manifest.rejects.items())
     if share > max_reject_share:
+        for record in records:
+            if record.failed > max_reject_share * record.rows_in:
+                storage.remove(storage.join(work.records, f"{record.name}.json"))
         msg = (
             f"{manifest.step_id}: {manifest.failed} of {manifest.rows_in} rows failed "
             f"({share:.0%}), more than max_reject_share {max_reject_share:.0%} allows. Reasons: "
             f"{reasons}. The rows are at {manifest.rejects_location}. Mend their cause, or allow a "
-            "greater share."
+            "greater share, and run again."
         )
         raise RejectThresholdError(msg)
     logger.info("%s: %d rows failed (%s)", manifest.step_id, manifest.failed, reasons)

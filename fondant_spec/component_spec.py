@@ -5,14 +5,14 @@ It accepts every component spec of Fondant 0.12's hub, and adds: `cardinality`; 
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
 import pyarrow as pa
 import yaml
 
-from fondant_spec.arguments import ARGUMENT_TYPES, REQUIRED, Argument
+from fondant_spec.arguments import ARGUMENT_TYPES, EXECUTOR_ARGUMENTS, REQUIRED, Argument
 from fondant_spec.errors import (
     InvalidArgumentError,
     InvalidComponentSpecError,
@@ -22,25 +22,6 @@ from fondant_spec.schema import check_field_keys, reject_unknown_keys, type_from
 
 SPEC_FILE: Final = "fondant_component.yaml"
 CARDINALITIES: Final = ("maps", "filters", "explodes")
-
-RESERVED_ARGUMENTS: Final = frozenset(
-    {
-        "base_path",
-        "cache",
-        "consumes",
-        "input_manifest_path",
-        "max_reject_share",
-        "output_manifest_path",
-        "pipeline_name",
-        "produces",
-        "rows_per_partition",
-        "run_id",
-        "slice",
-        "step_id",
-        "workers",
-    },
-)
-"""What the executor itself takes; a component cannot have an argument of such a name."""
 
 _KEYS: Final = {
     "name",
@@ -254,7 +235,7 @@ def _arguments(value: Any, where: str) -> dict[str, Argument]:
 
 
 def _argument(name: Any, content: Any, where: str) -> Argument:
-    if not isinstance(name, str) or not name.isidentifier() or name in RESERVED_ARGUMENTS:
+    if not isinstance(name, str) or not name.isidentifier() or name in EXECUTOR_ARGUMENTS:
         msg = f"{where}: an argument needs a name of letters, digits and `_` that is not reserved."
         raise InvalidComponentSpecError(msg)
     if not isinstance(content, dict):
@@ -278,15 +259,12 @@ def _argument(name: Any, content: Any, where: str) -> Argument:
         choices=tuple(choices),
         path=_flag(content, "path", where),
     )
-    _check_default(argument, where)
-    return argument
+    return argument if argument.required else _with_typed_default(argument, where)
 
 
-def _check_default(argument: Argument, where: str) -> None:
-    if argument.required:
-        return
+def _with_typed_default(argument: Argument, where: str) -> Argument:
     try:
-        argument.check(argument.default)
+        return replace(argument, default=argument.check(argument.default))
     except InvalidArgumentError as error:
         msg = f"{where}: the default is wrong: {error}"
         raise InvalidComponentSpecError(msg) from None

@@ -12,7 +12,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from fondant_spec.binding import Binding, satisfies
+from fondant_spec.binding import Binding
 from fondant_spec.component_spec import ComponentSpec
 from fondant_spec.errors import CardinalityError
 from fondant_spec.rejects import Rejects
@@ -75,11 +75,9 @@ class Conform:
         return pa.array(ids, pa.string())
 
     def _cast(self, column: pa.Array, declared: pa.DataType, name: str) -> pa.Array:
-        if satisfies(column.type, declared) and not pa.types.is_large_binary(column.type):
-            return column
         try:
-            return column.cast(declared)
-        except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
+            return column.cast(_as_written(column.type, declared))
+        except pa.ArrowException as error:
             msg = f"{self.where}: field {name!r} should be {declared}, not {column.type}: {error}"
             raise CardinalityError(msg) from None
 
@@ -91,15 +89,13 @@ def check_cardinality(
     rejects: Rejects,
     where: str,
 ) -> None:
-    """Make sure that every row that went in came out or was rejected, in order.
+    """Make sure that every row that went in came out or was rejected once, in order.
 
     Rows that a step which filters left out without a word are recorded as filtered.
 
     Raises:
         CardinalityError: a row is lost, new, doubled, out of order, or both returned and rejected.
     """
-    if cardinality == "explodes":
-        return
     if not len(rejects) and ids_out.equals(pa.chunked_array([ids_in])):
         return
     positions = pc.index_in(ids_out, value_set=ids_in)
@@ -111,12 +107,53 @@ def check_cardinality(
     if (np.diff(rows.astype(np.int64)) <= 0).any():
         msg = f"{where}: the component returned rows twice or out of order; keep the order."
         raise CardinalityError(msg)
+    _check_rejects(ids_in, rejects, where)
     lost = _lost(ids_in, rows, rejects, where)
     if lost and cardinality == "maps":
         msg = f"{where}: the component lost row {lost[0]!r} and {len(lost) - 1} more; reject them."
         raise CardinalityError(msg)
     for row_id in lost:
         rejects.filter(row_id)
+
+
+def check_parents(
+    ids_in: pa.Array,
+    parents: pa.ChunkedArray | None,
+    rejects: Rejects,
+    where: str,
+) -> None:
+    """Make sure that every row of a step that explodes comes from one that went in.
+
+    Rows from which nothing was made are recorded as filtered. `parents` is None for a step that
+    does not tell.
+
+    Raises:
+        CardinalityError: a row names a parent that was not given, or none.
+    """
+    if parents is None:
+        return
+    strangers = parents.filter(pc.invert(pc.is_in(parents, value_set=ids_in)))
+    if len(strangers):
+        msg = (
+            f"{where}: the component returned a row of parent {strangers[0].as_py()!r}, which it "
+            "was not given."
+        )
+        raise CardinalityError(msg)
+    known = set(parents.to_pylist()) | rejects.ids()
+    for row_id in ids_in.to_pylist():
+        if row_id not in known:
+            rejects.filter(row_id, "no_rows", "nothing was made from it")
+
+
+def _check_rejects(ids_in: pa.Array, rejects: Rejects, where: str) -> None:
+    strangers = rejects.ids() - set(ids_in.to_pylist())
+    if strangers:
+        msg = f"{where}: the component rejected id {min(strangers)!r}, which it was not given."
+        raise CardinalityError(msg)
+    twice = rejects.twice()
+    if twice is not None:
+        msg = f"{where}: the component rejected row {twice!r} more than once."
+        raise CardinalityError(msg)
 
 
 def _lost(ids_in: pa.Array, rows_out: np.ndarray, rejects: Rejects, where: str) -> list[str]:
@@ -130,6 +167,16 @@ def _lost(ids_in: pa.Array, rows_out: np.ndarray, rejects: Rejects, where: str) 
     return [
         row_id for row_id in ids_in.filter(pa.array(left)).to_pylist() if row_id not in rejected
     ]
+
+
+def _as_written(returned: pa.DataType, declared: pa.DataType) -> pa.DataType:
+    """Return the declared type, with the lists in it of a fixed length where they came so."""
+    if pa.types.is_list(declared) and pa.types.is_fixed_size_list(returned):
+        item = _as_written(returned.value_type, declared.value_type)
+        return pa.list_(item, returned.list_size)
+    if pa.types.is_list(declared) and pa.types.is_list(returned):
+        return pa.list_(_as_written(returned.value_type, declared.value_type))
+    return declared
 
 
 def _names(names: set[str]) -> str:

@@ -25,7 +25,7 @@ from fondant_spec.component import (
     WriteComponent,
 )
 from fondant_spec.component_spec import SPEC_FILE, ComponentSpec
-from fondant_spec.errors import FondantError, InvalidArgumentError
+from fondant_spec.errors import FondantError, InvalidArgumentError, InvalidComponentSpecError
 from fondant_spec.manifest import MANIFEST_FILE, Input, Manifest, merge
 from fondant_spec.options import Options, parse
 from fondant_spec.progress import Progress
@@ -64,6 +64,9 @@ def run(component_class: type[Component], argv: Sequence[str]) -> Manifest | Non
     main = Path(inspect.getfile(component_class)).resolve()
     spec = ComponentSpec.from_file(main.parents[1] / SPEC_FILE)
     options, values = parse(spec, argv)
+    if _gathers(component_class) and spec.cardinality != "explodes":
+        msg = f"{options.step_id}: a component that gathers makes new rows; its spec must explode."
+        raise InvalidComponentSpecError(msg)
     storage.check_writable(options.base_path)
     inputs = [Manifest.read(location) for location in options.inputs]
     if not spec.loads and not inputs:
@@ -76,10 +79,9 @@ def run(component_class: type[Component], argv: Sequence[str]) -> Manifest | Non
             "%s: already done, %d rows at %s", options.step_id, committed.rows, start.folder
         )
         return _tell(committed, options)
-    if options.slice is None:
-        # What stands there was made from other inputs, or is not wanted: it must not pass for a
-        # commit of the files that are about to be written.
-        storage.remove(start.location if options.cache else start.folder)
+    # What stands there was made from other inputs, or is not wanted: it must not pass for a commit
+    # of the files that are about to be written.
+    storage.remove(start.location)
     work = Work(
         main=str(main),
         class_name=component_class.__name__,
@@ -88,8 +90,9 @@ def run(component_class: type[Component], argv: Sequence[str]) -> Manifest | Non
         binding=_bind(spec, options, inputs),
         folder=start.folder,
         where=options.step_id,
-        inputs_digest=_digest(start.inputs),
+        made_from=_made_from(start.inputs, options),
         index_location=inputs[0].index_location if inputs else "",
+        branches=tuple(m.index_location for m in inputs[1:]),
         rows_per_partition=options.rows_per_partition,
     )
     began = time.monotonic()
@@ -141,13 +144,17 @@ def _run_stages(
     inputs: list[Manifest],
 ) -> list[Record]:
     total = inputs[0].rows if inputs else None
-    done = read_records(work.records, work.inputs_digest)
+    sizes = storage.sizes(work.data) | storage.sizes(work.staged)
+    done = read_records(work.records, work.made_from, sizes)
     with Progress(options.step_id, total) as progress:
         if issubclass(component_class, LoadComponent | WriteComponent):
+            if options.slice is not None:
+                logger.info("%s: runs whole when it is committed", work.where)
+                return []
             return _run_at_once(work, inputs, done, progress)
         records = _transform(work, component_class, options, inputs[0], done, progress)
-    if issubclass(component_class, StreamTransformComponent) and component_class.gathers:
-        return _gathered(work, records, options)
+    if options.slice is None and _gathers(component_class):
+        return _gathered(work, records)
     return records
 
 
@@ -162,7 +169,8 @@ def _run_at_once(
         if isinstance(component, LoadComponent):
             return load_partitions(work, component, done, progress.advance)
         if isinstance(component, WriteComponent):
-            return [write_partitions(work, component, inputs[0].partitions, progress.advance)]
+            names = [partition.name for partition in inputs[0].partitions]
+            return [write_partitions(work, component, names, progress.advance)]
         msg = f"{work.class_name} is neither a load nor a write."
         raise TypeError(msg)
 
@@ -190,9 +198,11 @@ def _transform(
     return sorted([*kept, *new], key=lambda record: names.index(record.name))
 
 
-def _gathered(work: Work, records: list[Record], options: Options) -> list[Record]:
-    if options.slice is not None:
-        return records
+def _gathers(component_class: type[Component]) -> bool:
+    return issubclass(component_class, StreamTransformComponent) and component_class.gathers
+
+
+def _gathered(work: Work, records: list[Record]) -> list[Record]:
     with work.component() as component:
         if not isinstance(component, StreamTransformComponent):
             msg = f"{work.class_name} does not gather."
@@ -200,8 +210,14 @@ def _gathered(work: Work, records: list[Record], options: Options) -> list[Recor
         return [*records, gather(work, component, records)]
 
 
-def _digest(inputs: tuple[Input, ...]) -> str:
-    return "-".join(i.digest for i in inputs)
+def _made_from(inputs: tuple[Input, ...], options: Options) -> str:
+    """Return what makes a finished partition of an earlier run count in this one.
+
+    The same input and as many rows a partition; without the cache also the same run, whose slices
+    work for one another.
+    """
+    parts = [*(i.digest for i in inputs), str(options.rows_per_partition)]
+    return "-".join(parts if options.cache else [*parts, options.run_id])
 
 
 def _tell(manifest: Manifest, options: Options) -> Manifest:

@@ -1,16 +1,18 @@
 """What the executor is told beside a component's own arguments, and reading both from argv."""
 
 import json
-from collections.abc import Callable, Sequence
+import re
+import uuid
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
 from fondant_spec import arguments, storage
-from fondant_spec.component_spec import RESERVED_ARGUMENTS, ComponentSpec
+from fondant_spec.arguments import EXECUTOR_ARGUMENTS
+from fondant_spec.component_spec import ComponentSpec
 from fondant_spec.errors import InvalidArgumentError
 
-DEFAULT_ROWS_PER_PARTITION: Final = 1000
-DEFAULT_REJECT_SHARE: Final = 0.5
+_SLICE: Final = re.compile(r"(\d+)/(\d+)")
 
 
 @dataclass(frozen=True)
@@ -24,13 +26,13 @@ class Options:
     base_path: str
     pipeline_name: str
     step_id: str
-    run_id: str = "manual"
+    run_id: str
+    max_reject_share: float
+    rows_per_partition: int
     inputs: tuple[str, ...] = ()
     output_manifest_path: str | None = None
-    consumes: dict[str, str] = field(default_factory=dict)
-    produces: dict[str, Any] = field(default_factory=dict)
-    max_reject_share: float = DEFAULT_REJECT_SHARE
-    rows_per_partition: int = DEFAULT_ROWS_PER_PARTITION
+    consumes: Mapping[str, str] = field(default_factory=dict)
+    produces: Mapping[str, Any] = field(default_factory=dict)
     workers: int | None = None
     cache: bool = True
     slice: tuple[int, int] | None = None
@@ -43,49 +45,39 @@ def parse(spec: ComponentSpec, argv: Sequence[str]) -> tuple[Options, dict[str, 
         InvalidArgumentError: an unknown name, a missing value, or a wrong type.
     """
     words = arguments.split_argv(argv)
-    own = {name: words.pop(name) for name in list(words) if name in RESERVED_ARGUMENTS}
+    own = {name: words.pop(name) for name in list(words) if name in EXECUTOR_ARGUMENTS}
     where = own.get("step_id", spec.component_id)
     values = arguments.from_words(spec.arguments, words, where)
+    return _options(own, spec, where), values
+
+
+def _options(words: Mapping[str, str], spec: ComponentSpec, where: str) -> Options:
+    values = arguments.from_words(EXECUTOR_ARGUMENTS, words, where)
+    arguments.check_limits(values, where)
+    values["base_path"] = storage.normalize(values["base_path"])
+    values["step_id"] = values["step_id"] or spec.component_id
+    values["run_id"] = values["run_id"] or f"manual-{uuid.uuid4().hex[:8]}"
+    values["inputs"] = _inputs(values.pop("input_manifest_path"), where)
+    values["slice"] = _slice(values["slice"], where)
+    return Options(**values)
+
+
+def _inputs(word: str, where: str) -> tuple[str, ...]:
+    """Return the locations in a word: one as it is, several as a list in JSON."""
+    if not word.startswith("["):
+        return (word,) if word else ()
     try:
-        return _options(own, spec), values
-    except (ValueError, TypeError) as error:
-        msg = f"{where}: an option of the executor is wrong: {error}"
+        return tuple(map(str, json.loads(word)))
+    except ValueError:
+        msg = f"{where}: input_manifest_path must be a path, or a list of paths in JSON: {word!r}."
         raise InvalidArgumentError(msg) from None
 
 
-def _options(words: dict[str, str], spec: ComponentSpec) -> Options:
-    if "base_path" not in words:
-        msg = "missing --base_path, the folder or URL where everything lands"
-        raise ValueError(msg)
-    options: dict[str, Any] = {
-        "base_path": storage.normalize(words["base_path"]),
-        "pipeline_name": words.get("pipeline_name", "pipeline"),
-        "step_id": words.get("step_id", spec.component_id),
-    }
-    manifests = words.get("input_manifest_path", "")
-    if manifests:
-        options["inputs"] = tuple(
-            json.loads(manifests) if manifests.startswith("[") else [manifests]
-        )
-    for name in ("run_id", "output_manifest_path"):
-        if name in words:
-            options[name] = words[name]
-    readers: dict[str, Callable[[str], Any]] = {
-        "max_reject_share": float,
-        "rows_per_partition": int,
-        "workers": int,
-        "consumes": json.loads,
-        "produces": json.loads,
-        "cache": lambda word: json.loads(word.lower()),
-        "slice": _read_slice,
-    }
-    options |= {name: read(words[name]) for name, read in readers.items() if name in words}
-    return Options(**options)
-
-
-def _read_slice(word: str) -> tuple[int, int]:
-    index, _, count = word.partition("/")
-    if not 0 <= int(index) < int(count):
-        msg = f"slice must be i/n with 0 <= i < n, not {word!r}"
-        raise ValueError(msg)
-    return int(index), int(count)
+def _slice(word: str | None, where: str) -> tuple[int, int] | None:
+    if word is None:
+        return None
+    match = _SLICE.fullmatch(word)
+    if not match or not int(match[1]) < int(match[2]):
+        msg = f"{where}: slice must be i/n with 0 <= i < n, such as 0/4, not {word!r}."
+        raise InvalidArgumentError(msg)
+    return int(match[1]), int(match[2])

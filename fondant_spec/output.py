@@ -41,11 +41,15 @@ class Output:
         self._conform = Conform(work.spec, work.binding, work.where)
         self._writer: PartitionWriter | None = None
         self._ids: list[pa.Array] = []
+        self._parents: list[pa.Array] = []
+        self._parent_name = work.binding.output_names.get(work.spec.previous_index or "")
 
     def write(self, returned: Iterable[pa.RecordBatch]) -> None:
         """Check and write what the component returns."""
         for batch in self._conform.batches(returned):
             self._ids.append(batch.column("id"))
+            if self._parent_name:
+                self._parents.append(batch.column(self._parent_name))
             self.rows += len(batch)
             self.bytes += batch.nbytes
             start = 0
@@ -60,6 +64,10 @@ class Output:
     def ids(self) -> pa.ChunkedArray:
         """Return the ids of all rows written."""
         return pa.chunked_array(self._ids, pa.string())
+
+    def parents(self) -> pa.ChunkedArray | None:
+        """Return the parents' ids of all rows written; None where the spec names no such column."""
+        return pa.chunked_array(self._parents, pa.string()) if self._parent_name else None
 
     def close(self) -> None:
         """Finish the last file; a record without rows has an empty one."""

@@ -5,7 +5,7 @@ that the manifest names, and nothing is ever joined: where the ids of two files 
 are zipped; where a later step left some out, rows are taken by position.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
@@ -36,21 +36,24 @@ def read_batches(
     index_location: str,
     partition: str,
     batch_rows: int | None = None,
+    branches: Sequence[str] = (),
 ) -> Iterator[pa.RecordBatch]:
     """Yield the rows of one partition: `id`, then each input under its key in `inputs`.
 
-    Only the columns asked for are read, from the files that hold them. A batch holds about 16 MB at
-    most, and `batch_rows` rows where that is given.
+    The rows are those of `read_ids`. Only the columns asked for are read, from the files that hold
+    them. A batch holds about 16 MB at most, and `batch_rows` rows where that is given.
 
     Raises:
         InvalidDatasetError: a file is missing or broken, or lacks rows or columns it should have.
     """
-    ids = read_ids(index_location, partition)
+    ids = read_ids(index_location, partition, branches)
     by_location: dict[str, dict[str, str]] = {}
     for name, field in inputs.items():
         by_location.setdefault(field.location, {})[name] = field.name
     sources = [
-        _Source(location, partition, columns, ids if location != index_location else None)
+        _Source(
+            location, partition, columns, ids if branches or location != index_location else None
+        )
         for location, columns in by_location.items()
     ]
     row_bytes = sum(source.row_bytes for source in sources)
@@ -64,10 +67,19 @@ def read_batches(
         yield pa.RecordBatch.from_arrays([columns[name] for name in names], names=names)
 
 
-def read_ids(location: str, partition: str) -> pa.Array:
-    """Return the ids of a partition, as one array."""
-    file = _open(file_of(location, partition), ["id"])
-    return _one_array(file.read(columns=["id"]).column("id"))
+def read_ids(location: str, partition: str, branches: Sequence[str] = ()) -> pa.Array:
+    """Return the ids of a partition, as one array.
+
+    `branches` are the locations of the other branches where some are joined: each may have left out
+    other rows, and only those that are in all of them count.
+    """
+    ids, *others = [
+        _ids_of(_open(file_of(place, partition), ["id"])) for place in (location, *branches)
+    ]
+    for other in others:
+        if not other.equals(ids):
+            ids = ids.filter(pc.is_in(ids, value_set=other))
+    return ids
 
 
 class _Source:
@@ -103,7 +115,7 @@ class _Source:
             chunks = metadata.row_group(group)
             for index in range(chunks.num_columns):
                 column = chunks.column(index)
-                if column.path_in_schema.split(".")[0] in wanted:
+                if column.path_in_schema in wanted or column.path_in_schema.split(".")[0] in wanted:
                     total += column.total_uncompressed_size
         return float(total / max(metadata.num_rows, 1))
 
@@ -132,7 +144,7 @@ class _Source:
         return self._batch
 
     def _locate(self, ids: pa.Array) -> "npt.NDArray[np.int64] | None":
-        own = _one_array(self._file.read(columns=["id"]).column("id"))
+        own = _ids_of(self._file)
         if own.equals(ids):
             return None
         positions = pc.index_in(ids, value_set=own)
@@ -158,7 +170,7 @@ class PartitionWriter:
         self._schema = schema
         self._ids: list[pa.Array] = []
         self._buffer: list[pa.RecordBatch] = []
-        self._buffered = 0
+        self._buffered_rows = self._buffered_bytes = 0
         self._context = storage.atomic_writer(self._path)
         self._output = self._context.__enter__()
         self._writer = pq.ParquetWriter(
@@ -172,10 +184,11 @@ class PartitionWriter:
         """Add rows; the schema is that of the writer."""
         self._ids.append(batch.column("id"))
         self._buffer.append(batch)
-        self._buffered += batch.nbytes
+        self._buffered_rows += len(batch)
+        self._buffered_bytes += batch.nbytes
         self.rows += len(batch)
         self.bytes += batch.nbytes
-        if self._buffered >= ROW_GROUP_BYTES or self.rows % ROW_GROUP_ROWS == 0:
+        if self._buffered_bytes >= ROW_GROUP_BYTES or self._buffered_rows >= ROW_GROUP_ROWS:
             self._flush()
 
     def close(self) -> Partition:
@@ -205,9 +218,10 @@ class PartitionWriter:
         self._context.__exit__(type(error), error, error.__traceback__)
 
     def _flush(self) -> None:
-        if self._buffer:
+        if self._buffered_rows:
             self._writer.write_table(pa.Table.from_batches(self._buffer, self._schema))
-        self._buffer, self._buffered = [], 0
+        self._buffer.clear()
+        self._buffered_rows = self._buffered_bytes = 0
 
 
 def write_table(location: str, name: str, table: pa.Table) -> Partition:
@@ -236,6 +250,10 @@ def _open(path: str, columns: list[str]) -> pq.ParquetFile:
         msg = f"{path}: has no column {', '.join(missing)}; run the step that wrote it again."
         raise InvalidDatasetError(msg)
     return file
+
+
+def _ids_of(file: pq.ParquetFile) -> pa.Array:
+    return _one_array(file.read(columns=["id"]).column("id"))
 
 
 def _check_ids(ids: pa.ChunkedArray, path: str) -> None:

@@ -19,11 +19,11 @@ class Record:
     """What came of one partition of the input (or of one stretch of a source).
 
     `partitions` are the files written for it, `fields` the JSON types of their columns, both by the
-    names in the dataset. `inputs_digest` says what it was made from.
+    names in the dataset. `made_from` says what it was made from.
     """
 
     name: str
-    inputs_digest: str
+    made_from: str
     rows_in: int
     partitions: tuple[Partition, ...]
     fields: Mapping[str, Any]
@@ -42,15 +42,20 @@ class Record:
         storage.write_text(storage.join(folder, f"{self.name}.json"), json.dumps(asdict(self)))
 
 
-def read_records(folder: str, inputs_digest: str) -> dict[str, Record]:
-    """Return the records in a folder by name, but for those made from other inputs."""
+def read_records(folder: str, made_from: str, sizes: Mapping[str, int]) -> dict[str, Record]:
+    """Return the records in a folder that still count, by name.
+
+    Those do that were made from the same, and whose files are there: `sizes` are those of the files
+    there are.
+    """
     records = {}
-    for file in sorted(storage.sizes(folder)):
+    for file in sorted(name for name in storage.sizes(folder) if name.endswith(".json")):
         content = json.loads(storage.read_text(storage.join(folder, file)))
         content["partitions"] = tuple(Partition(**p) for p in content["partitions"])
         content["artifacts"] = tuple(content["artifacts"])
         record = Record(**content)
-        if record.inputs_digest == inputs_digest:
+        whole = all(sizes.get(f"{p.name}.parquet") == p.bytes for p in record.partitions)
+        if record.made_from == made_from and whole:
             records[record.name] = record
     return records
 

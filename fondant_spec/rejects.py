@@ -45,6 +45,11 @@ class Rejects:
         """Return the ids of all rejected rows so far."""
         return {row[0] for row in self._rows}
 
+    def twice(self) -> str | None:
+        """Return the id of a row that was rejected more than once, if there is one."""
+        counts = Counter(row[0] for row in self._rows)
+        return next((row_id for row_id, count in counts.items() if count > 1), None)
+
     def to_table(self) -> pa.Table:
         """Return the rejects as a table of `REJECTS_SCHEMA`, in the order they came."""
         columns = list(zip(*self._rows, strict=True)) or [()] * len(REJECTS_SCHEMA)
@@ -64,5 +69,7 @@ class Rejects:
         *,
         filtered: bool,
     ) -> None:
-        self._rows.append((row_id, reason, message[:_LONGEST_MESSAGE], attempts, filtered))
+        # Messages quote what the web sent, which need not be text that can be encoded.
+        message = message[:_LONGEST_MESSAGE].encode("utf-8", "replace").decode()
+        self._rows.append((row_id, reason, message, attempts, filtered))
         self.counts[reason] += 1

@@ -1,8 +1,8 @@
 """Field types: the JSON form used in specs and manifests, to and from Arrow.
 
 The names are those of Fondant 0.12 (`int32`, `utf8`, `binary`, `array` with `items`, `object` with
-`properties`, `string` with `format: date-time`). Two keys are added: `size` on an array, for
-vectors of a fixed length, and `unit` on the time types.
+`properties`, `string` with `format: date-time`). One key is added: `size` on an array, for vectors
+of a fixed length.
 """
 
 from collections.abc import Mapping
@@ -36,13 +36,13 @@ _SCALARS: Final[dict[str, pa.DataType]] = {
     "duration": pa.duration("us"),
     "string": pa.string(),
     "binary": pa.binary(),
-    "large_string": pa.large_string(),
+    "large_utf8": pa.large_string(),
     "large_binary": pa.large_binary(),
 }
 
 _ALIASES: Final[dict[str, str]] = {
     "utf8": "string",
-    "large_utf8": "large_string",
+    "large_string": "large_utf8",
     "decimal": "decimal128",
 }
 
@@ -81,6 +81,8 @@ def type_from_json(value: Mapping[str, Any], where: str = "field") -> pa.DataTyp
 
 def type_to_json(data_type: pa.DataType) -> dict[str, Any]:
     """Return the JSON form of an Arrow type: the inverse of `type_from_json`.
+
+    A large list is told as a list, and a timestamp with a time zone as one in UTC.
 
     Raises:
         InvalidTypeError: the type has no name in the specification (a map, a union, ...).

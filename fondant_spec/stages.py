@@ -1,9 +1,11 @@
 """What a worker does with a partition: load, transform, gather or write it, and record it."""
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from itertools import chain
 
 import pyarrow as pa
 import pyarrow.dataset as pads
+import pyarrow.parquet as pq
 
 from fondant_spec import storage
 from fondant_spec.component import (
@@ -15,10 +17,10 @@ from fondant_spec.component import (
     WriteComponent,
     row_id,
 )
-from fondant_spec.conform import check_cardinality
-from fondant_spec.manifest import Partition
+from fondant_spec.conform import check_cardinality, check_parents
+from fondant_spec.errors import CardinalityError
 from fondant_spec.output import Output
-from fondant_spec.partitions import file_of, read_batches, read_ids, write_table
+from fondant_spec.partitions import file_of
 from fondant_spec.records import Record
 from fondant_spec.rejects import Rejects
 from fondant_spec.work import Work
@@ -40,17 +42,18 @@ def transform_partition(
 ) -> Record:
     """Run a transform over one partition of the input, and record it."""
     component.rejects = rejects = Rejects()
-    batches = read_batches(
-        work.binding.inputs, work.index_location, partition, component.batch_rows
-    )
+    batches = work.batches(partition, component.batch_rows)
     gathers = isinstance(component, StreamTransformComponent) and component.gathers
     explodes = work.spec.cardinality == "explodes"
     output = Output(work, partition, staged=gathers, rolls=explodes and not gathers)
     with output:
         output.write(component.transform_batches(_counted(batches, component, advance)))
-        ids_in = read_ids(work.index_location, partition)
-        check_cardinality(work.spec.cardinality, ids_in, output.ids(), rejects, work.where)
-    return _record(work, component, partition, output, rows_in=len(ids_in))
+        ids_in = work.ids(partition)
+        if explodes:
+            check_parents(ids_in, output.parents(), rejects, work.where)
+        else:
+            check_cardinality(work.spec.cardinality, ids_in, output.ids(), rejects, work.where)
+    return _record(work, component, output, rejects, rows_in=len(ids_in))
 
 
 def load_partitions(
@@ -61,26 +64,26 @@ def load_partitions(
 ) -> list[Record]:
     """Run a load, one record for each `rows_per_partition` rows; those in `done` are not written.
 
-    The rejects of a stretch of the source belong to the partition that follows them.
+    Rows that are rejected on the way to a partition's end, and just after, are told with it.
     """
     records: list[Record] = []
-    output: Output | None = None
-    for batch in _numbered(component.load()):
-        start = 0
-        while start < len(batch):
-            if output is None:
-                name = f"part-{len(records):05d}"
-                output = Output(work, name, discard=name in done)
-            part = batch.slice(start, work.rows_per_partition - output.rows)
-            output.write([part])
-            advance(len(part), 0)
-            start += len(part)
-            if output.full:
-                records.append(_finish_load(work, component, output, done))
-                output = None
-    if output is not None or not records or len(component.rejects):
-        output = output or Output(work, f"part-{len(records):05d}")
-        records.append(_finish_load(work, component, output, done))
+    batches = _numbered(component.load())
+    rest: pa.RecordBatch | None = next(batches, None)
+    while rest is not None or not records:
+        name = f"part-{len(records):05d}"
+        output = Output(work, name, discard=name in done)
+        with output:
+            while rest is not None and not output.full:
+                part = rest.slice(0, work.rows_per_partition - output.rows)
+                output.write([part])
+                advance(len(part), 0)
+                rest = rest.slice(len(part)) if len(part) < len(rest) else next(batches, None)
+        rejects, component.rejects = component.rejects, Rejects()
+        if name in done:
+            records.append(done[name])
+        else:
+            rows_in = output.rows + len(rejects)
+            records.append(_record(work, component, output, rejects, rows_in=rows_in))
     return records
 
 
@@ -98,32 +101,29 @@ def gather(work: Work, component: StreamTransformComponent, records: list[Record
             ids_in = rows.to_table(columns=["id"]).column("id").combine_chunks()
             ids_out = output.ids().combine_chunks()
             _filter_lost(ids_in, ids_out, rejects)
-    return _record(work, component, GATHERED, output, rows_in=sum(_rows(records)))
+    return _record(work, component, output, rejects, rows_in=sum(_rows(records)))
 
 
 def write_partitions(
     work: Work,
     component: WriteComponent,
-    partitions: Iterable[Partition],
+    partitions: Sequence[str],
     advance: Advance,
 ) -> Record:
     """Run a write over all partitions."""
     storage.remove(component.output_directory)
     component.rejects = rejects = Rejects()
-    partitions = list(partitions)
-    batches = (
-        batch
-        for partition in partitions
-        for batch in read_batches(
-            work.binding.inputs, work.index_location, partition.name, component.batch_rows
-        )
-    )
-    artifacts = component.write(_counted(batches, component, advance))
+    streams = (work.batches(partition, component.batch_rows) for partition in partitions)
+    batches = _counted(chain.from_iterable(streams), component, advance)
+    artifacts = component.write(batches)
+    if next(batches, None) is not None:
+        msg = f"{work.where}: the component left rows unread; take all of them, and reject the bad."
+        raise CardinalityError(msg)
     _write_rejects(work, WRITTEN, rejects)
     record = Record(
         name=WRITTEN,
-        inputs_digest=work.inputs_digest,
-        rows_in=sum(p.rows for p in partitions),
+        made_from=work.made_from,
+        rows_in=sum(len(work.ids(partition)) for partition in partitions),
         partitions=(),
         fields={},
         rejects=dict(rejects.counts),
@@ -134,35 +134,18 @@ def write_partitions(
     return record
 
 
-def _finish_load(
-    work: Work,
-    component: LoadComponent,
-    output: Output,
-    done: Mapping[str, Record],
-) -> Record:
-    output.close()
-    rejects, component.rejects = component.rejects, Rejects()
-    if output.name in done:
-        return done[output.name]
-    return _record(
-        work, component, output.name, output, rows_in=output.rows + len(rejects), rejects=rejects
-    )
-
-
 def _record(
     work: Work,
     component: Component,
-    name: str,
     output: Output,
+    rejects: Rejects,
     *,
     rows_in: int,
-    rejects: Rejects | None = None,
 ) -> Record:
-    rejects = component.rejects if rejects is None else rejects
-    _write_rejects(work, name, rejects)
+    _write_rejects(work, output.name, rejects)
     record = Record(
-        name=name,
-        inputs_digest=work.inputs_digest,
+        name=output.name,
+        made_from=work.made_from,
         rows_in=rows_in,
         partitions=tuple(output.partitions),
         fields=output.fields,
@@ -179,10 +162,12 @@ def _record(
 
 
 def _write_rejects(work: Work, name: str, rejects: Rejects) -> None:
-    if len(rejects):
-        write_table(work.rejects, name, rejects.to_table())
-    else:
-        storage.remove(file_of(work.rejects, name))
+    path = file_of(work.rejects, name)
+    if not len(rejects):
+        storage.remove(path)
+        return
+    with storage.atomic_writer(path) as file:
+        pq.write_table(rejects.to_table(), file, compression="zstd")
 
 
 def _counted(

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from fondant_spec.arguments import check_limits
 from fondant_spec.component_spec import ComponentSpec
 
 
@@ -43,3 +44,7 @@ class Step:
     rows_per_partition: int | None = None
     workers: int | None = None
     cache: bool = True
+
+    def __post_init__(self) -> None:
+        """Refuse numbers that the executor would refuse."""
+        check_limits(vars(self), self.id)

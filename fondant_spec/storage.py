@@ -59,25 +59,16 @@ def exists(url: str) -> bool:
 
 
 def sizes(folder: str) -> dict[str, int]:
-    """Return name to size in bytes of the files directly in a folder; empty if there is none."""
-    fs, path = filesystem(folder)
-    try:
-        entries = fs.ls(path, detail=True)
-    except (FileNotFoundError, NotADirectoryError):
-        return {}
-    return {e["name"].rpartition("/")[2]: e["size"] for e in entries if e["type"] == "file"}
+    """Return name to size in bytes of the files directly in a folder; empty if there is none.
+
+    Files that a writer which was killed left behind under a temporary name are there, too.
+    """
+    return {_name(e): e["size"] for e in _entries(folder) if e["type"] == "file"}
 
 
 def folders(folder: str) -> list[str]:
     """Return the names of the folders directly in a folder, sorted; empty if there is none."""
-    fs, path = filesystem(folder)
-    try:
-        entries = fs.ls(path, detail=True)
-    except (FileNotFoundError, NotADirectoryError):
-        return []
-    return sorted(
-        e["name"].rstrip("/").rpartition("/")[2] for e in entries if e["type"] == "directory"
-    )
+    return sorted(_name(e) for e in _entries(folder) if e["type"] == "directory")
 
 
 def read_text(url: str) -> str:
@@ -173,11 +164,11 @@ def atomic_writer(url: str) -> Iterator[HashingFile]:
     """Open a file for writing that appears whole under its name, or not at all.
 
     A local file is written beside its place and renamed; an object store shows an object only once
-    its upload is complete.
+    its upload is committed.
     """
     fs, path = filesystem(url)
     if is_remote(url):
-        with fs.open(path, "wb") as file:
+        with _upload(fs, path) as file:
             yield HashingFile(file)
         return
     target = Path(path)
@@ -192,6 +183,32 @@ def atomic_writer(url: str) -> Iterator[HashingFile]:
     except BaseException:
         temporary.unlink(missing_ok=True)
         raise
+
+
+@contextmanager
+def _upload(fs: Any, path: str) -> Iterator[IO[bytes]]:
+    fs.makedirs(parent(path), exist_ok=True)
+    file = fs.open(path, "wb", autocommit=False)
+    try:
+        yield file
+        file.close()
+    except BaseException:
+        file.discard()
+        raise
+    file.commit()
+
+
+def _entries(folder: str) -> list[dict[str, Any]]:
+    """Return what is in a folder at this moment: other processes write there, too."""
+    fs, path = filesystem(folder)
+    try:
+        return list(fs.ls(path, detail=True, refresh=True))
+    except (FileNotFoundError, NotADirectoryError):
+        return []
+
+
+def _name(entry: dict[str, Any]) -> str:
+    return str(entry["name"]).rstrip("/").rpartition("/")[2]
 
 
 def sha256_of(url: str) -> str:

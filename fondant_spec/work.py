@@ -8,16 +8,23 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
+
 from fondant_spec import storage
 from fondant_spec.binding import Binding
 from fondant_spec.component import Component, WriteComponent
 from fondant_spec.component_spec import ComponentSpec
+from fondant_spec.partitions import read_batches, read_ids
 from fondant_spec.rejects import Rejects
 
 
 @dataclass(frozen=True)
 class Work:
-    """A step as its workers see it. `folder` is where all its files go."""
+    """A step as its workers see it. `folder` is where all its files go.
+
+    `index_location` and `branches` hold the rows it reads (see `read_ids`); `made_from` is what a
+    finished partition must have been made from, to count when the step is run again.
+    """
 
     main: str
     class_name: str
@@ -26,9 +33,20 @@ class Work:
     binding: Binding
     folder: str
     where: str
-    inputs_digest: str = ""
+    made_from: str = ""
     index_location: str = ""
+    branches: tuple[str, ...] = ()
     rows_per_partition: int = 1000
+
+    def ids(self, partition: str) -> pa.Array:
+        """Return the ids of the rows to read in a partition."""
+        return read_ids(self.index_location, partition, self.branches)
+
+    def batches(self, partition: str, batch_rows: int | None) -> Iterator[pa.RecordBatch]:
+        """Yield the rows to read in a partition."""
+        return read_batches(
+            self.binding.inputs, self.index_location, partition, batch_rows, self.branches
+        )
 
     @property
     def data(self) -> str:

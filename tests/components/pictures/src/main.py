@@ -1,0 +1,27 @@
+"""Make rows with large values."""
+
+import os
+from collections.abc import Iterator
+
+import pyarrow as pa
+
+from fondant_spec.component import LoadComponent
+from fondant_spec.executor import execute
+
+
+class Pictures(LoadComponent):
+    """Makes noise, which does not compress."""
+
+    def __init__(self, *, rows: int = 10, size: int = 1_000_000) -> None:
+        self.rows = rows
+        self.size = size
+
+    def load(self) -> Iterator[pa.RecordBatch]:
+        """Yield a few at once."""
+        for start in range(0, self.rows, 8):
+            images = [os.urandom(self.size) for _ in range(min(8, self.rows - start))]
+            yield pa.RecordBatch.from_pydict({"image": pa.array(images, pa.binary())})
+
+
+if __name__ == "__main__":
+    execute(Pictures)
