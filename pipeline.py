@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from demo import demo_configs, serving
 from fondant_spec.errors import InvalidConfigError
@@ -24,7 +25,14 @@ NAME = "stable-diffusion"
 COMPONENTS = Path(__file__).parent / "components"
 
 IMAGES_PER_SEED = 20
-TRAINING_SIZE = 512
+TRAINING_SIZE = 512  # pixels: the size that Stable Diffusion 1 and 2 are trained at
+
+OWN_MIRROR: dict[str, Any] = {
+    "allow_private_hosts": True,
+    "allowed_ports": [],
+    "connections_per_host": 64,
+    "requests_per_second_per_host": 0.0,
+}
 
 
 def build(configs: PipelineConfigs) -> Pipeline:
@@ -53,10 +61,8 @@ def build(configs: PipelineConfigs) -> Pipeline:
     images = pipeline.add(
         COMPONENTS / "download_images",
         after=hits,
-        arguments={
-            "image_size": TRAINING_SIZE,
-            "allow_private_hosts": configs.PRIVATE_HOSTS == "true",
-        },
+        arguments={"image_size": TRAINING_SIZE}
+        | (OWN_MIRROR if configs.OWN_MIRROR == "true" else {}),
     )
     captions = pipeline.add(
         COMPONENTS / "caption_images",

@@ -18,7 +18,7 @@ def demo_configs(configs: PipelineConfigs) -> PipelineConfigs:
         CLIP_MODEL=str(CLIP_FOLDER),
         INDEX=str(files.index),
         CAPTION_MODEL=str(BLIP_FOLDER),
-        PRIVATE_HOSTS="true",
+        OWN_MIRROR="true",
     )
 
 
