@@ -36,7 +36,8 @@ class Argument:
     """One argument of a component, as its spec declares it.
 
     `path` marks an argument that may name a local file or folder: it is made absolute, mounted into
-    containers, and its content is part of the cache key.
+    containers, and its content is part of the cache key. `output` marks one that names where to
+    write: it is made absolute, and mounted to be written.
     """
 
     name: str
@@ -45,6 +46,7 @@ class Argument:
     default: Any = REQUIRED
     choices: tuple[Any, ...] = ()
     path: bool = False
+    output: bool = False
 
     @property
     def required(self) -> bool:

@@ -1,7 +1,7 @@
 """The reader of `fondant_component.yaml`.
 
-It accepts every component spec of Fondant 0.12's hub, and adds: `cardinality`; on a consumed field
-`optional`; on an argument `choices` and `path`; on any field `description`.
+It accepts every component spec of Fondant 0.12's hub, and adds: `cardinality` and `network`; on a
+consumed field `optional`; on an argument `choices`, `path` and `output`; on a field `description`.
 """
 
 from collections.abc import Mapping
@@ -33,8 +33,9 @@ _KEYS: Final = {
     "previous_index",
     "args",
     "cardinality",
+    "network",
 }
-_ARGUMENT_KEYS: Final = {"type", "description", "default", "choices", "path"}
+_ARGUMENT_KEYS: Final = {"type", "description", "default", "choices", "path", "output"}
 
 
 @dataclass(frozen=True)
@@ -52,7 +53,8 @@ class ComponentSpec:
     """What a component consumes, produces and can be told; the content of its YAML file.
 
     `consumes_any` and `produces_any` say that a step may name further fields
-    (`additionalProperties` in the file). `path` is the file it was read from.
+    (`additionalProperties` in the file). Without `network`, the component reaches only for what its
+    arguments and the base path name. `path` is the file it was read from.
     """
 
     name: str
@@ -65,6 +67,7 @@ class ComponentSpec:
     consumes_any: bool = False
     produces_any: bool = False
     previous_index: str | None = None
+    network: bool = True
     tags: tuple[str, ...] = ()
     path: Path | None = None
 
@@ -145,6 +148,7 @@ def _parse(content: Any, where: str, path: Path | None) -> ComponentSpec:
         produces_any=produces_any,
         previous_index=_previous_index(content, where),
         cardinality=_cardinality(content, where),
+        network=_flag({"network": True} | content, "network", where),
         arguments=_arguments(content.get("args"), where),
         path=path,
     )
@@ -172,7 +176,7 @@ def _fields(
         if name == "additionalProperties":
             continue
         place = f"{where}: {key}.{name}"
-        if not isinstance(field, dict):
+        if not isinstance(field, dict) or not isinstance(name, str):
             msg = f"{place}: must be a mapping with a `type`, such as `{{type: string}}`."
             raise InvalidComponentSpecError(msg)
         if name == "id":
@@ -258,6 +262,7 @@ def _argument(name: Any, content: Any, where: str) -> Argument:
         default=None if default == "None" else default,
         choices=tuple(choices),
         path=_flag(content, "path", where),
+        output=_flag(content, "output", where),
     )
     return argument if argument.required else _with_typed_default(argument, where)
 

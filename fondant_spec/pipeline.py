@@ -159,7 +159,9 @@ def _with_paths(step: Step) -> dict[str, Any]:
     """Return a step's arguments, checked, with the local paths among them made absolute."""
     values = resolve(step.spec.arguments, step.arguments, step.id)
     for name, value in values.items():
+        argument = step.spec.arguments[name]
         local = isinstance(value, str) and value and not storage.is_remote(value)
-        if step.spec.arguments[name].path and local and Path(value).expanduser().exists():
+        there = argument.path and local and Path(value).expanduser().exists()
+        if there or (argument.output and local):
             values[name] = storage.normalize(value)
     return values

@@ -6,6 +6,7 @@ from typing import Any
 
 from fondant_spec.arguments import check_limits
 from fondant_spec.component_spec import ComponentSpec
+from fondant_spec.quantities import quantity
 
 
 @dataclass(frozen=True)
@@ -13,7 +14,8 @@ class Resources:
     """What a step wants of the machine it runs on; runners that cannot give it say so.
 
     Quantities are those of Kubernetes (`cpu="2"`, `memory="8Gi"`, `shared_memory="2Gi"`).
-    `accelerator` is the resource name of a device, such as `nvidia.com/gpu`.
+    `accelerator` is the resource name of a device, such as `nvidia.com/gpu`. With `host_network`, a
+    container on this machine reaches servers on it. `timeout` is in seconds.
     """
 
     cpu: str | None = None
@@ -23,6 +25,15 @@ class Resources:
     accelerators: int = 1
     node_selector: Mapping[str, str] = field(default_factory=dict)
     tolerations: tuple[Mapping[str, str], ...] = ()
+    host_network: bool = False
+    retries: int = 2
+    timeout: int | None = None
+
+    def __post_init__(self) -> None:
+        """Refuse quantities that no runner could read."""
+        for value in (self.cpu, self.memory, self.shared_memory):
+            if value is not None:
+                quantity(value)
 
 
 @dataclass(frozen=True)
@@ -30,7 +41,8 @@ class Step:
     """One use of a component. Its `id` is unique in the pipeline.
 
     `arguments` are those given; the defaults are filled in by the plan. Options left at None are
-    the executor's own.
+    the executor's own. A runner that has more than one machine spreads the partitions over
+    `fan_out` of them.
     """
 
     id: str
@@ -44,6 +56,7 @@ class Step:
     rows_per_partition: int | None = None
     workers: int | None = None
     cache: bool = True
+    fan_out: int = 1
 
     def __post_init__(self) -> None:
         """Refuse numbers that the executor would refuse."""
