@@ -14,6 +14,8 @@ from typing import Any, Final
 from fondant_spec.errors import InvalidArgumentError
 from fondant_spec.schema import did_you_mean
 
+_REPEATABLE: Final = "input_manifest_path"
+
 REQUIRED: Final = object()
 """The default of an argument that has none."""
 
@@ -225,29 +227,35 @@ def from_words(
 def split_argv(argv: Sequence[str]) -> dict[str, str]:
     """Return name to word of an argument vector made of `--name word` or `--name=word`.
 
-    The word after a name is always its value, also when it begins with a dash.
+    The word after a name is always its value, also when it begins with a dash. The words of a
+    repeated `--input_manifest_path` become one: a list in JSON.
 
     Raises:
         InvalidArgumentError: a word where a name should be, a name without a word, or one twice.
     """
-    words: dict[str, str] = {}
-    remaining = list(argv)
-    while remaining:
-        head = remaining.pop(0)
+    words: dict[str, list[str]] = {}
+    for name, word in _pairs(argv):
+        if name in words and name != _REPEATABLE:
+            msg = f"argument {name!r} is given twice."
+            raise InvalidArgumentError(msg)
+        words.setdefault(name, []).append(word)
+    return {name: w[0] if len(w) == 1 else json.dumps(w) for name, w in words.items()}
+
+
+def _pairs(argv: Sequence[str]) -> Iterator[tuple[str, str]]:
+    remaining = iter(argv)
+    for head in remaining:
         name, equals, word = head.removeprefix("--").partition("=")
         if not head.startswith("--") or not name:
             msg = f"expected an argument name such as --batch_size, found {head!r}."
             raise InvalidArgumentError(msg)
         if not equals:
-            if not remaining:
+            following = next(remaining, None)
+            if following is None:
                 msg = f"argument {name!r} has no value."
                 raise InvalidArgumentError(msg)
-            word = remaining.pop(0)
-        if name in words:
-            msg = f"argument {name!r} is given twice."
-            raise InvalidArgumentError(msg)
-        words[name] = word
-    return words
+            word = following
+        yield name, word
 
 
 @contextmanager
