@@ -178,5 +178,5 @@ def _as_type(value: Any, where: str) -> pa.DataType:
         return value
     try:
         return type_from_json({"type": value} if isinstance(value, str) else value, where)
-    except (InvalidTypeError, AttributeError) as error:
+    except InvalidTypeError as error:
         raise InvalidPipelineError(str(error)) from None

@@ -146,7 +146,7 @@ def _parse(content: Any, where: str, path: Path | None) -> ComponentSpec:
         consumes_any=consumes_any,
         produces=produces,
         produces_any=produces_any,
-        previous_index=_previous_index(content, where),
+        previous_index=_previous_index(content, produces, where),
         cardinality=_cardinality(content, where),
         network=_flag({"network": True} | content, "network", where),
         arguments=_arguments(content.get("args"), where),
@@ -200,10 +200,20 @@ def _flag(mapping: Mapping[str, Any], key: str, where: str) -> bool:
     return value
 
 
-def _previous_index(content: dict[str, Any], where: str) -> str | None:
+def _previous_index(
+    content: dict[str, Any],
+    produces: dict[str, FieldSpec],
+    where: str,
+) -> str | None:
+    """Return the field that keeps the parent's id; it is produced, whether declared or not."""
     value = content.get("previous_index")
     if value is not None and not isinstance(value, str):
         msg = f"{where}: `previous_index` must be a field name, not {value!r}."
+        raise InvalidComponentSpecError(msg)
+    if value is None:
+        return None
+    if produces.setdefault(value, FieldSpec(value, pa.string())).type != pa.string():
+        msg = f"{where}: the field {value!r} that `previous_index` names must be a string."
         raise InvalidComponentSpecError(msg)
     return value
 

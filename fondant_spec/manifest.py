@@ -14,7 +14,7 @@ from typing import Any, Final
 import pyarrow as pa
 
 from fondant_spec import storage
-from fondant_spec.errors import FondantError, InvalidManifestError
+from fondant_spec.errors import FondantError, InvalidManifestError, InvalidPipelineError
 from fondant_spec.schema import type_from_json, type_to_json
 
 MANIFEST_FILE: Final = "manifest.json"
@@ -175,10 +175,10 @@ def merge(manifests: list[Manifest]) -> Manifest:
     partitions have the same names.
 
     Raises:
-        InvalidManifestError: the partitions differ, or a field means two different things.
+        InvalidManifestError: the partitions differ.
+        InvalidPipelineError: a field means two different things.
     """
     first, *others = manifests
-    fields = dict(first.fields)
     for other in others:
         if [p.name for p in other.partitions] != [p.name for p in first.partitions]:
             msg = (
@@ -186,14 +186,27 @@ def merge(manifests: list[Manifest]) -> Manifest:
                 "differ, because one of them made new ids."
             )
             raise InvalidManifestError(msg)
-        for name, candidate in other.fields.items():
+    return replace(first, fields=join_fields({m.step_id: m.fields for m in manifests}))
+
+
+def join_fields(branches: Mapping[str, Mapping[str, Field]]) -> dict[str, Field]:
+    """Return the fields of some branches, by the id of their last step, side by side.
+
+    Raises:
+        InvalidPipelineError: two branches have a field of the same name that is not the same.
+    """
+    fields: dict[str, Field] = {}
+    origins: dict[str, str] = {}
+    for branch, own in branches.items():
+        for name, candidate in own.items():
+            origin = origins.setdefault(name, branch)
             if fields.setdefault(name, candidate).location != candidate.location:
                 msg = (
-                    f"field {name!r} comes from both {first.step_id!r} and {other.step_id!r}; "
-                    "give one of them another name with `produces`."
+                    f"field {name!r} comes from both {origin!r} and {branch!r}; give one of them "
+                    "another name with `produces`."
                 )
-                raise InvalidManifestError(msg)
-    return replace(first, fields=fields)
+                raise InvalidPipelineError(msg)
+    return fields
 
 
 def _field_to_dict(field_: Field) -> dict[str, Any]:

@@ -14,7 +14,7 @@ from fondant_spec.binding import bind, evolve
 from fondant_spec.cache import cache_key, committed_manifest, key_parts
 from fondant_spec.component_spec import ComponentSpec
 from fondant_spec.errors import InvalidPipelineError
-from fondant_spec.manifest import MANIFEST_FILE, Field, Manifest
+from fondant_spec.manifest import MANIFEST_FILE, Field, Manifest, join_fields
 from fondant_spec.schema import type_to_json
 from fondant_spec.step import Step
 
@@ -121,9 +121,7 @@ def plan_steps(steps: Iterable[Step], name: str, base_path: str) -> tuple[Planne
 
 
 def _plan_step(step: Step, inputs: Sequence[PlannedStep], folder: str) -> PlannedStep:
-    available: dict[str, Field] = {}
-    for one in reversed(inputs):
-        available |= one.fields
+    available = join_fields({one.id: one.fields for one in inputs})
     binding = bind(step.spec, available, step.consumes, step.produces, step.id)
     mappings = {"consumes": step.consumes, "produces": _json_types(step.produces)}
     parts = key_parts(step.spec, step.arguments, mappings, [one.cache_key for one in inputs])

@@ -8,12 +8,14 @@ one takes over.
 import atexit
 import logging
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from functools import lru_cache
+from functools import cache
 from itertools import islice
+from threading import Lock
 from typing import Any, Final
 
+from fondant_spec.errors import StepFailedError
 from fondant_spec.progress import Progress
 from fondant_spec.records import Record
 from fondant_spec.stages import Transform, transform_partition
@@ -60,19 +62,31 @@ def _run_on_dask(
     workers: int,
     progress: Progress,
 ) -> list[Record]:
-    """Run a transform over partitions on a Dask cluster, a few ahead of each worker."""
-    from distributed import as_completed  # noqa: PLC0415 - costs a second, and only some steps pay
+    """Run a transform over partitions on a Dask cluster, a few ahead of each worker.
+
+    Raises:
+        StepFailedError: a partition killed one worker after the other.
+    """
+    # Costs a second, and only some steps pay.
+    from distributed import KilledWorker, as_completed  # noqa: PLC0415
 
     records = []
     with _client(workers) as client:
         waiting = iter(partitions)
 
         def submit(name: str) -> Any:
-            return client.submit(_run_one, work, name, key=f"{work.where}-{name}", retries=1)
+            return client.submit(_run_one, work, name, key=f"{work.folder}/{name}", retries=1)
 
         futures = as_completed([submit(name) for name in islice(waiting, workers * _AHEAD)])
         for future in futures:
-            record = future.result()
+            try:
+                record = future.result()
+            except KilledWorker as error:
+                msg = (
+                    f"{work.where}: {error.task} ended its worker process again and again, most "
+                    "likely for want of memory; use fewer workers, or give the step more memory."
+                )
+                raise StepFailedError(msg) from None
             records.append(record)
             progress.advance(record.rows_in, sum(record.rejects.values()))
             for name in islice(waiting, 1):
@@ -99,32 +113,34 @@ def _client(workers: int) -> Iterator[Any]:
         yield stack.enter_context(Client(address))
 
 
+class _Worker:
+    """The component of a worker process: set up once, and until another step comes."""
+
+    def __init__(self) -> None:
+        self._lock = Lock()
+        self._folder = ""
+        self._component: Transform | None = None
+        self._stack = ExitStack()
+        atexit.register(self._stack.close)
+
+    def run(self, work: Work, partition: str) -> Record:
+        """Run one partition at a time, since a component knows of one set of rejects only."""
+        with self._lock:
+            if self._component is None or self._folder != work.folder:
+                self._component = None
+                self._stack.close()
+                component = self._stack.enter_context(work.component())
+                self._component, self._folder = _as_transform(component, work), work.folder
+            return transform_partition(work, self._component, partition, _nothing)
+
+
+@cache
+def _worker() -> _Worker:
+    return _Worker()
+
+
 def _run_one(work: Work, partition: str) -> Record:
-    component = _component_of_this_process(_Hashable(work))
-    return transform_partition(work, component, partition, _nothing)
-
-
-class _Hashable:
-    """A `Work` as a cache key: two of the same step are the same."""
-
-    def __init__(self, work: Work) -> None:
-        self.work = work
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, _Hashable) and self.work.folder == other.work.folder
-
-    def __hash__(self) -> int:
-        return hash(self.work.folder)
-
-
-@lru_cache(maxsize=1)
-def _component_of_this_process(hashable: _Hashable) -> Transform:
-    """Set the component up once per worker process; it is torn down when the process ends."""
-    stack = ExitStack()
-    component = stack.enter_context(hashable.work.component())
-    close: Callable[[], None] = stack.close
-    atexit.register(close)
-    return _as_transform(component, hashable.work)
+    return _worker().run(work, partition)
 
 
 def _as_transform(component: object, work: Work) -> Transform:

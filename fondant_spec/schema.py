@@ -59,7 +59,7 @@ def type_from_json(value: Mapping[str, Any], where: str = "field") -> pa.DataTyp
     Raises:
         InvalidTypeError: the name is unknown, or a nested type lacks its items or properties.
     """
-    name = value.get("type")
+    name = value.get("type") if isinstance(value, Mapping) else None
     if not isinstance(name, str):
         msg = f"{where}: needs a `type`, such as `type: string`."
         raise InvalidTypeError(msg)
@@ -154,7 +154,7 @@ def _array_from_json(value: Mapping[str, Any], where: str) -> pa.DataType:
 
 def _object_from_json(value: Mapping[str, Any], where: str) -> pa.DataType:
     properties = value.get("properties")
-    if not isinstance(properties, Mapping):
+    if not isinstance(properties, Mapping) or not all(isinstance(n, str) for n in properties):
         msg = f"{where}: an object needs `properties`, a mapping of name to type."
         raise InvalidTypeError(msg)
     return pa.struct(
