@@ -52,6 +52,7 @@ class IndexFolder:
         search, vector_files, columns = self._neighbour_search(folder)
         metadata_files = self.metadata_files(folder, vector_files)
         rows = Rows(metadata_files)
+        _check_files(folder, vector_files, metadata_files)
         if len(rows) != search.rows:
             msg = (
                 f"{folder}: {search.rows} vectors, but {len(rows)} rows of metadata in "
@@ -137,6 +138,22 @@ class IndexFolder:
             )
             raise InputDataError(msg)
         return files
+
+
+def _check_files(folder: Path, vector_files: list[Path], metadata_files: list[Path]) -> None:
+    """Refuse `.npy` files that hold other numbers of rows than the metadata files beside them."""
+    if vector_files[0].suffix != ".npy" or len(vector_files) != len(metadata_files):
+        return
+    counts = zip(NpyVectors(vector_files).file_rows, Rows(metadata_files).file_rows, strict=True)
+    for vectors, metadata, (count, rows) in zip(
+        vector_files, metadata_files, counts, strict=True
+    ):
+        if count != rows:
+            msg = (
+                f"{folder}: {vectors.name} has {count} vectors, but {metadata.name} has {rows} "
+                f"rows. They must be of the same data, row for row."
+            )
+            raise InputDataError(msg)
 
 
 def _read_listing(listing: Path) -> dict[str, dict[str, Any]]:
