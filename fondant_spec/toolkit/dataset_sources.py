@@ -8,7 +8,6 @@ which, where they are images, is a gigabyte.
 import os
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -19,13 +18,12 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from datasets.packaged_modules.imagefolder.imagefolder import ImageFolder
 from datasets.packaged_modules.parquet.parquet import Parquet
-from httpx import HTTPError
 from huggingface_hub import HfApi
-from huggingface_hub.errors import GatedRepoError, RepositoryNotFoundError, RevisionNotFoundError
 
 from fondant_spec import storage
 from fondant_spec.errors import InputDataError
 from fondant_spec.schema import did_you_mean
+from fondant_spec.toolkit.dataset_errors import explained
 
 _FORMATS: Final = {
     ".parquet": "parquet",
@@ -40,19 +38,6 @@ _IMAGE_SUFFIXES: Final = frozenset(ImageFolder.EXTENSIONS)
 _HUB_ID: Final = re.compile(r"[\w.-]+(/[\w.-]+)?")
 _BUFFER_BYTES: Final = 1 << 20
 _BATCH_BYTES: Final = 8 << 20
-_LONGEST_PROBLEM: Final = 500
-_FAILURES: Final = (
-    OSError,
-    ValueError,
-    RuntimeError,
-    LookupError,
-    ImportError,
-    StopIteration,
-    pa.ArrowException,
-    datasets.exceptions.DatasetsError,
-    HTTPError,
-)
-"""What `datasets`, and what it is built on, raise for datasets that are not there or broken."""
 
 Read = Callable[[list[str], int], Iterator[pa.RecordBatch]]
 Accepts = Callable[[pa.DataType], bool]
@@ -120,7 +105,7 @@ def open_source(
             reached, or it cannot be read.
     """
     commit = None
-    with _explained(name):
+    with explained(name):
         if local := _local_folder(name):
             root, builder = local, _folder_builder(local, config)
         elif _is_data_file(name):
@@ -130,6 +115,8 @@ def open_source(
             commit = _commit(name, revision)
             root = f"hf://datasets/{name}"
             builder = datasets.load_dataset_builder(name, config, revision=commit)
+        if hasattr(builder.config, "decode_num_threads"):
+            builder.config.decode_num_threads = 0  # not even to read ahead: bytes are all we want
         is_parquet = isinstance(builder, Parquet)
         splits = builder.config.data_files if is_parquet else builder.as_streaming_dataset()
     if split not in splits:
@@ -210,11 +197,11 @@ def _commit(name: str, revision: str | None) -> str | None:
 
 
 def _parquet(name: str, root: str, files: list[str], features: Any, commit: str | None) -> Source:
-    with _explained(name), pq.ParquetFile(storage.open_input(files[0])) as file:
+    with explained(name), pq.ParquetFile(storage.open_input(files[0])) as file:
         declared = features or datasets.Features.from_arrow_schema(file.schema_arrow)
 
     def read(columns: list[str], rows: int) -> Iterator[pa.RecordBatch]:
-        with _explained(name):
+        with explained(name):
             for file in files:
                 yield from _parquet_batches(file, columns, rows)
 
@@ -232,16 +219,18 @@ def _parquet_batches(path: str, columns: list[str], rows: int) -> Iterator[pa.Re
 
 
 def _streamed(name: str, root: str, dataset: Any, commit: str | None) -> Source:
-    with _explained(name):
-        features = dataset.features or _sniffed(dataset)
+    with explained(name):
+        features = dict(dataset.features or _sniffed(dataset))
+        if dataset.features:
+            dataset = dataset.decode(enable=False)
 
     def read(columns: list[str], rows: int) -> Iterator[pa.RecordBatch]:
-        with _explained(name):
+        with explained(name):
             chosen = dataset.select_columns(columns).with_format("arrow")
             for table in chosen.iter(batch_size=rows):
                 yield from table.select(columns).to_batches()
 
-    return Source(name, root, dict(features), commit, read)
+    return Source(name, root, features, commit, read)
 
 
 def _sniffed(dataset: Any) -> Mapping[str, Any]:
@@ -249,31 +238,3 @@ def _sniffed(dataset: Any) -> Mapping[str, Any]:
     for table in islice(dataset.with_format("arrow").iter(batch_size=1), 1):
         return dict(datasets.Features.from_arrow_schema(table.schema))
     return {}
-
-
-@contextmanager
-def _explained(name: str) -> Iterator[None]:
-    """Turn what goes wrong with a dataset into one line that says what to do.
-
-    Raises:
-        InputDataError: in place of whatever the libraries raised.
-    """
-    try:
-        yield
-    except (InputDataError, GeneratorExit):
-        raise
-    except GatedRepoError:
-        msg = f"{name}: the dataset is gated; accept its terms on the hub, and set HF_TOKEN."
-        raise InputDataError(msg) from None
-    except RevisionNotFoundError:
-        msg = f"{name}: the dataset has no such revision; give a branch, tag or commit of it."
-        raise InputDataError(msg) from None
-    except RepositoryNotFoundError:
-        msg = (
-            f"{name}: no such dataset on the hub, or a private one; check the id, or set HF_TOKEN."
-        )
-        raise InputDataError(msg) from None
-    except _FAILURES as error:
-        problem = " ".join(str(error).partition("Example of usage")[0].split())
-        msg = f"{name}: cannot be read: {problem[:_LONGEST_PROBLEM] or type(error).__name__}"
-        raise InputDataError(msg) from error

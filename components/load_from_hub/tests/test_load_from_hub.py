@@ -139,16 +139,21 @@ def test_a_folder_of_images_is_a_dataset(tmp_path):
 
 
 def test_an_imagefolder_brings_its_captions(tmp_path):
-    """`metadata.jsonl` gives further columns; a file it names in vain is one reject."""
+    """`metadata.jsonl` gives more columns; a file that is not there, or no image, is a reject."""
     folder = tmp_path / "photos"
     folder.mkdir()
-    lines = [{"file_name": f"{name}.jpg", "text": name} for name in ("one", "gone", "two")]
+    lines = [{"file_name": f"{name}.jpg", "text": name} for name in ("one", "gone", "bad", "two")]
     (folder / "metadata.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
     (folder / "one.jpg").write_bytes(photo(1))
+    (folder / "bad.jpg").write_bytes(b"<html>")
     (folder / "two.jpg").write_bytes(photo(2))
     result = load(folder, tmp_path, {"text": "string"})
     assert result.table["text"].to_pylist() == ["one", "two"]
-    assert told(result) == [("000000000001", "file_not_found")]
+    assert result.table["image"].to_pylist() == [photo(1), photo(2)]
+    assert told(result) == [
+        ("000000000001", "file_not_found"),
+        ("000000000002", "not_an_image"),
+    ]
 
 
 def test_an_imagefolder_that_points_outside_is_an_error(tmp_path):

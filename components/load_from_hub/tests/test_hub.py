@@ -1,0 +1,206 @@
+"""`load_from_hub` against a server on this machine that speaks the hub's protocol."""
+
+import hashlib
+import io
+import json
+import os
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from urllib.parse import unquote, urlsplit
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from PIL import Image
+
+from fondant_spec.manifest import Manifest
+from fondant_spec.testing import read_rejects, read_table
+
+MAIN = Path(__file__).parents[1] / "src" / "main.py"
+COMMIT = "c0ffee" * 6 + "c0ff"
+REFUSALS = {
+    "owner/gated": (403, "GatedRepo"),
+    "owner/none": (401, "RepoNotFound"),
+}
+
+
+class Hub(BaseHTTPRequestHandler):
+    """Serves the folder `owner/photos` of the server, which notes (path, authorization)."""
+
+    protocol_version = "HTTP/1.1"
+    server: "HubServer"
+
+    def do_GET(self) -> None:
+        """Answer for a repository, a folder of it, or a file."""
+        path = unquote(urlsplit(self.path).path)
+        self.server.requests.append((path, self.headers.get("Authorization")))
+        for repository, (status, code) in REFUSALS.items():
+            if repository in path:
+                self._answer(status, b"{}", {"X-Error-Code": code})
+                return
+        _, api, rest = path.rpartition("/api/datasets/owner/photos")
+        if api and rest.startswith("/tree/"):
+            self._tree(rest.split("/", 3)[3] if rest.count("/") > 2 else "")
+        elif api and rest in ("", f"/revision/{COMMIT}", "/revision/v1"):
+            self._json({"id": "owner/photos", "sha": COMMIT, "siblings": []})
+        elif api:
+            self._answer(404, b"{}", {"X-Error-Code": "RevisionNotFound"})
+        else:
+            self._file(path.removeprefix(f"/datasets/owner/photos/resolve/{COMMIT}/"))
+
+    do_HEAD = do_GET  # noqa: N815 - the name is the protocol's
+
+    def log_message(self, *_: object) -> None:
+        """Keep quiet."""
+
+    def _tree(self, folder: str) -> None:
+        root = self.server.root
+        if not (root / folder).is_dir():
+            self._answer(404, b"{}", {"X-Error-Code": "EntryNotFound"})
+            return
+        self._json(
+            [
+                {
+                    "type": "file" if entry.is_file() else "directory",
+                    "oid": hashlib.sha1(entry.name.encode()).hexdigest(),
+                    "size": entry.stat().st_size if entry.is_file() else 0,
+                    "path": entry.relative_to(root).as_posix(),
+                }
+                for entry in sorted((root / folder).iterdir())
+            ],
+        )
+
+    def _file(self, name: str) -> None:
+        file = self.server.root / name
+        if not file.is_file():
+            self._answer(404, b"", {"X-Error-Code": "EntryNotFound"})
+            return
+        data, status = file.read_bytes(), 200
+        headers = {"ETag": f'"{hashlib.sha1(data).hexdigest()}"', "X-Repo-Commit": COMMIT}
+        if wanted := self.headers.get("Range"):
+            first, last = wanted.removeprefix("bytes=").split("-")
+            headers["Content-Range"] = f"bytes {first}-{last}/{len(data)}"
+            data, status = data[int(first) : int(last) + 1], 206
+        self._answer(status, data, headers)
+
+    def _json(self, content: object) -> None:
+        self._answer(200, json.dumps(content).encode(), {"Content-Type": "application/json"})
+
+    def _answer(self, status: int, body: bytes, headers: dict[str, str]) -> None:
+        self.send_response(status)
+        for name, value in {"Content-Length": str(len(body)), **headers}.items():
+            self.send_header(name, value)
+        self.end_headers()
+        if self.command != "HEAD":
+            self.wfile.write(body)
+
+
+class HubServer(ThreadingHTTPServer):
+    """A hub with one dataset, the files in `root`."""
+
+    def __init__(self, root: Path) -> None:
+        super().__init__(("127.0.0.1", 0), Hub)
+        self.root = root
+        self.requests: list[tuple[str, str | None]] = []
+
+
+@pytest.fixture
+def hub(tmp_path: Path) -> Iterator[HubServer]:
+    """Run a hub for the length of a test."""
+    (tmp_path / "repository").mkdir()
+    with HubServer(tmp_path / "repository") as server:
+        thread = threading.Thread(target=server.serve_forever, daemon=True)
+        thread.start()
+        yield server
+        server.shutdown()
+        thread.join()
+
+
+def photo(colour: str) -> bytes:
+    """Return a small PNG."""
+    buffer = io.BytesIO()
+    Image.new("RGB", (40, 30), colour).save(buffer, "PNG")
+    return buffer.getvalue()
+
+
+def load(hub: HubServer, *words: str) -> subprocess.CompletedProcess[str]:
+    """Run the component as a program that takes `hub` for the hub."""
+    folder = hub.root.parent
+    environment = os.environ | {
+        "HF_ENDPOINT": f"http://127.0.0.1:{hub.server_port}",
+        "HF_HOME": str(folder / "home"),
+        "HF_HUB_OFFLINE": "0",
+        "HF_TOKEN": "hf_secret",
+    }
+    argv = [sys.executable, str(MAIN), "--base_path", str(folder / "base"), *words]
+    argv += ["--output_manifest_path", str(folder / "manifest")]
+    return subprocess.run(argv, env=environment, check=False, capture_output=True, text=True)
+
+
+def manifest_of(hub: HubServer) -> Manifest:
+    """Return what the program committed."""
+    return Manifest.read((hub.root.parent / "manifest").read_text())
+
+
+def test_parquet_is_streamed_at_one_commit(hub):
+    """A tag is resolved once; files are asked for at that commit, with the token of HF_TOKEN."""
+    (hub.root / "data").mkdir()
+    table = pa.table({"image": [photo("red"), photo("blue")], "text": ["red", "blue"]})
+    pq.write_table(table, hub.root / "data" / "train-00000-of-00001.parquet")
+    words = ["--dataset_name", "owner/photos", "--revision", "v1"]
+    done = load(hub, *words, "--produces", '{"text": "string"}')
+    assert done.returncode == 0, done.stderr
+    manifest = manifest_of(hub)
+    rows = read_table(manifest)
+    assert rows["image"].to_pylist() == [photo("red"), photo("blue")]
+    assert rows["text"].to_pylist() == ["red", "blue"]
+    assert manifest.fields["image"].metadata["revision"] == COMMIT
+    assert "hf_secret" not in json.dumps(manifest.to_dict()) + done.stderr
+    asked = [path for path, _ in hub.requests if "/resolve/" in path or "/tree/" in path]
+    assert asked
+    assert all(f"/{COMMIT}" in path for path in asked)
+    assert "HTTP Request" not in done.stderr
+    assert ("/api/datasets/owner/photos/revision/v1", "Bearer hf_secret") in hub.requests
+
+
+def test_image_files_are_fetched_from_the_repository(hub):
+    """An imagefolder on the hub comes with its captions; what is no image is a reject."""
+    (hub.root / "train").mkdir()
+    lines = [{"file_name": f"{name}.png", "text": name} for name in ("red", "blue", "gone")]
+    (hub.root / "train" / "metadata.jsonl").write_text("\n".join(map(json.dumps, lines)))
+    (hub.root / "train" / "red.png").write_bytes(photo("red"))
+    (hub.root / "train" / "blue.png").write_bytes(b"<html>")
+    done = load(hub, "--dataset_name", "owner/photos", "--max_reject_share", "1")
+    assert done.returncode == 0, done.stderr
+    manifest = manifest_of(hub)
+    assert read_table(manifest)["image"].to_pylist() == [photo("red")]
+    assert read_rejects(manifest)["reason"].to_pylist() == ["not_an_image", "file_not_found"]
+
+
+@pytest.mark.parametrize(
+    ("name", "revision", "message"),
+    [
+        ("owner/photos", "v9", "the dataset has no such revision; give a branch, tag or commit"),
+        ("owner/gated", "main", "the dataset is gated; accept its terms on the hub, and set HF_"),
+        ("owner/none", "main", "no such dataset on the hub, or a private one; check the id, or"),
+    ],
+)
+def test_what_the_hub_refuses_is_one_clear_line(hub, name, revision, message):
+    """A gated or unknown dataset, or revision, ends the program with 1 and says what to do."""
+    done = load(hub, "--dataset_name", name, "--revision", revision)
+    assert done.returncode == 1
+    assert done.stderr.splitlines()[-1].startswith(f"error: {name}: {message}")
+    assert "Traceback" not in done.stderr
+
+
+def test_a_hub_that_cannot_be_reached_is_one_clear_line(hub):
+    """With nobody at the other end, the program ends with 1 and says so."""
+    hub.server_close()
+    done = load(hub, "--dataset_name", "owner/photos")
+    assert done.returncode == 1
+    expected = "error: owner/photos: cannot be read: [Errno 111] Connection refused"
+    assert done.stderr.splitlines()[-1] == expected

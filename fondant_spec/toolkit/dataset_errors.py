@@ -1,0 +1,67 @@
+"""What goes wrong with somebody's dataset, in one line that says what to do."""
+
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Final, cast
+
+import datasets
+import pyarrow as pa
+from huggingface_hub.errors import (
+    GatedRepoError,
+    HfHubHTTPError,
+    RepositoryNotFoundError,
+    RevisionNotFoundError,
+)
+
+from fondant_spec.errors import InputDataError
+
+_LONGEST_PROBLEM: Final = 500
+
+# The base of all errors of the hub's HTTP package, a lost connection too; which one that is depends
+# on the hub's version.
+_HTTP_ERROR: Final = cast("type[Exception]", HfHubHTTPError.__bases__[0])
+
+_FAILURES: Final = (
+    OSError,
+    ValueError,
+    RuntimeError,
+    LookupError,
+    ImportError,
+    StopIteration,
+    pa.ArrowException,
+    datasets.exceptions.DatasetsError,
+    _HTTP_ERROR,
+)
+"""What `datasets`, and what it is built on, raise for datasets that are not there or broken."""
+
+for _package in ("httpx", "httpx2"):  # a line for every request would drown the log of the step
+    logging.getLogger(_package).setLevel(logging.WARNING)
+
+
+@contextmanager
+def explained(name: str) -> Iterator[None]:
+    """Turn what goes wrong with a dataset into one line that says what to do.
+
+    Raises:
+        InputDataError: in place of whatever the libraries raised.
+    """
+    try:
+        yield
+    except (InputDataError, GeneratorExit):
+        raise
+    except GatedRepoError:
+        msg = f"{name}: the dataset is gated; accept its terms on the hub, and set HF_TOKEN."
+        raise InputDataError(msg) from None
+    except RevisionNotFoundError:
+        msg = f"{name}: the dataset has no such revision; give a branch, tag or commit of it."
+        raise InputDataError(msg) from None
+    except RepositoryNotFoundError:
+        msg = (
+            f"{name}: no such dataset on the hub, or a private one; check the id, or set HF_TOKEN."
+        )
+        raise InputDataError(msg) from None
+    except _FAILURES as error:
+        problem = " ".join(str(error).partition("Example of usage")[0].split())
+        msg = f"{name}: cannot be read: {problem[:_LONGEST_PROBLEM] or type(error).__name__}"
+        raise InputDataError(msg) from error
