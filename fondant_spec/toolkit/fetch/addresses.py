@@ -11,6 +11,7 @@ _NAT64: Final = ipaddress.IPv6Network("64:ff9b::/96")
 _NEVER: Final[tuple[Network, ...]] = (
     ipaddress.IPv4Network("169.254.0.0/16"),  # link-local: clouds serve credentials here
     ipaddress.IPv4Network("100.64.0.0/10"),  # carrier-grade NAT, and one cloud's metadata
+    ipaddress.IPv4Network("192.0.0.0/24"),  # protocol assignments, and one cloud's metadata
     ipaddress.IPv6Network("fe80::/10"),  # link-local
     ipaddress.IPv6Network("fec0::/10"),  # site-local, the elder private range
     ipaddress.IPv6Network("fd00:ec2::/32"),  # metadata in a private range

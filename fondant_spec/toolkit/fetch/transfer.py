@@ -208,7 +208,9 @@ def _explain(error: pycurl.error, exchange: _Exchange, handle: pycurl.Curl) -> F
         return exchange.refusal
     number, message = int(error.args[0]), str(error.args[-1])
     reason, passing = _FAILURES.get(number, ("invalid_response", False))
-    if reason == "timeout" and "too slow" in message:
+    if "response headers" in message:  # too many of them
+        reason, passing = "invalid_response", False
+    elif reason == "timeout" and "too slow" in message:
         reason = "too_slow"
     elif reason == "timeout" and not handle.getinfo(pycurl.CONNECT_TIME):
         reason = "connect_timeout"

@@ -20,9 +20,9 @@ LONGEST: Final = 8000
 
 DEFAULT_PORTS: Final = {"http": 80, "https": 443}
 
-_CONTROL: Final = re.compile(r"[\x00-\x20\x7f\\]")
+_TRICKS: Final = re.compile(r"[\x00-\x1f\x7f\\]")
 _HOST_NAME: Final = re.compile(r"(?=.{1,253}$)[a-z0-9_]([a-z0-9_.-]*[a-z0-9_])?\.?")
-_SAFE_IN_PATH: Final = "/%:@!$&'()*+,;=~-._"
+_SAFE_IN_PATH: Final = "/%:@!$&'()*+,;=~-._[]"
 
 
 @dataclass(frozen=True)
@@ -77,22 +77,28 @@ def join(base: Url, location: str, ports: Container[int] | None = None) -> Url:
     Raises:
         FetchError: as `parse_url`.
     """
+    _refuse_tricks(location)
     try:
-        return parse_url(urljoin(base.text, location.strip()), ports)
+        joined = urljoin(base.text, location.strip())
     except ValueError:
         raise FetchError(reason="invalid_url", message=f"redirect from {base.host}") from None
+    return parse_url(joined, ports)
 
 
 def _split(text: str) -> tuple[SplitResult, int | None]:
-    # Spaces are common in the wild and harmless once quoted; other blanks and \ are tricks.
-    if _CONTROL.search(text.replace(" ", "")):
-        raise FetchError(reason="invalid_url", message="control character or backslash")
+    _refuse_tricks(text)
     try:
         parts = urlsplit(text)
         port = parts.port
     except ValueError as error:
         raise FetchError(reason="invalid_url", message=str(error)) from None
     return parts, port
+
+
+def _refuse_tricks(text: str) -> None:
+    """Refuse what parsers disagree on; spaces are common, and harmless once quoted."""
+    if _TRICKS.search(text):
+        raise FetchError(reason="invalid_url", message="control character or backslash")
 
 
 def _host(name: str) -> str:
