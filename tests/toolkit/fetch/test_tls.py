@@ -42,9 +42,6 @@ def test_a_certificate_that_is_not_trusted_is_a_tls_error(authority, tmp_path, f
         found = fetch(url, limits={"retries": 2})
         assert [*reasons(found), found[0].attempts] == ["tls_error", 1]
         assert reasons(fetch(url, ca_file=ca_file)) == ["tls_error"]
-        assert reasons(fetch(url.replace("https", "http"), ca_file=ca_file)) != ["ok"]
-    with FaultHost() as host:
-        assert reasons(fetch(f"https://good.test:{host.port}/ok/1")) == ["tls_error"]
 
 
 def test_http2_is_spoken_where_the_host_speaks_it(authority, tmp_path, fetch, names):
