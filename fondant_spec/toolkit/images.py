@@ -133,7 +133,7 @@ def is_plain(image: Image.Image) -> bool:
     """Tell if an opened image is a JPEG that shows as it is: upright, sRGB or grey."""
     profile = image.info.get("icc_profile")
     usual = image.format == "JPEG" and image.mode in ("RGB", "L") and orientation(image) == 1
-    return usual and (profile is None or _is_srgb(profile))
+    return usual and (profile is None or is_srgb(profile))
 
 
 def decode_opened(
@@ -176,7 +176,7 @@ def _finish(image: Image.Image, pixels: "NDArray[np.uint8]") -> "NDArray[np.uint
     """Return decoded pixels upright and in sRGB, by what the header of `image` says of them."""
     profile = image.info.get("icc_profile") if image.mode == "RGB" else None
     turned = orientation(image)
-    if turned == 1 and (profile is None or _is_srgb(profile)):
+    if turned == 1 and (profile is None or is_srgb(profile)):
         return pixels
     return np.asarray(_to_srgb(_turn(Image.fromarray(pixels), turned), profile))
 
@@ -219,7 +219,7 @@ def _over_white(image: Image.Image) -> Image.Image:
 
 
 @lru_cache(maxsize=64)
-def _is_srgb(profile: bytes) -> bool:
+def is_srgb(profile: bytes) -> bool:
     """Tell if a profile calls itself sRGB: then there is nothing to convert."""
     try:
         name = ImageCms.getProfileDescription(ImageCms.ImageCmsProfile(io.BytesIO(profile)))
@@ -230,7 +230,7 @@ def _is_srgb(profile: bytes) -> bool:
 
 @lru_cache(maxsize=64)
 def _transform(profile: bytes, mode: str, target: str) -> ImageCms.ImageCmsTransform | None:
-    if _is_srgb(profile):
+    if is_srgb(profile):
         return None
     try:
         source = ImageCms.ImageCmsProfile(io.BytesIO(profile))

@@ -12,7 +12,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-from fondant_spec.toolkit.images import decode_image, decode_opened, open_image, orientation
+from PIL import Image
+
+from fondant_spec.toolkit.images import (
+    decode_image,
+    is_srgb,
+    open_image,
+    orientation,
+)
 
 TRAIN: Final = "train"
 VALIDATION: Final = "validation"
@@ -83,27 +90,42 @@ class PairMaker:
     def _trainable(self, data: bytes) -> tuple[bytes, str]:
         """Return an image file that trainers read, and its suffix.
 
-        That is an upright, opaque image of one frame. Every image is decoded, for a trainer stops
-        at the first that is cut short.
+        Every image is decoded once, for a trainer stops at the first that is cut short.
         """
         image = open_image(data)
         kind = image.format or ""
-        readable = (
-            kind in self.kinds
-            and image.mode in _MODES
-            and "transparency" not in image.info
-            and orientation(image) == 1
-            and getattr(image, "n_frames", 1) == 1
-        )
-        if readable:
-            decode_opened(image, data)
+        if kind in self.kinds and _shows_as_it_is(image) and _loads(image):
             return data, SUFFIXES[kind]
         if not self.converts:
-            message = f"a {kind} of mode {image.mode}; turned, transparent, animated or unusual"
+            message = f"a {kind} of mode {image.mode} that a trainer would not read as it is meant"
             raise BadPairError(reason="needs_conversion", message=message)
         buffer = io.BytesIO()
         decode_image(data).save(buffer, "JPEG", quality=_QUALITY)
         return buffer.getvalue(), SUFFIXES["JPEG"]
+
+
+def _shows_as_it_is(image: Image.Image) -> bool:
+    """Return whether a reader that knows of nothing but pixels sees the image as it is meant."""
+    profile = image.info.get("icc_profile")
+    return (
+        image.mode in _MODES
+        and "transparency" not in image.info
+        and orientation(image) == 1
+        and getattr(image, "n_frames", 1) == 1
+        and (profile is None or is_srgb(profile))
+    )
+
+
+def _loads(image: Image.Image) -> bool:
+    """Return whether Pillow, which is what trainers read with, has no complaint.
+
+    It is stricter than our own decoder: it takes no JPEG that lacks its end marker.
+    """
+    try:
+        image.load()
+    except Exception:  # noqa: BLE001 - hostile bytes raise nearly anything
+        return False
+    return True
 
 
 def stem_of(row_id: str) -> str:

@@ -13,7 +13,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 import yaml
-from PIL import Image
+from PIL import Image, ImageCms
 
 from fondant_spec.errors import (
     FondantError,
@@ -163,11 +163,15 @@ def test_webdataset_archives_hold_a_fixed_number_of_pairs(tmp_path):
     assert rows[0]["jpg"].size == (40, 30)
 
 
+SRGB, LAB = (
+    ImageCms.ImageCmsProfile(ImageCms.createProfile(space)).tobytes() for space in ("sRGB", "LAB")
+)
 IMAGES = {
     "jpeg": (photo(0), ".jpg"),
     "png": (photo(1, "PNG"), ".png"),
     "webp": (photo(2, "WEBP", lossless=True), ".webp"),
     "gray": (photo(3, "JPEG", "L"), ".jpg"),
+    "profiled": (photo(4, "JPEG", icc_profile=SRGB), ".jpg"),
 }
 UNUSUAL = {
     "turned": photo(
@@ -176,13 +180,15 @@ UNUSUAL = {
     "transparent": photo(5, "PNG", "RGBA"),
     "gif": photo(6, "GIF", "P"),
     "cmyk": photo(7, "JPEG", "CMYK"),
+    "unfinished": photo(10)[:-2],
+    "wide gamut": photo(9, "PNG", icc_profile=LAB),
     "animated": photo(8, "WEBP", save_all=True, append_images=[Image.new("RGB", (40, 30))]),
 }
 
 
 def test_images_that_trainers_read_are_not_touched(tmp_path):
     """JPEG, PNG and WebP keep their bytes, under the suffix of what they are."""
-    table = pa.table({"image": [data for data, _ in IMAGES.values()], "caption": ["x"] * 4})
+    table = pa.table({"image": [data for data, _ in IMAGES.values()], "caption": ["x"] * 5})
     out, _ = export(table, tmp_path)
     files = sorted((out / "train").glob("0*"))
     assert [(file.read_bytes(), file.suffix) for file in files] == list(IMAGES.values())
@@ -194,12 +200,13 @@ def test_other_images_become_upright_opaque_jpeg(tmp_path):
     out, _ = export(table, tmp_path)
     for file in sorted((out / "train").glob("0*")):
         image = Image.open(file)
+        image.load()
         assert (image.format, image.mode, image.getexif().get(0x0112)) == ("JPEG", "RGB", None)
     assert Image.open(out / "train" / "000000000000.jpg").size == (30, 40)
 
     table = pa.concat_tables([table, pa.table({"image": [photo(0)], "caption": ["x"]})])
     _, result = export(table, tmp_path, output_path=str(tmp_path / "b"), convert_images="never")
-    assert result.rejects["reason"].to_pylist() == ["needs_conversion"] * 5
+    assert result.rejects["reason"].to_pylist() == ["needs_conversion"] * 7
 
 
 @pytest.mark.parametrize("arguments", [{"convert_images": "all"}, {"layout": "webdataset"}])
