@@ -290,4 +290,22 @@ def _is_wordy(field: pa.Field) -> bool:
 
 def _compression(schema: pa.Schema) -> dict[str, str]:
     """Compress what can be: images already are, and vectors hardly shrink."""
-    return {f.name: "none" if pa.types.is_binary(f.type) else "zstd" for f in schema}
+    leaves = [leaf for field in schema for leaf in _leaves(field.name, field.type)]
+    return {path: "none" if _is_dense(path, type_) else "zstd" for path, type_ in leaves}
+
+
+def _leaves(path: str, data_type: pa.DataType) -> Iterator[tuple[str, pa.DataType]]:
+    """Yield the columns that Parquet makes of a type, under the names it gives them."""
+    if pa.types.is_list(data_type) or pa.types.is_fixed_size_list(data_type):
+        yield from _leaves(f"{path}.list.element", data_type.value_type)
+    elif pa.types.is_struct(data_type):
+        for field in data_type:
+            yield from _leaves(f"{path}.{field.name}", field.type)
+    else:
+        yield path, data_type
+
+
+def _is_dense(path: str, data_type: pa.DataType) -> bool:
+    if pa.types.is_floating(data_type):
+        return path.endswith(".list.element")
+    return bool(pa.types.is_binary(data_type) or pa.types.is_large_binary(data_type))

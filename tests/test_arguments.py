@@ -176,6 +176,11 @@ def test_values_are_made_plain(type_, value, expected):
     assert type(checked) is type(expected)
 
 
+PLAIN = (
+    "argument 'x' must be made of texts, numbers, lists and objects with texts as keys, but holds"
+)
+
+
 @pytest.mark.parametrize(
     ("type_", "value", "message"),
     [
@@ -186,18 +191,12 @@ def test_values_are_made_plain(type_, value, expected):
         (
             "dict",
             {1: "a"},
-            (
-                "argument 'x' must be made of texts, numbers, lists and objects with texts as keys, "
-                "but holds {1: 'a'} (dict)."
-            ),
+            PLAIN + " {1: 'a'} (dict).",
         ),
         (
             "list",
             [b"bytes"],
-            (
-                "argument 'x' must be made of texts, numbers, lists and objects with texts as keys, "
-                "but holds b'bytes' (bytes)."
-            ),
+            PLAIN + " b'bytes' (bytes).",
         ),
     ],
 )
