@@ -13,9 +13,8 @@ from collections.abc import Sequence
 from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
-from demo import demo_configs, serving
+import demo
 from fondant_spec.errors import InvalidConfigError
 from fondant_spec.launch import launch
 from fondant_spec.pipeline import Pipeline, Resources
@@ -26,13 +25,6 @@ COMPONENTS = Path(__file__).parent / "components"
 
 IMAGES_PER_SEED = 20
 TRAINING_SIZE = 512  # pixels: the size that Stable Diffusion 1 and 2 are trained at
-
-OWN_MIRROR: dict[str, Any] = {
-    "allow_private_hosts": True,
-    "allowed_ports": [],
-    "connections_per_host": 64,
-    "requests_per_second_per_host": 0.0,
-}
 
 
 def build(configs: PipelineConfigs) -> Pipeline:
@@ -61,8 +53,7 @@ def build(configs: PipelineConfigs) -> Pipeline:
     images = pipeline.add(
         COMPONENTS / "download_images",
         after=hits,
-        arguments={"image_size": TRAINING_SIZE}
-        | (OWN_MIRROR if configs.OWN_MIRROR == "true" else {}),
+        arguments={"image_size": TRAINING_SIZE},
     )
     captions = pipeline.add(
         COMPONENTS / "caption_images",
@@ -84,9 +75,11 @@ def main(argv: Sequence[str] | None = None) -> int:
 
     def build_it(options: argparse.Namespace) -> Pipeline:
         chosen = replace(configs, BASE_PATH=options.base_path or configs.BASE_PATH)
-        return build(chosen if chosen.DATASET_NAME else demo_configs(chosen))
+        if configs.DATASET_NAME:
+            return build(chosen)
+        return demo.adapt(build(demo.configure(chosen)))
 
-    return launch(build_it, parser, argv, nullcontext if configs.DATASET_NAME else serving)
+    return launch(build_it, parser, argv, nullcontext if configs.DATASET_NAME else demo.serving)
 
 
 def _index(configs: PipelineConfigs) -> dict[str, str]:

@@ -21,8 +21,6 @@ class PipelineConfigs:
         INDEX: a local index to search (a clip-retrieval folder, `.npy` or Parquet vectors).
         INDEX_URL: a clip-retrieval service to ask instead.
         CAPTION_MODEL: the image-to-text model that captions.
-        OWN_MIRROR: "true" if the URLs lead to your own mirror: private addresses and any port are
-            then allowed, and nobody's servers need sparing.
         GPU_RESOURCE: resource name of a GPU on the host's nodes.
         GPU_POOL_LABEL: label of the nodes that the CLIP and BLIP steps should run on.
         GPU_POOL: value of that label; empty, any node with a GPU will do.
@@ -36,7 +34,6 @@ class PipelineConfigs:
     INDEX: str = ""
     INDEX_URL: str = ""
     CAPTION_MODEL: str = "Salesforce/blip-image-captioning-base"
-    OWN_MIRROR: str = "false"
     GPU_RESOURCE: str = "nvidia.com/gpu"
     GPU_POOL_LABEL: str = "node_pool"
     GPU_POOL: str = ""

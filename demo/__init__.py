@@ -2,11 +2,24 @@
 
 from contextlib import AbstractContextManager
 from dataclasses import replace
+from typing import Final
 
+from fondant_spec.pipeline import Pipeline
 from pipeline_configs import PipelineConfigs
 
+ARGUMENTS: Final = {
+    # All images are on one host, which is our own: private, on a port of its own, and not to be
+    # spared.
+    "download_images.allow_private_hosts": "true",
+    "download_images.allowed_ports": "[]",
+    "download_images.connections_per_host": "64",
+    "download_images.requests_per_second_per_host": "0",
+    # In the eyes of a CLIP this small, many pictures of one subject look the same.
+    "laion_retrieval.duplicate_threshold": "0.995",
+}
 
-def demo_configs(configs: PipelineConfigs) -> PipelineConfigs:
+
+def configure(configs: PipelineConfigs) -> PipelineConfigs:
     """Return the settings that point the pipeline at the demo, whose files are made if missing."""
     from demo.prepare import prepare  # noqa: PLC0415 - torch loads only when the demo runs
     from demo.tiny_models import BLIP_FOLDER, CLIP_FOLDER  # noqa: PLC0415
@@ -18,8 +31,15 @@ def demo_configs(configs: PipelineConfigs) -> PipelineConfigs:
         CLIP_MODEL=str(CLIP_FOLDER),
         INDEX=str(files.index),
         CAPTION_MODEL=str(BLIP_FOLDER),
-        OWN_MIRROR="true",
     )
+
+
+def adapt(pipeline: Pipeline) -> Pipeline:
+    """Set the arguments in which the demo differs from a run on the web."""
+    for name, word in ARGUMENTS.items():
+        step_id, argument = name.split(".")
+        pipeline.override(step_id, argument, word)
+    return pipeline
 
 
 def serving() -> AbstractContextManager[object]:
