@@ -29,6 +29,7 @@ from PIL import Image
 from demo import crops
 from demo.alt_text import alt_text
 from demo.photos import BY_SUBJECT, SUBJECTS
+from fondant_spec.errors import InvalidConfigError
 
 ROOT = Path("artifacts/demo")
 PORT = 8642
@@ -36,6 +37,7 @@ PAGES = 3_000
 SEED = 7
 WORKERS = 2
 MARKER = "collection.json"
+CLAIM = ".made-by-demo"
 RECIPE = ("alt_text.py", "collection.py", "crops.py", "photos.py")
 
 # What is behind a URL, and how often. All but images and duplicates are what years do to a crawl:
@@ -88,11 +90,15 @@ def make_collection(
 
     Returns:
         `root`.
+
+    Raises:
+        InvalidConfigError: `root` holds files of someone else.
     """
     marker = root / MARKER
     config = {"pages": pages, "port": port, "seed": seed, "recipe": recipe_digest(RECIPE)}
     if marker.is_file() and json.loads(marker.read_text())["config"] == config:
         return root
+    _claim(root)
     marker.unlink(missing_ok=True)
     for folder in ("web", "crawled"):
         shutil.rmtree(root / folder, ignore_errors=True)
@@ -110,6 +116,17 @@ def make_collection(
     write_table(root / "truth.parquet", ("url", "subject", "kind"), truth)
     write_marker(marker, config, digest.hexdigest())
     return root
+
+
+def _claim(root: Path) -> None:
+    """Make `root` this module's own, since what is in it will be replaced."""
+    claim = root / CLAIM
+    owned = claim.exists() or (root / MARKER).exists()
+    if root.is_dir() and any(root.iterdir()) and not owned:
+        message = f"{root} holds files that the demo did not make: name an empty folder instead"
+        raise InvalidConfigError(message)
+    root.mkdir(parents=True, exist_ok=True)
+    claim.touch()
 
 
 def recipe_digest(modules: tuple[str, ...]) -> str:
@@ -184,7 +201,7 @@ def _encode(image: Image.Image, format_: str, quality: int) -> tuple[bytes, str]
     buffer = io.BytesIO()
     if format_ == "png":
         image.thumbnail((LARGEST_PNG, LARGEST_PNG))
-        image.save(buffer, "PNG")
+        image.save(buffer, "PNG", compress_level=2)
     elif format_ == "webp":
         image.save(buffer, "WEBP", quality=quality, method=2)
     elif format_ == "turned.jpg":

@@ -8,6 +8,7 @@ import pytest
 from PIL import Image, ImageOps
 
 from demo.collection import KINDS, MARKER, make_collection
+from fondant_spec.errors import InvalidConfigError
 
 
 def files(root: Path) -> dict[str, bytes]:
@@ -48,6 +49,19 @@ def test_an_unfinished_collection_is_made_anew(tmp_path):
     stray = root / "web" / "left-over.jpg"
     stray.write_bytes(b"half")
     assert files(make_collection(tmp_path, pages=20)) == whole
+
+
+def test_a_folder_of_someone_else_is_left_alone(tmp_path):
+    """Files that the demo did not make are never replaced."""
+    mine = tmp_path / "web" / "index.html"
+    mine.parent.mkdir()
+    mine.write_text("mine")
+    with pytest.raises(InvalidConfigError) as caught:
+        make_collection(tmp_path, pages=3)
+    assert str(caught.value) == (
+        f"{tmp_path} holds files that the demo did not make: name an empty folder instead"
+    )
+    assert files(tmp_path) == {"web/index.html": b"mine"}
 
 
 def test_the_truth_knows_every_page_and_every_fault(collection):
