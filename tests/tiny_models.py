@@ -43,8 +43,8 @@ from transformers import (
 from transformers.models.blip.image_processing_pil_blip import BlipImageProcessorPil
 from transformers.models.clip.image_processing_pil_clip import CLIPImageProcessorPil
 from transformers.models.qwen2_vl.image_processing_pil_qwen2_vl import Qwen2VLImageProcessorPil
-from transformers.models.siglip2.image_processing_pil_siglip2 import Siglip2ImageProcessorPil
 from transformers.models.siglip.image_processing_pil_siglip import SiglipImageProcessorPil
+from transformers.models.siglip2.image_processing_pil_siglip2 import Siglip2ImageProcessorPil
 from transformers.models.smolvlm.image_processing_pil_smolvlm import SmolVLMImageProcessorPil
 from transformers.models.vit.image_processing_pil_vit import ViTImageProcessorPil
 
@@ -58,10 +58,12 @@ TOWER: Final = {
 }
 EYES: Final = {**TOWER, "image_size": SIDE, "patch_size": PATCH}
 SQUARE: Final = {"height": SIDE, "width": SIDE}
-WORDS: Final = tuple(
-    "a an the photo of cat dog boat lake bird tree house red blue green white black on in at with "
-    "and next to near two three standing sitting flying water street car man woman child hat ball "
-    "describe this image one sentence for caption answer what does show detail user assistant".split()
+WORDS: Final = (
+    *("a", "an", "the", "photo", "of", "cat", "dog", "boat", "lake", "bird", "tree", "house"),
+    *("red", "blue", "green", "white", "black", "on", "in", "at", "with", "and", "next", "to"),
+    *("near", "two", "three", "standing", "sitting", "flying", "water", "street", "car", "man"),
+    *("woman", "child", "hat", "ball", "describe", "this", "image", "one", "sentence", "for"),
+    *("caption", "answer", "what", "does", "show", "detail", "user", "assistant"),
 )
 CHAT_TEMPLATE: Final = (
     "{% for message in messages %}{{ message['role'] }} : {% for part in message['content'] %}"

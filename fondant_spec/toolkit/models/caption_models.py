@@ -31,6 +31,7 @@ _CPU_BATCH: Final = 8
 _GPU_BATCH: Final = 32
 _LARGEST_GPU_BATCH: Final = 256
 _GROUPS_AHEAD: Final = 3
+_HALF_PRECISION: Final = ("bfloat16", "float16")
 
 
 @dataclass(frozen=True)
@@ -105,8 +106,8 @@ def _start(models: CaptionModels, placement: Placement) -> LocalCaptioner:
     files = find_model(models.model_id, models.revision)
     fast = LocalCaptioner(files, placement, models.prompt)
     exact_placement = Placement(placement.device, torch.float32)
-    if placement == exact_placement:
-        return fast
+    if placement == exact_placement or files.stored_dtype in _HALF_PRECISION:
+        return fast  # nothing to compare with: a model kept in half precision was made for it
     probes = fast.probes()
     logits = fast.first_logits(probes)
     exact = LocalCaptioner(files, exact_placement, models.prompt)

@@ -20,6 +20,7 @@ from transformers import (
 from fondant_spec.errors import InputDataError, InvalidArgumentError
 from fondant_spec.toolkit.models.device import Placement
 from fondant_spec.toolkit.models.engines import to_device
+from fondant_spec.toolkit.models.fast_cpu import speed_up
 from fondant_spec.toolkit.models.feed import UnusableError
 from fondant_spec.toolkit.models.generation import Generation
 from fondant_spec.toolkit.models.hub import ModelFiles, loading
@@ -103,6 +104,8 @@ class LocalCaptioner:
         model.generation_config = GenerationConfig(
             **{name: getattr(own, name) for name in _TOKEN_SETTINGS}
         )
+        if placement.device.type == "cpu" and placement.dtype == torch.bfloat16:
+            speed_up(model)
         self._model = model.to(placement.device).eval()
         self.prepare = self._intake.prepare
         self.probes = self._intake.probes

@@ -64,6 +64,12 @@ class ModelFiles:
         """The architecture as `transformers` names it: `clip`, `siglip`, `blip`, ..."""
         return str(self.config.get("model_type", ""))
 
+    @property
+    def stored_dtype(self) -> str:
+        """The type that the weights are kept in, as the configuration says: `float32`, ..."""
+        config = self.config
+        return str(config.get("dtype") or config.get("torch_dtype") or "float32")
+
 
 def find_model(model_id: str, revision: str | None = None) -> ModelFiles:
     """Return the files of a model, fetched from the hub unless `model_id` is a local folder.

@@ -1,0 +1,136 @@
+"""What makes a transformer fast on a CPU that multiplies in bf16.
+
+PyTorch's own layers reach a third to a half of what such a core can do. Measured on Zen 5 with
+AVX-512 BF16, one core, in bf16:
+
+- a linear layer whose weight oneDNN has laid out once, with the activation inside the same kernel,
+  runs at 490 GFLOP/s; the plain layer and its GELU at 280 to 300;
+- attention as two batched products and a softmax, a few images at a time so that the scores stay in
+  the cache, takes 40 % of the time of `scaled_dot_product_attention` for 577 tokens and a third for
+  257; the fused kernel is written for fp32 and converts.
+"""
+
+from types import MethodType
+from typing import Any, Final
+
+import torch
+from torch import nn
+from transformers import AttentionInterface, AttentionMaskInterface, ViTConfig
+from transformers.activations import GELUActivation, GELUTanh, QuickGELUActivation
+from transformers.masking_utils import eager_mask
+from transformers.models.blip.modeling_blip import BlipAttention
+
+_ATTENTION: Final = "cached_scores"
+_ROWS_HINT: Final = 1024
+_CACHE_BYTES: Final = 6_000_000
+_QUICK: Final = 1.702
+"""QuickGELU(x) = SiLU(1.702 x) / 1.702, and oneDNN has SiLU: the factors go into the weights."""
+_FUSED: Final[dict[type, tuple[tuple[str, str], float]]] = {
+    GELUActivation: (("gelu", "none"), 1.0),
+    nn.GELU: (("gelu", "none"), 1.0),
+    GELUTanh: (("gelu", "tanh"), 1.0),
+    QuickGELUActivation: (("swish", ""), _QUICK),
+}
+
+
+class PackedLinear(nn.Module):  # type: ignore[misc]  # torch has no types
+    """A linear layer in bf16 with its weight laid out for oneDNN, and an activation fused in."""
+
+    def __init__(
+        self,
+        linear: nn.Linear,
+        activation: tuple[str, str] = ("none", ""),
+        scale_in: float = 1.0,
+        scale_out: float = 1.0,
+    ) -> None:
+        """Take over a layer; its weights are multiplied by both scales, its bias by `scale_out`."""
+        super().__init__()
+        weight = (linear.weight.detach() * (scale_in * scale_out)).to(torch.bfloat16)
+        bias = None if linear.bias is None else linear.bias.detach() * scale_out
+        # Some models look at the type of a layer's weight; the values are in the packed one.
+        self.weight = torch.empty(0, dtype=torch.bfloat16)
+        self._weight = torch.ops.mkldnn._reorder_linear_weight(weight.contiguous(), _ROWS_HINT)  # noqa: SLF001 - no public name
+        self.bias = None if bias is None else bias.to(torch.bfloat16)
+        self._activation, self._algorithm = activation
+
+    def forward(self, values: torch.Tensor) -> torch.Tensor:
+        """Return the activated values, of shape (..., features out)."""
+        return torch.ops.mkldnn._linear_pointwise(  # noqa: SLF001 - no public name
+            values, self._weight, self.bias, self._activation, [], self._algorithm
+        )
+
+
+def speed_up(model: nn.Module) -> None:
+    """Make a model on the CPU fast, in place; afterwards it computes in bf16.
+
+    Best while its weights are in fp32: they are rounded once, after the factors went in.
+    """
+    for module in list(model.modules()):
+        _fuse_activation(module)
+        if isinstance(module, BlipAttention):
+            module.forward = MethodType(_blip_attention, module)
+        if _sees(getattr(module, "config", None)):
+            module.config._attn_implementation = _ATTENTION  # noqa: SLF001 - where it is looked up
+    for module in list(model.modules()):
+        for name, child in list(module.named_children()):
+            if type(child) is nn.Linear:
+                setattr(module, name, PackedLinear(child))
+    model.to(torch.bfloat16)
+
+
+def attention(
+    _module: nn.Module,
+    query: torch.Tensor,
+    key: torch.Tensor,
+    value: torch.Tensor,
+    attention_mask: torch.Tensor | None,
+    scaling: float | None = None,
+    **_: Any,
+) -> tuple[torch.Tensor, None]:
+    """Attend, a few images at a time; the form that `transformers` calls.
+
+    `query` is (batch, heads, tokens, width), and the result (batch, tokens, heads, width).
+    """
+    batch, heads, tokens, width = query.shape
+    scale = width**-0.5 if scaling is None else scaling
+    flat = (query * scale, key.transpose(2, 3), value)
+    result = query.new_empty(batch, tokens, heads, width)
+    step = max(1, _CACHE_BYTES // (2 * heads * tokens * key.shape[2]))
+    for start in range(0, batch, step):
+        q, k, v = (part[start : start + step] for part in flat)
+        scores = torch.matmul(q, k)
+        if attention_mask is not None:
+            scores += attention_mask[start : start + step]
+        result[start : start + step] = torch.matmul(scores.softmax(-1), v).transpose(1, 2)
+    return result, None
+
+
+def _sees(config: Any) -> bool:
+    """Return whether a configuration is that of an image tower, where nothing is causal."""
+    return "vision" in type(config).__name__.lower() or isinstance(config, ViTConfig)
+
+
+def _blip_attention(module: Any, hidden_states: torch.Tensor, **_: Any) -> tuple[Any, None]:
+    """Stand in for the forward of BLIP's image attention, which knows no other way to attend."""
+    batch, tokens, width = hidden_states.shape
+    mixed = module.qkv(hidden_states).view(batch, tokens, 3, module.num_heads, -1)
+    query, key, value = mixed.permute(2, 0, 3, 1, 4)
+    attended, _nothing = attention(module, query, key, value, None, module.scale)
+    return module.projection(attended.reshape(batch, tokens, width)), None
+
+
+def _fuse_activation(module: nn.Module) -> None:
+    """Put the activation between a module's two linear layers into the first of them."""
+    first, second = getattr(module, "fc1", None), getattr(module, "fc2", None)
+    activation = getattr(module, "activation_fn", None)
+    fused = _FUSED.get(type(activation))
+    if fused is None or type(first) is not nn.Linear or type(second) is not nn.Linear:
+        return
+    kernel, scale = fused
+    module.fc1 = PackedLinear(first, kernel, scale_out=scale)
+    module.fc2 = PackedLinear(second, scale_in=1 / scale)
+    module.activation_fn = nn.Identity()
+
+
+AttentionInterface.register(_ATTENTION, attention)
+AttentionMaskInterface.register(_ATTENTION, eager_mask)
