@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -60,3 +61,22 @@ def rows(manifest: Manifest) -> list[dict[str, object]]:
         for batch in read_batches(manifest.fields, manifest.index_location, partition.name)
         for row in batch.to_pylist()
     ]
+
+
+def wait_for(path: Path, process: "subprocess.Popen[str]") -> str:
+    """Return the content of a file once it is there."""
+    end = time.monotonic() + 60
+    while not path.exists():
+        assert process.poll() is None, process.communicate()[0]
+        assert time.monotonic() < end, "it did not come in time"
+        time.sleep(0.02)
+    return path.read_text(encoding="utf-8")
+
+
+def is_alive(pid: int) -> bool:
+    """Return whether a process is there and not a zombie."""
+    try:
+        status = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8")
+    except FileNotFoundError:
+        return False
+    return status.rpartition(")")[2].split()[0] != "Z"
