@@ -9,7 +9,9 @@ import atexit
 import logging
 import os
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
+from copy import copy
 from functools import cache
 from itertools import islice
 from threading import Lock
@@ -48,12 +50,41 @@ def run_partitions(
 
 
 def _run_here(work: Work, partitions: list[str], progress: Progress) -> list[Record]:
-    """Run a transform over partitions, one after the other, in this process."""
+    """Run a transform over partitions in this process, as many at once as the component takes."""
+    at_once = work.component_class().partitions_at_once
+    if at_once > 1:
+        return _run_on_threads(work, partitions, at_once, progress)
     with work.component() as component:
         return [
             transform_partition(work, _as_transform(component, work), name, progress.advance)
             for name in partitions
         ]
+
+
+def _run_on_threads(
+    work: Work,
+    partitions: list[str],
+    at_once: int,
+    progress: Progress,
+) -> list[Record]:
+    lock = Lock()
+
+    def advance(rows: int, rejects: int) -> None:
+        with lock:
+            progress.advance(rows, rejects)
+
+    # After an error the component is torn down first, which ends what its threads wait for.
+    with ThreadPoolExecutor(at_once) as threads, work.component() as component:
+        transform = _as_transform(component, work)
+        futures = [
+            threads.submit(transform_partition, work, copy(transform), name, advance)
+            for name in partitions
+        ]
+        try:
+            return [future.result() for future in futures]
+        finally:
+            for future in futures:
+                future.cancel()
 
 
 def _run_on_dask(

@@ -41,7 +41,9 @@ class Crawl:
         rendering: Rendering,
         rejects: Rejects,
         tally: Tally,
+        *,
         straggler_timeout: float,
+        second_pass: bool,
     ) -> None:
         self._fetcher = fetcher
         self._decoders = decoders
@@ -49,6 +51,7 @@ class Crawl:
         self._rejects = rejects
         self._tally = tally
         self._straggler_timeout = straggler_timeout
+        self._may_try_again = second_pass
         self._outcomes: queue.SimpleQueue[Outcome] = queue.SimpleQueue()
         self._under_way: dict[int, Ticket | None] = {}
         self._earlier: Counter[int] = Counter()
@@ -71,17 +74,16 @@ class Crawl:
             while len(self._under_way) >= _AHEAD or not self._outcomes.empty():
                 yield from self._settle(self._outcomes.get(), reorder)
         yield from self._drain(reorder)
-        yield from self._second_pass(reorder)
+        if self._failed:
+            yield from self._second_pass(reorder)
 
     def _second_pass(self, reorder: Reorder) -> Iterator[Picture]:
         """Try once more, now that time has passed, what failed in a way that may pass."""
-        failed, self._failed = self._failed, []
+        failed, self._failed, self._may_try_again = self._failed, [], False
         for outcome in failed:
             self._earlier[outcome.row.position] = outcome.attempts
             self._submit(outcome.row)
         yield from self._drain(reorder)
-        for outcome in self._failed:
-            yield from self._reject(outcome, reorder)
 
     def _drain(self, reorder: Reorder) -> Iterator[Picture]:
         """Wait for what is under way; the last ones only for so long."""
@@ -120,13 +122,15 @@ class Crawl:
 
     def _settle(self, outcome: Outcome, reorder: Reorder) -> Iterator[Picture]:
         """Keep a picture, put off a failure that may pass, or reject the row."""
+        if outcome.reason == "closed":
+            msg = "the connection pool was closed while a partition was under way"
+            raise RuntimeError(msg)
         position = outcome.row.position
         del self._under_way[position]
-        first_time = position not in self._earlier
         if outcome.picture is not None:
             self._tally.count(outcome)
             yield from reorder.put(position, outcome.picture)
-        elif outcome.passing and first_time:
+        elif outcome.passing and self._may_try_again:
             self._failed.append(outcome)
         else:
             yield from self._reject(outcome, reorder)

@@ -23,6 +23,7 @@ class DownloadImages(StreamTransformComponent):
     """Turns URLs into images. One process does all, so that the limits per host hold."""
 
     uses_device = True
+    partitions_at_once = 4
 
     def __init__(
         self,
@@ -106,7 +107,8 @@ class DownloadImages(StreamTransformComponent):
             self._rendering,
             self.rejects,
             self._tally,
-            self._straggler_timeout,
+            straggler_timeout=self._straggler_timeout,
+            second_pass=self._limits.retries > 0,
         )
         return crawl.run(_rows(batches))
 

@@ -8,13 +8,13 @@ from typing import Final, Self
 
 from pictures import Picture
 
-_MOST_BYTES: Final = 128 << 20
+_MOST_BYTES: Final = 64 << 20
 
 
 class Reorder:
     """Holds pictures until all rows before them are settled.
 
-    Beyond 128 MB their bytes wait in a temporary file: one slow row must not fill the memory.
+    Beyond 64 MB their bytes wait in a temporary file: one slow row must not fill the memory.
     """
 
     def __init__(self, most_bytes: int = _MOST_BYTES) -> None:

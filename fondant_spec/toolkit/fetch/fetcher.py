@@ -4,6 +4,7 @@ import asyncio
 import logging
 import threading
 from collections.abc import Callable, Container
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -82,6 +83,7 @@ class Fetcher:
             settings.proxy,
             settings.ca_file,
         )
+        self._tickets: set[Ticket] = set()
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, name="fetch", daemon=True)
 
@@ -91,7 +93,7 @@ class Fetcher:
         asyncio.run_coroutine_threadsafe(self._set_up(), self._loop).result()
 
     def close(self) -> None:
-        """Drop what is on its way, close all connections, end the thread."""
+        """Close all connections and end the thread; what is on its way is told `closed`."""
         asyncio.run_coroutine_threadsafe(self._tear_down(), self._loop).result()
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join()
@@ -108,16 +110,20 @@ class Fetcher:
             tell(Fetched(None, error, attempts=0))
             return None
         ticket = Ticket(checked, tell)
-        self._loop.call_soon_threadsafe(self._frontier.put, ticket)
+        self._loop.call_soon_threadsafe(self._accept, ticket)
         return ticket
 
     def release(self, count: int) -> None:
         """Say that a body of `count` bytes has been taken, so that others may follow."""
-        self._loop.call_soon_threadsafe(self._frontier.hold_bytes, -count)
+        self._soon(self._frontier.hold_bytes, -count)
 
     def cancel(self, ticket: Ticket) -> None:
         """Give a URL up: `tell` is called with reason `straggler` if it was not yet."""
-        self._loop.call_soon_threadsafe(self._cancel, ticket)
+        self._soon(self._cancel, ticket)
+
+    def _soon(self, function: Callable[..., None], argument: object) -> None:
+        with suppress(RuntimeError):  # the loop is closed, and everything told
+            self._loop.call_soon_threadsafe(function, argument)
 
     async def _set_up(self) -> None:
         settings = self._settings
@@ -127,12 +133,18 @@ class Fetcher:
         self._frontier: Frontier[Ticket] = Frontier(settings.limits, self._launch, self._refuse)
 
     async def _tear_down(self) -> None:
+        for ticket in list(self._tickets):
+            self._finish(ticket, None, FetchError(reason="closed"))
         others = asyncio.all_tasks() - {asyncio.current_task()}
         for task in others:
             task.cancel()
         await asyncio.gather(*others, return_exceptions=True)
         self._multi.close()
         self._resolver.close()
+
+    def _accept(self, ticket: Ticket) -> None:
+        self._tickets.add(ticket)
+        self._frontier.put(ticket)
 
     def _launch(self, ticket: Ticket) -> None:
         if ticket.finished:
@@ -192,7 +204,7 @@ class Fetcher:
     async def _follow(self, url: Url) -> Reply:
         """Return what a URL leads to, whatever its status."""
         for _ in range(self._settings.limits.redirects + 1):
-            reply = await self._get(url, _accept)
+            reply = await self._get(url, _take_any)
             location = redirect_of(reply)
             if location is None:
                 return reply
@@ -231,8 +243,9 @@ class Fetcher:
             error.host = ticket.url.host
         if not ticket.finished:
             ticket.finished = True
+            self._tickets.discard(ticket)
             ticket.tell(Fetched(reply, error, ticket.attempts + (reply is not None)))
 
 
-def _accept(_reply: Reply) -> None:
-    """Take any head."""
+def _take_any(_reply: Reply) -> None:
+    """Refuse no head."""

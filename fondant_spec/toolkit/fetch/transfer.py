@@ -93,7 +93,7 @@ class Transport:
         try:
             await multi.perform(handle)
         except pycurl.error as error:
-            failure = _explain(error, exchange, handle)
+            failure = _explain(error, exchange)
             if exchange.body_matters:
                 raise failure from None
         finally:
@@ -203,7 +203,7 @@ class _Exchange:
         return None
 
 
-def _explain(error: pycurl.error, exchange: _Exchange, handle: pycurl.Curl) -> FetchError:
+def _explain(error: pycurl.error, exchange: _Exchange) -> FetchError:
     if exchange.refusal is not None:
         return exchange.refusal
     number, message = int(error.args[0]), str(error.args[-1])
@@ -212,7 +212,7 @@ def _explain(error: pycurl.error, exchange: _Exchange, handle: pycurl.Curl) -> F
         reason, passing = "invalid_response", False
     elif reason == "timeout" and "too slow" in message:
         reason = "too_slow"
-    elif reason == "timeout" and not handle.getinfo(pycurl.CONNECT_TIME):
+    elif reason == "timeout" and "onnect" in message:  # "Connection timed out", "Failed to connect"
         reason = "connect_timeout"
     return FetchError(
         reason=reason,

@@ -171,6 +171,7 @@ class FaultHost:
         self.agents = set()
         self.connections = self.active = self.most_active = 0
         self.times = []
+        self.finished = []
         self.robots = reply(404)
         self._ssl = ssl_context
         self._loop = asyncio.new_event_loop()
@@ -190,7 +191,9 @@ class FaultHost:
         self._loop.close()
 
     async def _listen(self):
-        allowed = await asyncio.start_server(self._serve, "127.0.0.1", 0, ssl=self._ssl)
+        allowed = await asyncio.start_server(
+            self._serve, "127.0.0.1", 0, ssl=self._ssl, backlog=1024
+        )
         port = allowed.sockets[0].getsockname()[1]
         off_limits = await asyncio.start_server(self._serve, "127.0.0.2", port, ssl=self._ssl)
         self._servers = [allowed, off_limits]
@@ -236,3 +239,4 @@ class FaultHost:
                 await CHANGING[name](Request(name, detail, query, self.hits[path]), writer)
         finally:
             self.active -= 1
+            self.finished.append(path)

@@ -1,0 +1,206 @@
+import io
+import json
+from pathlib import Path
+
+import pyarrow as pa
+import pytest
+from PIL import Image
+
+from fondant_spec.testing import read_table, run_component, write_dataset
+from fondant_spec.toolkit.rendering import sha256
+from tests.toolkit.fetch.fault_host import FaultHost, jpeg, reply
+
+FOLDER = Path(__file__).parents[1]
+LENIENT = {
+    "allow_private_hosts": True,
+    "allowed_ports": [],
+    "connections_per_host": 64,
+    "requests_per_second_per_host": 0.0,
+    "min_image_size": 0,
+    "timeout": 3,
+    "retries": 0,
+}
+
+
+@pytest.fixture
+def host():
+    """Return a host that does what the path asks for."""
+    with FaultHost() as host:
+        yield host
+
+
+def download(urls, tmp_path, **arguments):
+    """Run the component over some URLs."""
+    table = (
+        urls if isinstance(urls, pa.Table) else pa.table({"image_url": pa.array(urls, "string")})
+    )
+    options = {"max_reject_share": "1"}
+    return run_component(FOLDER, table, tmp_path, options=options, **{**LENIENT, **arguments})
+
+
+def reasons(result):
+    """Return the reason of each reject, by the number of its row."""
+    return {int(row["id"]): row["reason"] for row in result.rejects.to_pylist()}
+
+
+def test_an_image_comes_with_its_size_and_origin(host, tmp_path):
+    """A URL that redirects to an image gives the image, its sizes, and where it came from."""
+    result = download([f"{host.url}/to/?/ok/1"], tmp_path)
+    (row,) = result.table.to_pylist()
+    assert Image.open(io.BytesIO(row.pop("image"))).size == (96, 64)
+    assert row.pop("fetched_at").year >= 2024
+    assert len(row.pop("phash")) == 16
+    assert row == {
+        "id": "000000000000",
+        "image_width": 96,
+        "image_height": 64,
+        "original_width": 96,
+        "original_height": 64,
+        "sha256": sha256(jpeg()),
+        "final_url": f"{host.url}/ok/1",
+        "status": 200,
+        "mime_type": "image/jpeg",
+        "etag": '"abc"',
+        "last_modified": None,
+    }
+
+
+def test_every_row_comes_out_or_is_rejected(host, tmp_path):
+    """Of images and faults in any mixture, each row ends in one of two places."""
+    paths = {
+        "/ok/1": None,
+        "/status/404": "http_404",
+        "/html": "not_an_image",
+        "/svg": "not_an_image",
+        "/nothing": "empty",
+        "/short": "truncated",
+        "/png-bomb": "too_many_pixels",
+        "/megapixels": "too_many_pixels",
+        "/one-pixel": "too_small",
+        "/size/400x40": "aspect_ratio",
+        "/gzip": None,
+        "/drip": "timeout",
+    }
+    urls = [host.url + path for path in paths] + [None, ""]
+    result = download(urls, tmp_path, min_image_size=20)
+    expected = [*paths.values(), "empty_url", "empty_url"]
+    assert reasons(result) == {n: reason for n, reason in enumerate(expected) if reason}
+    assert [int(i) for i in result.table["id"].to_pylist()] == [0, 10]
+    filtered = {r["reason"] for r in result.rejects.to_pylist() if r["filtered"]}
+    assert filtered == {"too_small", "aspect_ratio"}
+
+
+def test_rows_keep_their_order(host, tmp_path):
+    """Slow rows hold their place."""
+    urls = [f"{host.url}/slow/{200 - 20 * n}" for n in range(10)]
+    assert download(urls, tmp_path).table["final_url"].to_pylist() == urls
+
+
+def test_partitions_are_taken_side_by_side(host, tmp_path):
+    """A slow URL in one partition does not keep the next from starting."""
+    from fondant_spec.executor import run  # noqa: PLC0415
+    from fondant_spec.work import component_class  # noqa: PLC0415
+
+    urls = [f"{host.url}/slow/500", *[f"{host.url}/ok/{n}" for n in range(9)]]
+    table = pa.table({"image_url": urls})
+    dataset = write_dataset(table, tmp_path / "base", rows_per_partition=2)
+    words = ["--base_path", str(tmp_path / "base"), "--input_manifest_path", dataset.location]
+    for name, value in LENIENT.items():
+        words += [f"--{name}", json.dumps(value)]
+    manifest = run(component_class(FOLDER), words)
+    assert [p.rows for p in manifest.partitions] == [2] * 5
+    assert read_table(manifest)["final_url"].to_pylist() == urls
+    assert host.finished.index("/ok/1") < host.finished.index("/slow/500")
+
+
+def test_failures_that_may_pass_are_tried_again_at_the_end(host, tmp_path):
+    """What fails in passing comes back in the second pass, with its attempts counted."""
+    urls = [f"{host.url}/flaky/2/a", f"{host.url}/flaky/9/b", f"{host.url}/status/404"]
+    result = download(urls, tmp_path, retries=1)
+    assert result.table["final_url"].to_pylist() == [urls[0]]
+    attempts = {row["reason"]: row["attempts"] for row in result.rejects.to_pylist()}
+    assert attempts == {"http_503": 4, "http_404": 1}
+
+
+def test_stragglers_are_given_up(host, tmp_path):
+    """The last rows of a partition get so many seconds, and no more."""
+    urls = [f"{host.url}/ok/{n}" for n in range(40)] + [f"{host.url}/silence"]
+    result = download(urls, tmp_path, straggler_timeout=1, timeout=60)
+    assert reasons(result) == {40: "straggler"}
+
+
+def test_a_file_that_is_not_what_the_index_saw_is_rejected(host, tmp_path):
+    """Where the index gave a hash, another file at the URL is a reject."""
+    table = pa.table(
+        {
+            "image_url": [f"{host.url}/ok/{n}" for n in range(3)],
+            "expected_sha256": [sha256(jpeg()), "0" * 64, None],
+        }
+    )
+    assert reasons(download(table, tmp_path)) == {1: "hash_mismatch"}
+
+
+def test_private_hosts_are_refused_by_default(host, tmp_path):
+    """Nothing on one's own network is reached unless that is asked for."""
+    urls = [f"{host.url}/ok/1", f"http://localhost:{host.port}/ok/2"]
+    result = download(urls, tmp_path, allow_private_hosts=False)
+    assert reasons(result) == {0: "private_address", 1: "private_address"}
+    assert host.connections == 0
+
+
+def test_what_was_not_respected_is_in_the_manifest(host, tmp_path):
+    """Switching opt-outs off works, and is told to whoever reads the dataset."""
+    host.robots = reply(200, b"User-agent: *\nDisallow: /")
+    url = f"{host.url}/header/?X-Robots-Tag=noai"
+    result = download([url], tmp_path / "a")
+    assert reasons(result) == {0: "robots_txt"}
+    result = download([url], tmp_path / "b", respect_robots=False)
+    assert reasons(result) == {0: "x_robots_tag"}
+    result = download([url], tmp_path / "c", respect_robots=False, respect_opt_outs=False)
+    assert result.table.num_rows == 1
+    told = result.manifest.fields["final_url"].metadata
+    assert [told["respect_robots"], told["respect_opt_outs"]] == [False, False]
+
+
+def test_the_contact_is_in_the_user_agent(host, tmp_path):
+    """Hosts learn who asks."""
+    download([f"{host.url}/ok/1"], tmp_path, user_agent="my-bot/2", contact="mailto:me@example.org")
+    assert host.agents == {"my-bot/2 (+mailto:me@example.org)"}
+
+
+def test_nothing_gives_nothing(tmp_path):
+    """An empty dataset is no error."""
+    assert download([], tmp_path).table.num_rows == 0
+
+
+HOSTILE = [
+    *["/drip", "/silence", "/cut", "/reset", "/garbage", "/headers", "/endless", "/huge"],
+    *["/gzip-bomb", "/short", "/png-bomb", "/megapixels", "/html", "/svg", "/nothing", "/loop"],
+    *["/status/401", "/status/403", "/status/404", "/status/410", "/status/429", "/status/500"],
+    *["/to/?http://[fe80::1]/", "/to/?http://169.254.169.254/", "/to/?file:///x"],
+]
+
+
+def test_ten_thousand_urls_half_of_them_hostile_end_on_time(host, tmp_path):
+    """Nothing hangs, nothing is lost: every row is an image, or a reject with a reason."""
+    count = 10_000
+    slow = ("/drip", "/silence", "/endless", "/gzip-bomb")  # rarer: they cost a deadline each
+    quick = [path for path in HOSTILE if path not in slow]
+    faults = [*quick * 20, *slow]
+    paths = [f"/ok/{n}" if n % 2 else faults[n // 2 % len(faults)] for n in range(count)]
+    result = download(
+        [host.url + path for path in paths],
+        tmp_path,
+        timeout=5,
+        max_bytes=200_000,
+        n_connections=256,
+        connections_per_host=256,
+    )
+    assert result.table.num_rows == count // 2
+    assert result.table.num_rows + result.rejects.num_rows == count
+    assert set(result.rejects["reason"].to_pylist()) == {
+        *["http_401", "http_403", "http_404", "http_410", "http_429", "http_500"],
+        *["connection_reset", "incomplete_body", "invalid_response", "timeout", "too_large"],
+        *["empty", "not_an_image", "too_many_pixels", "truncated"],
+        *["private_address", "scheme_not_allowed", "too_many_redirects"],
+    }
