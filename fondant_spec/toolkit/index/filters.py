@@ -15,7 +15,7 @@ from fondant_spec.toolkit.index.duplicates import url_key
 from fondant_spec.toolkit.index.hits import BoolArray, Hits
 
 _UNSAFE_TAG = "NSFW"
-"""LAION-400M's verdict in words; the others are UNLIKELY and UNSURE."""
+"""LAION-400M's verdict in words, which counts as a score of 1; others are UNLIKELY and UNSURE."""
 
 
 @dataclass(frozen=True)
@@ -65,7 +65,7 @@ def read_block_list(path: Path) -> BlockList:
 class Limits:
     """Drops hits without a URL and those that break a limit; None leaves a limit out.
 
-    A score that the metadata lacks, as a column or in a row, breaks no limit.
+    Scores go from 0 to 1. One that the metadata lacks, as a column or in a row, breaks no limit.
     """
 
     min_similarity: float | None = None
@@ -111,7 +111,7 @@ class Limits:
 
 def _exceeds(metadata: pa.Table, column: str | None, limit: float | None) -> BoolArray:
     """Return which rows have a score above `limit`, or are tagged as unsafe in words."""
-    if limit is None or column is None or column not in metadata.schema.names:
+    if limit is None or limit >= 1 or column not in metadata.schema.names:
         return np.zeros(metadata.num_rows, np.bool_)
     scores = metadata[column]
     if pa.types.is_string(scores.type) or pa.types.is_large_string(scores.type):

@@ -18,7 +18,7 @@ T = TypeVar("T")
 _MOST_BYTES: Final = 64 << 20
 _FIRST_PAUSE: Final = 0.5
 _LONGEST_PAUSE: Final = 60.0
-_GIVEN_UP: Final = 10
+_GIVEN_UP: Final = 20
 """Requests failed in a row after which the service counts as gone: no more second tries."""
 
 
@@ -118,10 +118,10 @@ class Http:
             else:
                 self._failed_in_a_row = 0
                 return answer
+            self._failed_in_a_row += 1
             failure.attempts = attempt
             gone = self._failed_in_a_row >= _GIVEN_UP
             if not failure.passing or gone or attempt >= (attempts or self._attempts):
-                self._failed_in_a_row += 1
                 raise failure
             await self._pause(attempt, failure.retry_after)
 
@@ -139,7 +139,7 @@ class Http:
         except TimeoutError:
             msg = f"no answer within {self._timeout.total:g} s"
             raise RequestFailedError(msg, "service_timeout") from None
-        except aiohttp.ClientPayloadError as error:
+        except (aiohttp.ClientPayloadError, aiohttp.ClientResponseError) as error:
             msg = f"the answer broke off ({error})"
             raise RequestFailedError(msg, "bad_answer") from error
         except (aiohttp.ClientError, OSError) as error:

@@ -1,5 +1,6 @@
 """A small index in clip-retrieval's layout, whose right answers plain NumPy can give."""
 
+import itertools
 import json
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,7 +10,6 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-import itertools
 
 ROWS, DIMENSION = 600, 16
 MODEL = "openai/clip-vit-base-patch32"

@@ -64,6 +64,7 @@ def test_limits(limits: Limits, kept: list[int]) -> None:
     [
         (Limits(max_unsafe=0.5), {"punsafe": [0.6, None, 0.5, 0.51, 0, 0, 0]}, [11, 12, 16]),
         (Limits(max_unsafe=None), {"punsafe": [0.6, None, 1, 1, 0, 0, 0]}, [10, 11, 12, 13]),
+        (Limits(max_unsafe=1), {"punsafe": ["NSFW"] * 7}, [10, 11, 12, 13]),
         (Limits(max_watermark=0.8), {"pwatermark": [0.9, 0.8, 0.7, 1, 0, 0, 0]}, [11, 12, 16]),
         (
             Limits(max_unsafe=0.5),

@@ -244,23 +244,28 @@ def break_files(folder: Path) -> IndexFolder:
         (
             break_rows,
             (
-                "{folder}: 600 vectors, but 400 rows of metadata in {folder}/metadata. They must be of "
+                "{folder}: 600 vectors, but 400 rows of metadata in {folder}/metadata. They must "
+                "be of "
                 "the same data, row for row."
             ),
         ),
         (
             break_metadata,
             (
-                "{folder}/../metadata: has no Parquet or Arrow files, so the hits would have no URLs. "
-                "Name the folder of the index's metadata with `metadata`. (HDF5 is not read, since it "
+                "{folder}/../metadata: has no Parquet or Arrow files, so the hits would have no "
+                "URLs. "
+                "Name the folder of the index's metadata with `metadata`. (HDF5 is not read, since "
+                "it "
                 "does not say whether its rows were re-ordered; convert it.)"
             ),
         ),
         (
             break_padding,
             (
-                "{folder}/metadata: metadata_10.parquet sorts before metadata_2.parquet, so rows would "
-                "be attached to the wrong vectors. Pad the numbers in the file names with zeros to one "
+                "{folder}/metadata: metadata_10.parquet sorts before metadata_2.parquet, so rows "
+                "would "
+                "be attached to the wrong vectors. Pad the numbers in the file names with zeros to "
+                "one "
                 "width."
             ),
         ),
@@ -285,7 +290,8 @@ def break_files(folder: Path) -> IndexFolder:
         (
             break_files,
             (
-                "{folder}: img_emb_0.npy has 150 vectors, but metadata_0.parquet has 200 rows. They "
+                "{folder}: img_emb_0.npy has 150 vectors, but metadata_0.parquet has 200 rows. "
+                "They "
                 "must be of the same data, row for row."
             ),
         ),

@@ -64,7 +64,8 @@ def test_name_for_clip_retrieval(model_id: str, name: str) -> None:
             {"model_id": "openai/clip-vit-large-patch14", "dimension": 768},
             (
                 "x.index: this index holds vectors of 'ViT-B/32', 512 dimensions, but the field "
-                "`embedding` holds vectors of 'openai/clip-vit-large-patch14', 768 dimensions. Embed "
+                "`embedding` holds vectors of 'openai/clip-vit-large-patch14', 768 dimensions. "
+                "Embed "
                 "the seeds with the index's model, or use an index made with theirs."
             ),
         ),
@@ -72,8 +73,10 @@ def test_name_for_clip_retrieval(model_id: str, name: str) -> None:
             IndexInfo("x.index", "f", 512, 10),
             {"dimension": 768},
             (
-                "x.index: this index holds vectors of an unnamed model, 512 dimensions, but the field "
-                "`embedding` holds vectors of an unnamed model, 768 dimensions. Embed the seeds with "
+                "x.index: this index holds vectors of an unnamed model, 512 dimensions, but the "
+                "field "
+                "`embedding` holds vectors of an unnamed model, 768 dimensions. Embed the seeds "
+                "with "
                 "the index's model, or use an index made with theirs."
             ),
         ),
