@@ -18,6 +18,7 @@ import demo
 from fondant_spec.errors import InvalidConfigError
 from fondant_spec.launch import launch
 from fondant_spec.pipeline import Pipeline, Resources
+from fondant_spec.runners.kubeflow import Cluster
 from pipeline_configs import PipelineConfigs
 
 NAME = "stable-diffusion"
@@ -33,6 +34,7 @@ def build(configs: PipelineConfigs) -> Pipeline:
     gpu = Resources(
         accelerator=configs.GPU_RESOURCE,
         node_selector={configs.GPU_POOL_LABEL: configs.GPU_POOL} if configs.GPU_POOL else {},
+        tolerations=({"key": configs.GPU_RESOURCE, "operator": "Exists", "effect": "NoSchedule"},),
         shared_memory="2Gi",
     )
     seeds = pipeline.add(
@@ -79,7 +81,8 @@ def main(argv: Sequence[str] | None = None) -> int:
             return build(chosen)
         return demo.adapt(build(demo.configure(chosen)))
 
-    return launch(build_it, parser, argv, nullcontext if configs.DATASET_NAME else demo.serving)
+    during = nullcontext if configs.DATASET_NAME else demo.serving
+    return launch(build_it, parser, argv, during, Cluster.from_environment(configs.HOST))
 
 
 def _index(configs: PipelineConfigs) -> dict[str, str]:

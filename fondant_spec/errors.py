@@ -57,5 +57,13 @@ class InvalidConfigError(FondantError):
     """A setting of the pipeline, from a file or the environment, is wrong."""
 
 
+class HostError(FondantError):
+    """A Kubeflow Pipelines host cannot be used; `temporary` if that may pass by itself."""
+
+    def __init__(self, message: str, *, temporary: bool = False) -> None:
+        super().__init__(message)
+        self.temporary = temporary
+
+
 class MissingDependencyError(FondantError):
     """An optional package is needed for what was asked."""

@@ -98,6 +98,7 @@ def run(component_class: type[Component], argv: Sequence[str]) -> Manifest | Non
     began = time.monotonic()
     records = _run_stages(work, component_class, options, inputs)
     if options.slice is not None:
+        _leave(start.folder, options)
         return None
     seconds = round(time.monotonic() - began, 3)
     manifest = commit(
@@ -221,12 +222,16 @@ def _made_from(inputs: tuple[Input, ...], options: Options) -> str:
 
 
 def _tell(manifest: Manifest, options: Options) -> Manifest:
-    """Leave the location of the manifest where the runner looks for it."""
+    _leave(manifest.location, options)
+    return manifest
+
+
+def _leave(location: str, options: Options) -> None:
+    """Write a location where the runner looks for it: of the manifest, or of a slice's folder."""
     if options.output_manifest_path:
         path = Path(options.output_manifest_path)
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(manifest.location, encoding="utf-8")
-    return manifest
+        path.write_text(location, encoding="utf-8")
 
 
 def _terminate(_signum: int, _frame: object) -> None:

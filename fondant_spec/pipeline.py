@@ -57,7 +57,7 @@ class Pipeline:
             after: the step or steps that it reads from.
             step_id: a name of its own; by default the component's id, numbered from the second use.
             options: the other attributes of `Step`: arguments, consumes, produces, resources,
-                max_reject_share, rows_per_partition, workers, cache.
+                max_reject_share, rows_per_partition, workers, cache, fan_out.
 
         Raises:
             InvalidPipelineError: the id is taken or malformed.
@@ -88,11 +88,7 @@ class Pipeline:
             InvalidPipelineError: there is no such step.
             InvalidArgumentError: there is no such argument, or the word does not spell its type.
         """
-        step = self._steps.get(step_id)
-        if step is None:
-            hint = did_you_mean(step_id, list(self._steps))
-            msg = f"there is no step {step_id!r}{hint} Steps: {', '.join(self._steps)}."
-            raise InvalidPipelineError(msg)
+        step = self._step(step_id)
         if argument not in step.spec.arguments:
             hint = did_you_mean(argument, list(step.spec.arguments))
             msg = f"{step_id}: unknown argument {argument!r}{hint}"
@@ -100,6 +96,14 @@ class Pipeline:
         value = step.spec.arguments[argument].from_text(text)
         step = replace(step, arguments={**step.arguments, argument: value})
         self._steps[step_id] = replace(step, arguments=_with_paths(step))
+
+    def spread(self, step_id: str, count: int) -> None:
+        """Spread a step's partitions over `count` machines, where a runner has them.
+
+        Raises:
+            InvalidPipelineError: there is no such step.
+        """
+        self._steps[step_id] = replace(self._step(step_id), fan_out=count)
 
     def plan(self, run_id: str | None = None) -> Plan:
         """Settle every path, argument and cache key, and check that the steps fit together.
@@ -117,6 +121,14 @@ class Pipeline:
             run_id=run_id or new_run_id(),
             steps=plan_steps(self._sorted(), self.name, self.base_path),
         )
+
+    def _step(self, step_id: str) -> Step:
+        step = self._steps.get(step_id)
+        if step is None:
+            hint = did_you_mean(step_id, list(self._steps))
+            msg = f"there is no step {step_id!r}{hint} Steps: {', '.join(self._steps)}."
+            raise InvalidPipelineError(msg)
+        return step
 
     def _sorted(self) -> list[Step]:
         for step in self._steps.values():

@@ -8,11 +8,12 @@ from fondant_spec.errors import InvalidConfigError
 RUNNERS: Final = {
     "local": "fondant_spec.runners.local",
     "docker": "fondant_spec.runners.docker",
+    "kubeflow": "fondant_spec.runners.kubeflow",
 }
 
 
 def load(name: str) -> Any:
-    """Return the module of a runner; it has `run(plan, ...)`.
+    """Return the module of a runner; it has `run(plan, ...)`, which returns how the steps ended.
 
     Raises:
         InvalidConfigError: there is no such runner.

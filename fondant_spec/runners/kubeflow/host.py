@@ -1,0 +1,281 @@
+"""Speaking to a Kubeflow Pipelines host, with an error of one line for whatever stands in the way.
+
+The API is version v2beta1. Redirects are not followed, since they lead to a login page; every call
+has a deadline.
+"""
+
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Final
+from urllib.parse import urlsplit
+
+from fondant_spec.errors import HostError, MissingDependencyError
+
+try:
+    import requests
+except ImportError as error:
+    message = f"Kubeflow needs the extra `kubeflow`: pip install 'fondant-spec[kubeflow]' ({error})"
+    raise MissingDependencyError(message) from None
+
+from fondant_spec.runners.kubeflow.package import documents
+
+API: Final = "apis/v2beta1"
+TIMEOUT: Final = (3.0, 5.0)
+"""Seconds to connect, and between two bytes of an answer."""
+
+SUBMIT_TIMEOUT: Final = (3.0, 60.0)
+"""A host takes its time to make a run of a package."""
+
+TOKEN_FILE: Final = "/var/run/secrets/kubeflow/pipelines/token"  # noqa: S105 - where it lies
+NAMESPACE_FILE: Final = "/var/run/secrets/kubernetes.io/serviceaccount/namespace"
+
+_LOGIN: Final = (
+    "set KUBEFLOW_TOKEN, KUBEFLOW_TOKEN_FILE or KUBEFLOW_COOKIE (see docs/kubeflow.md, Signing in)"
+)
+
+
+@dataclass(frozen=True)
+class Credentials:
+    """What a caller shows a host: a token, or the cookie of a login; not part of any text."""
+
+    token: str = field(default="", repr=False)
+    token_file: str = ""
+    cookie: str = field(default="", repr=False)
+
+    @classmethod
+    def from_environment(cls, environment: Mapping[str, str] = os.environ) -> "Credentials":
+        """Return the credentials of the environment, or those of the pod that this runs in."""
+        own = environment.get("KUBEFLOW_TOKEN_FILE", "")
+        return cls(
+            token=environment.get("KUBEFLOW_TOKEN", ""),
+            token_file=own or (TOKEN_FILE if Path(TOKEN_FILE).is_file() else ""),
+            cookie=environment.get("KUBEFLOW_COOKIE", ""),
+        )
+
+    def headers(self) -> dict[str, str]:
+        """Return the headers; a token file is read each time, since its content is renewed."""
+        if self.cookie:
+            return {"Cookie": self.cookie}
+        token = self.token
+        if not token and self.token_file:
+            try:
+                token = Path(self.token_file).read_text(encoding="utf-8").strip()
+            except OSError as error:
+                msg = f"cannot read the token file {self.token_file} ({error.strerror})."
+                raise HostError(msg) from None
+        return {"Authorization": f"Bearer {token}"} if token else {}
+
+
+@dataclass(frozen=True)
+class Health:
+    """What a host says of itself. One with several users has a namespace for each."""
+
+    version: str
+    several_users: bool
+
+
+@dataclass(frozen=True)
+class RunState:
+    """A run as the host sees it: its state, that of each step by name, and what went wrong."""
+
+    state: str
+    steps: Mapping[str, str]
+    errors: Mapping[str, str]
+    message: str = ""
+
+
+class Host:
+    """A Kubeflow Pipelines host.
+
+    Args:
+        url: its address, as it stands in a browser or in front of `/apis`.
+        credentials: what to show it.
+
+    Raises:
+        HostError: the address is no URL.
+    """
+
+    def __init__(self, url: str, credentials: Credentials | None = None) -> None:
+        self.url = _checked(url)
+        self._credentials = credentials or Credentials()
+
+    def check(self) -> "Health":
+        """Make sure that Kubeflow Pipelines answers there.
+
+        Raises:
+            HostError: it does not; the message says why and what to do.
+        """
+        answer = self._call("GET", "healthz")
+        if not {"tag_name", "commit_sha", "multi_user"} & answer.keys():
+            msg = f"{self.url} answers, but is not Kubeflow Pipelines; check HOST and its path."
+            raise HostError(msg)
+        version = str(answer.get("tag_name") or "of an unknown version")
+        return Health(version, several_users=bool(answer.get("multi_user")))
+
+    def experiment(self, name: str, namespace: str = "") -> str:
+        """Return the id of an experiment, which is made if there is none of that name.
+
+        Raises:
+            HostError: the host refuses, or cannot be reached.
+        """
+        predicate = {"operation": "EQUALS", "key": "display_name", "stringValue": name}
+        query = {"filter": json.dumps({"predicates": [predicate]})}
+        if namespace:
+            query["namespace"] = namespace
+        found = self._call("GET", "experiments", params=query).get("experiments")
+        if found:
+            return str(found[0]["experiment_id"])
+        body = {"display_name": name} | ({"namespace": namespace} if namespace else {})
+        return str(self._call("POST", "experiments", json=body)["experiment_id"])
+
+    def submit(self, package: str, name: str, experiment_id: str, service_account: str = "") -> str:
+        """Start a run of a package, and return its id.
+
+        Raises:
+            HostError: the host refuses, or cannot be reached.
+        """
+        pipeline, platform = documents(package)
+        spec = {"pipeline_spec": pipeline, "platform_spec": platform} if platform else pipeline
+        body = {"display_name": name, "experiment_id": experiment_id, "pipeline_spec": spec}
+        if service_account:
+            body["service_account"] = service_account
+        answer = self._call("POST", "runs", json=body, timeout=SUBMIT_TIMEOUT)
+        if not answer.get("run_id"):
+            msg = f"{self.url} took the run, but named no id; is it Kubeflow Pipelines 2?"
+            raise HostError(msg)
+        return str(answer["run_id"])
+
+    def run_url(self, run_id: str) -> str:
+        """Return where a person looks at a run."""
+        return f"{self.url}/#/runs/details/{run_id}"
+
+    def state(self, run_id: str) -> RunState:
+        """Return how a run stands.
+
+        Raises:
+            HostError: the host refuses, or cannot be reached.
+        """
+        run = self._call("GET", f"runs/{run_id}")
+        tasks = (run.get("run_details") or {}).get("task_details") or []
+        named = [task for task in tasks if task.get("display_name")]
+        return RunState(
+            state=str(run.get("state", "")),
+            steps={t["display_name"]: str(t.get("state", "")) for t in named},
+            errors={t["display_name"]: _message(t.get("error")) for t in named if t.get("error")},
+            message=_message(run.get("error")),
+        )
+
+    def _call(
+        self, method: str, path: str, timeout: tuple[float, float] = TIMEOUT, **options: Any
+    ) -> dict[str, Any]:
+        try:
+            response = requests.request(
+                method,
+                f"{self.url}/{API}/{path}",
+                headers=self._credentials.headers(),
+                timeout=timeout,
+                allow_redirects=False,
+                **options,
+            )
+        except requests.RequestException as error:
+            raise _unreachable(self.url, error) from None
+        if response.status_code != requests.codes.ok:
+            raise _refused(self.url, response)
+        try:
+            content = response.json()
+        except ValueError:
+            content = None
+        if not isinstance(content, dict):
+            msg = f"{self.url} answers with a page, perhaps to log in, instead of data; {_LOGIN}."
+            raise HostError(msg)
+        return content
+
+
+def namespace_for(wanted: str, *, several_users: bool) -> str:
+    """Return the namespace to run in: none if the host has one user, else the one wanted.
+
+    Raises:
+        HostError: none is wanted where one is needed, and we are not in a pod, which has one.
+    """
+    if not several_users:
+        return ""
+    if not wanted and Path(NAMESPACE_FILE).is_file():
+        wanted = Path(NAMESPACE_FILE).read_text(encoding="utf-8").strip()
+    if not wanted:
+        msg = "the host has several users; name your namespace (profile) in KUBEFLOW_NAMESPACE."
+        raise HostError(msg)
+    return wanted
+
+
+def _checked(url: str) -> str:
+    """Return an address without what a browser adds to it, and a slash at the end."""
+    if not url.strip():
+        msg = "HOST is not set; set it to Kubeflow Pipelines, or choose another --runner."
+        raise HostError(msg)
+    parts = urlsplit(url.strip())
+    if parts.scheme not in ("http", "https") or not parts.hostname:
+        msg = (
+            f"HOST is {url!r}, which is no URL. Some shells, and conda, set a HOST of their own: "
+            "unset it to run here, or set it to Kubeflow Pipelines, such as "
+            "https://kubeflow.example.com/pipeline."
+        )
+        raise HostError(msg)
+    return f"{parts.scheme}://{parts.netloc}{parts.path}".rstrip("/")
+
+
+def _unreachable(url: str, error: requests.RequestException) -> HostError:
+    text = str(error)
+    host = urlsplit(url).hostname
+    if isinstance(error, requests.exceptions.SSLError):
+        reason = text.rpartition("SSLError(")[2].strip("()'\" ")
+        return HostError(
+            f"no safe connection to {url} ({reason}); if its certificate is from an authority of "
+            "your own, name that authority's file in REQUESTS_CA_BUNDLE."
+        )
+    if isinstance(error, requests.exceptions.Timeout):
+        msg = f"{url} does not answer in time; check HOST, and the VPN or port-forward to it."
+    elif "NameResolutionError" in text or "getaddrinfo" in text:
+        msg = f"there is no host named {host}; check HOST, and the VPN to it."
+    elif "refused" in text:
+        msg = f"{url} refuses connections; check the port of HOST, and the port-forward to it."
+    else:
+        msg = f"the connection to {url} broke off ({type(error).__name__})."
+    return HostError(msg, temporary=True)
+
+
+def _refused(url: str, response: requests.Response) -> HostError:
+    code = response.status_code
+    told = _told(response)
+    if response.is_redirect:
+        return HostError(f"{url} sends us to a login page; {_LOGIN}.")
+    if code == requests.codes.unauthorized:
+        return HostError(f"{url} does not know us (401); {_LOGIN}.")
+    if code == requests.codes.forbidden:
+        return HostError(
+            f"{url} does not allow this (403){told}; check KUBEFLOW_NAMESPACE and your rights "
+            f"there, or {_LOGIN}."
+        )
+    if code == requests.codes.not_found:
+        return HostError(
+            f"there is no Kubeflow Pipelines 2 at {url} (404); check the path of HOST, which on "
+            "many hosts ends in /pipeline."
+        )
+    if code >= requests.codes.server_error or code == requests.codes.too_many_requests:
+        return HostError(f"{url} is in trouble ({code}){told}; try again later.", temporary=True)
+    return HostError(f"{url} refuses the request ({code}){told}")
+
+
+def _told(response: requests.Response) -> str:
+    """Return what the host says of an error in its own words, if these are for us."""
+    try:
+        message = response.json()["message"]
+    except (ValueError, KeyError, TypeError):
+        return ""
+    return f": {' '.join(str(message).split())[:500]}"
+
+
+def _message(error: Any) -> str:
+    return str(error.get("message", "")).strip() if isinstance(error, dict) else ""

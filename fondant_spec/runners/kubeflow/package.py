@@ -1,0 +1,40 @@
+"""What is known of a package without Kubeflow's own software."""
+
+from typing import Any
+
+import yaml
+
+from fondant_spec.errors import InvalidPipelineError
+
+
+def task_name(step_id: str) -> str:
+    """Return what Kubeflow makes of a step's id."""
+    return step_id.replace("_", "-")
+
+
+def slices_name(step_id: str) -> str:
+    """Return the name of the component that computes the slices of a step that is spread."""
+    return f"{task_name(step_id)}-slices"
+
+
+def documents(text: str) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Return the two documents of a package: the pipeline, and its Kubernetes side or {}.
+
+    Raises:
+        InvalidPipelineError: they are not one pipeline and at most one platform.
+    """
+    try:
+        found = [document for document in yaml.safe_load_all(text) if document]
+    except yaml.YAMLError as error:
+        msg = f"not valid YAML: {error}"
+        raise InvalidPipelineError(msg) from None
+    pipelines = [d for d in found if isinstance(d, dict) and "pipelineInfo" in d]
+    platforms = [d for d in found if isinstance(d, dict) and "platforms" in d]
+    others = len(found) - len(pipelines) - len(platforms)
+    if len(pipelines) != 1 or len(platforms) > 1 or others:
+        msg = (
+            "a package has one document with the pipeline and at most one with the platform; "
+            f"found {len(pipelines)}, {len(platforms)} and {others} others"
+        )
+        raise InvalidPipelineError(msg)
+    return pipelines[0], platforms[0] if platforms else {}
