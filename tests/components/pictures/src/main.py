@@ -1,6 +1,5 @@
 """Make rows with large values."""
 
-import os
 from collections.abc import Iterator
 
 import pyarrow as pa
@@ -10,7 +9,7 @@ from fondant_spec.executor import execute
 
 
 class Pictures(LoadComponent):
-    """Makes noise, which does not compress."""
+    """Makes values that differ in their first bytes."""
 
     def __init__(self, *, rows: int = 10, size: int = 1_000_000) -> None:
         self.rows = rows
@@ -19,7 +18,8 @@ class Pictures(LoadComponent):
     def load(self) -> Iterator[pa.RecordBatch]:
         """Yield a few at once."""
         for start in range(0, self.rows, 8):
-            images = [os.urandom(self.size) for _ in range(min(8, self.rows - start))]
+            numbers = range(start, min(start + 8, self.rows))
+            images = [f"{number:08d}".encode().ljust(self.size, b"x") for number in numbers]
             yield pa.RecordBatch.from_pydict({"image": pa.array(images, pa.binary())})
 
 
