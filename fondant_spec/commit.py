@@ -66,8 +66,8 @@ def _sweep(work: Work, records: Sequence[Record], manifest: Manifest) -> None:
 
 
 def _written(manifest: Manifest, record: Record, inputs: Sequence[Manifest]) -> Manifest:
-    """A write leaves the dataset as it was."""
-    dataset = merge(list(inputs))
+    """A write leaves the dataset as it was, which is that of the first branch."""
+    dataset = inputs[0]
     return replace(
         manifest,
         index_location=dataset.index_location,
@@ -86,7 +86,7 @@ def _transformed(
     final = [r for r in records if r.name == GATHERED] or records
     partitions = tuple(partition for record in final for partition in record.partitions)
     _check_unique(partitions, work)
-    available = merge(list(inputs)).fields if inputs else {}
+    available = merge(list(inputs), work.where).fields if inputs else {}
     fields = evolve(work.spec, work.binding, available, work.data)
     types = _types(final)
     metadata = _metadata(records)

@@ -134,7 +134,7 @@ def _start(
 
 
 def _bind(spec: ComponentSpec, options: Options, inputs: list[Manifest]) -> Binding:
-    available = merge(inputs).fields if inputs else {}
+    available = merge(inputs, options.step_id).fields if inputs else {}
     return bind(spec, available, options.consumes, options.produces, options.step_id)
 
 

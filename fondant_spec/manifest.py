@@ -168,9 +168,10 @@ class Manifest:
         return manifest if manifest.location == location else _moved(manifest, location)
 
 
-def merge(manifests: list[Manifest]) -> Manifest:
+def merge(manifests: list[Manifest], where: str) -> Manifest:
     """Return the first manifest with the fields of the others beside its own.
 
+    `where` names the step that reads them, in errors.
     Only branches that grew from one dataset without new ids in between can be merged: their
     partitions have the same names.
 
@@ -182,14 +183,14 @@ def merge(manifests: list[Manifest]) -> Manifest:
     for other in others:
         if [p.name for p in other.partitions] != [p.name for p in first.partitions]:
             msg = (
-                f"steps {first.step_id!r} and {other.step_id!r} cannot be joined: their partitions "
-                "differ, because one of them made new ids."
+                f"{where}: {first.step_id!r} and {other.step_id!r} cannot be joined: their "
+                "partitions differ, because one of them made new ids."
             )
             raise InvalidManifestError(msg)
-    return replace(first, fields=join_fields({m.step_id: m.fields for m in manifests}))
+    return replace(first, fields=join_fields({m.step_id: m.fields for m in manifests}, where))
 
 
-def join_fields(branches: Mapping[str, Mapping[str, Field]]) -> dict[str, Field]:
+def join_fields(branches: Mapping[str, Mapping[str, Field]], where: str) -> dict[str, Field]:
     """Return the fields of some branches, by the id of their last step, side by side.
 
     Raises:
@@ -202,8 +203,8 @@ def join_fields(branches: Mapping[str, Mapping[str, Field]]) -> dict[str, Field]
             origin = origins.setdefault(name, branch)
             if fields.setdefault(name, candidate).location != candidate.location:
                 msg = (
-                    f"field {name!r} comes from both {origin!r} and {branch!r}; give one of them "
-                    "another name with `produces`."
+                    f"{where}: field {name!r} comes from both {origin!r} and {branch!r}; give one "
+                    "of them another name with `produces`."
                 )
                 raise InvalidPipelineError(msg)
     return fields

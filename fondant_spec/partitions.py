@@ -74,7 +74,8 @@ def read_ids(location: str, partition: str, branches: Sequence[str] = ()) -> pa.
     other rows, and only those that are in all of them count.
     """
     ids, *others = [
-        _ids_of(_open(file_of(place, partition), ["id"])) for place in (location, *branches)
+        _ids_of(open_partition(file_of(place, partition), ["id"]))
+        for place in (location, *branches)
     ]
     for other in others:
         if not other.equals(ids):
@@ -99,7 +100,7 @@ class _Source:
         self._columns = columns
         self._path = file_of(location, partition)
         self._wanted = list(dict.fromkeys(columns.values()))
-        self._file = _open(self._path, ["id", *self._wanted])
+        self._file = open_partition(self._path, ["id", *self._wanted])
         self._positions = None if ids is None else self._locate(ids)
         self._batch: pa.RecordBatch | None = None
         self._batch_start = 0
@@ -236,7 +237,12 @@ def write_table(location: str, name: str, table: pa.Table) -> Partition:
         raise
 
 
-def _open(path: str, columns: list[str]) -> pq.ParquetFile:
+def open_partition(path: str, columns: list[str]) -> pq.ParquetFile:
+    """Open a partition's file, which must have these columns.
+
+    Raises:
+        InvalidDatasetError: it is missing or broken, or lacks a column.
+    """
     try:
         file = pq.ParquetFile(storage.open_input(path))
     except FileNotFoundError:

@@ -93,7 +93,11 @@ class Pipeline:
             hint = did_you_mean(argument, list(step.spec.arguments))
             msg = f"{step_id}: unknown argument {argument!r}{hint}"
             raise InvalidArgumentError(msg)
-        value = step.spec.arguments[argument].from_text(text)
+        try:
+            value = step.spec.arguments[argument].from_text(text)
+        except InvalidArgumentError as error:
+            msg = f"{step_id}: {error}"
+            raise InvalidArgumentError(msg) from None
         step = replace(step, arguments={**step.arguments, argument: value})
         self._steps[step_id] = replace(step, arguments=_with_paths(step))
 

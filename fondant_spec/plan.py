@@ -121,7 +121,7 @@ def plan_steps(steps: Iterable[Step], name: str, base_path: str) -> tuple[Planne
 
 
 def _plan_step(step: Step, inputs: Sequence[PlannedStep], folder: str) -> PlannedStep:
-    available = join_fields({one.id: one.fields for one in inputs})
+    available = join_fields({one.id: one.fields for one in inputs}, step.id)
     binding = bind(step.spec, available, step.consumes, step.produces, step.id)
     mappings = {"consumes": step.consumes, "produces": _json_types(step.produces)}
     parts = key_parts(step.spec, step.arguments, mappings, [one.cache_key for one in inputs])

@@ -48,18 +48,21 @@ def lineage(manifest: Manifest, row_id: str) -> str:
 
 
 def _ancestors(manifest: Manifest, row_id: str) -> Iterator[tuple[Manifest, dict[str, Any]]]:
-    """Yield each dataset that the row or its forebears are in, from the given one back."""
-    row = find_row(manifest, row_id)
-    yield manifest, row
-    while manifest.inputs:
-        parent_field = manifest.parent_field
-        row_id = row[parent_field] if parent_field else row_id
-        manifest = Manifest.read(manifest.inputs[0].location)
-        row = find_row(manifest, row_id)
-        if any(
-            f.location == storage.join(manifest.folder, "data") for f in manifest.fields.values()
-        ):
-            yield manifest, row
+    """Yield each dataset that the row or its forebears are in, from the given one back.
+
+    Those come that wrote something of their own; where branches were joined, all of them.
+    """
+    waiting, seen = [(manifest, row_id)], set()
+    while waiting:
+        current, row_id = waiting.pop(0)
+        if current.location in seen:
+            continue
+        seen.add(current.location)
+        row = find_row(current, row_id)
+        if current is manifest or current.own_fields:
+            yield current, row
+        before = row[current.parent_field] if current.parent_field else row_id
+        waiting += [(Manifest.read(one.location), before) for one in current.inputs]
 
 
 def find_row(manifest: Manifest, row_id: str) -> dict[str, Any]:

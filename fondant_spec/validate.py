@@ -10,14 +10,15 @@ import pyarrow.parquet as pq
 from fondant_spec import storage
 from fondant_spec.errors import InvalidDatasetError, InvalidManifestError
 from fondant_spec.manifest import MANIFEST_FILE, Field, Manifest, Partition
-from fondant_spec.partitions import file_of
+from fondant_spec.partitions import file_of, open_partition
 
 
 def validate(manifest: Manifest) -> list[str]:
     """Return what is wrong with a dataset: one line each, none if all is well.
 
     Checked are every file of every step that a field or the index comes from: present, of the size,
-    hash and row count that its manifest says, with the columns and types, and with unique ids.
+    hash and row count that its manifest says, with the columns and types, and with unique ids; and
+    that what it was made from is still the same.
     """
     problems = []
     for location in sorted({manifest.index_location, *_locations(manifest)}):
@@ -28,7 +29,8 @@ def validate(manifest: Manifest) -> list[str]:
             problems.append(str(error))
             continue
         problems += _check_location(location, owner, fields)
-    return [*problems, *_check_artifacts(manifest)]
+    problems += [*_check_inputs(manifest), *_check_artifacts(manifest)]
+    return list(dict.fromkeys(problems))
 
 
 def check(manifest: Manifest) -> None:
@@ -61,7 +63,11 @@ def _check_location(location: str, owner: Manifest, fields: list[Field]) -> Iter
         if problem:
             yield problem
             continue
-        file = pq.ParquetFile(storage.open_input(path))
+        try:
+            file = open_partition(path, ["id"])
+        except InvalidDatasetError as error:
+            yield str(error)
+            continue
         yield from _check_columns(path, file, fields, partition)
         ids.append(file.read(columns=["id"]).column("id"))
     yield from _check_ids(location, ids)
@@ -102,6 +108,22 @@ def _check_ids(location: str, ids: list[pa.ChunkedArray]) -> Iterator[str]:
         counts = pc.value_counts(column.combine_chunks()).to_pylist()
         example = next(entry["values"] for entry in counts if entry["counts"] > 1)
         yield f"{location}: {doubles} ids come more than once, for example {json.dumps(example)}."
+
+
+def _check_inputs(manifest: Manifest) -> Iterator[str]:
+    for made_from in manifest.inputs:
+        if not storage.exists(made_from.location):
+            continue  # it may be collected as garbage once no field lies there
+        try:
+            digest = Manifest.read(made_from.location).digest
+        except InvalidManifestError as error:
+            yield str(error)
+            continue
+        if digest != made_from.digest:
+            yield (
+                f"{made_from.location}: was made anew since this dataset was made from it; run the "
+                "step again."
+            )
 
 
 def _check_artifacts(manifest: Manifest) -> Iterator[str]:

@@ -158,7 +158,7 @@ def test_branches_are_merged(tmp_path):
     right = replace(
         left, step_id="caption", fields={"image": left.fields["image"], "caption": caption}
     )
-    merged = merge([left, right])
+    merged = merge([left, right], "step")
     assert list(merged.fields) == ["image", "vector", "caption"]
     assert merged.index_location == left.index_location
 
@@ -168,15 +168,15 @@ def test_branches_that_do_not_fit(tmp_path):
     left = a_manifest(str(tmp_path))
     cut = replace(left, step_id="cut", partitions=(Partition("part-00009", 1, 1, "x"),))
     with pytest.raises(InvalidManifestError) as caught:
-        merge([left, cut])
+        merge([left, cut], "step")
     assert str(caught.value) == (
-        "steps 'embed' and 'cut' cannot be joined: their partitions differ, because one of them "
+        "step: 'embed' and 'cut' cannot be joined: their partitions differ, because one of them "
         "made new ids."
     )
     vector = Field("vector", pa.binary(), "/elsewhere/data")
     with pytest.raises(InvalidPipelineError) as caught:
-        join_fields({"embed": left.fields, "other": {"vector": vector}})
+        join_fields({"embed": left.fields, "other": {"vector": vector}}, "step")
     assert str(caught.value) == (
-        "field 'vector' comes from both 'embed' and 'other'; give one of them another name with "
-        "`produces`."
+        "step: field 'vector' comes from both 'embed' and 'other'; give one of them another "
+        "name with `produces`."
     )
