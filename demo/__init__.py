@@ -4,7 +4,7 @@ from contextlib import AbstractContextManager
 from dataclasses import replace
 from typing import Final
 
-from fondant_spec.pipeline import Pipeline
+from fondant_spec.pipeline import Pipeline, Resources
 from pipeline_configs import PipelineConfigs
 
 ARGUMENTS: Final = {
@@ -39,6 +39,7 @@ def adapt(pipeline: Pipeline) -> Pipeline:
     for name, word in ARGUMENTS.items():
         step_id, argument = name.split(".")
         pipeline.override(step_id, argument, word)
+    pipeline.change("download_images", resources=Resources(host_network=True))
     return pipeline
 
 

@@ -1,6 +1,7 @@
 """The command line of a pipeline file: `python pipeline.py [options]`."""
 
 import argparse
+import signal
 import sys
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
@@ -39,6 +40,7 @@ def launch(
     """
     add_options(parser)
     options = parser.parse_args(argv)
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # ends the steps, too
     options.runner = options.runner or ("kubeflow" if cluster and cluster.host else "local")
     try:
         _launch(build, options, during, cluster or Cluster())
@@ -64,7 +66,8 @@ def _launch(
     for setting in options.set:
         pipeline.override(*_setting(setting))
     for spread in options.fan_out:
-        pipeline.spread(*_fan_out(spread))
+        step_id, count = _fan_out(spread)
+        pipeline.change(step_id, fan_out=count)
     plan = pipeline.plan()
     if options.dry_run:
         print(describe(plan))

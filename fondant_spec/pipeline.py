@@ -101,13 +101,13 @@ class Pipeline:
         step = replace(step, arguments={**step.arguments, argument: value})
         self._steps[step_id] = replace(step, arguments=_with_paths(step))
 
-    def spread(self, step_id: str, count: int) -> None:
-        """Spread a step's partitions over `count` machines, where a runner has them.
+    def change(self, step_id: str, **options: Any) -> None:
+        """Give a step other options, such as `fan_out` or `resources`; see `add`.
 
         Raises:
             InvalidPipelineError: there is no such step.
         """
-        self._steps[step_id] = replace(self._step(step_id), fan_out=count)
+        self._steps[step_id] = replace(self._step(step_id), **options)
 
     def plan(self, run_id: str | None = None) -> Plan:
         """Settle every path, argument and cache key, and check that the steps fit together.
