@@ -103,12 +103,16 @@ def _run_step(command: Command, log: RunLog, say: Callable[[str], None]) -> Mani
         raise
     finally:
         log.write_log(command.step_id, "".join(lines))
-    if code != 0:
-        log.finish("failed")
-        tail = "".join(deque(lines, _TAIL)).rstrip()
-        msg = f"step {command.step_id!r} failed with exit code {code}. The end of its log:\n{tail}"
-        raise StepFailedError(msg)
-    return Manifest.read(Path(command.output_path).read_text(encoding="utf-8"))
+    output = Path(command.output_path)
+    if code == 0 and output.exists():
+        return Manifest.read(output.read_text(encoding="utf-8"))
+    log.finish("failed")
+    how = (
+        f"failed with exit code {code}." if code else "left no manifest; its main.py must execute()"
+    )
+    tail = "".join(deque(lines, _TAIL)).rstrip()
+    msg = f"step {command.step_id!r} {how} The end of its log:\n{tail}"
+    raise StepFailedError(msg)
 
 
 def _stop(process: "subprocess.Popen[str]", removal: Sequence[str]) -> None:
