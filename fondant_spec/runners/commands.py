@@ -107,9 +107,7 @@ def _run_step(command: Command, log: RunLog, say: Callable[[str], None]) -> Mani
     if code == 0 and output.exists():
         return Manifest.read(output.read_text(encoding="utf-8"))
     log.finish("failed")
-    how = (
-        f"failed with exit code {code}." if code else "left no manifest; its main.py must execute()"
-    )
+    how = f"failed with exit code {code}." if code else "left no manifest; does main.py execute()?"
     tail = "".join(deque(lines, _TAIL)).rstrip()
     msg = f"step {command.step_id!r} {how} The end of its log:\n{tail}"
     raise StepFailedError(msg)
