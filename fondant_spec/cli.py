@@ -13,6 +13,7 @@ from fondant_spec import __version__, gc, storage
 from fondant_spec.errors import FondantError, InvalidArgumentError
 from fondant_spec.launch import EXIT_ERROR, EXIT_INTERRUPTED, EXIT_USAGE
 from fondant_spec.manifest import Manifest
+from fondant_spec.toolkit.index import cli as index_cli
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -56,6 +57,10 @@ def _parser() -> argparse.ArgumentParser:
     collect.add_argument("--keep-runs", type=int, help="forget all but the newest so many runs")
     collect.add_argument("--delete", action="store_true", help="remove; without it, only list")
     collect.set_defaults(command=_gc)
+
+    index = commands.add_parser("index", help="build, check or serve an index for retrieval")
+    index_cli.add_arguments(index)
+    index.set_defaults(command=index_cli.run)
 
     execute = commands.add_parser("execute", help="run one component, as a runner does")
     execute.add_argument("component", help="the folder of the component; its arguments follow")

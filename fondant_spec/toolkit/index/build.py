@@ -102,8 +102,24 @@ def _trained(kind: Kind, vectors: NpyVectors) -> Any:
     if kind.training_rows:
         logger.info("learning lists and codes from %d vectors", kind.training_rows)
         chosen = np.random.default_rng(0).choice(kind.rows, kind.training_rows, replace=False)
-        index.train(vectors.take(np.sort(chosen)))
+        _train(index, vectors.take(np.sort(chosen)))
     return index
+
+
+def _train(index: Any, sample: FloatArray) -> None:
+    """Have an inverted file learn its lists, then its codes.
+
+    Codes are learnt in one thread: hundreds of tiny clusterings wait for each other in several,
+    many times as long as they compute when the machine has other work.
+    """
+    lists: Any = faiss.extract_index_ivf(index)
+    lists.train_q1(len(sample), faiss.swig_ptr(sample), False, index.metric_type)  # noqa: FBT003
+    threads = faiss.omp_get_max_threads()
+    faiss.omp_set_num_threads(1)
+    try:
+        index.train(sample)
+    finally:
+        faiss.omp_set_num_threads(threads)
 
 
 def _add_and_measure(

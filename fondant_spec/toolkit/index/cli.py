@@ -1,19 +1,22 @@
 # ruff: noqa: T201 - a command line prints
-"""`fondant-spec index build | check | serve`: an index of one's own."""
+"""`fondant-spec index build | check | serve`: an index of one's own.
+
+FAISS, torch and the web server load when a command needs them: this module is part of the command
+line, which starts without them.
+"""
 
 import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from fondant_spec.errors import InvalidArgumentError
-from fondant_spec.toolkit.index.folder import IndexFolder
-from fondant_spec.toolkit.index.hits import IndexInfo
 from fondant_spec.toolkit.index.kinds import KINDS
-from fondant_spec.toolkit.index.models import check_index_fits
-from fondant_spec.toolkit.index.sources import VectorSource, open_source
 
 if TYPE_CHECKING:
     from fondant_spec.toolkit.index.encoders import QueryEncoders
+    from fondant_spec.toolkit.index.folder import IndexFolder
+    from fondant_spec.toolkit.index.hits import IndexInfo
+    from fondant_spec.toolkit.index.sources import VectorSource
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -79,17 +82,16 @@ def _add_location(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--faiss-options", help="such as nprobe=64")
 
 
-def _location(args: argparse.Namespace) -> IndexFolder:
+def _location(args: argparse.Namespace) -> "IndexFolder":
+    from fondant_spec.toolkit.index.folder import IndexFolder  # noqa: PLC0415
+
     return IndexFolder(
         args.index, args.indice_name, args.modality, args.metadata, args.faiss_options
     )
 
 
 def _build(args: argparse.Namespace) -> int:
-    from fondant_spec.toolkit.index.build import (  # noqa: PLC0415 - a check needs none of this
-        BuildOptions,
-        build_index,
-    )
+    from fondant_spec.toolkit.index.build import BuildOptions, build_index  # noqa: PLC0415
 
     options = BuildOptions(
         kind=args.kind,
@@ -112,14 +114,16 @@ def _build(args: argparse.Namespace) -> int:
     return 0
 
 
-def _source(args: argparse.Namespace) -> VectorSource:
+def _source(args: argparse.Namespace) -> "VectorSource":
     if args.source.is_dir() and not _has_vectors(args.source):
-        from fondant_spec.toolkit.index.image_source import ImageFolder  # noqa: PLC0415 - torch
-
         if args.model_id is None:
             msg = f"{args.source} holds no vectors; to embed its images, name a --model-id."
             raise InvalidArgumentError(msg)
+        from fondant_spec.toolkit.index.image_source import ImageFolder  # noqa: PLC0415
+
         return ImageFolder(args.source, args.model_id, args.revision, args.url_prefix).open()
+    from fondant_spec.toolkit.index.sources import open_source  # noqa: PLC0415
+
     return open_source(
         args.source, metadata=args.metadata, vectors=args.vectors, modality=args.modality
     )
@@ -149,15 +153,17 @@ def _serve(args: argparse.Namespace) -> int:
     server = Server({name: index}, args.modality, encoders, args.aesthetic_embeddings)
     if not is_loopback(args.host):
         print(f"warning: anyone who reaches {args.host} can ask; there is no password.")
-    print(f"{name}: {index.info.rows} rows at http://{args.host}:{args.port}/knn-service")
+    told = f"{name}: {index.info.rows} rows at http://{args.host}:{args.port}/knn-service"
+    print(told, flush=True)
     web.run_app(make_app(server, args.host), host=args.host, port=args.port, print=None)
     return 0
 
 
-def _encoders(args: argparse.Namespace, info: IndexInfo) -> "QueryEncoders | None":
+def _encoders(args: argparse.Namespace, info: "IndexInfo") -> "QueryEncoders | None":
     if args.model_id is None:
         return None
-    from fondant_spec.toolkit.index.encoders import QueryEncoders  # noqa: PLC0415 - torch
+    from fondant_spec.toolkit.index.encoders import QueryEncoders  # noqa: PLC0415
+    from fondant_spec.toolkit.index.models import check_index_fits  # noqa: PLC0415
 
     encoders = QueryEncoders(args.model_id, args.revision)
     check_index_fits(info, {"model_id": encoders.model_id})

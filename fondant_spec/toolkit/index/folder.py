@@ -145,9 +145,7 @@ def _check_files(folder: Path, vector_files: list[Path], metadata_files: list[Pa
     if vector_files[0].suffix != ".npy" or len(vector_files) != len(metadata_files):
         return
     counts = zip(NpyVectors(vector_files).file_rows, Rows(metadata_files).file_rows, strict=True)
-    for vectors, metadata, (count, rows) in zip(
-        vector_files, metadata_files, counts, strict=True
-    ):
+    for vectors, metadata, (count, rows) in zip(vector_files, metadata_files, counts, strict=True):
         if count != rows:
             msg = (
                 f"{folder}: {vectors.name} has {count} vectors, but {metadata.name} has {rows} "

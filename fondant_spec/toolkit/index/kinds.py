@@ -5,8 +5,6 @@ from dataclasses import dataclass
 from math import sqrt
 from typing import Any, Final
 
-import faiss
-
 from fondant_spec.errors import InputDataError
 
 KINDS: Final = ("flat", "hnsw", "ivf_pq")
@@ -16,7 +14,9 @@ _LINK_BYTES: Final = 2 * _LINKS * 4 * 1.25
 _TRAINING_PER_LIST: Final = 39
 _LEAST_LISTS: Final = 16
 _DIMENSIONS_PER_CODE: Final = 4
-_ROTATION_ROUNDS: Final = 10
+_LEAST_TRAINING: Final = 32_768
+_CODE_ROUNDS: Final = 10
+_CODE_POINTS: Final = 64
 
 
 @dataclass(frozen=True)
@@ -40,17 +40,19 @@ class Kind:
         if self.name == "hnsw":
             return f"HNSW{_LINKS},Flat"
         codes = self.dimension // _DIMENSIONS_PER_CODE
-        return f"OPQ{codes},IVF{self.lists},PQ{codes}x8"
+        return f"IVF{self.lists},PQ{codes}x8"
 
     @property
     def lists(self) -> int:
-        """The number of lists of an inverted file: some four times the root of the rows."""
-        return max(_LEAST_LISTS, min(int(4 * sqrt(self.rows)), self.rows // _TRAINING_PER_LIST))
+        """The number of lists of an inverted file: some twice the root of the rows."""
+        return max(_LEAST_LISTS, min(int(2 * sqrt(self.rows)), self.rows // _TRAINING_PER_LIST))
 
     @property
     def training_rows(self) -> int:
         """How many vectors it learns its lists and codes from."""
-        return 0 if self.name != "ivf_pq" else min(self.rows, max(64 * self.lists, 65_536))
+        if self.name != "ivf_pq":
+            return 0
+        return min(self.rows, max(_TRAINING_PER_LIST * self.lists, _LEAST_TRAINING))
 
     @property
     def options(self) -> Sequence[str]:
@@ -64,17 +66,19 @@ class Kind:
 
     def empty(self) -> Any:
         """Return an index of this kind without vectors, with room for `rows`."""
+        import faiss  # noqa: PLC0415 - the command line reads the names of the kinds alone
+
         index: Any = faiss.index_factory(
             self.dimension, self.factory_key, faiss.METRIC_INNER_PRODUCT
         )
         if self.name == "ivf_pq":
-            rotation: Any = faiss.downcast_VectorTransform(index.chain.at(0))
-            rotation.niter = _ROTATION_ROUNDS
+            codes: Any = faiss.downcast_index(index)
+            codes.do_polysemous_training = False  # for a way of searching that is not used here
+            codes.pq.cp.niter = _CODE_ROUNDS
+            codes.pq.cp.max_points_per_centroid = _CODE_POINTS
         else:
-            _reserve(
-                index if self.name == "flat" else faiss.downcast_index(index.storage),
-                self.rows * self.dimension * 4,
-            )
+            storage: Any = index if self.name == "flat" else faiss.downcast_index(index.storage)
+            _reserve(storage, self.rows * self.dimension * 4)
         return index
 
 

@@ -64,6 +64,12 @@ def write_index(folder: Path, vectors: np.ndarray, metadata: pa.Table, files: in
     return Fixture(folder, vectors, metadata)
 
 
+@pytest.fixture(scope="session", autouse=True)
+def _one_thread() -> None:
+    """Search in one thread: on small data, threads of FAISS wait longer than they work."""
+    faiss.omp_set_num_threads(1)
+
+
 @pytest.fixture(scope="session")
 def small_index(tmp_path_factory: pytest.TempPathFactory) -> Fixture:
     """An index of random vectors; row 5 has the vector of row 4, row 7 the URL of row 6."""

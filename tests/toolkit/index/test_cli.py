@@ -1,0 +1,107 @@
+"""`fondant-spec index`: build, check and serve from the command line."""
+
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import httpx
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from fondant_spec.cli import main
+
+ROWS, DIMENSION = 400, 8
+VECTORS = np.random.default_rng(0).standard_normal((ROWS, DIMENSION)).astype(np.float32)
+
+
+@pytest.fixture
+def source(tmp_path: Path) -> Path:
+    """A Parquet file of URLs with vectors."""
+    lists = pa.FixedSizeListArray.from_arrays(pa.array(VECTORS.ravel()), DIMENSION)
+    table = pa.table({"URL": [f"http://a.example/{i}" for i in range(ROWS)], "embedding": lists})
+    pq.write_table(table, tmp_path / "urls.parquet")
+    return tmp_path / "urls.parquet"
+
+
+def test_build_and_check(source: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """What is built is told with its recall, and passes its check."""
+    folder = tmp_path / "index"
+    model = "openai/clip-vit-base-patch32"
+
+    assert main(["index", "build", str(source), str(folder), "--model-id", model]) == 0
+    built = capsys.readouterr().out
+    assert main(["index", "check", str(folder)]) == 0
+    checked = capsys.readouterr().out
+
+    assert built.startswith(f"{folder}: flat, 400 rows, ")
+    assert "exact          recall@10 1.0000" in built
+    assert "rows          400, each with its metadata" in checked
+    assert "model         ViT-B/32" in checked
+    assert "columns       url" in checked
+    assert "no score for unsafe content, so max_unsafe has no effect" in checked
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "told"),
+    [
+        (["index", "build", "{missing}", "{out}"], 1, "error: there is no {missing}."),
+        (["index", "check", "{missing}"], 1, "error: index: there is no {missing}."),
+        (
+            ["index", "build", "{empty}", "{out}"],
+            2,
+            "error: {empty} holds no vectors; to embed its images, name a --model-id.",
+        ),
+    ],
+)
+def test_errors_are_told_in_a_line(
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    arguments: list[str],
+    code: int,
+    told: str,
+) -> None:
+    """What the user can put right is one line, and the exit code says that it failed."""
+    (tmp_path / "empty").mkdir()
+    places = {name: str(tmp_path / name) for name in ("missing", "empty", "out")}
+
+    assert main([word.format(**places) for word in arguments]) == code
+    assert capsys.readouterr().err == told.format(**places) + "\n"
+
+
+def test_serve(source: Path, tmp_path: Path) -> None:
+    """The server runs as a program, tells where, and answers."""
+    folder = tmp_path / "index"
+    assert main(["index", "build", str(source), str(folder)]) == 0
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    program = "import sys; from fondant_spec.cli import main; sys.exit(main())"
+    command = [sys.executable, "-c", program, "index", "serve", str(folder)]
+    server = subprocess.Popen(
+        [*command, "--port", str(port), "--name", "mine"], stdout=subprocess.PIPE, text=True
+    )
+    try:
+        url = f"http://127.0.0.1:{port}"
+        assert _names(url) == ["mine"]
+        body = {"modality": "image", "num_images": 1, "indice_name": "mine"}
+        body["embedding_input"] = VECTORS[33].tolist()
+        assert httpx.post(f"{url}/knn-service", json=body).json()[0]["id"] == 33
+    finally:
+        server.terminate()
+        told, _ = server.communicate(timeout=20)
+
+    assert told == f"mine: 400 rows at {url}/knn-service\n"
+
+
+def _names(url: str) -> list[str]:
+    """Return the server's indexes, as soon as it is up."""
+    for _ in range(300):
+        try:
+            return list(httpx.get(f"{url}/indices-list").json())
+        except httpx.TransportError:
+            time.sleep(0.1)
+    pytest.fail("the server did not start")
