@@ -1,6 +1,7 @@
 """Collecting what no run refers to: results of steps under old keys, and half-finished ones."""
 
 from fondant_spec import storage
+from fondant_spec.errors import InvalidArgumentError
 from fondant_spec.runs import RUNS, read_runs
 
 
@@ -15,7 +16,13 @@ def collect(
 
     A run refers to all the keys it planned, so what a running or interrupted run has finished so
     far is kept. With `keep_runs`, only the newest so many runs count, and older ones go too.
+
+    Raises:
+        InvalidArgumentError: `keep_runs` is negative.
     """
+    if keep_runs is not None and keep_runs < 0:
+        msg = f"keep_runs must be 0 or more, not {keep_runs}."
+        raise InvalidArgumentError(msg)
     base_path = storage.normalize(base_path)
     root = storage.join(base_path, pipeline_name)
     runs = read_runs(base_path, pipeline_name)

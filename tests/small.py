@@ -11,9 +11,13 @@ import pyarrow as pa
 
 from fondant_spec.arguments import to_argv
 from fondant_spec.component_spec import ComponentSpec
+from fondant_spec.executor import run
 from fondant_spec.manifest import Manifest
 from fondant_spec.partitions import read_batches
+from fondant_spec.plan import Plan
+from fondant_spec.runs import RunLog, StepResult
 from fondant_spec.testing import write_dataset
+from fondant_spec.work import component_class
 
 COMPONENTS = Path(__file__).parent / "components"
 
@@ -80,3 +84,17 @@ def is_alive(pid: int) -> bool:
     except FileNotFoundError:
         return False
     return status.rpartition(")")[2].split()[0] != "Z"
+
+
+def run_here(plan: Plan) -> list[Manifest]:
+    """Run a plan as the local runner does, but in this process, which is quicker."""
+    log = RunLog(plan)
+    made: dict[str, Manifest] = {}
+    for planned in plan.steps:
+        inputs = [made[name].location for name in planned.step.after]
+        argv = plan.argv(planned, inputs, "/dev/null")
+        manifest = run(component_class(planned.spec.path.parent), argv)
+        made[planned.id] = manifest
+        log.add(StepResult(planned.id, manifest, 0.0, cached=False))
+    log.finish("succeeded")
+    return list(made.values())

@@ -1,0 +1,94 @@
+"""The command line `fondant-spec`."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from fondant_spec import __version__
+from fondant_spec.cli import main
+from tests.small import COMPONENTS, dataset
+
+PIPELINE = Path(__file__).parent / "pipelines" / "small.py"
+
+
+def test_validate(tmp_path, capsys):
+    """A sound dataset is told with its rows; a broken one ends with 1 and every fault."""
+    made = dataset(tmp_path, number=[1, 2])
+    assert main(["validate", made.folder]) == 0
+    assert capsys.readouterr().out == f"{made.location}: 2 rows, all as the manifest says.\n"
+    file = Path(made.data_location) / "part-00000.parquet"
+    file.unlink()
+    assert main(["validate", made.location]) == 1
+    assert capsys.readouterr().err == f"error: {file}: the file is missing.\n"
+
+
+def test_show(tmp_path, capsys):
+    """A dataset is told with some of its ids, and a row with where it came from."""
+    made = dataset(tmp_path, number=[1, 2])
+    assert main(["show", made.folder]) == 0
+    assert capsys.readouterr().out.endswith("ids       000000000000, 000000000001\n")
+    assert main(["show", made.folder, "--id", "000000000001"]) == 0
+    assert capsys.readouterr().out == "given: 000000000001\n  number: 2\n"
+    assert main(["show", made.folder, "--id", "x"]) == 1
+    assert "there is no row 'x'" in capsys.readouterr().err
+
+
+def test_gc(tmp_path, capsys):
+    """Garbage is listed first, and removed only when told to."""
+    made = dataset(tmp_path, number=[1])
+    words = ["gc", str(tmp_path), "pipeline"]
+    assert main(words) == 0
+    assert capsys.readouterr().out == f"{made.folder}\nwould remove 1 folders\n"
+    assert main([*words, "--delete"]) == 0
+    assert capsys.readouterr().out == f"{made.folder}\nremoved 1 folders\n"
+    assert main(words) == 0
+    assert capsys.readouterr().out == "nothing to remove\n"
+    assert main([*words, "--keep-runs", "-1"]) == 2
+
+
+def test_explain(tmp_path, capfd):
+    """The plan of a pipeline file is told, with its own options."""
+    assert main(["explain", str(PIPELINE), "--base-path", str(tmp_path)]) == 0
+    assert "numbers: runs, because it has no earlier result here" in capfd.readouterr().out
+
+
+def test_execute(tmp_path):
+    """A component is run by its folder, with its arguments, and its exit code is told."""
+    words = ["--base_path", str(tmp_path), "--rows", "3"]
+    program = "import sys; from fondant_spec.cli import main; sys.exit(main(sys.argv[1:]))"
+    command = [sys.executable, "-c", program, "execute", str(COMPONENTS / "numbers")]
+    done = subprocess.run([*command, *words], capture_output=True, text=True, check=True)
+    assert "INFO numbers: 3 rows at " in done.stderr
+    done = subprocess.run([*command, "--rows", "x"], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (
+        2,
+        "error: numbers: argument 'rows' must be of type int in JSON, not 'x'.\n",
+    )
+
+
+@pytest.mark.parametrize("command", ["validate", "show"])
+def test_no_dataset(tmp_path, capsys, command):
+    """A folder that holds no dataset is an error with its path."""
+    assert main([command, str(tmp_path)]) == 1
+    error = capsys.readouterr().err
+    assert error.startswith(f"error: {tmp_path}/manifest.json: not a manifest that can be read: ")
+
+
+@pytest.mark.parametrize(
+    "words", [[], ["nonsense"], ["validate"], ["validate", "x", "--nonsense"], ["gc", "x"]]
+)
+def test_wrong_usage(words, capsys):
+    """What the command line does not understand ends with 2 and its usage."""
+    with pytest.raises(SystemExit) as caught:
+        main(words)
+    assert caught.value.code == 2
+    assert "usage: fondant-spec" in capsys.readouterr().err
+
+
+def test_version(capsys):
+    """The version is told."""
+    with pytest.raises(SystemExit) as caught:
+        main(["--version"])
+    assert (caught.value.code, capsys.readouterr().out) == (0, f"{__version__}\n")
