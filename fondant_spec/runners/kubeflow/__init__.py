@@ -59,7 +59,8 @@ def run(
     say(f"run {name!r}: {host.run_url(run_id)}")
     if following:
         try:
-            follow(host, run_id, tuple(planned.id for planned in plan.steps), say)
+            steps = tuple(planned.id for planned in plan.steps)
+            follow(host, run_id, steps, say, interval=cluster.interval)
         except KeyboardInterrupt:
             say(f"no longer following; the run goes on: {host.run_url(run_id)}")
             raise

@@ -29,6 +29,7 @@ class Cluster:
         pull_policy: when nodes pull images: Always, IfNotPresent or Never.
         pull_secrets: names of the secrets that open the registry.
         service_account: that the steps run as; empty for the host's own choice.
+        interval: seconds between two looks at a run.
     """
 
     host: str = ""
@@ -40,6 +41,7 @@ class Cluster:
     pull_policy: str = "IfNotPresent"
     pull_secrets: tuple[str, ...] = ()
     service_account: str = ""
+    interval: float = 5.0
 
     @classmethod
     def from_environment(cls, host: str, environment: Mapping[str, str] = os.environ) -> Self:
@@ -56,6 +58,11 @@ class Cluster:
         if told.get("pull_policy", PULL_POLICIES[0]) not in PULL_POLICIES:
             msg = f"KUBEFLOW_PULL_POLICY must be one of {', '.join(PULL_POLICIES)}."
             raise InvalidConfigError(msg)
+        try:
+            interval = float(environment.get("KUBEFLOW_INTERVAL", cls.interval))
+        except ValueError as error:
+            msg = f"KUBEFLOW_INTERVAL must be a number of seconds ({error})."
+            raise InvalidConfigError(msg) from None
         volume, path = _volume(environment.get("KUBEFLOW_VOLUME", ""))
         return cls(
             host=host,
@@ -63,6 +70,7 @@ class Cluster:
             volume_path=path or cls.volume_path,
             secrets=_secrets(environment.get("KUBEFLOW_SECRETS", "")),
             pull_secrets=tuple(_words(environment.get("KUBEFLOW_PULL_SECRETS", ""))),
+            interval=interval,
             **told,
         )
 

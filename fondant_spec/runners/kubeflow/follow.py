@@ -8,7 +8,6 @@ from fondant_spec.errors import HostError, StepFailedError
 from fondant_spec.runners.kubeflow.host import Host, RunState
 from fondant_spec.runners.kubeflow.package import slices_name, task_name
 
-INTERVAL: Final = 5.0
 PATIENCE: Final = 900.0
 """Seconds that a host may be away before we give up on following the run."""
 
@@ -21,7 +20,7 @@ def follow(
     steps: tuple[str, ...],
     say: Callable[[str], None] = print,
     *,
-    interval: float = INTERVAL,
+    interval: float,
     patience: float = PATIENCE,
 ) -> None:
     """Tell each change of a step's state until the run ends.

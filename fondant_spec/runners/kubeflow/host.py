@@ -24,8 +24,6 @@ from fondant_spec.runners.kubeflow.package import documents
 
 API: Final = "apis/v2beta1"
 TIMEOUT: Final = (3.0, 5.0)
-"""Seconds to connect, and between two bytes of an answer."""
-
 SUBMIT_TIMEOUT: Final = (3.0, 60.0)
 """A host takes its time to make a run of a package."""
 
@@ -93,14 +91,21 @@ class Host:
     Args:
         url: its address, as it stands in a browser or in front of `/apis`.
         credentials: what to show it.
+        timeout: seconds to connect, and between two bytes of an answer.
 
     Raises:
         HostError: the address is no URL.
     """
 
-    def __init__(self, url: str, credentials: Credentials | None = None) -> None:
+    def __init__(
+        self,
+        url: str,
+        credentials: Credentials | None = None,
+        timeout: tuple[float, float] = TIMEOUT,
+    ) -> None:
         self.url = _checked(url)
         self._credentials = credentials or Credentials()
+        self._timeout = timeout
 
     def check(self) -> "Health":
         """Make sure that Kubeflow Pipelines answers there.
@@ -169,14 +174,14 @@ class Host:
         )
 
     def _call(
-        self, method: str, path: str, timeout: tuple[float, float] = TIMEOUT, **options: Any
+        self, method: str, path: str, timeout: tuple[float, float] | None = None, **options: Any
     ) -> dict[str, Any]:
         try:
             response = requests.request(
                 method,
                 f"{self.url}/{API}/{path}",
                 headers=self._credentials.headers(),
-                timeout=timeout,
+                timeout=timeout or self._timeout,
                 allow_redirects=False,
                 **options,
             )
@@ -274,7 +279,7 @@ def _told(response: requests.Response) -> str:
         message = response.json()["message"]
     except (ValueError, KeyError, TypeError):
         return ""
-    return f": {' '.join(str(message).split())[:500]}"
+    return f": {' '.join(str(message).split())[:500]}" if message else ""
 
 
 def _message(error: Any) -> str:

@@ -1,0 +1,415 @@
+"""Submission to a Kubeflow Pipelines host: one line for each obstacle, and following to the end."""
+
+import datetime as dt
+import ipaddress
+import socket
+import ssl
+import threading
+from http.server import BaseHTTPRequestHandler
+from pathlib import Path
+
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+
+import pipeline
+from fondant_spec.errors import HostError, StepFailedError
+from fondant_spec.runners import kubeflow
+from fondant_spec.runners.kubeflow import Cluster
+from fondant_spec.runners.kubeflow.follow import follow
+from fondant_spec.runners.kubeflow.host import Credentials, Host
+from tests.runners.kfp_server import KfpServer, Look, listening, reply, serving
+from tests.runners.plans import forked
+
+LOGIN = (
+    "set KUBEFLOW_TOKEN, KUBEFLOW_TOKEN_FILE or KUBEFLOW_COOKIE (see docs/kubeflow.md, Signing in)"
+)
+PAGE = b"<!doctype html><title>Sign in</title>"
+JSON = {"Content-Type": "application/json"}
+
+
+def answering(status: int, headers: dict[str, str], body: bytes) -> type[BaseHTTPRequestHandler]:
+    """Return a handler that gives everyone the same answer."""
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            reply(self, status, headers, body)
+
+        def log_message(self, *words: object) -> None:
+            pass
+
+    return Handler
+
+
+def refusal(url: str, timeout: tuple[float, float] = (3, 5)) -> str:
+    """Return what is wrong with a host, in its own words."""
+    with pytest.raises(HostError) as caught:
+        Host(url, timeout=timeout).check()
+    text = str(caught.value)
+    assert "\n" not in text
+    return text
+
+
+@pytest.mark.parametrize(
+    ("answer", "message"),
+    [
+        ((401, {}, b"no"), f"URL does not know us (401); {LOGIN}."),
+        (
+            (403, JSON, b'{"message": "not\\n yours"}'),
+            "URL does not allow this (403): not yours; check KUBEFLOW_NAMESPACE and your rights ",
+        ),
+        (
+            (404, {}, PAGE),
+            "there is no Kubeflow Pipelines 2 at URL (404); check the path of HOST, which on many ",
+        ),
+        ((200, {}, PAGE), f"URL answers with a page, perhaps to log in, instead of data; {LOGIN}."),
+        ((200, JSON, b"[1]"), "URL answers with a page, perhaps to log in, instead of data; "),
+        ((302, {"Location": "/dex/auth"}, b""), f"URL sends us to a login page; {LOGIN}."),
+        ((500, {}, PAGE), "URL is in trouble (500); try again later."),
+        (
+            (503, JSON, b'{"message": "no upstream"}'),
+            "URL is in trouble (503): no upstream; try again later.",
+        ),
+        ((429, {}, b""), "URL is in trouble (429); try again later."),
+        (
+            (200, JSON, b'{"status": "ok"}'),
+            "URL answers, but is not Kubeflow Pipelines; check HOST and its path.",
+        ),
+        ((418, {}, b""), "URL refuses the request (418)"),
+    ],
+)
+def test_answers_that_are_no_welcome(answer, message):
+    """Each wrong answer is one line that says what it means and what to do."""
+    with listening(answering(*answer)) as url:
+        assert refusal(url).replace(url, "URL").startswith(message)
+
+
+@pytest.mark.parametrize(
+    "url", ["x86_64-conda-linux-gnu", "my-laptop", "kubeflow.example.com", "ftp://kfp", "https://"]
+)
+def test_not_a_url(url):
+    """A HOST that a shell set by itself is told from an address."""
+    assert refusal(url) == (
+        f"HOST is {url!r}, which is no URL. Some shells, and conda, set a HOST of their own: unset "
+        "it to run here, or set it to Kubeflow Pipelines, such as "
+        "https://kubeflow.example.com/pipeline."
+    )
+
+
+def test_no_host():
+    """An unset HOST is told so."""
+    assert refusal("") == (
+        "HOST is not set; set it to Kubeflow Pipelines, or choose another --runner."
+    )
+
+
+def test_unknown_host():
+    """A name that does not exist is named."""
+    assert refusal("http://nosuch.invalid/pipeline") == (
+        "there is no host named nosuch.invalid; check HOST, and the VPN to it."
+    )
+
+
+def test_refused():
+    """A port where nobody listens is told from a name that does not exist."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = listener.getsockname()[1]
+    url = f"http://127.0.0.1:{port}"
+    assert refusal(url) == (
+        f"{url} refuses connections; check the port of HOST, and the port-forward to it."
+    )
+
+
+@pytest.mark.parametrize("backlog", [True, False], ids=["no answer", "answer cut off"])
+def test_slow_host(backlog):
+    """A host that takes the connection and says nothing is not waited for."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        url = f"http://127.0.0.1:{listener.getsockname()[1]}"
+        if backlog:
+            assert refusal(url, timeout=(0.2, 0.2)) == (
+                f"{url} does not answer in time; check HOST, and the VPN or port-forward to it."
+            )
+            return
+
+        def accept() -> None:
+            listener.accept()[0].close()
+
+        thread = threading.Thread(target=accept)
+        thread.start()
+        assert refusal(url).startswith(f"the connection to {url} broke off (")
+        thread.join()
+
+
+def test_tls(tmp_path):
+    """A certificate of an unknown authority is named as the reason."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate(tmp_path))
+
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        url = f"https://127.0.0.1:{listener.getsockname()[1]}"
+
+        def accept() -> None:
+            connection, _ = listener.accept()
+            with connection, pytest.raises(ssl.SSLError):
+                context.wrap_socket(connection, server_side=True)
+
+        thread = threading.Thread(target=accept)
+        thread.start()
+        text = refusal(url)
+        thread.join()
+    assert text.startswith(f"no safe connection to {url} (")
+    assert "certificate verify failed" in text
+    assert text.endswith("name that authority's file in REQUESTS_CA_BUNDLE.")
+
+
+def certificate(folder: Path) -> Path:
+    """Write a certificate for loopback, signed by itself, with its key."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "127.0.0.1")])
+    start = dt.datetime(2026, 1, 1, tzinfo=dt.UTC)
+    signed = (
+        x509.CertificateBuilder()
+        .subject_name(name)
+        .issuer_name(name)
+        .public_key(key.public_key())
+        .serial_number(1)
+        .not_valid_before(start)
+        .not_valid_after(start + dt.timedelta(days=36500))
+        .add_extension(
+            x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address("127.0.0.1"))]),
+            critical=False,
+        )
+        .sign(key, hashes.SHA256())
+    )
+    file = folder / "server.pem"
+    pem = serialization.Encoding.PEM
+    file.write_bytes(
+        key.private_bytes(pem, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
+        + signed.public_bytes(pem)
+    )
+    return file
+
+
+@pytest.mark.parametrize(
+    "pasted",
+    ["{}", "{}/", "{}/#/runs/details/1", "{}/?ns=team#/experiments", " {} "],
+)
+def test_the_address_may_be_pasted_from_a_browser(pasted):
+    """What a browser adds to the address is left away."""
+    with serving(KfpServer()) as server:
+        host = Host(pasted.format(server.url))
+        assert host.check().version == "2.17.0"
+        assert host.run_url("7") == f"{server.url}/#/runs/details/7"
+
+
+@pytest.mark.parametrize(
+    ("environment", "headers"),
+    [
+        ({"KUBEFLOW_TOKEN": "abc"}, {"Authorization": "Bearer abc"}),
+        ({"KUBEFLOW_COOKIE": "authservice_session=x"}, {"Cookie": "authservice_session=x"}),
+        ({"KUBEFLOW_TOKEN_FILE": "FILE"}, {"Authorization": "Bearer from-file"}),
+    ],
+)
+def test_signing_in(environment, headers, tmp_path):
+    """A token, a token file that is read anew, or a cookie open the host; none of them shows."""
+    file = tmp_path / "token"
+    file.write_text("from-file\n")
+    environment = {name: value.replace("FILE", str(file)) for name, value in environment.items()}
+    credentials = Credentials.from_environment(environment)
+    assert not any(secret in repr(credentials) for secret in ("abc", "session"))
+    with serving(KfpServer(headers=headers)) as server:
+        assert Host(server.url, credentials).check().version == "2.17.0"
+        assert "does not know us (401)" in refusal(server.url)
+        if "KUBEFLOW_TOKEN_FILE" in environment:
+            file.unlink()
+            with pytest.raises(HostError, match=r"cannot read the token file .*No such file"):
+                Host(server.url, credentials).check()
+
+
+def cluster(server: KfpServer, **options: object) -> Cluster:
+    """Return a server as a cluster, to be looked at often."""
+    return Cluster(host=server.url, interval=0.01, **options)
+
+
+def submit(server: KfpServer, **options: object) -> list[str]:
+    """Submit the small pipeline, and return what is said."""
+    said: list[str] = []
+    kubeflow.run(forked("s3://bucket/base").plan("run-1"), cluster(server, **options), said.append)
+    return said
+
+
+def test_success():
+    """A run is submitted whole, in its experiment, and its steps are told until the end."""
+    looks = [
+        Look("PENDING"),
+        Look("RUNNING", {"root-driver": "SUCCEEDED", "numbers": "RUNNING"}),
+        Look(
+            "RUNNING", {"numbers": "SUCCEEDED", "keep-even": "RUNNING", "double-slices": "PENDING"}
+        ),
+        Look("SUCCEEDED", {"numbers": "SUCCEEDED", "keep-even": "SUCCEEDED", "double": "SKIPPED"}),
+    ]
+    with serving(KfpServer(looks)) as server:
+        said = submit(server)
+        [run] = server.runs.values()
+        assert said == [
+            f"run 'small_one run-1': {server.url}/#/runs/details/{run['run_id']}",
+            "[numbers] running",
+            "[numbers] succeeded",
+            "[keep_even] running",
+            "[double] pending",
+            "[keep_even] succeeded",
+            "[double] skipped",
+        ]
+        assert run["display_name"] == "small_one run-1"
+        assert run["experiment_id"] == server.experiments[0]["experiment_id"]
+        assert server.experiments[0]["display_name"] == "small_one"
+        assert run["pipeline_spec"].keys() == {"pipeline_spec", "platform_spec"}
+        submit(server, experiment="mine", service_account="editor")
+        submit(server)
+        assert [e["display_name"] for e in server.experiments] == ["small_one", "mine"]
+        assert [r.get("service_account") for r in server.runs.values()] == [None, "editor", None]
+
+
+def test_failure():
+    """A failed run is an error with the failing step's own message and where its logs are."""
+    failed = Look("FAILED", {"double": "FAILED"}, {"double": "exit code 1"}, error="a step failed")
+    with serving(KfpServer([Look("RUNNING", {"double": "RUNNING"}), failed])) as server:
+        with pytest.raises(StepFailedError) as caught:
+            submit(server)
+        [run_id] = server.runs
+        assert str(caught.value) == (
+            f"the run failed: double: exit code 1. Its logs: {server.url}/#/runs/details/{run_id}"
+        )
+
+
+@pytest.mark.parametrize(
+    ("look", "message"),
+    [
+        (Look("FAILED", error="no quota"), "the run failed: no quota. Its logs: "),
+        (Look("FAILED"), "the run failed: the host gives no reason. Its logs: "),
+        (Look("CANCELED"), "the run was cancelled: "),
+    ],
+)
+def test_other_bad_ends(look, message):
+    """A run that failed without naming a step, or was cancelled, ends the following too."""
+    with serving(KfpServer([look])) as server, pytest.raises(StepFailedError) as caught:
+        submit(server)
+    assert str(caught.value).startswith(message)
+
+
+def test_a_host_that_goes_away_and_comes_back():
+    """While the host is away the run is not given up; one line tells each change."""
+    with serving(KfpServer(away=4)) as server:
+        said = submit(server)
+        assert said[1:] == [
+            f"{server.url} is in trouble (502); try again later. Trying again; the run goes on.",
+            "the host is back",
+        ]
+
+
+def test_a_host_that_stays_away():
+    """In the end following is given up, but not the run."""
+    with serving(KfpServer(away=1_000_000)) as server:
+        host = Host(server.url)
+        run_id = host.submit("pipelineInfo: {name: p}", "name", host.experiment("e"))
+        with pytest.raises(HostError, match=r"try again later\. The run goes on: ") as caught:
+            follow(host, run_id, (), lambda _: None, interval=0.01, patience=0.05)
+        assert run_id in str(caught.value)
+
+
+def test_a_token_that_runs_out():
+    """A host that no longer knows us is not asked again and again."""
+    with serving(KfpServer([Look("RUNNING")])) as server:
+        host = Host(server.url)
+        run_id = host.submit("pipelineInfo: {name: p}", "name", host.experiment("e"))
+        server.headers = {"Authorization": "Bearer new"}
+        with pytest.raises(HostError, match=r"does not know us \(401\).*The run goes on: "):
+            follow(host, run_id, (), lambda _: None, interval=0.01)
+
+
+def test_several_users():
+    """With several users a namespace is needed, and with one it is not sent."""
+    with serving(KfpServer(several_users=True)) as server:
+        with pytest.raises(HostError, match=r"name your namespace .* in KUBEFLOW_NAMESPACE"):
+            submit(server)
+        submit(server, namespace="team")
+        assert server.experiments[0]["namespace"] == "team"
+        with pytest.raises(HostError, match=r"\(403\): User tester is not authorized"):
+            submit(server, namespace="forbidden")
+    with serving(KfpServer()) as server:
+        submit(server, namespace="team")
+        assert "namespace" not in server.experiments[0]
+
+
+def test_a_run_that_is_refused():
+    """What the host says of a bad run is passed on in one line."""
+    with serving(KfpServer()) as server:
+        host = Host(server.url)
+        experiment = host.experiment("e")
+        with pytest.raises(HostError) as caught:
+            host.submit("pipelineInfo: {name: p}", "refuse me", experiment)
+        assert str(caught.value) == (
+            f"{server.url} refuses the request (400): Invalid input error: the name is taken"
+        )
+        with pytest.raises(HostError, match="no field named"):
+            host.submit("pipelineInfo: {name: p}\nrooot: {}", "name", experiment)
+
+
+@pytest.fixture
+def environment(monkeypatch):
+    """Return a function that sets what pipeline.py reads."""
+
+    def set_it(**variables: str) -> None:
+        settings = {
+            "BASE_PATH": "s3://bucket/base",
+            "DATASET_NAME": "user/seeds",
+            "INDEX_URL": "http://knn.example.com",
+            "KUBEFLOW_INTERVAL": "0.01",
+        }
+        for name, value in (settings | variables).items():
+            monkeypatch.setenv(name, value)
+
+    return set_it
+
+
+def test_command_line(environment, capsys, tmp_path):
+    """`HOST=... python pipeline.py` ends with 0 on success; run and experiment are as named."""
+    with serving(KfpServer([Look("SUCCEEDED", {"caption-images": "SUCCEEDED"})])) as server:
+        environment(HOST=server.url)
+        words = ["--run-name", "first", "--experiment", "seeds", "--fan-out", "caption_images=4"]
+        assert pipeline.main([*words]) == 0
+        [run] = server.runs.values()
+        assert capsys.readouterr().out.splitlines() == [
+            f"run 'first': {server.url}/#/runs/details/{run['run_id']}",
+            "[caption_images] succeeded",
+        ]
+        assert server.experiments[0]["display_name"] == "seeds"
+        tasks = run["pipeline_spec"]["pipeline_spec"]["root"]["dag"]["tasks"]
+        assert [
+            t["parameterIterator"]["items"]["raw"]
+            for t in tasks.values()
+            if "parameterIterator" in t
+        ] == ['["0/4", "1/4", "2/4", "3/4"]']
+        file = tmp_path / "package.yaml"
+        assert pipeline.main(["--compile-only", str(file)]) == 0
+        assert file.read_text().startswith("# PIPELINE DEFINITION\n# Name: stable-diffusion\n")
+        assert pipeline.main(["--no-follow"]) == 0
+        assert len(server.runs) == 2
+
+
+def test_command_line_without_success(environment, capsys):
+    """A failed run, and a host that cannot be used, end with 1 and one line."""
+    with serving(KfpServer([Look("FAILED", error="out of memory")])) as server:
+        environment(HOST=server.url)
+        assert pipeline.main([]) == 1
+        assert capsys.readouterr().err.startswith("error: the run failed: out of memory. Its logs")
+    environment(HOST="x86_64-conda-linux-gnu")
+    assert pipeline.main([]) == 1
+    error = capsys.readouterr().err
+    assert error.startswith("error: HOST is 'x86_64-conda-linux-gnu', which is no URL.")
+    assert error.count("\n") == 1
+    assert pipeline.main(["--fan-out", "caption_images=none", "--dry-run"]) == 2
+    assert capsys.readouterr().err == (
+        "error: --fan-out caption_images=none: expected STEP=N, such as caption_images=4.\n"
+    )
