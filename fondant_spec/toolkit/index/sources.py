@@ -29,6 +29,7 @@ from fondant_spec.toolkit.index.rows import Rows, numbered_files
 from fondant_spec.toolkit.index.vectors import NpyVectors, is_float_list, vector_column
 
 _ROWS: Final = 8192
+_BUFFER_BYTES: Final = 8 << 20
 
 Portion: TypeAlias = "tuple[FloatArray, pa.Table]"
 """Vectors of shape (n, dimension) and the metadata of the same n rows.
@@ -176,7 +177,7 @@ def _dataset_source(manifest: Manifest, name: str | None) -> VectorSource:
 
 
 def _read_row_group(file: Path, group: int, column: str, dimension: int) -> Iterator[Portion]:
-    with pq.ParquetFile(file, memory_map=True, pre_buffer=False) as parquet:
+    with pq.ParquetFile(file, buffer_size=_BUFFER_BYTES, pre_buffer=False) as parquet:
         for batch in parquet.iter_batches(_ROWS, row_groups=[group]):
             yield _split(pa.table(batch), column, dimension)
 
@@ -240,7 +241,7 @@ def _vectors_or_nan(column: pa.Array, dimension: int) -> FloatArray:
 def _dimension(files: Sequence[Path], column: str) -> int:
     """Return the length of the first list that is not null."""
     for file in files:
-        with pq.ParquetFile(file, memory_map=True, pre_buffer=False) as parquet:
+        with pq.ParquetFile(file, buffer_size=_BUFFER_BYTES, pre_buffer=False) as parquet:
             for batch in parquet.iter_batches(_ROWS, columns=[column]):
                 longest = pc.max(pc.list_value_length(batch.column(0))).as_py()
                 if longest:

@@ -39,6 +39,7 @@ class NpyVectors:
     """Memory-mapped `.npy` files of shape (n, dimension), of any float type."""
 
     def __init__(self, files: Sequence[Path]) -> None:
+        self._files = files
         self._arrays = [_open_npy(file) for file in files]
         self.file_rows = [len(array) for array in self._arrays]
         self.dimension = self._arrays[0].shape[1]
@@ -55,10 +56,16 @@ class NpyVectors:
         return int(self._starts[-1])
 
     def chunks(self, rows: int = CHUNK_ROWS) -> Iterator[FloatArray]:
-        """Yield all vectors in order, up to `rows` at a time."""
-        for array in self._arrays:
+        """Yield all vectors in order, up to `rows` at a time.
+
+        They are read, not mapped: what has been gone through takes no memory.
+        """
+        for file, array in zip(self._files, self._arrays, strict=True):
             for start in range(0, len(array), rows):
-                yield array[start : start + rows].astype(np.float32, copy=False)
+                count = min(rows, len(array) - start)
+                offset = array.offset + start * array.strides[0]
+                flat = np.fromfile(file, array.dtype, count * self.dimension, offset=offset)
+                yield flat.reshape(count, self.dimension).astype(np.float32, copy=False)
 
     def take(self, ids: IntArray) -> FloatArray:
         """Return the vectors numbered `ids`, in that order."""
@@ -147,7 +154,8 @@ def _open_npy(file: Path) -> "_Npy":
     except (OSError, ValueError) as error:
         msg = f"{file}: is no .npy file that can be read ({error})."
         raise InputDataError(msg) from error
-    if array.ndim != 2 or array.dtype.kind != "f":  # noqa: PLR2004 - rows and dimensions
+    floats = array.dtype.kind == "f" and array.flags.c_contiguous
+    if array.ndim != 2 or not floats:  # noqa: PLR2004 - rows and dimensions
         msg = f"{file}: needs floats of shape (rows, dimensions), not {array.dtype} {array.shape}."
         raise InputDataError(msg)
     return array

@@ -1,0 +1,209 @@
+"""Measures index building, and laion_retrieval against clip-retrieval's service on one folder.
+
+    python benchmarks/retrieval.py [--rows 1000000] [--json]
+
+Vectors are synthetic, 512 dimensions, made to lie as CLIP's do: in topics, of low dimension within
+one, around a common direction. Queries are others of the same make, none of them in the index.
+Each kind of index is built from Parquet by `fondant-spec index build`, in a process of its own
+whose peak memory is taken. Then 1,000 seeds are looked up, 40 images each: by the laion_retrieval
+step as a whole (argument vector in, committed Parquet out), and by clip-retrieval's client from its
+service on the same folder. Its environment is made under `.venvs/` the first time.
+"""
+
+import argparse
+import json
+import os
+import statistics
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import faiss
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+from numpy.typing import NDArray
+
+from benchmarks.clip_retrieval_peer import ask, back, make_environment, make_tiny_clip
+from fondant_spec.testing import run_component
+from fondant_spec.toolkit.index.exact import exact_neighbours
+from fondant_spec.toolkit.index.folder import IndexFolder
+from fondant_spec.toolkit.index.kinds import KINDS
+from fondant_spec.toolkit.index.recall import recall
+from fondant_spec.toolkit.index.vectors import ParquetVectors
+
+ROOT = Path(__file__).parents[1]
+DIMENSION, LATENT, TOPICS = 512, 48, 2000
+QUERIES, SEEDS, IMAGES = 500, 1000, 40
+ROWS_AT_ONCE = 50_000
+REPEATS = 3
+SMALL = 10_000
+
+Vectors = NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class Figures:
+    """What building one index took, and what it finds."""
+
+    rows: int
+    kind: str
+    seconds: float
+    peak_gb: float
+    size_gb: float
+    recall: float
+    queries_per_second: float
+
+
+def clip_like(rows: int, seed: int) -> Vectors:
+    """Return unit vectors, (rows, 512), whose top neighbours have cosines of about 0.8."""
+    world = np.random.default_rng(0)
+    spectrum = (1 / np.sqrt(np.arange(1, LATENT + 1))).astype(np.float32)
+    spectrum /= np.linalg.norm(spectrum)
+    topics = world.standard_normal((TOPICS, LATENT), np.float32) * spectrum
+    axes = np.linalg.qr(world.standard_normal((DIMENSION, LATENT)))[0].T.astype(np.float32)
+    common = world.standard_normal(DIMENSION, np.float32)
+    common *= 0.6 / np.linalg.norm(common)
+    own = np.random.default_rng(seed)
+    within = 0.8 * own.standard_normal((rows, LATENT), np.float32) * spectrum
+    noise = 0.35 / np.sqrt(DIMENSION) * own.standard_normal((rows, DIMENSION), np.float32)
+    found = (topics[own.integers(TOPICS, size=rows)] + within) @ axes + common + noise
+    unit: Vectors = (found / np.linalg.norm(found, axis=1, keepdims=True)).astype(np.float32)
+    return unit
+
+
+def write_source(file: Path, rows: int) -> None:
+    """Write a Parquet file of URLs with captions and vectors."""
+    writer = None
+    for start in range(0, rows, ROWS_AT_ONCE):
+        vectors = clip_like(min(ROWS_AT_ONCE, rows - start), seed=1 + start)
+        numbers = range(start, start + len(vectors))
+        table = pa.table(
+            {
+                "url": [f"https://host-{n % 997}.example/photos/{n:09d}.jpg" for n in numbers],
+                "caption": [f"a photograph, number {n}, of topic and place" for n in numbers],
+                "embedding": pa.FixedSizeListArray.from_arrays(
+                    pa.array(vectors.ravel()), DIMENSION
+                ),
+            }
+        )
+        writer = writer or pq.ParquetWriter(file, table.schema)
+        writer.write_table(table)
+    if writer is not None:
+        writer.close()
+
+
+def build(source: Path, folder: Path, kind: str) -> tuple[float, float]:
+    """Build an index in a process of its own; return its seconds and its peak memory in GB."""
+    program = "import sys; from fondant_spec.cli import main; sys.exit(main())"
+    command = [sys.executable, "-c", program, "index", "build", str(source), str(folder)]
+    start = time.perf_counter()
+    child = os.posix_spawn(sys.executable, [*command, "--kind", kind], dict(os.environ))
+    _, status, usage = os.wait4(child, 0)
+    assert status == 0, f"building {folder} failed"
+    return time.perf_counter() - start, usage.ru_maxrss / 2**20
+
+
+def measure(source: Path, folder: Path, kind: str, queries: Vectors, true: Any) -> Figures:
+    """Build an index of one kind, and measure what it finds of the `true` neighbours."""
+    seconds, peak = build(source, folder, kind)
+    index = IndexFolder(folder).open()
+    index.neighbours(queries[:10], 10)
+    start = time.perf_counter()
+    found = index.neighbours(queries, 10)
+    rate = len(queries) / (time.perf_counter() - start)
+    size = (folder / "image.index").stat().st_size / 2**30
+    rows = index.info.rows or 0
+    return Figures(rows, kind, seconds, peak, size, recall(found, true), rate)
+
+
+def our_rate(folder: Path, seeds: Vectors) -> float:
+    """Return the seeds a second of the whole step: the median of some runs."""
+    lists = pa.FixedSizeListArray.from_arrays(pa.array(seeds.ravel()), DIMENSION)
+    table = pa.table({"embedding": lists})
+    component = ROOT / "components" / "laion_retrieval"
+    seconds = []
+    for _ in range(REPEATS):
+        with tempfile.TemporaryDirectory() as base:
+            start = time.perf_counter()
+            found = run_component(
+                component, table, Path(base), index=str(folder), num_images=IMAGES
+            )
+            seconds.append(time.perf_counter() - start)
+            assert len(found.table) + len(found.rejects) >= len(seeds) * IMAGES * 0.9
+    return len(seeds) / statistics.median(seconds)
+
+
+def their_rate(folder: Path, seeds: Vectors, scratch: Path) -> float:
+    """Return the queries a second of clip-retrieval's client and service on the same folder."""
+    make_environment()
+    clip = make_tiny_clip(scratch / "clip", DIMENSION)
+    listing = folder / "indices_paths.json"
+    settings = {
+        "indice_name": "index",
+        "num_images": IMAGES,
+        "deduplicate": True,
+        "use_safety_model": False,
+        "use_violence_detector": False,
+    }
+    with back(listing, clip, ["url", "caption"], scratch / "back.log") as url:
+        client = {**settings, "url": f"{url}/knn-service"}
+        told = ask([client], seeds.tolist())[0]
+    assert all(isinstance(answer, list) and answer for answer in told["answers"])
+    return len(seeds) / float(told["seconds"])
+
+
+def figures_of(rows: int, folder: Path, queries: Vectors) -> Iterator[Figures]:
+    """Measure all kinds of index over so many rows."""
+    source = folder / f"{rows}.parquet"
+    write_source(source, rows)
+    _, true = exact_neighbours(ParquetVectors([source], "embedding"), queries, 10)
+    for kind in KINDS:
+        figures = measure(source, folder / f"{rows}-{kind}", kind, queries, true)
+        print(
+            f"{rows:>9,} {kind:7} built in {figures.seconds:6.1f} s, peak {figures.peak_gb:.2f} GB,"
+            f" file {figures.size_gb:.2f} GB, recall@10 {figures.recall:.4f},"
+            f" {figures.queries_per_second:,.0f} queries/s",
+            flush=True,
+        )
+        yield figures
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Measure, print, and end with a line of JSON if that is wanted."""
+    parser = argparse.ArgumentParser(description=__doc__.split("\n", 1)[0])
+    parser.add_argument("--rows", type=int, default=1_000_000, help="rows of the large index")
+    parser.add_argument("--json", action="store_true", help="end with the figures as JSON")
+    options = parser.parse_args(argv)
+    faiss.omp_set_num_threads(len(os.sched_getaffinity(0)))
+    queries, seeds = clip_like(QUERIES, seed=-1 % 2**32), clip_like(SEEDS, seed=-2 % 2**32)
+    with tempfile.TemporaryDirectory(dir=ROOT) as scratch:
+        folder = Path(scratch)
+        found = [f for n in (SMALL, options.rows) for f in figures_of(n, folder, queries)]
+        large = [figures for figures in found if figures.rows == options.rows]
+        index = folder / f"{options.rows}-hnsw"
+        ours = our_rate(index, seeds)
+        print(f"laion_retrieval, hnsw, {SEEDS} seeds x {IMAGES}: {ours:,.0f} seeds/s", flush=True)
+        theirs = their_rate(index, seeds, folder)
+        print(f"clip-retrieval's client and service, same folder: {theirs:,.1f} queries/s")
+    if options.json:
+        result = {
+            "clip_retrieval_ratio": round(ours / theirs, 1),
+            "recall": {f.kind: round(f.recall, 4) for f in large},
+            "recall_small": {f.kind: round(f.recall, 4) for f in found if f not in large},
+            "build_gb": round(max(f.peak_gb for f in large), 2),
+            "build_seconds": {f.kind: round(f.seconds, 1) for f in large},
+            "queries_per_second": {f.kind: round(f.queries_per_second) for f in large},
+            "seeds_per_second": round(ours),
+            "clip_retrieval_queries_per_second": round(theirs, 1),
+            "rows": options.rows,
+        }
+        print(json.dumps(result))
+
+
+if __name__ == "__main__":
+    main()
