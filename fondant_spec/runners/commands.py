@@ -83,6 +83,7 @@ def run_steps(plan: Plan, compile_step: Compile, say: Callable[[str], None]) -> 
 def _run_step(command: Command, log: RunLog, say: Callable[[str], None]) -> Manifest:
     for note in command.notes:
         say(f"[{command.step_id}] {note}")
+    Path(command.output_path).parent.mkdir(parents=True, exist_ok=True)
     lines: list[str] = []
     process = subprocess.Popen(  # noqa: S603 - the command is ours, and no shell reads it
         command.argv,

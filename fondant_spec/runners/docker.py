@@ -143,9 +143,8 @@ def _compile_step(
     plan: Plan, folder: str, engine: Engine, planned: PlannedStep, inputs: Sequence[str]
 ) -> Command:
     name = f"fondant-{plan.run_id}-{planned.id}"
-    output_folder = Path(folder) / planned.id
-    output_folder.mkdir(parents=True, exist_ok=True)
-    output_path = str(output_folder / "output_manifest_path")
+    output_folder = str(Path(folder) / planned.id)
+    output_path = storage.join(output_folder, "output_manifest_path")
     gpu = planned.step.resources.accelerator is not None
     argv = (
         *(engine.program, "run", "--rm", "--init", "--name", name),
@@ -154,7 +153,7 @@ def _compile_step(
         *_network(planned, plan.base_path),
         *_resources(planned, engine),
         *_environment(engine),
-        *_mounts(plan, planned, engine, str(output_folder)),
+        *_mounts(plan, planned, engine, output_folder),
         image_of(planned.spec).here,
         *COMMAND,
         *plan.argv(planned, inputs, output_path),

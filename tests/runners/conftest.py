@@ -1,0 +1,84 @@
+"""What the tests that need a container engine share.
+
+They are left out, with the reason, where there is none; CONTAINERS=required makes that a failure.
+"""
+
+import os
+import subprocess
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+
+from fondant_spec.component_spec import ComponentSpec
+from fondant_spec.errors import FondantError
+from fondant_spec.images import Image, image_of, read_lock
+from fondant_spec.runners.docker import Engine, find_engine
+from tests.small import COMPONENTS
+
+ROOT = Path(__file__).parents[2]
+CODE = (
+    "from fondant_spec.cache import code_digest as digest; "
+    "from fondant_spec.component_spec import ComponentSpec as Spec; "
+    "from fondant_spec.work import component_class; from pathlib import Path; import os, tempfile; "
+    "component_class(Path('/component')); tempfile.TemporaryFile(dir=os.environ['HF_HOME']); "
+    "print(digest(Spec.from_file('/component')))"
+)
+"""Loads a component's class, writes to the model cache, and tells the digest of the code."""
+
+
+def call(*words: str, **options: object) -> str:
+    """Run a command, which must succeed, and return what it printed."""
+    done = subprocess.run(words, check=False, capture_output=True, text=True, **options)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout.strip()
+
+
+def _lacking(reason: str) -> None:
+    text = f"NO CONTAINERS WERE TESTED: {reason}"
+    if os.environ.get("CONTAINERS") == "required":
+        pytest.fail(text, pytrace=False)
+    pytest.skip(text)
+
+
+@pytest.fixture(scope="session")
+def engine() -> Engine:
+    """Return the container engine of this machine."""
+    try:
+        return find_engine()
+    except FondantError as error:
+        _lacking(str(error))
+        raise
+
+
+@pytest.fixture(scope="session")
+def images(engine: Engine) -> dict[str, Image]:
+    """Return the images of the components, which must be of the code at hand."""
+    specs = sorted((ROOT / "components").glob("*/fondant_component.yaml"))
+    lock = ROOT / "images.lock"
+    found = read_lock(lock) if lock.exists() else {}
+    command = "bash build_images.sh -C all"
+    if missing := [spec.parent.name for spec in specs if spec.parent.name not in found]:
+        _lacking(f"there is no image of {', '.join(missing)}; run: {command}")
+    if subprocess.run(
+        [engine.program, "image", "inspect", *(image.here for image in found.values())],
+        check=False,
+        capture_output=True,
+    ).returncode:
+        _lacking(f"images that were built are gone from this engine; run: {command}")
+    return found
+
+
+@pytest.fixture(scope="session")
+def small_images(engine: Engine, images: dict[str, Image]) -> None:
+    """Build images of the small components of these tests, under the names in their specs."""
+    for folder in sorted(COMPONENTS.iterdir()):
+        if not (folder / "fondant_component.yaml").exists():
+            continue
+        dockerfile = (
+            f"FROM {images['generate_prompts'].here}\nUSER 0\nRUN rm -r /component/*\n"
+            f"COPY . /component\nRUN rm -rf /component/src/__pycache__\nUSER 1000:1000\n"
+        )
+        name = image_of(ComponentSpec.from_file(folder)).name
+        command: Sequence[str] = (engine.program, "build", "-q", "-t", name, "-f", "-", ".")
+        call(*command, input=dockerfile, cwd=folder)

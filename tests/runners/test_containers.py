@@ -1,0 +1,178 @@
+"""Steps in real containers: the same rows, bytes and keys as without, and nothing left behind."""
+
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from fondant_spec.cache import code_digest
+from fondant_spec.component_spec import ComponentSpec
+from fondant_spec.errors import InvalidConfigError, StepFailedError
+from fondant_spec.manifest import Manifest
+from fondant_spec.pipeline import Pipeline
+from fondant_spec.runners import docker, local
+from fondant_spec.runs import StepResult, read_runs
+from tests.runners.conftest import CODE, ROOT, call
+from tests.runners.plans import forked
+from tests.small import COMPONENTS, rows, start, wait_for
+
+pytestmark = pytest.mark.docker
+NAMES = sorted(spec.parent.name for spec in (ROOT / "components").glob("*/fondant_component.yaml"))
+
+
+def hashes(results: list[StepResult]) -> dict[str, list[str]]:
+    """Return the hashes of the partitions that each step wrote."""
+    return {r.step_id: [p.sha256 for p in r.manifest.partitions] for r in results}
+
+
+@pytest.mark.usefixtures("small_images")
+def test_the_same_as_without_containers(tmp_path, capsys):
+    """Rows, bytes and cache keys are those of the local runner, which takes over from there."""
+    in_containers = docker.run(forked(tmp_path / "a").plan("run-1"))
+    output = capsys.readouterr().out
+    here = local.run(forked(tmp_path / "b").plan("run-1"), lambda _: None)
+    assert hashes(in_containers) == hashes(here)
+    assert [r.manifest.cache_key for r in in_containers] == [r.manifest.cache_key for r in here]
+    assert [r.manifest.rejects for r in in_containers] == [r.manifest.rejects for r in here]
+    assert "[double] no GPU for containers here: runs on the CPU\n" in output
+    assert f"[numbers] INFO numbers: 18 rows at {in_containers[0].manifest.folder}\n" in output
+    again = local.run(forked(tmp_path / "a").plan("run-2"), lambda _: None)
+    assert [r.step_id for r in again if not r.cached] == ["waits"]
+    owners = {(p.stat().st_uid, p.stat().st_gid) for p in (tmp_path / "a").rglob("*")}
+    assert owners == {(os.getuid(), os.getgid())}
+
+
+@pytest.mark.usefixtures("small_images")
+def test_a_step_that_fails(engine, tmp_path):
+    """The exit code and the log's end are those of the container, which is gone."""
+    pipeline = Pipeline("small", tmp_path)
+    numbers = pipeline.add(COMPONENTS / "numbers")
+    pipeline.add(COMPONENTS / "misbehave", after=numbers, arguments={"how": "lose"}, workers=1)
+    with pytest.raises(StepFailedError) as caught:
+        docker.run(pipeline.plan("run-1"), lambda _: None)
+    head, *_, last = str(caught.value).splitlines()
+    assert head == "step 'misbehave' failed with exit code 1. The end of its log:"
+    assert last.startswith("error: misbehave: the component lost row")
+    assert "run-1" not in call(engine.program, "ps", "--all", "--format", "{{.Names}}")
+    assert [run["state"] for run in read_runs(str(tmp_path), "small")] == ["failed"]
+
+
+@pytest.mark.usefixtures("small_images")
+def test_ctrl_c_removes_the_container(engine, tmp_path):
+    """Ctrl-C ends the step at hand, removes its container, and exits with 130."""
+    gate = tmp_path / "base" / "gate"
+    gate.parent.mkdir()
+    gate.touch()
+    process = start(
+        [
+            sys.executable,
+            str(ROOT / "tests" / "pipelines" / "small.py"),
+            *("--base-path", str(gate.parent), "--runner", "docker", "--set", f"waits.gate={gate}"),
+        ]
+    )
+    wait_for(gate.with_suffix(".pids"), process)
+    [run] = read_runs(str(gate.parent), "small")
+    command = (engine.program, "ps", "--all", "--format", "{{.Names}}")
+    assert f"fondant-{run['run_id']}-waits" in call(*command).splitlines()
+    process.send_signal(signal.SIGINT)
+    output = process.communicate(timeout=60)[0]
+    assert process.returncode == 130, output
+    assert output.endswith("error: interrupted; what is finished is kept, run again to go on\n")
+    assert run["run_id"] not in call(*command)
+    assert [run["state"] for run in read_runs(str(gate.parent), "small")] == ["interrupted"]
+
+
+@pytest.mark.usefixtures("engine")
+def test_an_image_that_was_not_built(tmp_path):
+    """Before anything runs it is said which image is missing, and how to build it."""
+    pipeline = Pipeline("small", tmp_path / "base")
+    folder = tmp_path / "unbuilt"
+    (folder / "src").mkdir(parents=True)
+    (folder / "src" / "main.py").touch()
+    (folder / "fondant_component.yaml").write_text(
+        "name: Unbuilt\ndescription: x\nimage: fondant/unbuilt:dev\n"
+    )
+    pipeline.add(folder)
+    with pytest.raises(InvalidConfigError) as caught:
+        docker.run(pipeline.plan())
+    assert str(caught.value) == (
+        "unbuilt: there is no image fondant/unbuilt:dev here; run: bash build_images.sh -C unbuilt"
+    )
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_images_start_as_anyone(engine, images, name):
+    """Any uid can start each component without capabilities, and it is the code at hand."""
+    told = call(
+        *(engine.program, "run", "--rm", "--user", "54321:54321", "--cap-drop", "ALL"),
+        *("--security-opt", "no-new-privileges", "--network", "none"),
+        *(images[name].here, "python", "-c", CODE),
+    )
+    spec = ComponentSpec.from_file(ROOT / "components" / name)
+    assert told.splitlines()[-1] == code_digest(spec), f"build it again: build_images.sh -C {name}"
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_images_are_clean(engine, images, name):
+    """An image runs as a user, says what it was made of, and has neither compilers nor models."""
+    template = "{{.Config.User}} {{json .Config.Labels}}"
+    user, _, labels = call(
+        engine.program, "image", "inspect", "--format", template, images[name].here
+    ).partition(" ")
+    assert user == "1000:1000"
+    assert f'"org.opencontainers.image.title":"{name}"' in labels
+    for label in ("source", "revision", "version"):
+        assert f'"org.opencontainers.image.{label}":"' in labels
+    find = "find / -xdev -name '*.safetensors' -o -xdev -name gcc -o -xdev -name '*.pem' -path '/tmp/*'"
+    script = f"{find}; ls /cache/huggingface"
+    run = (engine.program, "run", "--rm", "--user", "0", images[name].here, "sh", "-c", script)
+    assert call(*run) == ""
+
+
+def test_a_build_that_fails(engine):
+    """A base image that does not exist stops the script, which names the component."""
+    done = subprocess.run(
+        [
+            *("bash", "build_images.sh", "-C", "generate_prompts", "-t", "none"),
+            *("--base-image", "fondant-test/no-such-base:none", "--lock", "/dev/null"),
+        ],
+        cwd=ROOT,
+        check=False,
+        capture_output=True,
+        text=True,
+        env=os.environ | {"CONTAINER_ENGINE": engine.program},
+    )
+    assert done.returncode == 1
+    assert done.stderr.endswith("error: building generate_prompts failed.\n")
+
+
+@pytest.fixture(scope="module")
+def demo(images, tmp_path_factory) -> dict[str, Path]:
+    """Run the whole demo in containers and without; return the base path of each."""
+    assert images.keys() >= set(NAMES)
+    bases = {name: tmp_path_factory.mktemp("demo") / name for name in ("docker", "local")}
+    for name, base in bases.items():
+        call(
+            *(sys.executable, "pipeline.py", "--runner", name, "--base-path", str(base)),
+            cwd=ROOT,
+            env=os.environ | {"PYTHONPATH": str(ROOT)},
+        )
+    return bases
+
+
+def final(base: Path) -> Manifest:
+    """Return the dataset after the demo's last step."""
+    [file] = base.glob("stable-diffusion/export_dataset/*/manifest.json")
+    return Manifest.read(str(file))
+
+
+def test_demo(demo):
+    """The demo in containers gives the same rows, captions and image hashes as without."""
+    found = {name: rows(final(base)) for name, base in demo.items()}
+    assert len(found["docker"]) > 100
+    for row in (*found["docker"], *found["local"]):
+        del row["fetched_at"]
+    assert found["docker"] == found["local"]

@@ -1,0 +1,197 @@
+"""The Docker runner's commands: what a container sees, and what it may do."""
+
+import os
+import re
+import shlex
+from dataclasses import replace
+from itertools import pairwise
+from pathlib import Path
+
+import pytest
+
+from fondant_spec.errors import InvalidConfigError, InvalidPipelineError
+from fondant_spec.pipeline import Pipeline, Resources
+from fondant_spec.quantities import quantity
+from fondant_spec.runners import docker
+from fondant_spec.runners.docker import Engine
+from tests.small import COMPONENTS
+
+ENGINE = Engine("docker", "1000:1000", cpus=2, environment={"HF_HOME": "/models"})
+
+
+def argv(pipeline: Pipeline, step: str, engine: Engine = ENGINE) -> list[str]:
+    """Return the command of a step."""
+    plan = pipeline.plan("run-1")
+    commands = docker.compile_plan(plan, str(Path(plan.base_path).parent / "own"), engine)
+    return next(list(c.argv) for c in commands if c.step_id == step)
+
+
+def mounts(words: list[str]) -> list[str]:
+    """Return the mounts of a command."""
+    return [after for word, after in pairwise(words) if word == "--mount"]
+
+
+def value(words: list[str], option: str) -> str | None:
+    """Return the word after an option."""
+    return words[words.index(option) + 1] if option in words else None
+
+
+@pytest.fixture
+def pipeline(tmp_path):
+    """Return a pipeline of a load."""
+    pipeline = Pipeline("small", tmp_path / "base")
+    pipeline.add(COMPONENTS / "numbers")
+    return pipeline
+
+
+def test_whole_command(pipeline, tmp_path):
+    """A container runs as the caller without capabilities, and sees what it needs by its path."""
+    assert shlex.join(argv(pipeline, "numbers")).replace(str(tmp_path), "TMP") == (
+        "docker run --rm --init --name fondant-run-1-numbers --user 1000:1000 --cap-drop ALL "
+        "--security-opt no-new-privileges "
+        "--mount type=bind,source=/models,target=/cache/huggingface "
+        "--mount type=bind,source=TMP/base,target=TMP/base "
+        "--mount type=bind,source=TMP/own/numbers,target=TMP/own/numbers "
+        "fondant/numbers:dev python /component/src/main.py --base_path TMP/base "
+        "--pipeline_name small --step_id numbers --run_id run-1 "
+        "--output_manifest_path TMP/own/numbers/output_manifest_path"
+    )
+
+
+def test_paths_in_arguments(pipeline, tmp_path):
+    """A local path is mounted to be read; a file with its neighbours, links with their targets."""
+    (tmp_path / "a, b").mkdir()
+    lexicon = tmp_path / "a, b" / "lexicon.txt"
+    lexicon.write_text("one")
+    blobs = tmp_path / "blobs"
+    blobs.mkdir()
+    (blobs / "abc").write_text("two")
+    (lexicon.parent / "linked").symlink_to(blobs / "abc")
+    pipeline.add(COMPONENTS / "double", after="numbers", arguments={"lexicon": str(lexicon)})
+    found = mounts(argv(pipeline, "double"))
+    folder = lexicon.parent
+    assert f'type=bind,"source={folder}","target={folder}",readonly' in found
+    assert f"type=bind,source={blobs},target={blobs},readonly" in found
+
+
+def test_places_to_write_to(tmp_path):
+    """The place that an output argument names is mounted to be written."""
+    root = Path(__file__).parents[2]
+    pipeline = Pipeline("small", tmp_path / "base")
+    seeds = pipeline.add(
+        root / "components" / "load_from_hub",
+        arguments={"dataset_name": "user/seeds"},
+        produces={"caption": "string"},
+    )
+    place = tmp_path / "pairs"
+    pipeline.add(
+        root / "components" / "export_dataset", after=seeds, arguments={"output_path": str(place)}
+    )
+    assert f"type=bind,source={place},target={place}" in mounts(argv(pipeline, "export_dataset"))
+
+
+def test_variables_are_passed_by_name(pipeline, tmp_path):
+    """Credentials come in by their names, so that no secret is in a command; files are mounted."""
+    key = tmp_path / "key.json"
+    key.write_text("{}")
+    environment = {
+        "HF_HOME": "/models",
+        "HF_TOKEN": "hf_secret",
+        "AWS_SECRET_ACCESS_KEY": "aws_secret",
+        "GOOGLE_APPLICATION_CREDENTIALS": str(key),
+        "https_proxy": "http://proxy:3128",
+        "HOST": "https://kubeflow",
+        "PATH": "/bin",
+    }
+    words = argv(pipeline, "numbers", replace(ENGINE, environment=environment))
+    passed = [after for word, after in pairwise(words) if word == "--env"]
+    assert passed == [
+        "AWS_SECRET_ACCESS_KEY",
+        "GOOGLE_APPLICATION_CREDENTIALS",
+        "HF_TOKEN",
+        "https_proxy",
+    ]
+    assert "secret" not in " ".join(words).replace("AWS_SECRET_ACCESS_KEY", "")
+    assert f"type=bind,source={key},target={key},readonly" in mounts(words)
+
+
+def test_object_stores_are_not_mounted():
+    """A base path in an object store is reached by the network."""
+    pipeline = Pipeline("small", "s3://bucket/base")
+    pipeline.add(COMPONENTS / "numbers")
+    plan = pipeline.plan("run-1")
+    [command] = docker.compile_plan(plan, "/tmp/fondant-test-own", ENGINE)
+    assert [re.search("source=([^,]*)", m)[1] for m in mounts(list(command.argv))] == [
+        "/models",
+        "/tmp/fondant-test-own/numbers",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "resources", "base", "expected"),
+    [
+        ({"dataset_name": "HERE"}, Resources(), "HERE", "none"),
+        ({"dataset_name": "user/seeds"}, Resources(), "HERE", None),
+        ({"dataset_name": "s3://bucket/seeds.parquet"}, Resources(), "HERE", None),
+        ({"dataset_name": "HERE"}, Resources(), "s3://bucket/base", None),
+        ({"dataset_name": "HERE"}, Resources(host_network=True), "HERE", "host"),
+        ({"dataset_name": "http://127.0.0.1:80/s.csv"}, Resources(), "HERE", "host"),
+        ({"dataset_name": "http://localhost/s.csv"}, Resources(), "HERE", "host"),
+        ({"dataset_name": "HERE/*.parquet"}, Resources(), "HERE", "none"),
+    ],
+)
+def test_network(tmp_path, arguments, resources, base, expected):
+    """A container has no network unless something that it is given lies beyond this machine."""
+    spec = Path(__file__).parents[2] / "components" / "load_from_hub"
+    given = {name: word.replace("HERE", str(tmp_path)) for name, word in arguments.items()}
+    pipeline = Pipeline("small", base.replace("HERE", str(tmp_path)))
+    pipeline.add(spec, arguments=given, resources=resources)
+    [command] = docker.compile_plan(pipeline.plan(), str(tmp_path), ENGINE)
+    assert value(list(command.argv), "--network") == expected
+
+
+def test_resources(pipeline):
+    """Limits are those of the step, as far as the machine has them; so are GPUs."""
+    wanted = Resources(cpu="8", memory="2Gi", shared_memory="1G", accelerator="nvidia.com/gpu")
+    pipeline.change("numbers", resources=wanted)
+    words = argv(pipeline, "numbers")
+    assert value(words, "--cpus") == "2"
+    assert value(words, "--memory") == str(2 << 30)
+    assert value(words, "--shm-size") == "1000000000"
+    assert "--gpus" not in words
+    [command] = docker.compile_plan(pipeline.plan(), "/tmp/fondant-test-own", ENGINE)
+    assert command.notes == ("no GPU for containers here: runs on the CPU",)
+    assert value(argv(pipeline, "numbers", replace(ENGINE, gpus=True)), "--gpus") == "1"
+    podman = replace(ENGINE, program="podman", gpus=True)
+    words = argv(pipeline, "numbers", podman)
+    assert value(words, "--device") == "nvidia.com/gpu=all"
+    assert value(words, "--userns") == "keep-id"
+
+
+@pytest.mark.parametrize(
+    ("text", "number"),
+    [("2", 2), ("500m", 0.5), ("8Gi", 8 << 30), ("1.5G", 1.5e9), ("64Ki", 65536)],
+)
+def test_quantities(text, number):
+    """Quantities are read as Kubernetes reads them."""
+    assert quantity(text) == number
+
+
+@pytest.mark.parametrize("text", ["", "8GB", "-1", "lots", "1 Gi", "1e3"])
+def test_no_quantities(text):
+    """What is no quantity is refused where it is written, before anything runs."""
+    with pytest.raises(InvalidPipelineError, match="is no quantity of Kubernetes; write it like"):
+        Resources(memory=text)
+
+
+def test_no_engine():
+    """Without an engine, or with one that does not answer, the error says what to do."""
+    with pytest.raises(InvalidConfigError) as caught:
+        docker.find_engine({"CONTAINER_ENGINE": "nosuchengine"})
+    assert str(caught.value) == (
+        "found no nosuchengine; install one of them, or use --runner local."
+    )
+    with pytest.raises(InvalidConfigError, match="no false engine answers"):
+        docker.find_engine(
+            {"CONTAINER_ENGINE": "false"} | dict(os.environ, CONTAINER_ENGINE="false")
+        )
