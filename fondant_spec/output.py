@@ -81,10 +81,15 @@ class Output:
         return None
 
     def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
-        if error is None:
-            self.close()
-        elif self._writer is not None:
-            self._writer.abort(error)
+        try:
+            if error is None:
+                self.close()
+        except BaseException as failure:
+            error = failure
+            raise
+        finally:
+            if error is not None and self._writer is not None:
+                self._writer.abort(error)
 
     def _write_some(self, batch: pa.RecordBatch) -> int:
         if self._writer is None:

@@ -37,23 +37,25 @@ def read_batches(
     partition: str,
     batch_rows: int | None = None,
     branches: Sequence[str] = (),
+    only: pa.Array | None = None,
 ) -> Iterator[pa.RecordBatch]:
     """Yield the rows of one partition: `id`, then each input under its key in `inputs`.
 
-    The rows are those of `read_ids`. Only the columns asked for are read, from the files that hold
+    The rows are those of `read_ids`, or `only` those of them with the ids given. Only the columns asked for are read, from the files that hold
     them. A batch holds about 16 MB at most, and `batch_rows` rows where that is given.
 
     Raises:
         InvalidDatasetError: a file is missing or broken, or lacks rows or columns it should have.
     """
     ids = read_ids(index_location, partition, branches)
+    whole = only is None and not branches
+    if only is not None:
+        ids = ids.filter(pc.is_in(ids, value_set=only))
     by_location: dict[str, dict[str, str]] = {}
     for name, field in inputs.items():
         by_location.setdefault(field.location, {})[name] = field.name
     sources = [
-        _Source(
-            location, partition, columns, ids if branches or location != index_location else None
-        )
+        _Source(location, partition, columns, None if whole and location == index_location else ids)
         for location, columns in by_location.items()
     ]
     row_bytes = sum(source.row_bytes for source in sources)
@@ -209,14 +211,17 @@ class PartitionWriter:
             rows=self.rows,
             bytes=self._output.bytes_written,
             sha256=self._output.sha256,
+            digest=self._output.sha256,
             first_id=bounds["min"],
             last_id=bounds["max"],
         )
 
     def abort(self, error: BaseException) -> None:
         """Leave nothing behind."""
-        self._writer.close()
-        self._context.__exit__(type(error), error, error.__traceback__)
+        try:
+            self._writer.close()
+        finally:
+            self._context.__exit__(type(error), error, error.__traceback__)
 
     def _flush(self) -> None:
         if self._buffered_rows:

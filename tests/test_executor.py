@@ -239,12 +239,14 @@ def test_a_parent_that_nobody_knows(enter, tmp_path):
         ("1", "numbers: id 'same' comes 3 times; ids must be unique over the whole dataset."),
     ],
 )
-def test_double_ids(enter, rows_per_partition, message):
+def test_double_ids(enter, tmp_path, rows_per_partition, message):
     """An id that comes twice is refused, in one partition and across several."""
     words = ["--rows_per_partition", rows_per_partition]
     with pytest.raises(CardinalityError) as caught:
         enter("numbers", rows=3, own_ids=True, words=words)
     assert str(caught.value).endswith(message)
+    assert not list(tmp_path.rglob("*.tmp"))
+    assert not list(tmp_path.rglob("manifest.json"))
 
 
 def test_too_many_rejects(enter, tmp_path):

@@ -64,14 +64,6 @@ def test_an_interrupt_ends_the_workers(tmp_path):
     assert not is_alive(worker)
 
 
-def test_errors_come_back_as_they_are(enter, tmp_path):
-    """What a component does wrong in a worker is the same error as in one process."""
-    source = dataset(tmp_path, 1, number=[1, 2])
-    with pytest.raises(CardinalityError) as caught:
-        enter("misbehave", source, how="lose", words=["--workers", "2"])
-    assert str(caught.value).startswith("misbehave: the component lost row ")
-
-
 @pytest.fixture
 def scheduler(monkeypatch):
     """Return a cluster of the user's own, with one worker of two threads."""
@@ -106,6 +98,15 @@ def test_a_cluster_of_your_own(enter, tmp_path):
             n * factor for n in range(0, 12, 2)
         ]
         assert made[factor].rejects == {"odd": 6}
+
+
+@pytest.mark.usefixtures("scheduler")
+def test_errors_come_back_as_they_are(enter, tmp_path):
+    """What a component does wrong in a worker is the same error as in one process."""
+    source = dataset(tmp_path, 1, number=[1, 2])
+    with pytest.raises(CardinalityError) as caught:
+        enter("misbehave", source, how="lose")
+    assert str(caught.value).startswith("misbehave: the component lost row ")
 
 
 def test_cores():
