@@ -5,6 +5,7 @@ They are left out, with the reason, where there is none; CONTAINERS=required mak
 
 import os
 import subprocess
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -13,10 +14,12 @@ import pytest
 from fondant_spec.component_spec import ComponentSpec
 from fondant_spec.errors import FondantError
 from fondant_spec.images import Image, image_of, read_lock
+from fondant_spec.manifest import Manifest
 from fondant_spec.runners.docker import Engine, find_engine
 from tests.small import COMPONENTS
 
 ROOT = Path(__file__).parents[2]
+NAMES = sorted(spec.parent.name for spec in (ROOT / "components").glob("*/fondant_component.yaml"))
 CODE = (
     "from fondant_spec.cache import code_digest as digest; "
     "from fondant_spec.component_spec import ComponentSpec as Spec; "
@@ -54,11 +57,10 @@ def engine() -> Engine:
 @pytest.fixture(scope="session")
 def images(engine: Engine) -> dict[str, Image]:
     """Return the images of the components, which must be of the code at hand."""
-    specs = sorted((ROOT / "components").glob("*/fondant_component.yaml"))
     lock = ROOT / "images.lock"
     found = read_lock(lock) if lock.exists() else {}
     command = "bash build_images.sh -C all"
-    if missing := [spec.parent.name for spec in specs if spec.parent.name not in found]:
+    if missing := [name for name in NAMES if name not in found]:
         _lacking(f"there is no image of {', '.join(missing)}; run: {command}")
     if subprocess.run(
         [engine.program, "image", "inspect", *(image.here for image in found.values())],
@@ -82,3 +84,23 @@ def small_images(engine: Engine, images: dict[str, Image]) -> None:
         name = image_of(ComponentSpec.from_file(folder)).name
         command: Sequence[str] = (engine.program, "build", "-q", "-t", name, "-f", "-", ".")
         call(*command, input=dockerfile, cwd=folder)
+
+
+@pytest.fixture(scope="session")
+def demo(images: dict[str, Image], tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """Run the whole demo in containers and without; return the base path of each."""
+    assert len(images) >= len(NAMES)
+    bases = {name: tmp_path_factory.mktemp("demo") / name for name in ("docker", "local")}
+    for name, base in bases.items():
+        call(
+            *(sys.executable, "pipeline.py", "--runner", name, "--base-path", str(base)),
+            cwd=ROOT,
+            env=os.environ | {"PYTHONPATH": str(ROOT)},
+        )
+    return bases
+
+
+def final(base: Path) -> Manifest:
+    """Return the dataset after the demo's last step."""
+    [file] = base.glob("stable-diffusion/export_dataset/*/manifest.json")
+    return Manifest.read(str(file))

@@ -1,0 +1,85 @@
+"""Compiled packages, loaded from their files, under Kubeflow Pipelines' own local Docker runner."""
+
+import os
+import shutil
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+import demo as offline
+from fondant_spec.manifest import Manifest
+from fondant_spec.pipeline import Pipeline
+from fondant_spec.runners import local
+from fondant_spec.runners.kubeflow import Cluster, write_package
+from pipeline import build
+from pipeline_configs import PipelineConfigs
+from tests.runners.conftest import ROOT, call, final
+from tests.runners.plans import forked
+from tests.small import rows
+
+pytestmark = pytest.mark.docker
+
+
+def run_package(pipeline: Pipeline, folder: Path, *options: str) -> None:
+    """Compile a pipeline, and run the file under Kubeflow's local runner."""
+    package = folder / "package.yaml"
+    write_package(pipeline.plan(), Cluster(volume="claim", volume_path=str(folder)), package)
+    words = (sys.executable, "-m", "tests.runners.kfp_local", str(package), str(folder), *options)
+    call(*words, cwd=ROOT, env=os.environ | {"PYTHONPATH": str(ROOT)})
+
+
+def manifests(base: Path) -> dict[str, Manifest]:
+    """Return the manifest of each step."""
+    found = sorted((base / "small_one").glob("*/*/manifest.json"))
+    return {file.parents[1].name: Manifest.read(str(file)) for file in found}
+
+
+@pytest.mark.usefixtures("small_images")
+def test_the_same_with_fan_out(tmp_path):
+    """Branches, their join, and steps spread over pods give the bytes of a run without them."""
+    run_package(forked(tmp_path / "base", fan_out=3), tmp_path)
+    found = manifests(tmp_path / "base")
+    here = {
+        result.step_id: result.manifest
+        for result in local.run(forked(tmp_path / "b", fan_out=1).plan(), lambda _: None)
+    }
+    assert found.keys() == here.keys()
+    for step, manifest in here.items():
+        assert [p.sha256 for p in found[step].partitions] == [p.sha256 for p in manifest.partitions]
+        assert (found[step].rows_in, found[step].rejects) == (manifest.rows_in, manifest.rejects)
+        assert rows(found[step]) == rows(manifest)
+    assert len(here["double"].partitions) == 5
+
+
+@pytest.mark.usefixtures("small_images")
+def test_parameters_of_the_form(tmp_path):
+    """What is changed in the form reaches the component, typed."""
+    parameters = '{"numbers__rows": 6, "numbers__skip": [], "double__reject_odd": true}'
+    run_package(forked(tmp_path / "base", fan_out=1), tmp_path, "--parameters", parameters)
+    found = manifests(tmp_path / "base")
+    assert found["numbers"].rows == 6
+    assert found["double"].rejects == {"odd": 3}
+
+
+def test_demo(demo, tmp_path):
+    """The demo's package, with its slow steps spread over pods, gives the same rows as without."""
+    given = offline.configure(PipelineConfigs())
+    copies = {
+        name: str(shutil.copytree(getattr(given, name), tmp_path / name))
+        for name in ("DATASET_NAME", "CLIP_MODEL", "INDEX", "CAPTION_MODEL")
+    }
+    configs = replace(given, BASE_PATH=str(tmp_path / "base"), **copies)
+    pipeline = offline.adapt(build(configs))
+    pipeline.change("laion_retrieval", rows_per_partition=150)
+    pipeline.change("download_images", fan_out=2)
+    pipeline.change("caption_images", fan_out=3)
+    with offline.serving():
+        run_package(pipeline, tmp_path, "--network", "host")
+    there, here = final(tmp_path / "base"), final(demo["docker"])
+    assert len(there.partitions) > len(here.partitions)
+    found = [rows(manifest) for manifest in (there, here)]
+    for row in (row for part in found for row in part):
+        del row["fetched_at"]
+    assert found[0] == found[1]
