@@ -42,6 +42,7 @@ class DownloadImages(StreamTransformComponent):
         n_connections: int = 128,
         connections_per_host: int = 4,
         requests_per_second_per_host: float = 10.0,
+        failures_per_host: int = 10,
         straggler_timeout: int = 120,
         max_bytes: int = 20 << 20,
         max_pixels: int = 64_000_000,
@@ -71,6 +72,7 @@ class DownloadImages(StreamTransformComponent):
             connections=n_connections,
             host_connections=connections_per_host,
             host_interval=1 / requests_per_second_per_host if requests_per_second_per_host else 0,
+            host_failures=failures_per_host,
             retries=retries,
         )
         self._settings = Settings(

@@ -16,6 +16,7 @@ LENIENT = {
     "allowed_ports": [],
     "connections_per_host": 64,
     "requests_per_second_per_host": 0.0,
+    "failures_per_host": 1_000_000,
     "min_image_size": 0,
     "timeout": 3,
     "retries": 0,

@@ -115,15 +115,12 @@ class Fetcher:
 
     def release(self, count: int) -> None:
         """Say that a body of `count` bytes has been taken, so that others may follow."""
-        self._soon(self._frontier.hold_bytes, -count)
+        self._frontier.release_bytes(count)
 
     def cancel(self, ticket: Ticket) -> None:
         """Give a URL up: `tell` is called with reason `straggler` if it was not yet."""
-        self._soon(self._cancel, ticket)
-
-    def _soon(self, function: Callable[..., None], argument: object) -> None:
         with suppress(RuntimeError):  # the loop is closed, and everything told
-            self._loop.call_soon_threadsafe(function, argument)
+            self._loop.call_soon_threadsafe(self._cancel, ticket)
 
     async def _set_up(self) -> None:
         settings = self._settings

@@ -3,7 +3,9 @@
 import asyncio
 from collections import deque
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
+from threading import Lock
 from typing import Generic, Protocol, TypeVar
 
 from fondant_spec.toolkit.fetch.errors import FetchError
@@ -52,6 +54,8 @@ class Frontier(Generic[Job]):
         self._ready: deque[_Host[Job]] = deque()
         self._active = 0
         self._waiting_bytes = 0
+        self._starved = False
+        self._bytes_lock = Lock()
 
     def put(self, job: Job) -> None:
         """Queue a URL."""
@@ -84,10 +88,19 @@ class Frontier(Generic[Job]):
         host.not_before = max(host.not_before, self._loop.time() + interval)
 
     def hold_bytes(self, count: int) -> None:
-        """Count bytes that wait to be taken; negative when they have been."""
-        self._waiting_bytes += count
-        if count < 0:
-            self._pump()
+        """Count bytes that wait to be taken."""
+        with self._bytes_lock:
+            self._waiting_bytes += count
+
+    def release_bytes(self, count: int) -> None:
+        """Count bytes that have been taken. From any thread; the loop is woken only if it waits."""
+        with self._bytes_lock:
+            self._waiting_bytes -= count
+            wake = self._starved and self._waiting_bytes < self._limits.waiting_bytes
+            self._starved = self._starved and not wake
+        if wake:
+            with suppress(RuntimeError):  # the loop is closed: nothing is left to start
+                self._loop.call_soon_threadsafe(self._pump)
 
     def _count_failure(self, host: _Host[Job], error: FetchError) -> None:
         host.failures += 1
@@ -120,11 +133,7 @@ class Frontier(Generic[Job]):
 
     def _pump(self) -> None:
         limits = self._limits
-        while (
-            self._ready
-            and self._active < limits.connections
-            and self._waiting_bytes < limits.waiting_bytes
-        ):
+        while self._ready and self._active < limits.connections and self._has_room():
             host = self._ready.popleft()
             host.ready = False
             if not host.queue:
@@ -135,6 +144,11 @@ class Frontier(Generic[Job]):
             job = host.queue.popleft()
             self._offer(host)
             self._start(job)
+
+    def _has_room(self) -> bool:
+        with self._bytes_lock:
+            self._starved = self._waiting_bytes >= self._limits.waiting_bytes
+            return not self._starved
 
 
 def _resting(origin: str, last_failure: str) -> FetchError:
