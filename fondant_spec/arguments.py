@@ -144,10 +144,15 @@ EXECUTOR_ARGUMENTS: Final[Mapping[str, Argument]] = {
         Argument("rows_per_partition", "int", default=1000),
         Argument("workers", "int", default=None),
         Argument("cache", "bool", default=True),
+        Argument("retry", "list", default=[]),
         Argument("slice", "str", default=None),
     )
 }
 """What the executor itself takes; a component cannot have an argument of such a name."""
+
+
+ALL_REASONS: Final = "all"
+"""Stands for every reason, in `retry`."""
 
 
 def check_limits(values: Mapping[str, Any], where: str) -> None:

@@ -26,12 +26,13 @@ from fondant_spec.component import (
 )
 from fondant_spec.component_spec import SPEC_FILE, ComponentSpec
 from fondant_spec.errors import FondantError, InvalidArgumentError, InvalidComponentSpecError
-from fondant_spec.manifest import MANIFEST_FILE, Input, Manifest, merge
+from fondant_spec.manifest import MANIFEST_FILE, Input, Manifest, Partition, merge
 from fondant_spec.options import Options, parse
 from fondant_spec.progress import Progress
-from fondant_spec.records import Record, read_records
+from fondant_spec.records import Record
 from fondant_spec.scale import cpu_count, run_partitions
 from fondant_spec.stages import gather, load_partitions, write_partitions
+from fondant_spec.turns import loaded, partitions_of, sort_out
 from fondant_spec.work import Work
 
 logger = logging.getLogger(__name__)
@@ -73,7 +74,8 @@ def run(component_class: type[Component], argv: Sequence[str]) -> Manifest | Non
         msg = f"{options.step_id}: the component consumes fields; name --input_manifest_path."
         raise InvalidArgumentError(msg)
     start = _start(spec, options, values, inputs)
-    committed = committed_manifest(start.location, inputs) if options.cache else None
+    takes_committed = options.cache and not options.retry
+    committed = committed_manifest(start.location, inputs) if takes_committed else None
     if committed is not None:
         logger.info(
             "%s: already done, %d rows at %s", options.step_id, committed.rows, start.folder
@@ -90,10 +92,11 @@ def run(component_class: type[Component], argv: Sequence[str]) -> Manifest | Non
         binding=_bind(spec, options, inputs),
         folder=start.folder,
         where=options.step_id,
-        made_from=_made_from(start.inputs, options),
+        salt=_salt(options),
         index_location=inputs[0].index_location if inputs else "",
         branches=tuple(m.index_location for m in inputs[1:]),
         rows_per_partition=options.rows_per_partition,
+        retry=options.retry,
     )
     began = time.monotonic()
     records = _run_stages(work, component_class, options, inputs)
@@ -145,15 +148,13 @@ def _run_stages(
     inputs: list[Manifest],
 ) -> list[Record]:
     total = inputs[0].rows if inputs else None
-    sizes = storage.sizes(work.data) | storage.sizes(work.staged)
-    done = read_records(work.records, work.made_from, sizes)
     with Progress(options.step_id, total) as progress:
         if issubclass(component_class, LoadComponent | WriteComponent):
             if options.slice is not None:
                 logger.info("%s: runs whole when it is committed", work.where)
                 return []
-            return _run_at_once(work, inputs, done, progress)
-        records = _transform(work, component_class, options, inputs[0], done, progress)
+            return _run_at_once(work, inputs, progress)
+        records = _transform(work, component_class, options, partitions_of(inputs), progress)
     if options.slice is None and _gathers(component_class):
         return _gathered(work, records)
     return records
@@ -162,13 +163,12 @@ def _run_stages(
 def _run_at_once(
     work: Work,
     inputs: list[Manifest],
-    done: dict[str, Record],
     progress: Progress,
 ) -> list[Record]:
     """Run a load or a write, which take the whole dataset as one stream."""
     with work.component() as component:
         if isinstance(component, LoadComponent):
-            return load_partitions(work, component, done, progress.advance)
+            return load_partitions(work, component, loaded(work), progress.advance)
         if isinstance(component, WriteComponent):
             names = [partition.name for partition in inputs[0].partitions]
             return [write_partitions(work, component, names, progress.advance)]
@@ -180,23 +180,21 @@ def _transform(
     work: Work,
     component_class: type[Component],
     options: Options,
-    dataset: Manifest,
-    done: dict[str, Record],
+    partitions: list[Partition],
     progress: Progress,
 ) -> list[Record]:
-    names = [partition.name for partition in dataset.partitions]
     if options.slice is not None:
         index, count = options.slice
-        names = names[index::count]
-    kept = [done[name] for name in names if name in done]
-    missing = [name for name in names if name not in done]
+        partitions = partitions[index::count]
+    kept, turns = sort_out(work, partitions)
     for record in kept:
         progress.advance(record.rows_in, sum(record.rejects.values()))
-    if kept and missing:
-        logger.info("%s: %d of %d partitions are kept", work.where, len(kept), len(names))
+    if kept and turns:
+        logger.info("%s: %d of %d partitions are kept", work.where, len(kept), len(partitions))
     workers = options.workers or (1 if component_class.uses_device else cpu_count())
-    new = run_partitions(work, missing, workers, progress)
-    return sorted([*kept, *new], key=lambda record: names.index(record.name))
+    new = run_partitions(work, turns, workers, progress)
+    place = {partition.name: number for number, partition in enumerate(partitions)}
+    return sorted([*kept, *new], key=lambda record: place[record.name])
 
 
 def _gathers(component_class: type[Component]) -> bool:
@@ -211,14 +209,12 @@ def _gathered(work: Work, records: list[Record]) -> list[Record]:
         return [*records, gather(work, component, records)]
 
 
-def _made_from(inputs: tuple[Input, ...], options: Options) -> str:
-    """Return what makes a finished partition of an earlier run count in this one.
+def _salt(options: Options) -> str:
+    """Return what finished partitions must share, beside their input, to count in this run.
 
-    The same input and as many rows a partition; without the cache also the same run, whose slices
-    work for one another.
+    As many rows a partition; without the cache also the run, whose slices work for one another.
     """
-    parts = [*(i.digest for i in inputs), str(options.rows_per_partition)]
-    return "-".join(parts if options.cache else [*parts, options.run_id])
+    return f"{options.rows_per_partition}" + ("" if options.cache else f"-{options.run_id}")
 
 
 def _tell(manifest: Manifest, options: Options) -> Manifest:

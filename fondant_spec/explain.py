@@ -18,8 +18,9 @@ def explain(plan: Plan) -> list[str]:
 def _why(plan: Plan, planned: PlannedStep, hits: Mapping[str, Manifest]) -> str:
     if planned.id in hits:
         return f"a hit, {hits[planned.id].rows} rows at {storage.parent(planned.location)}"
-    if not planned.step.cache:
-        return "runs, because the step says cache=False"
+    if not planned.step.takes_committed:
+        told = "failed rows are tried again" if planned.step.retry else "the step says cache=False"
+        return f"runs, because {told}"
     waiting = [name for name in planned.step.after if name not in hits]
     if storage.exists(planned.location):
         if waiting:

@@ -9,6 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from fondant_spec import runners
+from fondant_spec.arguments import ALL_REASONS
 from fondant_spec.errors import FondantError, InvalidArgumentError
 from fondant_spec.explain import explain
 from fondant_spec.pipeline import Pipeline
@@ -65,6 +66,9 @@ def _launch(
     pipeline = build(options)
     for setting in options.set:
         pipeline.override(*_setting(setting))
+    for again in options.retry:
+        step_id, _, reasons = again.partition("=")
+        pipeline.change(step_id, retry=tuple(reasons.split(",") if reasons else [ALL_REASONS]))
     for spread in options.fan_out:
         step_id, count = _fan_out(spread)
         pipeline.change(step_id, fan_out=count)
@@ -101,6 +105,14 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         default=[],
         metavar="STEP.ARGUMENT=VALUE",
         help="give an argument of a step another value; lists and objects in JSON; repeatable",
+    )
+    parser.add_argument(
+        "--retry",
+        action="append",
+        default=[],
+        metavar="STEP[=REASON,...]",
+        help="try the failed rows of a finished step once more, or those that failed for the "
+        "reasons given; repeatable",
     )
     group = parser.add_argument_group("on Kubeflow Pipelines")
     group.add_argument(

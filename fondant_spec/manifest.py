@@ -7,7 +7,7 @@ ours stand beside them.
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Final
 
@@ -33,12 +33,17 @@ class Field:
 
 @dataclass(frozen=True)
 class Partition:
-    """One Parquet file of a dataset: `<name>.parquet`. `bytes` is the size of the file."""
+    """One Parquet file of a dataset: `<name>.parquet`.
+
+    `bytes` is the size of the file, and `sha256` its hash. `digest` changes with the file, and with
+    those that earlier steps wrote for the same rows.
+    """
 
     name: str
     rows: int
     bytes: int
     sha256: str
+    digest: str
     first_id: str | None = None
     last_id: str | None = None
 
@@ -100,13 +105,12 @@ class Manifest:
 
     @property
     def digest(self) -> str:
-        """A hash of the content: of the files of this step, and of what it was made from.
+        """A hash of the content: of the files of this step, and of what they were made from.
 
         A step that is run once more may give other bytes under the same cache key (the web
         changes); what was made from the old ones is then no longer valid.
         """
-        content = [[p.sha256 for p in self.partitions], [i.digest for i in self.inputs]]
-        return hashlib.sha256(json.dumps(content).encode()).hexdigest()
+        return combine(partition.digest for partition in self.partitions)
 
     @property
     def rejects_location(self) -> str:
@@ -166,6 +170,11 @@ class Manifest:
             msg = f"{location}: not a manifest that can be read: {error}"
             raise InvalidManifestError(msg) from None
         return manifest if manifest.location == location else _moved(manifest, location)
+
+
+def combine(digests: Iterable[str]) -> str:
+    """Return one digest for several, in their order."""
+    return hashlib.sha256(json.dumps(list(digests)).encode()).hexdigest()
 
 
 def merge(manifests: list[Manifest], where: str) -> Manifest:

@@ -20,7 +20,8 @@ class Options:
     """The executor's own arguments.
 
     `slice` is (i, n): only every n-th partition from the i-th on is computed and nothing is
-    committed, so that n of them can run side by side before one whole run commits.
+    committed, so that n of them can run side by side before one whole run commits. `retry` holds
+    the reasons of failed rows that are tried once more, or `all`.
     """
 
     base_path: str
@@ -35,6 +36,7 @@ class Options:
     produces: Mapping[str, Any] = field(default_factory=dict)
     workers: int | None = None
     cache: bool = True
+    retry: tuple[str, ...] = ()
     slice: tuple[int, int] | None = None
 
 
@@ -58,6 +60,7 @@ def _options(words: Mapping[str, str], spec: ComponentSpec, where: str) -> Optio
     values["step_id"] = values["step_id"] or spec.component_id
     values["run_id"] = values["run_id"] or f"manual-{uuid.uuid4().hex[:8]}"
     values["inputs"] = _inputs(values.pop("input_manifest_path"), where)
+    values["retry"] = tuple(values["retry"])
     values["slice"] = _slice(values["slice"], where)
     return Options(**values)
 

@@ -41,8 +41,9 @@ def read_batches(
 ) -> Iterator[pa.RecordBatch]:
     """Yield the rows of one partition: `id`, then each input under its key in `inputs`.
 
-    The rows are those of `read_ids`, or `only` those of them with the ids given. Only the columns asked for are read, from the files that hold
-    them. A batch holds about 16 MB at most, and `batch_rows` rows where that is given.
+    The rows are those of `read_ids`, or `only` those of them with the ids given. Only the columns
+    asked for are read, from the files that hold them. A batch holds about 16 MB at most, and
+    `batch_rows` rows where that is given.
 
     Raises:
         InvalidDatasetError: a file is missing or broken, or lacks rows or columns it should have.

@@ -82,7 +82,7 @@ class Plan:
         hits: dict[str, Manifest] = {}
         for planned in self.steps:
             inputs = [hits[name] for name in planned.step.after if name in hits]
-            if planned.step.cache and len(inputs) == len(planned.step.after):
+            if planned.step.takes_committed and len(inputs) == len(planned.step.after):
                 manifest = committed_manifest(planned.location, inputs)
                 if manifest is not None:
                     hits[planned.id] = manifest
@@ -100,6 +100,8 @@ def options_argv(step: Step) -> list[str]:
         value = getattr(step, name)
         if value is not None:
             argv += [f"--{name}", str(value)]
+    if step.retry:
+        argv += ["--retry", json.dumps(list(step.retry))]
     return argv if step.cache else [*argv, "--cache", "false"]
 
 

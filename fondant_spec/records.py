@@ -42,11 +42,10 @@ class Record:
         storage.write_text(storage.join(folder, f"{self.name}.json"), json.dumps(asdict(self)))
 
 
-def read_records(folder: str, made_from: str, sizes: Mapping[str, int]) -> dict[str, Record]:
-    """Return the records in a folder that still count, by name.
+def read_records(folder: str, sizes: Mapping[str, int]) -> dict[str, Record]:
+    """Return the records in a folder by name, as far as their files are whole.
 
-    Those do that were made from the same, and whose files are there: `sizes` are those of the files
-    there are.
+    `sizes` are those of the files there are.
     """
     records = {}
     for file in sorted(name for name in storage.sizes(folder) if name.endswith(".json")):
@@ -54,8 +53,7 @@ def read_records(folder: str, made_from: str, sizes: Mapping[str, int]) -> dict[
         content["partitions"] = tuple(Partition(**p) for p in content["partitions"])
         content["artifacts"] = tuple(content["artifacts"])
         record = Record(**content)
-        whole = all(sizes.get(f"{p.name}.parquet") == p.bytes for p in record.partitions)
-        if record.made_from == made_from and whole:
+        if all(sizes.get(f"{p.name}.parquet") == p.bytes for p in record.partitions):
             records[record.name] = record
     return records
 

@@ -20,7 +20,9 @@ from typing import Any, Final
 from fondant_spec.errors import StepFailedError
 from fondant_spec.progress import Progress
 from fondant_spec.records import Record
-from fondant_spec.stages import Transform, transform_partition
+from fondant_spec.retry import retry_partition
+from fondant_spec.stages import Advance, Transform, transform_partition
+from fondant_spec.turns import Turn
 from fondant_spec.work import Work
 
 SCHEDULER: Final = "DASK_SCHEDULER_ADDRESS"
@@ -37,7 +39,7 @@ def cpu_count() -> int:
 
 def run_partitions(
     work: Work,
-    partitions: list[str],
+    partitions: list[Turn],
     workers: int,
     progress: Progress,
 ) -> list[Record]:
@@ -49,21 +51,21 @@ def run_partitions(
     return _run_here(work, partitions, progress)
 
 
-def _run_here(work: Work, partitions: list[str], progress: Progress) -> list[Record]:
+def _run_here(work: Work, partitions: list[Turn], progress: Progress) -> list[Record]:
     """Run a transform over partitions in this process, as many at once as the component takes."""
     at_once = work.component_class().partitions_at_once
     if at_once > 1:
         return _run_on_threads(work, partitions, at_once, progress)
     with work.component() as component:
         return [
-            transform_partition(work, _as_transform(component, work), name, progress.advance)
-            for name in partitions
+            _run_turn(work, _as_transform(component, work), turn, progress.advance)
+            for turn in partitions
         ]
 
 
 def _run_on_threads(
     work: Work,
-    partitions: list[str],
+    partitions: list[Turn],
     at_once: int,
     progress: Progress,
 ) -> list[Record]:
@@ -77,8 +79,7 @@ def _run_on_threads(
     with ThreadPoolExecutor(at_once) as threads, work.component() as component:
         transform = _as_transform(component, work)
         futures = [
-            threads.submit(transform_partition, work, copy(transform), name, advance)
-            for name in partitions
+            threads.submit(_run_turn, work, copy(transform), turn, advance) for turn in partitions
         ]
         try:
             return [future.result() for future in futures]
@@ -89,7 +90,7 @@ def _run_on_threads(
 
 def _run_on_dask(
     work: Work,
-    partitions: list[str],
+    partitions: list[Turn],
     workers: int,
     progress: Progress,
 ) -> list[Record]:
@@ -105,10 +106,11 @@ def _run_on_dask(
     with _client(workers) as client:
         waiting = iter(partitions)
 
-        def submit(name: str) -> Any:
-            return client.submit(_run_one, work, name, key=f"{work.folder}/{name}", retries=1)
+        def submit(turn: Turn) -> Any:
+            key = f"{work.folder}/{turn[0].name}"
+            return client.submit(_run_one, work, turn, key=key, retries=1)
 
-        futures = as_completed([submit(name) for name in islice(waiting, workers * _AHEAD)])
+        futures = as_completed([submit(turn) for turn in islice(waiting, workers * _AHEAD)])
         for future in futures:
             try:
                 record = future.result()
@@ -120,8 +122,8 @@ def _run_on_dask(
                 raise StepFailedError(msg) from None
             records.append(record)
             progress.advance(record.rows_in, sum(record.rejects.values()))
-            for name in islice(waiting, 1):
-                futures.add(submit(name))
+            for turn in islice(waiting, 1):
+                futures.add(submit(turn))
     return records
 
 
@@ -154,7 +156,7 @@ class _Worker:
         self._stack = ExitStack()
         atexit.register(self._stack.close)
 
-    def run(self, work: Work, partition: str) -> Record:
+    def run(self, work: Work, turn: Turn) -> Record:
         """Run one partition at a time, since a component knows of one set of rejects only."""
         with self._lock:
             if self._component is None or self._folder != work.folder:
@@ -162,7 +164,7 @@ class _Worker:
                 self._stack.close()
                 component = self._stack.enter_context(work.component())
                 self._component, self._folder = _as_transform(component, work), work.folder
-            return transform_partition(work, self._component, partition, _nothing)
+            return _run_turn(work, self._component, turn, _nothing)
 
 
 @cache
@@ -170,8 +172,15 @@ def _worker() -> _Worker:
     return _Worker()
 
 
-def _run_one(work: Work, partition: str) -> Record:
-    return _worker().run(work, partition)
+def _run_one(work: Work, turn: Turn) -> Record:
+    return _worker().run(work, turn)
+
+
+def _run_turn(work: Work, component: Transform, turn: Turn, advance: Advance) -> Record:
+    partition, earlier = turn
+    if earlier is not None:
+        return retry_partition(work, component, partition, earlier, advance)
+    return transform_partition(work, component, partition, advance)
 
 
 def _as_transform(component: object, work: Work) -> Transform:

@@ -1,6 +1,7 @@
 """What a worker does with a partition: load, transform, gather or write it, and record it."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from itertools import chain
 
 import pyarrow as pa
@@ -19,6 +20,7 @@ from fondant_spec.component import (
 )
 from fondant_spec.conform import check_cardinality, check_parents
 from fondant_spec.errors import CardinalityError
+from fondant_spec.manifest import Partition, combine
 from fondant_spec.output import Output
 from fondant_spec.partitions import file_of
 from fondant_spec.records import Record
@@ -37,23 +39,34 @@ Transform = ArrowTransformComponent | PandasTransformComponent | StreamTransform
 def transform_partition(
     work: Work,
     component: Transform,
-    partition: str,
+    partition: Partition,
     advance: Advance,
 ) -> Record:
     """Run a transform over one partition of the input, and record it."""
     component.rejects = rejects = Rejects()
-    batches = work.batches(partition, component.batch_rows)
+    batches = work.batches(partition.name, component.batch_rows)
     gathers = isinstance(component, StreamTransformComponent) and component.gathers
     explodes = work.spec.cardinality == "explodes"
-    output = Output(work, partition, staged=gathers, rolls=explodes and not gathers)
+    output = Output(work, partition.name, staged=gathers, rolls=explodes and not gathers)
     with output:
-        output.write(component.transform_batches(_counted(batches, component, advance)))
-        ids_in = work.ids(partition)
+        output.write(component.transform_batches(counted(batches, component, advance)))
+        ids_in = work.ids(partition.name)
         if explodes:
             check_parents(ids_in, output.parents(), rejects, work.where)
         else:
             check_cardinality(work.spec.cardinality, ids_in, output.ids(), rejects, work.where)
-    return _record(work, component, output, rejects, rows_in=len(ids_in))
+    if not explodes:
+        output.partitions = [with_origin(p, partition) for p in output.partitions]
+    made_from = work.made_from(partition.digest)
+    return _record(work, component, output, rejects, rows_in=len(ids_in), made_from=made_from)
+
+
+def with_origin(written: Partition, source: Partition) -> Partition:
+    """Return a partition whose digest also stands for the one that it was made from.
+
+    The fields of earlier steps stay beside those of this one, so both count.
+    """
+    return replace(written, digest=combine([written.sha256, source.digest]))
 
 
 def load_partitions(
@@ -114,15 +127,15 @@ def write_partitions(
     storage.remove(component.output_directory)
     component.rejects = rejects = Rejects()
     streams = (work.batches(partition, component.batch_rows) for partition in partitions)
-    batches = _counted(chain.from_iterable(streams), component, advance)
+    batches = counted(chain.from_iterable(streams), component, advance)
     artifacts = component.write(batches)
     if next(batches, None) is not None:
         msg = f"{work.where}: the component left rows unread; take all of them, and reject the bad."
         raise CardinalityError(msg)
-    _write_rejects(work, WRITTEN, rejects)
+    write_rejects(work, WRITTEN, rejects)
     record = Record(
         name=WRITTEN,
-        made_from=work.made_from,
+        made_from=work.made_from(),
         rows_in=sum(len(work.ids(partition)) for partition in partitions),
         partitions=(),
         fields={},
@@ -141,11 +154,12 @@ def _record(
     rejects: Rejects,
     *,
     rows_in: int,
+    made_from: str | None = None,
 ) -> Record:
-    _write_rejects(work, output.name, rejects)
+    write_rejects(work, output.name, rejects)
     record = Record(
         name=output.name,
-        made_from=work.made_from,
+        made_from=work.made_from() if made_from is None else made_from,
         rows_in=rows_in,
         partitions=tuple(output.partitions),
         fields=output.fields,
@@ -161,7 +175,8 @@ def _record(
     return record
 
 
-def _write_rejects(work: Work, name: str, rejects: Rejects) -> None:
+def write_rejects(work: Work, name: str, rejects: Rejects) -> None:
+    """Write the rejects of a partition, or remove those of an earlier attempt."""
     path = file_of(work.rejects, name)
     if not len(rejects):
         storage.remove(path)
@@ -170,7 +185,7 @@ def _write_rejects(work: Work, name: str, rejects: Rejects) -> None:
         pq.write_table(rejects.to_table(), file, compression="zstd")
 
 
-def _counted(
+def counted(
     batches: Iterable[pa.RecordBatch],
     component: Component,
     advance: Advance,

@@ -42,7 +42,7 @@ class Step:
 
     `arguments` are those given; the defaults are filled in by the plan. Options left at None are
     the executor's own. A runner that has more than one machine spreads the partitions over
-    `fan_out` of them.
+    `fan_out` of them. `retry` holds the reasons of failed rows that are tried once more, or `all`.
     """
 
     id: str
@@ -56,7 +56,13 @@ class Step:
     rows_per_partition: int | None = None
     workers: int | None = None
     cache: bool = True
+    retry: tuple[str, ...] = ()
     fan_out: int = 1
+
+    @property
+    def takes_committed(self) -> bool:
+        """Whether a committed result is taken as it is."""
+        return self.cache and not self.retry
 
     def __post_init__(self) -> None:
         """Refuse numbers that the executor would refuse."""

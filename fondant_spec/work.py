@@ -11,6 +11,7 @@ from typing import Any
 import pyarrow as pa
 
 from fondant_spec import storage
+from fondant_spec.arguments import ALL_REASONS
 from fondant_spec.binding import Binding
 from fondant_spec.component import Component, WriteComponent
 from fondant_spec.component_spec import ComponentSpec
@@ -22,8 +23,9 @@ from fondant_spec.rejects import Rejects
 class Work:
     """A step as its workers see it. `folder` is where all its files go.
 
-    `index_location` and `branches` hold the rows it reads (see `read_ids`); `made_from` is what a
-    finished partition must have been made from, to count when the step is run again.
+    `index_location` and `branches` hold the rows it reads (see `read_ids`). `salt` is what a
+    finished partition must have in common with this work, beside its input, to count when the step
+    is run again. `retry` are the reasons of failed rows that are tried once more.
     """
 
     main: str
@@ -33,20 +35,34 @@ class Work:
     binding: Binding
     folder: str
     where: str
-    made_from: str = ""
+    salt: str = ""
     index_location: str = ""
     branches: tuple[str, ...] = ()
     rows_per_partition: int = 1000
+    retry: tuple[str, ...] = ()
 
     def ids(self, partition: str) -> pa.Array:
         """Return the ids of the rows to read in a partition."""
         return read_ids(self.index_location, partition, self.branches)
 
-    def batches(self, partition: str, batch_rows: int | None) -> Iterator[pa.RecordBatch]:
-        """Yield the rows to read in a partition."""
-        return read_batches(
-            self.binding.inputs, self.index_location, partition, batch_rows, self.branches
-        )
+    def batches(
+        self,
+        partition: str,
+        batch_rows: int | None,
+        only: pa.Array | None = None,
+    ) -> Iterator[pa.RecordBatch]:
+        """Yield the rows to read in a partition, or those of them with the ids in `only`."""
+        inputs = self.binding.inputs
+        where = self.index_location, partition, batch_rows, self.branches
+        return read_batches(inputs, *where, only)
+
+    def retries(self, reason: str) -> bool:
+        """Return whether rows that failed for a reason are to be tried again."""
+        return ALL_REASONS in self.retry or reason in self.retry
+
+    def made_from(self, digest: str = "") -> str:
+        """Return what a record says it was made from, given the digest of the input partition."""
+        return f"{digest}-{self.salt}"
 
     @property
     def data(self) -> str:

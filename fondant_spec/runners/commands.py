@@ -67,7 +67,8 @@ def run_steps(plan: Plan, compile_step: Compile, say: Callable[[str], None]) -> 
     for planned in plan.steps:
         inputs = [manifests[name] for name in planned.step.after]
         began = time.monotonic()
-        manifest = committed_manifest(planned.location, inputs) if planned.step.cache else None
+        taken = planned.step.takes_committed
+        manifest = committed_manifest(planned.location, inputs) if taken else None
         cached = manifest is not None
         if manifest is None:
             say(f"[{planned.id}] starts")
