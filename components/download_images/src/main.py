@@ -2,8 +2,9 @@
 
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from dataclasses import asdict
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 from crawl import Crawl
@@ -11,12 +12,16 @@ from pictures import Row
 from tally import Tally
 
 from fondant_spec.component import StreamTransformComponent
+from fondant_spec.errors import InputDataError, InvalidArgumentError
 from fondant_spec.executor import execute
 from fondant_spec.scale import cpu_count
 from fondant_spec.toolkit.fetch.addresses import AddressPolicy
 from fondant_spec.toolkit.fetch.fetcher import Fetcher, Settings
 from fondant_spec.toolkit.fetch.limits import Limits
 from fondant_spec.toolkit.rendering import EncodeFormat, Rendering, ResizeMode
+
+if TYPE_CHECKING:
+    from verify import Verifier
 
 
 class DownloadImages(StreamTransformComponent):
@@ -53,7 +58,21 @@ class DownloadImages(StreamTransformComponent):
         allow_private_hosts: bool = False,
         allowed_ports: list[int] | None = None,
         proxy: str | None = None,
+        verify_embedding: float | None = None,
+        verify_model_id: str = "openai/clip-vit-large-patch14",
     ) -> None:
+        _check(
+            positive={
+                "image_size": image_size,
+                "timeout": timeout,
+                "connect_timeout": connect_timeout,
+                "n_connections": n_connections,
+                "connections_per_host": connections_per_host,
+                "max_bytes": max_bytes,
+                "max_pixels": max_pixels,
+            },
+            quality=quality,
+        )
         self._rendering = Rendering(
             image_size=image_size,
             resize_mode=resize_mode,
@@ -87,19 +106,27 @@ class DownloadImages(StreamTransformComponent):
             proxy=proxy or "",
         )
         self._straggler_timeout = straggler_timeout
+        self._verify_embedding = verify_embedding
+        self._verify_model_id = verify_model_id
+        self._verifier: Verifier | None = None
+        self._open = ExitStack()
 
     def setup(self) -> None:
         """Start the connection pool and the threads that decode."""
+        if self._verify_embedding is not None:
+            self._verifier = self._load_verifier(self._verify_embedding)
+            self._open.callback(self._verifier.close)
         self._tally = Tally()
+        self._open.callback(self._tally.tell)
         self._decoders = ThreadPoolExecutor(cpu_count(), thread_name_prefix="decode")
+        self._open.callback(self._decoders.shutdown)
         self._fetcher = Fetcher(self._settings)
         self._fetcher.start()
+        self._open.callback(self._fetcher.close)
 
     def teardown(self) -> None:
         """Close all connections, and tell where the rows went."""
-        self._fetcher.close()
-        self._decoders.shutdown()
-        self._tally.tell()
+        self._open.close()
 
     def transform_batches(self, batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         """Yield the images of the rows that gave one."""
@@ -112,12 +139,32 @@ class DownloadImages(StreamTransformComponent):
             straggler_timeout=self._straggler_timeout,
             second_pass=self._limits.retries > 0,
         )
-        return crawl.run(_rows(batches))
+        if self._verifier is None:
+            return crawl.run(_rows(batches))
+        expected: dict[str, Any] = {}
+        images = crawl.run(_rows(_noting(batches, expected)))
+        return self._verifier.kept(images, expected, self.rejects)
+
+    def _load_verifier(self, least_cosine: float) -> "Verifier":
+        if "expected_embedding" not in self.input_fields:
+            msg = (
+                "verify_embedding needs the field expected_embedding: have the retrieval return "
+                "the vectors of its index, or leave verify_embedding out."
+            )
+            raise InputDataError(msg)
+        from verify import Verifier  # noqa: PLC0415 - loads torch, which others need not have
+
+        verifier = Verifier(self._verify_model_id, least_cosine)
+        verifier.load()
+        return verifier
 
     def field_metadata(self) -> Mapping[str, Mapping[str, Any]]:
         """Return how the images were made, and what was respected in fetching them."""
+        image = asdict(self._rendering)
+        if self._verifier is not None:
+            image["verified_by"] = self._verifier.metadata()
         return {
-            "image": asdict(self._rendering),
+            "image": image,
             "final_url": {
                 "user_agent": self._settings.user_agent,
                 "respect_robots": self._settings.respect_robots,
@@ -137,6 +184,27 @@ def _rows(batches: Iterator[pa.RecordBatch]) -> Iterator[Row]:
         for row_id, url, expected in zip(ids, urls, hashes, strict=True):
             yield Row(position, row_id, url, expected)
             position += 1
+
+
+def _check(*, positive: Mapping[str, int], quality: int) -> None:
+    for name, value in positive.items():
+        if value < 1:
+            msg = f"{name}: {value} is too little; give 1 or more."
+            raise InvalidArgumentError(msg)
+    if not 1 <= quality <= 100:  # noqa: PLR2004 - the scale of JPEG and WebP
+        msg = f"quality: {quality} is not between 1 and 100."
+        raise InvalidArgumentError(msg)
+
+
+def _noting(
+    batches: Iterator[pa.RecordBatch], expected: dict[str, Any]
+) -> Iterator[pa.RecordBatch]:
+    """Pass batches on, and keep the vectors that came with their rows."""
+    for batch in batches:
+        vectors = batch.column("expected_embedding").to_numpy(zero_copy_only=False)
+        pairs = zip(batch.column("id").to_pylist(), vectors, strict=True)
+        expected.update((row_id, vector) for row_id, vector in pairs if vector is not None)
+        yield batch
 
 
 if __name__ == "__main__":

@@ -6,8 +6,10 @@ import pyarrow as pa
 import pytest
 from PIL import Image
 
+from fondant_spec.errors import InputDataError, InvalidArgumentError
 from fondant_spec.testing import read_table, run_component, write_dataset
 from fondant_spec.toolkit.rendering import sha256
+from tests.tiny_models import make_model
 from tests.toolkit.fetch.fault_host import FaultHost, jpeg, reply
 
 FOLDER = Path(__file__).parents[1]
@@ -139,6 +141,42 @@ def test_a_file_that_is_not_what_the_index_saw_is_rejected(host, tmp_path):
         }
     )
     assert reasons(download(table, tmp_path)) == {1: "hash_mismatch"}
+
+
+def test_an_image_that_is_not_what_the_index_saw_is_quarantined(host, tmp_path):
+    """Only an image whose vector is like the indexed one passes; without one it is not checked."""
+    model = str(make_model("clip", tmp_path / "model"))
+    seen = run_component(
+        FOLDER.parent / "image_embedding",
+        pa.table({"image": [jpeg()]}),
+        tmp_path / "embedding",
+        model_id=model,
+    )
+    vector = seen.table["embedding"].to_pylist()[0]
+    opposite = [-number for number in vector]
+    vectors = pa.array([vector, opposite, None], pa.list_(pa.float32()))
+    urls = [f"{host.url}/ok/{n}" for n in range(3)]
+    table = pa.table({"image_url": urls, "expected_embedding": vectors})
+    checks = {"verify_embedding": 0.9, "verify_model_id": model}
+    result = download(table, tmp_path / "a", **checks)
+    assert reasons(result) == {1: "embedding_mismatch"}
+    assert result.table["final_url"].to_pylist() == [urls[0], urls[2]]
+    assert result.manifest.fields["image"].metadata["verified_by"]["least_cosine"] == 0.9
+    short = pa.array([[1.0, 2.0]], pa.list_(pa.float32()))
+    other = pa.table({"image_url": urls[:1], "expected_embedding": short})
+    with pytest.raises(InputDataError, match="expected_embedding has 2 numbers"):
+        download(other, tmp_path / "b", **checks)
+    with pytest.raises(InputDataError, match="verify_embedding needs the field"):
+        download(urls, tmp_path / "c", **checks)
+
+
+@pytest.mark.parametrize("name", ["image_size", "timeout", "n_connections", "max_bytes"])
+def test_an_argument_that_makes_no_sense_is_refused(tmp_path, name):
+    """Nothing, and less than nothing, is refused before anything is fetched."""
+    with pytest.raises(InvalidArgumentError, match=f"^{name}: 0 is too little; give 1 or more.$"):
+        download(["http://example.org/"], tmp_path, **{name: 0})
+    with pytest.raises(InvalidArgumentError, match="quality: 101 is not between 1 and 100"):
+        download(["http://example.org/"], tmp_path, quality=101)
 
 
 def test_private_hosts_are_refused_by_default(host, tmp_path):
