@@ -28,6 +28,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
+sys.path.insert(0, str(Path(__file__).parents[1]))  # run as a file, it finds its sibling too
+
 from benchmarks.clip_retrieval_peer import ask, back, make_environment, make_tiny_clip
 from fondant_spec.testing import run_component
 from fondant_spec.toolkit.index.exact import exact_neighbours

@@ -1,6 +1,7 @@
 """Retrieve a wanted number of images for each query, asking for more where too many are dropped."""
 
 from dataclasses import dataclass
+from math import ceil
 from typing import Final
 
 import numpy as np
@@ -10,7 +11,7 @@ from fondant_spec.toolkit.index.filters import Limits
 from fondant_spec.toolkit.index.hits import BoolArray, FloatArray, Hits, Index, IntArray, merge_hits
 
 _EXTRA: Final = 8
-_FACTORS: Final = (2, 8, 32)
+_FACTORS: Final = (1.25, 5, 25)
 """How many times the wanted number to ask for, first, and again where that left too few."""
 
 
@@ -35,7 +36,7 @@ def retrieve(
     """Return up to `wanted.num_images` hits for each of `queries`, of shape (n, dimension).
 
     A query that is left with too few once duplicates and unwanted hits are dropped is asked again
-    for more, up to 32 times the wanted number.
+    for more, up to 25 times the wanted number.
     """
     pending = np.arange(len(queries))
     before = np.zeros(len(queries), np.int64)
@@ -43,7 +44,7 @@ def retrieve(
     for factor in _FACTORS:
         found = index.search(
             queries[pending],
-            wanted.num_images * factor + _EXTRA,
+            ceil(wanted.num_images * factor) + _EXTRA,
             columns=columns.wanted(),
             duplicate_threshold=wanted.duplicate_threshold,
         )
