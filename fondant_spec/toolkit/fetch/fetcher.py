@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from fondant_spec.toolkit.fetch.addresses import AddressPolicy
+from fondant_spec.toolkit.fetch.budget import ByteBudget
 from fondant_spec.toolkit.fetch.errors import FetchError
 from fondant_spec.toolkit.fetch.frontier import Frontier
 from fondant_spec.toolkit.fetch.limits import Limits
@@ -115,7 +116,7 @@ class Fetcher:
 
     def release(self, count: int) -> None:
         """Say that a body of `count` bytes has been taken, so that others may follow."""
-        self._frontier.release_bytes(count)
+        self._budget.give_back(count)
 
     def cancel(self, ticket: Ticket) -> None:
         """Give a URL up: `tell` is called with reason `straggler` if it was not yet."""
@@ -127,7 +128,10 @@ class Fetcher:
         self._multi = Multi()
         self._resolver = Resolver(settings.addresses, settings.lookup)
         self._robots = Robots(self._follow, settings.user_agent)
-        self._frontier: Frontier[Ticket] = Frontier(settings.limits, self._launch, self._refuse)
+        self._budget = ByteBudget(settings.limits.waiting_bytes, self._wake)
+        self._frontier: Frontier[Ticket] = Frontier(
+            settings.limits, self._launch, self._refuse, self._budget.has_room
+        )
 
     async def _tear_down(self) -> None:
         for ticket in list(self._tickets):
@@ -138,6 +142,10 @@ class Fetcher:
         await asyncio.gather(*others, return_exceptions=True)
         self._multi.close()
         self._resolver.close()
+
+    def _wake(self) -> None:
+        with suppress(RuntimeError):  # the loop is closed: nothing is left to start
+            self._loop.call_soon_threadsafe(self._frontier.pump)
 
     def _accept(self, ticket: Ticket) -> None:
         self._tickets.add(ticket)
@@ -156,9 +164,9 @@ class Fetcher:
             reply = await self._request(ticket.url)
             location = redirect_of(reply)
             if location is None:
-                self._frontier.hold_bytes(len(reply.body))
                 self._finish(ticket, reply, None)
             else:
+                self._budget.give_back(len(reply.body))
                 self._hop(ticket, location)
         except FetchError as caught:
             error = caught
@@ -177,7 +185,11 @@ class Fetcher:
             if delay:
                 self._frontier.slow_down(url.origin, delay)
         reply = await self._get(url, self._check_head)
-        check_status(reply)
+        try:
+            check_status(reply)
+        except FetchError:
+            self._budget.give_back(len(reply.body))
+            raise
         return reply
 
     async def _get(self, url: Url, check_head: CheckHead) -> Reply:
@@ -192,7 +204,7 @@ class Fetcher:
                 raise FetchError(
                     reason="dns_timeout", message=message, passing=True, host_failed=True
                 ) from None
-        return await self._transport.get(self._multi, url, addresses, check_head)
+        return await self._transport.get(self._multi, self._budget, url, addresses, check_head)
 
     def _check_head(self, reply: Reply) -> None:
         if self._settings.respect_opt_outs and is_ok(reply):
@@ -202,6 +214,7 @@ class Fetcher:
         """Return what a URL leads to, whatever its status."""
         for _ in range(self._settings.limits.redirects + 1):
             reply = await self._get(url, _take_any)
+            self._budget.give_back(len(reply.body))
             location = redirect_of(reply)
             if location is None:
                 return reply
@@ -238,7 +251,9 @@ class Fetcher:
     def _finish(self, ticket: Ticket, reply: Reply | None, error: FetchError | None) -> None:
         if error is not None:
             error.host = ticket.url.host
-        if not ticket.finished:
+        if ticket.finished:
+            self._budget.give_back(0 if reply is None else len(reply.body))
+        else:
             ticket.finished = True
             self._tickets.discard(ticket)
             ticket.tell(Fetched(reply, error, ticket.attempts + (reply is not None)))

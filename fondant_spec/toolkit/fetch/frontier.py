@@ -3,9 +3,7 @@
 import asyncio
 from collections import deque
 from collections.abc import Callable
-from contextlib import suppress
 from dataclasses import dataclass, field
-from threading import Lock
 from typing import Generic, Protocol, TypeVar
 
 from fondant_spec.toolkit.fetch.errors import FetchError
@@ -37,7 +35,7 @@ class Frontier(Generic[Job]):
     """Queues by host, on one event loop.
 
     `start` is called with each URL whose turn has come, `refuse` with those of a host that is left
-    alone for a while.
+    alone for a while. While `has_room` says no, nothing is started; `pump` when it would say yes.
     """
 
     def __init__(
@@ -45,17 +43,16 @@ class Frontier(Generic[Job]):
         limits: Limits,
         start: Callable[[Job], None],
         refuse: Callable[[Job, FetchError], None],
+        has_room: Callable[[], bool],
     ) -> None:
         self._limits = limits
         self._start = start
         self._refuse = refuse
+        self._has_room = has_room
         self._loop = asyncio.get_running_loop()
         self._hosts: dict[str, _Host[Job]] = {}
         self._ready: deque[_Host[Job]] = deque()
         self._active = 0
-        self._waiting_bytes = 0
-        self._starved = False
-        self._bytes_lock = Lock()
 
     def put(self, job: Job) -> None:
         """Queue a URL."""
@@ -67,7 +64,7 @@ class Frontier(Generic[Job]):
             return
         host.queue.append(job)
         self._offer(host)
-        self._pump()
+        self.pump()
 
     def done(self, origin: str, error: FetchError | None) -> None:
         """Take note of how a URL that was started at a host went, and start the next."""
@@ -79,28 +76,13 @@ class Frontier(Generic[Job]):
         else:
             self._count_failure(host, error)
         self._offer(host)
-        self._pump()
+        self.pump()
 
     def slow_down(self, origin: str, interval: float) -> None:
         """Leave at least `interval` seconds between two requests to a host."""
         host = self._hosts[origin]
         host.interval = max(host.interval, interval)
         host.not_before = max(host.not_before, self._loop.time() + interval)
-
-    def hold_bytes(self, count: int) -> None:
-        """Count bytes that wait to be taken."""
-        with self._bytes_lock:
-            self._waiting_bytes += count
-
-    def release_bytes(self, count: int) -> None:
-        """Count bytes that have been taken. From any thread; the loop is woken only if it waits."""
-        with self._bytes_lock:
-            self._waiting_bytes -= count
-            wake = self._starved and self._waiting_bytes < self._limits.waiting_bytes
-            self._starved = self._starved and not wake
-        if wake:
-            with suppress(RuntimeError):  # the loop is closed: nothing is left to start
-                self._loop.call_soon_threadsafe(self._pump)
 
     def _count_failure(self, host: _Host[Job], error: FetchError) -> None:
         host.failures += 1
@@ -129,9 +111,10 @@ class Frontier(Generic[Job]):
     def _wake(self, host: _Host[Job]) -> None:
         host.timer = None
         self._offer(host)
-        self._pump()
+        self.pump()
 
-    def _pump(self) -> None:
+    def pump(self) -> None:
+        """Start what may be started."""
         limits = self._limits
         while self._ready and self._active < limits.connections and self._has_room():
             host = self._ready.popleft()
@@ -144,11 +127,6 @@ class Frontier(Generic[Job]):
             job = host.queue.popleft()
             self._offer(host)
             self._start(job)
-
-    def _has_room(self) -> bool:
-        with self._bytes_lock:
-            self._starved = self._waiting_bytes >= self._limits.waiting_bytes
-            return not self._starved
 
 
 def _resting(origin: str, last_failure: str) -> FetchError:

@@ -27,7 +27,7 @@ class Limits:
     """At once, over all hosts."""
 
     waiting_bytes: int = 128 << 20
-    """Fetched and not yet taken: above this no transfer is started."""
+    """Under way, or fetched and not yet taken: above this no transfer is started."""
 
     host_connections: int = 4
     """At once, to one host."""

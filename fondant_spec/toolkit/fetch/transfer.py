@@ -1,5 +1,6 @@
 """One GET: a checked URL and its checked addresses in, a bounded reply out."""
 
+import asyncio
 import os
 import socket
 from collections.abc import Callable, Mapping
@@ -10,6 +11,7 @@ import certifi
 import pycurl
 
 from fondant_spec.toolkit.fetch.addresses import AddressPolicy
+from fondant_spec.toolkit.fetch.budget import ByteBudget
 from fondant_spec.toolkit.fetch.errors import FetchError
 from fondant_spec.toolkit.fetch.limits import Limits
 from fondant_spec.toolkit.fetch.multi import Multi
@@ -79,23 +81,30 @@ class Transport:
     async def get(
         self,
         multi: Multi,
+        budget: ByteBudget,
         url: Url,
         addresses: list[str],
         check_head: CheckHead,
     ) -> Reply:
         """Return the reply to a GET of `url`, sent to one of `addresses`. No redirect is followed.
 
+        The bytes of the body are taken from the budget, and it is for the caller to give them back.
+
         Raises:
             FetchError: no reply, a body over the limit or cut short, or what `check_head` raised.
         """
-        exchange = _Exchange(Reply(url), check_head, self.policy, self.limits.body_bytes)
+        exchange = _Exchange(Reply(url), check_head, self, budget)
         handle = self._handle(url, addresses, exchange)
         try:
             await multi.perform(handle)
         except pycurl.error as error:
             failure = _explain(error, exchange)
             if exchange.body_matters:
+                budget.give_back(len(exchange.reply.body))
                 raise failure from None
+        except asyncio.CancelledError:
+            budget.give_back(len(exchange.reply.body))
+            raise
         finally:
             handle.close()
         return exchange.reply
@@ -143,14 +152,15 @@ class _Exchange:
         self,
         reply: Reply,
         check_head: CheckHead,
-        policy: AddressPolicy,
-        body_bytes: int,
+        transport: Transport,
+        budget: ByteBudget,
     ) -> None:
         self.reply = reply
         self.refusal: FetchError | None = None
         self._check_head = check_head
-        self._policy = policy
-        self._body_bytes = body_bytes
+        self._policy = transport.policy
+        self._body_bytes = transport.limits.body_bytes
+        self._budget = budget
         self.body_matters = True
 
     def open_socket(self, _purpose: int, address: _SocketAddress) -> object:
@@ -198,6 +208,10 @@ class _Exchange:
             self.refusal = FetchError(
                 reason="too_large", message=f"body over {self._body_bytes} bytes"
             )
+            return -1
+        if not self._budget.take(len(piece)):
+            message = f"{self.reply.url.host}: too many large bodies at once"
+            self.refusal = FetchError(reason="no_memory", message=message, passing=True)
             return -1
         self.reply.body += piece
         return None

@@ -1,10 +1,12 @@
 import asyncio
+import queue
 import socket
 import time
 
 import pytest
 
 from fondant_spec.toolkit.fetch.addresses import AddressPolicy
+from fondant_spec.toolkit.fetch.budget import ByteBudget
 from fondant_spec.toolkit.fetch.errors import FetchError
 from fondant_spec.toolkit.fetch.fetcher import Fetcher, Settings
 from fondant_spec.toolkit.fetch.limits import Limits
@@ -119,13 +121,15 @@ def test_the_last_check_is_on_the_socket_itself(host):
     """An address that slipped past the resolver is still refused where the socket is opened."""
 
     async def get(address):
-        multi = Multi()
+        multi, budget = Multi(), ByteBudget(1 << 20, lambda: None)
         transport = Transport("bot/1.0", AddressPolicy((TRUSTED,)), Limits(**QUICK))
         url = Url("http", "good.test", host.port, f"http://good.test:{host.port}/ok/1")
         try:
-            return (await transport.get(multi, url, [address], lambda _reply: None)).status
+            reply = await transport.get(multi, budget, url, [address], lambda _reply: None)
         except FetchError as error:
             return error.reason
+        else:
+            return reply.status
         finally:
             multi.close()
 
@@ -236,3 +240,31 @@ def test_a_cancelled_url_is_a_straggler(host):
     fetcher.cancel(ticket)
     fetcher.close()
     assert reasons(told) == ["straggler"]
+
+
+def test_bodies_that_nobody_takes_hold_the_next_back(host):
+    """No transfer starts while too many bytes wait; it does as soon as they are taken."""
+    told = queue.SimpleQueue()
+    limits = Limits(**{**QUICK, "waiting_bytes": 500, "connections": 1})
+    fetcher = Fetcher(
+        Settings("b/1", limits, AddressPolicy((TRUSTED,)), ports=None, respect_robots=False)
+    )
+    fetcher.start()
+    for number in range(3):
+        fetcher.submit(f"{host.url}/ok/{number}", told.put)
+    first = told.get(timeout=10)
+    time.sleep(0.1)
+    assert told.empty()
+    assert sum(host.hits.values()) == 1
+    fetcher.release(len(first.reply.body))
+    second = told.get(timeout=10)
+    assert [second.reply.status, sum(host.hits.values())] == [200, 2]
+    fetcher.close()
+
+
+def test_many_large_bodies_at_once_are_not_all_kept(host, fetch):
+    """Beyond the budget, bodies that still grow are ended, to be tried again later."""
+    urls = [f"{host.url}/endless?{number}" for number in range(40)]
+    limits = {"waiting_bytes": 1 << 20, "body_bytes": 900_000, "timeout": 5.0}
+    found = reasons(fetch(*urls, limits=limits))
+    assert set(found) == {"no_memory", "too_large"}
