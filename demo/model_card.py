@@ -11,8 +11,9 @@ pipeline_tag: {task}
 ---
 # A tiny {name} for the offline demo
 
-{what} It knows sixteen photographs and nothing else: it is there so that the whole pipeline can
-run, and be checked, without a network or a GPU. For real data, name a real model instead.
+{what}
+It knows sixteen photographs and nothing else: it is there so that the whole pipeline can run, and
+be checked, without a network or a GPU. For real data, name a real model instead.
 
 Made by `python -m demo.train`, which is seeded, in {steps} steps on {crops} crops.
 

@@ -1,10 +1,12 @@
 from pathlib import Path
 
 import pytest
+from transformers import CLIPModel, CLIPProcessor
 
 from demo.collection import make_collection
 from demo.index import build_index
 from demo.seeds import make_seeds
+from demo.tiny_models import CLIP_FOLDER
 
 PAGES = 400
 
@@ -25,3 +27,9 @@ def seeds(collection: Path) -> Path:
 def index(collection: Path) -> Path:
     """The collection's index, made with the committed CLIP."""
     return build_index(collection)
+
+
+@pytest.fixture(scope="session")
+def clip() -> tuple[CLIPModel, CLIPProcessor]:
+    """The committed CLIP and its processor, loaded as a user would."""
+    return CLIPModel.from_pretrained(CLIP_FOLDER), CLIPProcessor.from_pretrained(CLIP_FOLDER)

@@ -1,12 +1,16 @@
+import io
 import json
+from urllib.parse import urlsplit
 
 import faiss
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
+import torch
+from PIL import Image
 
 from demo.index import build_index
-from demo.tiny_models import CLIP_FOLDER
+from demo.tiny_models import CLIP_FOLDER, embed_images
 
 
 @pytest.fixture(scope="module")
@@ -47,14 +51,29 @@ def test_the_listing_names_the_folder_and_the_model(index):
     assert options["indice_folder"] == str(index)
 
 
-def test_neighbours_show_the_same_subject(index, vectors, truth):
-    """The ten nearest of each page show its subject, dead pages' included."""
-    image_index = faiss.read_index(str(index / "image.index"))
-    subjects = np.array([row["subject"] for row in truth])
-    nearest = image_index.search(vectors, 11)[1][:, 1:]
-    assert (subjects[nearest] == subjects[:, None]).mean() > 0.97
-    dead = [number for number, row in enumerate(truth) if row["kind"] == "not_found"]
-    assert (subjects[nearest[dead]] == subjects[dead][:, None]).mean() > 0.9
+def test_seeds_find_their_subject(index, seeds, truth, clip):
+    """The ten nearest pages of each seed show its subject."""
+    rows = pq.read_table(seeds / "data").to_pylist()
+    images = [Image.open(io.BytesIO(row["image"]["bytes"])) for row in rows]
+    model, processor = clip
+    with torch.inference_mode():
+        pixels = processor(images=images, return_tensors="pt")["pixel_values"]
+        queries = embed_images(model, pixels).numpy()
+    nearest = faiss.read_index(str(index / "image.index")).search(queries, 10)[1]
+    shown = np.array([row["subject"] for row in truth])[nearest]
+    assert (shown == np.array([row["subject"] for row in rows])[:, None]).mean() >= 0.97
+
+
+def test_dead_pages_keep_the_vector_of_what_they_showed(vectors, truth, collection, clip):
+    """A page that is gone is in the index with the picture that the crawler saw."""
+    dead = next(number for number, row in enumerate(truth) if row["kind"] == "not_found")
+    path = urlsplit(truth[dead]["url"]).path.removeprefix("/")
+    assert not (collection / "web" / path).exists()
+    model, processor = clip
+    with Image.open(collection / "crawled" / path) as image, torch.inference_mode():
+        pixels = processor(images=image.convert("RGB"), return_tensors="pt")["pixel_values"]
+        (vector,) = embed_images(model, pixels).numpy()
+    assert vector @ vectors[dead] == pytest.approx(1, abs=1e-4)
 
 
 def test_duplicates_are_the_nearest(vectors, truth):
