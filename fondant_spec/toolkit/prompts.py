@@ -50,15 +50,13 @@ class PromptSpace:
         msg = f"there are only {len(self)} prompts"
         raise IndexError(msg)
 
-    def draw(self, most: int | None, seed: int | None) -> list[int]:
-        """Return the numbers of at most `most` prompts: a sample, or the first if `seed` is None.
+    def draw(self, most: int | None, seed: int) -> list[int]:
+        """Return the numbers of at most `most` prompts, in order.
 
-        Samples of one seed are the same each time, and in the order of the prompts.
+        Where there are more, they are a sample, which is the same each time for one seed.
         """
         if most is None or most >= len(self):
             return list(range(len(self)))
-        if seed is None:
-            return list(range(most))
         return sorted(random.Random(seed).sample(range(len(self)), most))  # noqa: S311 - no secret
 
     def check_lists(self, names: Sequence[str]) -> None:

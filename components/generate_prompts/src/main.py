@@ -22,7 +22,7 @@ class GeneratePrompts(LoadComponent):
         *,
         prompts: str | None = None,
         n_rows_to_load: int | None = None,
-        seed: int | None = 0,
+        seed: int = 0,
     ) -> None:
         if n_rows_to_load is not None and n_rows_to_load < 1:
             msg = f"n_rows_to_load: must be at least 1, not {n_rows_to_load}."
