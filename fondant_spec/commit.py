@@ -86,7 +86,8 @@ def _transformed(
     final = [r for r in records if r.name == GATHERED] or records
     partitions = tuple(partition for record in final for partition in record.partitions)
     _check_unique(partitions, work)
-    available = merge(list(inputs), work.where).fields if inputs else {}
+    keeps = inputs and work.spec.cardinality != "explodes"
+    available = merge(list(inputs), work.where).fields if keeps else {}
     fields = evolve(work.spec, work.binding, available, work.data)
     types = _types(final)
     metadata = _metadata(records)

@@ -26,13 +26,14 @@ from fondant_spec.component import (
 )
 from fondant_spec.component_spec import SPEC_FILE, ComponentSpec
 from fondant_spec.errors import FondantError, InvalidArgumentError, InvalidComponentSpecError
-from fondant_spec.manifest import MANIFEST_FILE, Input, Manifest, Partition, merge
+from fondant_spec.manifest import MANIFEST_FILE, Input, Manifest, group, merge
 from fondant_spec.options import Options, parse
 from fondant_spec.progress import Progress
 from fondant_spec.records import Record
 from fondant_spec.scale import cpu_count, run_partitions
+from fondant_spec.source import Source
 from fondant_spec.stages import gather, load_partitions, write_partitions
-from fondant_spec.turns import loaded, partitions_of, sort_out
+from fondant_spec.turns import Turn, loaded, sort_out, turns_of
 from fondant_spec.work import Work
 
 logger = logging.getLogger(__name__)
@@ -84,22 +85,23 @@ def run(component_class: type[Component], argv: Sequence[str]) -> Manifest | Non
     # What stands there was made from other inputs, or is not wanted: it must not pass for a commit
     # of the files that are about to be written.
     storage.remove(start.location)
+    groups = group(inputs, together=spec.cardinality != "explodes")
+    bindings = [_bind(spec, options, one) for one in groups] or [_bind(spec, options, [])]
     work = Work(
         main=str(main),
         class_name=component_class.__name__,
         spec=spec,
         arguments=values,
-        binding=_bind(spec, options, inputs),
+        binding=bindings[0],
         folder=start.folder,
         where=options.step_id,
         salt=_salt(options),
-        index_location=inputs[0].index_location if inputs else "",
-        branches=tuple(m.index_location for m in inputs[1:]),
+        sources=_sources(groups, bindings),
         rows_per_partition=options.rows_per_partition,
         retry=options.retry,
     )
     began = time.monotonic()
-    records = _run_stages(work, component_class, options, inputs)
+    records = _run_stages(work, component_class, options, groups)
     if options.slice is not None:
         _leave(start.folder, options)
         return None
@@ -121,6 +123,7 @@ def _start(
     mappings = {"consumes": options.consumes, "produces": options.produces}
     parts = key_parts(spec, values, mappings, [m.cache_key for m in inputs])
     key = cache_key(parts)
+    makes_ids = spec.cardinality == "explodes" or not inputs
     folder = storage.join(options.base_path, options.pipeline_name, options.step_id, key)
     return Manifest(
         pipeline_name=options.pipeline_name,
@@ -131,6 +134,7 @@ def _start(
         index_location=storage.join(folder, "data"),
         fields={},
         inputs=tuple(Input(m.location, m.digest) for m in inputs),
+        root=storage.join(folder, MANIFEST_FILE) if makes_ids else inputs[0].root,
         component={"name": spec.name, "image": spec.image, "code": parts["code"]},
         key_parts=parts,
     )
@@ -141,37 +145,45 @@ def _bind(spec: ComponentSpec, options: Options, inputs: list[Manifest]) -> Bind
     return bind(spec, available, options.consumes, options.produces, options.step_id)
 
 
+def _sources(groups: list[list[Manifest]], bindings: list[Binding]) -> tuple[Source, ...]:
+    return tuple(
+        Source(
+            inputs=binding.inputs,
+            index_location=one[0].index_location,
+            branches=tuple(manifest.index_location for manifest in one[1:]),
+            prefix=f"{number}-" if len(groups) > 1 else "",
+        )
+        for number, (one, binding) in enumerate(zip(groups, bindings, strict=False))
+    )
+
+
 def _run_stages(
     work: Work,
     component_class: type[Component],
     options: Options,
-    inputs: list[Manifest],
+    groups: list[list[Manifest]],
 ) -> list[Record]:
-    total = inputs[0].rows if inputs else None
+    total = sum(one[0].rows for one in groups) if groups else None
+    turns = turns_of(groups)
     with Progress(options.step_id, total) as progress:
         if issubclass(component_class, LoadComponent | WriteComponent):
             if options.slice is not None:
                 logger.info("%s: runs whole when it is committed", work.where)
                 return []
-            return _run_at_once(work, inputs, progress)
-        records = _transform(work, component_class, options, partitions_of(inputs), progress)
+            return _run_at_once(work, [turn.partition.name for turn in turns], progress)
+        records = _transform(work, component_class, options, turns, progress)
     if options.slice is None and _gathers(component_class):
         return _gathered(work, records)
     return records
 
 
-def _run_at_once(
-    work: Work,
-    inputs: list[Manifest],
-    progress: Progress,
-) -> list[Record]:
+def _run_at_once(work: Work, partitions: list[str], progress: Progress) -> list[Record]:
     """Run a load or a write, which take the whole dataset as one stream."""
     with work.component() as component:
         if isinstance(component, LoadComponent):
             return load_partitions(work, component, loaded(work), progress.advance)
         if isinstance(component, WriteComponent):
-            names = [partition.name for partition in inputs[0].partitions]
-            return [write_partitions(work, component, names, progress.advance)]
+            return [write_partitions(work, component, partitions, progress.advance)]
         msg = f"{work.class_name} is neither a load nor a write."
         raise TypeError(msg)
 
@@ -180,20 +192,20 @@ def _transform(
     work: Work,
     component_class: type[Component],
     options: Options,
-    partitions: list[Partition],
+    turns: list[Turn],
     progress: Progress,
 ) -> list[Record]:
     if options.slice is not None:
         index, count = options.slice
-        partitions = partitions[index::count]
-    kept, turns = sort_out(work, partitions)
+        turns = turns[index::count]
+    kept, left = sort_out(work, turns)
     for record in kept:
         progress.advance(record.rows_in, sum(record.rejects.values()))
-    if kept and turns:
-        logger.info("%s: %d of %d partitions are kept", work.where, len(kept), len(partitions))
+    if kept and left:
+        logger.info("%s: %d of %d partitions are kept", work.where, len(kept), len(turns))
     workers = options.workers or (1 if component_class.uses_device else cpu_count())
-    new = run_partitions(work, turns, workers, progress)
-    place = {partition.name: number for number, partition in enumerate(partitions)}
+    new = run_partitions(work, left, workers, progress)
+    place = {turn.name: number for number, turn in enumerate(turns)}
     return sorted([*kept, *new], key=lambda record: place[record.name])
 
 

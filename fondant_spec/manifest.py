@@ -61,8 +61,9 @@ class Manifest:
     """A dataset after a step.
 
     `partitions` are the files at `index_location`, in order. `inputs` are the manifests that the
-    step read. `parent_field` holds the id that a row had in the (first) input, where the step made
-    new ids. `key_parts` is what the cache key was made of.
+    step read. `root` is the location of the manifest of the step that made the ids; datasets with
+    the same root share their rows. `parent_field` holds the id that a row had in the input, where
+    the step made new ids. `key_parts` is what the cache key was made of.
     """
 
     pipeline_name: str
@@ -74,6 +75,7 @@ class Manifest:
     fields: Mapping[str, Field]
     partitions: tuple[Partition, ...] = ()
     inputs: tuple[Input, ...] = ()
+    root: str = ""
     parent_field: str | None = None
     component: Mapping[str, str] = field(default_factory=dict)
     key_parts: Mapping[str, Any] = field(default_factory=dict)
@@ -132,6 +134,7 @@ class Manifest:
             "fields": {name: _field_to_dict(field_) for name, field_ in self.fields.items()},
             "partitions": [asdict(partition) for partition in self.partitions],
             "inputs": [asdict(input_) for input_ in self.inputs],
+            "root": self.root,
             "parent_field": self.parent_field,
             "component": dict(self.component),
             "key_parts": dict(self.key_parts),
@@ -175,6 +178,20 @@ class Manifest:
 def combine(digests: Iterable[str]) -> str:
     """Return one digest for several, in their order."""
     return hashlib.sha256(json.dumps(list(digests)).encode()).hexdigest()
+
+
+def group(manifests: list[Manifest], *, together: bool) -> list[list[Manifest]]:
+    """Return the datasets that a step reads, those that share their rows side by side.
+
+    A step that makes new ids may read datasets of different rows one after the other. Any other
+    must have all of them `together`.
+    """
+    if together:
+        return [manifests] if manifests else []
+    groups: dict[str, list[Manifest]] = {}
+    for manifest in manifests:
+        groups.setdefault(manifest.root, []).append(manifest)
+    return list(groups.values())
 
 
 def merge(manifests: list[Manifest], where: str) -> Manifest:
@@ -242,6 +259,7 @@ def _from_dict(content: dict[str, Any]) -> Manifest:
         },
         partitions=tuple(Partition(**p) for p in content["partitions"]),
         inputs=tuple(Input(**i) for i in content["inputs"]),
+        root=content["root"],
         parent_field=content["parent_field"],
         component=content["component"],
         key_parts=content["key_parts"],
@@ -273,5 +291,6 @@ def _moved(manifest: Manifest, location: str) -> Manifest:
         index_location=rebase(manifest.index_location),
         fields={n: replace(f, location=rebase(f.location)) for n, f in manifest.fields.items()},
         inputs=tuple(replace(i, location=rebase(i.location)) for i in manifest.inputs),
+        root=rebase(manifest.root),
         artifacts=tuple(map(rebase, manifest.artifacts)),
     )

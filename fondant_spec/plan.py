@@ -118,13 +118,23 @@ def plan_steps(steps: Iterable[Step], name: str, base_path: str) -> tuple[Planne
         _check_inputs(step, inputs, roots)
         makes_ids = step.spec.cardinality == "explodes" or not inputs
         roots[step.id] = step.id if makes_ids else roots[inputs[0].id]
-        planned[step.id] = _plan_step(step, inputs, storage.join(base_path, name, step.id))
+        planned[step.id] = _plan_step(step, inputs, roots, storage.join(base_path, name, step.id))
     return tuple(planned.values())
 
 
-def _plan_step(step: Step, inputs: Sequence[PlannedStep], folder: str) -> PlannedStep:
-    available = join_fields({one.id: one.fields for one in inputs}, step.id)
-    binding = bind(step.spec, available, step.consumes, step.produces, step.id)
+def _plan_step(
+    step: Step,
+    inputs: Sequence[PlannedStep],
+    roots: Mapping[str, str],
+    folder: str,
+) -> PlannedStep:
+    # Branches with one root share their rows and are read side by side; others one after another.
+    branches: dict[str, dict[str, Mapping[str, Field]]] = {}
+    for one in inputs:
+        branches.setdefault(roots[one.id], {})[one.id] = one.fields
+    for fields in branches.values() or [{}]:
+        available = join_fields(fields, step.id)
+        binding = bind(step.spec, available, step.consumes, step.produces, step.id)
     mappings = {"consumes": step.consumes, "produces": _json_types(step.produces)}
     parts = key_parts(step.spec, step.arguments, mappings, [one.cache_key for one in inputs])
     key = cache_key(parts)
@@ -145,7 +155,7 @@ def _check_inputs(step: Step, inputs: Sequence[PlannedStep], roots: Mapping[str,
     if inputs and step.spec.loads:
         msg = f"{step.id}: the component consumes nothing, so it cannot come after another step."
         raise InvalidPipelineError(msg)
-    if len({roots[one.id] for one in inputs}) > 1:
+    if len({roots[one.id] for one in inputs}) > 1 and step.spec.cardinality != "explodes":
         names = " and ".join(repr(one.id) for one in inputs)
         msg = f"{step.id}: {names} have different rows, because ids were made anew between them."
         raise InvalidPipelineError(msg)

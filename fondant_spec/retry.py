@@ -18,13 +18,14 @@ from fondant_spec.records import Record
 from fondant_spec.rejects import Rejects
 from fondant_spec.schema import type_from_json
 from fondant_spec.stages import Advance, Transform, counted, with_origin, write_rejects
+from fondant_spec.turns import Turn
 from fondant_spec.work import Work
 
 
 def retry_partition(
     work: Work,
     component: Transform,
-    partition: Partition,
+    turn: Turn,
     earlier: Record,
     advance: Advance,
 ) -> Record:
@@ -33,13 +34,14 @@ def retry_partition(
     Which rows those are is in `work.retry`. The partition and its rejects are written anew, with
     the rows in the order of the input.
     """
+    source, partition = work.sources[turn.source], turn.partition
     told = _read_rejects(work, partition.name)
     failed = [row for row in told if not row["filtered"] and work.retries(row["reason"])]
     again = pa.array([row["id"] for row in failed], pa.string())
     component.rejects = rejects = Rejects()
-    batches = work.batches(partition.name, component.batch_rows, again)
+    batches = source.batches(partition.name, component.batch_rows, again)
     output = Output(work, partition.name, staged=True)
-    ids_in = work.ids(partition.name)
+    ids_in = source.ids(partition.name)
     with output:
         output.write(component.transform_batches(counted(batches, component, advance)))
         tried = ids_in.filter(pc.is_in(ids_in, value_set=again))

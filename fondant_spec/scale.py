@@ -107,7 +107,7 @@ def _run_on_dask(
         waiting = iter(partitions)
 
         def submit(turn: Turn) -> Any:
-            key = f"{work.folder}/{turn[0].name}"
+            key = f"{work.folder}/{turn.name}"
             return client.submit(_run_one, work, turn, key=key, retries=1)
 
         futures = as_completed([submit(turn) for turn in islice(waiting, workers * _AHEAD)])
@@ -177,10 +177,9 @@ def _run_one(work: Work, turn: Turn) -> Record:
 
 
 def _run_turn(work: Work, component: Transform, turn: Turn, advance: Advance) -> Record:
-    partition, earlier = turn
-    if earlier is not None:
-        return retry_partition(work, component, partition, earlier, advance)
-    return transform_partition(work, component, partition, advance)
+    if turn.earlier is not None:
+        return retry_partition(work, component, turn, turn.earlier, advance)
+    return transform_partition(work, component, turn, advance)
 
 
 def _as_transform(component: object, work: Work) -> Transform:

@@ -9,7 +9,7 @@ import pyarrow.parquet as pq
 
 from fondant_spec import storage
 from fondant_spec.errors import InvalidDatasetError
-from fondant_spec.manifest import Field, Manifest
+from fondant_spec.manifest import Field, Manifest, group
 from fondant_spec.partitions import file_of
 
 _LONGEST: Final = 120
@@ -62,7 +62,22 @@ def _ancestors(manifest: Manifest, row_id: str) -> Iterator[tuple[Manifest, dict
         if current is manifest or current.own_fields:
             yield current, row
         before = row[current.parent_field] if current.parent_field else row_id
-        waiting += [(Manifest.read(one.location), before) for one in current.inputs]
+        inputs = [Manifest.read(one.location) for one in current.inputs]
+        waiting += _parents(inputs, before, together=current.parent_field is None)
+
+
+def _parents(
+    inputs: list[Manifest],
+    row_id: str,
+    *,
+    together: bool,
+) -> list[tuple[Manifest, str]]:
+    """Return the datasets that hold a row's parent; a prefix in its id says which, of several."""
+    groups = group(inputs, together=together)
+    if len(groups) > 1:
+        number, _, row_id = row_id.partition("-")
+        groups = [groups[int(number)]]
+    return [(manifest, row_id) for one in groups for manifest in one]
 
 
 def find_row(manifest: Manifest, row_id: str) -> dict[str, Any]:
@@ -108,10 +123,10 @@ def _lookup(
     position = pc.index(file.read(columns=["id"]).column("id"), row_id).as_py()
     if position < 0:
         return None
-    for group in range(file.num_row_groups):
-        rows = file.metadata.row_group(group).num_rows
+    for number in range(file.num_row_groups):
+        rows = file.metadata.row_group(number).num_rows
         if position < rows:
-            table = file.read_row_group(group, columns=names).slice(position, 1)
+            table = file.read_row_group(number, columns=names).slice(position, 1)
             return dict(table.to_pylist()[0])
         position -= rows
     return None

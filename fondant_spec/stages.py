@@ -25,6 +25,7 @@ from fondant_spec.output import Output
 from fondant_spec.partitions import file_of
 from fondant_spec.records import Record
 from fondant_spec.rejects import Rejects
+from fondant_spec.turns import Turn
 from fondant_spec.work import Work
 
 GATHERED = "gathered"
@@ -39,18 +40,20 @@ Transform = ArrowTransformComponent | PandasTransformComponent | StreamTransform
 def transform_partition(
     work: Work,
     component: Transform,
-    partition: Partition,
+    turn: Turn,
     advance: Advance,
 ) -> Record:
     """Run a transform over one partition of the input, and record it."""
     component.rejects = rejects = Rejects()
-    batches = work.batches(partition.name, component.batch_rows)
+    source, partition = work.sources[turn.source], turn.partition
+    component.input_fields = dict(source.inputs)
+    batches = source.batches(partition.name, component.batch_rows)
     gathers = isinstance(component, StreamTransformComponent) and component.gathers
     explodes = work.spec.cardinality == "explodes"
-    output = Output(work, partition.name, staged=gathers, rolls=explodes and not gathers)
+    output = Output(work, turn.name, staged=gathers, rolls=explodes and not gathers)
     with output:
         output.write(component.transform_batches(counted(batches, component, advance)))
-        ids_in = work.ids(partition.name)
+        ids_in = source.ids(partition.name)
         if explodes:
             check_parents(ids_in, output.parents(), rejects, work.where)
         else:
@@ -126,7 +129,8 @@ def write_partitions(
     """Run a write over all partitions."""
     storage.remove(component.output_directory)
     component.rejects = rejects = Rejects()
-    streams = (work.batches(partition, component.batch_rows) for partition in partitions)
+    source = work.sources[0]
+    streams = (source.batches(partition, component.batch_rows) for partition in partitions)
     batches = counted(chain.from_iterable(streams), component, advance)
     artifacts = component.write(batches)
     if next(batches, None) is not None:
@@ -136,7 +140,7 @@ def write_partitions(
     record = Record(
         name=WRITTEN,
         made_from=work.made_from(),
-        rows_in=sum(len(work.ids(partition)) for partition in partitions),
+        rows_in=sum(len(source.ids(partition)) for partition in partitions),
         partitions=(),
         fields={},
         rejects=dict(rejects.counts),

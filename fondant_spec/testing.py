@@ -91,6 +91,7 @@ def write_dataset(
             if column.name != "id"
         },
         partitions=tuple(partitions),
+        root=storage.join(folder, MANIFEST_FILE),
     )
     manifest.write()
     return manifest

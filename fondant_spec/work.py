@@ -8,24 +8,22 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import pyarrow as pa
-
 from fondant_spec import storage
 from fondant_spec.arguments import ALL_REASONS
 from fondant_spec.binding import Binding
 from fondant_spec.component import Component, WriteComponent
 from fondant_spec.component_spec import ComponentSpec
-from fondant_spec.partitions import read_batches, read_ids
 from fondant_spec.rejects import Rejects
+from fondant_spec.source import Source
 
 
 @dataclass(frozen=True)
 class Work:
     """A step as its workers see it. `folder` is where all its files go.
 
-    `index_location` and `branches` hold the rows it reads (see `read_ids`). `salt` is what a
-    finished partition must have in common with this work, beside its input, to count when the step
-    is run again. `retry` are the reasons of failed rows that are tried once more.
+    `sources` are read one after the other. `salt` is what a finished partition must have in common
+    with this work, beside its input, to count when the step is run again. `retry` are the reasons
+    of failed rows that are tried once more.
     """
 
     main: str
@@ -36,25 +34,9 @@ class Work:
     folder: str
     where: str
     salt: str = ""
-    index_location: str = ""
-    branches: tuple[str, ...] = ()
+    sources: tuple[Source, ...] = ()
     rows_per_partition: int = 1000
     retry: tuple[str, ...] = ()
-
-    def ids(self, partition: str) -> pa.Array:
-        """Return the ids of the rows to read in a partition."""
-        return read_ids(self.index_location, partition, self.branches)
-
-    def batches(
-        self,
-        partition: str,
-        batch_rows: int | None,
-        only: pa.Array | None = None,
-    ) -> Iterator[pa.RecordBatch]:
-        """Yield the rows to read in a partition, or those of them with the ids in `only`."""
-        inputs = self.binding.inputs
-        where = self.index_location, partition, batch_rows, self.branches
-        return read_batches(inputs, *where, only)
 
     def retries(self, reason: str) -> bool:
         """Return whether rows that failed for a reason are to be tried again."""
@@ -95,7 +77,7 @@ class Work:
     def component(self) -> Iterator[Component]:
         """Set up the component, and tear it down afterwards."""
         component = self.component_class()(**self.arguments)
-        component.input_fields = dict(self.binding.inputs)
+        component.input_fields = dict(self.sources[0].inputs) if self.sources else {}
         component.output_fields = frozenset(self.binding.outputs)
         component.rejects = Rejects()
         if isinstance(component, WriteComponent):

@@ -103,7 +103,6 @@ class LaionRetrieval(StreamTransformComponent):
         """Open the index, and make sure that it can answer for the seeds' vectors."""
         made_by = self.input_fields["embedding"].metadata
         self._index = self._source.open()
-        check_index_fits(self._index.info, made_by, self._index_model_id)
         if dimension := made_by.get("dimension"):
             self._index.probe(dimension)
         extra = sorted(self.output_fields - OWN_COLUMNS)
@@ -116,6 +115,8 @@ class LaionRetrieval(StreamTransformComponent):
 
     def transform_batches(self, batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         """Yield a row for each image kept for a seed."""
+        made_by = self.input_fields["embedding"].metadata
+        check_index_fits(self._index.info, made_by, self._index_model_id)
         for batch in batches:
             seeds, queries = read_seeds(batch, self._index.info.dimension, self.rejects)
             queries = self._aesthetics.apply(queries)
