@@ -80,8 +80,8 @@ CASES = {
     Case("center_crop", 50, 0.0): ("ours", "img2dataset", "fondant", "requests", "limit"),
     Case("center_crop", 0, 0.1): ("ours", "img2dataset", "requests"),
     Case("center_crop", 50, 0.1): ("ours", "img2dataset", "requests"),
-    Case("no", 0, 0.0): ("ours", "img2dataset", "requests", "limit"),
-    Case("no", 50, 0.0): ("ours", "img2dataset", "limit"),
+    Case("no", 0, 0.0): ("ours", "ours_decoded", "img2dataset", "requests", "limit"),
+    Case("no", 50, 0.0): ("ours", "ours_decoded", "img2dataset", "limit"),
 }
 
 
@@ -288,7 +288,7 @@ def main() -> None:
     parser.add_argument("--json", action="store_true", help="end with one line of JSON")
     options = parser.parse_args()
     make_photos(options.photos)
-    names = options.only or CASES[CROP]
+    names = options.only or {name for contestants in CASES.values() for name in contestants}
     found = {name: python_of(name, options.fondant) for name in names}
     pythons = {name: python for name, python in found.items() if python is not None}
     results: dict[Case, dict[str, Figures]] = {}

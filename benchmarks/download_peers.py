@@ -23,8 +23,16 @@ PROCESSES = 2
 Result = tuple[int, float]
 
 
-def ours(urls: list[str], folder: Path, mode: str) -> Result:
-    """Run the component through its door: argv in, Parquet and a manifest out."""
+def ours_decoded(urls: list[str], folder: Path, mode: str) -> Result:
+    """Run the component as it comes: it decodes, hashes and checks images that it keeps as well."""
+    return ours(urls, folder, mode, decode_kept=True)
+
+
+def ours(urls: list[str], folder: Path, mode: str, *, decode_kept: bool = False) -> Result:
+    """Run the component through its door: argv in, Parquet and a manifest out.
+
+    Images that stay as they are it does not decode here: img2dataset does not either.
+    """
     import pyarrow as pa
 
     from fondant_spec.executor import run
@@ -42,6 +50,7 @@ def ours(urls: list[str], folder: Path, mode: str) -> Result:
         "resize_only_if_bigger": "false",
         "image_size": SIZE,
         "quality": QUALITY,
+        "decode_kept": str(decode_kept).lower(),
         "min_image_size": 0,
         "max_aspect_ratio": 100.0,
         "timeout": TIMEOUT,
@@ -240,6 +249,7 @@ def _least(urls: list[str], mode: str) -> int:
 
 CONTESTANTS: dict[str, Callable[[list[str], Path, str], Result]] = {
     "ours": ours,
+    "ours_decoded": ours_decoded,
     "img2dataset": img2dataset,
     "fondant": fondant,
     "requests": requests_threads,

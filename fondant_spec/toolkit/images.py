@@ -18,6 +18,8 @@ import numpy as np
 import simplejpeg
 from PIL import Image, ImageCms
 
+from fondant_spec.toolkit.jpeg import JPEG_END, has_end
+
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
@@ -29,8 +31,6 @@ FORMATS: Final = ("JPEG", "PNG", "WEBP", "GIF")
 
 _ORIENTATION_TAG: Final = 0x0112
 _TURNED: Final = (5, 6, 7, 8)  # EXIF orientations that swap width and height
-_JPEG_END: Final = b"\xff\xd9"
-_JPEG_TAIL: Final = 64  # some writers leave a few bytes after the end
 _TRANSPOSES: Final = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
     3: Image.Transpose.ROTATE_180,
@@ -159,7 +159,7 @@ def _decode_jpeg(data: bytes, target_side: int | None) -> "NDArray[np.uint8] | N
     Raises:
         NotAnImageError: image data is missing.
     """
-    ended = data if _JPEG_END in data[-_JPEG_TAIL:] else data + _JPEG_END
+    ended = data if has_end(data) else data + JPEG_END
     side = target_side or 0
     try:
         pixels: NDArray[np.uint8] = simplejpeg.decode_jpeg(

@@ -4,10 +4,11 @@ from collections.abc import Iterator
 from typing import Final
 
 _START: Final = b"\xff\xd8"
-_END: Final = b"\xff\xd9"
+JPEG_END: Final = b"\xff\xd9"
 _START_OF_SCAN: Final = 0xDA
 _COMMENT: Final = 0xFE
 _APPLICATION: Final = range(0xE1, 0xF0)
+_TAIL: Final = 64  # some writers leave a few bytes after the end
 _ADOBE: Final = 0xEE  # says how the colours are coded, so it stays
 
 
@@ -20,11 +21,16 @@ def without_metadata(jpeg: bytes) -> bytes:
     kept = [_START]
     for marker, segment in _segments(jpeg):
         if marker == _START_OF_SCAN:
-            end = segment.find(_END)
-            kept.append(segment[:end] + _END if end >= 0 else segment + _END)
+            end = segment.find(JPEG_END)
+            kept.append(segment[:end] + JPEG_END if end >= 0 else segment + JPEG_END)
         elif marker == _ADOBE or (marker != _COMMENT and marker not in _APPLICATION):
             kept.append(segment)
     return b"".join(kept)
+
+
+def has_end(jpeg: bytes) -> bool:
+    """Tell if a JPEG has its end marker, which one that was cut short lacks."""
+    return JPEG_END in jpeg[-_TAIL:]
 
 
 def _segments(jpeg: bytes) -> Iterator[tuple[int, bytes]]:

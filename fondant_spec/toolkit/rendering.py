@@ -22,7 +22,7 @@ from fondant_spec.toolkit.images import (
     is_plain,
     open_image,
 )
-from fondant_spec.toolkit.jpeg import without_metadata
+from fondant_spec.toolkit.jpeg import has_end, without_metadata
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -55,7 +55,7 @@ class Rendered:
     height: int
     original_width: int
     original_height: int
-    phash: str
+    phash: str | None
 
 
 @dataclass(frozen=True)
@@ -74,6 +74,8 @@ class Rendering:
     min_image_size: int = 0
     max_aspect_ratio: float = float("inf")
     max_pixels: int = MAX_PIXELS
+    decode_kept: bool = True
+    """Decode JPEGs that stay as they are as well: finds the damaged ones, and gives their hash."""
 
     def render(self, data: bytes) -> Rendered:
         """Return the training image made of `data`.
@@ -123,12 +125,14 @@ class Rendering:
         scale = self.image_size / self._side(width, height)
         return int(2 * scale * min(width, height)) or None
 
-    def _kept(self, image: Image.Image, data: bytes) -> tuple[bytes, str] | None:
+    def _kept(self, image: Image.Image, data: bytes) -> tuple[bytes, str | None] | None:
         """Return the bytes of a JPEG that can stay, and its hash; None if it has to be encoded."""
         if self.encode_format != "jpg" or not is_plain(image):
             return None
         try:
             bare = without_metadata(data)
+            if not self.decode_kept and has_end(data):
+                return bare, None
             return bare, phash(
                 simplejpeg.decode_jpeg(bare, min_height=_SQUARE, min_width=_SQUARE, min_factor=2)
             )

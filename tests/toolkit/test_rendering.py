@@ -132,3 +132,13 @@ def test_the_perceptual_hash_is_that_of_imagehash():
     assert (int(phash(pixels), 16) ^ int(phash(smaller), 16)).bit_count() <= 4
     other = pixels[::-1, ::-1]
     assert (int(phash(pixels), 16) ^ int(phash(np.ascontiguousarray(other)), 16)).bit_count() > 16
+
+
+def test_a_kept_jpeg_may_go_undecoded():
+    """Where decoding is switched off, the end marker is still looked for."""
+    rendering = Rendering(resize_mode="no", decode_kept=False)
+    whole = save(photo(), "JPEG")
+    assert rendering.render(whole).data == without_metadata(whole)
+    assert rendering.render(whole).phash is None
+    with pytest.raises(NotAnImageError, match="premature end"):
+        rendering.render(whole[:6000])

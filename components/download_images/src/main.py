@@ -40,6 +40,7 @@ class DownloadImages(StreamTransformComponent):
         max_aspect_ratio: float = 2.5,
         encode_format: EncodeFormat = "jpg",
         quality: int = 95,
+        decode_kept: bool = True,
         timeout: int = 20,
         connect_timeout: int = 5,
         min_bytes_per_second: int = 1000,
@@ -82,6 +83,7 @@ class DownloadImages(StreamTransformComponent):
             min_image_size=min_image_size,
             max_aspect_ratio=max_aspect_ratio,
             max_pixels=max_pixels,
+            decode_kept=decode_kept,
         )
         self._limits = Limits(
             connect_timeout=connect_timeout,
