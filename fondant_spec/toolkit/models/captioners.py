@@ -18,7 +18,7 @@ from transformers import (
 )
 
 from fondant_spec.errors import InputDataError, InvalidArgumentError
-from fondant_spec.toolkit.models.device import Placement
+from fondant_spec.toolkit.models.device import Placement, precision_name
 from fondant_spec.toolkit.models.engines import to_device
 from fondant_spec.toolkit.models.fast_cpu import speed_up
 from fondant_spec.toolkit.models.feed import UnusableError
@@ -54,6 +54,7 @@ class Captioner(Protocol):
 
     name: str
     revision: str
+    precision: str
 
     @property
     def prepare(self) -> Callable[[bytes], Any]:
@@ -91,6 +92,7 @@ class LocalCaptioner:
     def __init__(self, files: ModelFiles, placement: Placement, prompt: str | None) -> None:
         self.name, self.revision = files.name, files.revision
         self.placement = placement
+        self.precision = precision_name(placement.dtype)
         with loading(files.name):
             model = AutoModelForImageTextToText.from_pretrained(
                 files.folder,

@@ -9,6 +9,7 @@ from typing import Any, Final
 
 import pyarrow as pa
 
+from fondant_spec.errors import InvalidArgumentError
 from fondant_spec.rejects import Rejects
 from fondant_spec.toolkit.models.batching import BatchSize, run_batch
 from fondant_spec.toolkit.models.caption_text import CLIP_TOKENS, Frame, clean, refuses, repeats
@@ -40,6 +41,16 @@ class Choice:
     keep_existing: bool = False
     alt_text_ratio: float = 0.0
     seed: int = 0
+
+    def __post_init__(self) -> None:
+        """Check the ratio.
+
+        Raises:
+            InvalidArgumentError: it is no share.
+        """
+        if not 0 <= self.alt_text_ratio <= 1:
+            msg = "alt_text_ratio: must be from 0 to 1."
+            raise InvalidArgumentError(msg)
 
     @property
     def columns(self) -> tuple[str, ...]:
@@ -114,6 +125,8 @@ class CaptionWriter:
         again = [draft for draft in asked if draft.text and _poor(draft.text)]
         if again:
             self._ask(again, self.generation.stronger())
+        for draft in again:
+            draft.source = "model, second attempt"
         for draft in asked:
             self._settle(draft)
         if self.scorer is not None:
@@ -204,6 +217,7 @@ class Captioning:
         return {
             "model_id": first.captioner.name,
             "revision": first.captioner.revision,
+            "precision": first.captioner.precision,
             "generation": asdict(first.generation),
             "frame": asdict(first.frame),
             **scorer,

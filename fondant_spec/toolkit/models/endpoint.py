@@ -39,6 +39,7 @@ class EndpointCaptioner:
     """Asks a server for captions, several images at a time."""
 
     revision = ""
+    precision = ""
 
     def __init__(self, url: str, model: str, prompt: str | None) -> None:
         self.name = model
@@ -46,7 +47,6 @@ class EndpointCaptioner:
         self._prompt = prompt or CHAT_PROMPT
         self._pool = ThreadPoolExecutor(_CONNECTIONS, "endpoint")
         self._session = requests.Session()
-        self._session.max_redirects = 0
         key = os.environ.get(KEY_VARIABLE)
         if key:
             self._session.headers["Authorization"] = f"Bearer {key}"
@@ -110,7 +110,7 @@ class EndpointCaptioner:
         if reason is not None:
             msg = f"endpoint {self._url}: {response.status_code}, it {reason}. {_start(response)}"
             raise InputDataError(msg)
-        if not response.ok:
+        if response.status_code != requests.codes.ok:
             return UnusableError("endpoint_error", f"{response.status_code}: {_start(response)}")
         try:
             choices = response.json()["choices"]

@@ -55,7 +55,7 @@ def start_engine(
     if placement.device.type == "cpu" and placement.dtype == torch.bfloat16:
         speed_up(module)
     placed = module.to(placement.device, placement.dtype)
-    return _torch(torch.compile(placed, dynamic=True) if name == "compiled" else placed, placement)
+    return _torch(placed, placement)
 
 
 class _UnitVectors(nn.Module):  # type: ignore[misc]  # torch has no types

@@ -16,11 +16,14 @@ import torch
 from PIL import Image
 from torch import nn
 
-from fondant_spec.toolkit.images import decode_image
+from fondant_spec.toolkit.images import decode_image, image_size
 
 Pixels = npt.NDArray[np.uint8]
 
-_DECODE_MARGIN: Final = 1.5
+_DECODE_MARGIN: Final = 1.25
+"""A JPEG is decoded at a fraction only if that leaves so many times the pixels that are needed:
+with less, the embeddings of some models stray by more than 0.001 in cosine."""
+
 _CLOSE_ENOUGH: Final = 0.05
 _DEFAULT_RESAMPLE: Final = Image.Resampling.BICUBIC
 
@@ -71,16 +74,25 @@ class PixelPreparation:
             NotAnImageError: the bytes are no image that can be decoded.
         """
         needed = self.size if isinstance(self.size, int) else max(self.size)
-        return self.pixels(decode_image(data, target_side=round(needed * _DECODE_MARGIN)))
+        image = decode_image(data, target_side=round(needed * _DECODE_MARGIN))
+        return self.pixels(image, image_size(data))
 
-    def pixels(self, image: Image.Image) -> Pixels:
-        """Return the pixels of a decoded RGB image."""
-        width, height = self._resized(image)
+    def pixels(self, image: Image.Image, size: tuple[int, int] | None = None) -> Pixels:
+        """Return the pixels of a decoded RGB image; `size` is that of the file, if it was larger.
+
+        A fraction of an odd size is rounded up when it is decoded. Counted in the file's own
+        pixels, the picture stays where it is.
+        """
+        true_width, true_height = size or image.size
+        width, height = self._resized(true_width, true_height)
         rows, columns, _ = self.shape
         left, top = (width - columns) // 2, (height - rows) // 2
-        across, down = image.width / width, image.height / height
-        # The part that the crop keeps, in the image's own pixels: the rest is never resized.
-        box = (left * across, top * down, (left + columns) * across, (top + rows) * down)
+        across = true_width * _fraction(true_width, image.width) / width
+        down = true_height * _fraction(true_height, image.height) / height
+        # The part that the crop keeps, in the decoded image's pixels: the rest is never resized.
+        right = min((left + columns) * across, image.width)  # never beyond, by rounding
+        bottom = min((top + rows) * down, image.height)
+        box = (left * across, top * down, right, bottom)
         return np.asarray(image.resize((columns, rows), self.resample, box))
 
     def normalised(self, pixels: Pixels) -> npt.NDArray[np.float32]:
@@ -89,12 +101,12 @@ class PixelPreparation:
         values: npt.NDArray[np.float32] = (pixels * np.float32(self.scale) - mean) / std
         return values.transpose(2, 0, 1)
 
-    def _resized(self, image: Image.Image) -> tuple[int, int]:
+    def _resized(self, width: int, height: int) -> tuple[int, int]:
         if not isinstance(self.size, int):
             return self.size[1], self.size[0]
-        short, long = sorted(image.size)
+        short, long = sorted((width, height))
         other = int(self.size * long / short)
-        return (self.size, other) if image.width <= image.height else (other, self.size)
+        return (self.size, other) if width <= height else (other, self.size)
 
 
 class ProcessorPreparation:
@@ -162,3 +174,8 @@ def _pair(size: Mapping[str, int] | tuple[int, int] | int) -> tuple[int, int]:
     if isinstance(size, int):
         return size, size
     return size if isinstance(size, tuple) else (size["height"], size["width"])
+
+
+def _fraction(whole: int, part: int) -> float:
+    """Return at which fraction a side was decoded: so many eighths, `part` being rounded up."""
+    return max(1, round(8 * part / whole)) / 8

@@ -1,0 +1,165 @@
+"""Captions from an OpenAI-compatible server, which is a real one on this machine."""
+
+import base64
+import io
+import json
+import threading
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+import pytest
+from PIL import Image
+
+from fondant_spec.errors import InputDataError
+from fondant_spec.toolkit.models.endpoint import EndpointCaptioner
+from fondant_spec.toolkit.models.feed import UnusableError
+from fondant_spec.toolkit.models.generation import Generation
+
+
+class Server(ThreadingHTTPServer):
+    """Answers with the size of the image and the question; misbehaves on demand."""
+
+    def __init__(self):
+        super().__init__(("127.0.0.1", 0), Handler)
+        self.seen, self.statuses, self.body = [], [], None
+        self.url = f"http://127.0.0.1:{self.server_port}/v1"
+
+
+class Handler(BaseHTTPRequestHandler):
+    """What the server says."""
+
+    def do_POST(self):
+        """Answer one question."""
+        asked = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+        self.server.seen.append((self.path, self.headers.get("Authorization"), asked))
+        status = self.server.statuses.pop(0) if self.server.statuses else 200
+        text, image = asked["messages"][0]["content"]
+        data = base64.b64decode(image["image_url"]["url"].split(",")[1])
+        size = Image.open(io.BytesIO(data)).size
+        answer = [f"{text['text']} {size[0]}x{size[1]} {n}" for n in range(asked["n"])]
+        body = json.dumps({"choices": [{"message": {"content": line}} for line in answer]})
+        if status != 200:
+            body = '{"error": "no such luck"}'
+        self.send_response(status)
+        if status in (301, 429):
+            self.send_header("Location" if status == 301 else "Retry-After", "0")
+        self.end_headers()
+        self.wfile.write((self.server.body or body).encode())
+
+    def log_message(self, *_):
+        """Say nothing."""
+
+
+@pytest.fixture
+def server():
+    """Return a running server; it is stopped afterwards."""
+    with Server() as running:
+        thread = threading.Thread(target=running.serve_forever, daemon=True)
+        thread.start()
+        yield running
+        running.shutdown()
+        thread.join()
+
+
+@pytest.fixture(autouse=True)
+def no_key(monkeypatch):
+    """Start every test without a key."""
+    monkeypatch.delenv("OPENAI_API_KEY", raising=False)
+
+
+IMAGES = [Image.new("RGB", (n, 9)) for n in range(1, 12)]
+ROWS = [f"{n}" for n in range(1, 12)]
+
+
+def test_captions_keep_their_order(server):
+    """Many images are asked for at once, and each gets its own answer."""
+    captioner = EndpointCaptioner(server.url, "eyes", "what")
+    generation = Generation(max_new_tokens=33, sample=True, temperature=0.7, candidates=2)
+    made = captioner.captions(IMAGES, ROWS, generation)
+    assert made == [[f"what {n}x9 0", f"what {n}x9 1"] for n in range(1, 12)]
+    path, key, asked = server.seen[0]
+    assert (path, key) == ("/v1/chat/completions", None)
+    assert {name: asked[name] for name in ("model", "max_tokens", "temperature", "n")} == {
+        "model": "eyes",
+        "max_tokens": 33,
+        "temperature": 0.7,
+        "n": 2,
+    }
+    assert sorted(body["seed"] for _, _, body in server.seen) == sorted(generation.seeds(ROWS))
+
+
+def test_the_key_comes_from_the_environment(server, monkeypatch):
+    """A key is never an argument, which would be stored with the pipeline."""
+    monkeypatch.setenv("OPENAI_API_KEY", "secret")
+    EndpointCaptioner(server.url, "eyes", None).captions(IMAGES[:1], ROWS[:1], Generation())
+    assert server.seen[0][1] == "Bearer secret"
+
+
+def test_greedy_means_temperature_zero(server):
+    """Without sampling the server is asked for its likeliest answer."""
+    EndpointCaptioner(server.url, "eyes", None).captions(IMAGES[:1], ROWS[:1], Generation())
+    asked = server.seen[0][2]
+    assert (asked["temperature"], asked["top_p"], asked["n"]) == (0.0, 1.0, 1)
+
+
+def test_a_busy_server_is_asked_again(server):
+    """429 and 503 pass: the same question is asked again."""
+    server.statuses = [429, 503]
+    made = EndpointCaptioner(server.url, "eyes", "what").captions(
+        IMAGES[:1], ROWS[:1], Generation()
+    )
+    assert made == [["what 1x9 0"]]
+    assert len(server.seen) == 3
+
+
+@pytest.mark.parametrize(
+    ("status", "reason"),
+    [
+        (400, "400, it refuses the request."),
+        (401, "401, it wants a key: set OPENAI_API_KEY."),
+        (403, "403, it forbids it to this key: check OPENAI_API_KEY."),
+        (404, "404, it does not know the model, or the path: the URL ends in /v1 as a rule."),
+    ],
+)
+def test_what_the_user_can_fix_ends_the_step(server, status, reason):
+    """A wrong model, path or key fails all images alike, so it is told at once."""
+    server.statuses = [status]
+    with pytest.raises(InputDataError) as caught:
+        EndpointCaptioner(server.url, "eyes", None).captions(IMAGES[:1], ROWS[:1], Generation())
+    assert str(caught.value) == (
+        f'endpoint {server.url}/chat/completions: {reason} {{"error": "no such luck"}}'
+    )
+
+
+@pytest.mark.parametrize("status", [301, 413])
+def test_one_refused_image_is_one_error(server, status):
+    """An answer about this image only, or a redirect, which is not followed, costs one row."""
+    server.statuses = [status]
+    (error,) = EndpointCaptioner(server.url, "eyes", None).captions(
+        IMAGES[:1], ROWS[:1], Generation()
+    )
+    assert isinstance(error, UnusableError)
+    assert (error.reason, str(error)) == (
+        "endpoint_error",
+        f'{status}: {{"error": "no such luck"}}',
+    )
+
+
+def test_nonsense_is_an_error(server):
+    """A body that is no chat completion costs one row."""
+    server.body = "<html>hello</html>"
+    (error,) = EndpointCaptioner(server.url, "eyes", None).captions(
+        IMAGES[:1], ROWS[:1], Generation()
+    )
+    assert str(error) == "not a chat completion: <html>hello</html>"
+
+
+def test_no_server():
+    """A server that is not there is told in one line."""
+    with pytest.raises(InputDataError) as caught:
+        EndpointCaptioner("http://127.0.0.1:9/v1", "eyes", None).captions(
+            IMAGES[:1], ROWS[:1], Generation()
+        )
+    assert str(caught.value) == (
+        "endpoint http://127.0.0.1:9/v1/chat/completions: ConnectionError; "
+        "is the server running there?"
+    )
