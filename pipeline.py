@@ -1,7 +1,8 @@
-"""From a few seed images to a captioned image dataset for Stable Diffusion fine-tuning.
+r"""From a few seed images to a captioned image dataset for Stable Diffusion fine-tuning.
 
-    load_from_hub -> image_embedding -> laion_retrieval -> download_images -> caption_images
-      -> export_dataset
+    load_from_hub ----> image_embedding \
+                                         > laion_retrieval -> download_images -> caption_images
+    generate_prompts -> text_embedding  /                                       -> export_dataset
 
 Run `python pipeline.py`. What it runs on is set in `pipeline_configs.py` or the environment; with
 nothing set it is the offline demo, and everything lands in ./artifacts.
@@ -17,13 +18,15 @@ from pathlib import Path
 import demo
 from fondant_spec.errors import InvalidConfigError
 from fondant_spec.launch import launch
-from fondant_spec.pipeline import Pipeline, Resources
+from fondant_spec.pipeline import Pipeline, Resources, Step
 from fondant_spec.runners.kubeflow import Cluster
 from pipeline_configs import PipelineConfigs
 
 NAME = "stable-diffusion"
 COMPONENTS = Path(__file__).parent / "components"
 
+INTERIOR_DESIGN = "interior_design"
+PROMPTS = 100
 IMAGES_PER_SEED = 20
 TRAINING_SIZE = 512  # pixels: the size that Stable Diffusion 1 and 2 are trained at
 
@@ -37,19 +40,26 @@ def build(configs: PipelineConfigs) -> Pipeline:
         tolerations=({"key": configs.GPU_RESOURCE, "operator": "Exists", "effect": "NoSchedule"},),
         shared_memory="2Gi",
     )
-    seeds = pipeline.add(
-        COMPONENTS / "load_from_hub",
-        arguments={"dataset_name": configs.DATASET_NAME, "image_column": configs.IMAGE_COLUMN},
-    )
-    vectors = pipeline.add(
-        COMPONENTS / "image_embedding",
-        after=seeds,
-        arguments={"model_id": configs.CLIP_MODEL},
-        resources=gpu,
-    )
+    starts = []
+    if configs.DATASET_NAME:
+        seeds = pipeline.add(
+            COMPONENTS / "load_from_hub",
+            arguments={"dataset_name": configs.DATASET_NAME, "image_column": configs.IMAGE_COLUMN},
+        )
+        starts.append(_embedding(pipeline, "image_embedding", seeds, configs, gpu))
+    if configs.PROMPTS:
+        file = None if configs.PROMPTS == INTERIOR_DESIGN else configs.PROMPTS
+        prompts = pipeline.add(
+            COMPONENTS / "generate_prompts",
+            arguments={"prompts": file, "n_rows_to_load": PROMPTS},
+        )
+        starts.append(_embedding(pipeline, "text_embedding", prompts, configs, gpu))
+    if not starts:
+        msg = "nothing to begin with: set DATASET_NAME to seed images, or PROMPTS to prompts."
+        raise InvalidConfigError(msg)
     hits = pipeline.add(
         COMPONENTS / "laion_retrieval",
-        after=vectors,
+        after=starts,
         arguments=_index(configs) | {"num_images": IMAGES_PER_SEED},
     )
     images = pipeline.add(
@@ -77,12 +87,24 @@ def main(argv: Sequence[str] | None = None) -> int:
 
     def build_it(options: argparse.Namespace) -> Pipeline:
         chosen = replace(configs, BASE_PATH=options.base_path or configs.BASE_PATH)
-        if configs.DATASET_NAME:
-            return build(chosen)
-        return demo.adapt(build(demo.configure(chosen)))
+        if configs.is_demo:
+            return demo.adapt(build(demo.configure(chosen)))
+        return build(chosen)
 
-    during = nullcontext if configs.DATASET_NAME else demo.serving
+    during = demo.serving if configs.is_demo else nullcontext
     return launch(build_it, parser, argv, during, Cluster.from_environment(configs.HOST))
+
+
+def _embedding(
+    pipeline: Pipeline,
+    component: str,
+    after: Step,
+    configs: PipelineConfigs,
+    gpu: Resources,
+) -> Step:
+    """Add a step that makes CLIP vectors; images and texts share their space."""
+    arguments = {"model_id": configs.CLIP_MODEL}
+    return pipeline.add(COMPONENTS / component, after=after, arguments=arguments, resources=gpu)
 
 
 def _index(configs: PipelineConfigs) -> dict[str, str]:

@@ -10,13 +10,15 @@ from typing import Self
 class PipelineConfigs:
     """Where the pipeline runs and what it runs on. Every name is also an environment variable.
 
-    With `DATASET_NAME` not set, the pipeline runs on the offline demo.
+    The pipeline begins with the images of `DATASET_NAME`, with `PROMPTS`, or both. With neither
+    and no index it runs on the offline demo.
 
     Attributes:
         BASE_PATH: a folder or an fsspec URL (`s3://`, `gs://`); everything lands there.
         HOST: URL of a Kubeflow Pipelines host; not set, the pipeline runs right here.
         DATASET_NAME: seed images: a dataset on the Hugging Face hub, or a local folder or file.
         IMAGE_COLUMN: the column of the dataset that holds the images.
+        PROMPTS: a YAML file of prompts (see components/generate_prompts), or `interior_design`.
         CLIP_MODEL: the model that embeds the seeds; the one that the index was made with.
         INDEX: a local index to search (a clip-retrieval folder, `.npy` or Parquet vectors).
         INDEX_URL: a clip-retrieval service to ask instead.
@@ -30,6 +32,7 @@ class PipelineConfigs:
     HOST: str = ""
     DATASET_NAME: str = ""
     IMAGE_COLUMN: str = "image"
+    PROMPTS: str = ""
     CLIP_MODEL: str = "openai/clip-vit-large-patch14"
     INDEX: str = ""
     INDEX_URL: str = ""
@@ -37,6 +40,11 @@ class PipelineConfigs:
     GPU_RESOURCE: str = "nvidia.com/gpu"
     GPU_POOL_LABEL: str = "node_pool"
     GPU_POOL: str = ""
+
+    @property
+    def is_demo(self) -> bool:
+        """Whether neither seed images nor an index are named."""
+        return not (self.DATASET_NAME or self.INDEX or self.INDEX_URL)
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str] = os.environ) -> Self:

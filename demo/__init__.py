@@ -27,7 +27,7 @@ def configure(configs: PipelineConfigs) -> PipelineConfigs:
     files = prepare()
     return replace(
         configs,
-        DATASET_NAME=str(files.seeds),
+        DATASET_NAME="" if configs.PROMPTS else str(files.seeds),
         CLIP_MODEL=str(CLIP_FOLDER),
         INDEX=str(files.index),
         CAPTION_MODEL=str(BLIP_FOLDER),

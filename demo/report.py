@@ -7,6 +7,7 @@ reads, and writes a contact sheet.
 import argparse
 import sys
 from collections import defaultdict
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ import pyarrow.parquet as pq
 
 from demo.collection import ROOT
 from demo.contact_sheet import Hit, Row, contact_sheet
-from demo.evaluate import evaluate, read_truth
+from demo.evaluate import evaluate, names, read_truth
 from fondant_spec import storage
 from fondant_spec.errors import FondantError, InputDataError
 from fondant_spec.manifest import Manifest
@@ -44,26 +45,43 @@ def main() -> int:
 def report(base_path: str, sheet: Path) -> int:
     """Print the scores of the newest run and draw its contact sheet."""
     manifests = newest_run(base_path)
-    seeds = read_rows(manifests["load_from_hub"], ("image",))
-    subjects = _subjects(len(seeds))
+    subjects = seed_subjects(manifests)
     rows = read_rows(manifests["caption_images"], FIELDS)
     for row in rows:
-        row["subject"] = subjects[int(row["seed_id"])]
+        row["subject"] = subjects[row["seed_id"]]
         row["url"] = row["image_url"]
     evaluation = evaluate(rows, read_truth(ROOT / "truth.parquet"))
     overall = evaluation.overall
     print(f"\n{evaluation}\n")
     print(f"retrieval precision  {overall.precision:.1%} of {overall.rows} images")
     print(f"caption accuracy     {overall.caption_accuracy:.1%} of {overall.captions} captions")
-    contact_sheet(
-        sheet_rows(seeds, rows, subjects),
-        sheet,
-        title="Seed images, what they retrieve, and how it is captioned",
-        subtitle=f"{overall.rows} images from {len(seeds)} seeds",
-    )
-    print(f"contact sheet        {sheet}")
-    print(f"training set         {', '.join(manifests['export_dataset'].artifacts)}")
+    if "load_from_hub" in manifests:
+        seeds = read_rows(manifests["load_from_hub"], ("image",))
+        contact_sheet(
+            sheet_rows(seeds, rows, subjects),
+            sheet,
+            title="Seed images, what they retrieve, and how it is captioned",
+            subtitle=f"{overall.rows} images from {len(seeds)} seeds",
+        )
+        print(f"contact sheet        {sheet}")
+    print(f"training set         {storage.join(manifests['export_dataset'].folder, 'output')}")
     return 0 if min(overall.precision, overall.caption_accuracy) >= GOAL else 1
+
+
+def seed_subjects(manifests: Mapping[str, Manifest]) -> dict[str, str]:
+    """Return the true subject of each seed image, or of each prompt, by the ids that hits name."""
+    subjects: dict[str, str] = {}
+    starts = [name for name in ("load_from_hub", "generate_prompts") if name in manifests]
+    for number, name in enumerate(starts):
+        prefix = f"{number}-" if len(starts) > 1 else ""
+        if name == "load_from_hub":
+            rows = read_rows(manifests[name], ())
+            truth = _subjects(len(rows))
+        else:
+            rows = read_rows(manifests[name], ("text",))
+            truth = [names(row["text"])[0] for row in rows]
+        subjects |= {prefix + row["id"]: shown for row, shown in zip(rows, truth, strict=True)}
+    return subjects
 
 
 def newest_run(base_path: str) -> dict[str, Manifest]:
@@ -93,7 +111,7 @@ def read_rows(manifest: Manifest, names: tuple[str, ...]) -> list[dict[str, Any]
 def sheet_rows(
     seeds: list[dict[str, Any]],
     rows: list[dict[str, Any]],
-    subjects: list[str],
+    subjects: Mapping[str, str],
 ) -> list[Row]:
     """Return the contact sheet's rows: one seed of some subjects, and its best hits."""
     hits: dict[str, list[dict[str, Any]]] = defaultdict(list)
@@ -103,7 +121,7 @@ def sheet_rows(
     return [
         Row(
             seed["image"],
-            subjects[int(seed["id"])],
+            subjects[seed["id"]],
             [
                 Hit(row["image"], row["similarity"], row["caption"])
                 for row in sorted(hits[seed["id"]], key=lambda row: -row["similarity"])[:HITS_SHOWN]
