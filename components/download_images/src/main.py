@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 from crawl import Crawl
-from pictures import Row
+from rows import noting, rows_of
 from tally import Tally
 
 from fondant_spec.component import StreamTransformComponent
@@ -142,9 +142,9 @@ class DownloadImages(StreamTransformComponent):
             second_pass=self._limits.retries > 0,
         )
         if self._verifier is None:
-            return crawl.run(_rows(batches))
+            return crawl.run(rows_of(batches))
         expected: dict[str, Any] = {}
-        images = crawl.run(_rows(_noting(batches, expected)))
+        images = crawl.run(rows_of(noting(batches, expected)))
         return self._verifier.kept(images, expected, self.rejects)
 
     def _load_verifier(self, least_cosine: float) -> "Verifier":
@@ -175,19 +175,6 @@ class DownloadImages(StreamTransformComponent):
         }
 
 
-def _rows(batches: Iterator[pa.RecordBatch]) -> Iterator[Row]:
-    position = 0
-    for batch in batches:
-        ids = batch.column("id").to_pylist()
-        urls = batch.column("image_url").to_pylist()
-        hashes = [None] * len(batch)
-        if "expected_sha256" in batch.schema.names:
-            hashes = batch.column("expected_sha256").to_pylist()
-        for row_id, url, expected in zip(ids, urls, hashes, strict=True):
-            yield Row(position, row_id, url, expected)
-            position += 1
-
-
 def _check(*, positive: Mapping[str, int], quality: int) -> None:
     for name, value in positive.items():
         if value < 1:
@@ -196,17 +183,6 @@ def _check(*, positive: Mapping[str, int], quality: int) -> None:
     if not 1 <= quality <= 100:  # noqa: PLR2004 - the scale of JPEG and WebP
         msg = f"quality: {quality} is not between 1 and 100."
         raise InvalidArgumentError(msg)
-
-
-def _noting(
-    batches: Iterator[pa.RecordBatch], expected: dict[str, Any]
-) -> Iterator[pa.RecordBatch]:
-    """Pass batches on, and keep the vectors that came with their rows."""
-    for batch in batches:
-        vectors = batch.column("expected_embedding").to_numpy(zero_copy_only=False)
-        pairs = zip(batch.column("id").to_pylist(), vectors, strict=True)
-        expected.update((row_id, vector) for row_id, vector in pairs if vector is not None)
-        yield batch
 
 
 if __name__ == "__main__":
