@@ -39,6 +39,7 @@ from fondant_spec.toolkit.index.recall import recall
 from fondant_spec.toolkit.index.vectors import ParquetVectors
 
 ROOT = Path(__file__).parents[1]
+SCRATCH = ROOT / "artifacts" / "benchmarks"
 DIMENSION, LATENT, TOPICS = 512, 48, 2000
 QUERIES, SEEDS, IMAGES = 500, 1000, 40
 ROWS_AT_ONCE = 50_000
@@ -183,7 +184,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     options = parser.parse_args(argv)
     faiss.omp_set_num_threads(len(os.sched_getaffinity(0)))
     queries, seeds = clip_like(QUERIES, seed=-1 % 2**32), clip_like(SEEDS, seed=-2 % 2**32)
-    with tempfile.TemporaryDirectory(dir=ROOT) as scratch:
+    SCRATCH.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=SCRATCH) as scratch:
         folder = Path(scratch)
         found = [f for n in (SMALL, options.rows) for f in figures_of(n, folder, queries)]
         large = [figures for figures in found if figures.rows == options.rows]

@@ -85,7 +85,7 @@ def build_index(source: VectorSource, folder: Path, options: BuildOptions) -> Bu
     kind = (
         choose_kind(rows, dimension, memory)
         if options.kind is None
-        else named_kind(options.kind, rows, dimension)
+        else named_kind(options.kind, rows, dimension, memory)
     )
     index = _trained(kind, vectors)
     held_out = min(_HELD_OUT, rows // _HELD_OUT_SHARE)

@@ -13,7 +13,9 @@ _LINKS: Final = 16
 _LINK_BYTES: Final = 2 * _LINKS * 4 * 1.25
 _TRAINING_PER_LIST: Final = 39
 _LEAST_LISTS: Final = 16
-_DIMENSIONS_PER_CODE: Final = 4
+_DIMENSIONS_PER_BYTE: Final = (2, 4, 8)
+_ID_BYTES: Final = 8
+_SLACK: Final = 1.2
 _LEAST_TRAINING: Final = 32_768
 _CODE_ROUNDS: Final = 10
 _CODE_POINTS: Final = 64
@@ -25,12 +27,14 @@ class Kind:
 
     - flat: every vector is compared; exact, and fast enough for a hundred thousand;
     - hnsw: a graph over the whole vectors; fast, and nearly exact, if they fit in memory;
-    - ivf_pq: vectors in short codes, in lists of which a few are searched; for what does not fit.
+    - ivf_pq: vectors in codes of `code_bytes`, in lists of which a few are searched; for what does
+      not fit.
     """
 
     name: str
     rows: int
     dimension: int
+    code_bytes: int = 0
 
     @property
     def factory_key(self) -> str:
@@ -39,8 +43,7 @@ class Kind:
             return "Flat"
         if self.name == "hnsw":
             return f"HNSW{_LINKS},Flat"
-        codes = self.dimension // _DIMENSIONS_PER_CODE
-        return f"IVF{self.lists},PQ{codes}x8"
+        return f"IVF{self.lists},PQ{self.code_bytes}x8"
 
     @property
     def lists(self) -> int:
@@ -90,26 +93,30 @@ def choose_kind(rows: int, dimension: int, memory_bytes: int) -> Kind:
     """
     if rows <= _FLAT_ROWS:
         return Kind("flat", rows, dimension)
-    if rows * (4 * dimension + _LINK_BYTES) * 1.2 <= memory_bytes:
+    if rows * (4 * dimension + _LINK_BYTES) * _SLACK <= memory_bytes:
         return Kind("hnsw", rows, dimension)
-    return named_kind("ivf_pq", rows, dimension)
+    return named_kind("ivf_pq", rows, dimension, memory_bytes)
 
 
-def named_kind(name: str, rows: int, dimension: int) -> Kind:
-    """Return the kind of this name.
+def named_kind(name: str, rows: int, dimension: int, memory_bytes: int) -> Kind:
+    """Return the kind of this name; codes are as long as the memory allows.
 
     Raises:
         InputDataError: it is `ivf_pq`, and there are too few vectors to learn from, or the
             dimension does not divide into codes.
     """
-    least = _LEAST_LISTS * _TRAINING_PER_LIST
-    if name == "ivf_pq" and (rows < least or dimension % _DIMENSIONS_PER_CODE):
+    if name != "ivf_pq":
+        return Kind(name, rows, dimension)
+    least, divisor = _LEAST_LISTS * _TRAINING_PER_LIST, _DIMENSIONS_PER_BYTE[-1]
+    if rows < least or dimension % divisor:
         msg = (
             f"an ivf_pq index needs at least {least} vectors of a dimension that "
-            f"{_DIMENSIONS_PER_CODE} divides, not {rows} of {dimension}. Choose flat or hnsw."
+            f"{divisor} divides, not {rows} of {dimension}. Choose flat or hnsw."
         )
         raise InputDataError(msg)
-    return Kind(name, rows, dimension)
+    lengths = [dimension // dimensions for dimensions in _DIMENSIONS_PER_BYTE]
+    fitting = [n for n in lengths if rows * (n + _ID_BYTES) * _SLACK <= memory_bytes]
+    return Kind(name, rows, dimension, (fitting or lengths[-1:])[0])
 
 
 def _reserve(storage: Any, size: int) -> None:

@@ -11,6 +11,7 @@ import numpy as np
 from fondant_spec.toolkit.index.hits import FloatArray, IntArray
 
 NEIGHBOURS: Final = 10
+_WORTHWHILE: Final = 0.01
 
 
 @dataclass(frozen=True)
@@ -35,7 +36,7 @@ def tune(
     options: Sequence[str],
     target: float,
 ) -> list[Measurement]:
-    """Try `options` from the fastest on until the recall reaches `target`.
+    """Try `options` from the fastest on until the recall reaches `target`, or hardly grows.
 
     The index keeps those tried last, which are the last of the measurements returned.
     """
@@ -48,7 +49,8 @@ def tune(
         _, found = index.search(queries, NEIGHBOURS)
         seconds = max(time.perf_counter() - start, 1e-9)
         measured = recall(np.asarray(found), true)
+        gain = measured - measurements[-1].recall if measurements else 1.0
         measurements.append(Measurement(option, measured, len(queries) / seconds))
-        if measured >= target:
+        if measured >= target or gain < _WORTHWHILE:
             break
     return measurements

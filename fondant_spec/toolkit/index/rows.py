@@ -16,7 +16,7 @@ import pyarrow.parquet as pq
 from fondant_spec.errors import InputDataError
 from fondant_spec.toolkit.index.hits import IntArray
 
-_CACHE_BYTES: Final = 1 << 30
+_CACHE_BYTES: Final = 512 << 20
 
 
 @dataclass(frozen=True)
@@ -30,7 +30,7 @@ class _Piece:
 class Rows:
     """The rows of a list of files, numbered through in the files' order.
 
-    Parquet row groups are kept once read, up to 1 GiB, so that metadata of any size is served in
+    Parquet row groups are kept once read, up to 512 MiB, so that metadata of any size is served in
     bounded memory and small metadata is read once. Arrow files are memory-mapped.
     """
 

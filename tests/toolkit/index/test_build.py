@@ -329,8 +329,8 @@ def test_images_are_embedded_on_the_way(tmp_path: Path) -> None:
         (1000, 512, 4, "flat", "Flat"),
         (100_000, 512, 4, "flat", "Flat"),
         (1_000_000, 512, 4, "hnsw", "HNSW16,Flat"),
-        (1_000_000, 768, 2, "ivf_pq", "IVF2000,PQ192x8"),
-        (50_000_000, 512, 16, "ivf_pq", "IVF14142,PQ128x8"),
+        (1_000_000, 768, 2, "ivf_pq", "IVF2000,PQ384x8"),
+        (50_000_000, 512, 8, "ivf_pq", "IVF14142,PQ128x8"),
     ],
 )
 def test_the_kind_suits_the_size(
@@ -345,10 +345,10 @@ def test_the_kind_suits_the_size(
 def test_codes_need_vectors_to_learn_from() -> None:
     """An ivf_pq index of a few vectors is refused with a reason."""
     with pytest.raises(InputDataError) as error:
-        named_kind("ivf_pq", 100, 512)
+        named_kind("ivf_pq", 100, 512, 2**32)
 
     assert str(error.value) == (
-        "an ivf_pq index needs at least 624 vectors of a dimension that 4 divides, not 100 of 512. "
+        "an ivf_pq index needs at least 624 vectors of a dimension that 8 divides, not 100 of 512. "
         "Choose flat or hnsw."
     )
 
