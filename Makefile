@@ -3,7 +3,6 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 SETUP := $(VENV)/.done
-SOURCES := fondant_spec components demo examples benchmarks scripts tests pipeline.py pipeline_configs.py
 
 export HF_HUB_OFFLINE ?= 1
 export PYTHONUNBUFFERED = 1
@@ -34,5 +33,5 @@ clean:  ## remove what was made, but not the environment
 $(SETUP): pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --upgrade pip
-	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[components,demo,kubeflow,dev]'
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[components,openvino,kubeflow,demo,dev]'
 	touch $(SETUP)

@@ -136,6 +136,7 @@ EXECUTOR_ARGUMENTS: Final[Mapping[str, Argument]] = {
         Argument("pipeline_name", "str", default="pipeline"),
         Argument("step_id", "str", default=None),
         Argument("run_id", "str", default=None),
+        Argument("spec_file", "str", default="fondant_component.yaml"),
         Argument("input_manifest_path", "str", default=""),
         Argument("output_manifest_path", "str", default=None),
         Argument("consumes", "dict", default={}),

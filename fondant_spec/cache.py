@@ -62,7 +62,7 @@ def code_digest(spec: ComponentSpec) -> str:
     source = spec.source
     if source is None:
         return f"image:{spec.image}"
-    names = [SPEC_FILE, "requirements.txt"]
+    names = [spec.path.name if spec.path else SPEC_FILE, "requirements.txt"]
     files = [source / name for name in names if (source / name).is_file()]
     files += _code_files(source / "src")
     return f"sha256:{_digest_files(source, files, __version__ + _toolkit_digest())}"

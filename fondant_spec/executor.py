@@ -14,7 +14,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
 
-from fondant_spec import storage
+from fondant_spec import references, storage
 from fondant_spec.binding import Binding, bind
 from fondant_spec.cache import cache_key, committed_manifest, key_parts
 from fondant_spec.commit import commit
@@ -24,10 +24,10 @@ from fondant_spec.component import (
     StreamTransformComponent,
     WriteComponent,
 )
-from fondant_spec.component_spec import SPEC_FILE, ComponentSpec
+from fondant_spec.component_spec import ComponentSpec
 from fondant_spec.errors import FondantError, InvalidArgumentError, InvalidComponentSpecError
 from fondant_spec.manifest import MANIFEST_FILE, Input, Manifest, group, merge
-from fondant_spec.options import Options, parse
+from fondant_spec.options import Options, parse, spec_file
 from fondant_spec.progress import Progress
 from fondant_spec.records import Record
 from fondant_spec.scale import cpu_count, run_partitions
@@ -64,7 +64,7 @@ def execute(component_class: type[Component], argv: Sequence[str] | None = None)
 def run(component_class: type[Component], argv: Sequence[str]) -> Manifest | None:
     """Run a component and return the manifest it committed; None for a slice."""
     main = Path(inspect.getfile(component_class)).resolve()
-    spec = ComponentSpec.from_file(main.parents[1] / SPEC_FILE)
+    spec = ComponentSpec.from_file(main.parents[1] / spec_file(argv))
     options, values = parse(spec, argv)
     if _gathers(component_class) and spec.cardinality != "explodes":
         msg = f"{options.step_id}: a component that gathers makes new rows; its spec must explode."
@@ -75,6 +75,9 @@ def run(component_class: type[Component], argv: Sequence[str]) -> Manifest | Non
         msg = f"{options.step_id}: the component consumes fields; name --input_manifest_path."
         raise InvalidArgumentError(msg)
     start = _start(spec, options, values, inputs)
+    references.note(
+        options.base_path, options.pipeline_name, options.run_id, options.step_id, start.cache_key
+    )
     takes_committed = options.cache and not options.retry
     committed = committed_manifest(start.location, inputs) if takes_committed else None
     if committed is not None:

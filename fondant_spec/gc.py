@@ -1,8 +1,9 @@
 """Collecting what no run refers to: results of steps under old keys, and half-finished ones."""
 
-from fondant_spec import storage
+from fondant_spec import references, storage
 from fondant_spec.errors import InvalidArgumentError
-from fondant_spec.runs import RUNS, read_runs
+from fondant_spec.references import RUNS
+from fondant_spec.runs import read_runs
 
 
 def collect(
@@ -14,8 +15,9 @@ def collect(
 ) -> list[str]:
     """Return the folders of steps that no run refers to, and remove them if told to.
 
-    A run refers to all the keys it planned, so what a running or interrupted run has finished so
-    far is kept. With `keep_runs`, only the newest so many runs count, and older ones go too.
+    A run refers to all the keys it planned and to those that its steps noted, so what a running or
+    interrupted run has finished so far is kept, also of one started elsewhere. With `keep_runs`,
+    of the runs with a record only the newest so many count, and older ones go too.
 
     Raises:
         InvalidArgumentError: `keep_runs` is negative.
@@ -27,8 +29,11 @@ def collect(
     root = storage.join(base_path, pipeline_name)
     runs = read_runs(base_path, pipeline_name)
     old = runs[: max(len(runs) - keep_runs, 0)] if keep_runs is not None else []
-    kept = runs[len(old) :]
-    referred = {(step, key) for run in kept for step, key in run["planned"].items()}
+    forgotten = {run["run_id"] for run in old}
+    referred = {pair for run in runs[len(old) :] for pair in run["planned"].items()}
+    for run_id, pairs in references.read(base_path, pipeline_name).items():
+        if run_id not in forgotten:
+            referred |= pairs
     garbage = [
         storage.join(root, step, key)
         for step in storage.folders(root)

@@ -19,6 +19,8 @@ _SLICE: Final = re.compile(r"(\d+)/(\d+)")
 class Options:
     """The executor's own arguments.
 
+    `spec_file` is the name of the spec beside `src`, where a component has more than one.
+
     `slice` is (i, n): only every n-th partition from the i-th on is computed and nothing is
     committed, so that n of them can run side by side before one whole run commits. `retry` holds
     the reasons of failed rows that are tried once more, or `all`.
@@ -30,6 +32,7 @@ class Options:
     run_id: str
     max_reject_share: float
     rows_per_partition: int
+    spec_file: str
     inputs: tuple[str, ...] = ()
     output_manifest_path: str | None = None
     consumes: Mapping[str, str] = field(default_factory=dict)
@@ -38,6 +41,12 @@ class Options:
     cache: bool = True
     retry: tuple[str, ...] = ()
     slice: tuple[int, int] | None = None
+
+
+def spec_file(argv: Sequence[str]) -> str:
+    """Return the name of the spec that an argument vector is meant for."""
+    declared = EXECUTOR_ARGUMENTS["spec_file"]
+    return str(arguments.split_argv(argv).get(declared.name, declared.default))
 
 
 def parse(spec: ComponentSpec, argv: Sequence[str]) -> tuple[Options, dict[str, Any]]:

@@ -12,7 +12,7 @@ from fondant_spec import storage
 from fondant_spec.arguments import to_argv
 from fondant_spec.binding import bind, evolve
 from fondant_spec.cache import cache_key, committed_manifest, key_parts
-from fondant_spec.component_spec import ComponentSpec
+from fondant_spec.component_spec import SPEC_FILE, ComponentSpec
 from fondant_spec.errors import InvalidPipelineError
 from fondant_spec.manifest import MANIFEST_FILE, Field, Manifest, join_fields
 from fondant_spec.schema import type_to_json
@@ -92,6 +92,8 @@ class Plan:
 def options_argv(step: Step) -> list[str]:
     """Return the part of the argument vector that speaks to the executor about this step."""
     argv: list[str] = []
+    if step.spec.path is not None and step.spec.path.name != SPEC_FILE:
+        argv += ["--spec_file", step.spec.path.name]
     if step.consumes:
         argv += ["--consumes", json.dumps(dict(step.consumes))]
     if step.produces:

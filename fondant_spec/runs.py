@@ -8,13 +8,12 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any, Final
+from typing import Any
 
 from fondant_spec import storage
 from fondant_spec.manifest import Manifest
 from fondant_spec.plan import Plan
-
-RUNS: Final = "runs"
+from fondant_spec.references import RUNS
 
 
 @dataclass(frozen=True)

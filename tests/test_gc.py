@@ -52,3 +52,10 @@ def test_no_fewer_than_no_runs(tmp_path):
         collect(str(tmp_path), "small", keep_runs=-1, delete=True)
     assert str(caught.value) == "keep_runs must be 0 or more, not -1."
     assert (tmp_path / "small" / "numbers").exists()
+
+
+def test_runs_from_elsewhere_are_known(enter, tmp_path):
+    """A run without a record here, such as one on Kubeflow, keeps what its steps noted."""
+    made = enter("numbers", words=["--pipeline_name", "small", "--run_id", "from-elsewhere"])
+    assert collect(str(tmp_path), "small", keep_runs=0, delete=True) == []
+    assert validate(made) == []

@@ -1,9 +1,11 @@
 """A plan: every path, argument and cache key settled, and the words that enter each step."""
 
+import shutil
+
 import pytest
 
 from fondant_spec.pipeline import Pipeline
-from tests.small import COMPONENTS
+from tests.small import COMPONENTS, run_here
 
 
 @pytest.fixture
@@ -81,3 +83,19 @@ def test_what_is_committed(plan, enter):
     numbers = plan.steps[0]
     made = enter("numbers", base=plan.base_path, words=plan.argv(numbers, [], "/dev/null")[2:])
     assert plan.committed() == {"numbers": made}
+
+
+def test_another_spec_of_the_same_code(tmp_path):
+    """A component may have several specs beside its code; the step runs with the one named."""
+    folder = tmp_path / "numbers"
+    shutil.copytree(COMPONENTS / "numbers", folder)
+    text = (folder / "fondant_component.yaml").read_text(encoding="utf-8")
+    few = folder / "few.yaml"
+    few.write_text(text.replace("default: 10", "default: 3"), encoding="utf-8")
+    pipeline = Pipeline("small", tmp_path / "base")
+    pipeline.add(few)
+
+    (made,) = run_here(pipeline.plan())
+
+    assert made.rows == 3
+    assert made.location == pipeline.plan().steps[0].location
