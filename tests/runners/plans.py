@@ -32,22 +32,28 @@ def forked(base: Path | str, fan_out: int = 3) -> Pipeline:
         arguments={"rows": 20, "skip": [3, 7]},
         rows_per_partition=4,
     )
-    left = pipeline.add(COMPONENTS / "keep_even", after=numbers)
+    left = pipeline.add(COMPONENTS / "keep_even", after=numbers, workers=1)
     right = pipeline.add(
         COMPONENTS / "double",
         after=numbers,
-        arguments={"factor": 3},
+        arguments={"factor": 4},
         resources=GPU,
         fan_out=fan_out,
+        workers=1,
     )
     joined = pipeline.add(
-        COMPONENTS / "waits", after=[left, right], consumes={"number": "double"}, cache=False
+        COMPONENTS / "waits",
+        after=[left, right],
+        consumes={"number": "double"},
+        cache=False,
+        workers=1,
     )
     pipeline.add(
         COMPONENTS / "first_of_each",
         after=joined,
         consumes={"number": "negative"},
         fan_out=2 if fan_out > 1 else 1,
+        workers=1,
     )
     return pipeline
 

@@ -47,7 +47,7 @@ def test_form(package):
         "numbers__batch_rows": ("NUMBER_INTEGER", 7),
         "numbers__own_ids": ("BOOLEAN", False),
         "numbers__skip": ("LIST", [3, 7]),
-        "double__factor": ("NUMBER_INTEGER", 3),
+        "double__factor": ("NUMBER_INTEGER", 4),
         "double__reject_odd": ("BOOLEAN", False),
         "double__lexicon": ("STRING", ""),
         "waits__at": ("NUMBER_INTEGER", 0),
@@ -66,8 +66,8 @@ def test_only_what_computes_gets_a_device(package):
     assert slices["resourceMemoryLimit"] == "8Gi"
     assert pods["exec-double-slices"]["nodeSelector"] == {"labels": {"node_pool": "gpu"}}
     assert pods["exec-double-slices"]["emptyDirMounts"][0]["mountPath"] == "/dev/shm"
-    assert "accelerator" not in containers["exec-double"]["container"]["resources"]
-    assert "nodeSelector" not in pods["exec-double"]
+    assert "accelerator" not in containers["exec-double-commit"]["container"]["resources"]
+    assert "nodeSelector" not in pods["exec-double-commit"]
 
 
 def test_every_pod_gets_what_the_cluster_gives(package):

@@ -245,7 +245,13 @@ def test_success():
         Look("PENDING"),
         Look("RUNNING", {"root-driver": "SUCCEEDED", "numbers": "RUNNING"}),
         Look(
-            "RUNNING", {"numbers": "SUCCEEDED", "keep-even": "RUNNING", "double-slices": "PENDING"}
+            "RUNNING",
+            {
+                "numbers": "SUCCEEDED",
+                "keep-even": "RUNNING",
+                "double slice": "RUNNING",
+                "double": "PENDING",
+            },
         ),
         Look("SUCCEEDED", {"numbers": "SUCCEEDED", "keep-even": "SUCCEEDED", "double": "SKIPPED"}),
     ]
@@ -313,7 +319,7 @@ def test_a_host_that_stays_away():
     with serving(KfpServer(away=1_000_000)) as server:
         host = Host(server.url)
         run_id = host.submit("pipelineInfo: {name: p}", "name", host.experiment("e"))
-        with pytest.raises(HostError, match=r"try again later\. The run goes on: ") as caught:
+        with pytest.raises(HostError, match="The run goes on: ") as caught:
             follow(host, run_id, (), lambda _: None, interval=0.01, patience=0.05)
         assert run_id in str(caught.value)
 
@@ -385,12 +391,8 @@ def test_command_line(environment, capsys, tmp_path):
             "[caption_images] succeeded",
         ]
         assert server.experiments[0]["display_name"] == "seeds"
-        tasks = run["pipeline_spec"]["pipeline_spec"]["root"]["dag"]["tasks"]
-        assert [
-            t["parameterIterator"]["items"]["raw"]
-            for t in tasks.values()
-            if "parameterIterator" in t
-        ] == ['["0/4", "1/4", "2/4", "3/4"]']
+        pipeline_spec = run["pipeline_spec"]["pipeline_spec"]
+        assert '["0/4", "1/4", "2/4", "3/4"]' in str(pipeline_spec["components"])
         file = tmp_path / "package.yaml"
         assert pipeline.main(["--compile-only", str(file)]) == 0
         assert file.read_text().startswith("# PIPELINE DEFINITION\n# Name: stable-diffusion\n")

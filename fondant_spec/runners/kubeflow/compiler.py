@@ -7,7 +7,7 @@ are None are left out, since hosts before 2.17 cannot leave out an optional one.
 
 import inspect
 import tempfile
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Final
 
@@ -29,6 +29,8 @@ except ImportError as error:
 
 OUTPUT: Final = "output_manifest_path"
 INPUT: Final = "input_manifest_path"
+SLICE: Final = "slice"
+SLICES: Final = "slice_folders"
 
 _KFP_TYPES: Final = {
     "str": "String",
@@ -65,96 +67,116 @@ def compile_plan(plan: Plan, cluster: Cluster) -> str:
 
 
 def _pipeline(plan: Plan, cluster: Cluster) -> Any:
-    parameters = list(_parameters(plan))
-    names = [parameter.name for parameter in parameters]
-    if len(set(names)) < len(names) or len({task_name(s.id) for s in plan.steps}) < len(plan.steps):
+    form = _form(plan)
+    if len({task_name(step.id) for step in plan.steps}) < len(plan.steps):
         msg = "two steps have ids that differ in `-` and `_` only, which Kubeflow takes for equal."
         raise InvalidPipelineError(msg)
 
+    # Kubeflow allows no pipeline to be described while another one is.
+    spread = {p.id: _spread(plan, p, cluster) for p in plan.steps if p.step.fan_out > 1}
+
     def pipeline(*values: Any) -> None:
-        given = dict(zip(names, values, strict=True))
+        given = dict(zip(form, values, strict=True))
         outputs: dict[str, Any] = {}
         for planned in plan.steps:
-            outputs[planned.id] = _add_step(plan, planned, cluster, given, outputs)
+            words = _words(planned, given, outputs)
+            if planned.id in spread:
+                task = spread[planned.id](**words)
+                task.set_display_name(planned.id)
+                task.set_caching_options(False)
+                outputs[planned.id] = task.output
+            else:
+                task = _component(plan, planned, task_name(planned.id))(**words)
+                _configure(task, planned, cluster, computes=True)
+                outputs[planned.id] = task.outputs[OUTPUT]
 
-    vars(pipeline)["__signature__"] = inspect.Signature(parameters)
-    return dsl.pipeline(name=task_name(plan.pipeline_name))(pipeline)
+    return _described(pipeline, list(form.values()), task_name(plan.pipeline_name))
 
 
-def _parameters(plan: Plan) -> Iterator[inspect.Parameter]:
-    """Yield what the form of the host shows: base path, run id, and each step's arguments."""
-
-    def parameter(name: str, default: Any, type_: type) -> inspect.Parameter:
-        kind = inspect.Parameter.POSITIONAL_OR_KEYWORD
-        return inspect.Parameter(name, kind, default=default, annotation=type_)
-
-    yield parameter("base_path", plan.base_path, str)
-    yield parameter("run_id", plan.run_id, str)
+def _form(plan: Plan) -> dict[str, inspect.Parameter]:
+    """Return what the form of the host shows: base path, run id, and each step's arguments."""
+    form = [_parameter("base_path", "String", plan.base_path)]
+    form.append(_parameter("run_id", "String", plan.run_id))
     for planned in plan.steps:
-        for name, value in _given(planned).items():
-            kfp_type = _KFP_TYPES[planned.spec.arguments[name].type]
-            yield parameter(_parameter_name(planned.id, name), value, _PYTHON_TYPES[kfp_type])
+        types = _argument_types(planned)
+        form += [
+            _parameter(_form_name(planned.id, name), types[name], planned.arguments[name])
+            for name in types
+        ]
+    return {parameter.name: parameter for parameter in form}
 
 
-def _given(planned: PlannedStep) -> dict[str, Any]:
-    return {name: value for name, value in planned.arguments.items() if value is not None}
-
-
-def _parameter_name(step_id: str, argument: str) -> str:
+def _form_name(step_id: str, argument: str) -> str:
     return f"{step_id.replace('-', '_')}__{argument}"
 
 
-def _add_step(
-    plan: Plan,
-    planned: PlannedStep,
-    cluster: Cluster,
-    given: Mapping[str, Any],
-    outputs: Mapping[str, Any],
+def _parameter(name: str, kfp_type: str, default: Any = inspect.Parameter.empty) -> Any:
+    kind = inspect.Parameter.POSITIONAL_OR_KEYWORD
+    return inspect.Parameter(name, kind, default=default, annotation=_PYTHON_TYPES[kfp_type])
+
+
+def _described(
+    body: Callable[..., Any], inputs: list[inspect.Parameter], name: str, output: type | None = None
 ) -> Any:
-    """Add a step to the pipeline that is being described, and return its output."""
+    """Return a function as a pipeline of Kubeflow, which reads the inputs off its signature."""
+    vars(body)["__signature__"] = inspect.Signature(inputs, return_annotation=output)
+    return dsl.pipeline(name=name)(body)
+
+
+def _words(
+    planned: PlannedStep, given: Mapping[str, Any], outputs: Mapping[str, Any]
+) -> dict[str, Any]:
+    """Return what a step's inputs are bound to: what the form gives, and outputs of other steps."""
     words = {"base_path": given["base_path"], "run_id": given["run_id"]}
     words |= {_input_name(i): outputs[name] for i, name in enumerate(planned.step.after)}
-    words |= {name: given[_parameter_name(planned.id, name)] for name in _given(planned)}
-    if planned.step.fan_out > 1:
-        words["slices"] = _add_slices(plan, planned, cluster, words)
-    task = _component(plan, planned, "slices" if "slices" in words else None)(**words)
-    _configure(task, planned, cluster, computes="slices" not in words)
-    return task.outputs[OUTPUT]
+    words |= {name: given[_form_name(planned.id, name)] for name in _argument_types(planned)}
+    return words
 
 
-def _add_slices(
-    plan: Plan, planned: PlannedStep, cluster: Cluster, words: Mapping[str, Any]
-) -> Any:
-    """Add the slices of a step; the step itself then finds all partitions done, and commits."""
+def _spread(plan: Plan, planned: PlannedStep, cluster: Cluster) -> Any:
+    """Return a step as a pipeline of its own: slices side by side, then one task that commits.
+
+    The committing task finds all partitions done. Inside a pipeline of its own, because the local
+    runner of kfp 2.17 loses what comes into a loop from a task beside it.
+    """
     count = planned.step.fan_out
     if planned.spec.loads:
         msg = f"{planned.id}: a component that loads reads one stream, so fan_out must be 1."
         raise InvalidPipelineError(msg)
-    items = [f"{index}/{count}" for index in range(count)]
-    with dsl.ParallelFor(items, parallelism=count) as item:
-        task = _component(plan, planned, "slice", slices_name(planned.id))(**words, slice=item)
-        _configure(task, planned, cluster, computes=True)
-    return dsl.Collected(task.outputs[OUTPUT])
+    inputs = _inputs(planned)
+
+    def spread(*values: Any) -> Any:
+        words = dict(zip(inputs, values, strict=True))
+        with dsl.ParallelFor([f"{i}/{count}" for i in range(count)], parallelism=count) as item:
+            component = _component(plan, planned, slices_name(planned.id), SLICE)
+            task = component(**words, slice=item)
+            _configure(task, planned, cluster, computes=True)
+            task.set_display_name(f"{planned.id} slice")
+        done = {SLICES: dsl.Collected(task.outputs[OUTPUT])}
+        commit = _component(plan, planned, f"{task_name(planned.id)}-commit", SLICES)
+        task = commit(**words, **done)
+        _configure(task, planned, cluster, computes=False)
+        task.set_display_name(f"{planned.id} commit")
+        return task.outputs[OUTPUT]
+
+    parameters = [_parameter(name, kfp_type) for name, kfp_type in inputs.items()]
+    return _described(spread, parameters, task_name(planned.id), str)
 
 
-def _component(
-    plan: Plan, planned: PlannedStep, extra: str | None, name: str | None = None
-) -> Callable[..., Any]:
-    """Return the component of a step; `extra` is an input for its slice, or for all slices."""
-    inputs = {"base_path": "String", "run_id": "String"}
-    inputs |= {_input_name(i): "String" for i in range(len(planned.step.after))}
-    inputs |= {n: _KFP_TYPES[planned.spec.arguments[n].type] for n in _given(planned)}
+def _component(plan: Plan, planned: PlannedStep, name: str, extra: str = "") -> Any:
+    """Return the component of a step; `extra` is SLICE for one slice, or SLICES after them."""
+    inputs = _inputs(planned)
     argv: list[Any] = ["--pipeline_name", plan.pipeline_name, "--step_id", planned.id]
     for input_name in inputs:
         option = INPUT if input_name.startswith(INPUT) else input_name
         argv += [f"--{option}", {"inputValue": input_name}]
+    if extra == SLICE:
+        argv += ["--slice", {"inputValue": SLICE}]
     if extra:
-        inputs[extra] = "String" if extra == "slice" else "JsonArray"
-    if extra == "slice":
-        argv += ["--slice", {"inputValue": "slice"}]
+        inputs[extra] = "String" if extra == SLICE else "JsonArray"
     argv += [*options_argv(planned.step), f"--{OUTPUT}", {"outputPath": OUTPUT}]
     text = {
-        "name": name or task_name(planned.id),
+        "name": name,
         "inputs": [{"name": n, "type": t} for n, t in inputs.items()],
         "outputs": [{"name": OUTPUT, "type": "String"}],
         "implementation": {
@@ -165,7 +187,20 @@ def _component(
             }
         },
     }
-    return components.load_component_from_text(yaml.safe_dump(text))  # type: ignore[no-any-return]
+    return components.load_component_from_text(yaml.safe_dump(text))
+
+
+def _inputs(planned: PlannedStep) -> dict[str, str]:
+    """Return the inputs of a step's component by name, and their types in Kubeflow's words."""
+    inputs = {"base_path": "String", "run_id": "String"}
+    inputs |= {_input_name(i): "String" for i in range(len(planned.step.after))}
+    return inputs | _argument_types(planned)
+
+
+def _argument_types(planned: PlannedStep) -> dict[str, str]:
+    """Return the arguments that have a value, and their types in Kubeflow's words."""
+    declared = planned.spec.arguments
+    return {n: _KFP_TYPES[declared[n].type] for n, v in planned.arguments.items() if v is not None}
 
 
 def _input_name(index: int) -> str:
@@ -232,8 +267,8 @@ def _check_paths(plan: Plan, cluster: Cluster) -> None:
         )
         raise InvalidPipelineError(msg)
     for planned in plan.steps:
-        for name, value in _given(planned).items():
-            argument = planned.spec.arguments[name]
+        for name in _argument_types(planned):
+            argument, value = planned.spec.arguments[name], planned.arguments[name]
             here = argument.output or (argument.path and Path(str(value)).is_absolute())
             if here and not (storage.is_remote(value) or _mounted(value, cluster)):
                 msg = (

@@ -6,7 +6,7 @@ from typing import Final
 
 from fondant_spec.errors import HostError, StepFailedError
 from fondant_spec.runners.kubeflow.host import Host, RunState
-from fondant_spec.runners.kubeflow.package import slices_name, task_name
+from fondant_spec.runners.kubeflow.package import task_name
 
 PATIENCE: Final = 900.0
 """Seconds that a host may be away before we give up on following the run."""
@@ -76,10 +76,9 @@ def _states(now: RunState, steps: tuple[str, ...]) -> dict[str, str]:
     """Return the states of the steps alone: a host also lists its own drivers."""
     states = {}
     for step in steps:
-        for name in (step, task_name(step), slices_name(step)):
-            if now.steps.get(name):
-                states[step] = now.steps[name]
-                break
+        state = now.steps.get(step) or now.steps.get(task_name(step))
+        if state:
+            states[step] = state
     return states
 
 
