@@ -32,12 +32,12 @@ def host():
         yield host
 
 
-def download(urls, tmp_path, **arguments):
+def download(urls, tmp_path, options=None, **arguments):
     """Run the component over some URLs."""
     table = (
         urls if isinstance(urls, pa.Table) else pa.table({"image_url": pa.array(urls, "string")})
     )
-    options = {"max_reject_share": "1"}
+    options = {"max_reject_share": "1", **(options or {})}
     return run_component(FOLDER, table, tmp_path, options=options, **{**LENIENT, **arguments})
 
 
@@ -123,6 +123,16 @@ def test_failures_that_may_pass_are_tried_again_at_the_end(host, tmp_path):
     assert result.table["final_url"].to_pylist() == [urls[0]]
     attempts = {row["reason"]: row["attempts"] for row in result.rejects.to_pylist()}
     assert attempts == {"http_503": 4, "http_404": 1}
+
+
+def test_the_rejects_of_a_finished_step_can_be_fetched_again(host, tmp_path):
+    """A retry asks for the rows that failed, and for no others."""
+    urls = [f"{host.url}/ok/1", f"{host.url}/flaky/1/a", f"{host.url}/status/404"]
+    assert reasons(download(urls, tmp_path)) == {1: "http_503", 2: "http_404"}
+    again = download(urls, tmp_path, options={"retry": '["http_503"]'})
+    assert reasons(again) == {2: "http_404"}
+    assert again.table["final_url"].to_pylist() == urls[:2]
+    assert [host.hits["/ok/1"], host.hits["/flaky/1/a"], host.hits["/status/404"]] == [1, 2, 1]
 
 
 def test_stragglers_are_given_up(host, tmp_path):
