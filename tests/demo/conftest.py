@@ -1,6 +1,7 @@
 from pathlib import Path
 
 import pytest
+import torch
 from transformers import CLIPModel, CLIPProcessor
 
 from demo.collection import make_collection
@@ -9,6 +10,8 @@ from demo.seeds import make_seeds
 from demo.tiny_models import CLIP_FOLDER
 
 PAGES = 400
+
+torch.set_num_threads(1)  # the models are too small for more, least of all beside other work
 
 
 @pytest.fixture(scope="session")
