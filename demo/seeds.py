@@ -44,9 +44,6 @@ dataset_info:
     dtype: image
   - name: subject
     dtype: string
-  splits:
-  - name: train
-    num_examples: {count}
 ---
 # Seed images of the offline demo
 

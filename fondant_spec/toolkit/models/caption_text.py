@@ -15,8 +15,10 @@ _MOST_OF_A_WORD: Final = 3
 # Made-up words that BLIP is known to begin captions with, and what they stand for.
 _ARTEFACT: Final = re.compile(r"\b(?:arafed|araffe|arafe|araffes|arafes)\b\s*", re.IGNORECASE)
 _LOOSE_MARK: Final = re.compile(r"\s+([,.;:!?])")
+# BERT's vocabulary, BLIP's among others, takes a hyphen for a word: "close - up".
+_LOOSE_HYPHEN: Final = re.compile(r"(?<=\w) - (?=\w)")
 _REFUSAL: Final = re.compile(
-    r"^\s*(?:i'?m sorry|sorry,|i can(?:no|')t|i am (?:unable|not able)|as an ai\b)",
+    r"^\s*(?:i'?m sorry|sorry,|i can(?:no|')t|i am (?:unable|not able)|as an? (?:ai|language)\b)",
     re.IGNORECASE,
 )
 
@@ -38,7 +40,7 @@ class Frame:
 def clean(text: str) -> str:
     """Return a generated text as one line, without a captioner's typical artefacts."""
     line = " ".join(_ARTEFACT.sub("", text).split())
-    return _LOOSE_MARK.sub(r"\1", line).strip(" \"'")
+    return _LOOSE_HYPHEN.sub("-", _LOOSE_MARK.sub(r"\1", line)).strip(" \"'")
 
 
 def repeats(text: str) -> bool:
