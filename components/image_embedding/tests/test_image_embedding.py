@@ -101,8 +101,9 @@ def test_no_rows(clip, tmp_path):
         (
             "nobody/no-such-model",
             (
-                "Model 'nobody/no-such-model': it is not on this machine and the hub cannot be "
-                "reached. Name a local folder, or run once with a connection (HF_HUB_OFFLINE unset)."
+                "Model 'nobody/no-such-model': it is not on this machine and the hub cannot "
+                "be reached. Name a local folder, or run once with a connection "
+                "(HF_HUB_OFFLINE unset)."
             ),
         ),
         (

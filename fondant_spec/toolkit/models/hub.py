@@ -172,6 +172,8 @@ def _snapshot(model_id: str, revision: str | None) -> Path:
 
 def _why_not(error: Exception, revision: str | None) -> str | None:
     """Return what to tell about a failed download; None if it is not about the model."""
+    if isinstance(error.__cause__, HfHubHTTPError):
+        error = error.__cause__  # it was reached, and looking on this machine came afterwards
     for kind, reason in _REASONS.items():
         if isinstance(error, kind):
             return reason.format(

@@ -1,0 +1,49 @@
+"""Captioning against Fondant 0.12.1 and the plain transformers loop.
+
+    python -m benchmarks.captioning --fondant CHECKOUT [--images 48] [--json]
+
+BLIP base of full size with random weights, greedy, exactly 20 new tokens, photo-like JPEGs of 0.54
+megapixels, from Parquet to Parquet. Loading the model is not timed. `alone` is our model without
+the feed: images that are prepared already. `matrix_share` is the part of the machine's measured
+bf16 multiplication rate that our captions amount to.
+"""
+
+import argparse
+import json
+import tempfile
+from pathlib import Path
+
+import torch
+
+from benchmarks.models import make_blip, make_photos, matrix_peak, measure, ratios, report, table
+
+GFLOP = 132.7
+"""Per image: 111 for the image tower, 22 for 20 tokens and the keys of the cross-attention."""
+
+PEERS = ("ours", "alone", "transformers", "fondant")
+
+
+def main() -> None:
+    """Run from the command line."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--fondant", type=Path, help="a checkout of Fondant 0.12.1")
+    parser.add_argument("--images", type=int, default=48)
+    parser.add_argument("--json", action="store_true", help="end with one line of JSON")
+    options = parser.parse_args()
+    with tempfile.TemporaryDirectory() as temporary:
+        folder = Path(temporary)
+        model = make_blip(folder / "model")
+        make_photos(folder / "data", options.images)
+        peers = [
+            measure(name, "caption", folder / "data", model, options.fondant) for name in PEERS
+        ]
+    measured = [one for one in peers if one is not None]
+    table(measured, f"BLIP base, 20 tokens, greedy, {torch.get_num_threads()} cores")
+    share = measured[0].rate * GFLOP * 1e9 / matrix_peak()
+    found = {**ratios(measured), "matrix_share": round(share, 3), "table": report(measured)}
+    if options.json:
+        print(json.dumps(found))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,65 @@
+"""Image embedding against Fondant 0.12.1, clip-retrieval and the plain transformers loop.
+
+    python -m benchmarks.embedding --fondant CHECKOUT [--models B/32,L/14] [--images 256] [--json]
+
+Full-size models with random weights, photo-like JPEGs of 0.54 megapixels, from Parquet to Parquet
+(clip-retrieval: from files to .npy), each peer in its own environment with its own pins. Loading
+the model is not timed. `alone` is our model without the feed: images that are prepared already.
+"""
+
+import argparse
+import json
+import tempfile
+from pathlib import Path
+
+import torch
+
+from benchmarks.models import (
+    Measured,
+    make_clip,
+    make_photos,
+    matrix_peak,
+    measure,
+    ratios,
+    report,
+    table,
+)
+
+GFLOP = {"B/32": 8.82, "L/14": 162.0}
+"""Per image, for the tower: counted by torch.utils.flop_counter on the model."""
+
+PEERS = ("ours", "alone", "transformers", "clip_retrieval", "fondant")
+
+
+def run(name: str, images: int, checkout: Path | None) -> dict[str, object]:
+    """Measure one model."""
+    with tempfile.TemporaryDirectory() as temporary:
+        folder = Path(temporary)
+        model = make_clip(folder / "model", int(name.split("/")[1]))
+        make_photos(folder / "data", images)
+        peers = [measure(peer, "embed", folder / "data", model, checkout) for peer in PEERS]
+    measured: list[Measured] = [one for one in peers if one is not None]
+    table(measured, f"ViT-{name}, {torch.get_num_threads()} cores")
+    share = measured[0].rate * GFLOP[name] * 1e9 / matrix_peak()
+    return {**ratios(measured), "matrix_share": round(share, 3), "table": report(measured)}
+
+
+def main() -> None:
+    """Run from the command line."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--fondant", type=Path, help="a checkout of Fondant 0.12.1")
+    parser.add_argument("--models", default="B/32,L/14")
+    parser.add_argument("--images", type=int, default=256, help="for B/32; an eighth for L/14")
+    parser.add_argument("--json", action="store_true", help="end with one line of JSON")
+    options = parser.parse_args()
+    results = {
+        name: run(name, options.images if name == "B/32" else options.images // 8, options.fondant)
+        for name in options.models.split(",")
+    }
+    if options.json:
+        first = next(iter(results.values()))
+        print(json.dumps({**first, "models": results}))
+
+
+if __name__ == "__main__":
+    main()

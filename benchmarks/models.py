@@ -1,0 +1,264 @@
+# ruff: noqa: S603 - the programs are this file's own
+"""What `embedding.py` and `captioning.py` share: photos, full-size models, peers, measurements."""
+
+import io
+import json
+import os
+import shutil
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import psutil  # type: ignore[import-untyped]
+import pyarrow as pa
+import pyarrow.parquet as pq
+import torch
+from PIL import Image
+from skimage import data
+from transformers import (
+    BertTokenizerFast,
+    BlipConfig,
+    BlipForConditionalGeneration,
+    CLIPConfig,
+    CLIPModel,
+    CLIPTokenizer,
+)
+from transformers.models.blip.image_processing_pil_blip import BlipImageProcessorPil
+from transformers.models.clip.image_processing_pil_clip import CLIPImageProcessorPil
+
+ROOT = Path(__file__).parents[1]
+PEERS = ROOT / "benchmarks" / "model_peers.py"
+VENVS = ROOT / ".venvs"
+ENVIRONMENTS: dict[str, tuple[str, list[str]]] = {
+    "fondant": (
+        "fondant-models",
+        [
+            "torch==2.0.1",
+            "transformers==4.29.2",
+            "Pillow==10.0.1",
+            "numpy<1.25",
+            "pandas<2.1",
+            "pyarrow<16",
+            "safetensors",
+            "{checkout}",
+        ],
+    ),
+    "clip_retrieval": (
+        "clip-retrieval",
+        ["clip-retrieval==2.45.0", "torch==2.13.0", "torchvision==0.28.0", "setuptools<81"],
+    ),
+}
+PER_FILE = 16
+PER_WARM_FILE = 4  # enough files that every worker of a peer gets one, and loads its model
+WARM = 16
+SECONDS_PER_PEER = 1800
+BASE = {
+    "hidden_size": 768,
+    "intermediate_size": 3072,
+    "num_hidden_layers": 12,
+    "num_attention_heads": 12,
+}
+
+
+@dataclass(frozen=True)
+class Measured:
+    """A peer's rate in images a second, and the most memory its processes held at once."""
+
+    peer: str
+    images: int
+    rate: float
+    peak_mb: int
+
+
+def make_photos(folder: Path, count: int) -> None:
+    """Write photo-like JPEGs of 0.54 megapixels, as Parquet and as files."""
+    random = np.random.default_rng(0)
+    names = ("astronaut", "coffee", "chelsea", "rocket", "cat")
+    sources = [getattr(data, name)() for name in names]
+    cells = []
+    for number in range(count):
+        source = Image.fromarray(sources[number % len(sources)])
+        width, height = source.size
+        left, top = (int(random.integers(0, side // 4)) for side in (width, height))
+        crop = source.crop((left, top, left + width * 3 // 4, top + height * 3 // 4))
+        pixels = np.asarray(crop.resize((850, 635), Image.Resampling.BICUBIC), np.int16)
+        grain = random.integers(-6, 7, pixels.shape, dtype=np.int16)
+        file = io.BytesIO()
+        Image.fromarray((pixels + grain).clip(0, 255).astype(np.uint8)).save(
+            file, "JPEG", quality=88
+        )
+        cells.append(file.getvalue())
+    for part, some, rows in (("images", cells, PER_FILE), ("warm", cells[:WARM], PER_WARM_FILE)):
+        (folder / part).mkdir(parents=True)
+        for at in range(0, len(some), rows):
+            path = folder / part / f"part-{at:05}.parquet"
+            pq.write_table(pa.table({"image": some[at : at + rows]}), path)
+    for part, some in (("files", cells), ("files-warm", cells[:WARM])):
+        (folder / part).mkdir()
+        for number, cell in enumerate(some):
+            (folder / part / f"{number:05}.jpg").write_bytes(cell)
+
+
+def make_clip(folder: Path, patch: int) -> Path:
+    """Write a CLIP of full size with random weights: ViT-B/32, or ViT-L/14 for `patch` 14."""
+    torch.manual_seed(0)
+    large = {
+        "hidden_size": 1024,
+        "intermediate_size": 4096,
+        "num_hidden_layers": 24,
+        "num_attention_heads": 16,
+    }
+    vision = {**(large if patch == 14 else BASE), "patch_size": patch, "image_size": 224}  # noqa: PLR2004
+    dimension = 768 if patch == 14 else 512  # noqa: PLR2004
+    text = {"num_hidden_layers": 1, "vocab_size": 49408, "projection_dim": dimension}
+    config = CLIPConfig(
+        vision_config={**vision, "projection_dim": dimension},
+        text_config={**text, "bos_token_id": 49406, "eos_token_id": 49407},
+        projection_dim=dimension,
+    )
+    CLIPModel(config).save_pretrained(folder)
+    CLIPImageProcessorPil().save_pretrained(folder)
+    (folder / "vocab.json").write_text('{"<|startoftext|>": 0, "<|endoftext|>": 1}')
+    (folder / "merges.txt").write_text("#version: 0.2\n")
+    CLIPTokenizer(str(folder / "vocab.json"), str(folder / "merges.txt")).save_pretrained(folder)
+    return folder
+
+
+def make_blip(folder: Path) -> Path:
+    """Write BLIP base with random weights; it never ends a caption before the limit."""
+    torch.manual_seed(0)
+    text = {"num_attention_heads": 12, "encoder_hidden_size": 768}
+    config = BlipConfig(vision_config={"image_size": 384}, text_config=text)
+    model = BlipForConditionalGeneration(config)
+    with torch.no_grad():
+        model.text_decoder.cls.predictions.bias[config.text_config.sep_token_id] = -1e4
+    model.save_pretrained(folder)
+    BlipImageProcessorPil().save_pretrained(folder)
+    words = ["[PAD]", *(f"w{n}" for n in range(1, 100)), "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
+    words += [f"w{n}" for n in range(len(words), config.text_config.vocab_size)]
+    (folder / "vocab.txt").write_text("\n".join(words))
+    BertTokenizerFast(vocab_file=str(folder / "vocab.txt")).save_pretrained(folder)
+    return folder
+
+
+def python_of(peer: str, checkout: Path | None) -> Path | None:
+    """Return the interpreter of a peer, its environment made if needed; None if it can't be had."""
+    if peer not in ENVIRONMENTS:
+        return Path(sys.executable)
+    name, packages = ENVIRONMENTS[peer]
+    venv = VENVS / name
+    ready = venv / "ready"
+    if ready.exists():
+        return venv / "bin" / "python"
+    if any("{checkout}" in package for package in packages) and checkout is None:
+        return None
+    words = [package.format(checkout=checkout) for package in packages]
+    subprocess.run([sys.executable, "-m", "venv", str(venv)], check=True)
+    done = subprocess.run([venv / "bin" / "pip", "install", "-q", *words], check=False)
+    if done.returncode:
+        return None
+    ready.touch()
+    return venv / "bin" / "python"
+
+
+def measure(
+    peer: str, task: str, folder: Path, model: Path, checkout: Path | None
+) -> Measured | None:
+    """Run a peer, and return what it reached; None, with the reason printed, if it cannot run."""
+    python = python_of(peer, checkout)
+    if python is None:
+        print(f"  {peer}: left out, its environment cannot be had (see --fondant)")
+        return None
+    for made in (*folder.glob("made-*"), folder / "base"):
+        shutil.rmtree(made, ignore_errors=True) if made.is_dir() else made.unlink(missing_ok=True)
+    words = [str(python), str(PEERS), f"{task}:{peer}", str(folder), str(model), str(checkout)]
+    environment = {**os.environ, "HF_HUB_OFFLINE": "1", "PYTHONPATH": str(ROOT)}
+    if peer in ENVIRONMENTS:
+        del environment["PYTHONPATH"]
+    with subprocess.Popen(
+        words, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as process:
+        peak = _Peak(process.pid)
+        output, errors = process.communicate(timeout=SECONDS_PER_PEER)
+    if process.returncode:
+        print(f"  {peer}: left out, it failed:\n{errors[-1500:]}")
+        return None
+    told = json.loads(output.strip().splitlines()[-1])
+    return Measured(peer, told["images"], told["images"] / told["seconds"], peak.megabytes())
+
+
+class _Peak:
+    """Watches how much memory a process and its children hold together."""
+
+    def __init__(self, pid: int) -> None:
+        self._process = psutil.Process(pid)
+        self._most = 0
+        self._thread = threading.Thread(target=self._watch, daemon=True)
+        self._thread.start()
+
+    def _watch(self) -> None:
+        while True:
+            try:
+                family = [self._process, *self._process.children(recursive=True)]
+                self._most = max(self._most, sum(one.memory_info().rss for one in family))
+            except psutil.Error:
+                if not self._process.is_running():
+                    return
+            time.sleep(0.5)
+
+    def megabytes(self) -> int:
+        """Return the most that was seen."""
+        return self._most // 2**20
+
+
+def matrix_peak() -> float:
+    """Return how many operations a second this machine's matrix units reach, in bf16."""
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    rows, width = (8192, 8192) if device == "cuda" else (2048, 2048)
+    left = torch.randn(rows, width, device=device, dtype=torch.bfloat16)
+    right = torch.randn(width, width, device=device, dtype=torch.bfloat16)
+    multiply: Callable[[], Any] = lambda: left @ right  # noqa: E731
+    if device == "cpu":
+        packed = torch.ops.mkldnn._reorder_linear_weight(right, rows)  # noqa: SLF001
+        multiply = lambda: torch.ops.mkldnn._linear_pointwise(  # noqa: E731, SLF001
+            left, packed, None, "none", [], ""
+        )
+    best = 0.0
+    with torch.inference_mode():
+        for _ in range(20):
+            start = time.perf_counter()
+            for _ in range(5):
+                multiply()
+            if device == "cuda":
+                torch.cuda.synchronize()
+            best = max(best, 5 * 2 * rows * width * width / (time.perf_counter() - start))
+    return best
+
+
+def table(measured: Sequence[Measured], title: str) -> None:
+    """Print what the peers reached."""
+    print(f"\n{title}\n{'peer':<16}{'images':>8}{'images/s':>10}{'peak MB':>9}")
+    for one in measured:
+        print(f"{one.peer:<16}{one.images:>8}{one.rate:>10.2f}{one.peak_mb:>9}")
+
+
+def ratios(measured: Sequence[Measured]) -> dict[str, float]:
+    """Return our rate over each peer's, and the share of the model's own rate that is left."""
+    rates = {one.peer: one.rate for one in measured}
+    found = {
+        f"{peer}_ratio": round(rates["ours"] / rates[peer], 2)
+        for peer in ("fondant", "clip_retrieval", "transformers")
+        if peer in rates
+    }
+    return found | {"feed_share": round(rates["ours"] / rates["alone"], 3)}
+
+
+def report(measured: Sequence[Measured]) -> list[dict[str, Any]]:
+    """Return the table behind the ratios, as JSON."""
+    return [asdict(one) for one in measured]
