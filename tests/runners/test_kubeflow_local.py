@@ -66,9 +66,13 @@ def test_parameters_of_the_form(tmp_path):
 def test_demo(demo, tmp_path):
     """The demo's package, with its slow steps spread over pods, gives the same rows as without."""
     given = offline.configure(PipelineConfigs())
-    copies = {
-        name: str(shutil.copytree(getattr(given, name), tmp_path / name))
+    folders = {
+        name: Path(getattr(given, name))
         for name in ("DATASET_NAME", "CLIP_MODEL", "INDEX", "CAPTION_MODEL")
+    }
+    copies = {
+        name: str(shutil.copytree(folder, tmp_path / folder.name))
+        for name, folder in folders.items()
     }
     configs = replace(given, BASE_PATH=str(tmp_path / "base"), **copies)
     pipeline = offline.adapt(build(configs))
