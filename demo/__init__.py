@@ -14,6 +14,7 @@ ARGUMENTS: Final = {
     "download_images.allowed_ports": "[]",
     "download_images.connections_per_host": "64",
     "download_images.requests_per_second_per_host": "0",
+    "download_images.failures_per_host": "1000",
     # In the eyes of a CLIP this small, many pictures of one subject look the same.
     "laion_retrieval.duplicate_threshold": "0.995",
 }
