@@ -8,7 +8,7 @@ import numpy as np
 
 from fondant_spec.toolkit.models.batching import BatchSize
 from fondant_spec.toolkit.models.device import Placement
-from fondant_spec.toolkit.models.embedders import TextEncoder, image_encoder, text_encoder
+from fondant_spec.toolkit.models.embedders import image_encoder, text_encoder
 from fondant_spec.toolkit.models.runner import start_runners
 
 _BATCH: Final = 64
@@ -25,7 +25,7 @@ class ClipScore:
         """
         size = partial(BatchSize, _BATCH)
         images = partial(image_encoder, model_id, revision)
-        texts: TextEncoder = text_encoder(model_id, revision)
+        texts = text_encoder(model_id, revision)
         self._images = start_runners(images, [placement], "torch", size)[0]
         self._texts = start_runners(lambda: texts, [placement], "torch", size)[0]
         self.prepare = self._images.encoder.prepare

@@ -12,6 +12,7 @@ from transformers import AutoImageProcessor, AutoModel, AutoTokenizer
 from fondant_spec.errors import InputDataError
 from fondant_spec.toolkit.models.feed import UnusableError
 from fondant_spec.toolkit.models.hub import ModelFiles, find_model, loading
+from fondant_spec.toolkit.models.open_clip import PREFIX, OpenClipImages, OpenClipTexts
 from fondant_spec.toolkit.models.preparation import (
     Normalise,
     PixelPreparation,
@@ -87,6 +88,7 @@ class TextEncoder:
 
     def __init__(self, files: ModelFiles) -> None:
         self.name, self.revision = files.name, files.revision
+        self.prepare: Callable[[Any], Any] = stripped
         model = _load(files)
         with loading(files.name):
             self._tokenizer = AutoTokenizer.from_pretrained(files.folder, trust_remote_code=False)
@@ -94,17 +96,6 @@ class TextEncoder:
         self.longest = int(text.max_position_embeddings)
         self._padding = "max_length" if files.kind in _PADS_TO_FULL_LENGTH else "longest"
         self.tower = _Tower(model, "text")
-
-    def prepare(self, text: str) -> str:
-        """Return the text without white space around it.
-
-        Raises:
-            UnusableError: nothing is left.
-        """
-        stripped = text.strip()
-        if not stripped:
-            raise UnusableError(reason="empty_text", message="the text is empty")
-        return stripped
 
     def collate(self, items: Sequence[Any]) -> Inputs:
         """Return token ids (and a mask) for some texts; longer ones are cut at the model's end."""
@@ -127,22 +118,38 @@ class TextEncoder:
         return len(self._tokenizer(text)["input_ids"])
 
 
-def image_encoder(model_id: str, revision: str | None = None) -> ImageEncoder:
-    """Return the image tower of a model: a `transformers` id or folder.
+def image_encoder(model_id: str, revision: str | None = None) -> Encoder:
+    """Return the image tower of a model: a `transformers` id or folder, or `open_clip:...`.
 
     Raises:
         InputDataError: the model cannot be had, or has no image tower.
     """
+    if model_id.startswith(PREFIX):
+        return OpenClipImages(model_id)
     return ImageEncoder(find_model(model_id, revision))
 
 
-def text_encoder(model_id: str, revision: str | None = None) -> TextEncoder:
-    """Return the text tower of a model: a `transformers` id or folder.
+def text_encoder(model_id: str, revision: str | None = None) -> TextEncoder | OpenClipTexts:
+    """Return the text tower of a model: a `transformers` id or folder, or `open_clip:...`.
 
     Raises:
         InputDataError: the model cannot be had, or has no text tower.
     """
+    if model_id.startswith(PREFIX):
+        return OpenClipTexts(model_id, stripped)
     return TextEncoder(find_model(model_id, revision))
+
+
+def stripped(text: str) -> str:
+    """Return a text without white space around it.
+
+    Raises:
+        UnusableError: nothing is left.
+    """
+    text = text.strip()
+    if not text:
+        raise UnusableError(reason="empty_text", message="the text is empty")
+    return text
 
 
 class _Tower(nn.Module):  # type: ignore[misc]  # torch has no types

@@ -10,6 +10,7 @@ from typing import Any, Final
 
 from huggingface_hub import get_repo_discussions, snapshot_download
 from huggingface_hub.errors import (
+    EntryNotFoundError,
     GatedRepoError,
     HfHubHTTPError,
     HFValidationError,
@@ -153,33 +154,41 @@ def _weights(folder: Path) -> list[Path]:
     return sorted(folder.glob("*.safetensors"))
 
 
-def _snapshot(model_id: str, revision: str | None) -> Path:
+@contextmanager
+def downloading(model_id: str, revision: str | None = None) -> Iterator[None]:
+    """Turn what goes wrong with the hub into one line for the user."""
     try:
+        yield
+    except EntryNotFoundError as error:
+        if not isinstance(error, LocalEntryNotFoundError):
+            raise  # the caller knows what it means that this file is not there
+        raise _told(error, model_id, revision) from error
+    except (OSError, HfHubHTTPError, HFValidationError) as error:
+        raise _told(error, model_id, revision) from error
+
+
+def _told(error: Exception, model_id: str, revision: str | None) -> InputDataError:
+    return InputDataError(f"Model {model_id!r}: {_why_not(error, revision)}")
+
+
+def _snapshot(model_id: str, revision: str | None) -> Path:
+    with downloading(model_id, revision):
         folder = snapshot_download(
             model_id,
             revision=revision,
             allow_patterns=list(SAFE_FILES),
             ignore_patterns=list(_SKIPPED_FILES),
         )
-    except Exception as error:
-        reason = _why_not(error, revision)
-        if reason is None:
-            raise
-        msg = f"Model {model_id!r}: {reason}"
-        raise InputDataError(msg) from error
     return Path(folder)
 
 
-def _why_not(error: Exception, revision: str | None) -> str | None:
-    """Return what to tell about a failed download; None if it is not about the model."""
+def _why_not(error: Exception, revision: str | None) -> str:
+    """Return what to tell about a failed download."""
     if isinstance(error.__cause__, HfHubHTTPError):
         error = error.__cause__  # it was reached, and looking on this machine came afterwards
-    for kind, reason in _REASONS.items():
-        if isinstance(error, kind):
-            return reason.format(
-                revision=revision, error=" ".join(str(error).split())[:_LONGEST_REASON]
-            )
-    return None
+    reason = next(reason for kind, reason in _REASONS.items() if isinstance(error, kind))
+    told = " ".join(str(error).split())[:_LONGEST_REASON]
+    return reason.format(revision=revision, error=told)
 
 
 def _converted_revision(model_id: str) -> str:
