@@ -7,14 +7,17 @@ SETUP := $(VENV)/.done
 export HF_HUB_OFFLINE ?= 1
 export PYTHONUNBUFFERED = 1
 
-.PHONY: demo test lint format clean
+.PHONY: demo test containers lint format clean
 
 demo: $(SETUP)  ## run the whole pipeline offline, and look at what it made
 	$(BIN)/python pipeline.py
 	$(BIN)/python -m demo.report
 
 test: $(SETUP)  ## run the tests
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -m 'not docker'
+
+containers: $(SETUP)  ## build all images, and run the steps in containers
+	PYTHON=$(BIN)/python bash scripts/check_containers.sh
 
 lint: $(SETUP)  ## style, types, architecture, shell scripts
 	$(BIN)/ruff check .

@@ -17,9 +17,15 @@ if ! docker image inspect "$base" >/dev/null 2>&1 && ! docker pull --quiet "$bas
   bash scripts/make_base_image.sh "$base"
 fi
 
+# A registry to push to, if it can be had; its test says so if not.
+command -v docker-registry >/dev/null ||
+  apt-get install --yes --no-install-recommends docker-registry >/dev/null 2>&1 || true
+
 SECONDS=0
-bash build_images.sh --namespace demo --repo demo -C all >build_images.log 2>&1 || {
-  tail -n 40 build_images.log
+log=$(mktemp)
+trap 'rm -f "$log"' EXIT
+bash build_images.sh --namespace demo --repo demo -C all >"$log" 2>&1 || {
+  tail -n 40 "$log"
   exit 1
 }
 echo "built all images in $SECONDS s"

@@ -147,7 +147,8 @@ def _compile_step(
     output_path = storage.join(output_folder, "output_manifest_path")
     gpu = planned.step.resources.accelerator is not None
     argv = (
-        *(engine.program, "run", "--rm", "--init", "--name", name),
+        *(engine.program, "run", "--rm", "--name", name),
+        *(("--init",) if engine.program == "docker" else ()),  # Podman's is a package of its own
         *("--user", engine.user, "--cap-drop", "ALL", "--security-opt", "no-new-privileges"),
         *(("--userns", "keep-id") if _is_rootless_podman(engine) else ()),
         *_network(planned, plan.base_path),

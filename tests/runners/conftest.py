@@ -8,6 +8,7 @@ import subprocess
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import NoReturn
 
 import pytest
 
@@ -37,7 +38,8 @@ def call(*words: str, **options: object) -> str:
     return done.stdout.strip()
 
 
-def _lacking(reason: str) -> None:
+def lacking(reason: str) -> NoReturn:
+    """Leave a test out, or fail it where containers are required, with the reason."""
     text = f"NO CONTAINERS WERE TESTED: {reason}"
     if os.environ.get("CONTAINERS") == "required":
         pytest.fail(text, pytrace=False)
@@ -50,8 +52,7 @@ def engine() -> Engine:
     try:
         return find_engine()
     except FondantError as error:
-        _lacking(str(error))
-        raise
+        lacking(str(error))
 
 
 @pytest.fixture(scope="session")
@@ -61,13 +62,13 @@ def images(engine: Engine) -> dict[str, Image]:
     found = read_lock(lock) if lock.exists() else {}
     command = "bash build_images.sh -C all"
     if missing := [name for name in NAMES if name not in found]:
-        _lacking(f"there is no image of {', '.join(missing)}; run: {command}")
+        lacking(f"there is no image of {', '.join(missing)}; run: {command}")
     if subprocess.run(
         [engine.program, "image", "inspect", *(image.here for image in found.values())],
         check=False,
         capture_output=True,
     ).returncode:
-        _lacking(f"images that were built are gone from this engine; run: {command}")
+        lacking(f"images that were built are gone from this engine; run: {command}")
     return found
 
 

@@ -47,7 +47,7 @@ def pipeline(tmp_path):
 def test_whole_command(pipeline, tmp_path):
     """A container runs as the caller without capabilities, and sees what it needs by its path."""
     assert shlex.join(argv(pipeline, "numbers")).replace(str(tmp_path), "TMP") == (
-        "docker run --rm --init --name fondant-run-1-numbers --user 1000:1000 --cap-drop ALL "
+        "docker run --rm --name fondant-run-1-numbers --init --user 1000:1000 --cap-drop ALL "
         "--security-opt no-new-privileges "
         "--mount type=bind,source=/models,target=/cache/huggingface "
         "--mount type=bind,source=TMP/base,target=TMP/base "
