@@ -57,6 +57,11 @@ def test_a_step_that_fails(engine, tmp_path):
     assert [run["state"] for run in read_runs(str(tmp_path), "small")] == ["failed"]
 
 
+def heed_ctrl_c() -> None:
+    """Undo what a shell does to its background processes, such as the whole of a test run."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 @pytest.mark.usefixtures("small_images")
 def test_ctrl_c_removes_the_container(engine, tmp_path):
     """Ctrl-C ends the step at hand, removes its container, and exits with 130."""
@@ -68,7 +73,8 @@ def test_ctrl_c_removes_the_container(engine, tmp_path):
             sys.executable,
             str(ROOT / "tests" / "pipelines" / "small.py"),
             *("--base-path", str(gate.parent), "--runner", "docker", "--set", f"waits.gate={gate}"),
-        ]
+        ],
+        preexec_fn=heed_ctrl_c,
     )
     wait_for(gate.with_suffix(".pids"), process)
     [run] = read_runs(str(gate.parent), "small")

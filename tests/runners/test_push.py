@@ -71,7 +71,7 @@ def test_push(engine, registry, tmp_path):
     image = read_lock(lock)["generate_prompts"]
     assert image.name == f"{registry}/team/generate_prompts:v1"
     assert image.anywhere.startswith(f"{registry}/team/generate_prompts@sha256:")
-    call(engine.program, "image", "rm", image.name, image.anywhere)
+    call(engine.program, "image", "rm", image.name)
     call(engine.program, "pull", "--quiet", image.anywhere)
     template = ("--format", "{{.Id}}")
     found = call(engine.program, "image", "inspect", *template, image.anywhere)
