@@ -13,6 +13,7 @@ import sys
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -73,7 +74,8 @@ def img2dataset(urls: list[str], folder: Path, mode: str) -> Result:
     """Run img2dataset: two processes, Parquet; with no resize it keeps the bytes unread."""
     import pyarrow as pa
     import pyarrow.parquet as pq
-    from img2dataset import download
+
+    download = import_module("img2dataset").download
 
     pq.write_table(pa.table({"url": urls}), folder / "urls.parquet")
     start = time.perf_counter()
@@ -102,14 +104,12 @@ def fondant(urls: list[str], folder: Path, mode: str) -> Result:
     checkout = Path(json.loads((folder / "fondant.json").read_text()))
     sys.path.insert(0, str(checkout / "src/fondant/components/download_images/src"))
     import dask
-    import dask.dataframe as dd
     import pandas as pd
     import pyarrow as pa
     from dask.distributed import Client, LocalCluster
-    from main import DownloadImagesComponent
 
     dask.config.set({"dataframe.convert-string": False})  # as Fondant's executor does
-    component = DownloadImagesComponent(
+    component = import_module("main").DownloadImagesComponent(
         timeout=TIMEOUT,
         retries=0,
         n_connections=64,
@@ -130,7 +130,9 @@ def fondant(urls: list[str], folder: Path, mode: str) -> Result:
     }
     with LocalCluster(n_workers=PROCESSES, threads_per_worker=1) as cluster, Client(cluster):
         start = time.perf_counter()
-        partitions = dd.from_pandas(frame, npartitions=2 * PROCESSES)
+        partitions: Any = import_module("dask.dataframe").from_pandas(
+            frame, npartitions=2 * PROCESSES
+        )
         images = partitions.map_partitions(component.transform, meta=meta)
         images.to_parquet(folder / "out", schema=types)
         seconds = time.perf_counter() - start
@@ -207,8 +209,8 @@ def _least(urls: list[str], mode: str) -> int:
     def work(body: bytes) -> bool:
         try:
             if mode == "no":
-                return simplejpeg.decode_jpeg_header(body)[0] > 0
-            pixels = simplejpeg.decode_jpeg(body)
+                return bool(simplejpeg.decode_jpeg_header(body)[0])
+            pixels: Any = simplejpeg.decode_jpeg(body)
         except ValueError:
             return False
         height, width = pixels.shape[:2]
