@@ -16,6 +16,8 @@ from fondant_spec.show import lineage
 from fondant_spec.validate import validate
 from pipeline_configs import PipelineConfigs
 
+pytestmark = pytest.mark.timeout(900)  # six real steps, on a machine that may be busy
+
 REPOSITORY = Path(pipeline.__file__).parent
 
 
