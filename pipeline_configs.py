@@ -39,7 +39,7 @@ class PipelineConfigs:
     CAPTION_MODEL: str = "Salesforce/blip-image-captioning-base"
     GPU_RESOURCE: str = "nvidia.com/gpu"
     GPU_POOL_LABEL: str = "node_pool"
-    GPU_POOL: str = ""
+    GPU_POOL: str = "gpu"
 
     @property
     def is_demo(self) -> bool:

@@ -2,6 +2,7 @@
 
 import datetime as dt
 import ipaddress
+import shutil
 import socket
 import ssl
 import threading
@@ -15,12 +16,14 @@ from cryptography.hazmat.primitives.asymmetric import ec
 
 import pipeline
 from fondant_spec.errors import HostError, StepFailedError
+from fondant_spec.pipeline import Pipeline
 from fondant_spec.runners import kubeflow
 from fondant_spec.runners.kubeflow import Cluster
 from fondant_spec.runners.kubeflow.follow import follow
 from fondant_spec.runners.kubeflow.host import Credentials, Host
 from tests.runners.kfp_server import KfpServer, Look, listening, reply, serving
 from tests.runners.plans import forked
+from tests.small import COMPONENTS
 
 LOGIN = (
     "set KUBEFLOW_TOKEN, KUBEFLOW_TOKEN_FILE or KUBEFLOW_COOKIE (see docs/kubeflow.md, Signing in)"
@@ -277,6 +280,19 @@ def test_success():
         assert [r.get("service_account") for r in server.runs.values()] == [None, "editor", None]
 
 
+def test_images_that_were_not_pushed(tmp_path):
+    """An image that only this machine has is told of before it cannot be pulled."""
+    folder = tmp_path / "components" / "numbers"
+    shutil.copytree(COMPONENTS / "numbers", folder)
+    (tmp_path / "images.lock").write_text(f"numbers me/numbers:v1 sha256:{'a' * 64} -\n")
+    pipeline = Pipeline("p", "s3://bucket")
+    pipeline.add(folder)
+    said: list[str] = []
+    with serving(KfpServer()) as server:
+        kubeflow.run(pipeline.plan(), cluster(server), said.append)
+    assert said[0] == "not pushed, so the cluster's nodes must have them: me/numbers:v1"
+
+
 def test_failure():
     """A failed run is an error with the failing step's own message and where its logs are."""
     failed = Look("FAILED", {"double": "FAILED"}, {"double": "exit code 1"}, error="a step failed")
@@ -386,7 +402,7 @@ def test_command_line(environment, capsys, tmp_path):
         words = ["--run-name", "first", "--experiment", "seeds", "--fan-out", "caption_images=4"]
         assert pipeline.main([*words]) == 0
         [run] = server.runs.values()
-        assert capsys.readouterr().out.splitlines() == [
+        assert capsys.readouterr().out.splitlines()[-2:] == [
             f"run 'first': {server.url}/#/runs/details/{run['run_id']}",
             "[caption_images] succeeded",
         ]

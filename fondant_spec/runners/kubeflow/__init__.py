@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from fondant_spec.images import image_of
 from fondant_spec.plan import Plan
 from fondant_spec.runners.kubeflow.cluster import Cluster
 
@@ -53,6 +54,8 @@ def run(
 
     host, namespace = preflight(cluster)
     package = _package(plan, cluster)
+    if unpushed := _unpushed(plan):
+        say(f"not pushed, so the cluster's nodes must have them: {', '.join(unpushed)}")
     experiment = host.experiment(cluster.experiment or plan.pipeline_name, namespace)
     name = name or f"{plan.pipeline_name} {plan.run_id}"
     run_id = host.submit(package, name, experiment, cluster.service_account)
@@ -83,6 +86,11 @@ def preflight(cluster: Cluster) -> tuple["Host", str]:
     host = Host(cluster.host, Credentials.from_environment())
     health = host.check()
     return host, namespace_for(cluster.namespace, several_users=health.several_users)
+
+
+def _unpushed(plan: Plan) -> list[str]:
+    images = {image_of(planned.spec) for planned in plan.steps}
+    return sorted(image.name for image in images if image.id and not image.digest)
 
 
 def _package(plan: Plan, cluster: Cluster) -> str:
