@@ -58,6 +58,7 @@ PER_FILE = 16
 PER_WARM_FILE = 4  # enough files that every worker of a peer gets one, and loads its model
 WARM = 16
 SECONDS_PER_PEER = 1800
+NOT_WORDS = [0, 100, 101, 102, 103, 30522, 30523]  # of BLIP's vocabulary: [SEP] ends a caption
 BASE = {
     "hidden_size": 768,
     "intermediate_size": 3072,
@@ -137,13 +138,13 @@ def make_blip(folder: Path) -> Path:
     config = BlipConfig(vision_config={"image_size": 384}, text_config=text)
     model = BlipForConditionalGeneration(config)
     with torch.no_grad():
-        model.text_decoder.cls.predictions.bias[config.text_config.sep_token_id] = -1e4
+        model.text_decoder.cls.predictions.bias[NOT_WORDS] = -1e4
     model.save_pretrained(folder)
     BlipImageProcessorPil().save_pretrained(folder)
     words = ["[PAD]", *(f"w{n}" for n in range(1, 100)), "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
     words += [f"w{n}" for n in range(len(words), config.text_config.vocab_size)]
-    (folder / "vocab.txt").write_text("\n".join(words))
-    BertTokenizerFast(vocab_file=str(folder / "vocab.txt")).save_pretrained(folder)
+    BertTokenizerFast(vocab={word: at for at, word in enumerate(words)}).save_pretrained(folder)
+    (folder / "vocab.txt").write_text("\n".join(words))  # where older releases look
     return folder
 
 

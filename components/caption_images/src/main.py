@@ -34,6 +34,7 @@ class CaptionImages(StreamTransformComponent):
         num_beams: int | None = None,
         repetition_penalty: float | None = None,
         no_repeat_ngram_size: int | None = None,
+        retry_poor: bool = True,
         sample: bool = False,
         temperature: float = 1.0,
         top_p: float = 0.9,
@@ -58,6 +59,7 @@ class CaptionImages(StreamTransformComponent):
         self._frame = Frame(trigger_word or "", prefix or "", settings.pop("suffix", ""))
         self._generation = Generation(
             **settings,
+            retry_poor=retry_poor,
             sample=sample,
             temperature=temperature,
             top_p=top_p,

@@ -123,10 +123,10 @@ class CaptionWriter:
         asked = [draft for draft in group.items if not draft.text]
         self._ask(asked, self.generation)
         again = [draft for draft in asked if draft.text and _poor(draft.text)]
-        if again:
+        if again and self.generation.retry_poor:
             self._ask(again, self.generation.stronger())
-        for draft in again:
-            draft.source = "model, second attempt"
+            for draft in again:
+                draft.source = "model, second attempt"
         for draft in asked:
             self._settle(draft)
         if self.scorer is not None:

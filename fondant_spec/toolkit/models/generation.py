@@ -51,6 +51,7 @@ class Generation:
     num_beams: int = 1
     repetition_penalty: float = 1.0
     no_repeat_ngram_size: int = 3
+    retry_poor: bool = True
     sample: bool = False
     temperature: float = 1.0
     top_p: float = 0.9
