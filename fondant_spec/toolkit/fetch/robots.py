@@ -42,7 +42,7 @@ class Robots:
 
         Raises:
             FetchError: `robots_txt` where the host disallows the URL, `robots_unreachable` where
-                its robots.txt cannot be had for now: the RFC takes that for a complete "no".
+                its robots.txt cannot be had at present: the RFC takes that for a complete "no".
         """
         if len(self._known) > _HOSTS:
             self._known.clear()
