@@ -154,6 +154,7 @@ def test_a_build_that_fails(engine):
     assert done.stderr.endswith("error: building generate_prompts failed.\n")
 
 
+@pytest.mark.timeout(1200)
 def test_demo(demo):
     """The demo in containers gives the same rows, captions and image hashes as without."""
     found = {name: rows(final(base)) for name, base in demo.items()}

@@ -63,6 +63,7 @@ def test_parameters_of_the_form(tmp_path):
     assert found["double"].rejects == {"odd": 3}
 
 
+@pytest.mark.timeout(1200)
 def test_demo(demo, tmp_path):
     """The demo's package, with its slow steps spread over pods, gives the same rows as without."""
     given = offline.configure(PipelineConfigs())
