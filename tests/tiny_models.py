@@ -48,6 +48,8 @@ from transformers.models.siglip2.image_processing_pil_siglip2 import Siglip2Imag
 from transformers.models.smolvlm.image_processing_pil_smolvlm import SmolVLMImageProcessorPil
 from transformers.models.vit.image_processing_pil_vit import ViTImageProcessorPil
 
+torch.set_num_threads(1)  # for matrices this small, threads only wait for each other
+
 SIDE: Final = 32
 PATCH: Final = 8
 TOWER: Final = {
