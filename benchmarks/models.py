@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import psutil  # type: ignore[import-untyped]
+import psutil
 import pyarrow as pa
 import pyarrow.parquet as pq
 import torch
@@ -51,7 +51,13 @@ ENVIRONMENTS: dict[str, tuple[str, list[str]]] = {
     ),
     "clip_retrieval": (
         "clip-retrieval",
-        ["clip-retrieval==2.45.0", "torch==2.13.0", "torchvision==0.28.0", "setuptools<81"],
+        [
+            "clip-retrieval==2.45.0",
+            "torch==2.13.0",
+            "torchvision==0.28.0",
+            "setuptools<81",
+            "psutil",
+        ],
     ),
 }
 PER_FILE = 16
@@ -69,11 +75,16 @@ BASE = {
 
 @dataclass(frozen=True)
 class Measured:
-    """A peer's rate in images a second, and the most memory its processes held at once."""
+    """A peer's rate in images a second, what an image cost, and the most memory held at once.
+
+    `cpu_ms` is processor time, of all processes, an image: it hardly depends on what else runs on
+    the machine, and on a GPU it is not what an image costs.
+    """
 
     peer: str
     images: int
     rate: float
+    cpu_ms: float
     peak_mb: int
 
 
@@ -214,7 +225,9 @@ def measure(
         print(f"  {peer}: left out, it failed:\n{errors[-1500:]}")
         return None
     told = json.loads(output.strip().splitlines()[-1])
-    return Measured(peer, told["images"], told["images"] / told["seconds"], peak.megabytes())
+    count = told["images"]
+    cpu_ms = 1000 * told["cpu_seconds"] / count
+    return Measured(peer, count, count / told["seconds"], cpu_ms, peak.megabytes())
 
 
 class _Peak:
@@ -267,20 +280,26 @@ def matrix_peak() -> float:
 
 def table(measured: Sequence[Measured], title: str) -> None:
     """Print what the peers reached."""
-    print(f"\n{title}\n{'peer':<16}{'images':>8}{'images/s':>10}{'peak MB':>9}")
+    print(f"\n{title}\n{'peer':<16}{'images':>8}{'images/s':>10}{'CPU ms':>9}{'peak MB':>9}")
     for one in measured:
-        print(f"{one.peer:<16}{one.images:>8}{one.rate:>10.2f}{one.peak_mb:>9}")
+        print(f"{one.peer:<16}{one.images:>8}{one.rate:>10.2f}{one.cpu_ms:>9.1f}{one.peak_mb:>9}")
 
 
 def ratios(measured: Sequence[Measured]) -> dict[str, float]:
-    """Return our rate over each peer's, and the share of the model's own rate that is left."""
-    rates = {one.peer: one.rate for one in measured}
-    found = {
-        f"{peer}_ratio": round(rates["ours"] / rates[peer], 2)
-        for peer in ("fondant", "clip_retrieval", "transformers")
-        if peer in rates
-    }
-    return found | {"feed_share": round(rates["ours"] / rates["alone"], 3)}
+    """Return our rate over each peer's, and the share of the model's own rate that is left.
+
+    Each is given by the wall, and (`cpu_...`) by processor time.
+    """
+    by_peer = {one.peer: one for one in measured}
+    own = by_peer["ours"]
+    found = {}
+    for peer in ("fondant", "clip_retrieval", "transformers"):
+        if peer in by_peer:
+            found[f"{peer}_ratio"] = own.rate / by_peer[peer].rate
+            found[f"cpu_{peer}_ratio"] = by_peer[peer].cpu_ms / own.cpu_ms
+    found["feed_share"] = own.rate / by_peer["alone"].rate
+    found["cpu_feed_share"] = by_peer["alone"].cpu_ms / own.cpu_ms
+    return {name: round(value, 3) for name, value in found.items()}
 
 
 def report(measured: Sequence[Measured]) -> list[dict[str, Any]]:
