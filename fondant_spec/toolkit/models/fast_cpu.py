@@ -60,6 +60,29 @@ class PackedLinear(nn.Module):  # type: ignore[misc]  # torch has no types
         )
 
 
+class PackedPatches(nn.Module):  # type: ignore[misc]  # torch has no types
+    """A convolution whose windows do not overlap, as a packed linear layer over patches."""
+
+    def __init__(self, convolution: nn.Conv2d) -> None:
+        """Take over the weights of a convolution."""
+        super().__init__()
+        linear = nn.Linear(1, 1, bias=convolution.bias is not None)
+        linear.weight = nn.Parameter(convolution.weight.detach().flatten(1))
+        linear.bias = convolution.bias
+        self._linear = PackedLinear(linear)
+        self._side = convolution.kernel_size
+        self.weight = self._linear.weight
+
+    def forward(self, pixels: torch.Tensor) -> torch.Tensor:
+        """Return what the convolution returns: (batch, features, rows, columns)."""
+        batch, colours, height, width = pixels.shape
+        rows, columns = height // self._side[0], width // self._side[1]
+        cut = pixels[:, :, : rows * self._side[0], : columns * self._side[1]]
+        windows = cut.reshape(batch, colours, rows, self._side[0], columns, self._side[1])
+        patches = windows.permute(0, 2, 4, 1, 3, 5).reshape(batch, rows * columns, -1)
+        return self._linear(patches).transpose(1, 2).unflatten(2, (rows, columns))
+
+
 def speed_up(model: nn.Module) -> None:
     """Make a model on the CPU fast, in place; afterwards it computes in bf16.
 
@@ -75,6 +98,8 @@ def speed_up(model: nn.Module) -> None:
         for name, child in list(module.named_children()):
             if type(child) is nn.Linear:
                 setattr(module, name, PackedLinear(child))
+            elif type(child) is nn.Conv2d and _cuts_patches(child):
+                setattr(module, name, PackedPatches(child))
     model.to(torch.bfloat16)
 
 
@@ -103,6 +128,12 @@ def attention(
             scores += attention_mask[start : start + step]
         result[start : start + step] = torch.matmul(scores.softmax(-1), v).transpose(1, 2)
     return result, None
+
+
+def _cuts_patches(layer: nn.Conv2d) -> bool:
+    """Return whether a convolution looks at each pixel once."""
+    plain = layer.groups == 1 and layer.padding == (0, 0) and layer.dilation == (1, 1)
+    return bool(plain and layer.kernel_size == layer.stride)
 
 
 def _sees(config: Any) -> bool:

@@ -26,6 +26,23 @@ def test_packed_linear(bias, rows):
         assert close(PackedLinear(plain)(values.bfloat16()), plain(values))
 
 
+@pytest.mark.parametrize("bias", [True, False])
+def test_patches(bias):
+    """A convolution over patches, also of odd sizes, gives what it gave; others are left alone."""
+    torch.manual_seed(0)
+    layers = nn.Sequential(nn.Conv2d(3, 24, (8, 4), stride=(8, 4), bias=bias))
+    others = nn.Sequential(nn.Conv2d(3, 8, 8, stride=4), nn.Conv2d(8, 8, 2, stride=2, groups=2))
+    pixels = torch.randn(2, 3, 35, 41)
+    with torch.inference_mode():
+        exact = layers(pixels)
+        speed_up(layers)
+        ours = layers(pixels.bfloat16())
+        speed_up(others)
+    assert ours.shape == exact.shape
+    assert close(ours.flatten(1), exact.flatten(1))
+    assert [type(layer) for layer in others] == [nn.Conv2d, nn.Conv2d]
+
+
 @pytest.mark.parametrize("name", ["gelu", "quick_gelu", "gelu_pytorch_tanh", "relu"])
 def test_activations_go_into_the_layers(name):
     """A block with its activation fused gives what the block gives; others are left alone."""
