@@ -18,7 +18,7 @@ import torch
 from benchmarks.models import (
     make_blip,
     make_photos,
-    matrix_peak,
+    matrix_share,
     measure_all,
     ratios,
     report,
@@ -47,7 +47,7 @@ def main() -> None:
             PEERS, "caption", folder / "data", model, options.fondant, options.rounds
         )
     table(measured, f"BLIP base, 20 tokens, greedy, {torch.get_num_threads()} cores")
-    share = measured[0].rate * GFLOP * 1e9 / matrix_peak()
+    share = matrix_share(measured[0], GFLOP)
     found = {**ratios(measured), "matrix_share": round(share, 3), "table": report(measured)}
     if options.json:
         print(json.dumps(found))

@@ -17,7 +17,7 @@ import torch
 from benchmarks.models import (
     make_clip,
     make_photos,
-    matrix_peak,
+    matrix_share,
     measure_all,
     ratios,
     report,
@@ -38,7 +38,7 @@ def run(name: str, images: int, checkout: Path | None, rounds: int) -> dict[str,
         make_photos(folder / "data", images)
         measured = measure_all(PEERS, "embed", folder / "data", model, checkout, rounds)
     table(measured, f"ViT-{name}, {torch.get_num_threads()} cores")
-    share = measured[0].rate * GFLOP[name] * 1e9 / matrix_peak()
+    share = matrix_share(measured[0], GFLOP[name])
     return {**ratios(measured), "matrix_share": round(share, 3), "table": report(measured)}
 
 

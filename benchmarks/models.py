@@ -9,7 +9,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -254,27 +254,43 @@ class _Peak:
         return self._most // 2**20
 
 
-def matrix_peak() -> float:
-    """Return how many operations a second this machine's matrix units reach, in bf16."""
-    device = "cuda" if torch.cuda.is_available() else "cpu"
-    rows, width = (8192, 8192) if device == "cuda" else (2048, 2048)
-    left = torch.randn(rows, width, device=device, dtype=torch.bfloat16)
-    right = torch.randn(width, width, device=device, dtype=torch.bfloat16)
-    multiply: Callable[[], Any] = lambda: left @ right  # noqa: E731
-    if device == "cpu":
-        packed = torch.ops.mkldnn._reorder_linear_weight(right, rows)  # noqa: SLF001
-        multiply = lambda: torch.ops.mkldnn._linear_pointwise(  # noqa: E731, SLF001
-            left, packed, None, "none", [], ""
-        )
+def matrix_share(one: Measured, gflop: float) -> float:
+    """Return which part of the machine's bf16 multiplication rate `gflop` an image amounts to.
+
+    On a CPU by processor time, against the rate of one core; on a GPU by the wall.
+    """
+    if torch.cuda.is_available():
+        return one.rate * gflop * 1e9 / _peak_of_gpu()
+    return gflop * 1e9 / (one.cpu_ms / 1000 * _peak_of_core())
+
+
+def _peak_of_core() -> float:
+    rows, width = 2048, 2048
+    left, right = (torch.randn(rows, width).bfloat16() for _ in range(2))
+    packed = torch.ops.mkldnn._reorder_linear_weight(right, rows)  # noqa: SLF001 - as in fast_cpu
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
     best = 0.0
     with torch.inference_mode():
-        for _ in range(20):
-            start = time.perf_counter()
-            for _ in range(5):
-                multiply()
-            if device == "cuda":
-                torch.cuda.synchronize()
-            best = max(best, 5 * 2 * rows * width * width / (time.perf_counter() - start))
+        for _ in range(50):
+            start = time.process_time()
+            torch.ops.mkldnn._linear_pointwise(left, packed, None, "none", [], "")  # noqa: SLF001
+            best = max(best, 2 * rows * width * width / (time.process_time() - start))
+    torch.set_num_threads(threads)
+    return best
+
+
+def _peak_of_gpu() -> float:
+    side, times = 8192, 20
+    left, right = (torch.randn(side, side, device="cuda").bfloat16() for _ in range(2))
+    best = 0.0
+    for _ in range(5):
+        torch.cuda.synchronize()
+        start = time.perf_counter()
+        for _ in range(times):
+            left @ right
+        torch.cuda.synchronize()
+        best = max(best, times * 2 * side**3 / (time.perf_counter() - start))
     return best
 
 
