@@ -118,7 +118,6 @@ class Transport:
             (pycurl.FOLLOWLOCATION, 0),
             (pycurl.PROXY, self.proxy),  # an empty one overrules the environment
             (pycurl.HTTP_VERSION, pycurl.CURL_HTTP_VERSION_2TLS),
-            (pycurl.PIPEWAIT, 1),
             (pycurl.NOSIGNAL, 1),
             (pycurl.USERAGENT, self.user_agent),
             (pycurl.HTTPHEADER, ["Accept: image/*,*/*;q=0.5"]),

@@ -9,6 +9,7 @@ import struct
 import threading
 import zlib
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from PIL import Image
@@ -56,12 +57,16 @@ STEADY = {
 
 @dataclass(frozen=True)
 class Request:
-    """A path such as `/flaky/2/name?query`: its first part, the second, the query; how often."""
+    """A path such as `/flaky/2/name?query`: its first part, the second, the query; how often.
+
+    `active` tells how many requests are being answered.
+    """
 
     name: str
     detail: str
     query: str
     times: int
+    active: Callable[[], int]
 
 
 async def slow(request, writer):
@@ -95,6 +100,14 @@ async def endless(_request, writer):
     while True:
         writer.write(b"10000\r\n" + bytes(1 << 16) + b"\r\n")
         await writer.drain()
+
+
+async def together(request, writer):
+    """`/together/<n>`: half a megabyte once n requests wait for theirs, and then nothing."""
+    while request.active() < int(request.detail):  # noqa: ASYNC110 - a count, not an event
+        await asyncio.sleep(0.01)
+    writer.write(reply(200, bytes(500_000), length=1_000_000))
+    await asyncio.sleep(60)
 
 
 async def headers(_request, writer):
@@ -156,8 +169,8 @@ async def header(request, writer):
 CHANGING = {
     f.__name__: f
     for f in (
-        slow, size, drip, silence, endless, headers, cut, reset, garbage, loop, to, status, flaky,
-        header,
+        slow, size, drip, silence, endless, together, headers, cut, reset, garbage, loop, to,
+        status, flaky, header,
     )
 }  # fmt: skip
 
@@ -236,7 +249,8 @@ class FaultHost:
             if name in STEADY:
                 writer.write(STEADY[name])
             else:
-                await CHANGING[name](Request(name, detail, query, self.hits[path]), writer)
+                times, active = self.hits[path], lambda: self.active
+                await CHANGING[name](Request(name, detail, query, times, active), writer)
         finally:
             self.active -= 1
             self.finished.append(path)
