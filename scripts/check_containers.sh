@@ -1,20 +1,38 @@
 #!/usr/bin/env bash
 # Builds all images and runs the steps in containers: the small ones, the demo, and on Kubeflow's own
-# local runner. Where no engine can run it says so, and ends with 0.
+# local runner.
+#
+# Where this machine cannot run containers at all (no engine, no base image, no package index within
+# reach of them) it says so loudly and ends with 0. From there on, every failure is one of the code.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
 python=${PYTHON:-.venv/bin/python}
 base=python:3.11-slim
 
-if ! bash scripts/start_docker.sh; then
-  printf '\n%s\n\n' "******** NO CONTAINERS WERE TESTED: no Docker engine can run here ********" >&2
+untested() {
+  printf '\n******** NO CONTAINERS WERE TESTED: %s ********\n\n' "$1" >&2
   exit 0
-fi
-if ! docker image inspect "$base" >/dev/null 2>&1 && ! docker pull --quiet "$base"; then
+}
+
+make_base() {
   echo "no registry answers; making the base image from Debian packages"
-  command -v mmdebstrap >/dev/null || apt-get install --yes --no-install-recommends mmdebstrap
+  command -v mmdebstrap >/dev/null ||
+    apt-get install --yes --no-install-recommends mmdebstrap >/dev/null || return 1
   bash scripts/make_base_image.sh "$base"
+}
+
+reaches_packages() { # with these options of docker run
+  docker run --rm "$@" "$base" pip download --quiet --no-deps --dest /tmp wheel
+}
+
+bash scripts/start_docker.sh || untested "no Docker engine can run here"
+docker image inspect "$base" >/dev/null 2>&1 || docker pull --quiet "$base" || make_base ||
+  untested "no base image can be had"
+network=()
+if ! reaches_packages; then
+  network=(--network host)
+  reaches_packages "${network[@]}" || untested "containers reach no package index"
 fi
 
 # A registry to push to, if it can be had; its test says so if not.
@@ -24,7 +42,8 @@ command -v docker-registry >/dev/null ||
 SECONDS=0
 log=$(mktemp)
 trap 'rm -f "$log"' EXIT
-bash build_images.sh --namespace demo --repo demo -C all >"$log" 2>&1 || {
+bash build_images.sh --namespace demo --repo demo -C all -- \
+  ${network[@]+"${network[@]}"} >"$log" 2>&1 || {
   tail -n 40 "$log"
   exit 1
 }
