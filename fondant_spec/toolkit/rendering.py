@@ -179,13 +179,23 @@ def phash(pixels: "NDArray[np.uint8]") -> str:
 
     The signs of the 8x8 lowest frequencies against their median, as in ImageHash's `phash`.
     """
-    grey = cv2.cvtColor(pixels, cv2.COLOR_RGB2GRAY)
+    grey = cv2.cvtColor(_halved(pixels), cv2.COLOR_RGB2GRAY)
     small = cv2.resize(grey, (_SQUARE, _SQUARE), interpolation=cv2.INTER_AREA)
     frequencies = np.asarray(cv2.dct(small.astype(np.float32)))[:8, :8].copy()
     frequencies[0] *= np.sqrt(2)  # OpenCV's transform is orthonormal, ImageHash's is not
     frequencies[:, 0] *= np.sqrt(2)
-    bits = frequencies > np.median(frequencies)
+    lower, upper = np.sort(frequencies, axis=None)[31:33]  # np.median takes five times as long
+    bits = frequencies > (lower + upper) / 2
     return np.packbits(bits).tobytes().hex()
+
+
+def _halved(pixels: "NDArray[np.uint8]") -> "NDArray[np.uint8]":
+    """Return large pixels at half their size, which is the fastest way towards a small image."""
+    height, width = pixels.shape[0] // 2, pixels.shape[1] // 2
+    if min(height, width) < 4 * _SQUARE:
+        return pixels
+    even = pixels[: 2 * height, : 2 * width]
+    return np.asarray(cv2.resize(even, (width, height), interpolation=cv2.INTER_AREA), np.uint8)
 
 
 def sha256(data: bytes) -> str:
