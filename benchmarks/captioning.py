@@ -1,6 +1,6 @@
 """Captioning against Fondant 0.12.1 and the plain transformers loop.
 
-    python -m benchmarks.captioning --fondant CHECKOUT [--images 48] [--json]
+    python benchmarks/captioning.py --fondant DIR [--images 48] [--json]
 
 BLIP base of full size with random weights, greedy, exactly 20 new tokens, photo-like JPEGs of 0.54
 megapixels, from Parquet to Parquet. Loading the model is not timed. `alone` is our model without
@@ -10,10 +10,13 @@ bf16 multiplication rate that our captions amount to.
 
 import argparse
 import json
+import sys
 import tempfile
 from pathlib import Path
 
 import torch
+
+sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from benchmarks.models import (
     make_blip,

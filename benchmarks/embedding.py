@@ -1,6 +1,6 @@
 """Image embedding against Fondant 0.12.1, clip-retrieval and the plain transformers loop.
 
-    python -m benchmarks.embedding --fondant CHECKOUT [--models B/32,L/14] [--images 256] [--json]
+    python benchmarks/embedding.py --fondant DIR [--models B/32,L/14] [--images 256] [--json]
 
 Full-size models with random weights, photo-like JPEGs of 0.54 megapixels, from Parquet to Parquet
 (clip-retrieval: from files to .npy), each peer in its own environment with its own pins. Loading
@@ -9,10 +9,13 @@ the model is not timed. `alone` is our model without the feed: images that are p
 
 import argparse
 import json
+import sys
 import tempfile
 from pathlib import Path
 
 import torch
+
+sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from benchmarks.models import (
     make_clip,

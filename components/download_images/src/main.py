@@ -1,5 +1,6 @@
 """Downloads images, and makes training images of them."""
 
+import logging
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
@@ -22,6 +23,9 @@ from fondant_spec.toolkit.rendering import EncodeFormat, Rendering, ResizeMode
 
 if TYPE_CHECKING:
     from verify import Verifier
+
+
+logger = logging.getLogger(__name__)
 
 
 class DownloadImages(StreamTransformComponent):
@@ -96,6 +100,11 @@ class DownloadImages(StreamTransformComponent):
             host_failures=failures_per_host,
             retries=retries,
         )
+        if not contact and not allow_private_hosts:
+            logger.warning(
+                "contact is not set, so nobody who runs a host can reach you: give a web page or "
+                "a mail address."
+            )
         self._settings = Settings(
             user_agent=f"{user_agent} (+{contact})" if contact else user_agent,
             limits=self._limits,

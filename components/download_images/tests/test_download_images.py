@@ -217,6 +217,14 @@ def test_the_contact_is_in_the_user_agent(host, tmp_path):
     assert host.agents == {"my-bot/2 (+mailto:me@example.org)"}
 
 
+def test_who_does_not_say_who_asks_is_told(tmp_path, caplog):
+    """On the web, hosts should be able to reach whoever crawls them."""
+    for contact, told in ((None, True), ("mailto:me@example.org", False)):
+        caplog.clear()
+        download([], tmp_path / str(told), allow_private_hosts=False, contact=contact)
+        assert ("contact is not set" in caplog.text) == told
+
+
 def test_nothing_gives_nothing(tmp_path):
     """An empty dataset is no error."""
     assert download([], tmp_path).table.num_rows == 0
