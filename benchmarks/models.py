@@ -60,8 +60,7 @@ ENVIRONMENTS: dict[str, tuple[str, list[str]]] = {
         ],
     ),
 }
-PER_FILE = 16
-PER_WARM_FILE = 4  # enough files that every worker of a peer gets one, and loads its model
+FILES = 4  # so that every worker of a peer gets as many as the next, and loads its model
 WARM = 16
 SECONDS_PER_PEER = 1800
 NOT_WORDS = [0, 100, 101, 102, 103, 30522, 30523]  # of BLIP's vocabulary: [SEP] ends a caption
@@ -106,11 +105,11 @@ def make_photos(folder: Path, count: int) -> None:
             file, "JPEG", quality=88
         )
         cells.append(file.getvalue())
-    for part, some, rows in (("images", cells, PER_FILE), ("warm", cells[:WARM], PER_WARM_FILE)):
+    for part, some in (("images", cells), ("warm", cells[:WARM])):
         (folder / part).mkdir(parents=True)
-        for at in range(0, len(some), rows):
-            path = folder / part / f"part-{at:05}.parquet"
-            pq.write_table(pa.table({"image": some[at : at + rows]}), path)
+        for number in range(FILES):
+            path = folder / part / f"part-{number:05}.parquet"
+            pq.write_table(pa.table({"image": some[number::FILES]}), path)
     for part, some in (("files", cells), ("files-warm", cells[:WARM])):
         (folder / part).mkdir()
         for number, cell in enumerate(some):

@@ -36,10 +36,10 @@ class Component(ABC):
     uses_device: ClassVar[bool] = False
     """True for a step that drives a model: one worker process, which gets all cores."""
 
-    partitions_at_once: ClassVar[int] = 1
+    partitions_at_once: int = 1
     """How many partitions a worker process takes at the same time: more than one for a step that
-    waits for others. Each has a thread and a shallow copy of the component, with its own rejects;
-    what `setup` made is shared by them."""
+    waits for others. `setup` may set it. Each has a thread and a shallow copy of the component,
+    with its own rejects; what `setup` made is shared by them."""
 
     batch_rows: int | None = None
     """The most rows in a batch; None leaves it to the executor, which bounds batches in bytes."""

@@ -53,20 +53,21 @@ def run_partitions(
 
 def _run_here(work: Work, partitions: list[Turn], progress: Progress) -> list[Record]:
     """Run a transform over partitions in this process, as many at once as the component takes."""
-    at_once = work.component_class().partitions_at_once
-    if at_once > 1:
-        return _run_on_threads(work, partitions, at_once, progress)
-    with work.component() as component:
-        return [
-            _run_turn(work, _as_transform(component, work), turn, progress.advance)
-            for turn in partitions
-        ]
+    with ExitStack() as afterwards, work.component() as component:
+        transform = _as_transform(component, work)
+        if component.partitions_at_once == 1:
+            return [_run_turn(work, transform, turn, progress.advance) for turn in partitions]
+        threads = ThreadPoolExecutor(component.partitions_at_once)
+        # After an error the component is torn down first, which ends what its threads wait for.
+        afterwards.callback(threads.shutdown)
+        return _run_on_threads(threads, work, transform, partitions, progress)
 
 
 def _run_on_threads(
+    threads: ThreadPoolExecutor,
     work: Work,
+    transform: Transform,
     partitions: list[Turn],
-    at_once: int,
     progress: Progress,
 ) -> list[Record]:
     lock = Lock()
@@ -75,17 +76,14 @@ def _run_on_threads(
         with lock:
             progress.advance(rows, rejects)
 
-    # After an error the component is torn down first, which ends what its threads wait for.
-    with ThreadPoolExecutor(at_once) as threads, work.component() as component:
-        transform = _as_transform(component, work)
-        futures = [
-            threads.submit(_run_turn, work, copy(transform), turn, advance) for turn in partitions
-        ]
-        try:
-            return [future.result() for future in futures]
-        finally:
-            for future in futures:
-                future.cancel()
+    futures = [
+        threads.submit(_run_turn, work, copy(transform), turn, advance) for turn in partitions
+    ]
+    try:
+        return [future.result() for future in futures]
+    finally:
+        for future in futures:
+            future.cancel()
 
 
 def _run_on_dask(

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -16,6 +16,9 @@ from fondant_spec.manifest import MANIFEST_FILE, Field, Manifest
 from fondant_spec.partitions import file_of, write_table
 from fondant_spec.rejects import REJECTS_SCHEMA
 from fondant_spec.work import component_class
+
+_ONE_PARTITION: Final = 1_000_000
+"""More rows than a test has."""
 
 
 @dataclass(frozen=True)
@@ -34,6 +37,7 @@ def run_component(
     *,
     options: dict[str, str] | None = None,
     metadata: dict[str, dict[str, Any]] | None = None,
+    rows_per_partition: int = _ONE_PARTITION,
     **arguments: Any,
 ) -> Result:
     """Run the component in `folder` over the rows of `table`, as a runner would.
@@ -47,7 +51,9 @@ def run_component(
         raise FileNotFoundError(msg)
     argv = ["--base_path", str(tmp_path / "base"), "--workers", "1"]
     if table is not None:
-        dataset = write_dataset(table, tmp_path / "base", metadata=metadata)
+        dataset = write_dataset(
+            table, tmp_path / "base", metadata=metadata, rows_per_partition=rows_per_partition
+        )
         argv += ["--input_manifest_path", dataset.location]
     for name, word in (options or {}).items():
         argv += [f"--{name}", word]
@@ -63,7 +69,7 @@ def write_dataset(
     table: pa.Table,
     base_path: Path,
     *,
-    rows_per_partition: int = 1_000_000,
+    rows_per_partition: int = _ONE_PARTITION,
     metadata: dict[str, dict[str, Any]] | None = None,
 ) -> Manifest:
     """Write a table as a committed dataset, as if a step named `given` had made it."""

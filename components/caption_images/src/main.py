@@ -85,6 +85,7 @@ class CaptionImages(StreamTransformComponent):
         self._captioning = self._models.start(
             self._generation, self._choice, self._frame, self._extras
         )
+        self.partitions_at_once = self._captioning.partitions_at_once
 
     def teardown(self) -> None:
         """Stop the threads that prepare images."""

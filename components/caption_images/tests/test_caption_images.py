@@ -11,6 +11,7 @@ from PIL import Image
 from fondant_spec.errors import InputDataError, InvalidArgumentError
 from fondant_spec.testing import run_component
 from fondant_spec.toolkit.models.caption_text import repeats
+from fondant_spec.toolkit.models.feed import Feed
 from fondant_spec.toolkit.models.preparation import probe_images
 from tests.tiny_models import make_model
 
@@ -67,8 +68,8 @@ def test_every_image_gets_its_caption(models, tmp_path):
     ]
 
 
-def test_captions_are_repeatable(models, tmp_path):
-    """The same seed, model and arguments give the same texts, whatever the batch size."""
+def test_captions_are_repeatable(models, tmp_path, monkeypatch):
+    """The same seed, model and arguments give the same texts, however they are run."""
     arguments = {
         "model_id": str(models / "blip"),
         "sample": True,
@@ -78,7 +79,9 @@ def test_captions_are_repeatable(models, tmp_path):
     first = run_component(COMPONENT, rows(), tmp_path / "1", **arguments, batch_size=2)
     again = run_component(COMPONENT, rows(), tmp_path / "2", **arguments, batch_size=5)
     other = run_component(COMPONENT, rows(), tmp_path / "3", **arguments, seed=1)
-    assert captions(first) == captions(again) != captions(other)
+    monkeypatch.setattr(Feed, "partitions_at_once", 2)  # as on a GPU
+    beside = run_component(COMPONENT, rows(), tmp_path / "4", **arguments, rows_per_partition=1)
+    assert captions(first) == captions(again) == captions(beside) != captions(other)
     assert len(set(captions(first))) == len(PHOTOS)
 
 

@@ -1,5 +1,4 @@
 import io
-import json
 from pathlib import Path
 
 import pyarrow as pa
@@ -7,7 +6,7 @@ import pytest
 from PIL import Image
 
 from fondant_spec.errors import InputDataError, InvalidArgumentError
-from fondant_spec.testing import read_table, run_component, write_dataset
+from fondant_spec.testing import run_component
 from fondant_spec.toolkit.rendering import sha256
 from tests.tiny_models import make_model
 from tests.toolkit.fetch.fault_host import FaultHost, jpeg, reply
@@ -101,18 +100,10 @@ def test_rows_keep_their_order(host, tmp_path):
 
 def test_partitions_are_taken_side_by_side(host, tmp_path):
     """A slow URL in one partition does not keep the next from starting."""
-    from fondant_spec.executor import run  # noqa: PLC0415
-    from fondant_spec.work import component_class  # noqa: PLC0415
-
     urls = [f"{host.url}/slow/500", *[f"{host.url}/ok/{n}" for n in range(9)]]
-    table = pa.table({"image_url": urls})
-    dataset = write_dataset(table, tmp_path / "base", rows_per_partition=2)
-    words = ["--base_path", str(tmp_path / "base"), "--input_manifest_path", dataset.location]
-    for name, value in LENIENT.items():
-        words += [f"--{name}", json.dumps(value)]
-    manifest = run(component_class(FOLDER), words)
-    assert [p.rows for p in manifest.partitions] == [2] * 5
-    assert read_table(manifest)["final_url"].to_pylist() == urls
+    result = download(urls, tmp_path, rows_per_partition=2)
+    assert [p.rows for p in result.manifest.partitions] == [2] * 5
+    assert result.table["final_url"].to_pylist() == urls
     assert host.finished.index("/ok/1") < host.finished.index("/slow/500")
 
 

@@ -12,6 +12,7 @@ from transformers import AutoImageProcessor, AutoModel
 
 from fondant_spec.errors import FondantError, InputDataError
 from fondant_spec.testing import run_component
+from fondant_spec.toolkit.models.feed import Feed
 from fondant_spec.toolkit.models.preparation import probe_images
 from tests.tiny_models import make_model
 
@@ -88,6 +89,21 @@ def test_bad_images_cost_one_reject_each(clip, tmp_path):
         "3": "not_an_image",
         "4": "truncated",
     }
+
+
+def test_partitions_side_by_side_give_the_same(clip, tmp_path, monkeypatch):
+    """As on a GPU, which gets a second partition while the first one ends."""
+    cells = [*PHOTOS, b"<html>", None]
+    given = {"model_id": str(clip), "batch_size": 2, "rows_per_partition": 2}
+    given["options"] = {"max_reject_share": "1"}
+    one = run_component(COMPONENT, images(*cells), tmp_path / "one", **given)
+    monkeypatch.setattr(Feed, "partitions_at_once", 2)
+    two = run_component(COMPONENT, images(*cells), tmp_path / "two", **given)
+    assert len(two.manifest.partitions) == 4
+    assert two.table["id"].to_pylist() == one.table["id"].to_pylist()
+    vectors = [np.stack(result.table["embedding"].to_numpy()) for result in (one, two)]
+    np.testing.assert_allclose(*vectors, atol=1e-2)
+    assert two.rejects.to_pylist() == one.rejects.to_pylist()
 
 
 def test_no_rows(clip, tmp_path):

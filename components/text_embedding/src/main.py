@@ -37,6 +37,7 @@ class TextEmbedding(StreamTransformComponent):
     def setup(self) -> None:
         """Load the model, once for each device."""
         self._embedder.load()
+        self.partitions_at_once = self._embedder.partitions_at_once
 
     def teardown(self) -> None:
         """Stop the threads that prepare texts."""

@@ -5,6 +5,7 @@ import logging
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 from functools import partial
+from threading import Lock
 from typing import Any, Final
 
 import pyarrow as pa
@@ -100,6 +101,7 @@ class CaptionWriter:
     choice: Choice = field(default_factory=Choice)
     frame: Frame = field(default_factory=Frame)
     scorer: ClipScore | None = None
+    _lock: Lock = field(default_factory=Lock, init=False, repr=False, compare=False)
 
     def prepare(self, row: Row) -> Draft:
         """Return a draft with what its caption needs: called in many threads at once.
@@ -120,6 +122,10 @@ class CaptionWriter:
 
     def write(self, group: Group[Draft]) -> None:
         """Fill in the drafts of a group."""
+        with self._lock:  # two partitions may be under way
+            self._write(group)
+
+    def _write(self, group: Group[Draft]) -> None:
         asked = [draft for draft in group.items if not draft.text]
         self._ask(asked, self.generation)
         again = [draft for draft in asked if draft.text and _poor(draft.text)]
@@ -183,6 +189,11 @@ class Captioning:
         self._extras = extras
         first = writers[0]
         self._feed: Feed[Draft] = Feed(first.prepare, lambda: first.size.now, ahead=ahead)
+
+    @property
+    def partitions_at_once(self) -> int:
+        """How many partitions to caption side by side."""
+        return self._feed.partitions_at_once
 
     def batches(
         self,

@@ -70,6 +70,12 @@ class Embedder:
             ahead=_GROUPS_AHEAD * len(self._runners) if on_gpu else 0,
         )
 
+    @property
+    def partitions_at_once(self) -> int:
+        """How many partitions to embed side by side."""
+        assert self._feed is not None, "load() comes first"  # noqa: S101
+        return self._feed.partitions_at_once
+
     def batches(
         self,
         batches: Iterator[pa.RecordBatch],

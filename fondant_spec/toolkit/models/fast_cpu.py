@@ -20,8 +20,11 @@ from transformers.activations import GELUActivation, GELUTanh, QuickGELUActivati
 from transformers.masking_utils import eager_mask
 from transformers.models.blip.modeling_blip import BlipAttention
 
+from fondant_spec.toolkit.models.preparation import Normalise
+
 _ATTENTION: Final = "cached_scores"
 _ROWS_HINT: Final = 1024
+_COLOURS: Final = 3
 _CACHE_BYTES: Final = 6_000_000
 _QUICK: Final = 1.702
 """QuickGELU(x) = SiLU(1.702 x) / 1.702, and oneDNN has SiLU: the factors go into the weights."""
@@ -61,14 +64,23 @@ class PackedLinear(nn.Module):  # type: ignore[misc]  # torch has no types
 
 
 class PackedPatches(nn.Module):  # type: ignore[misc]  # torch has no types
-    """A convolution whose windows do not overlap, as a packed linear layer over patches."""
+    """A convolution whose windows do not overlap, as a packed linear layer over patches.
 
-    def __init__(self, convolution: nn.Conv2d) -> None:
-        """Take over the weights of a convolution."""
+    With `normalise` it takes pixels as they are, which bf16 holds exactly up to 256.
+    """
+
+    def __init__(self, convolution: nn.Conv2d, normalise: Normalise | None = None) -> None:
+        """Take over the weights of a convolution, and the normalising before it."""
         super().__init__()
-        linear = nn.Linear(1, 1, bias=convolution.bias is not None)
-        linear.weight = nn.Parameter(convolution.weight.detach().flatten(1))
-        linear.bias = convolution.bias
+        weight, bias = convolution.weight.detach(), convolution.bias
+        if normalise is not None:
+            factor, shift = (values.view(-1, 1, 1) for values in normalise.constants())
+            moved = -(weight * shift).sum((1, 2, 3))
+            weight, bias = weight * factor, moved if bias is None else bias.detach() + moved
+        linear = nn.Linear(1, 1, bias=bias is not None)
+        # Colours last, as they lie in the memory: a row of a window is copied in one piece.
+        linear.weight = nn.Parameter(weight.permute(0, 2, 3, 1).flatten(1))
+        linear.bias = None if bias is None else nn.Parameter(bias.detach())
         self._linear = PackedLinear(linear)
         self._side = convolution.kernel_size
         self.weight = self._linear.weight
@@ -79,8 +91,17 @@ class PackedPatches(nn.Module):  # type: ignore[misc]  # torch has no types
         rows, columns = height // self._side[0], width // self._side[1]
         cut = pixels[:, :, : rows * self._side[0], : columns * self._side[1]]
         windows = cut.reshape(batch, colours, rows, self._side[0], columns, self._side[1])
-        patches = windows.permute(0, 2, 4, 1, 3, 5).reshape(batch, rows * columns, -1)
-        return self._linear(patches).transpose(1, 2).unflatten(2, (rows, columns))
+        patches = windows.permute(0, 2, 4, 3, 5, 1).reshape(batch, rows * columns, -1)
+        values = self._linear(patches.to(torch.bfloat16))
+        return values.transpose(1, 2).unflatten(2, (rows, columns))
+
+
+class ColoursFirst(nn.Module):  # type: ignore[misc]  # torch has no types
+    """Stands where pixels were normalised, once their normalising is in the weights."""
+
+    def forward(self, pixels: torch.Tensor) -> torch.Tensor:
+        """Return pixels (batch, height, width, 3) as (batch, 3, height, width)."""
+        return pixels.permute(0, 3, 1, 2)
 
 
 def speed_up(model: nn.Module) -> None:
@@ -95,11 +116,12 @@ def speed_up(model: nn.Module) -> None:
         if _sees(getattr(module, "config", None)):
             module.config._attn_implementation = _ATTENTION  # noqa: SLF001 - where it is looked up
     for module in list(model.modules()):
-        for name, child in list(module.named_children()):
-            if type(child) is nn.Linear:
-                setattr(module, name, PackedLinear(child))
-            elif type(child) is nn.Conv2d and _cuts_patches(child):
-                setattr(module, name, PackedPatches(child))
+        _fuse_normalising(module)
+    for module, name, child in _children(model):
+        if type(child) is nn.Linear:
+            setattr(module, name, PackedLinear(child))
+        elif _cuts_patches(child):
+            setattr(module, name, PackedPatches(child))
     model.to(torch.bfloat16)
 
 
@@ -130,10 +152,32 @@ def attention(
     return result, None
 
 
-def _cuts_patches(layer: nn.Conv2d) -> bool:
-    """Return whether a convolution looks at each pixel once."""
+def _children(model: nn.Module) -> list[tuple[nn.Module, str, nn.Module]]:
+    """Return all modules below a model, each with its parent and its name there."""
+    return [(one, name, child) for one in model.modules() for name, child in one.named_children()]
+
+
+def _cuts_patches(layer: nn.Module) -> bool:
+    """Return whether a layer is a convolution that looks at each pixel once."""
+    if type(layer) is not nn.Conv2d:
+        return False
     plain = layer.groups == 1 and layer.padding == (0, 0) and layer.dilation == (1, 1)
     return bool(plain and layer.kernel_size == layer.stride)
+
+
+def _fuse_normalising(module: nn.Module) -> None:
+    """Put a module's normalising of pixels into the one layer that cuts patches out of them.
+
+    That this layer gets the pixels untouched is what the comparison with fp32 sees to.
+    """
+    normalise = getattr(module, "normalise", None)
+    if not isinstance(normalise, Normalise):
+        return
+    cutting = [found for found in _children(module) if _cuts_patches(found[2])]
+    if len(cutting) == 1 and cutting[0][2].in_channels == _COLOURS:
+        parent, name, convolution = cutting[0]
+        setattr(parent, name, PackedPatches(convolution, normalise))
+        module.normalise = ColoursFirst()
 
 
 def _sees(config: Any) -> bool:

@@ -71,7 +71,10 @@ def rows_of(
 
 
 class Feed(Generic[Item]):
-    """Prepares the cells of rows in threads, `ahead` groups before they are asked for."""
+    """Prepares the cells of rows in threads, `ahead` groups before they are asked for.
+
+    Several partitions may be fed at the same time, each from a thread of its own.
+    """
 
     def __init__(
         self,
@@ -84,6 +87,11 @@ class Feed(Generic[Item]):
         self._size = size
         self._ahead = ahead
         self._pool = ThreadPoolExecutor(len(os.sched_getaffinity(0)), "prepare")
+
+    @property
+    def partitions_at_once(self) -> int:
+        """How many partitions to feed side by side: two give a GPU work while one of them ends."""
+        return 2 if self._ahead else 1
 
     def groups(self, rows: Iterator[Row], rejects: Rejects) -> Iterator[Group[Item]]:
         """Yield the rows in groups of the present batch size, in order, without empty groups."""

@@ -16,7 +16,7 @@ import torch
 from PIL import Image
 from torch import nn
 
-from fondant_spec.toolkit.images import decode_image, image_size
+from fondant_spec.toolkit.images import decode_image, decode_opened, displayed_size, open_image
 
 Pixels = npt.NDArray[np.uint8]
 
@@ -74,8 +74,9 @@ class PixelPreparation:
             NotAnImageError: the bytes are no image that can be decoded.
         """
         needed = self.size if isinstance(self.size, int) else max(self.size)
-        image = decode_image(data, target_side=round(needed * _DECODE_MARGIN))
-        return self.pixels(image, image_size(data))
+        image = open_image(data)
+        decoded = decode_opened(image, data, target_side=round(needed * _DECODE_MARGIN))
+        return self.pixels(Image.fromarray(decoded), displayed_size(image))
 
     def pixels(self, image: Image.Image, size: tuple[int, int] | None = None) -> Pixels:
         """Return the pixels of a decoded RGB image; `size` is that of the file, if it was larger.
@@ -131,10 +132,13 @@ class Normalise(nn.Module):  # type: ignore[misc]  # torch has no types
         self._factor = [preparation.scale / std for std in preparation.std]
         self._shift = [m / s for m, s in zip(preparation.mean, preparation.std, strict=True)]
 
+    def constants(self) -> tuple[torch.Tensor, torch.Tensor]:
+        """Return what values are multiplied by, and what is then taken from them, by colour."""
+        return torch.tensor(self._factor), torch.tensor(self._shift)
+
     def forward(self, pixels: torch.Tensor) -> torch.Tensor:
         """Return float32 values of shape (batch, 3, height, width)."""
-        factor = torch.tensor(self._factor, device=pixels.device)
-        shift = torch.tensor(self._shift, device=pixels.device)
+        factor, shift = (values.to(pixels.device) for values in self.constants())
         return (pixels * factor - shift).permute(0, 3, 1, 2)
 
 

@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Callable, Sequence
+from threading import Lock
 from typing import Any, Final
 
 import torch
@@ -33,11 +34,13 @@ class EncoderRunner:
         self.size = size
         self.encoder = encoder
         self._run = start_engine(self.engine, encoder.tower, placement, example)
+        self._lock = Lock()
         self.dimension = int(self._run(example).shape[1])
 
     def __call__(self, items: Sequence[Any]) -> list[Vectors | None]:
         """Return one unit vector an item; None for an item that does not fit in the memory."""
-        return run_batch(items, self.vectors, self.size)
+        with self._lock:  # two partitions may be under way
+            return run_batch(items, self.vectors, self.size)
 
     def vectors(self, items: Sequence[Any]) -> Vectors:
         """Return unit vectors, float32 of shape (items, dimension)."""

@@ -7,7 +7,9 @@ from torch.nn.functional import cosine_similarity, scaled_dot_product_attention
 from transformers import AutoModel, BlipForConditionalGeneration
 from transformers.activations import ACT2FN
 
-from fondant_spec.toolkit.models.fast_cpu import PackedLinear, attention, speed_up
+from fondant_spec.toolkit.models.embedders import ImageEncoder
+from fondant_spec.toolkit.models.fast_cpu import ColoursFirst, PackedLinear, attention, speed_up
+from fondant_spec.toolkit.models.hub import find_model
 
 
 def close(ours, exact, least=0.9995):
@@ -94,6 +96,17 @@ def test_image_towers(kind, tiny):
         speed_up(model)
         ours = model.get_image_features(pixel_values=pixels.bfloat16()).pooler_output
     assert close(ours, exact)
+
+
+def test_normalising_goes_into_the_patches(tiny):
+    """A tower that normalises takes its pixels as they are, and gives the same vectors."""
+    encoder = ImageEncoder(find_model(str(tiny("clip"))))
+    pixels = encoder.collate(encoder.probes())["pixels"]
+    with torch.inference_mode():
+        exact = encoder.tower(pixels=pixels)
+        speed_up(encoder.tower)
+        assert isinstance(encoder.tower.normalise, ColoursFirst)
+        assert close(encoder.tower(pixels=pixels), exact)
 
 
 def test_blip_vision_tower(tiny):
