@@ -6,7 +6,8 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from threading import RLock
+from typing import Any, Final
 
 from fondant_spec import storage
 from fondant_spec.arguments import ALL_REASONS
@@ -15,6 +16,9 @@ from fondant_spec.component import Component, WriteComponent
 from fondant_spec.component_spec import ComponentSpec
 from fondant_spec.rejects import Rejects
 from fondant_spec.source import Source
+
+_LOADING: Final = RLock()
+"""A module that one thread is loading lies half done where another one would find it."""
 
 
 @dataclass(frozen=True)
@@ -92,8 +96,11 @@ class Work:
 def load_main(path: Path) -> Any:
     """Import a component's `main.py`, with its siblings importable as they are for a program."""
     name = f"fondant_component_{path.parents[1].name}_{abs(hash(str(path)))}"
-    if name in sys.modules:
-        return sys.modules[name]
+    with _LOADING:
+        return sys.modules.get(name) or _load(name, path)
+
+
+def _load(name: str, path: Path) -> Any:
     spec = importlib.util.spec_from_file_location(name, path)
     if spec is None or spec.loader is None:
         msg = f"{path} is not a Python file."
@@ -102,7 +109,11 @@ def load_main(path: Path) -> Any:
         sys.path.insert(0, str(path.parent))
     module = importlib.util.module_from_spec(spec)
     sys.modules[name] = module
-    spec.loader.exec_module(module)
+    try:
+        spec.loader.exec_module(module)
+    except BaseException:
+        del sys.modules[name]  # so that the next one to ask is told the same, not handed a half
+        raise
     return module
 
 
