@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 TOKENS = 20
-LOOP_BATCH = {"embed": 32, "caption": 8}
+LOOP_BATCH = {"embed": 32, "caption": 16}
 
 
 class Clock:

@@ -27,7 +27,7 @@ from fondant_spec.toolkit.models.runner import LEAST_COSINE
 
 logger = logging.getLogger(__name__)
 
-_CPU_BATCH: Final = 8
+_CPU_BATCH: Final = 16
 _GPU_BATCH: Final = 32
 _LARGEST_GPU_BATCH: Final = 256
 _GROUPS_AHEAD: Final = 3
