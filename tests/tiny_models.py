@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Final
 
+import pytest
 import torch
 from tokenizers import Tokenizer, pre_tokenizers, processors
 from tokenizers.models import WordLevel
@@ -50,6 +51,11 @@ from transformers.models.vit.image_processing_pil_vit import ViTImageProcessorPi
 
 torch.set_num_threads(1)  # for matrices this small, threads only wait for each other
 
+NEEDS_VNNI: Final = pytest.mark.skipif(
+    not torch.cpu._is_vnni_supported(),
+    reason="this CPU has no VNNI",
+)
+INT8: Final = pytest.param("int8", marks=NEEDS_VNNI)
 SIDE: Final = 32
 PATCH: Final = 8
 TOWER: Final = {

@@ -2,10 +2,9 @@
 
 import logging
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
-import torch
 from torch.nn.functional import cosine_similarity
 
 from fondant_spec.errors import InvalidArgumentError
@@ -19,7 +18,7 @@ from fondant_spec.toolkit.models.captioning import (
     Choice,
 )
 from fondant_spec.toolkit.models.clip_score import ClipScore
-from fondant_spec.toolkit.models.device import Placement, devices, place
+from fondant_spec.toolkit.models.device import EXACT, Placement, devices, place
 from fondant_spec.toolkit.models.endpoint import EndpointCaptioner
 from fondant_spec.toolkit.models.generation import Generation
 from fondant_spec.toolkit.models.hub import find_model
@@ -28,6 +27,7 @@ from fondant_spec.toolkit.models.runner import LEAST_COSINE
 logger = logging.getLogger(__name__)
 
 _CPU_BATCH: Final = 16
+_CPU_ROWS: Final = 64
 _GPU_BATCH: Final = 32
 _LARGEST_GPU_BATCH: Final = 256
 _GROUPS_AHEAD: Final = 3
@@ -70,7 +70,12 @@ class CaptionModels:
             captioners = [_start(self, placement) for placement in placements]
         writers = [
             CaptionWriter(
-                captioner, self._size(), generation, choice, frame, self._scorer(placement)
+                captioner,
+                self._size(generation),
+                generation,
+                choice,
+                frame,
+                self._scorer(placement),
             )
             for captioner, placement in zip(captioners, placements, strict=False)
         ]
@@ -93,33 +98,38 @@ class CaptionModels:
             return None
         return ClipScore(self.clip_model_id, None, placement)
 
-    def _size(self) -> BatchSize:
+    def _size(self, generation: Generation) -> BatchSize:
         if self.batch_size:
             return BatchSize(self.batch_size)
         if devices(self.device)[0].type == "cuda":
             return BatchSize(_GPU_BATCH, _LARGEST_GPU_BATCH, calm=2)
-        return BatchSize(_CPU_BATCH)
+        rows = max(generation.num_beams, generation.candidates)  # of the decoder, for each image
+        return BatchSize(min(_CPU_BATCH, max(1, _CPU_ROWS // rows)))
 
 
 def _start(models: CaptionModels, placement: Placement) -> LocalCaptioner:
-    """Return the captioner, in fp32 where anything else strays from it."""
+    """Return the captioner, more precise than asked for where it would stray from fp32."""
     files = find_model(models.model_id, models.revision)
-    fast = LocalCaptioner(files, placement, models.prompt)
-    exact_placement = Placement(placement.device, torch.float32)
-    if placement == exact_placement or files.stored_dtype in _HALF_PRECISION:
-        return fast  # nothing to compare with: a model kept in half precision was made for it
-    probes = fast.probes()
-    logits = fast.first_logits(probes)
-    exact = LocalCaptioner(files, exact_placement, models.prompt)
-    cosine = float(cosine_similarity(logits, exact.first_logits(probes), dim=-1).min())
-    if cosine >= LEAST_COSINE:
-        logger.info("Captions on %s; cosine of logits to fp32 is %.5f.", placement, cosine)
-        return fast
-    logger.warning(
-        "%s strays from fp32: cosine of logits %.5f, least allowed %s. Going on with %s.",
-        placement,
-        cosine,
-        LEAST_COSINE,
-        exact_placement,
-    )
-    return exact
+    captioner = LocalCaptioner(files, placement, models.prompt)
+    made_for_it = placement.precision != "int8" and files.stored_dtype in _HALF_PRECISION
+    if placement.precision == EXACT or made_for_it:
+        return captioner
+    probes = captioner.probes()
+    exact = LocalCaptioner(files, replace(placement, precision=EXACT), models.prompt)
+    wanted = exact.first_logits(probes)
+    for closer in placement.closer():
+        cosine = float(cosine_similarity(captioner.first_logits(probes), wanted, dim=-1).min())
+        if cosine >= LEAST_COSINE:
+            logger.info("Captions on %s; cosine of logits to fp32 is %.5f.", captioner, cosine)
+            return captioner
+        logger.warning(
+            "%s strays from fp32: cosine of logits %.5f, least allowed %s. Going on with %s.",
+            captioner,
+            cosine,
+            LEAST_COSINE,
+            closer,
+        )
+        captioner = exact
+        if closer.precision != EXACT:
+            captioner = LocalCaptioner(files, closer, models.prompt)
+    return captioner

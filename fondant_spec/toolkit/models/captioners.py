@@ -18,12 +18,13 @@ from transformers import (
 )
 
 from fondant_spec.errors import InputDataError, InvalidArgumentError
-from fondant_spec.toolkit.models.device import Placement, precision_name
+from fondant_spec.toolkit.models.device import Placement
 from fondant_spec.toolkit.models.engines import to_device
 from fondant_spec.toolkit.models.fast_cpu import speed_up
 from fondant_spec.toolkit.models.feed import UnusableError
 from fondant_spec.toolkit.models.generation import Generation
 from fondant_spec.toolkit.models.hub import ModelFiles, loading
+from fondant_spec.toolkit.models.image_keys import ImageKeys
 from fondant_spec.toolkit.models.preparation import (
     Normalise,
     PixelPreparation,
@@ -92,7 +93,7 @@ class LocalCaptioner:
     def __init__(self, files: ModelFiles, placement: Placement, prompt: str | None) -> None:
         self.name, self.revision = files.name, files.revision
         self.placement = placement
-        self.precision = precision_name(placement.dtype)
+        self.precision = placement.precision
         with loading(files.name):
             model = AutoModelForImageTextToText.from_pretrained(
                 files.folder,
@@ -106,11 +107,14 @@ class LocalCaptioner:
         model.generation_config = GenerationConfig(
             **{name: getattr(own, name) for name in _TOKEN_SETTINGS}
         )
-        if placement.device.type == "cpu" and placement.dtype == torch.bfloat16:
-            speed_up(model)
-        self._model = model.to(placement.device).eval()
+        self._model = speed_up(model, placement).eval()
+        self._keys = ImageKeys(model)
         self.prepare = self._intake.prepare
         self.probes = self._intake.probes
+
+    def __str__(self) -> str:
+        """Return how the captioner is run, as it is logged."""
+        return str(self.placement)
 
     def captions(
         self,
@@ -120,7 +124,7 @@ class LocalCaptioner:
     ) -> list[list[str]]:
         """Return the candidates for each image."""
         inputs = self._inputs(items)
-        with torch.inference_mode():
+        with torch.inference_mode(), self._keys.of(len(items)):
             tokens = self._model.generate(**inputs, **generation.arguments(rows))
         texts = self._intake.texts(tokens, inputs)
         count = generation.candidates
@@ -128,7 +132,7 @@ class LocalCaptioner:
 
     def first_logits(self, items: Sequence[Any]) -> torch.Tensor:
         """Return the logits of the first new token of each image, float32: to compare with."""
-        with torch.inference_mode():
+        with torch.inference_mode(), self._keys.of(len(items)):
             made = self._model.generate(
                 **self._inputs(items),
                 max_new_tokens=1,

@@ -11,6 +11,7 @@ from transformers import AutoImageProcessor, AutoModel, AutoTokenizer
 
 from fondant_spec.errors import InputDataError
 from fondant_spec.toolkit.models.feed import UnusableError
+from fondant_spec.toolkit.models.first_token import only_first_token
 from fondant_spec.toolkit.models.hub import ModelFiles, find_model, loading
 from fondant_spec.toolkit.models.open_clip import PREFIX, OpenClipImages, OpenClipTexts
 from fondant_spec.toolkit.models.preparation import (
@@ -160,6 +161,7 @@ class _Tower(nn.Module):  # type: ignore[misc]  # torch has no types
         unused = "text_model" if modality == "image" else "vision_model"
         if hasattr(model, unused):
             delattr(model, unused)
+        only_first_token(model)
         self.model = model
         self._features: Callable[..., Any] = getattr(model, f"get_{modality}_features")
 

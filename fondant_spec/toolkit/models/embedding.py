@@ -9,7 +9,7 @@ import pyarrow as pa
 
 from fondant_spec.rejects import Rejects
 from fondant_spec.toolkit.models.batching import BatchSize
-from fondant_spec.toolkit.models.device import devices, place, precision_name
+from fondant_spec.toolkit.models.device import devices, place
 from fondant_spec.toolkit.models.embedders import Encoder, Vectors
 from fondant_spec.toolkit.models.feed import Feed, Group, rows_of
 from fondant_spec.toolkit.models.runner import EncoderRunner, start_runners
@@ -105,7 +105,7 @@ class Embedder:
             "dimension": first.dimension,
             "normalised": True,
             "modality": modality,
-            "precision": precision_name(first.placement.dtype),
+            "precision": first.placement.precision,
             "engine": first.engine,
         }
 

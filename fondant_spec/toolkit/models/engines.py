@@ -10,7 +10,7 @@ from torch import nn
 from torch.nn.functional import normalize
 
 from fondant_spec.errors import InvalidArgumentError, MissingDependencyError
-from fondant_spec.toolkit.models.device import Placement, precision_name
+from fondant_spec.toolkit.models.device import EXACT, Placement
 from fondant_spec.toolkit.models.fast_cpu import speed_up
 
 Engine = Callable[[Mapping[str, torch.Tensor]], np.ndarray[Any, np.dtype[np.float32]]]
@@ -26,15 +26,19 @@ def choose_engine(name: str, placement: Placement, inputs: Mapping[str, torch.Te
     which takes half a minute and twice the memory.
 
     Raises:
-        InvalidArgumentError: OpenVINO was asked for on a GPU, or for inputs other than pixels.
+        InvalidArgumentError: OpenVINO was asked for on a GPU, for inputs other than pixels, or for
+            int8.
         MissingDependencyError: OpenVINO was asked for, and is not installed.
     """
-    able = not placement.is_cuda and set(inputs) == {"pixels"}
+    able = not placement.is_cuda and set(inputs) == {"pixels"} and placement.precision != "int8"
     installed = importlib.util.find_spec("openvino") is not None
     if name == "auto":
         return "torch"
     if name == "openvino" and not able:
-        msg = "engine: openvino runs image towers with plain pixel inputs, on a CPU; use torch."
+        msg = (
+            "engine: openvino runs image towers with plain pixel inputs, on a CPU, not in int8; "
+            "use torch."
+        )
         raise InvalidArgumentError(msg)
     if name == "openvino" and not installed:
         msg = "engine: openvino is not installed; `pip install openvino`, or use torch."
@@ -52,10 +56,12 @@ def start_engine(
     module = _UnitVectors(tower).eval()
     if name == "openvino":
         return _openvino(module, placement, inputs)
-    if placement.device.type == "cpu" and placement.dtype == torch.bfloat16:
-        speed_up(module)
-    placed = module.to(placement.device, placement.dtype)
-    return _torch(placed, placement)
+    return _torch(speed_up(module, placement), placement)
+
+
+def exact_engine(tower: nn.Module) -> Engine:
+    """Return `tower` as it was loaded, in fp32 on the CPU: what others are compared with."""
+    return _torch(_UnitVectors(tower).eval(), Placement(torch.device("cpu"), EXACT))
 
 
 class _UnitVectors(nn.Module):  # type: ignore[misc]  # torch has no types
@@ -115,7 +121,7 @@ def _openvino(
         model,
         "CPU",
         {
-            "INFERENCE_PRECISION_HINT": _OPENVINO_NAMES[precision_name(placement.dtype)],
+            "INFERENCE_PRECISION_HINT": _OPENVINO_NAMES[placement.precision],
             "INFERENCE_NUM_THREADS": torch.get_num_threads(),
             "NUM_STREAMS": 1,
             # Pinned threads of two processes would all sit on the first cores.

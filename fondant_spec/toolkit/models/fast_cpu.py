@@ -1,128 +1,74 @@
-"""What makes a transformer fast on a CPU that multiplies in bf16.
+"""What makes a transformer fast on a CPU: fast linear layers, and attention that fits them."""
 
-PyTorch's own layers reach a third to a half of what such a core can do. Measured on Zen 5 with
-AVX-512 BF16, one core, in bf16:
-
-- a linear layer whose weight oneDNN has laid out once, with the activation inside the same kernel,
-  runs at 490 GFLOP/s; the plain layer and its GELU at 280 to 300;
-- attention as two batched products and a softmax, a few images at a time so that the scores stay in
-  the cache, takes 40 % of the time of `scaled_dot_product_attention` for 577 tokens and a third for
-  257; the fused kernel is written for fp32 and converts.
-"""
-
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial, wraps
 from types import MethodType
-from typing import Any, Final
+from typing import Any, Final, Self
 
 import torch
 from torch import nn
-from transformers import AttentionInterface, AttentionMaskInterface, ViTConfig
+from torch.nn import functional
+from transformers import AttentionInterface, AttentionMaskInterface, PreTrainedModel, ViTConfig
 from transformers.activations import GELUActivation, GELUTanh, QuickGELUActivation
 from transformers.masking_utils import eager_mask
+from transformers.modeling_outputs import ModelOutput
 from transformers.models.blip.modeling_blip import BlipAttention
 
+from fondant_spec.toolkit.models.device import Placement, multiplies_in_bf16
+from fondant_spec.toolkit.models.memory import keep_freed_memory
+from fondant_spec.toolkit.models.packed_layers import (
+    Activation,
+    ColoursFirst,
+    MakeLayer,
+    PackedLinear,
+    PackedPatches,
+    scaled,
+)
 from fondant_spec.toolkit.models.preparation import Normalise
+from fondant_spec.toolkit.models.quantised_layers import QuantisedLinear, RowQuantiser
 
 _ATTENTION: Final = "cached_scores"
-_ROWS_HINT: Final = 1024
 _COLOURS: Final = 3
 _CACHE_BYTES: Final = 6_000_000
+_PIECE_TOKENS: Final = 1600
+"""An image tower goes through so many tokens at once: what they become stays in the cache."""
+
 _QUICK: Final = 1.702
 """QuickGELU(x) = SiLU(1.702 x) / 1.702, and oneDNN has SiLU: the factors go into the weights."""
-_FUSED: Final[dict[type, tuple[tuple[str, str], float]]] = {
-    GELUActivation: (("gelu", "none"), 1.0),
-    nn.GELU: (("gelu", "none"), 1.0),
-    GELUTanh: (("gelu", "tanh"), 1.0),
-    QuickGELUActivation: (("swish", ""), _QUICK),
+_GELU: Final = Activation("gelu", "none", torch.ops.aten.gelu_)
+_GELU_TANH: Final = Activation("gelu", "tanh", partial(torch.ops.aten.gelu_, approximate="tanh"))
+_SILU: Final = Activation("swish", "", partial(functional.silu, inplace=True))
+_FUSED: Final[dict[type, tuple[Activation, float]]] = {
+    GELUActivation: (_GELU, 1.0),
+    nn.GELU: (_GELU, 1.0),
+    GELUTanh: (_GELU_TANH, 1.0),
+    QuickGELUActivation: (_SILU, _QUICK),
 }
 
 
-class PackedLinear(nn.Module):  # type: ignore[misc]  # torch has no types
-    """A linear layer in bf16 with its weight laid out for oneDNN, and an activation fused in."""
-
-    def __init__(
-        self,
-        linear: nn.Linear,
-        activation: tuple[str, str] = ("none", ""),
-        scale_in: float = 1.0,
-        scale_out: float = 1.0,
-    ) -> None:
-        """Take over a layer; its weights are multiplied by both scales, its bias by `scale_out`."""
-        super().__init__()
-        weight = (linear.weight.detach() * (scale_in * scale_out)).to(torch.bfloat16)
-        bias = None if linear.bias is None else linear.bias.detach() * scale_out
-        # Some models look at the type of a layer's weight; the values are in the packed one.
-        self.weight = torch.empty(0, dtype=torch.bfloat16)
-        self._weight = torch.ops.mkldnn._reorder_linear_weight(weight.contiguous(), _ROWS_HINT)  # noqa: SLF001 - no public name
-        self.bias = None if bias is None else bias.to(torch.bfloat16)
-        self._activation, self._algorithm = activation
-
-    def forward(self, values: torch.Tensor) -> torch.Tensor:
-        """Return the activated values, of shape (..., features out)."""
-        return torch.ops.mkldnn._linear_pointwise(  # noqa: SLF001 - no public name
-            values, self._weight, self.bias, self._activation, [], self._algorithm
-        )
-
-
-class PackedPatches(nn.Module):  # type: ignore[misc]  # torch has no types
-    """A convolution whose windows do not overlap, as a packed linear layer over patches.
-
-    With `normalise` it takes pixels as they are, which bf16 holds exactly up to 256.
-    """
-
-    def __init__(self, convolution: nn.Conv2d, normalise: Normalise | None = None) -> None:
-        """Take over the weights of a convolution, and the normalising before it."""
-        super().__init__()
-        weight, bias = convolution.weight.detach(), convolution.bias
-        if normalise is not None:
-            factor, shift = (values.view(-1, 1, 1) for values in normalise.constants())
-            moved = -(weight * shift).sum((1, 2, 3))
-            weight, bias = weight * factor, moved if bias is None else bias.detach() + moved
-        linear = nn.Linear(1, 1, bias=bias is not None)
-        # Colours last, as they lie in the memory: a row of a window is copied in one piece.
-        linear.weight = nn.Parameter(weight.permute(0, 2, 3, 1).flatten(1))
-        linear.bias = None if bias is None else nn.Parameter(bias.detach())
-        self._linear = PackedLinear(linear)
-        self._side = convolution.kernel_size
-        self.weight = self._linear.weight
-
-    def forward(self, pixels: torch.Tensor) -> torch.Tensor:
-        """Return what the convolution returns: (batch, features, rows, columns)."""
-        batch, colours, height, width = pixels.shape
-        rows, columns = height // self._side[0], width // self._side[1]
-        cut = pixels[:, :, : rows * self._side[0], : columns * self._side[1]]
-        windows = cut.reshape(batch, colours, rows, self._side[0], columns, self._side[1])
-        patches = windows.permute(0, 2, 4, 3, 5, 1).reshape(batch, rows * columns, -1)
-        values = self._linear(patches.to(torch.bfloat16))
-        return values.transpose(1, 2).unflatten(2, (rows, columns))
-
-
-class ColoursFirst(nn.Module):  # type: ignore[misc]  # torch has no types
-    """Stands where pixels were normalised, once their normalising is in the weights."""
-
-    def forward(self, pixels: torch.Tensor) -> torch.Tensor:
-        """Return pixels (batch, height, width, 3) as (batch, 3, height, width)."""
-        return pixels.permute(0, 3, 1, 2)
-
-
-def speed_up(model: nn.Module) -> None:
-    """Make a model on the CPU fast, in place; afterwards it computes in bf16.
+def speed_up(model: nn.Module, placement: Placement) -> nn.Module:
+    """Make a model fast where it runs on a CPU, in place; afterwards it computes as placed.
 
     Best while its weights are in fp32: they are rounded once, after the factors went in.
     """
+    if placement.device.type != "cpu" or not torch.backends.mkldnn.is_available():
+        return model.to(placement.device, placement.dtype)
+    keep_freed_memory()
+    layers = _Layers.of(placement)
+    words = _give_words(model)
+    _go_in_pieces(model)
+    _attend_fast(model, placement)
     for module in list(model.modules()):
-        _fuse_activation(module)
-        if isinstance(module, BlipAttention):
-            module.forward = MethodType(_blip_attention, module)
-        if _sees(getattr(module, "config", None)):
-            module.config._attn_implementation = _ATTENTION  # noqa: SLF001 - where it is looked up
-    for module in list(model.modules()):
-        _fuse_normalising(module)
+        _fuse_activation(module, layers.hidden)
+        _fuse_normalising(module, layers.pixels)
     for module, name, child in _children(model):
         if type(child) is nn.Linear:
-            setattr(module, name, PackedLinear(child))
+            make = layers.words if child in words else layers.hidden
+            setattr(module, name, make(child))
         elif _cuts_patches(child):
-            setattr(module, name, PackedPatches(child))
-    model.to(torch.bfloat16)
+            setattr(module, name, PackedPatches(child, layers.hidden))
+    return model.to(placement.dtype)
 
 
 def attention(
@@ -134,13 +80,17 @@ def attention(
     scaling: float | None = None,
     **_: Any,
 ) -> tuple[torch.Tensor, None]:
-    """Attend, a few images at a time; the form that `transformers` calls.
+    """Attend in bf16, a few images at a time; the form that `transformers` calls.
+
+    Two batched products and a softmax whose scores stay in the cache take 40 % of the time of
+    `scaled_dot_product_attention` for 577 tokens and a third for 257, on a CPU that multiplies in
+    bf16 (Zen 5, one core): the fused kernel is written for fp32 and converts.
 
     `query` is (batch, heads, tokens, width), and the result (batch, tokens, heads, width).
     """
     batch, heads, tokens, width = query.shape
     scale = width**-0.5 if scaling is None else scaling
-    flat = (query * scale, key.transpose(2, 3), value)
+    flat = tuple(part.to(torch.bfloat16) for part in (query * scale, key.transpose(2, 3), value))
     result = query.new_empty(batch, tokens, heads, width)
     step = max(1, _CACHE_BYTES // (2 * heads * tokens * key.shape[2]))
     for start in range(0, batch, step):
@@ -152,9 +102,100 @@ def attention(
     return result, None
 
 
+def _fused_attention(
+    _module: nn.Module,
+    query: torch.Tensor,
+    key: torch.Tensor,
+    value: torch.Tensor,
+    attention_mask: torch.Tensor | None,
+    scaling: float,
+) -> tuple[torch.Tensor, None]:
+    """Attend with PyTorch's own kernel, which is fast in fp32."""
+    attended = functional.scaled_dot_product_attention(
+        query, key, value, attention_mask, scale=scaling
+    )
+    return attended.transpose(1, 2), None
+
+
+@dataclass(frozen=True)
+class _Layers:
+    """How the layers of a model are made: those that take pixels of 0 to 255, and all others.
+
+    `words` is for the last layer of a language model: its few products decide each word.
+    """
+
+    hidden: MakeLayer
+    words: MakeLayer
+    pixels: MakeLayer
+
+    @classmethod
+    def of(cls, placement: Placement) -> Self:
+        """Return the layers of a placement."""
+        packed = partial(PackedLinear, dtype=placement.dtype)
+        if placement.precision != "int8":
+            return cls(packed, packed, packed)
+        return cls(
+            partial(QuantisedLinear, quantiser=RowQuantiser()),
+            packed,
+            partial(QuantisedLinear, quantiser=None),
+        )
+
+
 def _children(model: nn.Module) -> list[tuple[nn.Module, str, nn.Module]]:
     """Return all modules below a model, each with its parent and its name there."""
     return [(one, name, child) for one in model.modules() for name, child in one.named_children()]
+
+
+def _give_words(model: nn.Module) -> list[nn.Module]:
+    """Return the layers of a model whose values are those of its vocabulary."""
+    models = [one for one in model.modules() if isinstance(one, PreTrainedModel)]
+    return [layer for one in models if (layer := one.get_output_embeddings()) is not None]
+
+
+def _go_in_pieces(model: nn.Module) -> None:
+    """Have the image towers in a model take a few images at a time, whatever the batch."""
+    for tower in model.modules():
+        if isinstance(tower, PreTrainedModel) and tower.main_input_name == "pixel_values":
+            side = getattr(tower.config, "patch_size", None)
+            if isinstance(side, int) and _sees(tower.config):
+                tower.forward = _in_pieces(tower.forward, side)
+
+
+def _in_pieces(whole: Callable[..., Any], side: int) -> Callable[..., Any]:
+    """Return a tower's forward that goes through its images in pieces; `side` is of a patch."""
+
+    @wraps(whole)
+    def forward(pixel_values: torch.Tensor, **options: Any) -> Any:
+        tokens = pixel_values.shape[-2] * pixel_values.shape[-1] // side**2
+        pieces = pixel_values.split(max(1, _PIECE_TOKENS // max(1, tokens)))
+        return _joined([whole(pixel_values=piece, **options) for piece in pieces])
+
+    return forward
+
+
+def _joined(parts: Sequence[Any]) -> Any:
+    """Return what the parts of a batch came to as one: tensors, and tuples of them."""
+    first = parts[0]
+    if len(parts) == 1 or first is None:
+        return first
+    if isinstance(first, torch.Tensor):
+        return torch.cat(list(parts))
+    if isinstance(first, ModelOutput):
+        return type(first)(**{name: _joined([part[name] for part in parts]) for name in first})
+    return tuple(_joined(some) for some in zip(*parts, strict=True))
+
+
+def _attend_fast(model: nn.Module, placement: Placement) -> None:
+    """Have the image towers in a model attend in the fastest way."""
+    in_bf16 = placement.precision == "bf16" or (
+        placement.precision == "int8" and multiplies_in_bf16()
+    )
+    for module in model.modules():
+        if isinstance(module, BlipAttention):
+            attend = attention if in_bf16 else _fused_attention
+            module.forward = MethodType(partial(_blip_attention, attend), module)
+        if in_bf16 and _sees(getattr(module, "config", None)):
+            module.config._attn_implementation = _ATTENTION  # noqa: SLF001 - where it is looked up
 
 
 def _cuts_patches(layer: nn.Module) -> bool:
@@ -165,7 +206,7 @@ def _cuts_patches(layer: nn.Module) -> bool:
     return bool(plain and layer.kernel_size == layer.stride)
 
 
-def _fuse_normalising(module: nn.Module) -> None:
+def _fuse_normalising(module: nn.Module, make: MakeLayer) -> None:
     """Put a module's normalising of pixels into the one layer that cuts patches out of them.
 
     That this layer gets the pixels untouched is what the comparison with fp32 sees to.
@@ -176,7 +217,7 @@ def _fuse_normalising(module: nn.Module) -> None:
     cutting = [found for found in _children(module) if _cuts_patches(found[2])]
     if len(cutting) == 1 and cutting[0][2].in_channels == _COLOURS:
         parent, name, convolution = cutting[0]
-        setattr(parent, name, PackedPatches(convolution, normalise))
+        setattr(parent, name, PackedPatches(convolution, make, normalise))
         module.normalise = ColoursFirst()
 
 
@@ -185,25 +226,26 @@ def _sees(config: Any) -> bool:
     return "vision" in type(config).__name__.lower() or isinstance(config, ViTConfig)
 
 
-def _blip_attention(module: Any, hidden_states: torch.Tensor, **_: Any) -> tuple[Any, None]:
+def _blip_attention(
+    attend: Callable[..., Any], module: Any, hidden_states: torch.Tensor, **_: Any
+) -> tuple[Any, None]:
     """Stand in for the forward of BLIP's image attention, which knows no other way to attend."""
     batch, tokens, width = hidden_states.shape
     mixed = module.qkv(hidden_states).view(batch, tokens, 3, module.num_heads, -1)
     query, key, value = mixed.permute(2, 0, 3, 1, 4)
-    attended, _nothing = attention(module, query, key, value, None, module.scale)
+    attended, _nothing = attend(module, query, key, value, None, module.scale)
     return module.projection(attended.reshape(batch, tokens, width)), None
 
 
-def _fuse_activation(module: nn.Module) -> None:
+def _fuse_activation(module: nn.Module, make: MakeLayer) -> None:
     """Put the activation between a module's two linear layers into the first of them."""
     first, second = getattr(module, "fc1", None), getattr(module, "fc2", None)
-    activation = getattr(module, "activation_fn", None)
-    fused = _FUSED.get(type(activation))
+    fused = _FUSED.get(type(getattr(module, "activation_fn", None)))
     if fused is None or type(first) is not nn.Linear or type(second) is not nn.Linear:
         return
-    kernel, scale = fused
-    module.fc1 = PackedLinear(first, kernel, scale_out=scale)
-    module.fc2 = PackedLinear(second, scale_in=1 / scale)
+    activation, scale = fused
+    module.fc1 = make(scaled(first, weight=scale, bias=scale), activation)
+    module.fc2 = make(scaled(second, weight=1 / scale))
     module.activation_fn = nn.Identity()
 
 

@@ -5,12 +5,10 @@ from collections.abc import Callable, Sequence
 from threading import Lock
 from typing import Any, Final
 
-import torch
-
 from fondant_spec.toolkit.models.batching import BatchSize, run_batch
 from fondant_spec.toolkit.models.device import Placement
 from fondant_spec.toolkit.models.embedders import Encoder, Vectors
-from fondant_spec.toolkit.models.engines import choose_engine, start_engine
+from fondant_spec.toolkit.models.engines import choose_engine, exact_engine, start_engine
 
 logger = logging.getLogger(__name__)
 
@@ -60,12 +58,11 @@ def start_runners(
     """Return one runner a device, each checked against fp32 on a few images or texts.
 
     A way of running the model whose vectors are further from those of fp32 than `LEAST_COSINE`
-    allows is not used: fp32 is, and that is said.
+    allows is not used: a closer one is, and that is said.
     """
     encoder = make()
     probes = encoder.probes()
-    exact = Placement(torch.device("cpu"), torch.float32)
-    wanted = EncoderRunner(encoder, exact, "torch", size()).vectors(probes)
+    wanted = exact_engine(encoder.tower)(encoder.collate(probes))
     runners = [EncoderRunner(encoder, placements[0], engine, size())]
     runners += [EncoderRunner(make(), place, engine, size()) for place in placements[1:]]
     return [_unless_astray(runner, make, probes, wanted) for runner in runners]
@@ -77,16 +74,17 @@ def _unless_astray(
     probes: Sequence[Any],
     wanted: Vectors,
 ) -> EncoderRunner:
-    cosine = float((runner.vectors(probes) * wanted).sum(-1).min())
-    if cosine >= LEAST_COSINE:
-        logger.info("Runs on %s; cosine to fp32 is %.5f.", runner, cosine)
-        return runner
-    exact = Placement(runner.placement.device, torch.float32)
-    logger.warning(
-        "%s strays from fp32: cosine %.5f, least allowed %s. Going on with %s and torch.",
-        runner,
-        cosine,
-        LEAST_COSINE,
-        exact,
-    )
-    return EncoderRunner(make(), exact, "torch", runner.size)
+    for closer in runner.placement.closer():
+        cosine = float((runner.vectors(probes) * wanted).sum(-1).min())
+        if cosine >= LEAST_COSINE:
+            logger.info("Runs on %s; cosine to fp32 is %.5f.", runner, cosine)
+            break
+        logger.warning(
+            "%s strays from fp32: cosine %.5f, least allowed %s. Going on with %s and torch.",
+            runner,
+            cosine,
+            LEAST_COSINE,
+            closer,
+        )
+        runner = EncoderRunner(make(), closer, "torch", runner.size)
+    return runner

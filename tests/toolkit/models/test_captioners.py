@@ -1,5 +1,7 @@
 """Captioners of each architecture, with tiny models of it."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 from transformers import AutoModelForImageTextToText
@@ -13,6 +15,7 @@ from fondant_spec.toolkit.models.captioning import Choice
 from fondant_spec.toolkit.models.device import Placement
 from fondant_spec.toolkit.models.generation import Generation
 from fondant_spec.toolkit.models.hub import find_model
+from tests.tiny_models import INT8, NEEDS_VNNI
 
 CPU = torch.device("cpu")
 KINDS = ["blip", "blip-2", "git", "vit-gpt2", "florence2", "llava", "qwen2.5-vl", "smolvlm"]
@@ -20,9 +23,9 @@ LEADS_IN = ["blip", "git", "vit-gpt2"]
 SHORT = Generation(max_new_tokens=8, min_new_tokens=4)
 
 
-def captioner(folder, prompt=None, dtype=torch.float32):
+def captioner(folder, prompt=None, precision="fp32"):
     """Return a captioner on the CPU."""
-    return LocalCaptioner(find_model(str(folder)), Placement(CPU, dtype), prompt)
+    return LocalCaptioner(find_model(str(folder)), Placement(CPU, precision), prompt)
 
 
 def captions(model, photos, generation=SHORT):
@@ -32,13 +35,13 @@ def captions(model, photos, generation=SHORT):
 
 
 @pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16], ids=str)
-def test_each_architecture_captions(kind, dtype, tiny, photos):
+@pytest.mark.parametrize("precision", ["fp32", "bf16", INT8])
+def test_each_architecture_captions(kind, precision, tiny, photos):
     """Every architecture gives a text an image, the same in a batch and alone."""
-    model = captioner(tiny(kind), dtype=dtype)
+    model = captioner(tiny(kind), precision=precision)
     together = captions(model, photos[:3])
     assert all(len(texts) == 1 and len(texts[0].split()) >= 2 for texts in together)
-    if dtype == torch.float32:
+    if precision == "fp32":
         assert [captions(model, [photo])[0] for photo in photos[:3]] == together
 
 
@@ -88,19 +91,38 @@ def test_florence_takes_tasks(tiny, photos):
     )
 
 
-def test_greedy_captions_are_those_of_transformers(tiny, photos):
-    """In fp32 the tokens are exactly those of the plain model's own generate."""
-    folder = tiny("blip")
-    ours = captioner(folder)
+@pytest.mark.parametrize("kind", ["blip", "vit-gpt2"])
+@pytest.mark.parametrize("prompt", [None, "a photo of"])
+@pytest.mark.parametrize(("beams", "candidates"), [(1, 1), (3, 1), (4, 2)])
+def test_captions_are_those_of_transformers(kind, prompt, beams, candidates, tiny, photos):
+    """In fp32 the captions are exactly those of the plain model's own generate."""
+    folder = tiny(kind)
+    ours = captioner(folder, prompt)
     plain = AutoModelForImageTextToText.from_pretrained(folder).eval()
     items = [ours.prepare(photo) for photo in photos]
-    pixels = ours._inputs(items)["pixel_values"]
     with torch.inference_mode():
         tokens = plain.generate(
-            pixel_values=pixels, max_new_tokens=8, min_new_tokens=4, no_repeat_ngram_size=3
+            **ours._inputs(items),
+            max_new_tokens=8,
+            min_new_tokens=4,
+            num_beams=beams,
+            num_return_sequences=candidates,
+            no_repeat_ngram_size=3,
         )
     texts = ours._intake.texts(tokens, {})
-    assert [text for (text,) in captions(ours, photos)] == texts
+    generation = replace(SHORT, num_beams=beams, candidates=candidates)
+    assert [text for some in captions(ours, photos, generation) for text in some] == texts
+
+
+def test_beams_share_an_images_keys(tiny, photos):
+    """The decoder's keys and values are made once an image, whatever the beams, and let go."""
+    model = captioner(tiny("blip"))
+    made = []
+    layer = model._model.text_decoder.bert.encoder.layer[0].crossattention.self
+    layer.key.register_forward_pre_hook(lambda _module, given: made.append(len(given[0])))
+    captions(model, photos[:3], replace(SHORT, num_beams=4))
+    assert made == [3]
+    assert not model._keys._made
 
 
 def test_an_embedder_is_no_captioner(tiny):
@@ -117,6 +139,32 @@ def test_a_model_that_strays_runs_in_fp32(tiny, caplog, monkeypatch):
     captioning.close()
     assert captioning.metadata()["precision"] == "fp32"
     assert "cpu bf16 strays from fp32: cosine of logits" in caplog.text
+
+
+@NEEDS_VNNI
+def test_int8_falls_back_to_what_auto_takes(tiny, caplog, monkeypatch):
+    """Where the logits of int8 stray, what auto takes is tried next, and fp32 at last."""
+    monkeypatch.setattr("fondant_spec.toolkit.models.device.multiplies_in_bf16", lambda: True)
+    monkeypatch.setattr("fondant_spec.toolkit.models.caption_models.LEAST_COSINE", 1.1)
+    models = CaptionModels(model_id=str(tiny("git")), precision="int8", device="cpu")
+    captioning = models.start(SHORT, Choice(), Frame(), [])
+    captioning.close()
+    assert captioning.metadata()["precision"] == "fp32"
+    assert "cpu int8 strays from fp32: cosine of logits" in caplog.text
+    assert "Going on with cpu bf16." in caplog.text
+    assert "cpu bf16 strays from fp32: cosine of logits" in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("settings", "images"),
+    [({}, 16), ({"num_beams": 5}, 12), ({"num_beams": 16}, 4), ({"num_beams": 99}, 1)],
+)
+def test_beams_count_for_the_batch(settings, images, tiny):
+    """On a CPU fewer images are captioned at once where each one has several beams."""
+    models = CaptionModels(model_id=str(tiny("blip")), device="cpu")
+    captioning = models.start(Generation(**settings), Choice(), Frame(), [])
+    captioning.close()
+    assert captioning._writers[0].size.now == images
 
 
 def test_memory_errors_halve_the_batch(tiny, photos):

@@ -16,6 +16,7 @@ from fondant_spec.toolkit.models.device import Placement
 from fondant_spec.toolkit.models.embedders import image_encoder, text_encoder
 from fondant_spec.toolkit.models.embedding import Embedder
 from fondant_spec.toolkit.models.runner import start_runners
+from tests.tiny_models import NEEDS_VNNI
 
 TEXTS = ["a photo of a cat", "two boats on a lake", "red " * 100, "a"]
 KINDS = ["clip", "siglip", "siglip2"]
@@ -37,7 +38,12 @@ def embedded(make, cells, column, **options):
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize(
     "options",
-    [{"precision": "fp32"}, {"precision": "bf16"}, {"most": 4}],
+    [
+        {"precision": "fp32"},
+        {"precision": "bf16"},
+        pytest.param({"precision": "int8"}, marks=NEEDS_VNNI),
+        {"most": 4},
+    ],
     ids=str,
 )
 def test_images(kind, options, tiny, photos):
@@ -85,17 +91,31 @@ def test_a_way_that_strays_is_not_used(tiny, photos, caplog, monkeypatch):
     """Where bf16 is too far from fp32, fp32 is used, and that is said."""
     monkeypatch.setattr("fondant_spec.toolkit.models.runner.LEAST_COSINE", 1.1)
     make = partial(image_encoder, str(tiny("clip")))
-    runner = start_runners(make, [Placement(CPU, torch.bfloat16)], "torch", lambda: BatchSize(4))[0]
-    assert runner.placement == Placement(CPU, torch.float32)
+    runner = start_runners(make, [Placement(CPU, "bf16")], "torch", lambda: BatchSize(4))[0]
+    assert runner.placement == Placement(CPU, "fp32")
     assert "cpu bf16 with torch strays from fp32" in caplog.text
     assert runner.vectors([runner.encoder.prepare(photos[0])]).shape == (1, 16)
+
+
+@NEEDS_VNNI
+def test_int8_falls_back_to_what_auto_takes(tiny, caplog, monkeypatch):
+    """Where int8 strays, what auto takes is tried next, and fp32 at last."""
+    monkeypatch.setattr("fondant_spec.toolkit.models.device.multiplies_in_bf16", lambda: True)
+    make = partial(image_encoder, str(tiny("clip")))
+    for least, left in ((0.99995, "bf16"), (1.1, "fp32")):
+        monkeypatch.setattr("fondant_spec.toolkit.models.runner.LEAST_COSINE", least)
+        runner = start_runners(make, [Placement(CPU, "int8")], "torch", lambda: BatchSize(4))[0]
+        assert runner.placement == Placement(CPU, left)
+    assert "cpu int8 with torch strays from fp32" in caplog.text
+    assert "Going on with cpu bf16 and torch." in caplog.text
+    assert "cpu bf16 with torch strays from fp32" in caplog.text
 
 
 def test_memory_errors_halve_the_batch(tiny, photos):
     """A real memory error within the model halves the batch, and every row still comes out."""
     make = partial(image_encoder, str(tiny("clip")))
     size = BatchSize(6)
-    runner = start_runners(make, [Placement(CPU, torch.float32)], "torch", lambda: size)[0]
+    runner = start_runners(make, [Placement(CPU, "fp32")], "torch", lambda: size)[0]
     model = runner.encoder.tower.tower.model.vision_model
 
     def hungry(_module, inputs, keywords):
@@ -125,7 +145,8 @@ def test_openvino_needs_pixels(tiny):
     with pytest.raises(InvalidArgumentError) as caught:
         embedder.load()
     assert str(caught.value) == (
-        "engine: openvino runs image towers with plain pixel inputs, on a CPU; use torch."
+        "engine: openvino runs image towers with plain pixel inputs, on a CPU, not in int8; "
+        "use torch."
     )
 
 
