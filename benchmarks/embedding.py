@@ -14,23 +14,36 @@ import tempfile
 from pathlib import Path
 
 import torch
+from torch.utils.flop_counter import FlopCounterMode
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from benchmarks.models import (
     make_clip,
     make_photos,
-    matrix_share,
     measure_all,
-    ratios,
-    report,
+    summary,
     table,
 )
+from fondant_spec.toolkit.models.embedders import image_encoder
 
-GFLOP = {"B/32": 8.82, "L/14": 162.0}
-"""Per image, for the tower: counted by torch.utils.flop_counter on the model."""
+PEERS = (
+    "ours",
+    "alone",
+    "ours_int8",
+    "alone_int8",
+    "transformers",
+    "clip_retrieval",
+    "fondant",
+)
 
-PEERS = ("ours", "alone", "transformers", "clip_retrieval", "fondant")
+
+def gflop_of_tower(model: Path) -> float:
+    """Return what our tower multiplies and adds for an image, in 1e9, as PyTorch counts it."""
+    encoder = image_encoder(str(model))
+    with torch.inference_mode(), FlopCounterMode(display=False) as counter:
+        encoder.tower(**encoder.collate(encoder.probes()[:1]))
+    return float(counter.get_total_flops()) / 1e9
 
 
 def run(name: str, images: int, checkout: Path | None, rounds: int) -> dict[str, object]:
@@ -40,9 +53,8 @@ def run(name: str, images: int, checkout: Path | None, rounds: int) -> dict[str,
         model = make_clip(folder / "model", int(name.split("/")[1]))
         make_photos(folder / "data", images)
         measured = measure_all(PEERS, "embed", folder / "data", model, checkout, rounds)
-    table(measured, f"ViT-{name}, {torch.get_num_threads()} cores")
-    share = matrix_share(measured[0], GFLOP[name])
-    return {**ratios(measured), "matrix_share": round(share, 3), "table": report(measured)}
+        table(measured, f"ViT-{name}, {torch.get_num_threads()} cores")
+        return summary(measured, gflop_of_tower(model))
 
 
 def main() -> None:

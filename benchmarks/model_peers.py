@@ -15,6 +15,7 @@ import os
 import sys
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -36,7 +37,7 @@ class Clock:
 Result = tuple[int, tuple[float, float]]
 
 
-def ours(folder: Path, model: Path, what: str) -> Result:
+def ours(folder: Path, model: Path, what: str, precision: str = "auto") -> Result:
     """Run the component through its door: argv in, Parquet and a manifest out."""
     import pyarrow.parquet as pq
 
@@ -60,16 +61,19 @@ def ours(folder: Path, model: Path, what: str) -> Result:
         "base_path": str(folder / "base"),
         "input_manifest_path": dataset.location,
         "model_id": str(model),
+        "precision": precision,
     }
     if what == "caption":
         arguments |= {"max_new_tokens": str(TOKENS), "no_repeat_ngram_size": "0"}
         arguments |= {"retry_poor": "false"}  # random weights say one word twenty times
     manifest = run(component, [word for k, v in arguments.items() for word in (f"--{k}", v)])
     assert manifest is not None
+    field = manifest.fields["embedding" if what == "embed" else "caption"]
+    print("precision:", field.metadata["precision"])
     return manifest.rows, loaded[0].read()
 
 
-def alone(folder: Path, model: Path, what: str) -> Result:
+def alone(folder: Path, model: Path, what: str, precision: str = "auto") -> Result:
     """Run only the model, in its fastest way, on images that are prepared already."""
     import torch
 
@@ -82,7 +86,7 @@ def alone(folder: Path, model: Path, what: str) -> Result:
     from fondant_spec.toolkit.models.runner import EncoderRunner
 
     cells = [cell for batch in _batches(folder / "images", LOOP_BATCH[what]) for cell in batch]
-    placement = place(devices()[0], "auto")
+    placement = place(devices()[0], precision)
     if what == "embed":
         encoder = image_encoder(str(model))
         runner = EncoderRunner(encoder, placement, "auto", BatchSize(32))
@@ -247,6 +251,8 @@ def _batches(folder: Path, size: int) -> Iterator[list[bytes]]:
 PEERS = {
     "ours": ours,
     "alone": alone,
+    "ours_int8": partial(ours, precision="int8"),
+    "alone_int8": partial(alone, precision="int8"),
     "transformers": transformers,
     "fondant": fondant,
     "clip_retrieval": clip_retrieval,

@@ -9,8 +9,9 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,7 @@ import pyarrow.parquet as pq
 import torch
 from PIL import Image
 from skimage import data
+from torch import nn
 from transformers import (
     BertTokenizerFast,
     BlipConfig,
@@ -31,6 +33,10 @@ from transformers import (
 )
 from transformers.models.blip.image_processing_pil_blip import BlipImageProcessorPil
 from transformers.models.clip.image_processing_pil_clip import CLIPImageProcessorPil
+
+from fondant_spec.toolkit.models.device import Placement, devices, place
+from fondant_spec.toolkit.models.packed_layers import PackedLinear
+from fondant_spec.toolkit.models.quantised_layers import QuantisedLinear
 
 ROOT = Path(__file__).parents[1]
 PEERS = ROOT / "benchmarks" / "model_peers.py"
@@ -253,30 +259,39 @@ class _Peak:
         return self._most // 2**20
 
 
-def matrix_share(one: Measured, gflop: float) -> float:
-    """Return which part of the machine's bf16 multiplication rate `gflop` an image amounts to.
+def matrix_share(one: Measured, gflop: float, precision: str) -> float:
+    """Return which part of the machine's multiplication rate `gflop` an image amounts to.
 
-    On a CPU by processor time, against the rate of one core; on a GPU by the wall.
+    The rate is that of one large product in `precision`. On a CPU by processor time, against the
+    rate of one core; on a GPU by the wall.
     """
     if torch.cuda.is_available():
         return one.rate * gflop * 1e9 / _peak_of_gpu()
-    return gflop * 1e9 / (one.cpu_ms / 1000 * _peak_of_core())
+    return gflop * 1e9 / (one.cpu_ms / 1000 * _peak_of_core(precision))
 
 
-def _peak_of_core() -> float:
+def _peak_of_core(precision: str) -> float:
     rows, width = 2048, 2048
-    left, right = (torch.randn(rows, width).bfloat16() for _ in range(2))
-    packed = torch.ops.mkldnn._reorder_linear_weight(right, rows)  # noqa: SLF001 - as in fast_cpu
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     best = 0.0
     with torch.inference_mode():
+        multiply = _product(torch.randn(rows, width), nn.Linear(width, width), precision)
         for _ in range(50):
             start = time.process_time()
-            torch.ops.mkldnn._linear_pointwise(left, packed, None, "none", [], "")  # noqa: SLF001
+            multiply()
             best = max(best, 2 * rows * width * width / (time.process_time() - start))
     torch.set_num_threads(threads)
     return best
+
+
+def _product(values: torch.Tensor, linear: nn.Linear, precision: str) -> Callable[[], Any]:
+    """Return what multiplies, as our layers do it, and does nothing else."""
+    if precision != "int8":
+        dtype = Placement(torch.device("cpu"), precision).dtype
+        return partial(PackedLinear(linear, dtype=dtype), values.to(dtype))
+    bytes_of_pixels = values.mul(30).clamp(0, 255).to(torch.uint8)
+    return partial(QuantisedLinear(linear, quantiser=None), bytes_of_pixels)
 
 
 def _peak_of_gpu() -> float:
@@ -300,23 +315,29 @@ def table(measured: Sequence[Measured], title: str) -> None:
         print(f"{one.peer:<16}{one.images:>8}{one.rate:>10.2f}{one.cpu_ms:>9.1f}{one.peak_mb:>9}")
 
 
-def ratios(measured: Sequence[Measured]) -> dict[str, float]:
-    """Return our rate over each peer's, and the share of the model's own rate that is left.
+def summary(measured: Sequence[Measured], gflop: float) -> dict[str, Any]:
+    """Return the ratios of what `auto` picked, those of int8 where it ran, and the table."""
+    found = {**_ratios(measured, "", place(devices()[0], "auto").precision, gflop)}
+    if any(one.peer == "ours_int8" for one in measured):
+        found["int8"] = _ratios(measured, "_int8", "int8", gflop)
+    return {**found, "table": [asdict(one) for one in measured]}
+
+
+def _ratios(
+    measured: Sequence[Measured], kind: str, precision: str, gflop: float
+) -> dict[str, Any]:
+    """Return our rate over each peer's, and the shares of the model's own and the machine's rate.
 
     Each is given by the wall, and (`cpu_...`) by processor time.
     """
     by_peer = {one.peer: one for one in measured}
-    own = by_peer["ours"]
-    found = {}
+    own, alone = by_peer[f"ours{kind}"], by_peer[f"alone{kind}"]
+    found: dict[str, float] = {}
     for peer in ("fondant", "clip_retrieval", "transformers"):
         if peer in by_peer:
             found[f"{peer}_ratio"] = own.rate / by_peer[peer].rate
             found[f"cpu_{peer}_ratio"] = by_peer[peer].cpu_ms / own.cpu_ms
-    found["feed_share"] = own.rate / by_peer["alone"].rate
-    found["cpu_feed_share"] = by_peer["alone"].cpu_ms / own.cpu_ms
-    return {name: round(value, 3) for name, value in found.items()}
-
-
-def report(measured: Sequence[Measured]) -> list[dict[str, Any]]:
-    """Return the table behind the ratios, as JSON."""
-    return [asdict(one) for one in measured]
+    found["feed_share"] = own.rate / alone.rate
+    found["cpu_feed_share"] = alone.cpu_ms / own.cpu_ms
+    found["matrix_share"] = matrix_share(own, gflop, precision)
+    return {"precision": precision, **{name: round(value, 3) for name, value in found.items()}}

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial, wraps
+from platform import machine
 from types import MethodType
 from typing import Any, Final, Self
 
@@ -30,6 +31,7 @@ from fondant_spec.toolkit.models.quantised_layers import QuantisedLinear, RowQua
 
 _ATTENTION: Final = "cached_scores"
 _COLOURS: Final = 3
+_ONEDNN: Final = torch.backends.mkldnn.is_available() and machine().lower() in ("x86_64", "amd64")
 _CACHE_BYTES: Final = 6_000_000
 _PIECE_TOKENS: Final = 1600
 """An image tower goes through so many tokens at once: what they become stays in the cache."""
@@ -52,9 +54,8 @@ def speed_up(model: nn.Module, placement: Placement) -> nn.Module:
 
     Best while its weights are in fp32: they are rounded once, after the factors went in.
     """
-    if placement.device.type != "cpu" or not torch.backends.mkldnn.is_available():
+    if placement.device.type != "cpu" or not _ONEDNN:
         return model.to(placement.device, placement.dtype)
-    keep_freed_memory()
     layers = _Layers.of(placement)
     words = _give_words(model)
     _go_in_pieces(model)
@@ -68,6 +69,7 @@ def speed_up(model: nn.Module, placement: Placement) -> nn.Module:
             setattr(module, name, make(child))
         elif _cuts_patches(child):
             setattr(module, name, PackedPatches(child, layers.hidden))
+    keep_freed_memory()  # from here on: the plain weights, which are gone now, are given back
     return model.to(placement.dtype)
 
 

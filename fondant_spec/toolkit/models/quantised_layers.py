@@ -24,7 +24,8 @@ _SHAPE_HINT: Final = 1024
 class RowQuantiser:
     """Turns values into bytes, row by row.
 
-    The layers that read one and the same tensor (query, key, value) share its bytes.
+    The layers that read one and the same tensor (query, key, value) share its bytes. A model that
+    changed it in place between two of them would be found by the comparison with fp32.
     """
 
     def __init__(self) -> None:
