@@ -173,8 +173,8 @@ for component in "${chosen[@]}"; do
   wanted+=("$component")
 done
 
-engine=$(find_engine)
 tag=${tag:-$(default_tag)}
+engine=$(find_engine)
 source=$(source_url)
 revision=$(git_revision)
 version=$(version)
