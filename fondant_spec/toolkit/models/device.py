@@ -18,7 +18,7 @@ _DTYPES: Final = {
     "fp16": torch.float16,
     "int8": torch.float32,
 }
-_TRIED_ROWS, _TRIED_WIDTH, _TRIES = 256, 1024, 5
+_TRIED_ROWS, _TRIED_WIDTH, _TRIES = 256, 1024, 7
 
 
 @dataclass(frozen=True)
@@ -95,19 +95,21 @@ def multiplies_in_bf16() -> bool:
     """
     if not (torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()):  # noqa: SLF001 - no public name
         return False
-    return _seconds(torch.bfloat16) < _seconds(torch.float32)
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)  # the processor time of one thread hardly depends on what else runs
+    tries = [(_seconds(torch.bfloat16), _seconds(torch.float32)) for _ in range(_TRIES)]
+    torch.set_num_threads(threads)
+    in_bf16, in_fp32 = zip(*tries, strict=True)
+    return bool(min(in_bf16) < min(in_fp32))
 
 
 def _seconds(dtype: torch.dtype) -> float:
-    """Return how long this CPU takes for a product: the shortest of a few tries."""
+    """Return the processor time that a product takes in this thread."""
     values = torch.ones(_TRIED_ROWS, _TRIED_WIDTH, dtype=dtype)
     weight = torch.ones(_TRIED_WIDTH, _TRIED_WIDTH, dtype=dtype)
-    taken = []
-    for _ in range(1 + _TRIES):
-        start = time.perf_counter()
-        torch.nn.functional.linear(values, weight)
-        taken.append(time.perf_counter() - start)
-    return min(taken[1:])
+    start = time.thread_time()
+    torch.nn.functional.linear(values, weight)
+    return time.thread_time() - start
 
 
 def _fastest(device: torch.device) -> str:

@@ -32,10 +32,12 @@ def untried():
 )
 def test_auto_takes_what_is_faster_here(native, seconds, picked, monkeypatch):
     """A CPU that has bf16 instructions gets bf16 only if its products are faster with them."""
+    threads = torch.get_num_threads()
     monkeypatch.setattr(torch.cpu, "_is_avx512_bf16_supported", lambda: native)
     monkeypatch.setattr(torch.cpu, "_is_amx_tile_supported", lambda: False)
     monkeypatch.setattr(device, "_seconds", seconds.__getitem__)
     assert place(CPU, "auto") == Placement(CPU, picked)
+    assert torch.get_num_threads() == threads
 
 
 def test_products_are_timed():
