@@ -113,6 +113,7 @@ def _start(models: CaptionModels, placement: Placement) -> LocalCaptioner:
     captioner = LocalCaptioner(files, placement, models.prompt)
     made_for_it = placement.precision != "int8" and files.stored_dtype in _HALF_PRECISION
     if placement.precision == EXACT or made_for_it:
+        logger.info("Captions on %s.", captioner)
         return captioner
     probes = captioner.probes()
     exact = LocalCaptioner(files, replace(placement, precision=EXACT), models.prompt)

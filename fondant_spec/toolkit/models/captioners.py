@@ -107,7 +107,9 @@ class LocalCaptioner:
         model.generation_config = GenerationConfig(
             **{name: getattr(own, name) for name in _TOKEN_SETTINGS}
         )
-        self._model = speed_up(model, placement).eval()
+        # On a GPU no type is changed: some models keep a few layers in fp32.
+        fast = model.to(placement.device) if placement.is_cuda else speed_up(model, placement)
+        self._model = fast.eval()
         self._keys = ImageKeys(model)
         self.prepare = self._intake.prepare
         self.probes = self._intake.probes
