@@ -3,8 +3,11 @@
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import partial
+from itertools import pairwise
 from typing import Final
 
+import torch
 from torch.nn.functional import cosine_similarity
 
 from fondant_spec.errors import InvalidArgumentError
@@ -43,6 +46,7 @@ class CaptionModels:
     endpoint: str | None = None
     prompt: str | None = None
     clip_model_id: str | None = None
+    clip_revision: str | None = None
     device: str = "auto"
     precision: str = "auto"
     batch_size: int = 0
@@ -96,7 +100,7 @@ class CaptionModels:
     def _scorer(self, placement: Placement) -> ClipScore | None:
         if self.clip_model_id is None:
             return None
-        return ClipScore(self.clip_model_id, None, placement)
+        return ClipScore(self.clip_model_id, self.clip_revision, placement)
 
     def _size(self, generation: Generation) -> BatchSize:
         if self.batch_size:
@@ -110,27 +114,31 @@ class CaptionModels:
 def _start(models: CaptionModels, placement: Placement) -> LocalCaptioner:
     """Return the captioner, more precise than asked for where it would stray from fp32."""
     files = find_model(models.model_id, models.revision)
-    captioner = LocalCaptioner(files, placement, models.prompt)
+    load = partial(LocalCaptioner, files, prompt=models.prompt)
     made_for_it = placement.precision != "int8" and files.stored_dtype in _HALF_PRECISION
     if placement.precision == EXACT or made_for_it:
-        logger.info("Captions on %s.", captioner)
-        return captioner
-    probes = captioner.probes()
-    exact = LocalCaptioner(files, replace(placement, precision=EXACT), models.prompt)
-    wanted = exact.first_logits(probes)
-    for closer in placement.closer():
-        cosine = float(cosine_similarity(captioner.first_logits(probes), wanted, dim=-1).min())
+        return _told(load(placement))
+    wanted = _first_logits(load(replace(placement, precision=EXACT)))
+    for faster, closer in pairwise([placement, *placement.closer()]):
+        captioner = load(faster)
+        cosine = float(cosine_similarity(_first_logits(captioner), wanted, dim=-1).min())
         if cosine >= LEAST_COSINE:
-            logger.info("Captions on %s; cosine of logits to fp32 is %.5f.", captioner, cosine)
-            return captioner
+            return _told(captioner, f"; cosine of logits to fp32 is {cosine:.5f}")
         logger.warning(
             "%s strays from fp32: cosine of logits %.5f, least allowed %s. Going on with %s.",
-            captioner,
+            faster,
             cosine,
             LEAST_COSINE,
             closer,
         )
-        captioner = exact
-        if closer.precision != EXACT:
-            captioner = LocalCaptioner(files, closer, models.prompt)
+        del captioner  # two models at once may not fit
+    return _told(load(replace(placement, precision=EXACT)))
+
+
+def _first_logits(captioner: LocalCaptioner) -> torch.Tensor:
+    return captioner.first_logits(captioner.probes())
+
+
+def _told(captioner: LocalCaptioner, how: str = "") -> LocalCaptioner:
+    logger.info("Captions on %s%s.", captioner, how)
     return captioner

@@ -110,7 +110,7 @@ class LocalCaptioner:
         # On a GPU no type is changed: some models keep a few layers in fp32.
         fast = model.to(placement.device) if placement.is_cuda else speed_up(model, placement)
         self._model = fast.eval()
-        self._keys = ImageKeys(model)
+        self._keys = ImageKeys(model, placement)
         self.prepare = self._intake.prepare
         self.probes = self._intake.probes
 

@@ -224,7 +224,7 @@ class Captioning:
     def metadata(self) -> dict[str, Any]:
         """Return what the field's metadata says of its captions."""
         first = self._writers[0]
-        scorer = {} if first.scorer is None else {"clip_model_id": first.scorer.name}
+        scorer = {} if first.scorer is None else first.scorer.metadata()
         return {
             "model_id": first.captioner.name,
             "revision": first.captioner.revision,

@@ -25,13 +25,16 @@ class ClipScore:
         """
         size = partial(BatchSize, _BATCH)
         images = partial(image_encoder, model_id, revision)
-        texts = text_encoder(model_id, revision)
+        texts = partial(text_encoder, model_id, revision)
         self._images = start_runners(images, [placement], "torch", size)[0]
-        self._texts = start_runners(lambda: texts, [placement], "torch", size)[0]
+        self._texts = start_runners(texts, [placement], "torch", size)[0]
         self.prepare = self._images.encoder.prepare
-        self.tokens = texts.tokens
-        self.name = texts.name
-        self.revision = texts.revision
+        self.tokens = self._texts.encoder.tokens
+
+    def metadata(self) -> dict[str, str]:
+        """Return what the field's metadata says of the model."""
+        encoder = self._images.encoder
+        return {"clip_model_id": encoder.name, "clip_revision": encoder.revision}
 
     def scores(self, items: Sequence[Any], texts: Sequence[str]) -> list[float]:
         """Return the cosine, -1 to 1, of each prepared image with the text at its place."""

@@ -46,7 +46,7 @@ class Embedder:
         self._placements = [place(one, precision) for one in devices(device)]
         self._engine = engine
         self._most = most
-        self._runners: list[EncoderRunner] = []
+        self._runners: list[EncoderRunner[Encoder]] = []
         self._feed: Feed[Any] | None = None
 
     def load(self) -> None:
@@ -126,5 +126,5 @@ def vector_batch(
     return pa.record_batch([pa.array(ids, pa.string()), lists], names=["id", "embedding"])
 
 
-def _embed(runner: EncoderRunner, group: Group[Any]) -> list[Vectors | None]:
+def _embed(runner: EncoderRunner[Encoder], group: Group[Any]) -> list[Vectors | None]:
     return runner(group.items)

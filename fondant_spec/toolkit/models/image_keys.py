@@ -14,12 +14,19 @@ from torch import nn
 from torch.nn.functional import scaled_dot_product_attention
 from transformers.models.blip.modeling_blip_text import BlipTextLayer
 
+from fondant_spec.toolkit.models.device import Placement
+
 
 class ImageKeys:
-    """The keys and values of the images that are being captioned, by layer."""
+    """The keys and values of the images that are being captioned, by layer.
 
-    def __init__(self, model: nn.Module) -> None:
+    All of them are read for every token, which takes as long as the memory needs to give them. So
+    beside int8 weights they are bf16.
+    """
+
+    def __init__(self, model: nn.Module, placement: Placement) -> None:
         """Have the decoders of BLIP in a model attend to these, in place."""
+        self._dtype = torch.bfloat16 if placement.precision == "int8" else placement.dtype
         self._images = 0
         self._made: dict[nn.Module, tuple[torch.Tensor, torch.Tensor]] = {}
         for layer in model.modules():
@@ -47,15 +54,17 @@ class ImageKeys:
         if attention not in self._made:
             each = encoder_hidden_states[:: len(encoder_hidden_states) // self._images]
             self._made[attention] = tuple(
-                self._by_head(attention, project(each)).contiguous()
+                self._by_head(attention, project(each)).to(
+                    self._dtype, memory_format=torch.contiguous_format
+                )
                 for project in (attention.key, attention.value)
             )
         # The beams of an image are so many more queries.
         queries = attention.query(hidden_states).reshape(self._images, -1, attention.all_head_size)
         attended = scaled_dot_product_attention(
-            self._by_head(attention, queries), *self._made[attention]
+            self._by_head(attention, queries).to(self._dtype), *self._made[attention]
         )
-        return attended.transpose(1, 2).reshape(hidden_states.shape), None
+        return attended.transpose(1, 2).reshape(hidden_states.shape).to(hidden_states.dtype), None
 
     @staticmethod
     def _by_head(attention: Any, values: torch.Tensor) -> torch.Tensor:

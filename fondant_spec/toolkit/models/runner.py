@@ -3,7 +3,7 @@
 import logging
 from collections.abc import Callable, Sequence
 from threading import Lock
-from typing import Any, Final
+from typing import Any, Final, Generic, TypeVar
 
 from fondant_spec.toolkit.models.batching import BatchSize, run_batch
 from fondant_spec.toolkit.models.device import Placement
@@ -12,16 +12,18 @@ from fondant_spec.toolkit.models.engines import choose_engine, exact_engine, sta
 
 logger = logging.getLogger(__name__)
 
+Model = TypeVar("Model", bound=Encoder)
+
 LEAST_COSINE: Final = 0.999
 """How close to fp32 a faster way of running a model has to stay."""
 
 
-class EncoderRunner:
+class EncoderRunner(Generic[Model]):
     """One encoder on one device."""
 
     def __init__(
         self,
-        encoder: Encoder,
+        encoder: Model,
         placement: Placement,
         engine: str,
         size: BatchSize,
@@ -50,11 +52,11 @@ class EncoderRunner:
 
 
 def start_runners(
-    make: Callable[[], Encoder],
+    make: Callable[[], Model],
     placements: Sequence[Placement],
     engine: str,
     size: Callable[[], BatchSize],
-) -> list[EncoderRunner]:
+) -> list[EncoderRunner[Model]]:
     """Return one runner a device, each checked against fp32 on a few images or texts.
 
     A way of running the model whose vectors are further from those of fp32 than `LEAST_COSINE`
@@ -69,11 +71,11 @@ def start_runners(
 
 
 def _unless_astray(
-    runner: EncoderRunner,
-    make: Callable[[], Encoder],
+    runner: EncoderRunner[Model],
+    make: Callable[[], Model],
     probes: Sequence[Any],
     wanted: Vectors,
-) -> EncoderRunner:
+) -> EncoderRunner[Model]:
     for closer in runner.placement.closer():
         cosine = float((runner.vectors(probes) * wanted).sum(-1).min())
         if cosine >= LEAST_COSINE:

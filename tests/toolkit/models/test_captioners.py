@@ -1,9 +1,11 @@
 """Captioners of each architecture, with tiny models of it."""
 
 from dataclasses import replace
+from weakref import WeakSet
 
 import pytest
 import torch
+from torch.nn.functional import scaled_dot_product_attention
 from transformers import AutoModelForImageTextToText
 
 from fondant_spec.errors import InputDataError, InvalidArgumentError
@@ -153,6 +155,40 @@ def test_int8_falls_back_to_what_auto_takes(tiny, caplog, monkeypatch):
     assert "cpu int8 strays from fp32: cosine of logits" in caplog.text
     assert "Going on with cpu bf16." in caplog.text
     assert "cpu bf16 strays from fp32: cosine of logits" in caplog.text
+
+
+def test_one_model_is_held_at_a_time(tiny, monkeypatch):
+    """The fp32 model that others are compared with is let go before the next one is loaded."""
+    held, most = WeakSet(), []
+
+    class Counted(LocalCaptioner):
+        def __init__(self, *arguments, **options):
+            super().__init__(*arguments, **options)
+            held.add(self)
+            most.append(len(held))
+
+    monkeypatch.setattr("fondant_spec.toolkit.models.caption_models.LocalCaptioner", Counted)
+    monkeypatch.setattr("fondant_spec.toolkit.models.caption_models.LEAST_COSINE", 1.1)
+    models = CaptionModels(model_id=str(tiny("blip")), precision="bf16", device="cpu")
+    models.start(SHORT, Choice(), Frame(), []).close()
+    assert most == [1, 1, 1]
+
+
+@pytest.mark.parametrize(
+    ("precision", "kept"), [("fp32", "float32"), pytest.param("int8", "bfloat16", marks=NEEDS_VNNI)]
+)
+def test_keys_are_smaller_beside_int8(precision, kept, tiny, photos, monkeypatch):
+    """The keys that the decoder reads for every token are bf16 where its weights are int8."""
+    seen = set()
+
+    def attend(query, key, value):
+        seen.update((query.dtype, key.dtype, value.dtype))
+        return scaled_dot_product_attention(query, key, value)
+
+    where = "fondant_spec.toolkit.models.image_keys.scaled_dot_product_attention"
+    monkeypatch.setattr(where, attend)
+    captions(captioner(tiny("blip"), precision=precision), photos[:2])
+    assert seen == {getattr(torch, kept)}
 
 
 @pytest.mark.parametrize(
