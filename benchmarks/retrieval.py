@@ -31,6 +31,7 @@ from numpy.typing import NDArray
 sys.path.insert(0, str(Path(__file__).parents[1]))  # run as a file, it finds its sibling too
 
 from benchmarks.clip_retrieval_peer import ask, back, make_environment, make_tiny_clip
+from fondant_spec.scale import cpu_count
 from fondant_spec.testing import run_component
 from fondant_spec.toolkit.index.exact import exact_neighbours
 from fondant_spec.toolkit.index.folder import IndexFolder
@@ -182,7 +183,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--rows", type=int, default=1_000_000, help="rows of the large index")
     parser.add_argument("--json", action="store_true", help="end with the figures as JSON")
     options = parser.parse_args(argv)
-    faiss.omp_set_num_threads(len(os.sched_getaffinity(0)))
+    faiss.omp_set_num_threads(cpu_count())
     queries, seeds = clip_like(QUERIES, seed=-1 % 2**32), clip_like(SEEDS, seed=-2 % 2**32)
     SCRATCH.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=SCRATCH) as scratch:

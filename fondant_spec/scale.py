@@ -33,7 +33,8 @@ _AHEAD: Final = 2
 def cpu_count() -> int:
     """Return how many cores this process may use, which in a container is not the machine's."""
     quota = _cgroup_quota()
-    cores = len(os.sched_getaffinity(0))
+    knows = hasattr(os, "sched_getaffinity")  # macOS does not
+    cores = len(os.sched_getaffinity(0)) if knows else os.cpu_count() or 1
     return max(1, min(cores, quota)) if quota else cores
 
 

@@ -122,7 +122,7 @@ def test_words_around_captions(models, tmp_path):
 
 
 def test_captions_and_alt_texts_are_kept(models, tmp_path):
-    """A row's own caption goes first, then its alt text by lot, then the model."""
+    """A row's own caption goes first, as it is, then its alt text by lot, then the model."""
     table = rows(
         caption=["mine", " ", None, "", None],
         alt_text=["x", "alt  1", None, "alt 3", "alt 4"],
@@ -134,11 +134,16 @@ def test_captions_and_alt_texts_are_kept(models, tmp_path):
         model_id=str(models / "blip"),
         keep_existing=True,
         alt_text_ratio=1.0,
+        trigger_word="sks",
+        suffix="in oil",
         options={"produces": json.dumps({"caption_source": "string"})},
     )
     sources = [text.split(",")[0] for text in result.table["caption_source"].to_pylist()]
     assert sources == ["existing", "alt_text", "model", "alt_text", "alt_text"]
-    assert [captions(result)[n] for n in (0, 1, 3, 4)] == ["mine", "alt 1", "alt 3", "alt 4"]
+    mine, first, made, *others = captions(result)
+    assert mine == "mine"
+    assert [first, *others] == [f"sks, alt {n} in oil" for n in (1, 3, 4)]
+    assert made.startswith("sks, ")
 
 
 def test_share_of_alt_texts(models, tmp_path):
@@ -166,10 +171,13 @@ def test_clip_ranks_and_scores(models, tmp_path):
         "clip_model_id": str(models / "clip"),
         "sample": True,
         "min_new_tokens": 5,
+        "max_new_tokens": 7,
+        "retry_poor": False,
         "options": {"produces": json.dumps(EXTRAS)},
     }
     one = run_component(COMPONENT, rows(), tmp_path / "1", **arguments)
     best = run_component(COMPONENT, rows(), tmp_path / "2", **arguments, candidates=6)
+    assert not any(repeats(text) for text in captions(one))  # such a one would not be compared
     scores = [result.table["clip_score"].to_pylist() for result in (one, best)]
     assert all(better >= worse - 1e-3 for worse, better in zip(*scores, strict=True))
     assert sum(scores[1]) > sum(scores[0])
@@ -205,6 +213,13 @@ def test_long_captions_are_told(models, tmp_path, caplog):
         (
             {"options": {"produces": '{"colour": "string"}'}},
             "produces: no field 'colour'; there is clip_score, caption_tokens, caption_source.",
+        ),
+        (
+            {"endpoint": "http://127.0.0.1:9/v1", "preset": "everydream"},
+            (
+                "num_beams, min_new_tokens: an endpoint has no such setting; "
+                "set num_beams to 1 and min_new_tokens to 0, also with a preset."
+            ),
         ),
         (
             {"alt_text_ratio": 1.5},

@@ -12,7 +12,13 @@ Item = TypeVar("Item")
 Result = TypeVar("Result")
 
 _CALM_BATCHES: Final = 16
-_SIGNS: Final = ("out of memory", "not enough memory", "can't allocate memory", "bad allocation")
+_SIGNS: Final = (
+    "out of memory",
+    "not enough memory",
+    "can't allocate memory",
+    "bad allocation",
+    "status_alloc_failed",  # of cuBLAS and cuDNN
+)
 
 
 def is_out_of_memory(error: BaseException) -> bool:
@@ -40,7 +46,8 @@ class BatchSize:
 
     def failed(self, size: int) -> None:
         """Note that a batch of `size` items did not fit."""
-        self.now = max(1, min(self.now, size) // 2)
+        # Another thread may have halved it meanwhile, for a batch as large as this one.
+        self.now = max(1, min(self.now, size // 2))
         self.halvings += 1
         self._patience = min(self._patience * 4, self._calm * 256)
         self._quiet = 0

@@ -1,7 +1,8 @@
 """Starting what captions: a model on each device, checked against fp32, or an endpoint."""
 
+import gc
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from itertools import pairwise
@@ -11,7 +12,7 @@ import torch
 from torch.nn.functional import cosine_similarity
 
 from fondant_spec.errors import InvalidArgumentError
-from fondant_spec.toolkit.models.batching import BatchSize
+from fondant_spec.toolkit.models.batching import BatchSize, is_out_of_memory
 from fondant_spec.toolkit.models.caption_text import Frame
 from fondant_spec.toolkit.models.captioners import Captioner, LocalCaptioner
 from fondant_spec.toolkit.models.captioning import (
@@ -22,9 +23,9 @@ from fondant_spec.toolkit.models.captioning import (
 )
 from fondant_spec.toolkit.models.clip_score import ClipScore
 from fondant_spec.toolkit.models.device import EXACT, Placement, devices, place
-from fondant_spec.toolkit.models.endpoint import EndpointCaptioner
+from fondant_spec.toolkit.models.endpoint import EndpointCaptioner, refuse_unsupported
 from fondant_spec.toolkit.models.generation import Generation
-from fondant_spec.toolkit.models.hub import find_model
+from fondant_spec.toolkit.models.hub import ModelFiles, find_model
 from fondant_spec.toolkit.models.runner import LEAST_COSINE
 
 logger = logging.getLogger(__name__)
@@ -34,7 +35,6 @@ _CPU_ROWS: Final = 64
 _GPU_BATCH: Final = 32
 _LARGEST_GPU_BATCH: Final = 256
 _GROUPS_AHEAD: Final = 3
-_HALF_PRECISION: Final = ("bfloat16", "float16")
 
 
 @dataclass(frozen=True)
@@ -62,7 +62,8 @@ class CaptionModels:
 
         Raises:
             InputDataError: a model cannot be had.
-            InvalidArgumentError: an extra column is unknown, or needs `clip_model_id`.
+            InvalidArgumentError: an extra column is unknown, or needs `clip_model_id`, or an
+                endpoint cannot do what is asked for.
         """
         self._check(generation, extras)
         placements = [place(one, self.precision) for one in devices(self.device)]
@@ -87,6 +88,8 @@ class CaptionModels:
         return Captioning(writers, extras, ahead=ahead)
 
     def _check(self, generation: Generation, extras: Sequence[str]) -> None:
+        if self.endpoint is not None:
+            refuse_unsupported(generation)
         unknown = sorted(set(extras) - set(EXTRA_COLUMNS))
         if unknown:
             msg = f"produces: no field {unknown[0]!r}; there is {', '.join(EXTRA_COLUMNS)}."
@@ -114,15 +117,18 @@ class CaptionModels:
 def _start(models: CaptionModels, placement: Placement) -> LocalCaptioner:
     """Return the captioner, more precise than asked for where it would stray from fp32."""
     files = find_model(models.model_id, models.revision)
-    load = partial(LocalCaptioner, files, prompt=models.prompt)
-    made_for_it = placement.precision != "int8" and files.stored_dtype in _HALF_PRECISION
-    if placement.precision == EXACT or made_for_it:
+    load = partial(_load, files, models.prompt)
+    exact = replace(placement, precision=EXACT)
+    made_for_it = files.stored_dtype == str(placement.dtype).removeprefix("torch.")
+    if placement.precision == EXACT or (made_for_it and placement.precision != "int8"):
         return _told(load(placement))
-    wanted = _first_logits(load(replace(placement, precision=EXACT)))
+    wanted = _exact_logits(load, exact)
     for faster, closer in pairwise([placement, *placement.closer()]):
         captioner = load(faster)
+        if wanted is None:
+            return _told(captioner, ", which was not compared: fp32 does not fit in the memory")
         cosine = float(cosine_similarity(_first_logits(captioner), wanted, dim=-1).min())
-        if cosine >= LEAST_COSINE:
+        if cosine >= LEAST_COSINE:  # which no cosine of numbers that are not finite is
             return _told(captioner, f"; cosine of logits to fp32 is {cosine:.5f}")
         logger.warning(
             "%s strays from fp32: cosine of logits %.5f, least allowed %s. Going on with %s.",
@@ -131,8 +137,26 @@ def _start(models: CaptionModels, placement: Placement) -> LocalCaptioner:
             LEAST_COSINE,
             closer,
         )
-        del captioner  # two models at once may not fit
-    return _told(load(replace(placement, precision=EXACT)))
+        del captioner
+    return _told(load(exact))
+
+
+def _load(files: ModelFiles, prompt: str | None, placement: Placement) -> LocalCaptioner:
+    # Two at once may not fit, and one that was let go refers to itself, so only this frees it.
+    gc.collect()
+    return LocalCaptioner(files, placement, prompt)
+
+
+def _exact_logits(
+    load: Callable[[Placement], LocalCaptioner], exact: Placement
+) -> torch.Tensor | None:
+    """Return the logits of the model in fp32; None if it does not fit in the memory."""
+    try:
+        return _first_logits(load(exact))
+    except Exception as error:
+        if not is_out_of_memory(error):
+            raise
+        return None
 
 
 def _first_logits(captioner: LocalCaptioner) -> torch.Tensor:

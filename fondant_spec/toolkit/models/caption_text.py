@@ -12,13 +12,16 @@ CLIP_TOKENS: Final = 77
 _REPEATED_WORDS: Final = 3
 _CONTENT_LENGTH: Final = 4
 _MOST_OF_A_WORD: Final = 3
-# Made-up words that BLIP is known to begin captions with, and what they stand for.
+# Made-up words that BLIP is known to begin captions with.
 _ARTEFACT: Final = re.compile(r"\b(?:arafed|araffe|arafe|araffes|arafes)\b\s*", re.IGNORECASE)
 _LOOSE_MARK: Final = re.compile(r"\s+([,.;:!?])")
 # BERT's vocabulary, BLIP's among others, takes a hyphen for a word: "close - up".
 _LOOSE_HYPHEN: Final = re.compile(r"(?<=\w) - (?=\w)")
+# A pair around the whole text. An apostrophe in a word is no quote.
+_QUOTED: Final = re.compile(r"""(["'])((?:(?!\1).|(?<=\w)\1(?=\w))*)\1""")
 _REFUSAL: Final = re.compile(
-    r"^\s*(?:i'?m sorry|sorry,|i can(?:no|')t|i am (?:unable|not able)|as an? (?:ai|language)\b)",
+    r"^\s*(?:i(?: am|['\u2019]?m) (?:sorry|unable|not able)|i can(?:no|['\u2019])t|sorry,"
+    r"|as an? (?:ai|language)\b)",
     re.IGNORECASE,
 )
 
@@ -40,7 +43,9 @@ class Frame:
 def clean(text: str) -> str:
     """Return a generated text as one line, without a captioner's typical artefacts."""
     line = " ".join(_ARTEFACT.sub("", text).split())
-    return _LOOSE_HYPHEN.sub("-", _LOOSE_MARK.sub(r"\1", line)).strip(" \"'")
+    whole = _LOOSE_HYPHEN.sub("-", _LOOSE_MARK.sub(r"\1", line)).strip()
+    quoted = _QUOTED.fullmatch(whole)
+    return quoted[2].strip() if quoted else whole
 
 
 def repeats(text: str) -> bool:

@@ -5,9 +5,10 @@ import logging
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 from functools import partial
-from threading import Lock
+from itertools import islice
 from typing import Any, Final
 
+import numpy as np
 import pyarrow as pa
 
 from fondant_spec.errors import InvalidArgumentError
@@ -16,6 +17,7 @@ from fondant_spec.toolkit.models.batching import BatchSize, run_batch
 from fondant_spec.toolkit.models.caption_text import CLIP_TOKENS, Frame, clean, refuses, repeats
 from fondant_spec.toolkit.models.captioners import Captioner
 from fondant_spec.toolkit.models.clip_score import ClipScore
+from fondant_spec.toolkit.models.embedders import Vectors
 from fondant_spec.toolkit.models.feed import Feed, Group, Row, UnusableError, rows_of
 from fondant_spec.toolkit.models.generation import Generation
 from fondant_spec.toolkit.models.spread import spread
@@ -82,6 +84,7 @@ class Draft:
     source: str = "model"
     pixels: Any = None
     clip_pixels: Any = None
+    clip_vector: Vectors | None = None
     clip_score: float | None = None
     caption_tokens: int | None = None
     problem: UnusableError | None = None
@@ -92,7 +95,7 @@ class CaptionWriter:
     """Gives rows their captions, with one captioner on one device.
 
     A caption that repeats itself (or, from a chat model, refuses) is asked for once more, with
-    settings under which no pair of tokens can come twice.
+    settings under which no pair of tokens can come twice. It stays if that gives none.
     """
 
     captioner: Captioner
@@ -101,7 +104,6 @@ class CaptionWriter:
     choice: Choice = field(default_factory=Choice)
     frame: Frame = field(default_factory=Frame)
     scorer: ClipScore | None = None
-    _lock: Lock = field(default_factory=Lock, init=False, repr=False, compare=False)
 
     def prepare(self, row: Row) -> Draft:
         """Return a draft with what its caption needs: called in many threads at once.
@@ -121,30 +123,50 @@ class CaptionWriter:
         return draft
 
     def write(self, group: Group[Draft]) -> None:
-        """Fill in the drafts of a group."""
-        with self._lock:  # two partitions may be under way
-            self._write(group)
-
-    def _write(self, group: Group[Draft]) -> None:
+        """Fill in the drafts of a group; two partitions may do so at a time."""
+        if self.scorer is not None:
+            self._see(group.items)
         asked = [draft for draft in group.items if not draft.text]
-        self._ask(asked, self.generation)
-        again = [draft for draft in asked if draft.text and _poor(draft.text)]
-        if again and self.generation.retry_poor:
-            self._ask(again, self.generation.stronger())
-            for draft in again:
-                draft.source = "model, second attempt"
-        for draft in asked:
+        self._ask(asked)
+        if self.generation.retry_poor:
+            self._ask_again([draft for draft in asked if draft.text and _poor(draft.text)])
+        for draft in group.items:
             self._settle(draft)
         if self.scorer is not None:
             self._score([draft for draft in group.items if draft.problem is None])
 
-    def _ask(self, drafts: Sequence[Draft], generation: Generation) -> None:
-        answers = run_batch(drafts, partial(self._captions, generation), self.size)
-        for draft, answer in zip(drafts, answers, strict=True):
-            if isinstance(answer, list):
-                draft.text = self._best(draft, answer) or draft.text
+    def _see(self, drafts: Sequence[Draft]) -> None:
+        assert self.scorer is not None  # noqa: S101 - write() looked
+        vectors = self.scorer.vectors([draft.clip_pixels for draft in drafts])
+        for draft, vector in zip(drafts, vectors, strict=True):
+            draft.clip_vector = vector
+
+    def _ask(self, drafts: Sequence[Draft]) -> None:
+        for draft, answer in zip(drafts, self._answers(drafts, self.generation), strict=True):
+            if isinstance(answer, UnusableError):
+                draft.problem = answer
+            elif not answer:
+                draft.problem = UnusableError("empty_caption", "the model generated no text")
             else:
-                draft.problem = answer or _TOO_LARGE
+                draft.text = answer
+
+    def _ask_again(self, drafts: Sequence[Draft]) -> None:
+        answers = self._answers(drafts, self.generation.stronger())
+        for draft, answer in zip(drafts, answers, strict=True):
+            if isinstance(answer, str) and answer and not refuses(answer):
+                draft.text, draft.source = answer, "model, second attempt"
+
+    def _answers(
+        self, drafts: Sequence[Draft], generation: Generation
+    ) -> list[str | UnusableError]:
+        """Return each draft's best caption, which may be empty, or why there is none."""
+        answers = run_batch(drafts, partial(self._captions, generation), self.size)
+        candidates = [_good(answer) if isinstance(answer, list) else [] for answer in answers]
+        best = self._best(drafts, candidates)
+        return [
+            text if isinstance(answer, list) else answer or _TOO_LARGE
+            for text, answer in zip(best, answers, strict=True)
+        ]
 
     def _captions(
         self, generation: Generation, drafts: Sequence[Draft]
@@ -152,28 +174,26 @@ class CaptionWriter:
         pixels = [draft.pixels for draft in drafts]
         return self.captioner.captions(pixels, [draft.row.id for draft in drafts], generation)
 
-    def _best(self, draft: Draft, candidates: Sequence[str]) -> str:
-        """Return the candidate that fits the image best, among those that are no poor text."""
-        cleaned = [text for text in map(clean, candidates) if text]
-        good = [text for text in cleaned if not _poor(text)] or cleaned
-        if len(good) > 1 and self.scorer is not None:
-            scores = self.scorer.scores([draft.clip_pixels] * len(good), good)
-            return good[scores.index(max(scores))]
-        return good[0] if good else ""
+    def _best(self, drafts: Sequence[Draft], candidates: Sequence[list[str]]) -> list[str]:
+        """Return the candidate that fits each draft's image best, "" where there is none."""
+        if self.scorer is None or self.generation.candidates == 1:
+            return [texts[0] if texts else "" for texts in candidates]
+        pairs = zip(drafts, candidates, strict=True)
+        vectors = [draft.clip_vector for draft, texts in pairs for _ in texts]
+        scores = iter(self.scorer.scores(vectors, [text for texts in candidates for text in texts]))
+        return [_fittest(texts, list(islice(scores, len(texts)))) for texts in candidates]
 
     def _settle(self, draft: Draft) -> None:
-        if draft.problem is not None:
+        if draft.problem is not None or draft.source == "existing":
             return
-        if not draft.text:
-            draft.problem = UnusableError("empty_caption", "the model generated no text")
-        elif refuses(draft.text):
+        if draft.source != "alt_text" and refuses(draft.text):
             draft.problem = UnusableError("refused", draft.text)
         draft.text = self.frame.around(draft.text)
 
     def _score(self, drafts: Sequence[Draft]) -> None:
         assert self.scorer is not None  # noqa: S101 - write() looked
-        texts = [draft.text for draft in drafts]
-        scores = self.scorer.scores([draft.clip_pixels for draft in drafts], texts)
+        vectors = [draft.clip_vector for draft in drafts]
+        scores = self.scorer.scores(vectors, [draft.text for draft in drafts])
         for draft, score in zip(drafts, scores, strict=True):
             draft.clip_score = score
             draft.caption_tokens = self.scorer.tokens(draft.text)
@@ -224,12 +244,14 @@ class Captioning:
     def metadata(self) -> dict[str, Any]:
         """Return what the field's metadata says of its captions."""
         first = self._writers[0]
+        generation = asdict(first.generation)
+        del generation["attempt"]  # which the source of each caption tells
         scorer = {} if first.scorer is None else first.scorer.metadata()
         return {
             "model_id": first.captioner.name,
             "revision": first.captioner.revision,
             "precision": first.captioner.precision,
-            "generation": asdict(first.generation),
+            "generation": generation,
             "frame": asdict(first.frame),
             **scorer,
         }
@@ -244,6 +266,17 @@ _TOO_LARGE: Final = UnusableError("out_of_memory", "does not fit in the memory, 
 
 def _poor(text: str) -> bool:
     return repeats(text) or refuses(text)
+
+
+def _good(candidates: Sequence[str]) -> list[str]:
+    """Return the candidates that are no poor text, cleaned; or all that are a text, if none is."""
+    cleaned = [text for text in map(clean, candidates) if text]
+    return [text for text in cleaned if not _poor(text)] or cleaned
+
+
+def _fittest(candidates: Sequence[str], scores: Sequence[float]) -> str:
+    # A candidate without a score loses against any that has one.
+    return candidates[int(np.nan_to_num(scores, nan=-2).argmax())] if candidates else ""
 
 
 def _batch(drafts: Sequence[Draft], extras: Sequence[str]) -> pa.RecordBatch:

@@ -8,7 +8,7 @@ import numpy as np
 
 from fondant_spec.toolkit.models.batching import BatchSize
 from fondant_spec.toolkit.models.device import Placement
-from fondant_spec.toolkit.models.embedders import image_encoder, text_encoder
+from fondant_spec.toolkit.models.embedders import Vectors, image_encoder, text_encoder
 from fondant_spec.toolkit.models.runner import start_runners
 
 _BATCH: Final = 64
@@ -36,10 +36,16 @@ class ClipScore:
         encoder = self._images.encoder
         return {"clip_model_id": encoder.name, "clip_revision": encoder.revision}
 
-    def scores(self, items: Sequence[Any], texts: Sequence[str]) -> list[float]:
-        """Return the cosine, -1 to 1, of each prepared image with the text at its place."""
-        pairs = zip(self._images(items), self._texts(texts), strict=True)
+    def vectors(self, items: Sequence[Any]) -> list[Vectors | None]:
+        """Return the vector of each prepared image; None where the memory did not suffice."""
+        return self._images(items)
+
+    def scores(self, images: Sequence[Vectors | None], texts: Sequence[str]) -> list[float]:
+        """Return the cosine, -1 to 1, of each image's vector with the text at its place.
+
+        NaN where there is no vector of the image or of the text.
+        """
         return [
             float("nan") if image is None or text is None else float(np.dot(image, text))
-            for image, text in pairs
+            for image, text in zip(images, self._texts(texts), strict=True)
         ]

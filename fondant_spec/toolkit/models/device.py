@@ -18,6 +18,7 @@ _DTYPES: Final = {
     "fp16": torch.float16,
     "int8": torch.float32,
 }
+_TYPES: Final = ("cpu", "cuda")
 _TRIED_ROWS, _TRIED_WIDTH, _TRIES = 256, 1024, 7
 
 
@@ -57,11 +58,7 @@ def devices(name: str = "auto") -> list[torch.device]:
     if name == "auto":
         count = torch.cuda.device_count() if torch.cuda.is_available() else 0
         return [torch.device("cuda", index) for index in range(count)] or [torch.device("cpu")]
-    try:
-        device = torch.device(name)
-    except RuntimeError as error:
-        msg = f"device: {name!r} is no device; use auto, cpu, cuda or cuda:<number>."
-        raise InvalidArgumentError(msg) from error
+    device = _named(name)
     if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
         msg = f"device: {name!r} asked for, but this machine has {torch.cuda.device_count()} GPUs."
         raise InvalidArgumentError(msg)
@@ -79,6 +76,9 @@ def place(device: torch.device, precision: str) -> Placement:
     if precision == "fp16" and device.type == "cpu":
         msg = "precision: fp16 is slower than fp32 on a CPU; use auto, bf16 or fp32."
         raise InvalidArgumentError(msg)
+    if precision == "bf16" and device.type == "cpu" and _lacks_bf16():
+        msg = "precision: bf16 runs only on CPUs that have AVX-512 or bf16; use auto or fp32."
+        raise InvalidArgumentError(msg)
     if precision == "int8" and not _multiplies_bytes(device):
         msg = "precision: int8 runs only on CPUs that have VNNI; use auto."
         raise InvalidArgumentError(msg)
@@ -89,11 +89,11 @@ def place(device: torch.device, precision: str) -> Placement:
 def multiplies_in_bf16() -> bool:
     """Return whether this machine's CPU multiplies faster in bf16 than in fp32.
 
-    Found out by trying, which takes a tenth of a second. What the CPU says of itself is not enough:
-    an Intel Xeon with AVX-512 BF16 but no AMX is half as fast in bf16 as in fp32, and a Zen 5 is
-    four times as fast.
+    Found out by trying, which takes a fraction of a second. What the CPU says of itself is not
+    enough: an Intel Xeon with AVX-512 BF16 but no AMX is half as fast in bf16 as in fp32, and a
+    Zen 5 is four times as fast.
     """
-    if not (torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()):  # noqa: SLF001 - no public name
+    if _lacks_bf16():
         return False
     threads = torch.get_num_threads()
     torch.set_num_threads(1)  # the processor time of one thread hardly depends on what else runs
@@ -112,10 +112,34 @@ def _seconds(dtype: torch.dtype) -> float:
     return time.thread_time() - start
 
 
+def _named(name: str) -> torch.device:
+    try:
+        device = torch.device(name)
+    except RuntimeError:
+        device = None
+    if device is None or device.type not in _TYPES:
+        msg = f"device: {name!r} is none that models run on; use auto, cpu, cuda or cuda:<number>."
+        raise InvalidArgumentError(msg)
+    return device
+
+
 def _fastest(device: torch.device) -> str:
     if device.type == "cuda":
-        return "bf16" if torch.cuda.is_bf16_supported(including_emulation=False) else "fp16"
+        return "bf16" if _gpu_has_bf16(device) else "fp16"
     return "bf16" if multiplies_in_bf16() else "fp32"
+
+
+def _gpu_has_bf16(device: torch.device) -> bool:
+    """Return whether a GPU multiplies in bf16; AMD's all do, by the judgement of PyTorch."""
+    capability: tuple[int, int] = torch.cuda.get_device_capability(device)
+    return torch.version.hip is not None or capability >= (8, 0)
+
+
+def _lacks_bf16() -> bool:
+    """Return whether oneDNN multiplies on this CPU, and has no bf16 for it."""
+    if not torch.backends.mkldnn.is_available():
+        return False
+    return not torch.ops.mkldnn._is_mkldnn_bf16_supported()  # noqa: SLF001 - no public name
 
 
 def _multiplies_bytes(device: torch.device) -> bool:

@@ -1,5 +1,6 @@
 """Image and text towers of models that put both into one space: CLIP, SigLIP, SigLIP 2, ..."""
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final, Protocol
 
@@ -7,12 +8,13 @@ import numpy as np
 import numpy.typing as npt
 import torch
 from torch import nn
-from transformers import AutoImageProcessor, AutoModel, AutoTokenizer
+from transformers import AutoImageProcessor, AutoModel
 
 from fondant_spec.errors import InputDataError
 from fondant_spec.toolkit.models.feed import UnusableError
 from fondant_spec.toolkit.models.first_token import only_first_token
-from fondant_spec.toolkit.models.hub import ModelFiles, find_model, loading
+from fondant_spec.toolkit.models.hub import ModelFiles, find_model
+from fondant_spec.toolkit.models.loading import load_model, load_tokenizer, loading
 from fondant_spec.toolkit.models.open_clip import PREFIX, OpenClipImages, OpenClipTexts
 from fondant_spec.toolkit.models.preparation import (
     Normalise,
@@ -26,6 +28,11 @@ Vectors = npt.NDArray[np.float32]
 Inputs = Mapping[str, torch.Tensor]
 
 _PADS_TO_FULL_LENGTH: Final = ("siglip", "siglip2")
+_UNUSED: Final = {
+    "image": re.compile("^(text|logit)_"),
+    "text": re.compile("^(vision|visual|logit)_"),
+}
+"""The weights that a tower does without, by their names: those of the other one."""
 
 
 class Encoder(Protocol):
@@ -59,7 +66,7 @@ class ImageEncoder:
                 files.folder, backend="pil", trust_remote_code=False
             )
         self._processor = processor
-        self.tower = _Tower(_load(files), "image")
+        self.tower = _Tower(_load(files, "image"), "image")
         self.prepare = ProcessorPreparation()
         preparation = preparation_for(processor)
         if preparation is not None:
@@ -90,9 +97,8 @@ class TextEncoder:
     def __init__(self, files: ModelFiles) -> None:
         self.name, self.revision = files.name, files.revision
         self.prepare: Callable[[Any], Any] = stripped
-        model = _load(files)
-        with loading(files.name):
-            self._tokenizer = AutoTokenizer.from_pretrained(files.folder, trust_remote_code=False)
+        model = _load(files, "text")
+        self._tokenizer = load_tokenizer(files, model.config)
         text = model.config.get_text_config()
         self.longest = int(text.max_position_embeddings)
         self._padding = "max_length" if files.kind in _PADS_TO_FULL_LENGTH else "longest"
@@ -184,15 +190,10 @@ class _PixelTower(nn.Module):  # type: ignore[misc]  # torch has no types
         return self.tower(pixel_values=self.normalise(pixels))
 
 
-def _load(files: ModelFiles) -> Any:
-    with loading(files.name):
-        model = AutoModel.from_pretrained(
-            files.folder,
-            use_safetensors=True,
-            trust_remote_code=False,
-            dtype=torch.float32,
-        )
-    if not hasattr(model, "get_image_features") or not hasattr(model, "get_text_features"):
+def _load(files: ModelFiles, modality: str) -> Any:
+    model = load_model(AutoModel, files, torch.float32, _UNUSED[modality])
+    both = hasattr(model, "get_image_features") and hasattr(model, "get_text_features")
+    if not both or hasattr(model, "language_model"):  # BLIP-2 has both, each in a space of its own
         msg = (
             f"Model {files.name!r} ({files.kind}) does not embed images and texts in one space; "
             f"use a CLIP, SigLIP, SigLIP 2 or similar model."

@@ -11,8 +11,8 @@ from typing import Any, Final
 import requests
 from PIL import Image
 
-from fondant_spec.errors import InputDataError
-from fondant_spec.toolkit.models.captioners import CHAT_PROMPT
+from fondant_spec.errors import InputDataError, InvalidArgumentError
+from fondant_spec.toolkit.models.caption_families import CHAT_PROMPT
 from fondant_spec.toolkit.models.feed import UnusableError
 from fondant_spec.toolkit.models.generation import Generation
 from fondant_spec.toolkit.models.preparation import ProcessorPreparation
@@ -23,15 +23,27 @@ _LONGEST_EDGE: Final = 1024
 _QUALITY: Final = 90
 _CONNECTIONS: Final = 8
 _TIMEOUT: Final = (10, 300)
-_ATTEMPTS: Final = 4
-_FIRST_PAUSE: Final = 0.5
+_PAUSES: Final = (0.5, 1.0, 2.0)
 _LONGEST_PAUSE: Final = 30.0
 _TRY_LATER: Final = (408, 429, 500, 502, 503, 504)
+_MAY_PASS: Final = (
+    requests.ConnectionError,
+    requests.Timeout,
+    requests.exceptions.ChunkedEncodingError,
+)
+_HIGHEST_PENALTY: Final = 2.0
 _USERS_MATTER: Final = {
     400: "refuses the request",
     401: f"wants a key: set {KEY_VARIABLE}",
     403: f"forbids it to this key: check {KEY_VARIABLE}",
     404: "does not know the model, or the path: the URL ends in /v1 as a rule",
+}
+# What has no counterpart in a request, and the values with which none is needed. No server has the
+# n-gram rule, which is on by default.
+_CANNOT: Final[dict[str, tuple[int, ...]]] = {
+    "num_beams": (1,),
+    "min_new_tokens": (0,),
+    "no_repeat_ngram_size": (0, Generation.no_repeat_ngram_size),
 }
 
 
@@ -67,7 +79,8 @@ class EndpointCaptioner:
             self._body(item, generation, seed)
             for item, seed in zip(items, generation.seeds(rows), strict=True)
         ]
-        return list(self._pool.map(self._ask, bodies))
+        ask = self._ask if generation.attempt == 1 else self._ask_again
+        return list(self._pool.map(ask, bodies))
 
     def _body(self, image: Image.Image, generation: Generation, seed: int) -> dict[str, Any]:
         file = io.BytesIO()
@@ -81,29 +94,50 @@ class EndpointCaptioner:
             "model": self.name,
             "messages": [{"role": "user", "content": content}],
             "max_tokens": generation.max_new_tokens,
-            "temperature": generation.temperature if generation.sample else 0.0,
-            "top_p": generation.top_p if generation.sample else 1.0,
             "n": generation.candidates,
             "seed": seed,
+            **_choosing(generation),
         }
 
     def _ask(self, body: dict[str, Any]) -> list[str] | UnusableError:
-        pause = _FIRST_PAUSE
-        for attempt in range(1, _ATTEMPTS + 1):
-            response = self._post(body)
-            if response.status_code not in _TRY_LATER or attempt == _ATTEMPTS:
-                return self._texts(response)
-            told = response.headers.get("Retry-After", "")
-            time.sleep(min(float(told) if told.isdigit() else pause, _LONGEST_PAUSE))
-            pause *= 2
-        raise AssertionError  # the last attempt has returned
+        answer = self._post(body)
+        for pause in _PAUSES:
+            if not _is_passing(answer):
+                break
+            time.sleep(_wait(answer, pause))
+            answer = self._post(body)
+        return self._texts(answer) if isinstance(answer, requests.Response) else self._lost(answer)
 
-    def _post(self, body: dict[str, Any]) -> requests.Response:
+    def _ask_again(self, body: dict[str, Any]) -> list[str] | UnusableError:
+        """Ask for a second caption: as there is a first one, no failure ends the step."""
+        try:
+            return self._ask(body)
+        except InputDataError as error:
+            return UnusableError("endpoint_error", str(error))
+
+    def _post(self, body: dict[str, Any]) -> requests.Response | requests.RequestException:
+        """Return the response, or the reason why none came, if it may come another time."""
         try:
             return self._session.post(self._url, json=body, timeout=_TIMEOUT, allow_redirects=False)
+        except _MAY_PASS as error:
+            return error
         except requests.RequestException as error:
-            msg = f"endpoint {self._url}: {type(error).__name__}; is the server running there?"
-            raise InputDataError(msg) from error
+            raise self._unreachable(error) from error
+
+    def _lost(self, error: requests.RequestException) -> UnusableError:
+        """Return what a row is told whose answer never came.
+
+        Raises:
+            InputDataError: there is no connection, for any row.
+        """
+        if isinstance(error, requests.ConnectionError):
+            raise self._unreachable(error) from error
+        return UnusableError("endpoint_error", f"{type(error).__name__}: no answer")
+
+    def _unreachable(self, error: requests.RequestException) -> InputDataError:
+        return InputDataError(
+            f"endpoint {self._url}: {type(error).__name__}; is the server running there?"
+        )
 
     def _texts(self, response: requests.Response) -> list[str] | UnusableError:
         reason = _USERS_MATTER.get(response.status_code)
@@ -117,6 +151,47 @@ class EndpointCaptioner:
             return [str(choice["message"]["content"] or "") for choice in choices]
         except (ValueError, KeyError, TypeError):
             return UnusableError("endpoint_error", f"not a chat completion: {_start(response)}")
+
+
+def refuse_unsupported(generation: Generation) -> None:
+    """Check that an endpoint can do what is asked for.
+
+    Raises:
+        InvalidArgumentError: it cannot.
+    """
+    if generation.candidates > 1 and not generation.sample:
+        msg = f"candidates: {generation.candidates} of them need sample, with an endpoint."
+        raise InvalidArgumentError(msg)
+    wanted = [name for name, plain in _CANNOT.items() if getattr(generation, name) not in plain]
+    if wanted:
+        rather = " and ".join(f"{name} to {_CANNOT[name][0]}" for name in wanted)
+        names = ", ".join(wanted)
+        msg = f"{names}: an endpoint has no such setting; set {rather}, also with a preset."
+        raise InvalidArgumentError(msg)
+
+
+def _choosing(generation: Generation) -> dict[str, Any]:
+    """Return the part of a request that says how words are chosen.
+
+    The second attempt is drawn in any case: the likeliest words would be the same again.
+    """
+    drawn = generation.sample or generation.attempt > 1
+    choosing = {
+        "temperature": generation.temperature if drawn else 0.0,
+        "top_p": generation.top_p if drawn else 1.0,
+    }
+    penalty = min(generation.repetition_penalty - 1, _HIGHEST_PENALTY)
+    return {**choosing, "frequency_penalty": round(penalty, 6)} if penalty else choosing
+
+
+def _is_passing(answer: requests.Response | requests.RequestException) -> bool:
+    return isinstance(answer, requests.RequestException) or answer.status_code in _TRY_LATER
+
+
+def _wait(answer: requests.Response | requests.RequestException, pause: float) -> float:
+    """Return for how many seconds to wait: `pause`, if the server does not say otherwise."""
+    told = answer.headers.get("Retry-After", "") if isinstance(answer, requests.Response) else ""
+    return min(float(told) if told.isdigit() else pause, _LONGEST_PAUSE)
 
 
 def _start(response: requests.Response) -> str:

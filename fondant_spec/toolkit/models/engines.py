@@ -100,11 +100,18 @@ def to_device(
     inputs: Mapping[str, torch.Tensor],
     placement: Placement,
 ) -> Mapping[str, torch.Tensor]:
-    """Return the inputs on the device; to a GPU they go from pinned memory, without waiting."""
+    """Return the inputs on the device; to a GPU they go without waiting, if they are pinned."""
     if not placement.is_cuda:
         return inputs
-    device = placement.device
-    return {k: v.pin_memory().to(device, non_blocking=True) for k, v in inputs.items()}
+    return {k: v.to(placement.device, non_blocking=True) for k, v in inputs.items()}
+
+
+def pinned(
+    inputs: Mapping[str, torch.Tensor],
+    placement: Placement,
+) -> Mapping[str, torch.Tensor]:
+    """Return the inputs in memory that a GPU can read; elsewhere as they are."""
+    return {k: v.pin_memory() for k, v in inputs.items()} if placement.is_cuda else inputs
 
 
 def _openvino(

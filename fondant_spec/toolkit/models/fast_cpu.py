@@ -10,7 +10,13 @@ from typing import Any, Final, Self
 import torch
 from torch import nn
 from torch.nn import functional
-from transformers import AttentionInterface, AttentionMaskInterface, PreTrainedModel, ViTConfig
+from transformers import (
+    AttentionInterface,
+    AttentionMaskInterface,
+    PreTrainedModel,
+    VisionEncoderDecoderConfig,
+    ViTConfig,
+)
 from transformers.activations import GELUActivation, GELUTanh, QuickGELUActivation
 from transformers.masking_utils import eager_mask
 from transformers.modeling_outputs import ModelOutput
@@ -31,10 +37,11 @@ from fondant_spec.toolkit.models.quantised_layers import QuantisedLinear, RowQua
 
 _ATTENTION: Final = "cached_scores"
 _COLOURS: Final = 3
+_IMAGE_DIMENSIONS: Final = 4  # batch, colours, height, width
 _ONEDNN: Final = torch.backends.mkldnn.is_available() and machine().lower() in ("x86_64", "amd64")
-_CACHE_BYTES: Final = 6_000_000
-_PIECE_TOKENS: Final = 1600
-"""An image tower goes through so many tokens at once: what they become stays in the cache."""
+_CACHE_BYTES: Final = 3_000_000  # of a core
+_PIECE_TOKENS: Final = 800
+"""Of a core: so many tokens go through an image tower at once that they stay in the cache."""
 
 _QUICK: Final = 1.702
 """QuickGELU(x) = SiLU(1.702 x) / 1.702, and oneDNN has SiLU: the factors go into the weights."""
@@ -94,7 +101,8 @@ def attention(
     scale = width**-0.5 if scaling is None else scaling
     flat = tuple(part.to(torch.bfloat16) for part in (query * scale, key.transpose(2, 3), value))
     result = query.new_empty(batch, tokens, heads, width)
-    step = max(1, _CACHE_BYTES // (2 * heads * tokens * key.shape[2]))
+    cached = _CACHE_BYTES * torch.get_num_threads()
+    step = max(1, cached // (2 * heads * tokens * key.shape[2]))
     for start in range(0, batch, step):
         q, k, v = (part[start : start + step] for part in flat)
         scores = torch.matmul(q, k)
@@ -168,11 +176,19 @@ def _in_pieces(whole: Callable[..., Any], side: int) -> Callable[..., Any]:
 
     @wraps(whole)
     def forward(pixel_values: torch.Tensor, **options: Any) -> Any:
+        # What else a tower gets of each image (masks, sizes) would have to be split as well.
+        if pixel_values.dim() != _IMAGE_DIMENSIONS or any(map(_is_data, options.values())):
+            return whole(pixel_values=pixel_values, **options)
         tokens = pixel_values.shape[-2] * pixel_values.shape[-1] // side**2
-        pieces = pixel_values.split(max(1, _PIECE_TOKENS // max(1, tokens)))
+        size = _PIECE_TOKENS * torch.get_num_threads() // max(1, tokens)
+        pieces = pixel_values.split(max(1, size))
         return _joined([whole(pixel_values=piece, **options) for piece in pieces])
 
     return forward
+
+
+def _is_data(option: Any) -> bool:
+    return isinstance(option, torch.Tensor | list | tuple)
 
 
 def _joined(parts: Sequence[Any]) -> Any:
@@ -225,6 +241,8 @@ def _fuse_normalising(module: nn.Module, make: MakeLayer) -> None:
 
 def _sees(config: Any) -> bool:
     """Return whether a configuration is that of an image tower, where nothing is causal."""
+    if isinstance(config, VisionEncoderDecoderConfig):  # what is set in it reaches the decoder too
+        return False
     return "vision" in type(config).__name__.lower() or isinstance(config, ViTConfig)
 
 

@@ -5,7 +5,6 @@ for that: threads that decode while the model multiplies make the model's thread
 other. There (`ahead=0`) all cores prepare a batch, and then all cores run the model on it.
 """
 
-import os
 from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -16,6 +15,7 @@ from typing import Any, Generic, TypeVar
 import pyarrow as pa
 
 from fondant_spec.rejects import Rejects
+from fondant_spec.scale import cpu_count
 from fondant_spec.toolkit.images import NotAnImageError
 
 Item = TypeVar("Item")
@@ -86,7 +86,7 @@ class Feed(Generic[Item]):
         self._prepare = prepare
         self._size = size
         self._ahead = ahead
-        self._pool = ThreadPoolExecutor(len(os.sched_getaffinity(0)), "prepare")
+        self._pool = ThreadPoolExecutor(cpu_count(), "prepare")
 
     @property
     def partitions_at_once(self) -> int:

@@ -6,7 +6,13 @@ from dataclasses import dataclass, replace
 from typing import Any, Final, Self
 
 import torch
-from transformers import LogitsProcessor, LogitsProcessorList, TopPLogitsWarper
+from transformers import (
+    LogitsProcessor,
+    LogitsProcessorList,
+    NoRepeatNGramLogitsProcessor,
+    RepetitionPenaltyLogitsProcessor,
+    TopPLogitsWarper,
+)
 
 from fondant_spec.errors import InvalidArgumentError
 
@@ -42,6 +48,8 @@ _STRONG_NGRAM: Final = 2
 class Generation:
     """The settings of one generation. Lengths are in tokens, without the prompt's.
 
+    `attempt` is 2 in the settings by which a poor caption is asked for once more.
+
     Raises:
         InvalidArgumentError: settings that contradict each other.
     """
@@ -57,6 +65,7 @@ class Generation:
     top_p: float = 0.9
     candidates: int = 1
     seed: int = 0
+    attempt: int = 1
 
     def __post_init__(self) -> None:
         """Check that the settings make sense together."""
@@ -95,10 +104,15 @@ class Generation:
             num_beams=1 if self.sample else max(self.num_beams, _STRONG_BEAMS),
             repetition_penalty=max(self.repetition_penalty, _STRONG_PENALTY),
             no_repeat_ngram_size=_STRONG_NGRAM,
+            attempt=2,
         )
 
-    def arguments(self, rows: Sequence[str]) -> dict[str, Any]:
-        """Return the arguments of `generate` for these rows, given by their ids."""
+    def arguments(self, rows: Sequence[str], *, ignored: int = 0) -> dict[str, Any]:
+        """Return the arguments of `generate` for these rows, given by their ids.
+
+        `ignored` is how many tokens at the start of each row are no part of the caption: what they
+        say is no repetition when the caption says it.
+        """
         arguments: dict[str, Any] = {
             "max_new_tokens": self.max_new_tokens,
             "min_new_tokens": self.min_new_tokens,
@@ -108,28 +122,55 @@ class Generation:
             "num_return_sequences": self.candidates,
             "do_sample": self.sample,
         }
+        processors = self._past(ignored) if ignored else []
+        if processors:
+            arguments |= {"repetition_penalty": 1.0, "no_repeat_ngram_size": 0}
         if self.sample:
-            seeds = [
-                seed + number for seed in self.seeds(rows) for number in range(self.candidates)
-            ]
-            sampling = RowSampling(seeds, self.temperature, self.top_p)
             arguments |= {"temperature": 1.0, "top_k": 0, "top_p": 1.0}
-            arguments["logits_processor"] = LogitsProcessorList([sampling])
+            processors.append(self._sampling(rows))
+        if processors:
+            arguments["logits_processor"] = LogitsProcessorList(processors)
         return arguments
 
+    def _past(self, ignored: int) -> list[LogitsProcessor]:
+        """Return what `generate` makes of the two settings against repetition, past the prompt."""
+        own: list[LogitsProcessor] = []
+        if self.repetition_penalty != 1:
+            own.append(RepetitionPenaltyLogitsProcessor(float(self.repetition_penalty)))
+        if self.no_repeat_ngram_size > 0:
+            own.append(NoRepeatNGramLogitsProcessor(self.no_repeat_ngram_size))
+        return [PastPrompt(processor, ignored) for processor in own]
+
+    def _sampling(self, rows: Sequence[str]) -> LogitsProcessor:
+        seeds = [seed + number for seed in self.seeds(rows) for number in range(self.candidates)]
+        return RowSampling(seeds, self.temperature, self.top_p)
+
     def seeds(self, rows: Sequence[str]) -> list[int]:
-        """Return a seed for each row, given by its id: a number below 2**53."""
-        texts = [f"{self.seed}:{row}".encode() for row in rows]
+        """Return a seed for each row and attempt, the row given by its id: a number below 2**53."""
+        which = f"{self.seed}" if self.attempt == 1 else f"{self.seed}:{self.attempt}"
+        texts = [f"{which}:{row}".encode() for row in rows]
         return [
             int.from_bytes(hashlib.blake2b(text, digest_size=8).digest()) >> 11 for text in texts
         ]
 
 
+class PastPrompt(LogitsProcessor):  # type: ignore[misc]  # transformers has no types
+    """Has another processor see only the tokens past the prompt."""
+
+    def __init__(self, processor: LogitsProcessor, ignored: int) -> None:
+        self._processor = processor
+        self._ignored = ignored
+
+    def __call__(self, input_ids: torch.Tensor, scores: torch.Tensor) -> torch.Tensor:
+        """Return what the other processor makes of the scores."""
+        changed: torch.Tensor = self._processor(input_ids[:, self._ignored :], scores)
+        return changed
+
+
 class RowSampling(LogitsProcessor):  # type: ignore[misc]  # transformers has no types
     """Samples each row with random numbers of its own: the same whatever else is in the batch.
 
-    Adding Gumbel noise to the log-probabilities and taking the largest is sampling from them. The
-    other tokens are ruled out, so that what `generate` draws afterwards is this one.
+    The other tokens are ruled out, so that what `generate` draws afterwards is this one.
     """
 
     def __init__(self, seeds: Sequence[int], temperature: float, top_p: float) -> None:
@@ -140,12 +181,24 @@ class RowSampling(LogitsProcessor):  # type: ignore[misc]  # transformers has no
     def __call__(self, input_ids: torch.Tensor, scores: torch.Tensor) -> torch.Tensor:
         """Return scores in which only the drawn token of each row is left."""
         scores = self._top_p(input_ids, scores.float() / self._temperature)
-        uniform = torch.stack(
-            [torch.rand(scores.shape[1], generator=own) for own in self._generators]
-        )
-        noise = -torch.log(-torch.log(uniform.clamp_(1e-10, 1 - 1e-7)))
-        drawn = (scores + noise.to(scores.device)).argmax(-1, keepdim=True)
+        lots = torch.cat([torch.rand(1, generator=own) for own in self._generators])
+        drawn = inverted(scores, lots.to(scores.device)[:, None])
         return torch.full_like(scores, float("-inf")).scatter_(1, drawn, 0.0)
+
+
+def inverted(scores: torch.Tensor, lots: torch.Tensor) -> torch.Tensor:
+    """Return the token of each row at which its probabilities add up to more than its lot.
+
+    `scores` are of shape (rows, tokens), with -inf for tokens that are ruled out; `lots`, from 0 to
+    1, and the result are of shape (rows, 1).
+    """
+    ends = scores.softmax(-1).cumsum(-1)
+    drawn = torch.searchsorted(ends, lots * ends[:, -1:], right=True).clamp_(max=ends.shape[1] - 1)
+    possible = scores.gather(1, drawn).isfinite()
+    if possible.all():
+        return drawn
+    # Rounding may end on a token that was ruled out.
+    return torch.where(possible, drawn, scores.argmax(-1, keepdim=True))
 
 
 def with_preset(name: str, **given: Any) -> dict[str, Any]:

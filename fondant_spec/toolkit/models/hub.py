@@ -18,7 +18,6 @@ from huggingface_hub.errors import (
     RepositoryNotFoundError,
     RevisionNotFoundError,
 )
-from transformers.utils import logging as transformers_logging
 
 from fondant_spec.errors import InputDataError
 
@@ -87,7 +86,7 @@ def find_model(model_id: str, revision: str | None = None) -> ModelFiles:
         raise InputDataError(msg)
     folder = _snapshot(model_id, revision)
     if not _weights(folder):
-        folder = _snapshot(model_id, _converted_revision(model_id))
+        folder = _converted(model_id, revision)
     check_config(model_id, folder)
     return ModelFiles(model_id, folder.name, folder)
 
@@ -116,21 +115,6 @@ def check_config(model_id: str, folder: Path) -> None:
         raise InputDataError(msg)
     if not _weights(folder):
         raise _only_pickled(model_id, [path.name for path in _matching(folder, _PICKLED)])
-
-
-@contextmanager
-def loading(model_id: str) -> Iterator[None]:
-    """Turn what goes wrong while a model is built from its files into one line for the user."""
-    transformers_logging.set_verbosity_error()
-    transformers_logging.disable_progress_bar()
-    try:
-        yield
-    except InputDataError:
-        raise
-    except (OSError, ValueError, KeyError, AttributeError, ImportError, RuntimeError) as error:
-        reason = " ".join(str(error).split())[:_LONGEST_REASON] or type(error).__name__
-        msg = f"Model {model_id!r} cannot be loaded: {reason}"
-        raise InputDataError(msg) from error
 
 
 def _local_model(model_id: str, folder: Path) -> ModelFiles:
@@ -191,19 +175,34 @@ def _why_not(error: Exception, revision: str | None) -> str:
     return reason.format(revision=revision, error=told)
 
 
-def _converted_revision(model_id: str) -> str:
-    """Return the revision in which the hub's own bot converted pickled weights to safetensors."""
+def _converted(model_id: str, revision: str | None) -> Path:
+    """Return the folder with the safetensors that the hub's own bot made of pickled weights.
+
+    It made them of what was the newest then: they never stand in for a revision that was asked for.
+    """
+    reference = _conversion(model_id)
+    if reference is None:
+        raise _only_pickled(model_id, [])
+    if revision is not None:
+        msg = (
+            f"Model {model_id!r} has no safetensors weights in its revision {revision!r}, and "
+            f"pickled ones are refused. The hub has converted it, at a time of its own, to the "
+            f"revision {reference!r}: ask for that one, or for none."
+        )
+        raise InputDataError(msg)
+    return _snapshot(model_id, reference)
+
+
+def _conversion(model_id: str) -> str | None:
+    """Return the revision that holds the hub's own conversion to safetensors, if there is one."""
     try:
         found = get_repo_discussions(
             model_id, author=_CONVERSION_BOT, discussion_type="pull_request"
         )
         references = [pull.git_reference for pull in found if pull.status != "closed"]
     except (OSError, HfHubHTTPError):
-        references = []
-    for reference in references:
-        if reference is not None:
-            return reference
-    raise _only_pickled(model_id, [])
+        return None
+    return next((one for one in references if one is not None), None)
 
 
 def _only_pickled(model_id: str, names: list[str]) -> InputDataError:

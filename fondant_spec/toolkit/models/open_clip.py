@@ -18,7 +18,8 @@ from safetensors.torch import load_file
 from torch import nn
 
 from fondant_spec.errors import InputDataError, MissingDependencyError
-from fondant_spec.toolkit.models.hub import downloading, loading
+from fondant_spec.toolkit.models.hub import downloading
+from fondant_spec.toolkit.models.loading import loading
 from fondant_spec.toolkit.models.preparation import Normalise, PixelPreparation, probe_images
 
 PREFIX: Final = "open_clip:"

@@ -24,6 +24,9 @@ _DECODE_MARGIN: Final = 1.25
 """A JPEG is decoded at a fraction only if that leaves so many times the pixels that are needed:
 with less, the embeddings of some models stray by more than 0.001 in cosine."""
 
+_LONGEST_EDGE: Final = 2048
+"""More pixels than any processor here asks for: a photo of 12 megapixels is 36 MB once decoded."""
+
 _CLOSE_ENOUGH: Final = 0.05
 _DEFAULT_RESAMPLE: Final = Image.Resampling.BICUBIC
 
@@ -111,15 +114,18 @@ class PixelPreparation:
 
 
 class ProcessorPreparation:
-    """Only decodes; the model's own processor does the rest, a batch at a time."""
+    """Only decodes; the model's own processor does the rest, a batch at a time.
 
-    def __init__(self, longest_edge: int | None = None) -> None:
+    No edge is left longer than `longest_edge`, in pixels.
+    """
+
+    def __init__(self, longest_edge: int = _LONGEST_EDGE) -> None:
         self._longest_edge = longest_edge
 
     def __call__(self, data: bytes) -> Image.Image:
         """Return the decoded RGB image, made smaller if an edge is longer than allowed."""
         image = decode_image(data, target_side=self._longest_edge)
-        if self._longest_edge is not None and max(image.size) > self._longest_edge:
+        if max(image.size) > self._longest_edge:
             image.thumbnail((self._longest_edge, self._longest_edge), Image.Resampling.BICUBIC)
         return image
 

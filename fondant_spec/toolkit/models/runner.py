@@ -8,7 +8,7 @@ from typing import Any, Final, Generic, TypeVar
 from fondant_spec.toolkit.models.batching import BatchSize, run_batch
 from fondant_spec.toolkit.models.device import Placement
 from fondant_spec.toolkit.models.embedders import Encoder, Vectors
-from fondant_spec.toolkit.models.engines import choose_engine, exact_engine, start_engine
+from fondant_spec.toolkit.models.engines import choose_engine, exact_engine, pinned, start_engine
 
 logger = logging.getLogger(__name__)
 
@@ -39,12 +39,13 @@ class EncoderRunner(Generic[Model]):
 
     def __call__(self, items: Sequence[Any]) -> list[Vectors | None]:
         """Return one unit vector an item; None for an item that does not fit in the memory."""
-        with self._lock:  # two partitions may be under way
-            return run_batch(items, self.vectors, self.size)
+        return run_batch(items, self.vectors, self.size)
 
     def vectors(self, items: Sequence[Any]) -> Vectors:
         """Return unit vectors, float32 of shape (items, dimension)."""
-        return self._run(self.encoder.collate(items))
+        inputs = pinned(self.encoder.collate(items), self.placement)
+        with self._lock:  # of two partitions, one gets its batch ready while the other's runs
+            return self._run(inputs)
 
     def __str__(self) -> str:
         """Return how the encoder is run, as it is logged."""

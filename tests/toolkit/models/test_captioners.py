@@ -1,6 +1,8 @@
 """Captioners of each architecture, with tiny models of it."""
 
+import shutil
 from dataclasses import replace
+from unittest.mock import patch
 from weakref import WeakSet
 
 import pytest
@@ -10,6 +12,7 @@ from transformers import AutoModelForImageTextToText
 
 from fondant_spec.errors import InputDataError, InvalidArgumentError
 from fondant_spec.rejects import Rejects
+from fondant_spec.toolkit.models import caption_models
 from fondant_spec.toolkit.models.caption_models import CaptionModels
 from fondant_spec.toolkit.models.caption_text import Frame
 from fondant_spec.toolkit.models.captioners import LocalCaptioner
@@ -104,14 +107,14 @@ def test_captions_are_those_of_transformers(kind, prompt, beams, candidates, tin
     items = [ours.prepare(photo) for photo in photos]
     with torch.inference_mode():
         tokens = plain.generate(
-            **ours._inputs(items),
+            **ours._intake.arrived(ours._intake.collate(items)),
             max_new_tokens=8,
             min_new_tokens=4,
             num_beams=beams,
             num_return_sequences=candidates,
             no_repeat_ngram_size=3,
         )
-    texts = ours._intake.texts(tokens, {})
+    texts = ours._intake.texts(tokens)
     generation = replace(SHORT, num_beams=beams, candidates=candidates)
     assert [text for some in captions(ours, photos, generation) for text in some] == texts
 
@@ -141,6 +144,50 @@ def test_a_model_that_strays_runs_in_fp32(tiny, caplog, monkeypatch):
     captioning.close()
     assert captioning.metadata()["precision"] == "fp32"
     assert "cpu bf16 strays from fp32: cosine of logits" in caplog.text
+
+
+@pytest.mark.parametrize(("stored", "told"), [("float16", "."), ("bfloat16", "; cosine of logits")])
+def test_only_a_model_made_for_it_is_not_compared(stored, told, tiny, tmp_path, caplog):
+    """On GPUs without bf16, a model stored in bf16 runs in fp16, which ends at 65,504."""
+    caplog.set_level("INFO")
+    model = AutoModelForImageTextToText.from_pretrained(tiny("blip"))
+    shutil.copytree(tiny("blip"), tmp_path / "model")
+    model.to(getattr(torch, stored)).save_pretrained(tmp_path / "model")
+    with patch.object(caption_models, "place", lambda device, _: Placement(device, "fp16")):
+        models = CaptionModels(model_id=str(tmp_path / "model"), device="cpu")
+        models.start(SHORT, Choice(), Frame(), []).close()
+    assert f"Captions on cpu fp16{told}" in caplog.text
+
+
+def test_logits_that_are_no_numbers_stray(tiny, tmp_path, caplog):
+    """Where values overflow in fp16, fp32 captions."""
+    model = AutoModelForImageTextToText.from_pretrained(tiny("blip"))
+    with torch.no_grad():
+        model.text_decoder.cls.predictions.bias.fill_(1e6)
+    shutil.copytree(tiny("blip"), tmp_path / "model")
+    model.save_pretrained(tmp_path / "model")
+    with patch.object(caption_models, "place", lambda device, _: Placement(device, "fp16")):
+        models = CaptionModels(model_id=str(tmp_path / "model"), device="cpu")
+        captioning = models.start(SHORT, Choice(), Frame(), [])
+    captioning.close()
+    assert captioning.metadata()["precision"] == "fp32"
+    assert "cpu fp16 strays from fp32: cosine of logits nan" in caplog.text
+
+
+def test_a_model_too_large_for_fp32_is_not_compared(tiny, caplog, monkeypatch):
+    """Where fp32 does not fit in the memory, nothing is compared, and that is said."""
+    caplog.set_level("INFO")
+    load = LocalCaptioner.__init__
+
+    def hungry(self, files, placement, prompt):
+        load(self, files, placement, prompt)
+        if placement.precision == "fp32":
+            torch.empty(1 << 58)
+
+    monkeypatch.setattr(LocalCaptioner, "__init__", hungry)
+    models = CaptionModels(model_id=str(tiny("blip")), precision="bf16", device="cpu")
+    models.start(SHORT, Choice(), Frame(), []).close()
+    assert "Captions on cpu bf16, which was not compared: fp32 does not fit" in caplog.text
 
 
 @NEEDS_VNNI

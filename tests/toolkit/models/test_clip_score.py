@@ -1,5 +1,7 @@
 """CLIP scores are the cosines of image and text, whatever the way of running the model."""
 
+import math
+
 import pytest
 import torch
 from transformers import AutoModel, AutoTokenizer
@@ -18,7 +20,27 @@ def test_a_model_that_strays_scores_in_fp32(tiny, photos, monkeypatch):
     folder = str(tiny("clip"))
     scorer = ClipScore(folder, None, Placement(CPU, "bf16"))
     items = [scorer.prepare(photo) for photo in photos[: len(TEXTS)]]
-    assert scorer.scores(items, TEXTS) == pytest.approx(plain_scores(folder, items), abs=1e-5)
+    assert scorer.scores(scorer.vectors(items), TEXTS) == pytest.approx(
+        plain_scores(folder, items), abs=1e-5
+    )
+
+
+def test_what_does_not_fit_has_no_score(tiny, photos):
+    """An image or a text that the memory does not suffice for costs its own score, and no other."""
+    scorer = ClipScore(str(tiny("clip")), None, Placement(CPU, "fp32"))
+    items = [scorer.prepare(photo) for photo in photos[: len(TEXTS)]]
+    whole = scorer.scores(scorer.vectors(items), TEXTS)
+
+    red = scorer._texts.encoder.collate(["red"])["input_ids"][0, 1]
+
+    def hungry(_module, _inputs, keywords):
+        if red in keywords["input_ids"][:, 1]:
+            torch.empty(1 << 58)
+
+    scorer._texts.encoder.tower.register_forward_pre_hook(hungry, with_kwargs=True)
+    scores = scorer.scores([None, *scorer.vectors(items[1:])], TEXTS)
+    assert [math.isnan(score) for score in scores] == [True, False, True]
+    assert scores[1] == pytest.approx(whole[1], abs=1e-5)
 
 
 def test_the_model_is_told(tiny):

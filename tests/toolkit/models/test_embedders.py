@@ -111,6 +111,15 @@ def test_int8_falls_back_to_what_auto_takes(tiny, caplog, monkeypatch):
     assert "cpu bf16 with torch strays from fp32" in caplog.text
 
 
+def test_a_model_with_masks_goes_whole(tiny, photos, monkeypatch):
+    """A tower that gets masks and sizes of its images takes them all at once: SigLIP 2's."""
+    make = partial(image_encoder, str(tiny("siglip2")))
+    exact = embedded(make, photos, "image", precision="fp32")
+    monkeypatch.setattr("fondant_spec.toolkit.models.fast_cpu._PIECE_TOKENS", 1)
+    ours = embedded(make, photos, "image", precision="fp32")
+    assert (ours * exact).sum(-1).min() >= 0.9999
+
+
 def test_memory_errors_halve_the_batch(tiny, photos):
     """A real memory error within the model halves the batch, and every row still comes out."""
     make = partial(image_encoder, str(tiny("clip")))
@@ -151,12 +160,13 @@ def test_openvino_needs_pixels(tiny):
 
 
 @pytest.mark.parametrize("encoder", [image_encoder, text_encoder])
-def test_a_captioner_is_no_embedder(encoder, tiny):
+@pytest.mark.parametrize("kind", ["git", "blip-2"])
+def test_a_captioner_is_no_embedder(encoder, kind, tiny):
     """A model without a common space for images and texts is refused in one line."""
     with pytest.raises(InputDataError) as caught:
-        encoder(str(tiny("git")))
+        encoder(str(tiny(kind)))
     assert str(caught.value) == (
-        "Model 'git' (git) does not embed images and texts in one space; "
+        f"Model '{kind}' ({kind}) does not embed images and texts in one space; "
         "use a CLIP, SigLIP, SigLIP 2 or similar model."
     )
 
@@ -167,7 +177,11 @@ def test_a_captioner_is_no_embedder(encoder, tiny):
         ({"device": "cuda:7"}, "device: 'cuda:7' asked for, but this machine has 0 GPUs."),
         (
             {"device": "gpu"},
-            "device: 'gpu' is no device; use auto, cpu, cuda or cuda:<number>.",
+            "device: 'gpu' is none that models run on; use auto, cpu, cuda or cuda:<number>.",
+        ),
+        (
+            {"device": "mps"},
+            "device: 'mps' is none that models run on; use auto, cpu, cuda or cuda:<number>.",
         ),
         (
             {"precision": "fp16", "device": "cpu"},

@@ -4,14 +4,19 @@ import base64
 import io
 import json
 import threading
+import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 from PIL import Image
 
-from fondant_spec.errors import InputDataError
+from fondant_spec.errors import InputDataError, InvalidArgumentError
+from fondant_spec.toolkit.models.batching import BatchSize
+from fondant_spec.toolkit.models.caption_models import CaptionModels
+from fondant_spec.toolkit.models.caption_text import Frame
+from fondant_spec.toolkit.models.captioning import CaptionWriter, Choice, Draft
 from fondant_spec.toolkit.models.endpoint import EndpointCaptioner
-from fondant_spec.toolkit.models.feed import UnusableError
+from fondant_spec.toolkit.models.feed import Group, Row, UnusableError
 from fondant_spec.toolkit.models.generation import Generation
 
 
@@ -20,7 +25,7 @@ class Server(ThreadingHTTPServer):
 
     def __init__(self):
         super().__init__(("127.0.0.1", 0), Handler)
-        self.seen, self.statuses, self.body = [], [], None
+        self.seen, self.statuses, self.texts, self.body = [], [], [], None
         self.url = f"http://127.0.0.1:{self.server_port}/v1"
 
 
@@ -32,10 +37,15 @@ class Handler(BaseHTTPRequestHandler):
         asked = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
         self.server.seen.append((self.path, self.headers.get("Authorization"), asked))
         status = self.server.statuses.pop(0) if self.server.statuses else 200
+        if isinstance(status, str):
+            getattr(self, status)()
+            return
         text, image = asked["messages"][0]["content"]
         data = base64.b64decode(image["image_url"]["url"].split(",")[1])
         size = Image.open(io.BytesIO(data)).size
         answer = [f"{text['text']} {size[0]}x{size[1]} {n}" for n in range(asked["n"])]
+        if self.server.texts:
+            answer = [self.server.texts.pop(0)]
         body = json.dumps({"choices": [{"message": {"content": line}} for line in answer]})
         if status != 200:
             body = '{"error": "no such luck"}'
@@ -44,6 +54,22 @@ class Handler(BaseHTTPRequestHandler):
             self.send_header("Location" if status == 301 else "Retry-After", "0")
         self.end_headers()
         self.wfile.write((self.server.body or body).encode())
+
+    def cut(self):
+        """Close the connection without an answer."""
+        self.close_connection = True
+
+    def stop_halfway(self):
+        """Close the connection in the middle of an answer."""
+        self.send_response(200)
+        self.send_header("Content-Length", "99")
+        self.end_headers()
+        self.wfile.write(b"{")
+        self.close_connection = True
+
+    def hang(self):
+        """Answer too late."""
+        time.sleep(0.6)
 
     def log_message(self, *_):
         """Say nothing."""
@@ -62,8 +88,15 @@ def server():
 
 @pytest.fixture(autouse=True)
 def no_key(monkeypatch):
-    """Start every test without a key."""
+    """Start every test without a key, and pause for little."""
     monkeypatch.delenv("OPENAI_API_KEY", raising=False)
+    monkeypatch.setattr("fondant_spec.toolkit.models.endpoint._PAUSES", (0.01, 0.02, 0.04))
+
+
+@pytest.fixture
+def impatient(monkeypatch):
+    """Give up an answer sooner than the server's late ones come."""
+    monkeypatch.setattr("fondant_spec.toolkit.models.endpoint._TIMEOUT", (5, 0.4))
 
 
 IMAGES = [Image.new("RGB", (n, 9)) for n in range(1, 12)]
@@ -99,6 +132,89 @@ def test_greedy_means_temperature_zero(server):
     EndpointCaptioner(server.url, "eyes", None).captions(IMAGES[:1], ROWS[:1], Generation())
     asked = server.seen[0][2]
     assert (asked["temperature"], asked["top_p"], asked["n"]) == (0.0, 1.0, 1)
+
+
+def test_the_second_attempt_is_another_request(server):
+    """What is asked for once more is asked for in a way that can give another answer."""
+    captioner = EndpointCaptioner(server.url, "eyes", None)
+    for generation in (Generation(), Generation().stronger()):
+        captioner.captions(IMAGES[:1], ROWS[:1], generation)
+    first, second = (asked for _, _, asked in server.seen)
+    assert second["seed"] != first["seed"]
+    assert (second["temperature"], second["top_p"], second["frequency_penalty"]) == (1.0, 0.9, 0.5)
+    assert {name for name in second if second[name] != first.get(name)} == {
+        *("seed", "temperature", "top_p", "frequency_penalty")
+    }
+
+
+@pytest.mark.parametrize(("ours", "theirs"), [(1.4, 0.4), (0.9, -0.1), (9.0, 2.0)])
+def test_repetition_has_its_price(ours, theirs, server):
+    """A penalty for repetition is told in the way that servers know, and within their bounds."""
+    EndpointCaptioner(server.url, "eyes", None).captions(
+        IMAGES[:1], ROWS[:1], Generation(repetition_penalty=ours)
+    )
+    assert server.seen[0][2]["frequency_penalty"] == theirs
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        (
+            {"num_beams": 4, "candidates": 4},
+            "candidates: 4 of them need sample, with an endpoint.",
+        ),
+        (
+            {"num_beams": 4},
+            "num_beams: an endpoint has no such setting; set num_beams to 1, also with a preset.",
+        ),
+        (
+            {"min_new_tokens": 4, "no_repeat_ngram_size": 2},
+            (
+                "min_new_tokens, no_repeat_ngram_size: an endpoint has no such setting; "
+                "set min_new_tokens to 0 and no_repeat_ngram_size to 0, also with a preset."
+            ),
+        ),
+    ],
+)
+def test_what_no_server_can_do_is_refused(settings, message):
+    """A setting that would be without effect is named, before anything is loaded or asked for."""
+    models = CaptionModels(model_id="eyes", endpoint="http://127.0.0.1:9/v1", clip_model_id="none")
+    with pytest.raises(InvalidArgumentError) as caught:
+        models.start(Generation(**settings), Choice(), Frame(), [])
+    assert str(caught.value) == message
+
+
+@pytest.mark.usefixtures("impatient")
+@pytest.mark.parametrize("failure", ["cut", "stop_halfway", "hang"])
+def test_a_lost_answer_is_asked_for_again(failure, server):
+    """A connection that ends early, or hangs, is a failed attempt and no more."""
+    server.statuses = [failure, failure, 503]
+    made = EndpointCaptioner(server.url, "eyes", "what").captions(
+        IMAGES[:1], ROWS[:1], Generation()
+    )
+    assert made == [["what 1x9 0"]]
+    assert len(server.seen) == 4
+
+
+@pytest.mark.usefixtures("impatient")
+@pytest.mark.parametrize(
+    ("failure", "message"),
+    [("hang", "ReadTimeout: no answer"), ("stop_halfway", "ChunkedEncodingError: no answer")],
+)
+def test_an_answer_that_never_comes_is_one_error(failure, message, server):
+    """An image that the server cannot get through with costs one row."""
+    server.statuses = [failure] * 4
+    (error,) = EndpointCaptioner(server.url, "eyes", None).captions(
+        IMAGES[:1], ROWS[:1], Generation()
+    )
+    assert isinstance(error, UnusableError)
+    assert (error.reason, str(error)) == ("endpoint_error", message)
+
+
+def test_a_wrong_address_is_told_at_once():
+    """What is no URL is not tried again."""
+    with pytest.raises(InputDataError, match=r"^endpoint nowhere/chat/completions: MissingSchema"):
+        EndpointCaptioner("nowhere", "eyes", None).captions(IMAGES[:1], ROWS[:1], Generation())
 
 
 def test_a_busy_server_is_asked_again(server):
@@ -151,6 +267,29 @@ def test_nonsense_is_an_error(server):
         IMAGES[:1], ROWS[:1], Generation()
     )
     assert str(error) == "not a chat completion: <html>hello</html>"
+
+
+@pytest.mark.parametrize(
+    ("second", "status", "expected"),
+    [
+        ("a cat", 200, ("a cat", "model, second attempt")),
+        ("a dog dog", 200, ("a dog dog", "model, second attempt")),
+        ("I'm sorry, no.", 200, ("a cat cat", "model")),
+        ("", 200, ("a cat cat", "model")),
+        ("a cat", 413, ("a cat cat", "model")),
+        ("a cat", 400, ("a cat cat", "model")),
+    ],
+)
+def test_a_first_caption_stays_for_want_of_a_second(second, status, expected, server):
+    """The row keeps the caption it has where the second attempt is none, and says which it is."""
+    server.texts, server.statuses = ["a cat cat", second], [200, status]
+    captioner = EndpointCaptioner(server.url, "eyes", None)
+    writer = CaptionWriter(captioner, BatchSize(1), Generation())
+    draft = Draft(Row("1", b""), pixels=IMAGES[0])
+    writer.write(Group(items=[draft]))
+    assert draft.problem is None
+    assert (draft.text, draft.source) == expected
+    assert len(server.seen) == 2
 
 
 def test_no_server():

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import nn
 from torch.nn.functional import cosine_similarity, scaled_dot_product_attention
-from transformers import AutoModel, BlipForConditionalGeneration
+from transformers import AutoModel, BlipForConditionalGeneration, VisionEncoderDecoderModel
 from transformers.activations import ACT2FN
 
 from fondant_spec.toolkit.models import fast_cpu
@@ -200,6 +200,14 @@ def test_towers_go_in_pieces(tiny, monkeypatch):
     for one, other in zip(ours.hidden_states, exact.hidden_states, strict=True):
         torch.testing.assert_close(one, other)
     torch.testing.assert_close(ours.pooler_output, exact.pooler_output)
+
+
+def test_only_towers_attend_by_hand(tiny):
+    """What attends fast is the image tower; a decoder beside it is causal, and stays as it is."""
+    model = VisionEncoderDecoderModel.from_pretrained(tiny("vit-gpt2")).eval()
+    speed_up(model, on_cpu("bf16"))
+    ways = [part.config._attn_implementation for part in (model.encoder, model.decoder)]
+    assert ways == ["cached_scores", "sdpa"]
 
 
 @NEEDS_VNNI

@@ -1,10 +1,25 @@
 """Settings of generation: checked, merged with presets, and sampling that can be repeated."""
 
+import math
+from dataclasses import replace
+
 import pytest
 import torch
 
 from fondant_spec.errors import InvalidArgumentError
-from fondant_spec.toolkit.models.generation import Generation, RowSampling, with_preset
+from fondant_spec.toolkit.models.captioners import LocalCaptioner
+from fondant_spec.toolkit.models.device import Placement
+from fondant_spec.toolkit.models.generation import (
+    Generation,
+    RowSampling,
+    inverted,
+    with_preset,
+)
+from fondant_spec.toolkit.models.hub import find_model
+from tests.tiny_models import WORDS
+
+CPU = torch.device("cpu")
+STOP, CAT, TURN = 0, 1, 2
 
 
 @pytest.mark.parametrize(
@@ -66,6 +81,7 @@ def test_seeds_are_of_the_row():
     generation = Generation(seed=1)
     assert generation.seeds(["a", "b"]) == generation.seeds(["b", "a"])[::-1]
     assert generation.seeds(["a"]) != Generation(seed=2).seeds(["a"])
+    assert generation.seeds(["a"]) != generation.stronger().seeds(["a"])
 
 
 def test_sampling_follows_the_probabilities():
@@ -85,3 +101,44 @@ def test_sampling_is_the_same_in_any_batch():
     alone = RowSampling([8], 1.0, 0.95)
     for _ in range(5):
         assert together(None, scores).argmax(-1)[1] == alone(None, scores[1:2]).argmax(-1)[0]
+
+
+def test_a_token_is_drawn_with_one_number():
+    """A row takes one random number for each of its tokens, however many words there are."""
+    sampling = RowSampling([7], 1.0, 0.95)
+    sampling(None, torch.randn(1, 50))
+    fresh = torch.Generator().manual_seed(7)
+    _, second = torch.rand(1, generator=fresh), torch.rand(1, generator=fresh)
+    assert torch.rand(1, generator=sampling._generators[0]) == second
+
+
+@pytest.mark.parametrize(("lot", "token"), [(0.0, 1), (0.49, 1), (0.51, 3), (1.0, 1)])
+def test_no_number_draws_what_is_ruled_out(lot, token):
+    """At the borders too, a token that is left is drawn."""
+    scores = torch.tensor([[0, 0.5, 0, 0.5, 0]]).log()
+    assert inverted(scores, torch.tensor([[lot]])).item() == token
+
+
+def test_what_the_question_says_is_no_repetition():
+    """Neither rule against repetition counts tokens that are no part of the caption."""
+    question_and_caption = torch.tensor([[STOP, TURN, STOP, CAT, STOP]])
+    generation = Generation().stronger()
+    processors = generation.arguments(["row"], ignored=2)["logits_processor"]
+    scores = processors(question_and_caption, torch.ones(1, 4))[0].tolist()
+    assert scores == pytest.approx([1 / 1.5, -math.inf, 1, 1])  # the end may follow "." again
+    whole = generation.arguments(["row"])
+    assert (whole["repetition_penalty"], whole["no_repeat_ngram_size"]) == (1.5, 2)
+    assert "logits_processor" not in whole
+
+
+@pytest.mark.parametrize("sample", [False, True])
+@pytest.mark.parametrize("kind", ["blip-2", "llava", "qwen2.5-vl", "smolvlm"])
+def test_a_question_does_not_take_words_away(kind, sample, tiny, photos):
+    """A model that answers may begin with any word of the question, whatever the penalty."""
+    model = LocalCaptioner(find_model(str(tiny(kind))), Placement(CPU, "fp32"), " ".join(WORDS))
+    items = [model.prepare(photo) for photo in photos]
+    free = Generation(max_new_tokens=1, min_new_tokens=1, sample=sample, top_p=1.0)
+    rows = [f"{n}" for n in range(len(items))]
+    wanted = model.captions(items, rows, free)
+    assert any(text for (text,) in wanted)
+    assert model.captions(items, rows, replace(free, repetition_penalty=50.0)) == wanted

@@ -21,6 +21,12 @@ FILES = {
     "good/never-converted": {"config.json": CONFIG, "pytorch_model.bin": b"pickle"},
 }
 PULLS = {"good/pickled": "refs/pr/4"}
+REVISIONS = {
+    "unknown revision": ("good/safe", "v9"),
+    "pickled revision": ("good/pickled", COMMIT),
+    "converted revision": ("good/pickled", CONVERTED),
+    "never converted revision": ("good/never-converted", COMMIT),
+}
 FAULTS = {
     "bad/gated": (403, "GatedRepo"),
     "bad/missing": (404, "RepoNotFound"),
@@ -31,12 +37,12 @@ import json, sys
 from fondant_spec.errors import InputDataError
 from fondant_spec.toolkit.models.hub import find_model
 told = {}
-for name, revision in json.loads(sys.argv[1]):
+for case, (name, revision) in json.loads(sys.argv[1]).items():
     try:
         found = find_model(name, revision)
-        told[name] = [found.name, found.revision, sorted(p.name for p in found.folder.iterdir())]
+        told[case] = [found.name, found.revision, sorted(p.name for p in found.folder.iterdir())]
     except InputDataError as error:
-        told[name] = str(error)
+        told[case] = str(error)
 print(json.dumps(told))
 """
 
@@ -89,7 +95,8 @@ class Hub(BaseHTTPRequestHandler):
             self._send(404, b"{}", {}, body=body)
 
     def _revision(self, name, revision, *, body):
-        commit = {"main": COMMIT, PULLS.get(name): CONVERTED}.get(revision)
+        known = {"main": COMMIT, COMMIT: COMMIT, PULLS.get(name): CONVERTED, CONVERTED: CONVERTED}
+        commit = known.get(revision)
         if commit is None:
             self._send(404, b"{}", {"X-Error-Code": "RevisionNotFound"}, body=body)
             return
@@ -117,8 +124,7 @@ def _files(name, commit):
 @pytest.fixture(scope="module")
 def told(tmp_path_factory):
     """Return what `find_model` says of all models of the hub, asked in a process of its own."""
-    asked = [[name, None] for name in (*FILES, *FAULTS)] + [["good/safe ", "v9"]]
-    asked[-1][0] = "good/safe"
+    asked = {name: (name, None) for name in (*FILES, *FAULTS)} | REVISIONS
     with ThreadingHTTPServer(("127.0.0.1", 0), Hub) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
         address = f"http://127.0.0.1:{server.server_port}"
@@ -129,20 +135,16 @@ def told(tmp_path_factory):
             "HF_HUB_DISABLE_XET": "1",
             "HF_HOME": str(tmp_path_factory.mktemp("hub")),
         }
-        answers = {}
-        for models in (asked[:-1], asked[-1:]):
-            done = subprocess.run(
-                [sys.executable, "-c", ASK, json.dumps(models)],
-                env=environment,
-                capture_output=True,
-                text=True,
-                check=True,
-                timeout=120,
-            )
-            found = json.loads(done.stdout.splitlines()[-1])
-            answers |= found if len(models) > 1 else {"unknown revision": found["good/safe"]}
+        done = subprocess.run(
+            [sys.executable, "-c", ASK, json.dumps(asked)],
+            env=environment,
+            capture_output=True,
+            text=True,
+            check=True,
+            timeout=120,
+        )
         server.shutdown()
-    return answers
+    return json.loads(done.stdout.splitlines()[-1])
 
 
 def test_only_safe_files_are_fetched(told):
@@ -152,7 +154,8 @@ def test_only_safe_files_are_fetched(told):
 
 def test_converted_weights_are_found(told):
     """Where only pickled weights were published, the hub's own safe conversion is taken."""
-    assert told["good/pickled"] == ["good/pickled", CONVERTED, ["config.json", "model.safetensors"]]
+    converted = ["good/pickled", CONVERTED, ["config.json", "model.safetensors"]]
+    assert told["good/pickled"] == told["converted revision"] == converted
 
 
 @pytest.mark.parametrize(
@@ -163,6 +166,8 @@ def test_converted_weights_are_found(told):
         ("bad/missing", "the hub has no such model, or it is private: check the id, or set"),
         ("bad/broken", "the hub failed: "),
         ("unknown revision", "the hub has no revision 'v9' of it."),
+        ("pickled revision", "converted it, at a time of its own, to the revision 'refs/pr/4': "),
+        ("never converted revision", "has no safetensors weights. Pickled weights can run code"),
     ],
 )
 def test_failures_say_what_to_do(told, name, message):
