@@ -14,6 +14,7 @@ from torch.nn.functional import cosine_similarity
 from fondant_spec.errors import InvalidArgumentError
 from fondant_spec.toolkit.models.batching import BatchSize, is_out_of_memory
 from fondant_spec.toolkit.models.caption_text import Frame
+from fondant_spec.toolkit.models.captioner_process import side_by_side
 from fondant_spec.toolkit.models.captioners import Captioner, LocalCaptioner
 from fondant_spec.toolkit.models.captioning import (
     EXTRA_COLUMNS,
@@ -67,12 +68,6 @@ class CaptionModels:
         """
         self._check(generation, extras)
         placements = [place(one, self.precision) for one in devices(self.device)]
-        if self.endpoint is not None:
-            captioners: list[Captioner] = [
-                EndpointCaptioner(self.endpoint, self.model_id, self.prompt)
-            ]
-        else:
-            captioners = [_start(self, placement) for placement in placements]
         writers = [
             CaptionWriter(
                 captioner,
@@ -82,10 +77,16 @@ class CaptionModels:
                 frame,
                 self._scorer(placement),
             )
-            for captioner, placement in zip(captioners, placements, strict=False)
+            for captioner, placement in zip(self._captioners(placements), placements, strict=False)
         ]
         ahead = _GROUPS_AHEAD * len(writers) if placements[0].is_cuda else 0
         return Captioning(writers, extras, ahead=ahead)
+
+    def _captioners(self, placements: Sequence[Placement]) -> Sequence[Captioner]:
+        if self.endpoint is not None:
+            return [EndpointCaptioner(self.endpoint, self.model_id, self.prompt)]
+        start = partial(_start, self)
+        return [start(placements[0])] if len(placements) == 1 else side_by_side(start, placements)
 
     def _check(self, generation: Generation, extras: Sequence[str]) -> None:
         if self.endpoint is not None:

@@ -39,6 +39,9 @@ class Captioner(Protocol):
     revision: str
     precision: str
 
+    def close(self) -> None:
+        """Let go of what it holds beside itself: processes, connections."""
+
     @property
     def prepare(self) -> Callable[[bytes], Any]:
         """Makes one prepared item of an image's bytes; called in many threads at once."""
@@ -95,6 +98,9 @@ class LocalCaptioner:
         texts = self._intake.texts(tokens[:, leading:])
         count = generation.candidates
         return [texts[start : start + count] for start in range(0, len(texts), count)]
+
+    def close(self) -> None:
+        """Do nothing: all that it holds is memory."""
 
     def first_logits(self, items: Sequence[Any]) -> torch.Tensor:
         """Return the logits of the first new token of each image, float32: to compare with."""

@@ -257,8 +257,10 @@ class Captioning:
         }
 
     def close(self) -> None:
-        """Stop the threads that prepare images."""
+        """Stop the threads that prepare images, and the captioners."""
         self._feed.close()
+        for writer in self._writers:
+            writer.captioner.close()
 
 
 _TOO_LARGE: Final = UnusableError("out_of_memory", "does not fit in the memory, even alone")

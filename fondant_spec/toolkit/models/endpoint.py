@@ -82,6 +82,11 @@ class EndpointCaptioner:
         ask = self._ask if generation.attempt == 1 else self._ask_again
         return list(self._pool.map(ask, bodies))
 
+    def close(self) -> None:
+        """Close the connections."""
+        self._pool.shutdown(cancel_futures=True)
+        self._session.close()
+
     def _body(self, image: Image.Image, generation: Generation, seed: int) -> dict[str, Any]:
         file = io.BytesIO()
         image.save(file, "JPEG", quality=_QUALITY)

@@ -47,6 +47,10 @@ class UnusableError(Exception):
         super().__init__(message)
         self.reason = reason
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Return how to make it once more, in another process."""
+        return type(self), (self.reason, str(self))
+
 
 @dataclass
 class Group(Generic[Item]):
