@@ -41,7 +41,8 @@ def launch(
     """
     add_options(parser)
     options = parser.parse_args(argv)
-    signal.signal(signal.SIGTERM, signal.default_int_handler)  # ends the steps, too
+    for ending in (signal.SIGTERM, signal.SIGHUP):  # the second one as a terminal is closed
+        signal.signal(ending, signal.default_int_handler)  # ends the steps, too
     options.runner = options.runner or ("kubeflow" if cluster and cluster.host else "local")
     try:
         _launch(build, options, during, cluster or Cluster())

@@ -129,7 +129,7 @@ def test_a_base_path_that_cannot_be_written(tmp_path):
         local.run(small(tmp_path / "file").plan(), lambda _: None)
 
 
-@pytest.mark.parametrize("sent", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("sent", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_ctrl_c_stops_everything(tmp_path, sent):
     """Ctrl-C ends the step, and what the step started, and what is finished is kept."""
     gate = tmp_path / "gate"

@@ -1,5 +1,6 @@
 """Captions images, with a model that runs here or behind an endpoint."""
 
+import logging
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -11,6 +12,8 @@ from fondant_spec.toolkit.models.caption_models import CaptionModels
 from fondant_spec.toolkit.models.caption_text import Frame
 from fondant_spec.toolkit.models.captioning import Captioning, Choice
 from fondant_spec.toolkit.models.generation import Generation, with_preset
+
+logger = logging.getLogger(__name__)
 
 
 class CaptionImages(StreamTransformComponent):
@@ -83,6 +86,14 @@ class CaptionImages(StreamTransformComponent):
 
     def setup(self) -> None:
         """Load the models, once for each device."""
+        for field in self._choice.columns:
+            if field not in self.input_fields:
+                logger.warning(
+                    "Rows have no field %r, so none of their own is taken. If it has another name, "
+                    "say so: consumes of this step, {%r: <its name>}.",
+                    field,
+                    field,
+                )
         self._extras = sorted(self.output_fields - {"caption"})
         self._captioning = self._models.start(
             self._generation, self._choice, self._frame, self._extras

@@ -186,6 +186,14 @@ def test_clip_ranks_and_scores(models, tmp_path):
     assert all(count >= plain for count, plain in zip(tokens, words, strict=True))
 
 
+def test_a_field_that_is_not_there_is_told(models, tmp_path, caplog):
+    """Where rows have no captions of their own to keep, that is said, and how to name them."""
+    model = str(models / "blip")
+    run_component(COMPONENT, rows(), tmp_path, model_id=model, keep_existing=True)
+    assert "Rows have no field 'caption'" in caplog.text
+    assert "{'caption': <its name>}" in caplog.text
+
+
 def test_long_captions_are_told(models, tmp_path, caplog):
     """Captions that trainers would cut at 77 tokens are counted."""
     run_component(
@@ -220,6 +228,10 @@ def test_long_captions_are_told(models, tmp_path, caplog):
                 "num_beams, min_new_tokens: an endpoint has no such setting; "
                 "set num_beams to 1 and min_new_tokens to 0, also with a preset."
             ),
+        ),
+        (
+            {"batch_size": -1},
+            "batch_size: -1 is below 0; 0 chooses by the memory.",
         ),
         (
             {"alt_text_ratio": 1.5},

@@ -32,6 +32,8 @@ def same_model(one: str, other: str) -> bool:
     if first.startswith("open_clip:") and second.startswith("open_clip:"):
         parts, others = first.split("/"), second.split("/")
         return parts[0] == others[0] and (len(parts) != len(others) or parts == others)
+    if "/" not in first or "/" not in second:  # the name of a local folder
+        first, second = (name.rsplit("/", maxsplit=1)[-1] for name in (first, second))
     return first == second
 
 

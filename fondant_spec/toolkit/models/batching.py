@@ -6,6 +6,8 @@ from typing import Final, TypeVar
 
 import torch
 
+from fondant_spec.errors import InvalidArgumentError
+
 logger = logging.getLogger(__name__)
 
 Item = TypeVar("Item")
@@ -26,6 +28,17 @@ def is_out_of_memory(error: BaseException) -> bool:
     if isinstance(error, (MemoryError, torch.OutOfMemoryError)):
         return True
     return isinstance(error, RuntimeError) and any(sign in str(error).lower() for sign in _SIGNS)
+
+
+def check_asked(batch_size: int) -> None:
+    """Check the batch size that a user asks for: 0 leaves it to the memory.
+
+    Raises:
+        InvalidArgumentError: it is negative.
+    """
+    if batch_size < 0:
+        msg = f"batch_size: {batch_size} is below 0; 0 chooses by the memory."
+        raise InvalidArgumentError(msg)
 
 
 class BatchSize:

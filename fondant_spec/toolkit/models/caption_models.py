@@ -12,7 +12,7 @@ import torch
 from torch.nn.functional import cosine_similarity
 
 from fondant_spec.errors import InvalidArgumentError
-from fondant_spec.toolkit.models.batching import BatchSize, is_out_of_memory
+from fondant_spec.toolkit.models.batching import BatchSize, check_asked, is_out_of_memory
 from fondant_spec.toolkit.models.caption_text import Frame
 from fondant_spec.toolkit.models.captioner_process import side_by_side
 from fondant_spec.toolkit.models.captioners import Captioner, LocalCaptioner
@@ -89,6 +89,7 @@ class CaptionModels:
         return [start(placements[0])] if len(placements) == 1 else side_by_side(start, placements)
 
     def _check(self, generation: Generation, extras: Sequence[str]) -> None:
+        check_asked(self.batch_size)
         if self.endpoint is not None:
             refuse_unsupported(generation)
         unknown = sorted(set(extras) - set(EXTRA_COLUMNS))

@@ -8,7 +8,7 @@ import numpy as np
 import pyarrow as pa
 
 from fondant_spec.rejects import Rejects
-from fondant_spec.toolkit.models.batching import BatchSize
+from fondant_spec.toolkit.models.batching import BatchSize, check_asked
 from fondant_spec.toolkit.models.device import devices, place
 from fondant_spec.toolkit.models.embedders import Encoder, Vectors
 from fondant_spec.toolkit.models.feed import Feed, Group, rows_of
@@ -42,6 +42,7 @@ class Embedder:
         engine: str = "auto",
         most: int = 0,
     ) -> None:
+        check_asked(most)
         self._make = make
         self._placements = [place(one, precision) for one in devices(device)]
         self._engine = engine

@@ -5,6 +5,9 @@ from collections.abc import Callable, Sequence
 from threading import Lock
 from typing import Any, Final, Generic, TypeVar
 
+import numpy as np
+
+from fondant_spec.errors import InputDataError
 from fondant_spec.toolkit.models.batching import BatchSize, run_batch
 from fondant_spec.toolkit.models.device import Placement
 from fondant_spec.toolkit.models.embedders import Encoder, Vectors
@@ -62,10 +65,19 @@ def start_runners(
 
     A way of running the model whose vectors are further from those of fp32 than `LEAST_COSINE`
     allows is not used: a closer one is, and that is said.
+
+    Raises:
+        InputDataError: the model cannot be had, or its vectors are no numbers.
     """
     encoder = make()
     probes = encoder.probes()
     wanted = exact_engine(encoder.tower)(encoder.collate(probes))
+    if not np.isfinite(wanted).all():
+        msg = (
+            f"Model {encoder.name!r}: its vectors are no finite numbers, in fp32 either. Its "
+            f"weights are damaged: download it again, or choose another model."
+        )
+        raise InputDataError(msg)
     runners = [EncoderRunner(encoder, placements[0], engine, size())]
     runners += [EncoderRunner(make(), place, engine, size()) for place in placements[1:]]
     return [_unless_astray(runner, make, probes, wanted) for runner in runners]

@@ -19,6 +19,7 @@ from fondant_spec.toolkit.index.models import check_index_fits, clip_retrieval_n
         ("open_clip:ViT-H-14/laion2b_s32b_b79k", "open_clip:ViT-H-14"),
         ("open_clip:ViT-H-14/laion2b_s32b_b79k", "open_clip:ViT-H-14/laion2b_s32b_b79k"),
         ("/data/models/clip", "hf_clip:/mnt/inputs/clip/"),
+        ("clip", "hf_clip:demo/models/clip"),
     ],
 )
 def test_names_of_one_model(one: str, other: str) -> None:
@@ -34,6 +35,7 @@ def test_names_of_one_model(one: str, other: str) -> None:
         ("open_clip:ViT-H-14/laion2b_s32b_b79k", "open_clip:ViT-H-14/dfn5b"),
         ("open_clip:ViT-B-32", "ViT-B/32"),
         ("/data/models/clip", "/data/models/blip"),
+        ("clip", "hf_clip:demo/models/blip"),
     ],
 )
 def test_names_of_two_models(one: str, other: str) -> None:

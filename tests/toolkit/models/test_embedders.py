@@ -97,6 +97,21 @@ def test_a_way_that_strays_is_not_used(tiny, photos, caplog, monkeypatch):
     assert runner.vectors([runner.encoder.prepare(photos[0])]).shape == (1, 16)
 
 
+def test_vectors_that_are_no_numbers(tiny):
+    """A model whose vectors are no numbers, whatever the precision, is refused in one line."""
+    encoder = image_encoder(str(tiny("clip")))
+    with torch.no_grad():
+        encoder.tower.tower.model.visual_projection.weight[0, 0] = float("nan")
+    with pytest.raises(InputDataError, match=r"^Model 'clip': its vectors are no finite numbers"):
+        start_runners(lambda: encoder, [Placement(CPU, "fp32")], "torch", lambda: BatchSize(4))
+
+
+def test_a_batch_size_below_0(tiny):
+    """A batch size below 0 is refused before anything is loaded."""
+    with pytest.raises(InvalidArgumentError, match=r"^batch_size: -1 is below 0; 0 chooses"):
+        Embedder(partial(image_encoder, str(tiny("clip"))), most=-1)
+
+
 @NEEDS_VNNI
 def test_int8_falls_back_to_what_auto_takes(tiny, caplog, monkeypatch):
     """Where int8 strays, what auto takes is tried next, and fp32 at last."""
