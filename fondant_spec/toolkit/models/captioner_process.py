@@ -25,7 +25,7 @@ from fondant_spec.toolkit.models.generation import Generation
 Start = Callable[[Placement], Captioner]
 """Loads a captioner for a placement. It goes to another process, so it is a function by name."""
 
-_ENDED: Final = (EOFError, ConnectionError, BrokenPipeError)
+_ENDED: Final = (EOFError, ConnectionError)
 
 
 class CaptionerProcess:
@@ -134,13 +134,18 @@ _Manager.register("captioner", _Served, _Proxy, exposed=("load", "captions"))
 
 
 def _noted(work: Callable[..., Any], *arguments: Any) -> Any:
-    """Do the work; an error takes along where it arose, which does not go to another process."""
+    """Do the work; of an error, say where it arose, and let go of it.
+
+    The server keeps an error until it has served the next call, which may be the same batch in
+    halves: by then its tensors must be gone.
+    """
     try:
         return work(*arguments)
     except FondantError:
         raise
     except Exception as error:
         error.add_note("".join(traceback.format_exception(error)))
+        error.__traceback__ = None
         raise
 
 

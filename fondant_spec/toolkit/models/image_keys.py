@@ -54,9 +54,7 @@ class ImageKeys:
         if attention not in self._made:
             each = encoder_hidden_states[:: len(encoder_hidden_states) // self._images]
             self._made[attention] = tuple(
-                self._by_head(attention, project(each)).to(
-                    self._dtype, memory_format=torch.contiguous_format
-                )
+                self._by_head(attention, project(each)).to(self._dtype).contiguous()
                 for project in (attention.key, attention.value)
             )
         # The beams of an image are so many more queries.

@@ -9,6 +9,7 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
+from weakref import WeakSet
 
 import psutil
 import pyarrow as pa
@@ -20,7 +21,7 @@ from fondant_spec.rejects import Rejects
 from fondant_spec.toolkit.models import caption_models
 from fondant_spec.toolkit.models.caption_models import CaptionModels
 from fondant_spec.toolkit.models.caption_text import Frame
-from fondant_spec.toolkit.models.captioner_process import CaptionerProcess, side_by_side
+from fondant_spec.toolkit.models.captioner_process import CaptionerProcess, _noted, side_by_side
 from fondant_spec.toolkit.models.captioners import LocalCaptioner
 from fondant_spec.toolkit.models.captioning import Choice
 from fondant_spec.toolkit.models.device import Placement
@@ -88,6 +89,21 @@ def test_a_memory_error_is_one_here_too(process, photos):
         captions(process, photos * 2)
     assert "hungry" in caught.value.__notes__[0]
     assert len(captions(process, photos[:1])) == 1
+
+
+def test_an_error_keeps_no_tensors():
+    """An error that is on its way does not hold what was in the memory where it arose."""
+    held = WeakSet()
+
+    def fails():
+        batch = torch.zeros(3)
+        held.add(batch)
+        torch.empty(1 << 58)
+
+    with pytest.raises(RuntimeError) as caught:
+        _noted(fails)
+    assert "in fails" in caught.value.__notes__[0]
+    assert not held
 
 
 def test_a_process_that_was_killed(process, photos):

@@ -230,6 +230,8 @@ def test_keys_are_smaller_beside_int8(precision, kept, tiny, photos, monkeypatch
 
     def attend(query, key, value):
         seen.update((query.dtype, key.dtype, value.dtype))
+        assert key.is_contiguous()  # it is read for every token
+        assert value.is_contiguous()
         return scaled_dot_product_attention(query, key, value)
 
     where = "fondant_spec.toolkit.models.image_keys.scaled_dot_product_attention"
