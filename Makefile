@@ -23,6 +23,7 @@ lint: $(SETUP)  ## style, types, architecture, shell scripts
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	for src in components/*/src examples/*/src; do MYPYPATH=$$src $(BIN)/mypy $$src || exit 1; done
 	$(BIN)/lint-imports
 	git ls-files '*.sh' .ci/run | xargs $(BIN)/shellcheck
 

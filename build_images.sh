@@ -99,7 +99,7 @@ default_tag() {
   local revision
   revision=$(git_revision)
   [[ -n $revision ]] || die "this is no git checkout, so name a --tag."
-  if [[ -n $(git status --porcelain -- components fondant_spec pyproject.toml constraints.txt) ]]; then
+  if [[ -n $(git status --porcelain -- components fondant_spec image_toolkit pyproject.toml constraints.txt) ]]; then
     echo "${revision:0:12}-dirty"
   else
     echo "${revision:0:12}"

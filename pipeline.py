@@ -17,8 +17,8 @@ from pathlib import Path
 
 import demo
 from fondant_spec.errors import InvalidConfigError
-from fondant_spec.launch import launch
 from fondant_spec.pipeline import Pipeline, Resources, Step
+from fondant_spec.runners.command_line import launch
 from fondant_spec.runners.kubeflow import Cluster
 from pipeline_configs import PipelineConfigs
 

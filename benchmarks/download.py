@@ -31,8 +31,8 @@ import psutil
 from PIL import Image
 from skimage.metrics import structural_similarity
 
-from fondant_spec.toolkit.images import decode_pixels
-from fondant_spec.toolkit.rendering import Rendering
+from image_toolkit.images.decoding import decode_pixels
+from image_toolkit.images.rendering import Rendering
 
 ROOT = Path(__file__).parents[1]
 VENVS = ROOT / ".venvs"

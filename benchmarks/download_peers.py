@@ -36,9 +36,9 @@ def ours(urls: list[str], folder: Path, mode: str, *, decode_kept: bool = False)
     """
     import pyarrow as pa
 
-    from fondant_spec.executor import run
     from fondant_spec.testing import write_dataset
-    from fondant_spec.work import component_class
+    from fondant_spec.worker.run_step import run
+    from fondant_spec.worker.step_context import component_class
 
     component = component_class(Path(__file__).parents[1] / "components" / "download_images")
     base = folder / "base"
@@ -202,7 +202,7 @@ def _least(urls: list[str], mode: str) -> int:
     import pycurl
     import simplejpeg
 
-    from fondant_spec.toolkit.fetch.multi import Multi
+    from image_toolkit.crawl.multi import Multi
 
     cv2.setNumThreads(1)
 

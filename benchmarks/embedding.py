@@ -25,7 +25,7 @@ from benchmarks.models import (
     summary,
     table,
 )
-from fondant_spec.toolkit.models.embedders import image_encoder
+from image_toolkit.models.embedding.embedders import image_encoder
 
 PEERS = (
     "ours",

@@ -18,7 +18,7 @@ from pathlib import Path
 
 import pyarrow as pa
 
-from fondant_spec.manifest import Manifest
+from fondant_spec.dataset.manifest import Manifest
 from fondant_spec.testing import write_dataset
 
 COMPONENTS = Path(__file__).parents[1] / "tests" / "components"

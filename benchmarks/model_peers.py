@@ -41,9 +41,9 @@ def ours(folder: Path, model: Path, what: str, precision: str = "auto") -> Resul
     """Run the component through its door: argv in, Parquet and a manifest out."""
     import pyarrow.parquet as pq
 
-    from fondant_spec.executor import run
     from fondant_spec.testing import write_dataset
-    from fondant_spec.work import component_class
+    from fondant_spec.worker.run_step import run
+    from fondant_spec.worker.step_context import component_class
 
     name = {"embed": "image_embedding", "caption": "caption_images"}[what]
     component = component_class(Path(__file__).parents[1] / "components" / name)
@@ -77,13 +77,13 @@ def alone(folder: Path, model: Path, what: str, precision: str = "auto") -> Resu
     """Run only the model, in its fastest way, on images that are prepared already."""
     import torch
 
-    from fondant_spec.toolkit.models.batching import BatchSize
-    from fondant_spec.toolkit.models.captioners import LocalCaptioner
-    from fondant_spec.toolkit.models.device import devices, place
-    from fondant_spec.toolkit.models.embedders import image_encoder
-    from fondant_spec.toolkit.models.generation import Generation
-    from fondant_spec.toolkit.models.hub import find_model
-    from fondant_spec.toolkit.models.runner import EncoderRunner
+    from image_toolkit.models.captioning.captioners import LocalCaptioner
+    from image_toolkit.models.captioning.generation import Generation
+    from image_toolkit.models.embedding.embedders import image_encoder
+    from image_toolkit.models.runtime.batching import BatchSize
+    from image_toolkit.models.runtime.device import devices, place
+    from image_toolkit.models.runtime.hub import find_model
+    from image_toolkit.models.runtime.model_runner import EncoderRunner
 
     cells = [cell for batch in _batches(folder / "images", LOOP_BATCH[what]) for cell in batch]
     placement = place(devices()[0], precision)

@@ -34,9 +34,9 @@ from transformers import (
 from transformers.models.blip.image_processing_pil_blip import BlipImageProcessorPil
 from transformers.models.clip.image_processing_pil_clip import CLIPImageProcessorPil
 
-from fondant_spec.toolkit.models.device import Placement, devices, place
-from fondant_spec.toolkit.models.packed_layers import PackedLinear
-from fondant_spec.toolkit.models.quantised_layers import QuantisedLinear
+from image_toolkit.models.cpu.packed_layers import PackedLinear
+from image_toolkit.models.cpu.quantised_layers import QuantisedLinear
+from image_toolkit.models.runtime.device import Placement, devices, place
 
 ROOT = Path(__file__).parents[1]
 PEERS = ROOT / "benchmarks" / "model_peers.py"

@@ -18,13 +18,13 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from demo.tiny_models import BLIP_FOLDER, CLIP_FOLDER
 from demo.training_data import samples
-from fondant_spec.toolkit.models.batching import BatchSize
-from fondant_spec.toolkit.models.captioners import LocalCaptioner
-from fondant_spec.toolkit.models.device import EXACT, place
-from fondant_spec.toolkit.models.embedders import image_encoder
-from fondant_spec.toolkit.models.generation import Generation
-from fondant_spec.toolkit.models.hub import find_model
-from fondant_spec.toolkit.models.runner import EncoderRunner
+from image_toolkit.models.captioning.captioners import LocalCaptioner
+from image_toolkit.models.captioning.generation import Generation
+from image_toolkit.models.embedding.embedders import image_encoder
+from image_toolkit.models.runtime.batching import BatchSize
+from image_toolkit.models.runtime.device import EXACT, place
+from image_toolkit.models.runtime.hub import find_model
+from image_toolkit.models.runtime.model_runner import EncoderRunner
 
 CPU = torch.device("cpu")
 SEED, NEIGHBOURS = 5, 10

@@ -31,13 +31,13 @@ from numpy.typing import NDArray
 sys.path.insert(0, str(Path(__file__).parents[1]))  # run as a file, it finds its sibling too
 
 from benchmarks.clip_retrieval_peer import ask, back, make_environment, make_tiny_clip
-from fondant_spec.scale import cpu_count
+from fondant_spec.cpu import cpu_count
 from fondant_spec.testing import run_component
-from fondant_spec.toolkit.index.exact import exact_neighbours
-from fondant_spec.toolkit.index.folder import IndexFolder
-from fondant_spec.toolkit.index.kinds import KINDS
-from fondant_spec.toolkit.index.recall import recall
-from fondant_spec.toolkit.index.vectors import ParquetVectors
+from image_toolkit.retrieval.build.index_kinds import KINDS
+from image_toolkit.retrieval.build.recall import recall
+from image_toolkit.retrieval.search.exact import exact_neighbours
+from image_toolkit.retrieval.search.index_folder import IndexFolder
+from image_toolkit.retrieval.search.vectors import ParquetVectors
 
 ROOT = Path(__file__).parents[1]
 SCRATCH = ROOT / "artifacts" / "benchmarks"

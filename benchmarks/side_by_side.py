@@ -25,12 +25,12 @@ from transformers.models.blip.image_processing_pil_blip import BlipImageProcesso
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from fondant_spec.toolkit.models.captioner_process import side_by_side
-from fondant_spec.toolkit.models.captioners import Captioner, LocalCaptioner
-from fondant_spec.toolkit.models.device import Placement
-from fondant_spec.toolkit.models.generation import Generation
-from fondant_spec.toolkit.models.hub import find_model
-from fondant_spec.toolkit.models.preparation import probe_images
+from image_toolkit.models.captioning.captioner_process import side_by_side
+from image_toolkit.models.captioning.captioners import Captioner, LocalCaptioner
+from image_toolkit.models.captioning.generation import Generation
+from image_toolkit.models.runtime.device import Placement
+from image_toolkit.models.runtime.hub import find_model
+from image_toolkit.models.runtime.preparation import probe_images
 
 ON_CPU = Placement(torch.device("cpu"), "fp32")
 GENERATION = Generation(max_new_tokens=20, min_new_tokens=20, no_repeat_ngram_size=0)

@@ -16,11 +16,11 @@ import pyarrow.parquet as pq
 from demo.collection import ROOT
 from demo.contact_sheet import Hit, Row, contact_sheet
 from demo.evaluate import evaluate, names, read_truth
-from fondant_spec import storage
+from fondant_spec.dataset import storage
+from fondant_spec.dataset.manifest import Manifest
+from fondant_spec.dataset.partitions import read_batches
 from fondant_spec.errors import FondantError, InputDataError
-from fondant_spec.manifest import Manifest
-from fondant_spec.partitions import read_batches
-from fondant_spec.runs import read_runs
+from fondant_spec.pipeline.run_history import read_runs
 from pipeline import NAME
 from pipeline_configs import PipelineConfigs
 

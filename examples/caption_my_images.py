@@ -11,8 +11,8 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from fondant_spec.launch import launch
 from fondant_spec.pipeline import Pipeline
+from fondant_spec.runners.command_line import launch
 
 COMPONENTS = Path(__file__).parents[1] / "components"
 

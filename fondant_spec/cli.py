@@ -7,13 +7,19 @@ exit codes: 1 for an error that the user can fix, 2 for wrong usage, 130 when in
 import argparse
 import sys
 from collections.abc import Sequence
+from importlib.metadata import entry_points
 from pathlib import Path
+from typing import Final
 
-from fondant_spec import __version__, gc, storage
+from fondant_spec import __version__
+from fondant_spec.dataset import storage
+from fondant_spec.dataset.manifest import Manifest
 from fondant_spec.errors import FondantError, InvalidArgumentError
-from fondant_spec.launch import EXIT_ERROR, EXIT_INTERRUPTED, EXIT_USAGE
-from fondant_spec.manifest import Manifest
-from fondant_spec.toolkit.index import cli as index_cli
+from fondant_spec.pipeline import garbage_collection as gc
+from fondant_spec.runners.command_line import EXIT_ERROR, EXIT_INTERRUPTED, EXIT_USAGE
+
+COMMANDS: Final = "fondant_spec.commands"
+"""The entry points of packages that add a command: functions that are given the sub-parsers."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -58,18 +64,16 @@ def _parser() -> argparse.ArgumentParser:
     collect.add_argument("--delete", action="store_true", help="remove; without it, only list")
     collect.set_defaults(command=_gc)
 
-    index = commands.add_parser("index", help="build, check or serve an index for retrieval")
-    index_cli.add_arguments(index)
-    index.set_defaults(command=index_cli.run)
-
     execute = commands.add_parser("execute", help="run one component, as a runner does")
     execute.add_argument("component", help="the folder of the component; its arguments follow")
     execute.set_defaults(command=_execute)
+    for command in entry_points(group=COMMANDS):
+        command.load()(commands)
     return parser
 
 
 def _validate(options: argparse.Namespace) -> int:
-    from fondant_spec.validate import check  # noqa: PLC0415 - the run side loads when needed
+    from fondant_spec.dataset.validate import check  # noqa: PLC0415 - the run side loads when needed
 
     manifest = Manifest.read(options.dataset)
     check(manifest)
@@ -78,7 +82,7 @@ def _validate(options: argparse.Namespace) -> int:
 
 
 def _show(options: argparse.Namespace) -> int:
-    from fondant_spec import show  # noqa: PLC0415
+    from fondant_spec.dataset import lineage as show  # noqa: PLC0415
 
     manifest = Manifest.read(options.dataset)
     if options.id:
@@ -110,8 +114,8 @@ def _gc(options: argparse.Namespace) -> int:
 
 
 def _execute(options: argparse.Namespace) -> int:
-    from fondant_spec.executor import execute  # noqa: PLC0415
-    from fondant_spec.work import component_class  # noqa: PLC0415
+    from fondant_spec.worker.component_code import component_class  # noqa: PLC0415
+    from fondant_spec.worker.run_step import execute  # noqa: PLC0415
 
     execute(component_class(Path(options.component)), options.rest)
     return 0

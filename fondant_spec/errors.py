@@ -4,6 +4,8 @@ A message says where, what, and what to do. Only the command line turns these in
 code; anything that is not a `FondantError` is a defect and keeps its traceback.
 """
 
+from difflib import get_close_matches
+
 
 class FondantError(Exception):
     """Something that the user of this package can put right."""
@@ -67,3 +69,9 @@ class HostError(FondantError):
 
 class MissingDependencyError(FondantError):
     """An optional package is needed for what was asked."""
+
+
+def did_you_mean(word: str, known: list[str]) -> str:
+    """Return the end of a sentence: a hint at the closest known word, or just a full stop."""
+    close = get_close_matches(word, known, n=1)
+    return f"; did you mean {close[0]!r}?" if close else "."

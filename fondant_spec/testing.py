@@ -7,15 +7,14 @@ from typing import Any, Final
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from fondant_spec import storage
-from fondant_spec.arguments import resolve, to_argv
-from fondant_spec.component import row_id
-from fondant_spec.component_spec import ComponentSpec
-from fondant_spec.executor import run
-from fondant_spec.manifest import MANIFEST_FILE, Field, Manifest
-from fondant_spec.partitions import file_of, write_table
-from fondant_spec.rejects import REJECTS_SCHEMA
-from fondant_spec.work import component_class
+from fondant_spec.dataset import storage
+from fondant_spec.dataset.manifest import MANIFEST_FILE, Field, Manifest
+from fondant_spec.dataset.partitions import file_of, row_id, write_table
+from fondant_spec.dataset.rejects import REJECTS_SCHEMA
+from fondant_spec.spec.arguments import resolve, to_argv
+from fondant_spec.spec.component_spec import ComponentSpec
+from fondant_spec.worker.component_code import component_class
+from fondant_spec.worker.run_step import run
 
 _ONE_PARTITION: Final = 1_000_000
 """More rows than a test has."""

@@ -13,9 +13,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
-from fondant_spec.arguments import Argument
-from fondant_spec.component_spec import SPEC_FILE, ComponentSpec, FieldSpec
-from fondant_spec.schema import type_to_json
+from fondant_spec.spec.arguments import Argument
+from fondant_spec.spec.component_spec import SPEC_FILE, ComponentSpec, FieldSpec
+from fondant_spec.spec.types import type_to_json
 
 ROOT: Final = Path(__file__).parents[1]
 MARKER: Final = "<!-- From here on made by scripts/component_readmes.py from the spec. -->"

@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
-from fondant_spec.executor import run
-from fondant_spec.manifest import Manifest
-from fondant_spec.work import component_class
+from fondant_spec.dataset.manifest import Manifest
+from fondant_spec.worker.component_code import component_class
+from fondant_spec.worker.run_step import run
 from tests.small import COMPONENTS, Enter, command
 
 # The same examples each time, and no time limit for one: other work may share the machine.

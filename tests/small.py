@@ -9,15 +9,15 @@ from pathlib import Path
 
 import pyarrow as pa
 
-from fondant_spec.arguments import to_argv
-from fondant_spec.component_spec import ComponentSpec
-from fondant_spec.executor import run
-from fondant_spec.manifest import Manifest
-from fondant_spec.partitions import read_batches
-from fondant_spec.plan import Plan
-from fondant_spec.runs import RunLog, StepResult
+from fondant_spec.dataset.manifest import Manifest
+from fondant_spec.dataset.partitions import read_batches
+from fondant_spec.pipeline.plan import Plan
+from fondant_spec.pipeline.run_history import RunLog, StepResult
+from fondant_spec.spec.arguments import to_argv
+from fondant_spec.spec.component_spec import ComponentSpec
 from fondant_spec.testing import write_dataset
-from fondant_spec.work import component_class
+from fondant_spec.worker.component_code import component_class
+from fondant_spec.worker.run_step import run
 
 COMPONENTS = Path(__file__).parent / "components"
 

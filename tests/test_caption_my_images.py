@@ -5,7 +5,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from fondant_spec.toolkit.models.preparation import probe_images
+from image_toolkit.models.runtime.preparation import probe_images
 from tests.tiny_models import make_model
 
 EXAMPLE = Path(__file__).parents[1] / "examples" / "caption_my_images.py"

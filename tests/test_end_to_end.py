@@ -12,8 +12,8 @@ import pipeline
 from demo.collection import ROOT
 from demo.evaluate import evaluate, read_truth
 from demo.report import FIELDS, newest_run, read_rows, seed_subjects
-from fondant_spec.show import lineage
-from fondant_spec.validate import validate
+from fondant_spec.dataset.lineage import lineage
+from fondant_spec.dataset.validate import validate
 from pipeline_configs import PipelineConfigs
 
 pytestmark = pytest.mark.timeout(900)  # six real steps, on a machine that may be busy

@@ -18,13 +18,13 @@ from pathlib import Path
 from typing import Final
 from urllib.parse import urlsplit
 
-from fondant_spec import storage
+from fondant_spec.dataset import storage
 from fondant_spec.errors import InvalidConfigError
-from fondant_spec.images import image_of
-from fondant_spec.plan import Plan, PlannedStep
-from fondant_spec.quantities import quantity
-from fondant_spec.runners.commands import Command, compile_steps, run_steps
-from fondant_spec.runs import StepResult
+from fondant_spec.pipeline.plan import Plan, PlannedStep
+from fondant_spec.pipeline.quantities import quantity
+from fondant_spec.pipeline.run_history import StepResult
+from fondant_spec.runners.image_lock import image_of
+from fondant_spec.runners.subprocesses import Command, compile_steps, run_steps
 
 COMMAND: Final = ("python", "/component/src/main.py")
 """What enters a component, in every image."""

@@ -10,9 +10,9 @@ from functools import partial
 from pathlib import Path
 
 from fondant_spec.errors import InvalidPipelineError
-from fondant_spec.plan import Plan, PlannedStep
-from fondant_spec.runners.commands import Command, compile_steps, run_steps
-from fondant_spec.runs import StepResult
+from fondant_spec.pipeline.plan import Plan, PlannedStep
+from fondant_spec.pipeline.run_history import StepResult
+from fondant_spec.runners.subprocesses import Command, compile_steps, run_steps
 
 
 def compile_plan(plan: Plan, folder: str) -> list[Command]:

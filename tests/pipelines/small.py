@@ -4,8 +4,8 @@ import argparse
 import sys
 from pathlib import Path
 
-from fondant_spec.launch import launch
-from fondant_spec.pipeline import Pipeline
+from fondant_spec.pipeline.graph import Pipeline
+from fondant_spec.runners.command_line import launch
 
 COMPONENTS = Path(__file__).parents[1] / "components"
 

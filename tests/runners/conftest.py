@@ -12,19 +12,20 @@ from typing import NoReturn
 
 import pytest
 
-from fondant_spec.component_spec import ComponentSpec
+from fondant_spec.dataset.manifest import Manifest
 from fondant_spec.errors import FondantError
-from fondant_spec.images import Image, image_of, read_lock
-from fondant_spec.manifest import Manifest
 from fondant_spec.runners.docker import Engine, find_engine
+from fondant_spec.runners.image_lock import Image, image_of, read_lock
+from fondant_spec.spec.component_spec import ComponentSpec
 from tests.small import COMPONENTS
 
 ROOT = Path(__file__).parents[2]
 NAMES = sorted(spec.parent.name for spec in (ROOT / "components").glob("*/fondant_component.yaml"))
 CODE = (
-    "from fondant_spec.cache import code_digest as digest; "
-    "from fondant_spec.component_spec import ComponentSpec as Spec; "
-    "from fondant_spec.work import component_class; from pathlib import Path; import os, tempfile; "
+    "from fondant_spec.dataset.cache_key import code_digest as digest; "
+    "from fondant_spec.spec.component_spec import ComponentSpec as Spec; "
+    "from fondant_spec.worker.component_code import component_class; "
+    "from pathlib import Path; import os, tempfile; "
     "component_class(Path('/component')); tempfile.TemporaryFile(dir=os.environ['HF_HOME']); "
     "print(digest(Spec.from_file('/component')))"
 )

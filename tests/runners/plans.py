@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from fondant_spec.pipeline import Pipeline, Resources
-from fondant_spec.plan import Plan
+from fondant_spec.pipeline.plan import Plan
 from fondant_spec.runners.kubeflow import Cluster
 from tests.small import COMPONENTS
 

@@ -7,12 +7,12 @@ import sys
 
 import pytest
 
-from fondant_spec.cache import code_digest
-from fondant_spec.component_spec import ComponentSpec
+from fondant_spec.dataset.cache_key import code_digest
 from fondant_spec.errors import InvalidConfigError, StepFailedError
 from fondant_spec.pipeline import Pipeline
+from fondant_spec.pipeline.run_history import StepResult, read_runs
 from fondant_spec.runners import docker, local
-from fondant_spec.runs import StepResult, read_runs
+from fondant_spec.spec.component_spec import ComponentSpec
 from tests.runners.conftest import CODE, NAMES, ROOT, call, final
 from tests.runners.plans import forked
 from tests.small import COMPONENTS, rows, start, wait_for

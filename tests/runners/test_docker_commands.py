@@ -11,7 +11,7 @@ import pytest
 
 from fondant_spec.errors import InvalidConfigError, InvalidPipelineError
 from fondant_spec.pipeline import Pipeline, Resources
-from fondant_spec.quantities import quantity
+from fondant_spec.pipeline.quantities import quantity
 from fondant_spec.runners import docker
 from fondant_spec.runners.docker import Engine
 from tests.small import COMPONENTS

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 import demo as offline
-from fondant_spec.manifest import Manifest
+from fondant_spec.dataset.manifest import Manifest
 from fondant_spec.pipeline import Pipeline
 from fondant_spec.runners import local
 from fondant_spec.runners.kubeflow import Cluster, write_package

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from fondant_spec.images import read_lock
+from fondant_spec.runners.image_lock import read_lock
 from tests.runners.conftest import ROOT, call, lacking
 
 pytestmark = pytest.mark.docker

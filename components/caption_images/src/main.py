@@ -8,10 +8,10 @@ import pyarrow as pa
 
 from fondant_spec.component import StreamTransformComponent
 from fondant_spec.executor import execute
-from fondant_spec.toolkit.models.caption_models import CaptionModels
-from fondant_spec.toolkit.models.caption_text import Frame
-from fondant_spec.toolkit.models.captioning import Captioning, Choice
-from fondant_spec.toolkit.models.generation import Generation, with_preset
+from image_toolkit.models.captioning.caption_models import CaptionModels
+from image_toolkit.models.captioning.caption_stream import Captioning, Choice
+from image_toolkit.models.captioning.caption_text import Frame
+from image_toolkit.models.captioning.generation import Generation, with_preset
 
 logger = logging.getLogger(__name__)
 

@@ -10,9 +10,9 @@ from PIL import Image
 
 from fondant_spec.errors import InputDataError, InvalidArgumentError
 from fondant_spec.testing import run_component
-from fondant_spec.toolkit.models.caption_text import repeats
-from fondant_spec.toolkit.models.feed import Feed
-from fondant_spec.toolkit.models.preparation import probe_images
+from image_toolkit.models.captioning.caption_text import repeats
+from image_toolkit.models.runtime.feed import Feed
+from image_toolkit.models.runtime.preparation import probe_images
 from tests.tiny_models import make_model
 
 COMPONENT = Path(__file__).parents[1]

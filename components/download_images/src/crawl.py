@@ -15,10 +15,10 @@ from pictures import Outcome, Picture, Row, make_picture, to_batch
 from reorder import Reorder
 from tally import Tally
 
-from fondant_spec.rejects import Rejects
-from fondant_spec.toolkit.fetch.fetcher import Fetched, Fetcher, Ticket
-from fondant_spec.toolkit.fetch.transfer import Reply
-from fondant_spec.toolkit.rendering import Rendering
+from fondant_spec.dataset.rejects import Rejects
+from image_toolkit.crawl.fetcher import Fetched, Fetcher, Ticket
+from image_toolkit.crawl.transfer import Reply
+from image_toolkit.images.rendering import Rendering
 
 logger = logging.getLogger(__name__)
 

@@ -13,13 +13,13 @@ from rows import noting, rows_of
 from tally import Tally
 
 from fondant_spec.component import StreamTransformComponent
+from fondant_spec.cpu import cpu_count
 from fondant_spec.errors import InputDataError, InvalidArgumentError
 from fondant_spec.executor import execute
-from fondant_spec.scale import cpu_count
-from fondant_spec.toolkit.fetch.addresses import AddressPolicy
-from fondant_spec.toolkit.fetch.fetcher import Fetcher, Settings
-from fondant_spec.toolkit.fetch.limits import Limits
-from fondant_spec.toolkit.rendering import EncodeFormat, Rendering, ResizeMode
+from image_toolkit.crawl.addresses import AddressPolicy
+from image_toolkit.crawl.fetch_limits import Limits
+from image_toolkit.crawl.fetcher import Fetcher, Settings
+from image_toolkit.images.rendering import EncodeFormat, Rendering, ResizeMode
 
 if TYPE_CHECKING:
     from verify import Verifier

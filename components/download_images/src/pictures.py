@@ -7,10 +7,10 @@ from typing import Final
 
 import pyarrow as pa
 
-from fondant_spec.toolkit.fetch.errors import FetchError
-from fondant_spec.toolkit.fetch.transfer import Reply
-from fondant_spec.toolkit.images import NotAnImageError
-from fondant_spec.toolkit.rendering import Rendered, Rendering, UnwantedImageError, sha256
+from image_toolkit.crawl.fetch_errors import FetchError
+from image_toolkit.crawl.transfer import Reply
+from image_toolkit.images.decoding import NotAnImageError
+from image_toolkit.images.rendering import Rendered, Rendering, UnwantedImageError, sha256
 
 SCHEMA: Final = pa.schema(
     [

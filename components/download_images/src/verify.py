@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pyarrow as pa
 
+from fondant_spec.dataset.rejects import Rejects
 from fondant_spec.errors import InputDataError
-from fondant_spec.rejects import Rejects
-from fondant_spec.toolkit.models.embedders import image_encoder
-from fondant_spec.toolkit.models.embedding import Embedder
+from image_toolkit.models.embedding.embedders import image_encoder
+from image_toolkit.models.embedding.embedding_stream import Embedder
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -7,9 +7,9 @@ from PIL import Image
 
 from fondant_spec.errors import InputDataError, InvalidArgumentError
 from fondant_spec.testing import run_component
-from fondant_spec.toolkit.rendering import sha256
+from image_toolkit.images.rendering import sha256
+from tests.image_toolkit.crawl.fault_host import FaultHost, jpeg, reply
 from tests.tiny_models import make_model
-from tests.toolkit.fetch.fault_host import FaultHost, jpeg, reply
 
 FOLDER = Path(__file__).parents[1]
 LENIENT = {

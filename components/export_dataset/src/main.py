@@ -4,16 +4,16 @@ from collections.abc import Iterator
 from typing import Any, Final
 
 import pyarrow as pa
+from dataset_card import dataset_card
+from publishing import MARK, check_replaceable, published
+from training_formats import FORMATS, TrainingFormat
+from training_pairs import TRAIN, BadPairError, PairMaker
 
-from fondant_spec import storage
 from fondant_spec.component import WriteComponent
+from fondant_spec.dataset import storage
 from fondant_spec.errors import InputDataError, InvalidArgumentError
 from fondant_spec.executor import execute
-from fondant_spec.toolkit.dataset_card import dataset_card
-from fondant_spec.toolkit.images import NotAnImageError
-from fondant_spec.toolkit.publishing import MARK, check_replaceable, published
-from fondant_spec.toolkit.training_formats import FORMATS, TrainingFormat
-from fondant_spec.toolkit.training_pairs import TRAIN, BadPairError, PairMaker
+from image_toolkit.images.decoding import NotAnImageError
 
 CARD: Final = "README.md"
 RESERVED: Final = ("file_name", "file_names", "text", "label")

@@ -23,10 +23,11 @@ from fondant_spec.errors import (
     StorageError,
 )
 from fondant_spec.testing import Result, run_component
-from fondant_spec.toolkit.training_formats import FORMATS
-from fondant_spec.toolkit.training_pairs import Pair
+from fondant_spec.worker.component_code import load_module
 
 COMPONENT = Path(__file__).parents[1]
+FORMATS = load_module(COMPONENT, "training_formats").FORMATS
+Pair = load_module(COMPONENT, "training_pairs").Pair
 CAPTIONS = ["a cat", 'a "quoted" dog', "two\nlines", "  café 猫 \U0001f431 ", "the last\\one"]
 STRIPPED = [caption.strip() for caption in CAPTIONS]
 

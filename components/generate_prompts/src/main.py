@@ -4,11 +4,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pyarrow as pa
+from prompts import PromptSpace, read_prompts
 
 from fondant_spec.component import LoadComponent
 from fondant_spec.errors import InvalidArgumentError
 from fondant_spec.executor import execute
-from fondant_spec.toolkit.prompts import PromptSpace, read_prompts
 
 INTERIOR_DESIGN = Path(__file__).parent / "interior_design.yaml"
 ROWS_AT_ONCE = 4096

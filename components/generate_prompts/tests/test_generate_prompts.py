@@ -7,9 +7,10 @@ import pytest
 
 from fondant_spec.errors import InputDataError, InvalidArgumentError
 from fondant_spec.testing import run_component
-from fondant_spec.toolkit.prompts import read_prompts
+from fondant_spec.worker.component_code import load_module
 
 COMPONENT = Path(__file__).parents[1]
+read_prompts = load_module(COMPONENT, "prompts").read_prompts
 ANIMALS = """
 templates: ["a photo of a {animal} in {place}", "a {animal}, and another {animal}"]
 lists: {animal: [fox, owl], place: [the snow, a garden, "{town}"]}

@@ -8,8 +8,8 @@ import pyarrow as pa
 
 from fondant_spec.component import StreamTransformComponent
 from fondant_spec.executor import execute
-from fondant_spec.toolkit.models.embedders import image_encoder
-from fondant_spec.toolkit.models.embedding import Embedder
+from image_toolkit.models.embedding.embedders import image_encoder
+from image_toolkit.models.embedding.embedding_stream import Embedder
 
 
 class ImageEmbedding(StreamTransformComponent):

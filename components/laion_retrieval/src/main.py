@@ -9,17 +9,17 @@ import pyarrow.dataset as pads
 from fondant_spec.component import StreamTransformComponent
 from fondant_spec.errors import InvalidArgumentError
 from fondant_spec.executor import execute
-from fondant_spec.toolkit.index.aesthetics import Aesthetics
-from fondant_spec.toolkit.index.columns import find_columns
-from fondant_spec.toolkit.index.filters import BlockList, Limits, read_block_list
-from fondant_spec.toolkit.index.folder import IndexFolder
-from fondant_spec.toolkit.index.gather import one_row_per_image
-from fondant_spec.toolkit.index.hits import CLIP_RETRIEVAL_DUPLICATE_THRESHOLD
-from fondant_spec.toolkit.index.models import check_index_fits
-from fondant_spec.toolkit.index.results import OWN_COLUMNS, result_batch, tell_unanswered
-from fondant_spec.toolkit.index.retrieve import Wanted, retrieve
-from fondant_spec.toolkit.index.seeds import read_seeds
-from fondant_spec.toolkit.index.service import GONE, Service
+from image_toolkit.retrieval.search.aesthetics import Aesthetics
+from image_toolkit.retrieval.search.columns import find_columns
+from image_toolkit.retrieval.search.filters import BlockList, Limits, read_block_list
+from image_toolkit.retrieval.search.gather import one_row_per_image
+from image_toolkit.retrieval.search.hits import CLIP_RETRIEVAL_DUPLICATE_THRESHOLD
+from image_toolkit.retrieval.search.index_folder import IndexFolder
+from image_toolkit.retrieval.search.index_models import check_index_fits
+from image_toolkit.retrieval.search.results import OWN_COLUMNS, result_batch, tell_unanswered
+from image_toolkit.retrieval.search.retrieve import Wanted, retrieve
+from image_toolkit.retrieval.search.seeds import read_seeds
+from image_toolkit.retrieval.service.service_client import GONE, Service
 
 
 class LaionRetrieval(StreamTransformComponent):

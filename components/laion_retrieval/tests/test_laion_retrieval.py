@@ -14,9 +14,14 @@ import pytest
 
 from fondant_spec.errors import FondantError, InputDataError, InvalidArgumentError
 from fondant_spec.testing import Result, run_component, write_dataset
-from fondant_spec.toolkit.index.folder import IndexFolder
-from tests.toolkit.index.faulty_service import FaultyService, for_query, serving, status
-from tests.toolkit.index.serving import serve_index
+from image_toolkit.retrieval.search.index_folder import IndexFolder
+from tests.image_toolkit.retrieval.service.faulty_service import (
+    FaultyService,
+    for_query,
+    serving,
+    status,
+)
+from tests.image_toolkit.retrieval.service.serving import serve_index
 
 COMPONENT = Path(__file__).parents[1]
 ROWS, DIMENSION = 300, 8
@@ -127,8 +132,8 @@ def test_an_image_comes_once_across_seeds(index: Path, vectors: np.ndarray, tmp_
 
 def test_partitions_do_not_matter(index: Path, vectors: np.ndarray, tmp_path: Path) -> None:
     """Seeds in many partitions, one of them empty, give what they give in one."""
-    from fondant_spec.executor import run  # noqa: PLC0415
     from fondant_spec.testing import component_class, read_table  # noqa: PLC0415
+    from fondant_spec.worker.run_step import run  # noqa: PLC0415
 
     table = seeds(np.repeat(vectors[10:16], 2, axis=0))
     whole = retrieve(table, tmp_path / "whole", index=str(index), num_images=4)

@@ -4,13 +4,13 @@ from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
 import pyarrow as pa
+from dataset_sources import open_source
+from image_cells import holds_arrays, holds_images
+from source_rows import IMAGE_FIELDS, RowReader
 
 from fondant_spec.component import LoadComponent
 from fondant_spec.errors import InputDataError, InvalidArgumentError
 from fondant_spec.executor import execute
-from fondant_spec.toolkit.dataset_sources import open_source
-from fondant_spec.toolkit.image_cells import holds_arrays, holds_images
-from fondant_spec.toolkit.source_rows import IMAGE_FIELDS, RowReader
 
 NO_IMAGES: Final = "Name one as image_column, or set that to an empty text to load no images."
 

@@ -17,7 +17,7 @@ import pyarrow.parquet as pq
 import pytest
 from PIL import Image
 
-from fondant_spec.manifest import Manifest
+from fondant_spec.dataset.manifest import Manifest
 from fondant_spec.testing import read_rejects, read_table
 
 MAIN = Path(__file__).parents[1] / "src" / "main.py"

@@ -5,10 +5,10 @@ from pathlib import Path
 import pyarrow as pa
 from PIL import Image
 
-from fondant_spec.component_spec import SPEC_FILE
-from fondant_spec.partitions import read_batches
+from fondant_spec.dataset.partitions import read_batches
 from fondant_spec.pipeline import Pipeline
 from fondant_spec.runners import local
+from fondant_spec.spec.component_spec import SPEC_FILE
 from fondant_spec.testing import run_component
 
 COMPONENT = Path(__file__).parents[1]

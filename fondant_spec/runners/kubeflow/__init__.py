@@ -7,8 +7,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from fondant_spec.images import image_of
-from fondant_spec.plan import Plan
+from fondant_spec.pipeline.plan import Plan
+from fondant_spec.runners.image_lock import image_of
 from fondant_spec.runners.kubeflow.cluster import Cluster
 
 if TYPE_CHECKING:

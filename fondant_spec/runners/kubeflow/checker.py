@@ -14,7 +14,7 @@ from kfp.kubernetes import kubernetes_executor_config_pb2 as kubernetes_pb2
 from kfp.pipeline_spec import pipeline_spec_pb2
 
 from fondant_spec.errors import InvalidPipelineError
-from fondant_spec.plan import Plan
+from fondant_spec.pipeline.plan import Plan
 from fondant_spec.runners.kubeflow.package import documents, slices_name, task_name
 
 MAX_PACKAGE_BYTES: Final = 32 << 20

@@ -13,11 +13,11 @@ from typing import Any, Final
 
 import yaml
 
-from fondant_spec import storage
+from fondant_spec.dataset import storage
 from fondant_spec.errors import InvalidPipelineError, MissingDependencyError
-from fondant_spec.images import image_of
-from fondant_spec.plan import Plan, PlannedStep, options_argv
+from fondant_spec.pipeline.plan import Plan, PlannedStep, options_argv
 from fondant_spec.runners.docker import COMMAND
+from fondant_spec.runners.image_lock import image_of
 from fondant_spec.runners.kubeflow.cluster import Cluster
 from fondant_spec.runners.kubeflow.package import slices_name, task_name
 

@@ -1,0 +1,225 @@
+"""The layouts that trainers read, each with the reader that proves it.
+
+- `imagefolder`: `train/metadata.jsonl` with `file_name` and `text`, images flat beside it; what
+  `datasets` and the `diffusers` training scripts load.
+- `kohya`: each image with a text file of the same stem, and `dataset.toml`; for sd-scripts.
+- `webdataset`: tar archives of `<key>.jpg`, `<key>.txt` and `<key>.json`.
+
+A writer keeps what it was given, and compares that with what its reader finds.
+"""
+
+import io
+import json
+import tarfile
+import tempfile
+import tomllib
+from abc import ABC, abstractmethod
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+from typing import IO, ClassVar, Final
+
+import datasets
+from training_pairs import SUFFIXES, TRAIN, Pair
+
+from fondant_spec.errors import InvalidDatasetError
+
+CAPTION_COLUMN: Final = "text"
+
+
+class TrainingFormat(ABC):
+    """Writes pairs into a folder, and reads them back.
+
+    `resolution` is the side in pixels that the model trains at; `pairs_per_archive` bounds the
+    archives of a layout that has some. `captions` holds what was written, by split and file stem;
+    `counts` how many there are in each split.
+    """
+
+    kinds: ClassVar[frozenset[str]] = frozenset(SUFFIXES)
+    """The image formats that the layout takes."""
+
+    def __init__(
+        self, folder: Path, *, resolution: int = 512, pairs_per_archive: int = 10_000
+    ) -> None:
+        self.folder = folder
+        self.resolution = resolution
+        self.pairs_per_archive = pairs_per_archive
+        self.captions: dict[tuple[str, str], str] = {}
+        self.counts: Counter[str] = Counter()
+
+    def add(self, pair: Pair) -> None:
+        """Write a pair."""
+        self.captions[pair.split, pair.stem] = self._caption(pair)
+        self.counts[pair.split] += 1
+        self._write(pair)
+
+    @abstractmethod
+    def close(self) -> None:
+        """Write what comes last."""
+
+    @abstractmethod
+    def read(self) -> Iterator[tuple[str, str, str]]:
+        """Yield (split, file stem, caption) of all pairs, read the way a trainer does."""
+
+    def check(self) -> None:
+        """Compare what is read with what was written.
+
+        Raises:
+            InvalidDatasetError: naming the first difference.
+        """
+        problem = self._difference()
+        if problem:
+            msg = f"{self.folder}: the export is not as it was written: {problem}."
+            raise InvalidDatasetError(msg)
+
+    def _difference(self) -> str | None:
+        missing = dict(self.captions)
+        for split, stem, caption in self.read():
+            written = missing.pop((split, stem), None)
+            if written is None:
+                return f"{split}/{stem} reads back, but was not written, or only once"
+            if caption != written:
+                return f"{split}/{stem} reads back as {caption!r}, not {written!r}"
+        if missing:
+            split, stem = next(iter(missing))
+            left = f"{len(missing)} of {len(self.captions)} pairs"
+            return f"{left} do not read back, the first is {split}/{stem}"
+        return None
+
+    @abstractmethod
+    def _write(self, pair: Pair) -> None: ...
+
+    def _caption(self, pair: Pair) -> str:
+        return pair.caption
+
+
+class ImageFolder(TrainingFormat):
+    """What `load_dataset("imagefolder")` reads."""
+
+    def __init__(self, folder: Path, **settings: int) -> None:
+        super().__init__(folder, **settings)
+        self._files: dict[str, IO[str]] = {}
+
+    def _write(self, pair: Pair) -> None:
+        name = pair.stem + pair.suffix
+        if pair.split not in self._files:
+            (self.folder / pair.split).mkdir()
+            metadata = self.folder / pair.split / "metadata.jsonl"
+            self._files[pair.split] = metadata.open("w", encoding="utf-8")
+        (self.folder / pair.split / name).write_bytes(pair.image)
+        line = {"file_name": name, CAPTION_COLUMN: pair.caption, **pair.metadata}
+        self._files[pair.split].write(json.dumps(line, ensure_ascii=False) + "\n")
+
+    def close(self) -> None:
+        """Close the metadata."""
+        for file in self._files.values():
+            file.close()
+
+    def read(self) -> Iterator[tuple[str, str, str]]:
+        """Yield (split, file stem, caption), as `datasets` loads the folder."""
+        with tempfile.TemporaryDirectory() as cache:
+            splits = datasets.load_dataset(
+                "imagefolder", data_dir=str(self.folder), cache_dir=cache
+            )
+            for split, dataset in splits.items():
+                rows = dataset.cast_column("image", datasets.Image(decode=False))
+                for row in rows.select_columns(["image", CAPTION_COLUMN]):
+                    yield str(split), Path(row["image"]["path"]).stem, row[CAPTION_COLUMN]
+
+
+class Kohya(TrainingFormat):
+    """What kohya's sd-scripts read with `--dataset_config dataset.toml`."""
+
+    def _caption(self, pair: Pair) -> str:
+        """Return the caption as one line: of a file with several, the trainer takes the first."""
+        return " ".join(pair.caption.split())
+
+    def _write(self, pair: Pair) -> None:
+        folder = self.folder / pair.split
+        folder.mkdir(exist_ok=True)
+        (folder / f"{pair.stem}{pair.suffix}").write_bytes(pair.image)
+        (folder / f"{pair.stem}.txt").write_text(self._caption(pair) + "\n", encoding="utf-8")
+
+    def close(self) -> None:
+        """Write the configuration of the training split."""
+        content = f"""\
+# sd-scripts takes image_dir from the folder it is started in: start it here, or make it absolute.
+[general]
+caption_extension = ".txt"
+enable_bucket = true
+
+[[datasets]]
+resolution = {self.resolution}
+
+[[datasets.subsets]]
+image_dir = "{TRAIN}"
+num_repeats = 1
+"""
+        (self.folder / "dataset.toml").write_text(content, encoding="utf-8")
+
+    def read(self) -> Iterator[tuple[str, str, str]]:
+        """Yield (split, file stem, caption), by the rules of the trainer and its configuration."""
+        config = tomllib.loads((self.folder / "dataset.toml").read_text(encoding="utf-8"))
+        suffix = config["general"]["caption_extension"]
+        trained = config["datasets"][0]["subsets"][0]["image_dir"]
+        for split in self.counts:
+            folder = self.folder / (trained if split == TRAIN else split)
+            for image in sorted(folder.iterdir()):
+                if image.suffix != suffix:
+                    lines = image.with_suffix(suffix).read_text(encoding="utf-8").splitlines()
+                    yield split, image.stem, lines[0].strip()
+
+
+class WebDataset(TrainingFormat):
+    """Tar archives of a fixed number of pairs; the last of a split has what is left."""
+
+    kinds = frozenset(
+        {"JPEG"}
+    )  # readers take the kinds of files in the first samples for those of all
+
+    def __init__(self, folder: Path, **settings: int) -> None:
+        super().__init__(folder, **settings)
+        self._archives: dict[str, list[Path]] = {}
+        self._open: dict[str, tarfile.TarFile] = {}
+
+    def _write(self, pair: Pair) -> None:
+        files = {
+            pair.suffix: pair.image,
+            ".txt": pair.caption.encode(),
+            ".json": json.dumps({"caption": pair.caption, **pair.metadata}).encode(),
+        }
+        archive = self._archive(pair.split)
+        for suffix, content in files.items():
+            entry = tarfile.TarInfo(pair.stem + suffix)
+            entry.size = len(content)
+            archive.addfile(entry, io.BytesIO(content))
+
+    def close(self) -> None:
+        """Finish the last archives."""
+        for archive in self._open.values():
+            archive.close()
+
+    def read(self) -> Iterator[tuple[str, str, str]]:
+        """Yield (split, key, caption), as `datasets` streams the archives."""
+        files = {split: list(map(str, paths)) for split, paths in self._archives.items()}
+        splits = datasets.load_dataset("webdataset", data_files=files, streaming=True)
+        for split, dataset in splits.items():
+            for row in dataset.select_columns(["__key__", "txt"]):
+                yield str(split), row["__key__"], row["txt"]
+
+    def _archive(self, split: str) -> tarfile.TarFile:
+        """Return the archive that the next pair of a split goes into."""
+        paths = self._archives.setdefault(split, [])
+        if (self.counts[split] - 1) // self.pairs_per_archive == len(paths):
+            if split in self._open:
+                self._open[split].close()
+            paths.append(self.folder / f"{split}-{len(paths):05d}.tar")
+            self._open[split] = tarfile.open(paths[-1], "w")  # noqa: SIM115 - closed when full
+        return self._open[split]
+
+
+FORMATS: Final[dict[str, type[TrainingFormat]]] = {
+    "imagefolder": ImageFolder,
+    "kohya": Kohya,
+    "webdataset": WebDataset,
+}

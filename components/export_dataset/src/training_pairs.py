@@ -1,0 +1,154 @@
+"""Rows to the pairs of image and caption that trainers read: names, splits, image files, metadata.
+
+Nothing in a file name comes from outside: it is made of the row's id.
+"""
+
+import datetime as dt
+import hashlib
+import io
+import math
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+from PIL import Image
+
+from image_toolkit.images.decoding import (
+    decode_image,
+    is_srgb,
+    open_image,
+    orientation,
+)
+
+TRAIN: Final = "train"
+VALIDATION: Final = "validation"
+
+SUFFIXES: Final = {"JPEG": ".jpg", "PNG": ".png", "WEBP": ".webp"}
+"""The kinds of image files that trainers read."""
+
+_MODES: Final = ("RGB", "L", "P")
+_QUALITY: Final = 95
+_PLAIN_ID: Final = re.compile(r"[a-z0-9_-]{1,100}")
+_HASH_LENGTH: Final = 32
+_PAIR_FIELDS: Final = frozenset({"id", "image", "caption"})
+
+
+class BadPairError(Exception):
+    """A row that gives no pair; `reason` is a short code for the reject table.
+
+    Reasons: `no_image`, `no_caption`, `needs_conversion`.
+    """
+
+    def __init__(self, *, reason: str, message: str) -> None:
+        super().__init__(message)
+        self.reason = reason
+        self.message = message
+
+
+@dataclass(frozen=True)
+class Pair:
+    """An image file, its caption, and what else is known of it. `suffix` begins with a dot."""
+
+    stem: str
+    split: str
+    image: bytes
+    suffix: str
+    caption: str
+    metadata: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class PairMaker:
+    """Turns rows into pairs.
+
+    `kinds` are the image formats to keep as they are; others become JPEG, unless `converts` is
+    false. `validation_fraction` is the share of images for validation.
+    """
+
+    kinds: frozenset[str] = frozenset(SUFFIXES)
+    converts: bool = True
+    validation_fraction: float = 0.0
+
+    def pair(self, row: Mapping[str, Any]) -> Pair:
+        """Return the pair that a row holds: `id`, `image`, `caption`, and any other fields.
+
+        Raises:
+            BadPairError: there is no image or no caption, or the image may not be converted.
+            NotAnImageError: the image cannot be decoded.
+        """
+        data, caption = row["image"], (row["caption"] or "").strip()
+        if data is None:
+            raise BadPairError(reason="no_image", message="the image is null")
+        if not caption:
+            raise BadPairError(reason="no_caption", message="the caption is null or blank")
+        image, suffix = self._trainable(data)
+        others = {name: plain(value) for name, value in row.items() if name not in _PAIR_FIELDS}
+        split = split_of(data, self.validation_fraction)
+        return Pair(stem_of(row["id"]), split, image, suffix, caption, others)
+
+    def _trainable(self, data: bytes) -> tuple[bytes, str]:
+        """Return an image file that trainers read, and its suffix.
+
+        Every image is decoded once, for a trainer stops at the first that is cut short.
+        """
+        image = open_image(data)
+        kind = image.format or ""
+        if kind in self.kinds and _shows_as_it_is(image) and _loads(image):
+            return data, SUFFIXES[kind]
+        if not self.converts:
+            message = f"a {kind} of mode {image.mode} that a trainer would not read as it is meant"
+            raise BadPairError(reason="needs_conversion", message=message)
+        buffer = io.BytesIO()
+        decode_image(data).save(buffer, "JPEG", quality=_QUALITY)
+        return buffer.getvalue(), SUFFIXES["JPEG"]
+
+
+def _shows_as_it_is(image: Image.Image) -> bool:
+    """Return whether a reader that knows of nothing but pixels sees the image as it is meant."""
+    profile = image.info.get("icc_profile")
+    return (
+        image.mode in _MODES
+        and "transparency" not in image.info
+        and orientation(image) == 1
+        and getattr(image, "n_frames", 1) == 1
+        and (profile is None or is_srgb(profile))
+    )
+
+
+def _loads(image: Image.Image) -> bool:
+    """Return whether Pillow, which is what trainers read with, has no complaint.
+
+    It is stricter than our own decoder: it takes no JPEG that lacks its end marker.
+    """
+    try:
+        image.load()
+    except Exception:  # noqa: BLE001 - hostile bytes raise nearly anything
+        return False
+    return True
+
+
+def stem_of(row_id: str) -> str:
+    """Return a file name, without its suffix, that is unique for an id on any file system."""
+    if _PLAIN_ID.fullmatch(row_id):
+        return row_id
+    return hashlib.sha256(row_id.encode()).hexdigest()[:_HASH_LENGTH]
+
+
+def split_of(image: bytes, validation_fraction: float) -> str:
+    """Return the split of an image: by its bytes, so that copies of it fall on the same side."""
+    drawn = int.from_bytes(hashlib.sha256(image).digest()[:8], "big") / 2**64
+    return VALIDATION if drawn < validation_fraction else TRAIN
+
+
+def plain(value: Any) -> Any:
+    """Return a value as JSON can say it: dates as text, numbers that are none as null."""
+    if isinstance(value, Mapping):
+        return {key: plain(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [plain(item) for item in value]
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if isinstance(value, dt.date | dt.time):
+        return value.isoformat()
+    return value if isinstance(value, str | int | bool | None) else str(value)

@@ -1,0 +1,1 @@
+"""What lies on disk: where, how it is read and written, and what is known of it."""

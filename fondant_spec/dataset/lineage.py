@@ -1,0 +1,146 @@
+"""Telling a person what is in a dataset: its fields, its rejects, and where one row came from."""
+
+from collections.abc import Iterator
+from typing import Any, Final
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from fondant_spec.dataset import storage
+from fondant_spec.dataset.manifest import Field, Manifest, group
+from fondant_spec.dataset.partitions import file_of
+from fondant_spec.errors import InvalidDatasetError
+
+_LONGEST: Final = 120
+
+
+def describe(manifest: Manifest) -> str:
+    """Return a summary of a dataset: rows, fields with their makers, rejects by reason."""
+    lines = [
+        f"step      {manifest.step_id} (run {manifest.run_id}, key {manifest.cache_key})",
+        f"manifest  {manifest.location}",
+        f"rows      {manifest.rows:,} in {len(manifest.partitions):,} partitions",
+        "fields",
+    ]
+    width = max(map(len, manifest.fields), default=0)
+    for name, field in manifest.fields.items():
+        lines.append(f"  {name.ljust(width)}  {field.type}  {_told(field)}".rstrip())
+    lines.append("rejects" if manifest.rejects else "rejects   none")
+    lines += [f"  {reason}  {count:,}" for reason, count in manifest.rejects.items()]
+    lines += [f"artifact  {path}" for path in manifest.artifacts]
+    return "\n".join(lines)
+
+
+def lineage(manifest: Manifest, row_id: str) -> str:
+    """Return what is known of one row, step by step back to where it came from.
+
+    Raises:
+        InvalidDatasetError: the dataset has no such row.
+    """
+    lines = []
+    for step, row in _ancestors(manifest, row_id):
+        lines.append(f"{step.step_id}: {row['id']}")
+        for field in step.own_fields:
+            told = f"  ({_told(field)})" if field.metadata else ""
+            lines.append(f"  {field.name}: {_short(row[field.name])}{told}")
+    return "\n".join(lines)
+
+
+def _ancestors(manifest: Manifest, row_id: str) -> Iterator[tuple[Manifest, dict[str, Any]]]:
+    """Yield each dataset that the row or its forebears are in, from the given one back.
+
+    Those come that wrote something of their own; where branches were joined, all of them.
+    """
+    waiting, seen = [(manifest, row_id)], set()
+    while waiting:
+        current, row_id = waiting.pop(0)
+        if current.location in seen:
+            continue
+        seen.add(current.location)
+        row = find_row(current, row_id)
+        if current is manifest or current.own_fields:
+            yield current, row
+        before = row[current.parent_field] if current.parent_field else row_id
+        inputs = [Manifest.read(one.location) for one in current.inputs]
+        waiting += _parents(inputs, before, together=current.parent_field is None)
+
+
+def _parents(
+    inputs: list[Manifest],
+    row_id: str,
+    *,
+    together: bool,
+) -> list[tuple[Manifest, str]]:
+    """Return the datasets that hold a row's parent; a prefix in its id says which, of several."""
+    groups = group(inputs, together=together)
+    if len(groups) > 1:
+        number, _, row_id = row_id.partition("-")
+        groups = [groups[int(number)]]
+    return [(manifest, row_id) for one in groups for manifest in one]
+
+
+def find_row(manifest: Manifest, row_id: str) -> dict[str, Any]:
+    """Return one row with all its fields; binary ones as their size.
+
+    Raises:
+        InvalidDatasetError: the dataset has no such row.
+    """
+    for partition in manifest.partitions:
+        if partition.first_id is None or not partition.first_id <= row_id <= str(partition.last_id):
+            continue
+        row = _lookup(manifest.index_location, partition.name, [], row_id)
+        if row is None:
+            continue
+        for location in {field.location for field in manifest.fields.values()}:
+            fields = [f for f in manifest.fields.values() if f.location == location]
+            row |= _lookup(location, partition.name, fields, row_id) or {}
+        return row
+    msg = f"{manifest.location}: there is no row {row_id!r}; `fondant-spec show` lists some ids."
+    raise InvalidDatasetError(msg)
+
+
+def some_ids(manifest: Manifest, count: int = 5) -> list[str]:
+    """Return the first ids of a dataset."""
+    ids: list[str] = []
+    for partition in manifest.partitions:
+        path = file_of(manifest.index_location, partition.name)
+        column = pq.read_table(storage.open_input(path), columns=["id"]).column("id")
+        ids += column.slice(0, count - len(ids)).to_pylist()
+        if len(ids) >= count:
+            break
+    return ids
+
+
+def _lookup(
+    location: str,
+    partition: str,
+    fields: list[Field],
+    row_id: str,
+) -> dict[str, Any] | None:
+    names = ["id", *(field.name for field in fields)]
+    file = pq.ParquetFile(storage.open_input(file_of(location, partition)))
+    position = pc.index(file.read(columns=["id"]).column("id"), row_id).as_py()
+    if position < 0:
+        return None
+    for number in range(file.num_row_groups):
+        rows = file.metadata.row_group(number).num_rows
+        if position < rows:
+            table = file.read_row_group(number, columns=names).slice(position, 1)
+            return dict(table.to_pylist()[0])
+        position -= rows
+    return None
+
+
+def _told(field: Field) -> str:
+    return ", ".join(f"{key} {value}" for key, value in field.metadata.items())
+
+
+def _short(value: Any) -> str:
+    if isinstance(value, bytes):
+        return f"{len(value):,} bytes"
+    if isinstance(value, list) and len(value) > 8 and isinstance(value[0], float):  # noqa: PLR2004
+        return f"{len(value)} numbers"
+    text = value if isinstance(value, str) else pa.scalar(value).as_py()
+    line = str(text).replace("\n", " ")
+    return line if len(line) <= _LONGEST else f"{line[:_LONGEST]}..."

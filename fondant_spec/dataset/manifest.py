@@ -1,0 +1,296 @@
+"""The manifest: JSON that says which fields a dataset has, where they lie, and how much of them.
+
+It is written last, at once, and only when all its files are in place: it is the commit of a step.
+The keys `metadata`, `index` and `fields` are those of Fondant 0.12, whose reader accepts the file;
+ours stand beside them.
+"""
+
+import hashlib
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass, field, replace
+from typing import Any, Final
+
+import pyarrow as pa
+
+from fondant_spec.dataset import storage
+from fondant_spec.errors import FondantError, InvalidManifestError, InvalidPipelineError
+from fondant_spec.spec.types import type_from_json, type_to_json
+
+MANIFEST_FILE: Final = "manifest.json"
+VERSION: Final = 1
+
+
+@dataclass(frozen=True)
+class Field:
+    """A typed column: the folder with its partition files, and what its maker says of it."""
+
+    name: str
+    type: pa.DataType
+    location: str
+    metadata: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Partition:
+    """One Parquet file of a dataset: `<name>.parquet`.
+
+    `bytes` is the size of the file, and `sha256` its hash. `digest` changes with the file, and with
+    those that earlier steps wrote for the same rows.
+    """
+
+    name: str
+    rows: int
+    bytes: int
+    sha256: str
+    digest: str
+    first_id: str | None = None
+    last_id: str | None = None
+
+
+@dataclass(frozen=True)
+class Input:
+    """A manifest that a step read, and the `digest` of its content at that time."""
+
+    location: str
+    digest: str
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """A dataset after a step.
+
+    `partitions` are the files at `index_location`, in order. `inputs` are the manifests that the
+    step read. `root` is the location of the manifest of the step that made the ids; datasets with
+    the same root share their rows. `parent_field` holds the id that a row had in the input, where
+    the step made new ids. `key_parts` is what the cache key was made of.
+    """
+
+    pipeline_name: str
+    step_id: str
+    run_id: str
+    cache_key: str
+    location: str
+    index_location: str
+    fields: Mapping[str, Field]
+    partitions: tuple[Partition, ...] = ()
+    inputs: tuple[Input, ...] = ()
+    root: str = ""
+    parent_field: str | None = None
+    component: Mapping[str, str] = field(default_factory=dict)
+    key_parts: Mapping[str, Any] = field(default_factory=dict)
+    rows_in: int = 0
+    rejects: Mapping[str, int] = field(default_factory=dict)
+    failed: int = 0
+    seconds: float = 0.0
+    artifacts: tuple[str, ...] = ()
+
+    @property
+    def rows(self) -> int:
+        """How many rows the dataset has."""
+        return sum(partition.rows for partition in self.partitions)
+
+    @property
+    def folder(self) -> str:
+        """The folder of the step: that of the manifest."""
+        return storage.parent(self.location)
+
+    @property
+    def data_location(self) -> str:
+        """The folder with the partitions that the step itself wrote."""
+        return storage.join(self.folder, "data")
+
+    @property
+    def own_fields(self) -> list[Field]:
+        """The fields that the step itself wrote."""
+        return [field_ for field_ in self.fields.values() if field_.location == self.data_location]
+
+    @property
+    def digest(self) -> str:
+        """A hash of the content: of the files of this step, and of what they were made from.
+
+        A step that is run once more may give other bytes under the same cache key (the web
+        changes); what was made from the old ones is then no longer valid.
+        """
+        return combine(partition.digest for partition in self.partitions)
+
+    @property
+    def rejects_location(self) -> str:
+        """The folder with the rows that the step gave up on, if there are any."""
+        return storage.join(self.folder, "rejects")
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the JSON form."""
+        return {
+            "version": VERSION,
+            "metadata": {
+                "dataset_name": self.pipeline_name,
+                "run_id": self.run_id,
+                "component_id": self.step_id,
+                "cache_key": self.cache_key,
+                "manifest_location": self.location,
+            },
+            "index": {"location": self.index_location},
+            "fields": {name: _field_to_dict(field_) for name, field_ in self.fields.items()},
+            "partitions": [asdict(partition) for partition in self.partitions],
+            "inputs": [asdict(input_) for input_ in self.inputs],
+            "root": self.root,
+            "parent_field": self.parent_field,
+            "component": dict(self.component),
+            "key_parts": dict(self.key_parts),
+            "rows_in": self.rows_in,
+            "rows": self.rows,
+            "rejects": dict(self.rejects),
+            "failed": self.failed,
+            "seconds": self.seconds,
+            "artifacts": list(self.artifacts),
+        }
+
+    def write(self) -> None:
+        """Commit the dataset: write the manifest to its location, whole."""
+        storage.write_text(self.location, json.dumps(self.to_dict(), indent=2) + "\n")
+
+    @classmethod
+    def read(cls, location: str) -> "Manifest":
+        """Read a manifest from its file, or from the folder that holds it.
+
+        A dataset that was moved or copied as a whole is found again: locations are understood
+        relative to where the manifest now lies.
+
+        Raises:
+            InvalidManifestError: no such file, not JSON, or not a manifest.
+        """
+        location = storage.normalize(location)
+        if not location.endswith(".json"):
+            location = storage.join(location, MANIFEST_FILE)
+        try:
+            content = json.loads(storage.read_text(location))
+            manifest = _from_dict(content)
+        except KeyError as error:
+            msg = f"{location}: not a manifest: the key {error} is missing."
+            raise InvalidManifestError(msg) from None
+        except (FondantError, ValueError, TypeError, AttributeError) as error:
+            msg = f"{location}: not a manifest that can be read: {error}"
+            raise InvalidManifestError(msg) from None
+        return manifest if manifest.location == location else _moved(manifest, location)
+
+
+def combine(digests: Iterable[str]) -> str:
+    """Return one digest for several, in their order."""
+    return hashlib.sha256(json.dumps(list(digests)).encode()).hexdigest()
+
+
+def group(manifests: list[Manifest], *, together: bool) -> list[list[Manifest]]:
+    """Return the datasets that a step reads, those that share their rows side by side.
+
+    A step that makes new ids may read datasets of different rows one after the other. Any other
+    must have all of them `together`.
+    """
+    if together:
+        return [manifests] if manifests else []
+    groups: dict[str, list[Manifest]] = {}
+    for manifest in manifests:
+        groups.setdefault(manifest.root, []).append(manifest)
+    return list(groups.values())
+
+
+def merge(manifests: list[Manifest], where: str) -> Manifest:
+    """Return the first manifest with the fields of the others beside its own.
+
+    `where` names the step that reads them, in errors.
+    Only branches that grew from one dataset without new ids in between can be merged: their
+    partitions have the same names.
+
+    Raises:
+        InvalidManifestError: the partitions differ.
+        InvalidPipelineError: a field means two different things.
+    """
+    first, *others = manifests
+    for other in others:
+        if [p.name for p in other.partitions] != [p.name for p in first.partitions]:
+            msg = (
+                f"{where}: {first.step_id!r} and {other.step_id!r} cannot be joined: their "
+                "partitions differ, because one of them made new ids."
+            )
+            raise InvalidManifestError(msg)
+    return replace(first, fields=join_fields({m.step_id: m.fields for m in manifests}, where))
+
+
+def join_fields(branches: Mapping[str, Mapping[str, Field]], where: str) -> dict[str, Field]:
+    """Return the fields of some branches, by the id of their last step, side by side.
+
+    Raises:
+        InvalidPipelineError: two branches have a field of the same name that is not the same.
+    """
+    fields: dict[str, Field] = {}
+    origins: dict[str, str] = {}
+    for branch, own in branches.items():
+        for name, candidate in own.items():
+            origin = origins.setdefault(name, branch)
+            if fields.setdefault(name, candidate).location != candidate.location:
+                msg = (
+                    f"{where}: field {name!r} comes from both {origin!r} and {branch!r}; give one "
+                    "of them another name with `produces`."
+                )
+                raise InvalidPipelineError(msg)
+    return fields
+
+
+def _field_to_dict(field_: Field) -> dict[str, Any]:
+    content = {"location": field_.location, **type_to_json(field_.type)}
+    return content | {"metadata": dict(field_.metadata)} if field_.metadata else content
+
+
+def _from_dict(content: dict[str, Any]) -> Manifest:
+    metadata = content["metadata"]
+    if content.get("version", VERSION) > VERSION:
+        msg = f"it has version {content['version']}, newer than {VERSION}; upgrade fondant-spec."
+        raise InvalidManifestError(msg)
+    return Manifest(
+        pipeline_name=metadata["dataset_name"],
+        step_id=metadata["component_id"],
+        run_id=metadata["run_id"],
+        cache_key=metadata["cache_key"],
+        location=metadata["manifest_location"],
+        index_location=content["index"]["location"],
+        fields={
+            name: Field(name, type_from_json(f, name), f["location"], f.get("metadata", {}))
+            for name, f in content["fields"].items()
+        },
+        partitions=tuple(Partition(**p) for p in content["partitions"]),
+        inputs=tuple(Input(**i) for i in content["inputs"]),
+        root=content["root"],
+        parent_field=content["parent_field"],
+        component=content["component"],
+        key_parts=content["key_parts"],
+        rows_in=content["rows_in"],
+        rejects=content["rejects"],
+        failed=content["failed"],
+        seconds=content["seconds"],
+        artifacts=tuple(content["artifacts"]),
+    )
+
+
+def _moved(manifest: Manifest, location: str) -> Manifest:
+    """Return the manifest as it reads where it now lies.
+
+    Everything lies at <base>/<pipeline>/<step>/<key>/..., so the old and the new base path are what
+    is left of the two locations after their common end.
+    """
+    end = "/".join(manifest.location.split("/")[-4:])
+    if not location.endswith(end):
+        return replace(manifest, location=location)
+    old, new = manifest.location.removesuffix(end), location.removesuffix(end)
+
+    def rebase(path: str) -> str:
+        return new + path.removeprefix(old) if path.startswith(old) else path
+
+    return replace(
+        manifest,
+        location=location,
+        index_location=rebase(manifest.index_location),
+        fields={n: replace(f, location=rebase(f.location)) for n, f in manifest.fields.items()},
+        inputs=tuple(replace(i, location=rebase(i.location)) for i in manifest.inputs),
+        root=rebase(manifest.root),
+        artifacts=tuple(map(rebase, manifest.artifacts)),
+    )

@@ -1,0 +1,182 @@
+"""Describing a pipeline: steps, their arguments, and what follows what. Nothing runs here.
+
+pipeline = Pipeline("stable-diffusion", base_path="./artifacts")
+seeds = pipeline.add("components/load_from_hub", arguments={"dataset_name": "user/seeds"})
+vectors = pipeline.add("components/image_embedding", after=seeds)
+plan = pipeline.plan()
+"""
+
+import re
+import secrets
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from datetime import UTC, datetime
+from graphlib import CycleError, TopologicalSorter
+from pathlib import Path
+from typing import Any, Final
+
+from fondant_spec.dataset import storage
+from fondant_spec.errors import InvalidArgumentError, InvalidPipelineError, did_you_mean
+from fondant_spec.pipeline.plan import Plan, plan_steps
+from fondant_spec.pipeline.step import Resources, Step
+from fondant_spec.spec.arguments import resolve
+from fondant_spec.spec.component_spec import ComponentSpec
+
+__all__ = ["Pipeline", "Resources", "Step", "new_run_id"]
+
+_NAME: Final = re.compile(r"[a-z][a-z0-9_-]{0,62}")
+
+
+class Pipeline:
+    """A directed acyclic graph of steps; their data lands below `base_path`."""
+
+    def __init__(self, name: str, base_path: str | Path) -> None:
+        _check_name(name, "pipeline name")
+        self.name = name
+        self.base_path = storage.normalize(base_path)
+        self._steps: dict[str, Step] = {}
+
+    @property
+    def steps(self) -> Mapping[str, Step]:
+        """The steps by id, in the order they were added."""
+        return dict(self._steps)
+
+    def add(
+        self,
+        component: str | Path | ComponentSpec,
+        *,
+        after: "Step | str | Sequence[Step | str]" = (),
+        step_id: str | None = None,
+        **options: Any,
+    ) -> Step:
+        """Add a step and return it, for others to follow.
+
+        Args:
+            component: the YAML spec, or the folder that holds it.
+            after: the step or steps that it reads from.
+            step_id: a name of its own; by default the component's id, numbered from the second use.
+            options: the other attributes of `Step`: arguments, consumes, produces, resources,
+                max_reject_share, rows_per_partition, workers, cache, fan_out.
+
+        Raises:
+            InvalidPipelineError: the id is taken or malformed.
+            InvalidArgumentError: an argument is unknown, missing or of the wrong type.
+            InvalidComponentSpecError: the spec cannot be read.
+        """
+        spec = (
+            component
+            if isinstance(component, ComponentSpec)
+            else ComponentSpec.from_file(component)
+        )
+        step_id = step_id or self._free_id(spec.component_id)
+        _check_name(step_id, "step id")
+        if step_id in self._steps:
+            msg = f"there are two steps {step_id!r}; give one of them another step_id."
+            raise InvalidPipelineError(msg)
+        before = [after] if isinstance(after, Step | str) else after
+        names = tuple(s.id if isinstance(s, Step) else s for s in before)
+        step = Step(step_id, spec, after=names, **options)
+        step = replace(step, arguments=_with_paths(step))
+        self._steps[step_id] = step
+        return step
+
+    def override(self, step_id: str, argument: str, text: str) -> None:
+        """Give an argument of a step another value, as a word from a command line.
+
+        Raises:
+            InvalidPipelineError: there is no such step.
+            InvalidArgumentError: there is no such argument, or the word does not spell its type.
+        """
+        step = self._step(step_id)
+        if argument not in step.spec.arguments:
+            hint = did_you_mean(argument, list(step.spec.arguments))
+            msg = f"{step_id}: unknown argument {argument!r}{hint}"
+            raise InvalidArgumentError(msg)
+        try:
+            value = step.spec.arguments[argument].from_text(text)
+        except InvalidArgumentError as error:
+            msg = f"{step_id}: {error}"
+            raise InvalidArgumentError(msg) from None
+        step = replace(step, arguments={**step.arguments, argument: value})
+        self._steps[step_id] = replace(step, arguments=_with_paths(step))
+
+    def change(self, step_id: str, **options: Any) -> None:
+        """Give a step other options, such as `fan_out` or `resources`; see `add`.
+
+        Raises:
+            InvalidPipelineError: there is no such step.
+        """
+        self._steps[step_id] = replace(self._step(step_id), **options)
+
+    def plan(self, run_id: str | None = None) -> Plan:
+        """Settle every path, argument and cache key, and check that the steps fit together.
+
+        Raises:
+            InvalidPipelineError: no steps, a cycle, an unknown step, or a field that is missing or
+                of another type.
+        """
+        if not self._steps:
+            msg = f"pipeline {self.name!r} has no steps; add some."
+            raise InvalidPipelineError(msg)
+        return Plan(
+            pipeline_name=self.name,
+            base_path=self.base_path,
+            run_id=run_id or new_run_id(),
+            steps=plan_steps(self._sorted(), self.name, self.base_path),
+        )
+
+    def _step(self, step_id: str) -> Step:
+        step = self._steps.get(step_id)
+        if step is None:
+            hint = did_you_mean(step_id, list(self._steps))
+            msg = f"there is no step {step_id!r}{hint} Steps: {', '.join(self._steps)}."
+            raise InvalidPipelineError(msg)
+        return step
+
+    def _sorted(self) -> list[Step]:
+        for step in self._steps.values():
+            for name in step.after:
+                if name not in self._steps:
+                    hint = did_you_mean(name, list(self._steps))
+                    msg = f"{step.id}: comes after {name!r}, but there is no such step{hint}"
+                    raise InvalidPipelineError(msg)
+        sorter = TopologicalSorter({step.id: step.after for step in self._steps.values()})
+        try:
+            return [self._steps[step_id] for step_id in sorter.static_order()]
+        except CycleError as error:
+            circle = " -> ".join(reversed(error.args[1]))
+            msg = f"the steps go round in a circle: {circle}; take one of the `after` away."
+            raise InvalidPipelineError(msg) from None
+
+    def _free_id(self, component_id: str) -> str:
+        number, candidate = 1, component_id
+        while candidate in self._steps:
+            number += 1
+            candidate = f"{component_id}_{number}"
+        return candidate
+
+
+def new_run_id() -> str:
+    """Return a name for a run: when it began, and a few random digits; they sort by time."""
+    return f"{datetime.now(UTC):%Y%m%dT%H%M%S}-{secrets.token_hex(3)}"
+
+
+def _check_name(name: str, what: str) -> None:
+    if not _NAME.fullmatch(name):
+        msg = (
+            f"the {what} {name!r} must begin with a letter and be made of lower-case letters, "
+            "digits, `-` and `_`, 63 at most."
+        )
+        raise InvalidPipelineError(msg)
+
+
+def _with_paths(step: Step) -> dict[str, Any]:
+    """Return a step's arguments, checked, with the local paths among them made absolute."""
+    values = resolve(step.spec.arguments, step.arguments, step.id)
+    for name, value in values.items():
+        argument = step.spec.arguments[name]
+        local = isinstance(value, str) and value and not storage.is_remote(value)
+        there = argument.path and local and Path(value).expanduser().exists()
+        if there or (argument.output and local):
+            values[name] = storage.normalize(value)
+    return values

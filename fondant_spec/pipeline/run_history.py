@@ -1,0 +1,115 @@
+"""The record of a run: which steps it was made of, and how each one ended.
+
+It lies at <base>/<pipeline>/runs/<run id>/run.json, with the steps' logs beside it. What no run
+refers to can be collected as garbage.
+"""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from fondant_spec.dataset import storage
+from fondant_spec.dataset.manifest import Manifest
+from fondant_spec.dataset.run_references import RUNS
+from fondant_spec.pipeline.plan import Plan
+
+
+@dataclass(frozen=True)
+class StepResult:
+    """How a step ended. `seconds` is the time this run spent on it."""
+
+    step_id: str
+    manifest: Manifest
+    seconds: float
+    cached: bool
+
+
+class RunLog:
+    """Writes the record of a run as it goes on."""
+
+    def __init__(self, plan: Plan) -> None:
+        self._plan = plan
+        self._folder = storage.join(plan.base_path, plan.pipeline_name, RUNS, plan.run_id)
+        self._started = _now()
+        self._results: list[StepResult] = []
+        self._write("running")
+
+    def add(self, result: StepResult) -> None:
+        """Note a step that is done."""
+        self._results.append(result)
+        self._write("running")
+
+    def write_log(self, step_id: str, text: str) -> None:
+        """Keep what a step printed."""
+        storage.write_text(storage.join(self._folder, f"{step_id}.log"), text)
+
+    def finish(self, state: str) -> list[StepResult]:
+        """Note how the run ended, and return its results."""
+        self._write(state)
+        return self._results
+
+    def _write(self, state: str) -> None:
+        content: dict[str, Any] = {
+            "run_id": self._plan.run_id,
+            "pipeline_name": self._plan.pipeline_name,
+            "state": state,
+            "started": self._started,
+            "updated": _now(),
+            "steps": [
+                {
+                    "step_id": result.step_id,
+                    "cache_key": result.manifest.cache_key,
+                    "manifest": result.manifest.location,
+                    "rows": result.manifest.rows,
+                    "seconds": round(result.seconds, 3),
+                    "cached": result.cached,
+                }
+                for result in self._results
+            ],
+            "planned": {step.id: step.cache_key for step in self._plan.steps},
+        }
+        storage.write_text(
+            storage.join(self._folder, "run.json"), json.dumps(content, indent=2) + "\n"
+        )
+
+
+def read_runs(base_path: str, pipeline_name: str) -> list[dict[str, Any]]:
+    """Return the records of the runs of a pipeline, oldest first."""
+    folder = storage.join(base_path, pipeline_name, RUNS)
+    files = [storage.join(folder, name, "run.json") for name in storage.folders(folder)]
+    return [json.loads(storage.read_text(file)) for file in files if storage.exists(file)]
+
+
+def table(results: Sequence[StepResult]) -> str:
+    """Return the results as a table for a person: rows, rejects by reason, seconds."""
+    head = ("step", "rows in", "rows out", "rejects", "seconds", "")
+    rows = [
+        (
+            result.step_id,
+            f"{result.manifest.rows_in:,}",
+            f"{result.manifest.rows:,}",
+            ", ".join(f"{reason} {n:,}" for reason, n in result.manifest.rejects.items()) or "-",
+            f"{result.seconds:.1f}",
+            "cached" if result.cached else "",
+        )
+        for result in results
+    ]
+    widths = [max(len(row[column]) for row in [head, *rows]) for column in range(len(head))]
+    numbers = {1, 2, 4}
+
+    def line(row: Sequence[str]) -> str:
+        cells = [
+            cell.rjust(width) if column in numbers else cell.ljust(width)
+            for column, (cell, width) in enumerate(zip(row, widths, strict=True))
+        ]
+        return "  ".join(cells).rstrip()
+
+    return "\n".join(
+        [line(head), "  ".join("-" * width for width in widths).rstrip(), *map(line, rows)]
+    )
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="seconds")

@@ -1,0 +1,131 @@
+"""Running a plan as one command a step, whether a subprocess or a container.
+
+What a step prints is shown as it comes, with the step's name before each line, and kept beside the
+data.
+"""
+
+import os
+import signal
+import subprocess
+import time
+from collections import deque
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final
+
+from fondant_spec.dataset import storage
+from fondant_spec.dataset.cache_key import committed_manifest
+from fondant_spec.dataset.manifest import Manifest
+from fondant_spec.errors import StepFailedError
+from fondant_spec.pipeline.plan import Plan, PlannedStep
+from fondant_spec.pipeline.run_history import RunLog, StepResult
+
+_TAIL: Final = 20
+_PATIENCE: Final = 10.0
+"""Seconds that a step gets to end after Ctrl-C before it is killed."""
+
+
+@dataclass(frozen=True)
+class Command:
+    """What is started for a step.
+
+    `output_path` is where the step leaves its manifest's location. `removal` is run when the step
+    was interrupted, for what outlives the process.
+    """
+
+    step_id: str
+    argv: tuple[str, ...]
+    output_path: str
+    removal: tuple[str, ...] = ()
+    notes: tuple[str, ...] = field(default=(), compare=False)
+
+
+Compile = Callable[[PlannedStep, Sequence[str]], Command]
+"""Makes the command of a step, given the locations of the manifests that it reads."""
+
+
+def compile_steps(plan: Plan, compile_step: Compile) -> list[Command]:
+    """Return the commands of all steps, if each leaves its result where it is planned."""
+    locations = {planned.id: planned.location for planned in plan.steps}
+    return [
+        compile_step(planned, [locations[name] for name in planned.step.after])
+        for planned in plan.steps
+    ]
+
+
+def run_steps(plan: Plan, compile_step: Compile, say: Callable[[str], None]) -> list[StepResult]:
+    """Run the steps of a plan that are not done yet, and return how each one ended.
+
+    Raises:
+        StepFailedError: a step failed; the message holds the end of its log.
+        StorageError: the base path cannot be written.
+    """
+    storage.check_writable(plan.base_path)
+    log = RunLog(plan)
+    manifests: dict[str, Manifest] = {}
+    for planned in plan.steps:
+        inputs = [manifests[name] for name in planned.step.after]
+        began = time.monotonic()
+        taken = planned.step.takes_committed
+        manifest = committed_manifest(planned.location, inputs) if taken else None
+        cached = manifest is not None
+        if manifest is None:
+            say(f"[{planned.id}] starts")
+            command = compile_step(planned, [one.location for one in inputs])
+            manifest = _run_step(command, log, say)
+        else:
+            say(f"[{planned.id}] already done: {manifest.rows} rows")
+        manifests[planned.id] = manifest
+        log.add(StepResult(planned.id, manifest, time.monotonic() - began, cached=cached))
+    return log.finish("succeeded")
+
+
+def _run_step(command: Command, log: RunLog, say: Callable[[str], None]) -> Manifest:
+    for note in command.notes:
+        say(f"[{command.step_id}] {note}")
+    Path(command.output_path).parent.mkdir(parents=True, exist_ok=True)
+    lines: list[str] = []
+    process = subprocess.Popen(  # noqa: S603 - the command is ours, and no shell reads it
+        command.argv,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        errors="replace",
+        start_new_session=True,
+    )
+    try:
+        for line in process.stdout or ():
+            lines.append(line)
+            say(f"[{command.step_id}] {line.rstrip()}")
+        code = process.wait()
+    except BaseException:
+        _stop(process, command.removal)
+        log.finish("interrupted")
+        raise
+    finally:
+        log.write_log(command.step_id, "".join(lines))
+    output = Path(command.output_path)
+    if code == 0 and output.exists():
+        return Manifest.read(output.read_text(encoding="utf-8"))
+    log.finish("failed")
+    how = f"failed with exit code {code}." if code else "left no manifest; does main.py execute()?"
+    tail = "".join(deque(lines, _TAIL)).rstrip()
+    msg = f"step {command.step_id!r} {how} The end of its log:\n{tail}"
+    raise StepFailedError(msg)
+
+
+def _stop(process: "subprocess.Popen[str]", removal: Sequence[str]) -> None:
+    """End a step and the workers it started, gently and then not."""
+    try:
+        os.killpg(process.pid, signal.SIGTERM)
+        process.wait(_PATIENCE)
+    except (subprocess.TimeoutExpired, ProcessLookupError, KeyboardInterrupt):
+        pass  # a second Ctrl-C only hurries what follows
+    if removal:
+        subprocess.run(removal, check=False, capture_output=True)  # noqa: S603 - ours, no shell
+    try:
+        os.killpg(process.pid, signal.SIGKILL)
+    except ProcessLookupError:
+        return
+    process.wait()

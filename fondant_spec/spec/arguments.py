@@ -1,0 +1,272 @@
+"""Component arguments: their types, and their way through an argument vector unchanged.
+
+A value travels as one word after `--name`: a string as it is, everything else as JSON. This is also
+what Kubeflow Pipelines does with a typed value, so every runner enters a component by one door.
+"""
+
+import json
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any, Final
+
+from fondant_spec.errors import InvalidArgumentError, did_you_mean
+
+_REPEATABLE: Final = "input_manifest_path"
+
+REQUIRED: Final = object()
+"""The default of an argument that has none."""
+
+_PYTHON_TYPES: Final[dict[str, type]] = {
+    "str": str,
+    "int": int,
+    "float": float,
+    "bool": bool,
+    "list": list,
+    "tuple": list,
+    "set": list,
+    "dict": dict,
+}
+
+ARGUMENT_TYPES: Final = tuple(_PYTHON_TYPES)
+
+
+@dataclass(frozen=True)
+class Argument:
+    """One argument of a component, as its spec declares it.
+
+    `path` marks an argument that may name a local file or folder: it is made absolute, mounted into
+    containers, and its content is part of the cache key. `output` marks one that names where to
+    write: it is made absolute, and mounted to be written.
+    """
+
+    name: str
+    type: str
+    description: str = ""
+    default: Any = REQUIRED
+    choices: tuple[Any, ...] = ()
+    path: bool = False
+    output: bool = False
+
+    @property
+    def required(self) -> bool:
+        """Whether a value must be given."""
+        return self.default is REQUIRED
+
+    def check(self, value: Any) -> Any:
+        """Return `value` as the declared type, or refuse it.
+
+        A whole float is accepted for an int, because JSON and Kubeflow do not tell them apart; an
+        int is accepted for a float, and a path for a str. None is accepted where it is the default.
+
+        Raises:
+            InvalidArgumentError: wrong type, not among the choices, or nothing that an argument
+                vector can hold.
+        """
+        if value is None and self.default is None:
+            return None
+        converted = self._convert(value)
+        if self.choices and converted not in self.choices:
+            choices = ", ".join(map(repr, self.choices))
+            msg = f"argument {self.name!r} must be one of {choices}, not {converted!r}."
+            raise InvalidArgumentError(msg)
+        return converted
+
+    def _convert(self, value: Any) -> Any:
+        wanted = _PYTHON_TYPES[self.type]
+        if wanted is float and type(value) is int:
+            return float(value)
+        if wanted is int and type(value) is float and value.is_integer():
+            return int(value)
+        if wanted is str and isinstance(value, os.PathLike):
+            value = os.fspath(value)
+        if wanted is list and isinstance(value, tuple | set | frozenset):
+            value = sorted(value, key=repr) if isinstance(value, set | frozenset) else list(value)
+        if type(value) is not wanted:
+            found = f"{value!r} ({type(value).__name__})"
+            msg = f"argument {self.name!r} must be of type {self.type}, not {found}."
+            raise InvalidArgumentError(msg)
+        if isinstance(value, str) and "\0" in value:
+            msg = f"argument {self.name!r} must not hold a NUL character: {value!r}."
+            raise InvalidArgumentError(msg)
+        return self._plain(value)
+
+    def _plain(self, value: Any) -> Any:
+        """Return a copy of a value that JSON can hold; tuples in it become lists."""
+        if isinstance(value, list | tuple):
+            return [self._plain(item) for item in value]
+        if isinstance(value, dict) and all(isinstance(key, str) for key in value):
+            return {key: self._plain(item) for key, item in value.items()}
+        if value is None or type(value) in (str, int, float, bool):
+            return value
+        msg = (
+            f"argument {self.name!r} must be made of texts, numbers, lists and objects with texts "
+            f"as keys, but holds {value!r} ({type(value).__name__})."
+        )
+        raise InvalidArgumentError(msg)
+
+    def to_text(self, value: Any) -> str:
+        """Return the word that stands for a checked value in an argument vector."""
+        return value if self.type == "str" else json.dumps(value, ensure_ascii=False)
+
+    def from_text(self, text: str) -> Any:
+        """Return the value that a word stands for: the inverse of `to_text`.
+
+        Raises:
+            InvalidArgumentError: the word does not spell a value of the declared type.
+        """
+        if self.type == "str":
+            return self.check(text)
+        if self.type == "bool" and text in ("True", "False"):
+            return text == "True"
+        try:
+            value = json.loads(text)
+        except (ValueError, RecursionError) as error:
+            msg = f"argument {self.name!r} must be of type {self.type} in JSON, not {text!r}."
+            raise InvalidArgumentError(msg) from error
+        return self.check(value)
+
+
+EXECUTOR_ARGUMENTS: Final[Mapping[str, Argument]] = {
+    argument.name: argument
+    for argument in (
+        Argument("base_path", "str"),
+        Argument("pipeline_name", "str", default="pipeline"),
+        Argument("step_id", "str", default=None),
+        Argument("run_id", "str", default=None),
+        Argument("spec_file", "str", default="fondant_component.yaml"),
+        Argument("input_manifest_path", "str", default=""),
+        Argument("output_manifest_path", "str", default=None),
+        Argument("consumes", "dict", default={}),
+        Argument("produces", "dict", default={}),
+        Argument("max_reject_share", "float", default=0.5),
+        Argument("rows_per_partition", "int", default=1000),
+        Argument("workers", "int", default=None),
+        Argument("cache", "bool", default=True),
+        Argument("retry", "list", default=[]),
+        Argument("slice", "str", default=None),
+    )
+}
+"""What the executor itself takes; a component cannot have an argument of such a name."""
+
+
+ALL_REASONS: Final = "all"
+"""Stands for every reason, in `retry`."""
+
+
+def check_limits(values: Mapping[str, Any], where: str) -> None:
+    """Hold those of the executor's numbers that are given against what they can be.
+
+    Raises:
+        InvalidArgumentError: not a number, or out of its range.
+    """
+    for name in ("max_reject_share", "rows_per_partition", "workers"):
+        value = values.get(name)
+        if value is None:
+            continue
+        with _located(where):
+            number = EXECUTOR_ARGUMENTS[name].check(value)
+        if name == "max_reject_share" and not 0 <= number <= 1:
+            msg = f"{where}: max_reject_share must be between 0 and 1, not {value!r}."
+            raise InvalidArgumentError(msg)
+        if name != "max_reject_share" and number < 1:
+            msg = f"{where}: {name} must be at least 1, not {value!r}."
+            raise InvalidArgumentError(msg)
+
+
+def resolve(
+    declared: Mapping[str, Argument],
+    given: Mapping[str, Any],
+    where: str,
+) -> dict[str, Any]:
+    """Return the value of every declared argument: what is given, else the default.
+
+    Raises:
+        InvalidArgumentError: an unknown name, a missing value, or a wrong type.
+    """
+    for name in given:
+        if name not in declared:
+            hint = did_you_mean(name, list(declared))
+            known = ", ".join(declared) or "none"
+            msg = f"{where}: unknown argument {name!r}{hint} Known: {known}."
+            raise InvalidArgumentError(msg)
+    missing = [name for name, a in declared.items() if a.required and name not in given]
+    if missing:
+        msg = f"{where}: missing argument {', '.join(map(repr, missing))}; give it a value."
+        raise InvalidArgumentError(msg)
+    with _located(where):
+        return {name: a.check(given.get(name, a.default)) for name, a in declared.items()}
+
+
+def to_argv(declared: Mapping[str, Argument], values: Mapping[str, Any]) -> list[str]:
+    """Return the argument vector that stands for the values that differ from the defaults."""
+    argv: list[str] = []
+    for name, value in values.items():
+        argument = declared[name]
+        word = argument.to_text(value)
+        # Compared as words, since Python holds True and 1, or [1] and [1.0], to be equal.
+        if argument.required or word != argument.to_text(argument.default):
+            argv += [f"--{name}", word]
+    return argv
+
+
+def from_words(
+    declared: Mapping[str, Argument],
+    words: Mapping[str, str],
+    where: str,
+) -> dict[str, Any]:
+    """Return the values of all declared arguments, given the words of an argument vector.
+
+    Raises:
+        InvalidArgumentError: an unknown name, a missing value, or a wrong type.
+    """
+    with _located(where):
+        given = {
+            name: declared[name].from_text(word) if name in declared else word
+            for name, word in words.items()
+        }
+    return resolve(declared, given, where)
+
+
+def split_argv(argv: Sequence[str]) -> dict[str, str]:
+    """Return name to word of an argument vector made of `--name word` or `--name=word`.
+
+    The word after a name is always its value, also when it begins with a dash. The words of a
+    repeated `--input_manifest_path` become one: a list in JSON.
+
+    Raises:
+        InvalidArgumentError: a word where a name should be, a name without a word, or one twice.
+    """
+    words: dict[str, list[str]] = {}
+    for name, word in _pairs(argv):
+        if name in words and name != _REPEATABLE:
+            msg = f"argument {name!r} is given twice."
+            raise InvalidArgumentError(msg)
+        words.setdefault(name, []).append(word)
+    return {name: w[0] if len(w) == 1 else json.dumps(w) for name, w in words.items()}
+
+
+def _pairs(argv: Sequence[str]) -> Iterator[tuple[str, str]]:
+    remaining = iter(argv)
+    for head in remaining:
+        name, equals, word = head.removeprefix("--").partition("=")
+        if not head.startswith("--") or not name:
+            msg = f"expected an argument name such as --batch_size, found {head!r}."
+            raise InvalidArgumentError(msg)
+        if not equals:
+            following = next(remaining, None)
+            if following is None:
+                msg = f"argument {name!r} has no value."
+                raise InvalidArgumentError(msg)
+            word = following
+        yield name, word
+
+
+@contextmanager
+def _located(where: str) -> Iterator[None]:
+    try:
+        yield
+    except InvalidArgumentError as error:
+        msg = f"{where}: {error}"
+        raise InvalidArgumentError(msg) from None

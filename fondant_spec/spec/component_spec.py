@@ -1,0 +1,285 @@
+"""The reader of `fondant_component.yaml`.
+
+It accepts every component spec of Fondant 0.12's hub, and adds: `cardinality` and `network`; on a
+consumed field `optional`; on an argument `choices`, `path` and `output`; on a field `description`.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Final
+
+import pyarrow as pa
+import yaml
+
+from fondant_spec.errors import (
+    InvalidArgumentError,
+    InvalidComponentSpecError,
+    InvalidTypeError,
+)
+from fondant_spec.spec.arguments import ARGUMENT_TYPES, EXECUTOR_ARGUMENTS, REQUIRED, Argument
+from fondant_spec.spec.types import check_field_keys, reject_unknown_keys, type_from_json
+
+SPEC_FILE: Final = "fondant_component.yaml"
+CARDINALITIES: Final = ("maps", "filters", "explodes")
+
+_KEYS: Final = {
+    "name",
+    "description",
+    "image",
+    "tags",
+    "consumes",
+    "produces",
+    "previous_index",
+    "args",
+    "cardinality",
+    "network",
+}
+_ARGUMENT_KEYS: Final = {"type", "description", "default", "choices", "path", "output"}
+
+
+@dataclass(frozen=True)
+class FieldSpec:
+    """A field that a component consumes or produces."""
+
+    name: str
+    type: pa.DataType
+    optional: bool = False
+    description: str = ""
+
+
+@dataclass(frozen=True)
+class ComponentSpec:
+    """What a component consumes, produces and can be told; the content of its YAML file.
+
+    `consumes_any` and `produces_any` say that a step may name further fields
+    (`additionalProperties` in the file). Without `network`, the component reaches only for what its
+    arguments and the base path name. `path` is the file it was read from.
+    """
+
+    name: str
+    description: str
+    image: str
+    cardinality: str
+    consumes: Mapping[str, FieldSpec]
+    produces: Mapping[str, FieldSpec]
+    arguments: Mapping[str, Argument]
+    consumes_any: bool = False
+    produces_any: bool = False
+    previous_index: str | None = None
+    network: bool = True
+    tags: tuple[str, ...] = ()
+    path: Path | None = None
+
+    @property
+    def component_id(self) -> str:
+        """The name in lower case, with underscores."""
+        return self.name.lower().replace(" ", "_")
+
+    @property
+    def loads(self) -> bool:
+        """Whether the component brings rows in rather than transforming some."""
+        return not self.consumes and not self.consumes_any
+
+    @property
+    def source(self) -> Path | None:
+        """The component's folder, when its code lies beside the spec."""
+        folder = self.path.parent if self.path else None
+        return folder if folder and (folder / "src" / "main.py").is_file() else None
+
+    @classmethod
+    def from_file(cls, path: str | Path) -> "ComponentSpec":
+        """Read a spec from its file, or from the folder that holds it.
+
+        Raises:
+            InvalidComponentSpecError: no such file, not YAML, or not a valid spec.
+        """
+        file = Path(path)
+        if file.is_dir():
+            file = file / SPEC_FILE
+        try:
+            content = yaml.safe_load(file.read_text(encoding="utf-8"))
+        except OSError as error:
+            msg = f"{file}: cannot read the component spec ({error.strerror}); check the path."
+            raise InvalidComponentSpecError(msg) from None
+        except (yaml.YAMLError, UnicodeDecodeError) as error:
+            msg = f"{file}: not valid YAML: {error}"
+            raise InvalidComponentSpecError(msg) from None
+        return cls.from_dict(content, where=str(file), path=file.resolve())
+
+    @classmethod
+    def from_dict(
+        cls,
+        content: Any,
+        *,
+        where: str = "component spec",
+        path: Path | None = None,
+    ) -> "ComponentSpec":
+        """Build a spec from the content of its file; `where` names it in errors.
+
+        Raises:
+            InvalidComponentSpecError: with the first rule that the content breaks.
+        """
+        try:
+            return _parse(content, where, path)
+        except InvalidTypeError as error:
+            raise InvalidComponentSpecError(str(error)) from None
+
+
+def _parse(content: Any, where: str, path: Path | None) -> ComponentSpec:
+    if not isinstance(content, dict):
+        msg = f"{where}: must be a mapping with the keys name, description and image."
+        raise InvalidComponentSpecError(msg)
+    reject_unknown_keys(content, _KEYS, where)
+    for key in ("name", "description", "image"):
+        if not isinstance(content.get(key), str) or not content[key].strip():
+            msg = f"{where}: `{key}` is required and must be a text."
+            raise InvalidComponentSpecError(msg)
+    consumes, consumes_any = _fields(content, "consumes", where, frozenset({"optional"}))
+    produces, produces_any = _fields(content, "produces", where, frozenset())
+    return ComponentSpec(
+        name=content["name"],
+        description=content["description"].strip(),
+        image=content["image"],
+        tags=_tags(content.get("tags", []), where),
+        consumes=consumes,
+        consumes_any=consumes_any,
+        produces=produces,
+        produces_any=produces_any,
+        previous_index=_previous_index(content, produces, where),
+        cardinality=_cardinality(content, where),
+        network=_flag({"network": True} | content, "network", where),
+        arguments=_arguments(content.get("args"), where),
+        path=path,
+    )
+
+
+def _tags(value: Any, where: str) -> tuple[str, ...]:
+    if not isinstance(value, list) or not all(isinstance(tag, str) for tag in value):
+        msg = f"{where}: `tags` must be a list of texts."
+        raise InvalidComponentSpecError(msg)
+    return tuple(value)
+
+
+def _fields(
+    content: dict[str, Any],
+    key: str,
+    where: str,
+    extra: frozenset[str],
+) -> tuple[dict[str, FieldSpec], bool]:
+    value = content.get(key, {})
+    if not isinstance(value, dict) or (key in content and not value):
+        msg = f"{where}: `{key}` must be a mapping of field name to type; leave it out for none."
+        raise InvalidComponentSpecError(msg)
+    fields = {}
+    for name, field in value.items():
+        if name == "additionalProperties":
+            continue
+        place = f"{where}: {key}.{name}"
+        if not isinstance(field, dict) or not isinstance(name, str):
+            msg = f"{place}: must be a mapping with a `type`, such as `{{type: string}}`."
+            raise InvalidComponentSpecError(msg)
+        if name == "id":
+            msg = f"{place}: `id` is the index, which every component gets; use another name."
+            raise InvalidComponentSpecError(msg)
+        check_field_keys(field, place, extra | {"description"})
+        fields[name] = FieldSpec(
+            name,
+            type_from_json(field, place),
+            optional=_flag(field, "optional", place),
+            description=str(field.get("description", "")),
+        )
+    return fields, _flag(value, "additionalProperties", f"{where}: {key}")
+
+
+def _flag(mapping: Mapping[str, Any], key: str, where: str) -> bool:
+    value = mapping.get(key, False)
+    if not isinstance(value, bool):
+        msg = f"{where}: `{key}` must be true or false, not {value!r}."
+        raise InvalidComponentSpecError(msg)
+    return value
+
+
+def _previous_index(
+    content: dict[str, Any],
+    produces: dict[str, FieldSpec],
+    where: str,
+) -> str | None:
+    """Return the field that keeps the parent's id; it is produced, whether declared or not."""
+    value = content.get("previous_index")
+    if value is not None and not isinstance(value, str):
+        msg = f"{where}: `previous_index` must be a field name, not {value!r}."
+        raise InvalidComponentSpecError(msg)
+    if value is None:
+        return None
+    if produces.setdefault(value, FieldSpec(value, pa.string())).type != pa.string():
+        msg = f"{where}: the field {value!r} that `previous_index` names must be a string."
+        raise InvalidComponentSpecError(msg)
+    return value
+
+
+def _cardinality(content: dict[str, Any], where: str) -> str:
+    """Return the declared cardinality, or what a spec without one (Fondant's) implies."""
+    value = content.get("cardinality")
+    if value is None:
+        if content.get("previous_index") or "consumes" not in content:
+            return "explodes"
+        return "maps" if content.get("produces") else "filters"
+    if value not in CARDINALITIES:
+        msg = f"{where}: `cardinality` must be one of {', '.join(CARDINALITIES)}, not {value!r}."
+        raise InvalidComponentSpecError(msg)
+    if (value == "explodes") != bool(content.get("previous_index")) and content.get("consumes"):
+        msg = (
+            f"{where}: a component that explodes names the field that keeps the parent's id in "
+            "`previous_index`; others have none."
+        )
+        raise InvalidComponentSpecError(msg)
+    return str(value)
+
+
+def _arguments(value: Any, where: str) -> dict[str, Argument]:
+    if value is None:
+        return {}
+    if not isinstance(value, dict):
+        msg = f"{where}: `args` must be a mapping of argument name to its type and description."
+        raise InvalidComponentSpecError(msg)
+    return {
+        name: _argument(name, content, f"{where}: args.{name}") for name, content in value.items()
+    }
+
+
+def _argument(name: Any, content: Any, where: str) -> Argument:
+    if not isinstance(name, str) or not name.isidentifier() or name in EXECUTOR_ARGUMENTS:
+        msg = f"{where}: an argument needs a name of letters, digits and `_` that is not reserved."
+        raise InvalidComponentSpecError(msg)
+    if not isinstance(content, dict):
+        msg = f"{where}: must be a mapping with a `type`, such as `{{type: int, default: 1}}`."
+        raise InvalidComponentSpecError(msg)
+    reject_unknown_keys(content, _ARGUMENT_KEYS, where)
+    if content.get("type") not in ARGUMENT_TYPES:
+        msg = f"{where}: `type` must be one of {', '.join(ARGUMENT_TYPES)}."
+        raise InvalidComponentSpecError(msg)
+    choices = content.get("choices", [])
+    if not isinstance(choices, list):
+        msg = f"{where}: `choices` must be a list of values."
+        raise InvalidComponentSpecError(msg)
+    default = content.get("default", REQUIRED)
+    argument = Argument(
+        name=name,
+        type=content["type"],
+        description=str(content.get("description", "")).strip(),
+        # Fondant's specs spell "no value" as the text None.
+        default=None if default == "None" else default,
+        choices=tuple(choices),
+        path=_flag(content, "path", where),
+        output=_flag(content, "output", where),
+    )
+    return argument if argument.required else _with_typed_default(argument, where)
+
+
+def _with_typed_default(argument: Argument, where: str) -> Argument:
+    try:
+        return replace(argument, default=argument.check(argument.default))
+    except InvalidArgumentError as error:
+        msg = f"{where}: the default is wrong: {error}"
+        raise InvalidComponentSpecError(msg) from None

@@ -1,1 +1,0 @@
-"""What components share: decoding images, loading models, fetching URLs, searching vectors."""

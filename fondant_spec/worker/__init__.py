@@ -1,0 +1,1 @@
+"""What runs inside the process or container of a step."""

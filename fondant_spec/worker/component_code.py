@@ -1,0 +1,121 @@
+"""Loading a component's code: `main.py`, with the modules beside it importable as for a program.
+
+Components name the modules beside their `main.py` as they like, so two of them may have a
+`helper.py`. In a process that sees more than one component (a Dask worker, a test), the modules of
+one are put aside before those of another are loaded.
+"""
+
+import hashlib
+import importlib.util
+import sys
+from dataclasses import dataclass, field
+from importlib import import_module
+from pathlib import Path
+from threading import RLock
+from types import ModuleType
+
+from fondant_spec.worker.base_components import Component
+
+
+@dataclass
+class _Code:
+    """The code in one `src` folder, as it was when it was loaded; `modules` by their names."""
+
+    folder: Path
+    modules: dict[str, ModuleType] = field(default_factory=dict)
+
+    def enter(self) -> None:
+        """Make this code's modules the ones that an import finds."""
+        sys.path.insert(0, str(self.folder))
+        sys.modules.update(self.modules)
+
+    def leave(self) -> None:
+        """Put this code's modules aside."""
+        sys.path.remove(str(self.folder))
+        for name in _module_names(self.folder):
+            module = sys.modules.get(name)
+            if module is not None and _lies_in(module, self.folder):
+                self.modules[name] = sys.modules.pop(name)
+
+
+class _Shelf:
+    """The code that was loaded in this process, of which one component's is in use."""
+
+    def __init__(self) -> None:
+        # A module that one thread is loading lies half done where another one would find it.
+        self._lock = RLock()
+        self._codes: dict[tuple[Path, str], _Code] = {}
+        self._in_use: _Code | None = None
+
+    def load(self, folder: Path, name: str) -> ModuleType:
+        """Return module `name` of the code in `folder`, as the files are now."""
+        with self._lock:
+            key = (folder, _digest(folder))
+            code = self._codes.setdefault(key, _Code(folder))
+            if code is not self._in_use:
+                if self._in_use is not None:
+                    self._in_use.leave()
+                self._in_use = code
+                code.enter()
+            return self._main(code) if name == "main" else import_module(name)
+
+    def _main(self, code: _Code) -> ModuleType:
+        """Return `main.py` under a name of its own, for it is not what `import main` means."""
+        name = f"fondant_component_{code.folder.parent.name}"
+        if name in code.modules:
+            return code.modules[name]
+        path = code.folder / "main.py"
+        spec = importlib.util.spec_from_file_location(name, path)
+        if spec is None or spec.loader is None:
+            msg = f"{path} is not a Python file."
+            raise ImportError(msg)
+        module = importlib.util.module_from_spec(spec)
+        sys.modules[name] = module
+        try:
+            spec.loader.exec_module(module)
+        except BaseException:
+            del sys.modules[name]  # so that the next one to ask meets the error, not half a module
+            raise
+        code.modules[name] = module
+        return module
+
+
+_shelf = _Shelf()
+
+
+def load_module(source: Path, name: str = "main") -> ModuleType:
+    """Return a module of the component in the folder `source`: its `main`, or one beside it."""
+    return _shelf.load((source / "src").resolve(), name)
+
+
+def component_class(source: Path) -> type[Component]:
+    """Return the component class that a folder's `main.py` defines.
+
+    Raises:
+        LookupError: it defines none.
+    """
+    module = load_module(source)
+    own = (v for v in vars(module).values() if getattr(v, "__module__", "") == module.__name__)
+    for value in own:
+        if isinstance(value, type) and issubclass(value, Component):
+            return value
+    msg = f"{source}/src/main.py defines no component class."
+    raise LookupError(msg)
+
+
+def _digest(folder: Path) -> str:
+    digest = hashlib.sha256()
+    for file in sorted(folder.rglob("*.py")):
+        digest.update(f"{file.relative_to(folder)}\0".encode() + file.read_bytes())
+    return digest.hexdigest()
+
+
+def _module_names(folder: Path) -> list[str]:
+    """Return the names of the loaded modules that may lie in a folder, submodules included."""
+    top = {entry.stem for entry in folder.iterdir()}
+    return [name for name in sys.modules if name.partition(".")[0] in top]
+
+
+def _lies_in(module: ModuleType, folder: Path) -> bool:
+    file = getattr(module, "__file__", None)
+    return file is not None and Path(file).is_relative_to(folder)

@@ -1,0 +1,183 @@
+"""Holding what a component returns against what its spec promises.
+
+Names, types, ids and cardinality are checked as the batches pass, so that whatever reaches a file
+is what the manifest will say.
+"""
+
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from fondant_spec.dataset.field_mapping import Binding
+from fondant_spec.dataset.rejects import Rejects
+from fondant_spec.errors import CardinalityError
+from fondant_spec.spec.component_spec import ComponentSpec
+
+
+@dataclass
+class Conform:
+    """Turns the batches that a component returns into batches of the dataset."""
+
+    spec: ComponentSpec
+    binding: Binding
+    where: str
+    _children: Counter[str] = field(default_factory=Counter)
+
+    def batches(self, returned: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        """Yield each returned batch with the dataset's names and types, `id` first."""
+        for batch in returned:
+            yield self.batch(batch)
+
+    def batch(self, batch: pa.RecordBatch) -> pa.RecordBatch:
+        """Return a batch with the dataset's names and types, `id` first.
+
+        Raises:
+            CardinalityError: a column is missing, unknown, or cannot be cast to its type.
+        """
+        self._check_names(batch)
+        columns = {"id": self._ids(batch)}
+        for name, declared in self.binding.outputs.items():
+            column = self._cast(batch.column(name), declared, name)
+            columns[self.binding.output_names[name]] = column
+        return pa.RecordBatch.from_pydict(columns)
+
+    def _check_names(self, batch: pa.RecordBatch) -> None:
+        returned = set(batch.schema.names)
+        missing = set(self.binding.outputs) - returned
+        if missing:
+            msg = f"{self.where}: the component returned no column {_names(missing)}; see its spec."
+            raise CardinalityError(msg)
+        if not self.binding.outputs:
+            return
+        unknown = returned - set(self.binding.outputs) - {"id"}
+        if unknown:
+            msg = (
+                f"{self.where}: the component returned {_names(unknown)}, which its spec does not "
+                "produce; declare the field or leave it out."
+            )
+            raise CardinalityError(msg)
+
+    def _ids(self, batch: pa.RecordBatch) -> pa.Array:
+        if "id" in batch.schema.names:
+            return batch.column("id").cast(pa.string())
+        parent = self.spec.previous_index
+        if parent is None:
+            msg = f"{self.where}: the component returned no column 'id'; keep the ids it was given."
+            raise CardinalityError(msg)
+        ids = []
+        for parent_id in batch.column(parent).to_pylist():
+            ids.append(f"{parent_id}-{self._children[parent_id]:05d}")
+            self._children[parent_id] += 1
+        return pa.array(ids, pa.string())
+
+    def _cast(self, column: pa.Array, declared: pa.DataType, name: str) -> pa.Array:
+        try:
+            return column.cast(_as_written(column.type, declared))
+        except pa.ArrowException as error:
+            msg = f"{self.where}: field {name!r} should be {declared}, not {column.type}: {error}"
+            raise CardinalityError(msg) from None
+
+
+def check_cardinality(
+    cardinality: str,
+    ids_in: pa.Array,
+    ids_out: pa.ChunkedArray,
+    rejects: Rejects,
+    where: str,
+) -> None:
+    """Make sure that every row that went in came out or was rejected once, in order.
+
+    Rows that a step which filters left out without a word are recorded as filtered.
+
+    Raises:
+        CardinalityError: a row is lost, new, doubled, out of order, or both returned and rejected.
+    """
+    if not len(rejects) and ids_out.equals(pa.chunked_array([ids_in])):
+        return
+    positions = pc.index_in(ids_out, value_set=ids_in)
+    if positions.null_count:
+        new = ids_out.filter(pc.is_null(positions))[0].as_py()
+        msg = f"{where}: the component returned id {new!r}, which it was not given."
+        raise CardinalityError(msg)
+    rows = positions.to_numpy()
+    if (np.diff(rows.astype(np.int64)) <= 0).any():
+        msg = f"{where}: the component returned rows twice or out of order; keep the order."
+        raise CardinalityError(msg)
+    _check_rejects(ids_in, rejects, where)
+    lost = _lost(ids_in, rows, rejects, where)
+    if lost and cardinality == "maps":
+        msg = f"{where}: the component lost row {lost[0]!r} and {len(lost) - 1} more; reject them."
+        raise CardinalityError(msg)
+    for row_id in lost:
+        rejects.filter(row_id)
+
+
+def check_parents(
+    ids_in: pa.Array,
+    parents: pa.ChunkedArray | None,
+    rejects: Rejects,
+    where: str,
+) -> None:
+    """Make sure that every row of a step that explodes comes from one that went in.
+
+    Rows from which nothing was made are recorded as filtered. `parents` is None for a step that
+    does not tell.
+
+    Raises:
+        CardinalityError: a row names a parent that was not given, or none.
+    """
+    if parents is None:
+        return
+    strangers = parents.filter(pc.invert(pc.is_in(parents, value_set=ids_in)))
+    if len(strangers):
+        msg = (
+            f"{where}: the component returned a row of parent {strangers[0].as_py()!r}, which it "
+            "was not given."
+        )
+        raise CardinalityError(msg)
+    known = set(parents.to_pylist()) | rejects.ids()
+    for row_id in ids_in.to_pylist():
+        if row_id not in known:
+            rejects.filter(row_id, "no_rows", "nothing was made from it")
+
+
+def _check_rejects(ids_in: pa.Array, rejects: Rejects, where: str) -> None:
+    strangers = rejects.ids() - set(ids_in.to_pylist())
+    if strangers:
+        msg = f"{where}: the component rejected id {min(strangers)!r}, which it was not given."
+        raise CardinalityError(msg)
+    twice = rejects.twice()
+    if twice is not None:
+        msg = f"{where}: the component rejected row {twice!r} more than once."
+        raise CardinalityError(msg)
+
+
+def _lost(ids_in: pa.Array, rows_out: np.ndarray, rejects: Rejects, where: str) -> list[str]:
+    rejected = rejects.ids()
+    left = np.ones(len(ids_in), dtype=bool)
+    left[rows_out] = False
+    returned = set(ids_in.filter(pa.array(~left)).to_pylist()) & rejected
+    if returned:
+        msg = f"{where}: row {min(returned)!r} was both returned and rejected; do one of them."
+        raise CardinalityError(msg)
+    return [
+        row_id for row_id in ids_in.filter(pa.array(left)).to_pylist() if row_id not in rejected
+    ]
+
+
+def _as_written(returned: pa.DataType, declared: pa.DataType) -> pa.DataType:
+    """Return the declared type, with the lists in it of a fixed length where they came so."""
+    if pa.types.is_list(declared) and pa.types.is_fixed_size_list(returned):
+        item = _as_written(returned.value_type, declared.value_type)
+        return pa.list_(item, returned.list_size)
+    if pa.types.is_list(declared) and pa.types.is_list(returned):
+        return pa.list_(_as_written(returned.value_type, declared.value_type))
+    return declared
+
+
+def _names(names: set[str]) -> str:
+    return ", ".join(map(repr, sorted(names)))

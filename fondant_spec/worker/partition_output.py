@@ -1,0 +1,118 @@
+"""The files of one record: partitions being written, checked as the rows pass."""
+
+from collections.abc import Iterable
+from typing import Any, Final
+
+import pyarrow as pa
+
+from fondant_spec.dataset.manifest import Partition
+from fondant_spec.dataset.partitions import PartitionWriter
+from fondant_spec.spec.types import type_to_json
+from fondant_spec.worker.output_check import Conform
+from fondant_spec.worker.step_context import Work
+
+PARTITION_BYTES: Final = 256 << 20
+
+
+class Output:
+    """Opens a file with the first batch, and the next one when it is full, where rows may explode.
+
+    `staged` output waits to be gathered. With `discard` the rows are checked and counted only.
+    """
+
+    def __init__(
+        self,
+        work: Work,
+        name: str,
+        *,
+        staged: bool = False,
+        rolls: bool = False,
+        discard: bool = False,
+    ) -> None:
+        self.name = name
+        self.rows = 0
+        self.bytes = 0
+        self.partitions: list[Partition] = []
+        self.fields: dict[str, Any] = {}
+        self._location = work.staged if staged else work.data
+        self._work = work
+        self._rolls = rolls
+        self._discard = discard
+        self._conform = Conform(work.spec, work.binding, work.where)
+        self._writer: PartitionWriter | None = None
+        self._ids: list[pa.Array] = []
+        self._parents: list[pa.Array] = []
+        self._parent_name = work.binding.output_names.get(work.spec.previous_index or "")
+
+    def write(self, returned: Iterable[pa.RecordBatch]) -> None:
+        """Check and write what the component returns."""
+        for batch in self._conform.batches(returned):
+            self._ids.append(batch.column("id"))
+            if self._parent_name:
+                self._parents.append(batch.column(self._parent_name))
+            self.rows += len(batch)
+            self.bytes += batch.nbytes
+            start = 0
+            while start < len(batch) and not self._discard:
+                start += self._write_some(batch.slice(start))
+
+    @property
+    def full(self) -> bool:
+        """Whether the rows so far make a whole partition."""
+        return self.rows >= self._work.rows_per_partition or self.bytes >= PARTITION_BYTES
+
+    def ids(self) -> pa.ChunkedArray:
+        """Return the ids of all rows written."""
+        return pa.chunked_array(self._ids, pa.string())
+
+    def parents(self) -> pa.ChunkedArray | None:
+        """Return the parents' ids of all rows written; None where the spec names no such column."""
+        return pa.chunked_array(self._parents, pa.string()) if self._parent_name else None
+
+    def close(self) -> None:
+        """Finish the last file; a record without rows has an empty one."""
+        if self._discard:
+            return
+        if self._writer is None and not self.partitions:
+            self._writer = self._open(self._empty_schema())
+        self._close_writer()
+
+    def __enter__(self) -> None:
+        return None
+
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        try:
+            if error is None:
+                self.close()
+        except BaseException as failure:
+            error = failure
+            raise
+        finally:
+            if error is not None and self._writer is not None:
+                self._writer.abort(error)
+
+    def _write_some(self, batch: pa.RecordBatch) -> int:
+        if self._writer is None:
+            self._writer = self._open(batch.schema)
+        room = self._work.rows_per_partition - self._writer.rows if self._rolls else len(batch)
+        part = batch.slice(0, room)
+        self._writer.write(part)
+        full = self._writer.rows >= self._work.rows_per_partition
+        if self._rolls and (full or self._writer.bytes >= PARTITION_BYTES):
+            self._close_writer()
+        return len(part)
+
+    def _open(self, schema: pa.Schema) -> PartitionWriter:
+        name = f"{self.name}-{len(self.partitions):05d}" if self._rolls else self.name
+        self.fields = {f.name: type_to_json(f.type) for f in schema if f.name != "id"}
+        return PartitionWriter(self._location, name, schema)
+
+    def _close_writer(self) -> None:
+        if self._writer is not None:
+            self.partitions.append(self._writer.close())
+        self._writer = None
+
+    def _empty_schema(self) -> pa.Schema:
+        names = self._work.binding.output_names
+        fields = [(names[name], type_) for name, type_ in self._work.binding.outputs.items()]
+        return pa.schema([("id", pa.string()), *fields])

@@ -1,0 +1,1 @@
+"""What several components share: images, fetching them, models of them, finding them."""

@@ -1,0 +1,63 @@
+"""When to try again."""
+
+import random
+import time
+from collections.abc import Mapping
+from email.utils import parsedate_to_datetime
+from typing import Final
+
+from image_toolkit.crawl.fetch_errors import FetchError
+from image_toolkit.crawl.transfer import Reply
+
+_OK: Final = frozenset({200, 203})
+_PASSING: Final = frozenset({408, 425, 429, 500, 502, 503, 504})
+_REDIRECTS: Final = frozenset({301, 302, 303, 307, 308})
+_FIRST_WAIT: Final = 0.5
+_LONGEST_BACKOFF: Final = 30.0
+_random = random.SystemRandom()
+
+
+def backoff(attempts: int) -> float:
+    """Return the seconds to wait after so many attempts: doubling, with full jitter."""
+    return _random.uniform(0.5, 1.0) * min(_FIRST_WAIT * 2.0**attempts, _LONGEST_BACKOFF)
+
+
+def is_ok(reply: Reply) -> bool:
+    """Tell if the status of a reply says that its body is what was asked for."""
+    return reply.status in _OK
+
+
+def check_status(reply: Reply) -> None:
+    """Refuse a reply whose body is no image for its status.
+
+    Raises:
+        FetchError: `http_<status>`, which may pass for a timeout, an overload or an outage.
+    """
+    if is_ok(reply) or redirect_of(reply) is not None:
+        return
+    wait = retry_after(reply.headers)
+    raise FetchError(
+        reason=f"http_{reply.status}",
+        message=f"{reply.url.host}: status {reply.status}",
+        passing=reply.status in _PASSING,
+        retry_after=wait if reply.status in _PASSING else None,
+        host_failed=reply.status in _PASSING,
+    )
+
+
+def redirect_of(reply: Reply) -> str | None:
+    """Return where a reply redirects to, or None."""
+    return reply.header("location") if reply.status in _REDIRECTS else None
+
+
+def retry_after(headers: Mapping[str, list[str]]) -> float | None:
+    """Return how many seconds `Retry-After` asks for: a number, or a date from now on."""
+    values = headers.get("retry-after")
+    if not values:
+        return None
+    if values[-1].isascii() and values[-1].isdigit():
+        return float(values[-1][:9])
+    try:
+        return max(0.0, parsedate_to_datetime(values[-1]).timestamp() - time.time())
+    except (ValueError, TypeError, OverflowError, OSError):
+        return None

@@ -1,0 +1,235 @@
+"""One GET: a checked URL and its checked addresses in, a bounded reply out."""
+
+import asyncio
+import os
+import socket
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Final
+
+import certifi
+import pycurl
+
+from image_toolkit.crawl.addresses import AddressPolicy
+from image_toolkit.crawl.budget import ByteBudget
+from image_toolkit.crawl.fetch_errors import FetchError
+from image_toolkit.crawl.fetch_limits import Limits
+from image_toolkit.crawl.multi import Multi
+from image_toolkit.crawl.urls import Url
+
+CheckHead = Callable[["Reply"], None]
+"""Looks at a reply as soon as its headers are in; raises `FetchError` to have no body sent."""
+
+Headers = Mapping[str, list[str]]
+"""Values by lower-case name, in the order they came."""
+
+_SocketAddress = tuple[int, int, int, tuple[str, *tuple[int, ...]]]
+
+_BUFFER: Final = 128 << 10
+_DNS_SECONDS: Final = 60
+_MOOT_BODY: Final = 64 << 10  # of an error page or a redirect: read so that the connection lives on
+_E_HTTP2_STREAM: Final = 92
+_FAILURES: Final[dict[int, tuple[str, bool]]] = {  # reason, and whether it may pass
+    pycurl.E_COULDNT_CONNECT: ("connect_failed", True),
+    pycurl.E_COULDNT_RESOLVE_HOST: ("dns_failure", False),
+    pycurl.E_GOT_NOTHING: ("connection_reset", True),
+    pycurl.E_HTTP2: ("http2_error", True),
+    _E_HTTP2_STREAM: ("http2_error", True),
+    pycurl.E_OPERATION_TIMEDOUT: ("timeout", True),
+    pycurl.E_PARTIAL_FILE: ("incomplete_body", True),
+    pycurl.E_PEER_FAILED_VERIFICATION: ("tls_error", False),
+    pycurl.E_RECV_ERROR: ("connection_reset", True),
+    pycurl.E_SEND_ERROR: ("connection_reset", True),
+    pycurl.E_SSL_CONNECT_ERROR: ("tls_error", True),
+    pycurl.E_BAD_CONTENT_ENCODING: ("bad_content_encoding", False),
+    pycurl.E_FILESIZE_EXCEEDED: ("too_large", False),
+}
+_OF_THE_HOST: Final = frozenset(
+    {"connect_failed", "connection_reset", "dns_failure", "http2_error", "timeout", "tls_error"}
+)
+
+
+@dataclass
+class Reply:
+    """What a host sent: a body that is whole, or only the head of one that was not wanted."""
+
+    url: Url
+    status: int = 0
+    headers: dict[str, list[str]] = field(default_factory=dict)
+    body: bytearray = field(default_factory=bytearray)
+    http_version: str = ""
+
+    def header(self, name: str) -> str | None:
+        """Return the last value of a header, or None."""
+        values = self.headers.get(name)
+        return values[-1] if values else None
+
+
+@dataclass(frozen=True)
+class Transport:
+    """How requests are made: as whom, to which addresses, within which limits."""
+
+    user_agent: str
+    policy: AddressPolicy
+    limits: Limits
+    proxy: str = ""
+    """URL of a proxy; then it is the proxy that looks names up, and must keep private hosts out."""
+
+    ca_file: str = ""
+    """Certificates to trust; else the file SSL_CERT_FILE names, or Mozilla's."""
+
+    async def get(
+        self,
+        multi: Multi,
+        budget: ByteBudget,
+        url: Url,
+        addresses: list[str],
+        check_head: CheckHead,
+    ) -> Reply:
+        """Return the reply to a GET of `url`, sent to one of `addresses`. No redirect is followed.
+
+        The bytes of the body are taken from the budget, and it is for the caller to give them back.
+
+        Raises:
+            FetchError: no reply, a body over the limit or cut short, or what `check_head` raised.
+        """
+        exchange = _Exchange(Reply(url), check_head, self, budget)
+        handle = self._handle(url, addresses, exchange)
+        try:
+            await multi.perform(handle)
+        except pycurl.error as error:
+            failure = _explain(error, exchange)
+            if exchange.body_matters:
+                budget.give_back(len(exchange.reply.body))
+                raise failure from None
+        except asyncio.CancelledError:
+            budget.give_back(len(exchange.reply.body))
+            raise
+        finally:
+            handle.close()
+        return exchange.reply
+
+    def _handle(self, url: Url, addresses: list[str], exchange: "_Exchange") -> pycurl.Curl:
+        limits = self.limits
+        handle = pycurl.Curl()
+        options: list[tuple[int, object]] = [
+            (pycurl.URL, url.text),
+            (pycurl.PROTOCOLS, pycurl.PROTO_HTTP | pycurl.PROTO_HTTPS),
+            (pycurl.FOLLOWLOCATION, 0),
+            (pycurl.PROXY, self.proxy),  # an empty one overrules the environment
+            (pycurl.HTTP_VERSION, pycurl.CURL_HTTP_VERSION_2TLS),
+            (pycurl.NOSIGNAL, 1),
+            (pycurl.USERAGENT, self.user_agent),
+            (pycurl.HTTPHEADER, ["Accept: image/*,*/*;q=0.5"]),
+            (pycurl.ACCEPT_ENCODING, "identity"),  # hosts that compress anyway are understood
+            (pycurl.CAINFO, self.ca_file or os.environ.get("SSL_CERT_FILE") or certifi.where()),
+            (pycurl.CONNECTTIMEOUT_MS, int(limits.connect_timeout * 1000)),
+            (pycurl.TIMEOUT_MS, int(limits.timeout * 1000)),
+            (pycurl.LOW_SPEED_LIMIT, limits.slowest),
+            (pycurl.LOW_SPEED_TIME, limits.slow_seconds),
+            (pycurl.MAXFILESIZE, limits.body_bytes),
+            (pycurl.BUFFERSIZE, _BUFFER),
+            (pycurl.HEADERFUNCTION, exchange.take_header),
+            (pycurl.WRITEFUNCTION, exchange.take_body),
+        ]
+        if not self.proxy:
+            pinned = ",".join(f"[{a}]" if ":" in a else a for a in addresses)
+            options += [
+                (pycurl.RESOLVE, [f"+{url.host}:{url.port}:{pinned}"]),
+                (pycurl.DNS_CACHE_TIMEOUT, _DNS_SECONDS),
+                (pycurl.OPENSOCKETFUNCTION, exchange.open_socket),
+            ]
+        for option, value in options:
+            handle.setopt(option, value)
+        return handle
+
+
+class _Exchange:
+    """The callbacks of one transfer. What they refuse is kept in `refusal`, and ends it."""
+
+    def __init__(
+        self,
+        reply: Reply,
+        check_head: CheckHead,
+        transport: Transport,
+        budget: ByteBudget,
+    ) -> None:
+        self.reply = reply
+        self.refusal: FetchError | None = None
+        self._check_head = check_head
+        self._policy = transport.policy
+        self._body_bytes = transport.limits.body_bytes
+        self._budget = budget
+        self.body_matters = True
+
+    def open_socket(self, _purpose: int, address: _SocketAddress) -> object:
+        """Open the socket for a connection, unless its address is not allowed.
+
+        The last word: whatever the URL, the resolver and libcurl made of the name, it is this very
+        address that the connection goes to.
+        """
+        family, kind, protocol, (host, *_rest) = address
+        if not self._policy.allows(host):
+            message = f"{self.reply.url.host} is {host}"
+            self.refusal = FetchError(reason="private_address", message=message)
+            return pycurl.SOCKET_BAD
+        return socket.socket(family, kind, protocol)
+
+    def take_header(self, line: bytes) -> int | None:
+        """Take one line of the head; at its end, have it checked."""
+        text = line.decode("latin-1").strip()
+        if text.startswith("HTTP/") and ":" not in text.split(" ", 1)[0]:
+            version, _, rest = text.partition(" ")
+            self.reply.http_version = version.removeprefix("HTTP/")
+            self.reply.status = int(rest[:3]) if rest[:3].isdigit() else 0
+            self.reply.headers.clear()
+        elif text:
+            name, _, value = text.partition(":")
+            self.reply.headers.setdefault(name.strip().lower(), []).append(value.strip())
+        elif self.reply.status >= 200:  # noqa: PLR2004 - 1xx are followed by the real head
+            return self._end_head()
+        return None
+
+    def _end_head(self) -> int | None:
+        self.body_matters = self.reply.status < 300  # noqa: PLR2004
+        if not self.body_matters:
+            self._body_bytes = _MOOT_BODY
+        try:
+            self._check_head(self.reply)
+        except FetchError as error:
+            self.refusal = error
+            return -1
+        return None
+
+    def take_body(self, piece: bytes) -> int | None:
+        """Take a piece of the body, unless it grows too long."""
+        if len(self.reply.body) + len(piece) > self._body_bytes:
+            self.refusal = FetchError(
+                reason="too_large", message=f"body over {self._body_bytes} bytes"
+            )
+            return -1
+        if not self._budget.take(len(piece)):
+            message = f"{self.reply.url.host}: too many large bodies at once"
+            self.refusal = FetchError(reason="no_memory", message=message, passing=True)
+            return -1
+        self.reply.body += piece
+        return None
+
+
+def _explain(error: pycurl.error, exchange: _Exchange) -> FetchError:
+    if exchange.refusal is not None:
+        return exchange.refusal
+    number, message = int(error.args[0]), str(error.args[-1])
+    reason, passing = _FAILURES.get(number, ("invalid_response", False))
+    if "response headers" in message:  # too many of them
+        reason, passing = "invalid_response", False
+    elif reason == "timeout" and "too slow" in message:
+        reason = "too_slow"
+    elif reason == "timeout" and "onnect" in message:  # "Connection timed out", "Failed to connect"
+        reason = "connect_timeout"
+    return FetchError(
+        reason=reason,
+        message=f"{exchange.reply.url.host}: {message}",
+        passing=passing,
+        host_failed=reason in _OF_THE_HOST or reason == "connect_timeout",
+    )

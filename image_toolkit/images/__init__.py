@@ -1,0 +1,1 @@
+"""Images: decoding untrusted bytes, and making training images of them."""

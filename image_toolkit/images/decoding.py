@@ -1,0 +1,239 @@
+"""Untrusted bytes to pixels: the one place where images are decoded.
+
+What comes out is 8-bit RGB, upright, in sRGB, over white: EXIF orientation, colour profiles, CMYK,
+16-bit, palettes and transparency are taken care of; of an animation it is the first frame. The
+pixel count is checked in the header, before anything is decoded.
+
+JPEG is decoded by libjpeg-turbo (`simplejpeg`), everything else, and every unusual JPEG, by Pillow.
+A JPEG that only lacks its end marker is accepted; one that lacks image data is `truncated`.
+"""
+
+import io
+import struct
+import warnings
+from functools import lru_cache
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+import simplejpeg
+from PIL import Image, ImageCms
+
+from image_toolkit.images.jpeg import JPEG_END, has_end
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+MAX_PIXELS: Final = 64_000_000
+"""The default cap on width times height: 192 MB of pixels; cameras make 24 to 61 million."""
+
+FORMATS: Final = ("JPEG", "PNG", "WEBP", "GIF")
+"""What is decoded. Never SVG, EPS, PSD or TIFF: they are programs, or hold anything."""
+
+_ORIENTATION_TAG: Final = 0x0112
+_TURNED: Final = (5, 6, 7, 8)  # EXIF orientations that swap width and height
+_TRANSPOSES: Final = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+
+# Pillow warns between its own limit and twice that; `max_pixels` refuses, so that is noise.
+warnings.filterwarnings("ignore", category=Image.DecompressionBombWarning)
+
+
+class NotAnImageError(Exception):
+    """Bytes that cannot be had as an image; `reason` is a short code for the reject table.
+
+    Reasons: `empty`, `not_an_image`, `too_many_pixels`, `truncated`.
+    """
+
+    def __init__(self, *, reason: str, message: str) -> None:
+        super().__init__(message)
+        self.reason = reason
+        self.message = message
+
+
+def image_size(data: bytes, *, max_pixels: int = MAX_PIXELS) -> tuple[int, int]:
+    """Return (width, height) in pixels as displayed, from the header alone.
+
+    Raises:
+        NotAnImageError: no image, a format that is not accepted, or more than `max_pixels`.
+    """
+    return displayed_size(open_image(data, max_pixels=max_pixels))
+
+
+def decode_image(
+    data: bytes, *, max_pixels: int = MAX_PIXELS, target_side: int | None = None
+) -> Image.Image:
+    """Return the image in `data` as 8-bit RGB; see `decode_pixels` for the arguments and errors."""
+    return Image.fromarray(decode_pixels(data, max_pixels=max_pixels, target_side=target_side))
+
+
+def decode_pixels(
+    data: bytes, *, max_pixels: int = MAX_PIXELS, target_side: int | None = None
+) -> "NDArray[np.uint8]":
+    """Return the pixels in `data`: RGB, shape (height, width, 3).
+
+    With `target_side`, a JPEG whose sides are at least twice that may come out at a half, a quarter
+    or an eighth of its size, both sides still at least `target_side`: much faster, and about as
+    good as it gets if the result is scaled down to that side.
+
+    Raises:
+        NotAnImageError: no image, a format that is not accepted, too many pixels, or cut short.
+    """
+    return decode_opened(open_image(data, max_pixels=max_pixels), data, target_side=target_side)
+
+
+def open_image(data: bytes, *, max_pixels: int = MAX_PIXELS) -> Image.Image:
+    """Return the image in `data` with only its header read, its size checked.
+
+    Raises:
+        NotAnImageError: no image, a format that is not accepted, or more than `max_pixels`.
+    """
+    if not data:
+        raise NotAnImageError(reason="empty", message="no bytes")
+    try:
+        image = Image.open(io.BytesIO(data), formats=FORMATS)
+    except Image.DecompressionBombError as error:
+        raise NotAnImageError(reason="too_many_pixels", message=str(error)) from error
+    except Exception as error:  # hostile headers raise nearly anything
+        message = f"not a {', '.join(FORMATS)} image; begins with {data[:16]!r}"
+        raise NotAnImageError(reason="not_an_image", message=message) from error
+    width, height = image.size
+    if width * height > max_pixels:
+        message = f"{width}x{height} is over {max_pixels} pixels"
+        raise NotAnImageError(reason="too_many_pixels", message=message)
+    if not width or not height:
+        raise NotAnImageError(reason="not_an_image", message=f"{width}x{height} has no pixels")
+    return image
+
+
+def displayed_size(image: Image.Image) -> tuple[int, int]:
+    """Return (width, height) of an opened image after its EXIF orientation is applied."""
+    width, height = image.size
+    return (height, width) if orientation(image) in _TURNED else (width, height)
+
+
+def orientation(image: Image.Image) -> int:
+    """Return the EXIF orientation of an opened image, 1 to 8; 1 where it has none or nonsense."""
+    if "exif" not in image.info:
+        return 1
+    try:
+        value = image.getexif().get(_ORIENTATION_TAG, 1)
+    except (OSError, SyntaxError, ValueError, TypeError, struct.error):
+        return 1
+    return value if value in range(1, 9) else 1
+
+
+def is_plain(image: Image.Image) -> bool:
+    """Tell if an opened image is a JPEG that shows as it is: upright, sRGB or grey."""
+    profile = image.info.get("icc_profile")
+    usual = image.format == "JPEG" and image.mode in ("RGB", "L") and orientation(image) == 1
+    return usual and (profile is None or is_srgb(profile))
+
+
+def decode_opened(
+    image: Image.Image, data: bytes, *, target_side: int | None = None
+) -> "NDArray[np.uint8]":
+    """Return the pixels of an image that `open_image` made of `data`; see `decode_pixels`."""
+    if image.format in ("JPEG", "MPO") and image.mode in ("RGB", "L"):
+        pixels = _decode_jpeg(data, target_side)
+        if pixels is not None:
+            return _finish(image, pixels)
+    try:
+        image.load()
+        upright = _turn(_to_8_bit(image), orientation(image))
+        return np.asarray(_over_white(_to_srgb(upright, image.info.get("icc_profile"))))
+    except Exception as error:  # hostile bytes raise nearly anything
+        reason = "truncated" if "truncated" in str(error) else "not_an_image"
+        raise NotAnImageError(reason=reason, message=f"{image.format}: {error}") from error
+
+
+def _decode_jpeg(data: bytes, target_side: int | None) -> "NDArray[np.uint8] | None":
+    """Return the pixels as stored, or None where Pillow, which forgives more, has to try.
+
+    Raises:
+        NotAnImageError: image data is missing.
+    """
+    ended = data if has_end(data) else data + JPEG_END
+    side = target_side or 0
+    try:
+        pixels: NDArray[np.uint8] = simplejpeg.decode_jpeg(
+            ended, min_height=side, min_width=side, min_factor=2 if side else 1
+        )
+    except ValueError as error:
+        if "premature end" in str(error).lower():
+            raise NotAnImageError(reason="truncated", message=f"JPEG: {error}") from error
+        return None
+    return pixels
+
+
+def _finish(image: Image.Image, pixels: "NDArray[np.uint8]") -> "NDArray[np.uint8]":
+    """Return decoded pixels upright and in sRGB, by what the header of `image` says of them."""
+    profile = image.info.get("icc_profile") if image.mode == "RGB" else None
+    turned = orientation(image)
+    if turned == 1 and (profile is None or is_srgb(profile)):
+        return pixels
+    return np.asarray(_to_srgb(_turn(Image.fromarray(pixels), turned), profile))
+
+
+def _turn(image: Image.Image, turned: int) -> Image.Image:
+    method = _TRANSPOSES.get(turned)
+    return image if method is None else image.transpose(method)
+
+
+def _to_8_bit(image: Image.Image) -> Image.Image:
+    """Return an image of 8 bits a channel; 16-bit values are scaled down, not cut off."""
+    if image.mode.startswith("I"):
+        values = np.asarray(image).astype(np.uint32)
+        return Image.fromarray((values >> 8).clip(0, 255).astype(np.uint8))
+    if image.mode == "P":
+        return image.convert("RGBA" if "transparency" in image.info else "RGB")
+    if image.mode in ("1", "LA", "PA") or (image.mode == "L" and "transparency" in image.info):
+        return image.convert("L" if image.mode == "1" else "RGBA")
+    if image.mode == "RGB" and "transparency" in image.info:
+        return image.convert("RGBA")
+    return image
+
+
+def _to_srgb(image: Image.Image, profile: bytes | None) -> Image.Image:
+    """Return the image in sRGB; a profile that is broken, or of another mode, is left aside."""
+    target = "RGBA" if image.mode == "RGBA" else "RGB"
+    transform = None if profile is None else _transform(profile, image.mode, target)
+    if transform is not None:
+        converted = ImageCms.applyTransform(image, transform)
+        if converted is not None:
+            return converted
+    return image if image.mode == target else image.convert(target)
+
+
+def _over_white(image: Image.Image) -> Image.Image:
+    if image.mode != "RGBA":
+        return image
+    white = Image.new("RGBA", image.size, "white")
+    return Image.alpha_composite(white, image).convert("RGB")
+
+
+@lru_cache(maxsize=64)
+def is_srgb(profile: bytes) -> bool:
+    """Tell if a profile calls itself sRGB: then there is nothing to convert."""
+    try:
+        name = ImageCms.getProfileDescription(ImageCms.ImageCmsProfile(io.BytesIO(profile)))
+    except (ImageCms.PyCMSError, OSError, ValueError, TypeError):
+        return False
+    return "srgb" in name.lower()
+
+
+@lru_cache(maxsize=64)
+def _transform(profile: bytes, mode: str, target: str) -> ImageCms.ImageCmsTransform | None:
+    if is_srgb(profile):
+        return None
+    try:
+        source = ImageCms.ImageCmsProfile(io.BytesIO(profile))
+        return ImageCms.buildTransform(source, ImageCms.createProfile("sRGB"), mode, target)
+    except (ImageCms.PyCMSError, OSError, ValueError, TypeError):
+        return None

@@ -1,0 +1,170 @@
+"""Starting what captions: a model on each device, checked against fp32, or an endpoint."""
+
+import gc
+import logging
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from itertools import pairwise
+from typing import Final
+
+import torch
+from torch.nn.functional import cosine_similarity
+
+from fondant_spec.errors import InvalidArgumentError
+from image_toolkit.models.captioning.caption_stream import (
+    EXTRA_COLUMNS,
+    Captioning,
+    CaptionWriter,
+    Choice,
+)
+from image_toolkit.models.captioning.caption_text import Frame
+from image_toolkit.models.captioning.captioner_process import side_by_side
+from image_toolkit.models.captioning.captioners import Captioner, LocalCaptioner
+from image_toolkit.models.captioning.endpoint import EndpointCaptioner, refuse_unsupported
+from image_toolkit.models.captioning.generation import Generation
+from image_toolkit.models.embedding.clip_score import ClipScore
+from image_toolkit.models.runtime.batching import BatchSize, check_asked, is_out_of_memory
+from image_toolkit.models.runtime.device import EXACT, Placement, devices, place
+from image_toolkit.models.runtime.hub import ModelFiles, find_model
+from image_toolkit.models.runtime.model_runner import LEAST_COSINE
+
+logger = logging.getLogger(__name__)
+
+_CPU_BATCH: Final = 16
+_CPU_ROWS: Final = 64
+_GPU_BATCH: Final = 32
+_LARGEST_GPU_BATCH: Final = 256
+_GROUPS_AHEAD: Final = 3
+
+
+@dataclass(frozen=True)
+class CaptionModels:
+    """Which models caption and rank, and where they run; see the component's arguments."""
+
+    model_id: str
+    revision: str | None = None
+    endpoint: str | None = None
+    prompt: str | None = None
+    clip_model_id: str | None = None
+    clip_revision: str | None = None
+    device: str = "auto"
+    precision: str = "auto"
+    batch_size: int = 0
+
+    def start(
+        self,
+        generation: Generation,
+        choice: Choice,
+        frame: Frame,
+        extras: Sequence[str],
+    ) -> Captioning:
+        """Load the models.
+
+        Raises:
+            InputDataError: a model cannot be had.
+            InvalidArgumentError: an extra column is unknown, or needs `clip_model_id`, or an
+                endpoint cannot do what is asked for.
+        """
+        self._check(generation, extras)
+        placements = [place(one, self.precision) for one in devices(self.device)]
+        writers = [
+            CaptionWriter(
+                captioner,
+                self._size(generation),
+                generation,
+                choice,
+                frame,
+                self._scorer(placement),
+            )
+            for captioner, placement in zip(self._captioners(placements), placements, strict=False)
+        ]
+        ahead = _GROUPS_AHEAD * len(writers) if placements[0].is_cuda else 0
+        return Captioning(writers, extras, ahead=ahead)
+
+    def _captioners(self, placements: Sequence[Placement]) -> Sequence[Captioner]:
+        if self.endpoint is not None:
+            return [EndpointCaptioner(self.endpoint, self.model_id, self.prompt)]
+        start = partial(_start, self)
+        return [start(placements[0])] if len(placements) == 1 else side_by_side(start, placements)
+
+    def _check(self, generation: Generation, extras: Sequence[str]) -> None:
+        check_asked(self.batch_size)
+        if self.endpoint is not None:
+            refuse_unsupported(generation)
+        unknown = sorted(set(extras) - set(EXTRA_COLUMNS))
+        if unknown:
+            msg = f"produces: no field {unknown[0]!r}; there is {', '.join(EXTRA_COLUMNS)}."
+            raise InvalidArgumentError(msg)
+        scored = sorted({"clip_score", "caption_tokens"} & set(extras))
+        if self.clip_model_id is None and (scored or generation.candidates > 1):
+            what = scored[0] if scored else "candidates"
+            msg = f"{what}: needs clip_model_id, the CLIP-like model that compares."
+            raise InvalidArgumentError(msg)
+
+    def _scorer(self, placement: Placement) -> ClipScore | None:
+        if self.clip_model_id is None:
+            return None
+        return ClipScore(self.clip_model_id, self.clip_revision, placement)
+
+    def _size(self, generation: Generation) -> BatchSize:
+        if self.batch_size:
+            return BatchSize(self.batch_size)
+        if devices(self.device)[0].type == "cuda":
+            return BatchSize(_GPU_BATCH, _LARGEST_GPU_BATCH, calm=2)
+        rows = max(generation.num_beams, generation.candidates)  # of the decoder, for each image
+        return BatchSize(min(_CPU_BATCH, max(1, _CPU_ROWS // rows)))
+
+
+def _start(models: CaptionModels, placement: Placement) -> LocalCaptioner:
+    """Return the captioner, more precise than asked for where it would stray from fp32."""
+    files = find_model(models.model_id, models.revision)
+    load = partial(_load, files, models.prompt)
+    exact = replace(placement, precision=EXACT)
+    made_for_it = files.stored_dtype == str(placement.dtype).removeprefix("torch.")
+    if placement.precision == EXACT or (made_for_it and placement.precision != "int8"):
+        return _told(load(placement))
+    wanted = _exact_logits(load, exact)
+    for faster, closer in pairwise([placement, *placement.closer()]):
+        captioner = load(faster)
+        if wanted is None:
+            return _told(captioner, ", which was not compared: fp32 does not fit in the memory")
+        cosine = float(cosine_similarity(_first_logits(captioner), wanted, dim=-1).min())
+        if cosine >= LEAST_COSINE:  # which no cosine of numbers that are not finite is
+            return _told(captioner, f"; cosine of logits to fp32 is {cosine:.5f}")
+        logger.warning(
+            "%s strays from fp32: cosine of logits %.5f, least allowed %s. Going on with %s.",
+            faster,
+            cosine,
+            LEAST_COSINE,
+            closer,
+        )
+        del captioner
+    return _told(load(exact))
+
+
+def _load(files: ModelFiles, prompt: str | None, placement: Placement) -> LocalCaptioner:
+    # Two at once may not fit, and one that was let go refers to itself, so only this frees it.
+    gc.collect()
+    return LocalCaptioner(files, placement, prompt)
+
+
+def _exact_logits(
+    load: Callable[[Placement], LocalCaptioner], exact: Placement
+) -> torch.Tensor | None:
+    """Return the logits of the model in fp32; None if it does not fit in the memory."""
+    try:
+        return _first_logits(load(exact))
+    except Exception as error:
+        if not is_out_of_memory(error):
+            raise
+        return None
+
+
+def _first_logits(captioner: LocalCaptioner) -> torch.Tensor:
+    return captioner.first_logits(captioner.probes())
+
+
+def _told(captioner: LocalCaptioner, how: str = "") -> LocalCaptioner:
+    logger.info("Captions on %s%s.", captioner, how)
+    return captioner

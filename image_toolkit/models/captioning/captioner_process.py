@@ -1,0 +1,156 @@
+"""Captioners in processes of their own, so that several GPUs caption side by side.
+
+On a GPU, what limits most captioners is Python, several milliseconds a token whatever the batch,
+and a process runs one line of it at a time: two captioners in the threads of one process get no
+further than one.
+"""
+
+import logging
+import os
+import traceback
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from multiprocessing import get_context, parent_process
+from multiprocessing.managers import BaseManager, BaseProxy
+from threading import Thread
+from typing import Any, Final
+
+from fondant_spec.errors import FondantError, StepFailedError
+from image_toolkit.models.captioning.captioners import Captioner
+from image_toolkit.models.captioning.generation import Generation
+from image_toolkit.models.runtime.device import Placement
+from image_toolkit.models.runtime.feed import UnusableError
+
+Start = Callable[[Placement], Captioner]
+"""Loads a captioner for a placement. It goes to another process, so it is a function by name."""
+
+_ENDED: Final = (EOFError, ConnectionError)
+
+
+class CaptionerProcess:
+    """A captioner that runs in a process of its own; see `captioners.Captioner`.
+
+    Images are prepared in this process. Calls from several threads are under way at the same time.
+    """
+
+    def __init__(self, start: Start, placement: Placement) -> None:
+        """Load the captioner, in a new process.
+
+        Raises:
+            FondantError: it cannot be loaded.
+        """
+        self._placement = placement
+        self._manager = _Manager(ctx=get_context("spawn"))  # a fork would inherit the GPU's state
+        self._manager.start()
+        try:
+            self._there: Any = self._call(self._manager.captioner)
+            about = self._call(self._there.load, start, placement)
+        except BaseException:
+            self.close()
+            raise
+        self.name, self.revision, self.precision = about.name, about.revision, about.precision
+        self.prepare = about.prepare
+
+    def captions(
+        self,
+        items: Sequence[Any],
+        rows: Sequence[str],
+        generation: Generation,
+    ) -> Sequence[list[str] | UnusableError]:
+        """Return the candidates for each image; an error for one that the model does not take."""
+        made: Sequence[list[str] | UnusableError] = self._call(
+            self._there.captions, list(items), list(rows), generation
+        )
+        return made
+
+    def close(self) -> None:
+        """End the process."""
+        self._manager.shutdown()
+
+    def _call(self, work: Callable[..., Any], *arguments: Any) -> Any:
+        try:
+            return work(*arguments)
+        except _ENDED as error:
+            msg = (
+                f"The process that captions on {self._placement} has ended, most likely for want "
+                "of memory. Give the step more memory, or a smaller batch_size."
+            )
+            raise StepFailedError(msg) from error
+
+
+def side_by_side(start: Start, placements: Sequence[Placement]) -> list[CaptionerProcess]:
+    """Return a captioner for each placement, each in a process of its own, loaded all at once.
+
+    Raises:
+        FondantError: one cannot be loaded.
+    """
+    with ThreadPoolExecutor(len(placements)) as threads:
+        loading = [threads.submit(CaptionerProcess, start, one) for one in placements]
+    if failed := next((error for one in loading if (error := one.exception())), None):
+        for one in loading:
+            if one.exception() is None:
+                one.result().close()
+        raise failed
+    return [one.result() for one in loading]
+
+
+@dataclass(frozen=True)
+class _About:
+    name: str
+    revision: str
+    precision: str
+    prepare: Callable[[bytes], Any]
+
+
+class _Served:
+    """The captioner, in its process."""
+
+    def __init__(self) -> None:
+        logging.basicConfig(level=logging.INFO, format="%(levelname)s %(message)s")
+        Thread(target=_end_with_parent, daemon=True).start()
+
+    def load(self, start: Start, placement: Placement) -> _About:
+        own = self._captioner = _noted(start, placement)
+        return _About(own.name, own.revision, own.precision, own.prepare)
+
+    def captions(self, *arguments: Any) -> Any:
+        return _noted(self._captioner.captions, *arguments)
+
+
+class _Proxy(BaseProxy):
+    def load(self, *arguments: Any) -> Any:
+        return self._callmethod("load", arguments)
+
+    def captions(self, *arguments: Any) -> Any:
+        return self._callmethod("captions", arguments)
+
+
+class _Manager(BaseManager):
+    captioner: Callable[[], Any]
+
+
+_Manager.register("captioner", _Served, _Proxy, exposed=("load", "captions"))
+
+
+def _noted(work: Callable[..., Any], *arguments: Any) -> Any:
+    """Do the work; of an error, say where it arose, and let go of it.
+
+    The server keeps an error until it has served the next call, which may be the same batch in
+    halves: by then its tensors must be gone.
+    """
+    try:
+        return work(*arguments)
+    except FondantError:
+        raise
+    except Exception as error:
+        error.add_note("".join(traceback.format_exception(error)))
+        error.__traceback__ = None
+        raise
+
+
+def _end_with_parent() -> None:
+    parent = parent_process()
+    if parent is not None:
+        parent.join()  # a parent that is killed ends nothing by itself
+        os._exit(1)

@@ -1,0 +1,1 @@
+"""Layers that make models fast on a CPU."""

@@ -1,0 +1,51 @@
+"""How well a caption fits its image, by CLIP."""
+
+from collections.abc import Sequence
+from functools import partial
+from typing import Any, Final
+
+import numpy as np
+
+from image_toolkit.models.embedding.embedders import Vectors, image_encoder, text_encoder
+from image_toolkit.models.runtime.batching import BatchSize
+from image_toolkit.models.runtime.device import Placement
+from image_toolkit.models.runtime.model_runner import start_runners
+
+_BATCH: Final = 64
+
+
+class ClipScore:
+    """Compares images and texts in the space of one CLIP-like model, on one device."""
+
+    def __init__(self, model_id: str, revision: str | None, placement: Placement) -> None:
+        """Load both towers.
+
+        Raises:
+            InputDataError: the model cannot be had.
+        """
+        size = partial(BatchSize, _BATCH)
+        images = partial(image_encoder, model_id, revision)
+        texts = partial(text_encoder, model_id, revision)
+        self._images = start_runners(images, [placement], "torch", size)[0]
+        self._texts = start_runners(texts, [placement], "torch", size)[0]
+        self.prepare = self._images.encoder.prepare
+        self.tokens = self._texts.encoder.tokens
+
+    def metadata(self) -> dict[str, str]:
+        """Return what the field's metadata says of the model."""
+        encoder = self._images.encoder
+        return {"clip_model_id": encoder.name, "clip_revision": encoder.revision}
+
+    def vectors(self, items: Sequence[Any]) -> list[Vectors | None]:
+        """Return the vector of each prepared image; None where the memory did not suffice."""
+        return self._images(items)
+
+    def scores(self, images: Sequence[Vectors | None], texts: Sequence[str]) -> list[float]:
+        """Return the cosine, -1 to 1, of each image's vector with the text at its place.
+
+        NaN where there is no vector of the image or of the text.
+        """
+        return [
+            float("nan") if image is None or text is None else float(np.dot(image, text))
+            for image, text in zip(images, self._texts(texts), strict=True)
+        ]

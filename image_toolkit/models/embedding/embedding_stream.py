@@ -1,0 +1,131 @@
+"""Rows in, vectors out: what the embedding components share."""
+
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
+from typing import Any, Final
+
+import numpy as np
+import pyarrow as pa
+
+from fondant_spec.dataset.rejects import Rejects
+from image_toolkit.models.embedding.embedders import Encoder, Vectors
+from image_toolkit.models.runtime.batching import BatchSize, check_asked
+from image_toolkit.models.runtime.device import devices, place
+from image_toolkit.models.runtime.feed import Feed, Group, rows_of
+from image_toolkit.models.runtime.model_runner import EncoderRunner, start_runners
+from image_toolkit.models.runtime.spread import spread
+
+_CPU_BATCH: Final = 32
+_GPU_BATCH: Final = 64
+_LARGEST_GPU_BATCH: Final = 512
+_GROUPS_AHEAD: Final = 3
+
+
+def batch_size(asked: int, *, on_gpu: bool) -> BatchSize:
+    """Return the batch size to start with; `asked` is the most, and 0 leaves it to the memory."""
+    if asked:
+        return BatchSize(asked)
+    if on_gpu:
+        return BatchSize(_GPU_BATCH, _LARGEST_GPU_BATCH, calm=2)
+    return BatchSize(_CPU_BATCH)
+
+
+class Embedder:
+    """Embeds the cells of one column with a model that is loaded once for each device."""
+
+    def __init__(
+        self,
+        make: Callable[[], Encoder],
+        *,
+        device: str = "auto",
+        precision: str = "auto",
+        engine: str = "auto",
+        most: int = 0,
+    ) -> None:
+        check_asked(most)
+        self._make = make
+        self._placements = [place(one, precision) for one in devices(device)]
+        self._engine = engine
+        self._most = most
+        self._runners: list[EncoderRunner[Encoder]] = []
+        self._feed: Feed[Any] | None = None
+
+    def load(self) -> None:
+        """Load the model, once for each device, and start the threads that prepare its input.
+
+        Raises:
+            InputDataError: the model cannot be had.
+        """
+        on_gpu = self._placements[0].is_cuda
+        self._runners = start_runners(
+            self._make,
+            self._placements,
+            self._engine,
+            lambda: batch_size(self._most, on_gpu=on_gpu),
+        )
+        first = self._runners[0]
+        prepare = first.encoder.prepare
+        self._feed = Feed(
+            lambda row: prepare(row.cell()),
+            lambda: first.size.now,
+            ahead=_GROUPS_AHEAD * len(self._runners) if on_gpu else 0,
+        )
+
+    @property
+    def partitions_at_once(self) -> int:
+        """How many partitions to embed side by side."""
+        assert self._feed is not None, "load() comes first"  # noqa: S101
+        return self._feed.partitions_at_once
+
+    def batches(
+        self,
+        batches: Iterator[pa.RecordBatch],
+        column: str,
+        rejects: Rejects,
+    ) -> Iterator[pa.RecordBatch]:
+        """Yield `id` and `embedding` of the rows whose cell in `column` can be embedded."""
+        assert self._feed is not None, "load() comes first"  # noqa: S101
+        workers = [partial(_embed, runner) for runner in self._runners]
+        groups = self._feed.groups(rows_of(batches, column), rejects)
+        for group, vectors in spread(workers, groups):
+            fits = [number for number, vector in enumerate(vectors) if vector is not None]
+            for number in set(range(len(vectors))) - set(fits):
+                rejects.add(group.rows[number].id, "out_of_memory", "does not fit even alone")
+            yield vector_batch(
+                [group.rows[number].id for number in fits],
+                [vector for vector in vectors if vector is not None],
+                self._runners[0].dimension,
+            )
+
+    def metadata(self, modality: str) -> dict[str, Any]:
+        """Return what the field's metadata says of its vectors."""
+        first = self._runners[0]
+        return {
+            "model_id": first.encoder.name,
+            "revision": first.encoder.revision,
+            "dimension": first.dimension,
+            "normalised": True,
+            "modality": modality,
+            "precision": first.placement.precision,
+            "engine": first.engine,
+        }
+
+    def close(self) -> None:
+        """Stop the threads of the feed."""
+        if self._feed is not None:
+            self._feed.close()
+
+
+def vector_batch(
+    ids: Sequence[str],
+    vectors: Sequence[Vectors],
+    dimension: int,
+) -> pa.RecordBatch:
+    """Return ids and their vectors as a record batch, the vectors as lists of a fixed size."""
+    values = np.concatenate([np.empty(0, np.float32), *vectors])
+    lists = pa.FixedSizeListArray.from_arrays(pa.array(values, pa.float32()), dimension)
+    return pa.record_batch([pa.array(ids, pa.string()), lists], names=["id", "embedding"])
+
+
+def _embed(runner: EncoderRunner[Encoder], group: Group[Any]) -> list[Vectors | None]:
+    return runner(group.items)

@@ -1,0 +1,162 @@
+"""Models of open_clip, by `open_clip:<model>/<pretrained>`.
+
+`<pretrained>` is a tag that open_clip knows, or the path of a safetensors file. The package is
+optional: `pip install open_clip_torch`, which brings torchvision.
+"""
+
+import hashlib
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+import torch
+from huggingface_hub import hf_hub_download
+from huggingface_hub.errors import EntryNotFoundError
+from PIL import Image
+from safetensors.torch import load_file
+from torch import nn
+
+from fondant_spec.errors import InputDataError, MissingDependencyError
+from image_toolkit.models.runtime.hub import downloading
+from image_toolkit.models.runtime.loading import loading
+from image_toolkit.models.runtime.preparation import Normalise, PixelPreparation, probe_images
+
+PREFIX: Final = "open_clip:"
+_WEIGHTS: Final = "open_clip_model.safetensors"
+_DIGEST_LENGTH: Final = 16
+_RESAMPLE: Final = {
+    "bicubic": Image.Resampling.BICUBIC,
+    "bilinear": Image.Resampling.BILINEAR,
+}
+
+
+class OpenClipImages:
+    """The image tower of an open_clip model; see `embedders.Encoder`."""
+
+    def __init__(self, model_id: str) -> None:
+        self.name = model_id
+        model, self.revision = _load(model_id)
+        settings = model.visual.preprocess_cfg
+        size = settings["size"]
+        side = size if isinstance(size, int) else int(size[0])
+        squashes = settings.get("resize_mode") == "squash"
+        self._preparation = PixelPreparation(
+            size=(side, side) if squashes else side,
+            crop=None if squashes else (side, side),
+            resample=_RESAMPLE[settings.get("interpolation", "bicubic")],
+            scale=1 / 255,
+            mean=tuple(settings["mean"]),
+            std=tuple(settings["std"]),
+        )
+        self.prepare: Callable[[Any], Any] = self._preparation
+        self.tower = _Images(Normalise(self._preparation), model)
+
+    def collate(self, items: Sequence[Any]) -> Mapping[str, torch.Tensor]:
+        """Return the tower's input for some prepared images."""
+        return {"pixels": torch.from_numpy(np.stack(items))}
+
+    def probes(self) -> Sequence[Any]:
+        """Return a few prepared images."""
+        return [self._preparation.pixels(image) for image in probe_images(4)]
+
+
+class OpenClipTexts:
+    """The text tower of an open_clip model, with its tokenizer; see `embedders.Encoder`."""
+
+    def __init__(self, model_id: str, prepare: Callable[[Any], Any]) -> None:
+        self.name = model_id
+        self.prepare = prepare
+        model, self.revision = _load(model_id)
+        with loading(model_id):
+            self._tokenizer = _package().get_tokenizer(_parts(model_id)[0])
+        self.tower = _Texts(model)
+
+    def collate(self, items: Sequence[Any]) -> Mapping[str, torch.Tensor]:
+        """Return token ids, as long as the model reads."""
+        return {"tokens": self._tokenizer(list(items))}
+
+    def tokens(self, text: str) -> int:
+        """Return how many tokens a text is for this model, start and end included."""
+        return len(self._tokenizer.encode(text)) + 2
+
+    def probes(self) -> Sequence[Any]:
+        """Return a few texts."""
+        return ["a photo of a cat", "two boats on a lake at dusk", "red"]
+
+
+class _Images(nn.Module):  # type: ignore[misc]  # torch has no types
+    def __init__(self, normalise: Normalise, model: Any) -> None:
+        super().__init__()
+        self.normalise, self.visual = normalise, model.visual
+
+    def forward(self, pixels: torch.Tensor) -> torch.Tensor:
+        values = self.normalise(pixels).to(next(self.visual.parameters()).dtype)
+        vectors = self.visual(values)
+        return vectors[0] if isinstance(vectors, tuple) else vectors
+
+
+class _Texts(nn.Module):  # type: ignore[misc]  # torch has no types
+    def __init__(self, model: Any) -> None:
+        super().__init__()
+        del model.visual
+        self.model = model
+
+    def forward(self, tokens: torch.Tensor) -> torch.Tensor:
+        return self.model.encode_text(tokens)
+
+
+def _load(model_id: str) -> tuple[Any, str]:
+    """Return a model with its weights, and the revision of these."""
+    package = _package()
+    name, pretrained = _parts(model_id)
+    path, revision, quick = _weights(package, model_id, name, pretrained)
+    with loading(model_id):
+        model = package.create_model(name, pretrained=None, force_quick_gelu=quick)
+        model.load_state_dict(load_file(path))
+    return model.eval(), revision
+
+
+def _parts(model_id: str) -> tuple[str, str]:
+    name, _, pretrained = model_id.removeprefix(PREFIX).partition("/")
+    if not name or not pretrained:
+        msg = (
+            f"Model {model_id!r}: write {PREFIX}<model>/<pretrained>, such as "
+            f"{PREFIX}ViT-B-32/laion2b_s34b_b79k; <pretrained> may be a safetensors file."
+        )
+        raise InputDataError(msg)
+    return name, pretrained
+
+
+def _weights(package: Any, model_id: str, name: str, pretrained: str) -> tuple[Path, str, bool]:
+    """Return the file of the weights, their revision, and if they were trained with QuickGELU."""
+    own = Path(pretrained).expanduser()
+    if own.suffix == ".safetensors" and own.is_file():
+        with own.open("rb") as file:
+            digest = hashlib.file_digest(file, "sha256").hexdigest()
+        return own, f"sha256:{digest[:_DIGEST_LENGTH]}", False
+    settings = package.get_pretrained_cfg(name, pretrained)
+    if not settings:
+        known = ", ".join(package.list_pretrained_tags_by_model(name)) or "none; no such model"
+        msg = f"Model {model_id!r}: open_clip knows no such weights. For {name!r}: {known}."
+        raise InputDataError(msg)
+    repository = str(settings.get("hf_hub", "")).strip("/")
+    quick = bool(settings.get("quick_gelu", False))
+    try:
+        with downloading(model_id):
+            path = Path(hf_hub_download(repository, _WEIGHTS)) if repository else None
+    except EntryNotFoundError:
+        path = None
+    if path is None:
+        msg = f"Model {model_id!r} is published as pickled weights only, which are refused."
+        raise InputDataError(msg)
+    return path, path.parent.name, quick
+
+
+def _package() -> Any:
+    try:
+        import open_clip  # noqa: PLC0415 - optional, and heavy
+    except ImportError as error:
+        msg = f"{PREFIX}... needs the package open_clip: `pip install open_clip_torch`. ({error})"
+        raise MissingDependencyError(msg) from error
+    return open_clip

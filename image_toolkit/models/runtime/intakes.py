@@ -1,0 +1,142 @@
+"""What models that describe images take, around the model itself, and what they return.
+
+Most take the pixels and the same few text tokens for every image (`PixelIntake`). Chat-style models
+put the image into a conversation and take both through their own processor (`ChatIntake`).
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Protocol
+
+import numpy as np
+import torch
+
+from image_toolkit.models.runtime.preparation import (
+    Normalise,
+    PixelPreparation,
+    ProcessorPreparation,
+    preparation_for,
+    probe_images,
+)
+
+Inputs = Mapping[str, torch.Tensor]
+
+
+class Intake(Protocol):
+    """What a family of models takes and returns, around the model itself."""
+
+    @property
+    def prepare(self) -> Callable[[bytes], Any]:
+        """Makes one prepared item of an image's bytes."""
+
+    def collate(self, items: Sequence[Any]) -> Inputs:
+        """Return the input for some prepared images, on the CPU.
+
+        Raises:
+            ValueError: the model takes no image like one of these.
+        """
+
+    def arrived(self, inputs: Inputs) -> Inputs:
+        """Return the input of `generate`, made of what `collate` returned, now on the device."""
+
+    def unwritten(self, inputs: Inputs) -> int:
+        """Return how many tokens lead in a result that are no part of the caption."""
+
+    def texts(self, tokens: torch.Tensor) -> list[str]:
+        """Return the captions in the tokens that `generate` returned."""
+
+    def probes(self) -> Sequence[Any]:
+        """Return a few prepared items, the same each time."""
+
+
+class PixelIntake:
+    """Pixels, and the same text tokens for every image: BLIP, BLIP-2, GIT, ViT-GPT2, Florence-2."""
+
+    def __init__(
+        self,
+        image_processor: Any,
+        tokenizer: Any,
+        prompt: Mapping[str, Sequence[int]],
+        *,
+        skips: int = 0,
+    ) -> None:
+        """`prompt` are the tokens that every image gets; `skips` of them lead in every result."""
+        self._processor = image_processor
+        self._tokenizer = tokenizer
+        self._prompt = {name: torch.tensor([value]) for name, value in prompt.items()}
+        self._skips = skips
+        preparation = preparation_for(image_processor)
+        self._normalise = None if preparation is None else Normalise(preparation)
+        self.prepare: Callable[[bytes], Any] = preparation or ProcessorPreparation()
+
+    def collate(self, items: Sequence[Any]) -> Inputs:
+        """Return `pixel_values` and the prompt's tokens, one row an image."""
+        if self._normalise is None:
+            pixels = self._processor(images=list(items), return_tensors="pt")["pixel_values"]
+        else:
+            pixels = torch.from_numpy(np.stack(items))
+        prompt = {name: value.repeat(len(items), 1) for name, value in self._prompt.items()}
+        return {"pixel_values": pixels, **prompt}
+
+    def arrived(self, inputs: Inputs) -> Inputs:
+        """Normalise the pixels where they are: as bytes they got there sooner."""
+        if self._normalise is None:
+            return inputs
+        return {**inputs, "pixel_values": self._normalise(inputs["pixel_values"])}
+
+    def unwritten(self, inputs: Inputs) -> int:  # noqa: ARG002 - see Intake
+        """Return 0, but for models that repeat their whole prompt in front of the caption."""
+        return self._skips
+
+    def texts(self, tokens: torch.Tensor) -> list[str]:
+        """Return the captions; a prompt that leads in a caption is part of it."""
+        texts: list[str] = self._tokenizer.batch_decode(tokens, skip_special_tokens=True)
+        return texts
+
+    def probes(self) -> Sequence[Any]:
+        """Return a few prepared images."""
+        if isinstance(self.prepare, PixelPreparation):
+            return [self.prepare.pixels(image) for image in probe_images()]
+        return probe_images()
+
+
+class ChatIntake:
+    """A conversation of one question with one image: Qwen2.5-VL, SmolVLM, LLaVA and their like."""
+
+    def __init__(self, processor: Any, prompt: str, longest_edge: int) -> None:
+        self._processor = processor
+        self._processor.tokenizer.padding_side = "left"
+        content = [{"type": "image"}, {"type": "text", "text": prompt}]
+        self._text: str = processor.apply_chat_template(
+            [{"role": "user", "content": content}], add_generation_prompt=True
+        )
+        first = processor.tokenizer.bos_token
+        self._starts = first is not None and self._text.startswith(first)  # not twice, then
+        self.prepare: Callable[[bytes], Any] = ProcessorPreparation(longest_edge)
+
+    def collate(self, items: Sequence[Any]) -> Inputs:
+        """Return what the model's own processor makes of the images and the conversation."""
+        made = self._processor(
+            text=[self._text] * len(items),
+            images=[[image] for image in items],
+            padding=True,
+            return_tensors="pt",
+            add_special_tokens=not self._starts,
+        )
+        return dict(made)
+
+    def arrived(self, inputs: Inputs) -> Inputs:
+        """Return the inputs as they are."""
+        return inputs
+
+    def unwritten(self, inputs: Inputs) -> int:
+        """Return the length of the conversation that leads to the answers."""
+        return int(inputs["input_ids"].shape[1])
+
+    def texts(self, tokens: torch.Tensor) -> list[str]:
+        """Return the answers."""
+        texts: list[str] = self._processor.batch_decode(tokens, skip_special_tokens=True)
+        return texts
+
+    def probes(self) -> Sequence[Any]:
+        """Return a few images."""
+        return probe_images()

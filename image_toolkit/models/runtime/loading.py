@@ -1,0 +1,127 @@
+"""From a model's files to the model: nothing of it made up, and one line where it cannot be had."""
+
+import json
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any, Final
+
+import torch
+from safetensors import SafetensorError
+from transformers import AutoTokenizer
+from transformers.utils import logging as transformers_logging
+
+from fondant_spec.errors import InputDataError
+from image_toolkit.models.runtime.hub import ModelFiles
+
+_LONGEST_REASON: Final = 300
+_NAMED: Final = 3
+_DAMAGED: Final = (
+    "a file of it cannot be read. It is damaged, cut short, or a Git LFS pointer to the file: "
+    "download it again. ({error})"
+)
+_NO_TOKENIZER: Final = (
+    "its tokenizer cannot be made. The files of that (`tokenizer.json`, or a vocabulary) are "
+    "missing or another model's, and to be downloaded again, or a package is missing that reads "
+    "them, such as sentencepiece. ({error})"
+)
+_REASONS: Final = {  # what transformers' own message holds, and what is told instead
+    "trust_remote_code": "it needs code that comes with it, and code from a repository is not run. "
+    "Use its conversion for transformers, if there is one (for Florence-2 they are those of "
+    "florence-community), or another model.",
+    "kind of AutoModel": "it is of no kind that this step can use: choose another one. ({error})",
+    "AutoTokenizer": _NO_TOKENIZER,
+    "backend tokenizer": _NO_TOKENIZER,
+    "Tokenizer has no attribute": _NO_TOKENIZER,
+}
+
+
+def load_model(
+    auto_class: Any,
+    files: ModelFiles,
+    dtype: torch.dtype,
+    unused: re.Pattern[str],
+) -> Any:
+    """Return a model of a class such as `AutoModel`, with all its weights as they were stored.
+
+    `unused` finds in the names of weights those that may be missing, as nothing is made of them.
+
+    Raises:
+        InputDataError: the model cannot be loaded, or weights are missing: `transformers` would
+            make them up at random.
+    """
+    with loading(files.name):
+        model, report = auto_class.from_pretrained(
+            files.folder,
+            use_safetensors=True,
+            trust_remote_code=False,
+            dtype=dtype,
+            output_loading_info=True,
+            ignore_mismatched_sizes=True,  # they are in the report
+        )
+    made_up = {*report["missing_keys"], *(key for key, *_ in report["mismatched_keys"])}
+    # Buffers, such as the numbers of positions, are computed, and not at random.
+    weights = {name for name, _ in model.named_parameters(remove_duplicate=False)}
+    lost = sorted(name for name in made_up & weights if not unused.search(name))
+    if lost:
+        msg = (
+            f"Model {files.name!r} ({files.kind}): weights are missing, or of another shape than "
+            f"its config.json says: {_listed(lost)}. It is no model for this step, or its download "
+            f"is damaged: choose another model, or download it again."
+        )
+        raise InputDataError(msg)
+    return model
+
+
+def load_tokenizer(files: ModelFiles, config: Any) -> Any:
+    """Return a model's tokenizer; `config` is the model's configuration.
+
+    Raises:
+        InputDataError: it cannot be made, or is not the model's.
+    """
+    with loading(files.name):
+        tokenizer = AutoTokenizer.from_pretrained(files.folder, trust_remote_code=False)
+    check_tokenizer(files, tokenizer, config)
+    return tokenizer
+
+
+def check_tokenizer(files: ModelFiles, tokenizer: Any, config: Any) -> None:
+    """Refuse a tokenizer that knows less than half of the tokens that its model knows.
+
+    Where files are missing, `transformers` makes one of a few tokens without a word. Models have
+    places for more tokens than there are, but for a few percent.
+
+    Raises:
+        InputDataError: it is such a tokenizer.
+    """
+    known, wanted = len(tokenizer), getattr(config.get_text_config(), "vocab_size", None) or 0
+    if 2 * known < wanted:
+        reason = _NO_TOKENIZER.format(error=f"{known} tokens, where the model has {wanted}")
+        msg = f"Model {files.name!r} cannot be loaded: {reason}"
+        raise InputDataError(msg)
+
+
+@contextmanager
+def loading(model_id: str) -> Iterator[None]:
+    """Turn what goes wrong while a model is built from its files into one line for the user."""
+    transformers_logging.set_verbosity_error()
+    transformers_logging.disable_progress_bar()
+    try:
+        yield
+    except InputDataError:
+        raise
+    except (SafetensorError, json.JSONDecodeError) as error:
+        raise _told(model_id, _DAMAGED, error) from error
+    except (OSError, ValueError, KeyError, AttributeError, ImportError, RuntimeError) as error:
+        found = (reason for part, reason in _REASONS.items() if part in str(error))
+        raise _told(model_id, next(found, "{error}"), error) from error
+
+
+def _told(model_id: str, reason: str, error: Exception) -> InputDataError:
+    own = " ".join(str(error).split())[:_LONGEST_REASON] or type(error).__name__
+    return InputDataError(f"Model {model_id!r} cannot be loaded: {reason.format(error=own)}")
+
+
+def _listed(names: list[str]) -> str:
+    more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
+    return ", ".join(names[:_NAMED]) + more

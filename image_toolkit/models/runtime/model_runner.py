@@ -1,0 +1,105 @@
+"""Runs an encoder on the devices of this machine: placed, checked against fp32, batch by batch."""
+
+import logging
+from collections.abc import Callable, Sequence
+from threading import Lock
+from typing import Any, Final, Generic, TypeVar
+
+import numpy as np
+
+from fondant_spec.errors import InputDataError
+from image_toolkit.models.embedding.embedders import Encoder, Vectors
+from image_toolkit.models.embedding.engines import choose_engine, exact_engine, pinned, start_engine
+from image_toolkit.models.runtime.batching import BatchSize, run_batch
+from image_toolkit.models.runtime.device import Placement
+
+logger = logging.getLogger(__name__)
+
+Model = TypeVar("Model", bound=Encoder)
+
+LEAST_COSINE: Final = 0.999
+"""How close to fp32 a faster way of running a model has to stay."""
+
+
+class EncoderRunner(Generic[Model]):
+    """One encoder on one device."""
+
+    def __init__(
+        self,
+        encoder: Model,
+        placement: Placement,
+        engine: str,
+        size: BatchSize,
+    ) -> None:
+        example = encoder.collate(encoder.probes())
+        self.placement = placement
+        self.engine = choose_engine(engine, placement, example)
+        self.size = size
+        self.encoder = encoder
+        self._run = start_engine(self.engine, encoder.tower, placement, example)
+        self._lock = Lock()
+        self.dimension = int(self._run(example).shape[1])
+
+    def __call__(self, items: Sequence[Any]) -> list[Vectors | None]:
+        """Return one unit vector an item; None for an item that does not fit in the memory."""
+        return run_batch(items, self.vectors, self.size)
+
+    def vectors(self, items: Sequence[Any]) -> Vectors:
+        """Return unit vectors, float32 of shape (items, dimension)."""
+        inputs = pinned(self.encoder.collate(items), self.placement)
+        with self._lock:  # of two partitions, one gets its batch ready while the other's runs
+            return self._run(inputs)
+
+    def __str__(self) -> str:
+        """Return how the encoder is run, as it is logged."""
+        return f"{self.placement} with {self.engine}"
+
+
+def start_runners(
+    make: Callable[[], Model],
+    placements: Sequence[Placement],
+    engine: str,
+    size: Callable[[], BatchSize],
+) -> list[EncoderRunner[Model]]:
+    """Return one runner a device, each checked against fp32 on a few images or texts.
+
+    A way of running the model whose vectors are further from those of fp32 than `LEAST_COSINE`
+    allows is not used: a closer one is, and that is said.
+
+    Raises:
+        InputDataError: the model cannot be had, or its vectors are no numbers.
+    """
+    encoder = make()
+    probes = encoder.probes()
+    wanted = exact_engine(encoder.tower)(encoder.collate(probes))
+    if not np.isfinite(wanted).all():
+        msg = (
+            f"Model {encoder.name!r}: its vectors are no finite numbers, in fp32 either. Its "
+            f"weights are damaged: download it again, or choose another model."
+        )
+        raise InputDataError(msg)
+    runners = [EncoderRunner(encoder, placements[0], engine, size())]
+    runners += [EncoderRunner(make(), place, engine, size()) for place in placements[1:]]
+    return [_unless_astray(runner, make, probes, wanted) for runner in runners]
+
+
+def _unless_astray(
+    runner: EncoderRunner[Model],
+    make: Callable[[], Model],
+    probes: Sequence[Any],
+    wanted: Vectors,
+) -> EncoderRunner[Model]:
+    for closer in runner.placement.closer():
+        cosine = float((runner.vectors(probes) * wanted).sum(-1).min())
+        if cosine >= LEAST_COSINE:
+            logger.info("Runs on %s; cosine to fp32 is %.5f.", runner, cosine)
+            break
+        logger.warning(
+            "%s strays from fp32: cosine %.5f, least allowed %s. Going on with %s and torch.",
+            runner,
+            cosine,
+            LEAST_COSINE,
+            closer,
+        )
+        runner = EncoderRunner(make(), closer, "torch", runner.size)
+    return runner

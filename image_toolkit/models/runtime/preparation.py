@@ -1,0 +1,191 @@
+"""From image bytes to what a model takes, as its own processor would do it, only faster.
+
+Most vision towers want the same few steps: resize, crop the centre, normalise. `PixelPreparation`
+does them on bytes (a JPEG is decoded at a fraction of its size where that is enough) and leaves the
+arithmetic to the device: it returns pixels as `uint8`. Whether it really gives what the model's own
+processor gives is checked when a model is loaded; where it does not, the processor itself is used.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final, Self
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from PIL import Image
+from torch import nn
+
+from image_toolkit.images.decoding import decode_image, decode_opened, displayed_size, open_image
+
+Pixels = npt.NDArray[np.uint8]
+
+_DECODE_MARGIN: Final = 1.25
+"""A JPEG is decoded at a fraction only if that leaves so many times the pixels that are needed:
+with less, the embeddings of some models stray by more than 0.001 in cosine."""
+
+_LONGEST_EDGE: Final = 2048
+"""More pixels than any processor here asks for: a photo of 12 megapixels is 36 MB once decoded."""
+
+_CLOSE_ENOUGH: Final = 0.05
+_DEFAULT_RESAMPLE: Final = Image.Resampling.BICUBIC
+
+
+@dataclass(frozen=True)
+class PixelPreparation:
+    """Resizes, crops and normalises as an image processor's settings say.
+
+    `size` is `(height, width)`, or one number for the shorter edge; `crop` is `(height, width)`.
+    """
+
+    size: tuple[int, int] | int
+    crop: tuple[int, int] | None
+    resample: Image.Resampling
+    scale: float
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+
+    @classmethod
+    def from_settings(cls, settings: Mapping[str, Any]) -> Self | None:
+        """Return the preparation that a processor's settings ask for; None if they ask for more."""
+        size = _size(settings.get("size") or {})
+        if size is None or not settings.get("do_resize", True):
+            return None
+        crop = settings.get("crop_size") if settings.get("do_center_crop") else None
+        if isinstance(size, int) and (crop is None or max(_pair(crop)) > size):
+            return None
+        normalise = settings.get("do_normalize", True)
+        return cls(
+            size=size,
+            crop=_pair(crop) if crop else None,
+            resample=Image.Resampling(settings.get("resample", _DEFAULT_RESAMPLE)),
+            scale=settings["rescale_factor"] if settings.get("do_rescale", True) else 1.0,
+            mean=tuple(settings["image_mean"]) if normalise else (0.0, 0.0, 0.0),
+            std=tuple(settings["image_std"]) if normalise else (1.0, 1.0, 1.0),
+        )
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """The shape of a prepared image: height, width, colours."""
+        height, width = self.crop or _pair(self.size)
+        return height, width, 3
+
+    def __call__(self, data: bytes) -> Pixels:
+        """Return the pixels of an image: uint8 of shape (height, width, 3).
+
+        Raises:
+            NotAnImageError: the bytes are no image that can be decoded.
+        """
+        needed = self.size if isinstance(self.size, int) else max(self.size)
+        image = open_image(data)
+        decoded = decode_opened(image, data, target_side=round(needed * _DECODE_MARGIN))
+        return self.pixels(Image.fromarray(decoded), displayed_size(image))
+
+    def pixels(self, image: Image.Image, size: tuple[int, int] | None = None) -> Pixels:
+        """Return the pixels of a decoded RGB image; `size` is that of the file, if it was larger.
+
+        A fraction of an odd size is rounded up when it is decoded. Counted in the file's own
+        pixels, the picture stays where it is.
+        """
+        true_width, true_height = size or image.size
+        width, height = self._resized(true_width, true_height)
+        rows, columns, _ = self.shape
+        left, top = (width - columns) // 2, (height - rows) // 2
+        across = true_width * _fraction(true_width, image.width) / width
+        down = true_height * _fraction(true_height, image.height) / height
+        # The part that the crop keeps, in the decoded image's pixels: the rest is never resized.
+        right = min((left + columns) * across, image.width)  # never beyond, by rounding
+        bottom = min((top + rows) * down, image.height)
+        box = (left * across, top * down, right, bottom)
+        return np.asarray(image.resize((columns, rows), self.resample, box))
+
+    def normalised(self, pixels: Pixels) -> npt.NDArray[np.float32]:
+        """Return pixels as the model's own processor gives them: float32, colours first."""
+        mean, std = np.array(self.mean, np.float32), np.array(self.std, np.float32)
+        values: npt.NDArray[np.float32] = (pixels * np.float32(self.scale) - mean) / std
+        return values.transpose(2, 0, 1)
+
+    def _resized(self, width: int, height: int) -> tuple[int, int]:
+        if not isinstance(self.size, int):
+            return self.size[1], self.size[0]
+        short, long = sorted((width, height))
+        other = int(self.size * long / short)
+        return (self.size, other) if width <= height else (other, self.size)
+
+
+class ProcessorPreparation:
+    """Only decodes; the model's own processor does the rest, a batch at a time.
+
+    No edge is left longer than `longest_edge`, in pixels.
+    """
+
+    def __init__(self, longest_edge: int = _LONGEST_EDGE) -> None:
+        self._longest_edge = longest_edge
+
+    def __call__(self, data: bytes) -> Image.Image:
+        """Return the decoded RGB image, made smaller if an edge is longer than allowed."""
+        image = decode_image(data, target_side=self._longest_edge)
+        if max(image.size) > self._longest_edge:
+            image.thumbnail((self._longest_edge, self._longest_edge), Image.Resampling.BICUBIC)
+        return image
+
+
+class Normalise(nn.Module):  # type: ignore[misc]  # torch has no types
+    """Turns uint8 pixels (batch, height, width, 3) into a model's input, on the model's device."""
+
+    def __init__(self, preparation: PixelPreparation) -> None:
+        super().__init__()
+        self._factor = [preparation.scale / std for std in preparation.std]
+        self._shift = [m / s for m, s in zip(preparation.mean, preparation.std, strict=True)]
+
+    def constants(self) -> tuple[torch.Tensor, torch.Tensor]:
+        """Return what values are multiplied by, and what is then taken from them, by colour."""
+        return torch.tensor(self._factor), torch.tensor(self._shift)
+
+    def forward(self, pixels: torch.Tensor) -> torch.Tensor:
+        """Return float32 values of shape (batch, 3, height, width)."""
+        factor, shift = (values.to(pixels.device) for values in self.constants())
+        return (pixels * factor - shift).permute(0, 3, 1, 2)
+
+
+def preparation_for(processor: Any) -> PixelPreparation | None:
+    """Return a fast preparation that gives what `processor` gives; None if there is none."""
+    preparation = PixelPreparation.from_settings(processor.to_dict())
+    if preparation is None:
+        return None
+    for image in probe_images():
+        theirs = np.asarray(processor(images=image, return_tensors="np")["pixel_values"][0])
+        ours = preparation.normalised(preparation.pixels(image))
+        if theirs.shape != ours.shape or np.abs(theirs - ours).max() > _CLOSE_ENOUGH:
+            return None
+    return preparation
+
+
+def probe_images(count: int = 2) -> Sequence[Image.Image]:
+    """Return smooth random images, wide and tall, the same each time: to compare two ways with."""
+    random = np.random.default_rng(0)
+    sizes = [(417, 290), (301, 433)]
+    coarse = random.integers(0, 256, (count, 12, 12, 3), dtype=np.uint8)
+    return [
+        Image.fromarray(pixels).resize(sizes[number % 2], Image.Resampling.BICUBIC)
+        for number, pixels in enumerate(coarse)
+    ]
+
+
+def _size(size: Mapping[str, int] | int) -> tuple[int, int] | int | None:
+    if isinstance(size, int):
+        return size
+    if set(size) == {"shortest_edge"}:
+        return size["shortest_edge"]
+    return (size["height"], size["width"]) if set(size) == {"height", "width"} else None
+
+
+def _pair(size: Mapping[str, int] | tuple[int, int] | int) -> tuple[int, int]:
+    if isinstance(size, int):
+        return size, size
+    return size if isinstance(size, tuple) else (size["height"], size["width"])
+
+
+def _fraction(whole: int, part: int) -> float:
+    """Return at which fraction a side was decoded: so many eighths, `part` being rounded up."""
+    return max(1, round(8 * part / whole)) / 8

@@ -1,0 +1,1 @@
+"""Making an index of vectors or of images, and checking it."""

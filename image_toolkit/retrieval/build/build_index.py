@@ -1,0 +1,184 @@
+"""Build an index in clip-retrieval's layout: in bounded memory, resumable, its recall measured."""
+
+import json
+import logging
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import faiss
+import numpy as np
+
+from fondant_spec import __version__
+from fondant_spec.errors import InputDataError
+from image_toolkit.retrieval.build.index_kinds import Kind, choose_kind, named_kind
+from image_toolkit.retrieval.build.recall import NEIGHBOURS, Measurement, tune
+from image_toolkit.retrieval.build.staging import Staging
+from image_toolkit.retrieval.build.vector_sources import VectorSource
+from image_toolkit.retrieval.search.exact import exact_neighbours
+from image_toolkit.retrieval.search.hits import FloatArray
+from image_toolkit.retrieval.search.index_folder import INDICES_PATHS
+from image_toolkit.retrieval.search.index_models import clip_retrieval_name
+from image_toolkit.retrieval.search.vectors import NpyVectors
+
+logger = logging.getLogger(__name__)
+
+_HELD_OUT: Final = 500
+_HELD_OUT_SHARE: Final = 20
+_GIB: Final = 1 << 30
+
+
+@dataclass(frozen=True)
+class BuildOptions:
+    """How to build an index.
+
+    Args:
+        kind: `flat`, `hnsw` or `ivf_pq`; None chooses by the number of vectors and the memory.
+        memory_gb: The memory that building and serving may take.
+        target_recall: The recall@10 that the saved search options should reach.
+        name: The index's name for a service.
+        model_id: The model of the vectors, where the source does not tell it.
+        keep_vectors: Keep the vectors as `img_emb/*.npy`, for exact search.
+    """
+
+    kind: str | None = None
+    memory_gb: float = 4
+    target_recall: float = 0.95
+    name: str = "index"
+    model_id: str | None = None
+    keep_vectors: bool = False
+
+
+@dataclass(frozen=True)
+class Built:
+    """What was built; `measurements` are those of the held-out queries, the last one saved."""
+
+    kind: Kind
+    rows: int
+    left_out: int
+    held_out: int
+    measurements: tuple[Measurement, ...]
+    seconds: float
+
+
+def build_index(source: VectorSource, folder: Path, options: BuildOptions) -> Built:
+    """Build an index of `source` in `folder`, or go on with one that was stopped.
+
+    Raises:
+        InputDataError: the folder holds an index already, or the source no usable vector.
+    """
+    start = time.perf_counter()
+    if folder.exists() and any(folder.iterdir()):
+        msg = f"{folder} is not empty; name another folder for the index, or remove this one."
+        raise InputDataError(msg)
+    staging = Staging(folder.with_name(f"{folder.name}.building"))
+    left_out = staging.fill(source)
+    files = staging.vector_files()
+    if not files:
+        msg = f"none of the {len(source)} rows has a usable vector."
+        raise InputDataError(msg)
+    vectors = NpyVectors(files)
+    rows, dimension = len(vectors), vectors.dimension
+    memory = int(options.memory_gb * _GIB)
+    kind = (
+        choose_kind(rows, dimension, memory)
+        if options.kind is None
+        else named_kind(options.kind, rows, dimension, memory)
+    )
+    index = _trained(kind, vectors)
+    held_out = min(_HELD_OUT, rows // _HELD_OUT_SHARE)
+    measurements = _add_and_measure(index, kind, vectors, held_out, options.target_recall)
+    seconds = time.perf_counter() - start
+    built = Built(kind, rows, left_out, held_out, tuple(measurements), seconds)
+    _finish(index, staging, folder, built, options.model_id or source.model_id, options)
+    return built
+
+
+def _trained(kind: Kind, vectors: NpyVectors) -> Any:
+    """Return an empty index that has learnt from a sample of the vectors, if its kind learns."""
+    index = kind.empty()
+    if kind.training_rows:
+        logger.info("learning lists and codes from %d vectors", kind.training_rows)
+        chosen = np.random.default_rng(0).choice(kind.rows, kind.training_rows, replace=False)
+        _train(index, vectors.take(np.sort(chosen)))
+    return index
+
+
+def _train(index: Any, sample: FloatArray) -> None:
+    """Have an inverted file learn its lists, then its codes.
+
+    Codes are learnt in one thread: hundreds of tiny clusterings wait for each other in several,
+    many times as long as they compute when the machine has other work.
+    """
+    lists: Any = faiss.extract_index_ivf(index)
+    lists.train_q1(len(sample), faiss.swig_ptr(sample), False, index.metric_type)  # noqa: FBT003
+    threads = faiss.omp_get_max_threads()
+    faiss.omp_set_num_threads(1)
+    try:
+        index.train(sample)
+    finally:
+        faiss.omp_set_num_threads(threads)
+
+
+def _add_and_measure(
+    index: Any,
+    kind: Kind,
+    vectors: NpyVectors,
+    held_out: int,
+    target: float,
+) -> list[Measurement]:
+    """Add all vectors; before the last `held_out` ones go in, look for them as queries."""
+    head = kind.rows - held_out
+    for chunk in _first(vectors, head):
+        index.add(chunk)
+    queries = vectors.take(np.arange(head, kind.rows))
+    measurements: list[Measurement] = []
+    if held_out:
+        _, true = exact_neighbours(vectors, queries, min(NEIGHBOURS, head), rows=head)
+        measurements = tune(index, queries, true, kind.options, target)
+        index.add(queries)
+    return measurements
+
+
+def _first(vectors: NpyVectors, rows: int) -> Iterator[FloatArray]:
+    """Yield the first `rows` vectors, a chunk at a time."""
+    for chunk in vectors.chunks():
+        yield chunk[:rows]
+        rows -= len(chunk)
+        if rows <= 0:
+            return
+
+
+def _finish(
+    index: Any,
+    staging: Staging,
+    folder: Path,
+    built: Built,
+    model_id: str | None,
+    options: BuildOptions,
+) -> None:
+    """Write the index and what describes it beside its metadata, and give all that its name."""
+    last = built.measurements[-1] if built.measurements else None
+    about = {
+        "index_key": built.kind.factory_key,
+        "index_param": last.options if last else "",
+        "nb vectors": built.rows,
+        "vectors dimension": built.kind.dimension,
+        f"{NEIGHBOURS}-recall@{NEIGHBOURS}": last.recall if last else None,
+        "held_out_queries": built.held_out,
+        "rows_left_out": built.left_out,
+        "model_id": model_id,
+        "build_seconds": round(built.seconds, 1),
+        "built_by": f"fondant-spec {__version__}",
+    }
+    listing: dict[str, Any] = {"indice_folder": str(folder.resolve())}
+    if model_id is not None:
+        listing["clip_model"] = clip_retrieval_name(model_id)
+    for name, content in (("image.json", about), (INDICES_PATHS, {options.name: listing})):
+        (staging.folder / name).write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
+    faiss.write_index(index, str(staging.folder / "image.index"))
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    staging.folder.replace(folder)
+    Staging(folder).clean(keep_vectors=options.keep_vectors)

@@ -1,0 +1,72 @@
+"""Check an index on disk, and tell what it is and how well it finds."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+
+from fondant_spec.errors import InputDataError, InvalidArgumentError
+from image_toolkit.retrieval.build.recall import NEIGHBOURS, recall
+from image_toolkit.retrieval.search.columns import find_columns
+from image_toolkit.retrieval.search.exact import exact_neighbours
+from image_toolkit.retrieval.search.hits import IntArray
+from image_toolkit.retrieval.search.index_folder import IndexFolder
+from image_toolkit.retrieval.search.local_index import LocalIndex
+from image_toolkit.retrieval.search.metadata_rows import numbered_files
+from image_toolkit.retrieval.search.vectors import NpyVectors
+
+_QUERIES: Final = 200
+
+
+def check_index(where: IndexFolder) -> Iterator[str]:
+    """Yield lines that tell what an index is, having checked that its parts fit.
+
+    Where its vectors are at hand as `img_emb/*.npy`, its recall is measured: how many of the true
+    neighbours of some of its rows it finds, each row itself left out.
+
+    Raises:
+        InputDataError: a part is missing, broken, or does not fit the others.
+    """
+    index = where.open()
+    info = index.info
+    yield f"location      {info.location}"
+    yield f"fingerprint   {info.fingerprint}"
+    yield f"rows          {info.rows}, each with its metadata"
+    yield f"dimension     {info.dimension}"
+    yield f"model         {info.model_id or 'unknown: say it with index_model_id when searching'}"
+    yield f"columns       {', '.join(info.columns or ())}"
+    yield from _told_by_columns(index)
+    embeddings = where.path / "img_emb"
+    if where.path.is_dir() and embeddings.is_dir():
+        yield f"recall@{NEIGHBOURS}     {_recall(index, embeddings):.4f}"
+
+
+def _told_by_columns(index: LocalIndex) -> Iterator[str]:
+    try:
+        columns = find_columns(index.info.columns, url=None, caption=None, extra=())
+    except InvalidArgumentError as error:
+        yield f"note          {error}"
+        return
+    if columns.unsafe is None:
+        yield "note          no score for unsafe content, so max_unsafe has no effect"
+    if columns.watermark is None:
+        yield "note          no score for watermarks, so max_watermark has no effect"
+
+
+def _recall(index: LocalIndex, embeddings: Path) -> float:
+    vectors = NpyVectors(numbered_files(embeddings, "*.npy"))
+    if len(vectors) != index.info.rows:
+        msg = f"{embeddings}: {len(vectors)} vectors, but the index has {index.info.rows} rows."
+        raise InputDataError(msg)
+    rows = np.random.default_rng(0).choice(len(vectors), min(_QUERIES, len(vectors)), replace=False)
+    count = min(NEIGHBOURS + 1, len(vectors))
+    queries = vectors.take(rows)
+    _, true = exact_neighbours(vectors, queries, count)
+    found = index.neighbours(queries, count)
+    return recall(_others(found, rows, count - 1), _others(true, rows, count - 1))
+
+
+def _others(ids: IntArray, rows: IntArray, count: int) -> IntArray:
+    """Return the first `count` neighbours of each row, the row itself left out."""
+    return np.stack([line[line != row][:count] for line, row in zip(ids, rows, strict=True)])

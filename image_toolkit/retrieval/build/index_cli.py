@@ -1,0 +1,172 @@
+# ruff: noqa: T201 - a command line prints
+"""`fondant-spec index build | check | serve`: an index of one's own.
+
+FAISS, torch and the web server load when a command needs them: this module is part of the command
+line, which starts without them.
+"""
+
+import argparse
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from fondant_spec.errors import InvalidArgumentError
+from image_toolkit.retrieval.build.index_kinds import KINDS
+
+if TYPE_CHECKING:
+    from image_toolkit.retrieval.build.vector_sources import VectorSource
+    from image_toolkit.retrieval.search.hits import IndexInfo
+    from image_toolkit.retrieval.search.index_folder import IndexFolder
+    from image_toolkit.retrieval.search.query_encoders import QueryEncoders
+
+
+def add_command(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    """Add `index` to the commands of `fondant-spec`."""
+    parser = commands.add_parser("index", help="build, check or serve an index for retrieval")
+    parser.set_defaults(command=run)
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    _add_build(commands.add_parser("build", help="build an index of vectors or of images"))
+    _add_check(commands.add_parser("check", help="check an index and tell what it is"))
+    _add_serve(commands.add_parser("serve", help="serve an index over clip-retrieval's protocol"))
+
+
+def run(args: argparse.Namespace) -> int:
+    """Run the sub-command that was parsed, and return the exit code.
+
+    Raises:
+        FondantError: something that the user can put right.
+    """
+    return int(args.index_command(args))
+
+
+def _add_build(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "source",
+        type=Path,
+        help="Parquet files with vectors, a clip-retrieval folder or .npy file, DataComp's .npz "
+        "and Parquet pairs, a manifest, or a folder of images (with --model-id)",
+    )
+    parser.add_argument("output", type=Path, help="the folder to make")
+    parser.add_argument("--metadata", type=Path, help="folder of the metadata of .npy files")
+    parser.add_argument("--vectors", help="the Parquet column, field or .npz key with the vectors")
+    parser.add_argument("--modality", default="image", choices=["image", "text"])
+    parser.add_argument("--model-id", help="the CLIP model of the vectors, or for the images")
+    parser.add_argument("--revision", help="the model's commit, branch or tag")
+    parser.add_argument("--url-prefix", help="the address at which the folder of images is served")
+    parser.add_argument("--kind", choices=KINDS, help="default: by the rows and the memory")
+    parser.add_argument("--memory-gb", type=float, default=4, help="for building and serving")
+    parser.add_argument("--target-recall", type=float, default=0.95, help="default: 0.95")
+    parser.add_argument("--name", default="index", help="the index's name for a service")
+    parser.add_argument("--keep-vectors", action="store_true", help="keep them as img_emb/*.npy")
+    parser.set_defaults(index_command=_build)
+
+
+def _add_check(parser: argparse.ArgumentParser) -> None:
+    _add_location(parser)
+    parser.set_defaults(index_command=_check)
+
+
+def _add_serve(parser: argparse.ArgumentParser) -> None:
+    _add_location(parser)
+    parser.add_argument("--name", help="its name; default: the one given, or that of the folder")
+    parser.add_argument("--host", default="127.0.0.1", help="default: 127.0.0.1, this machine only")
+    parser.add_argument("--port", type=int, default=1234, help="default: 1234")
+    parser.add_argument("--model-id", help="a CLIP model, to answer queries by text and image")
+    parser.add_argument("--revision", help="the model's commit, branch or tag")
+    parser.add_argument("--aesthetic-embeddings", type=Path, help="folder of rating0..9.npy")
+    parser.set_defaults(index_command=_serve)
+
+
+def _add_location(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("index", type=Path, help="the folder or file of the index")
+    parser.add_argument("--indice-name", help="which index of an indices_paths.json")
+    parser.add_argument("--modality", default="image", choices=["image", "text"])
+    parser.add_argument("--metadata", type=Path, help="folder of the metadata, if it is elsewhere")
+    parser.add_argument("--faiss-options", help="such as nprobe=64")
+
+
+def _location(args: argparse.Namespace) -> "IndexFolder":
+    from image_toolkit.retrieval.search.index_folder import IndexFolder  # noqa: PLC0415
+
+    return IndexFolder(
+        args.index, args.indice_name, args.modality, args.metadata, args.faiss_options
+    )
+
+
+def _build(args: argparse.Namespace) -> int:
+    from image_toolkit.retrieval.build.build_index import BuildOptions, build_index  # noqa: PLC0415
+
+    options = BuildOptions(
+        kind=args.kind,
+        memory_gb=args.memory_gb,
+        target_recall=args.target_recall,
+        name=args.name,
+        model_id=args.model_id,
+        keep_vectors=args.keep_vectors,
+    )
+    built = build_index(_source(args), args.output, options)
+    left_out = f", {built.left_out} without a usable vector left out" if built.left_out else ""
+    print(f"{args.output}: {built.kind.name}, {built.rows} rows{left_out}, {built.seconds:.1f} s")
+    for measured in built.measurements:
+        print(
+            f"  {measured.options or 'exact':14} recall@10 {measured.recall:.4f}"
+            f"  {measured.rate:8.0f} queries/s"
+        )
+    if not built.measurements:
+        print("  too few rows to hold some out and measure recall")
+    return 0
+
+
+def _source(args: argparse.Namespace) -> "VectorSource":
+    if args.source.is_dir() and not _has_vectors(args.source):
+        if args.model_id is None:
+            msg = f"{args.source} holds no vectors; to embed its images, name a --model-id."
+            raise InvalidArgumentError(msg)
+        from image_toolkit.retrieval.build.image_source import ImageFolder  # noqa: PLC0415
+
+        return ImageFolder(args.source, args.model_id, args.revision, args.url_prefix).open()
+    from image_toolkit.retrieval.build.vector_sources import open_source  # noqa: PLC0415
+
+    return open_source(
+        args.source, metadata=args.metadata, vectors=args.vectors, modality=args.modality
+    )
+
+
+def _has_vectors(folder: Path) -> bool:
+    patterns = ("*.parquet", "*.npy", "*.npz", "manifest.json", "*_emb/*.npy")
+    return any(next(folder.glob(pattern), None) for pattern in patterns)
+
+
+def _check(args: argparse.Namespace) -> int:
+    from image_toolkit.retrieval.build.check_index import check_index  # noqa: PLC0415
+
+    for line in check_index(_location(args)):
+        print(line)
+    return 0
+
+
+def _serve(args: argparse.Namespace) -> int:
+    from aiohttp import web  # noqa: PLC0415
+
+    from image_toolkit.retrieval.service.index_server import Server, is_loopback, make_app  # noqa: PLC0415
+
+    index = _location(args).open()
+    name = args.name or args.indice_name or args.index.resolve().name
+    encoders = _encoders(args, index.info)
+    server = Server({name: index}, args.modality, encoders, args.aesthetic_embeddings)
+    if not is_loopback(args.host):
+        print(f"warning: anyone who reaches {args.host} can ask; there is no password.")
+    told = f"{name}: {index.info.rows} rows at http://{args.host}:{args.port}/knn-service"
+    print(told, flush=True)
+    web.run_app(make_app(server, args.host), host=args.host, port=args.port, print=None)
+    return 0
+
+
+def _encoders(args: argparse.Namespace, info: "IndexInfo") -> "QueryEncoders | None":
+    if args.model_id is None:
+        return None
+    from image_toolkit.retrieval.search.index_models import check_index_fits  # noqa: PLC0415
+    from image_toolkit.retrieval.search.query_encoders import QueryEncoders  # noqa: PLC0415
+
+    encoders = QueryEncoders(args.model_id, args.revision)
+    check_index_fits(info, {"model_id": encoders.model_id})
+    return encoders

@@ -1,0 +1,1 @@
+"""Searching an index on disk, and what becomes of its hits."""

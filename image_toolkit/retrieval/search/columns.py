@@ -1,0 +1,91 @@
+"""Which metadata columns hold a hit's URL, its caption and its scores, under their many names."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+import pyarrow as pa
+
+from fondant_spec.errors import InvalidArgumentError, did_you_mean
+
+_URL: Final = ("url", "image_url", "img_url", "link")
+_CAPTION: Final = ("caption", "text", "alt_text", "alt", "top_caption")
+_UNSAFE: Final = ("punsafe", "p_unsafe", "nsfw_score", "nsfw")
+_WATERMARK: Final = ("pwatermark", "p_watermark", "watermark")
+
+
+@dataclass(frozen=True)
+class MetadataColumns:
+    """The names that an index gives to what this pipeline knows by a name of its own.
+
+    None stands for a column that the index lacks. `extra` are the columns that the step passes on
+    under their own names.
+    """
+
+    url: str
+    caption: str | None
+    unsafe: str | None
+    watermark: str | None
+    extra: tuple[str, ...] = ()
+
+    def wanted(self) -> list[str]:
+        """Return the names of all these columns, each once."""
+        named = (self.url, self.caption, self.unsafe, self.watermark, *self.extra)
+        return list(dict.fromkeys(name for name in named if name is not None))
+
+
+def find_columns(
+    available: Sequence[str] | None,
+    *,
+    url: str | None,
+    caption: str | None,
+    extra: Sequence[str],
+) -> MetadataColumns:
+    """Return the columns of an index that has `available` ones; None is a service that is silent.
+
+    `url` and `caption` are the user's choice, None for the usual names (in any case: LAION writes
+    `URL` and `TEXT`, clip-retrieval `url` and `caption`).
+
+    Raises:
+        InvalidArgumentError: a column that was asked for is not there.
+    """
+    if available is None:
+        return MetadataColumns(
+            url or "url", caption or "caption", "punsafe", "pwatermark", tuple(extra)
+        )
+    for name in [url, caption, *extra]:
+        if name is not None and name not in available:
+            msg = (
+                f"the index has no metadata column {name!r}"
+                f"{did_you_mean(name, list(available))} It has: {', '.join(available)}."
+            )
+            raise InvalidArgumentError(msg)
+    found_url = url or _first(available, _URL)
+    if found_url is None:
+        msg = (
+            f"url_column: the index has no column of the usual names ({', '.join(_URL)}). Say "
+            f"which of its columns holds the URLs: {', '.join(available)}."
+        )
+        raise InvalidArgumentError(msg)
+    return MetadataColumns(
+        found_url,
+        caption or _first(available, _CAPTION),
+        _first(available, _UNSAFE),
+        _first(available, _WATERMARK),
+        tuple(extra),
+    )
+
+
+def rename_usual(table: pa.Table) -> pa.Table:
+    """Return `table` with its URL column named `url` and its caption column named `caption`.
+
+    Those are the names that clip-retrieval's service returns unless told otherwise.
+    """
+    names = table.column_names
+    new = {_first(names, _URL): "url", _first(names, _CAPTION): "caption"}
+    return table.rename_columns([new.get(name, name) for name in names])
+
+
+def _first(available: Sequence[str], names: Sequence[str]) -> str | None:
+    by_lower = {name.lower(): name for name in reversed(available)}
+    return next((by_lower[name] for name in names if name in by_lower), None)

@@ -1,0 +1,53 @@
+"""Which hits show the same image: by their vectors, and by their URLs."""
+
+import re
+from typing import Final
+from urllib.parse import urlsplit, urlunsplit
+
+import numpy as np
+
+from image_toolkit.retrieval.search.hits import BoolArray, FloatArray
+
+_DEFAULT_PORTS: Final = {"http": 80, "https": 443}
+_PLAIN: Final = re.compile(r"https?://[a-z0-9.-]+/[^\s#]*")
+"""Most URLs: in that form already, and a hundred thousand of them are quickly told."""
+
+
+def near_duplicates(vectors: FloatArray, threshold: float) -> BoolArray:
+    """Return which of `vectors`, of shape (n, dimension), repeat an earlier one.
+
+    The rule is that of clip-retrieval, so that local indexes and its service agree: vectors whose
+    cosine exceeds `threshold` are linked, and of each connected group only the first one stays.
+    """
+    lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
+    unit = vectors / np.where(lengths == 0, 1, lengths)
+    linked = unit @ unit.T > threshold
+    np.fill_diagonal(linked, val=True)
+    count = len(vectors)
+    first = np.arange(count)
+    while True:
+        smallest = np.where(linked, first, count).min(axis=1, initial=count)
+        if np.array_equal(smallest, first):
+            repeats: BoolArray = first != np.arange(count)
+            return repeats
+        first = smallest
+
+
+def url_key(url: str) -> str:
+    """Return `url` in the form in which equal addresses are equal strings.
+
+    Scheme and host are lower-cased, the default port and the fragment dropped; the path and the
+    query, where a server may tell letters apart, are left alone.
+    """
+    if _PLAIN.fullmatch(url):
+        return url
+    try:
+        parts = urlsplit(url.strip())
+        host, port = parts.hostname or "", parts.port
+    except ValueError:
+        return url
+    if ":" in host:
+        host = f"[{host}]"
+    if port is not None and port != _DEFAULT_PORTS.get(parts.scheme):
+        host = f"{host}:{port}"
+    return urlunsplit((parts.scheme, host, parts.path or "/", parts.query, ""))

@@ -1,0 +1,112 @@
+"""Search in a FAISS index file, memory-mapped."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, Final
+
+import faiss
+import numpy as np
+
+from fondant_spec.errors import InputDataError, InvalidArgumentError
+from image_toolkit.retrieval.search.hits import FloatArray
+from image_toolkit.retrieval.search.neighbours import Neighbours, run_length
+
+_ON_DISK_NAME: Final = "populated.index"
+_MEMORY_MAPPED: Final = faiss.IO_FLAG_MMAP_IFC
+_SAMPLE: Final = 64
+_UNIT_LENGTHS: Final = (0.5, 1.2)
+"""Lengths of unit vectors after any usual quantisation; unnormalised CLIP vectors are near 10."""
+
+
+class FaissSearch:
+    """Finds neighbours through any FAISS index of normalised vectors.
+
+    Args:
+        path: An index file; or a folder with `populated.index` beside its inverted lists, as
+            clip-retrieval lays out an index that is larger than memory.
+        options: FAISS search options such as `nprobe=64` or `efSearch=128`; None keeps those with
+            which the index was saved.
+
+    Raises:
+        InputDataError: the file is no FAISS index, or its similarity is not a cosine.
+        InvalidArgumentError: the index has no such options.
+    """
+
+    def __init__(self, path: Path, options: str | None = None) -> None:
+        self._path = path
+        self._index = _read(path)
+        self.dimension: int = self._index.d
+        self.rows: int = self._index.ntotal
+        if self._index.metric_type not in (faiss.METRIC_INNER_PRODUCT, faiss.METRIC_L2):
+            msg = (
+                f"{path}: must be an index by inner product or L2 distance, so as to give cosines."
+            )
+            raise InputDataError(msg)
+        if options is not None:
+            self._set_options(options)
+
+    def neighbours(
+        self,
+        queries: FloatArray,
+        count: int,
+        *,
+        with_vectors: bool,
+    ) -> Iterator[Neighbours]:
+        """Yield the `count` nearest rows of each query, a run of queries at a time."""
+        step = run_length(count, self.dimension) if with_vectors else max(1, len(queries))
+        for start in range(0, len(queries), step):
+            run = np.ascontiguousarray(queries[start : start + step])
+            vectors = None
+            if with_vectors:
+                scores, ids, vectors = self._index.search_and_reconstruct(run, count)
+            else:
+                scores, ids = self._index.search(run, count)
+            yield Neighbours(start, self._cosines(scores), ids, vectors)
+
+    def check_lengths(self) -> None:
+        """Refuse an index whose vectors are not normalised.
+
+        Raises:
+            InputDataError: their typical length is far from 1.
+        """
+        probe = np.random.default_rng(0).standard_normal((1, self.dimension), np.float32)
+        found = next(self.neighbours(probe, min(_SAMPLE, self.rows), with_vectors=True))
+        if found.vectors is None or not (found.ids >= 0).any():
+            return
+        length = float(np.median(np.linalg.norm(found.vectors[found.ids >= 0], axis=1)))
+        if not _UNIT_LENGTHS[0] <= length <= _UNIT_LENGTHS[1]:
+            msg = (
+                f"{self._path}: its vectors have a typical length of {length:.3g}, not 1, so its "
+                f"similarities are not cosines. Build it again from normalised vectors "
+                f"(`fondant-spec index build` normalises them)."
+            )
+            raise InputDataError(msg)
+
+    def _cosines(self, scores: FloatArray) -> FloatArray:
+        """Return similarities; unit vectors at squared distance d have the cosine 1 - d / 2."""
+        if self._index.metric_type == faiss.METRIC_INNER_PRODUCT:
+            return scores
+        return (1 - scores / 2).astype(np.float32)
+
+    def _set_options(self, options: str) -> None:
+        try:
+            space: Any = faiss.ParameterSpace()
+            space.set_index_parameters(self._index, options)
+        except RuntimeError as error:
+            msg = (
+                f"faiss_options: {options!r} does not suit {self._path}, "
+                f"a {type(self._index).__name__}; such as `nprobe=64` for an inverted file, "
+                f"`efSearch=128` for HNSW."
+            )
+            raise InvalidArgumentError(msg) from error
+
+
+def _read(path: Path) -> Any:
+    try:
+        if path.is_dir():
+            return faiss.read_index(str(path / _ON_DISK_NAME), faiss.IO_FLAG_ONDISK_SAME_DIR)
+        return faiss.read_index(str(path), _MEMORY_MAPPED)
+    except RuntimeError as error:
+        reason = str(error).rsplit("Error: ", maxsplit=1)[-1].strip().splitlines()[0]
+        msg = f"{path}: is no FAISS index that can be read ({reason})."
+        raise InputDataError(msg) from error

@@ -1,0 +1,65 @@
+"""One row per image across seeds: the best hit stays and remembers every seed that found it."""
+
+from collections.abc import Iterator
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.dataset as pads
+
+from fondant_spec.dataset.rejects import Rejects
+from image_toolkit.retrieval.search.duplicates import url_key
+from image_toolkit.retrieval.search.hits import IntArray
+
+
+def one_row_per_image(rows: pads.Dataset, rejects: Rejects) -> Iterator[pa.RecordBatch]:
+    """Yield `rows` without those whose `image_url` another row has with a higher `similarity`.
+
+    `seed_ids` of the rows that stay names all seeds that found the image, the nearest first; the
+    others are filtered, each with the id of the row that stands for it.
+    """
+    narrow = rows.to_table(columns=["id", "seed_id", "image_url", "similarity"])
+    order, group = _best_first(narrow)
+    first = np.r_[True, group[1:] != group[:-1]] if len(group) else np.empty(0, np.bool_)
+    winner_of = order[np.flatnonzero(first)[np.cumsum(first) - 1]] if len(order) else order
+    _reject(narrow, order[~first], winner_of[~first], rejects)
+    seeds = pa.ListArray.from_arrays(
+        pa.array(np.r_[np.flatnonzero(first), len(order)], pa.int32()),
+        _strings(narrow, "seed_id").take(pa.array(order)),
+    )
+    winners = order[first]
+    back = np.argsort(winners)
+    yield from _kept(rows, winners[back], seeds.take(pa.array(back)))
+
+
+def _best_first(narrow: pa.Table) -> tuple[IntArray, IntArray]:
+    """Return the row numbers by image, the nearest first, and the image's number for each."""
+    keys = pa.array([url_key(url) for url in narrow["image_url"].to_pylist()], pa.string())
+    image = pc.dictionary_encode(keys).indices.to_numpy(zero_copy_only=False)
+    similarity = narrow["similarity"].to_numpy()
+    order = np.lexsort((np.arange(len(image)), -similarity, image))
+    return order, image[order]
+
+
+def _reject(narrow: pa.Table, losers: IntArray, winners: IntArray, rejects: Rejects) -> None:
+    ids = _strings(narrow, "id")
+    rows = np.argsort(losers)
+    lost = ids.take(pa.array(losers[rows])).to_pylist()
+    kept = ids.take(pa.array(winners[rows])).to_pylist()
+    for row_id, winner in zip(lost, kept, strict=True):
+        rejects.filter(row_id, "duplicate_url", f"the same image as {winner}")
+
+
+def _kept(rows: pads.Dataset, winners: IntArray, seeds: pa.Array) -> Iterator[pa.RecordBatch]:
+    """Yield the rows numbered `winners`, in order, with their `seed_ids`."""
+    start = 0
+    for batch in rows.to_batches():
+        low, high = np.searchsorted(winners, [start, start + batch.num_rows])
+        chosen = batch.take(pa.array(winners[low:high] - start))
+        column = chosen.schema.get_field_index("seed_ids")
+        yield chosen.set_column(column, "seed_ids", seeds.slice(low, high - low))
+        start += batch.num_rows
+
+
+def _strings(table: pa.Table, column: str) -> pa.Array:
+    return table[column].combine_chunks().cast(pa.string())

@@ -1,0 +1,197 @@
+"""Open an index on disk, whatever its layout, and check that its parts belong together.
+
+Layouts: clip-retrieval's index folder (`image.index` and `metadata/`) and its embeddings folder
+(`img_emb/*.npy` and `metadata/`), the `indices_paths.json` that lists such folders, a FAISS index
+file or an `.npy` file with its metadata named beside it, and Parquet files with a vector column.
+"""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from fondant_spec.errors import InputDataError, InvalidArgumentError
+from image_toolkit.retrieval.search.exact import ExactSearch
+from image_toolkit.retrieval.search.faiss_search import FaissSearch
+from image_toolkit.retrieval.search.fingerprint import fingerprint
+from image_toolkit.retrieval.search.hits import IndexInfo
+from image_toolkit.retrieval.search.local_index import LocalIndex
+from image_toolkit.retrieval.search.metadata_rows import Rows, numbered_files
+from image_toolkit.retrieval.search.neighbours import NeighbourSearch
+from image_toolkit.retrieval.search.vectors import NpyVectors, ParquetVectors, vector_column
+
+INDICES_PATHS: Final = "indices_paths.json"
+_EMBEDDING_FOLDERS: Final = {"image": "img_emb", "text": "text_emb"}
+
+
+@dataclass(frozen=True)
+class IndexFolder:
+    """Where an index lies and how to read it.
+
+    Args:
+        path: A folder or file in one of the layouts above.
+        indice_name: Which index of an `indices_paths.json`; None if it lists only one.
+        modality: `image` or `text`: the vectors to search among.
+        metadata: A folder of Parquet or Arrow files, one row a vector, where the layout has none.
+        faiss_options: Such as `nprobe=64`; None keeps those saved in the index.
+    """
+
+    path: Path
+    indice_name: str | None = None
+    modality: str = "image"
+    metadata: Path | None = None
+    faiss_options: str | None = None
+
+    def open(self) -> LocalIndex:
+        """Return the index, after checking that its vectors and its metadata belong together.
+
+        Raises:
+            InputDataError: there is no index here, or its parts do not fit.
+        """
+        folder, model_id = self._resolve()
+        search, vector_files, columns = self._neighbour_search(folder)
+        metadata_files = self.metadata_files(folder, vector_files)
+        rows = Rows(metadata_files)
+        _check_files(folder, vector_files, metadata_files)
+        if len(rows) != search.rows:
+            msg = (
+                f"{folder}: {search.rows} vectors, but {len(rows)} rows of metadata in "
+                f"{metadata_files[0].parent}. They must be of the same data, row for row."
+            )
+            raise InputDataError(msg)
+        files = dict.fromkeys([*vector_files, *metadata_files])
+        info = IndexInfo(
+            location=str(self.path),
+            fingerprint=fingerprint(files),
+            dimension=search.dimension,
+            rows=search.rows,
+            model_id=model_id,
+            columns=tuple(name for name in rows.columns if name not in columns),
+        )
+        return LocalIndex(info, search, rows)
+
+    def _resolve(self) -> tuple[Path, str | None]:
+        """Return the folder or file with the vectors, and the model they were made with."""
+        if not self.path.exists():
+            msg = f"index: there is no {self.path}."
+            raise InputDataError(msg)
+        if self.path.name == INDICES_PATHS:
+            return _listed_folder(self.path, self.indice_name)
+        for listing in (self.path / INDICES_PATHS, self.path.parent / INDICES_PATHS):
+            if listing.is_file():
+                return self.path, _listed_model(listing, self.path)
+        return self.path, None
+
+    def _neighbour_search(self, folder: Path) -> tuple[NeighbourSearch, list[Path], list[str]]:
+        """Return the search, the files it reads, and the columns in them that are vectors."""
+        index = folder / f"{self.modality}.index" if folder.is_dir() else folder
+        if index.suffix == ".index" and index.exists():
+            search = FaissSearch(index, self.faiss_options)
+            search.check_lengths()
+            files = sorted(index.iterdir()) if index.is_dir() else [index]
+            return search, files, []
+        if self.faiss_options is not None:
+            msg = f"faiss_options: {folder} is searched exactly; leave them out."
+            raise InvalidArgumentError(msg)
+        if files := self.npy_files(folder):
+            return ExactSearch(NpyVectors(files)), files, []
+        if files := self.parquet_files(folder):
+            column = vector_column(files[0], Rows(files[:1]).schema)
+            return ExactSearch(ParquetVectors(files, column)), files, [column]
+        msg = (
+            f"index: {folder} has no {self.modality}.index, no "
+            f"{_EMBEDDING_FOLDERS[self.modality]}/*.npy and no Parquet files with vectors."
+        )
+        raise InputDataError(msg)
+
+    def npy_files(self, folder: Path) -> list[Path]:
+        """Return the `.npy` files of `folder`, or `folder` itself if it is one."""
+        if folder.is_file():
+            return [folder] if folder.suffix == ".npy" else []
+        embeddings = folder / _EMBEDDING_FOLDERS[self.modality]
+        return numbered_files(embeddings if embeddings.is_dir() else folder, "*.npy")
+
+    def parquet_files(self, folder: Path) -> list[Path]:
+        """Return the Parquet files of `folder`, or `folder` itself if it is one."""
+        if folder.is_file():
+            return [folder] if folder.suffix == ".parquet" else []
+        return numbered_files(folder, "*.parquet")
+
+    def metadata_files(self, folder: Path, vector_files: list[Path]) -> list[Path]:
+        """Return the files with the metadata of the vectors.
+
+        Raises:
+            InputDataError: there are none.
+        """
+        if self.metadata is None and vector_files[0].suffix == ".parquet":
+            return vector_files
+        inside = folder / "metadata"
+        metadata = self.metadata or (inside if inside.is_dir() else folder.parent / "metadata")
+        if metadata.is_file():
+            return [metadata]
+        files = numbered_files(metadata, "*.parquet") or numbered_files(metadata, "*.arrow")
+        if not files:
+            msg = (
+                f"{metadata}: has no Parquet or Arrow files, so the hits would have no URLs. Name "
+                f"the folder of the index's metadata with `metadata`. (HDF5 is not read, since it "
+                f"does not say whether its rows were re-ordered; convert it.)"
+            )
+            raise InputDataError(msg)
+        return files
+
+
+def _check_files(folder: Path, vector_files: list[Path], metadata_files: list[Path]) -> None:
+    """Refuse `.npy` files that hold other numbers of rows than the metadata files beside them."""
+    if vector_files[0].suffix != ".npy" or len(vector_files) != len(metadata_files):
+        return
+    counts = zip(NpyVectors(vector_files).file_rows, Rows(metadata_files).file_rows, strict=True)
+    for vectors, metadata, (count, rows) in zip(vector_files, metadata_files, counts, strict=True):
+        if count != rows:
+            msg = (
+                f"{folder}: {vectors.name} has {count} vectors, but {metadata.name} has {rows} "
+                f"rows. They must be of the same data, row for row."
+            )
+            raise InputDataError(msg)
+
+
+def _read_listing(listing: Path) -> dict[str, dict[str, Any]]:
+    try:
+        content = json.loads(listing.read_bytes())
+        return {
+            n: {"indice_folder": v} if isinstance(v, str) else dict(v) for n, v in content.items()
+        }
+    except (OSError, ValueError, AttributeError, TypeError) as error:
+        msg = (
+            f'{listing}: must be JSON of the form {{"name": {{"indice_folder": "..."}}}} ({error}).'
+        )
+        raise InputDataError(msg) from error
+
+
+def _listed_folder(listing: Path, name: str | None) -> tuple[Path, str | None]:
+    entries = _read_listing(listing)
+    if name is None and len(entries) == 1:
+        name = next(iter(entries))
+    if name not in entries:
+        msg = f"indice_name: {listing} lists {', '.join(map(repr, entries))}, not {name!r}."
+        raise InputDataError(msg)
+    folder = Path(str(entries[name].get("indice_folder", ".")))
+    resolved = folder if folder.is_absolute() else listing.parent / folder
+    if not resolved.exists():
+        msg = f"{listing}: the folder of {name!r}, {resolved}, does not exist."
+        raise InputDataError(msg)
+    return resolved, _model_of(entries[name])
+
+
+def _listed_model(listing: Path, folder: Path) -> str | None:
+    """Return the model that a listing in or beside `folder` gives for it."""
+    entries = _read_listing(listing)
+    for entry in entries.values():
+        listed = Path(str(entry.get("indice_folder", ".")))
+        if (listing.parent / listed).resolve() == folder.resolve() or listed.name == folder.name:
+            return _model_of(entry)
+    return _model_of(next(iter(entries.values()))) if listing.parent == folder and entries else None
+
+
+def _model_of(entry: dict[str, Any]) -> str | None:
+    model = entry.get("clip_model")
+    return None if model is None else str(model)

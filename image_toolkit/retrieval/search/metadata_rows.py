@@ -1,0 +1,145 @@
+"""Rows by number: a few rows out of many Parquet or Arrow files, in bounded memory."""
+
+import re
+from collections import OrderedDict
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from itertools import accumulate
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from fondant_spec.errors import InputDataError
+from image_toolkit.retrieval.search.hits import IntArray
+
+_CACHE_BYTES: Final = 512 << 20
+
+
+@dataclass(frozen=True)
+class _Piece:
+    """A run of rows that is read as one: a row group, or a batch of a memory-mapped file."""
+
+    rows: int
+    read: Callable[[list[str]], pa.Table]
+
+
+class Rows:
+    """The rows of a list of files, numbered through in the files' order.
+
+    Parquet row groups are kept once read, up to 512 MiB, so that metadata of any size is served in
+    bounded memory and small metadata is read once. Arrow files are memory-mapped.
+    """
+
+    def __init__(self, files: Sequence[Path]) -> None:
+        pieces: list[_Piece] = []
+        self.schema = pa.schema([])
+        self.file_rows: list[int] = []
+        for file in files:
+            schema, found = _pieces(file)
+            self.schema = pa.unify_schemas([self.schema, schema], promote_options="permissive")
+            self.file_rows.append(sum(piece.rows for piece in found))
+            pieces += found
+        self._pieces = pieces
+        self._starts = np.fromiter(accumulate((p.rows for p in pieces), initial=0), np.int64)
+        self._cache: OrderedDict[tuple[int, tuple[str, ...]], pa.Table] = OrderedDict()
+        self._cached_bytes = 0
+
+    def __len__(self) -> int:
+        """Return the number of rows."""
+        return int(self._starts[-1])
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """The names of all columns."""
+        return tuple(self.schema.names)
+
+    def take(self, ids: IntArray, columns: Sequence[str]) -> pa.Table:
+        """Return the rows numbered `ids`, in that order."""
+        schema = pa.schema([self.schema.field(name) for name in columns])
+        order = np.argsort(ids, kind="stable")
+        sorted_ids = ids[order]
+        piece_of = np.searchsorted(self._starts, sorted_ids, side="right") - 1
+        tables = [schema.empty_table()]
+        for piece in np.unique(piece_of):
+            local = sorted_ids[piece_of == piece] - self._starts[piece]
+            tables.append(self._read(int(piece), tuple(columns)).take(pa.array(local)))
+        back = np.empty_like(order)
+        back[order] = np.arange(len(order))
+        found = pa.concat_tables(tables, promote_options="permissive").combine_chunks()
+        return found.take(pa.array(back))
+
+    def _read(self, piece: int, columns: tuple[str, ...]) -> pa.Table:
+        table = self._cache.pop((piece, columns), None)
+        if table is None:
+            table = self._pieces[piece].read(list(columns))
+            self._cached_bytes += table.nbytes
+        self._cache[(piece, columns)] = table
+        while self._cached_bytes > _CACHE_BYTES and len(self._cache) > 1:
+            self._cached_bytes -= self._cache.popitem(last=False)[1].nbytes
+        return table
+
+
+def numbered_files(folder: Path, pattern: str) -> list[Path]:
+    """Return the files of `folder` that match, in the order in which clip-retrieval reads them.
+
+    Raises:
+        InputDataError: the order of the names is not that of the numbers in them (`_2` sorts after
+            `_10`), so that metadata rows would be attached to the wrong vectors.
+    """
+    files = sorted(path for path in folder.glob(pattern) if path.is_file())
+    numbers = [tuple(map(int, re.findall(r"\d+", path.name))) for path in files]
+    for before, after, earlier, later in zip(files, files[1:], numbers, numbers[1:], strict=False):
+        if earlier > later:
+            msg = (
+                f"{folder}: {before.name} sorts before {after.name}, so rows would be attached to "
+                f"the wrong vectors. Pad the numbers in the file names with zeros to one width."
+            )
+            raise InputDataError(msg)
+    return files
+
+
+def _pieces(file: Path) -> tuple[pa.Schema, list[_Piece]]:
+    try:
+        return _parquet_pieces(file) if file.suffix == ".parquet" else _arrow_pieces(file)
+    except (OSError, pa.ArrowInvalid) as error:
+        msg = f"{file}: is no {file.suffix[1:]} file that can be read ({error})."
+        raise InputDataError(msg) from error
+
+
+def _parquet_pieces(file: Path) -> tuple[pa.Schema, list[_Piece]]:
+    metadata = pq.read_metadata(file)
+    pieces = [
+        _Piece(metadata.row_group(i).num_rows, partial(_read_row_group, file, i))
+        for i in range(metadata.num_row_groups)
+    ]
+    return metadata.schema.to_arrow_schema().remove_metadata(), pieces
+
+
+def _read_row_group(file: Path, number: int, columns: list[str]) -> pa.Table:
+    with pq.ParquetFile(file, memory_map=True) as parquet:
+        present = [name for name in columns if name in parquet.schema_arrow.names]
+        table = parquet.read_row_group(number, columns=present)
+        rows = parquet.metadata.row_group(number).num_rows
+    return _complete(table, columns, rows)
+
+
+def _arrow_pieces(file: Path) -> tuple[pa.Schema, list[_Piece]]:
+    reader = pa.ipc.open_file(pa.memory_map(str(file)))
+    batches = [reader.get_batch(i) for i in range(reader.num_record_batches)]
+    pieces = [_Piece(batch.num_rows, partial(_select, batch)) for batch in batches]
+    return reader.schema.remove_metadata(), pieces
+
+
+def _select(batch: pa.RecordBatch, columns: list[str]) -> pa.Table:
+    present = [name for name in columns if name in batch.schema.names]
+    return _complete(pa.table(batch.select(present)), columns, batch.num_rows)
+
+
+def _complete(table: pa.Table, columns: list[str], rows: int) -> pa.Table:
+    """Return `table` with nulls for the columns that this file lacks and others have."""
+    arrays = [table[n] if n in table.schema.names else pa.nulls(rows) for n in columns]
+    return pa.table(arrays, names=columns)

@@ -1,0 +1,50 @@
+"""Texts and images to query vectors, for a service that is asked with either."""
+
+from functools import partial
+
+import numpy as np
+import pyarrow as pa
+
+from fondant_spec.dataset.rejects import Rejects
+from image_toolkit.models.embedding.embedders import image_encoder, text_encoder
+from image_toolkit.models.embedding.embedding_stream import Embedder
+from image_toolkit.retrieval.search.hits import FloatArray
+from image_toolkit.retrieval.service.query_requests import BadRequestError
+
+
+class QueryEncoders:
+    """Both towers of a CLIP model.
+
+    Raises:
+        InputDataError: the model cannot be had.
+    """
+
+    def __init__(self, model_id: str, revision: str | None = None) -> None:
+        self._towers = {
+            "text": Embedder(partial(text_encoder, model_id, revision), engine="torch", most=1),
+            "image": Embedder(partial(image_encoder, model_id, revision), engine="torch", most=1),
+        }
+        for tower in self._towers.values():
+            tower.load()
+        self.model_id = str(self._towers["text"].metadata("text")["model_id"])
+
+    def vector(self, cell: str | bytes) -> FloatArray:
+        """Return the vector of a text or of an encoded image.
+
+        Raises:
+            BadRequestError: it cannot be embedded.
+        """
+        column = "text" if isinstance(cell, str) else "image"
+        rejects = Rejects()
+        batch = pa.record_batch([["query"], [cell]], names=["id", column])
+        for found in self._towers[column].batches(iter([batch]), column, rejects):
+            if len(found):
+                vector = found.column("embedding").flatten().to_numpy(zero_copy_only=False)
+                return np.asarray(vector, np.float32)
+        msg = f"the {column} cannot be embedded: {', '.join(rejects.counts)}"
+        raise BadRequestError(msg)
+
+    def close(self) -> None:
+        """Stop the threads that prepare images and texts."""
+        for tower in self._towers.values():
+            tower.close()

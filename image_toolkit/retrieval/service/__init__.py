@@ -1,0 +1,1 @@
+"""The protocol of clip-retrieval's service: asking one, and being one."""

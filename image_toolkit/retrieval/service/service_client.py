@@ -1,0 +1,242 @@
+"""A clip-retrieval service as an index: its `/knn-service` protocol over HTTP.
+
+Queries go concurrently through one pool of connections, at a limited rate, each with a total
+timeout; what may pass (a lost connection, 429, 5xx, an answer that is no JSON) is tried again with
+growing pauses. A query that stays unanswered is a failure with its reason, never a wrong row.
+"""
+
+import asyncio
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any, Final
+
+import numpy as np
+
+from fondant_spec.errors import InputDataError, InvalidArgumentError
+from image_toolkit.retrieval.search.aesthetics import Aesthetics
+from image_toolkit.retrieval.search.hits import Failure, FloatArray, Hits, Index, IndexInfo
+from image_toolkit.retrieval.service.service_answers import Hit, metadata_table, read_answer
+from image_toolkit.retrieval.service.service_http import Http, RequestFailedError
+
+KNN_PATH: Final = "/knn-service"
+GONE: Final = (
+    "(LAION's own public service has been down since December 2023.) Start one with "
+    "`clip-retrieval back` or `fondant-spec index serve`, or name a local `index` instead."
+)
+_PROBE_COUNT: Final = 10
+
+
+@dataclass(frozen=True)
+class Service:
+    """Where a service is, and how to ask it.
+
+    Args:
+        url: Its address, with or without `/knn-service`.
+        indice_name: Which of its indexes; None if it has only one.
+        modality: `image` or `text`: the vectors to search among.
+        aesthetics: Applied by the service, unless they come with their own vectors.
+        use_safety_model, use_violence_detector: Have the service leave out such images.
+        timeout: Seconds for one request in all.
+        retries: How often a request is tried again.
+        queries_per_second: The most requests a second; 0 for no limit.
+        concurrency: The most requests under way.
+    """
+
+    url: str
+    indice_name: str | None = None
+    modality: str = "image"
+    aesthetics: Aesthetics = field(default_factory=Aesthetics)
+    use_safety_model: bool = True
+    use_violence_detector: bool = True
+    timeout: float = 30
+    retries: int = 3
+    queries_per_second: float = 5
+    concurrency: int = 4
+
+    def __post_init__(self) -> None:
+        """Refuse what cannot work."""
+        if not self.url.startswith(("http://", "https://")):
+            msg = f"url: must begin with http:// or https://, not {self.url!r}."
+            raise InvalidArgumentError(msg)
+        for name, least in (
+            ("timeout", 1e-3),
+            ("retries", 0),
+            ("queries_per_second", 0),
+            ("concurrency", 1),
+        ):
+            if getattr(self, name) < least:
+                msg = f"{name}: must be at least {least:g}, not {getattr(self, name)}."
+                raise InvalidArgumentError(msg)
+
+    @property
+    def root(self) -> str:
+        """The address without `/knn-service`."""
+        return self.url.rstrip("/").removesuffix(KNN_PATH)
+
+    def open(self) -> "ServiceIndex":
+        """Return the index, after checking that the service is up and has it.
+
+        Raises:
+            InputDataError: it cannot be reached, or has no such index.
+        """
+        return ServiceIndex(self)
+
+    def request(self, indice_name: str, query: FloatArray, count: int, *, distinct: bool) -> Any:
+        """Return the JSON of one query."""
+        moved_here = self.aesthetics.folder is not None
+        score = "" if moved_here or self.aesthetics.score is None else self.aesthetics.score
+        return {
+            "text": None,
+            "image": None,
+            "image_url": None,
+            "embedding_input": query.tolist(),
+            "modality": self.modality,
+            "num_images": count,
+            "num_result_ids": count,
+            "indice_name": indice_name,
+            "use_mclip": False,
+            "deduplicate": distinct,
+            "use_safety_model": self.use_safety_model,
+            "use_violence_detector": self.use_violence_detector,
+            "aesthetic_score": score,
+            "aesthetic_weight": "" if score == "" else self.aesthetics.weight,
+        }
+
+
+class ServiceIndex(Index):
+    """Answers from a clip-retrieval service."""
+
+    def __init__(self, service: Service) -> None:
+        self._service = service
+        self._runner = asyncio.Runner()
+        self._http = Http(
+            timeout=service.timeout,
+            retries=service.retries,
+            requests_per_second=service.queries_per_second,
+            concurrency=service.concurrency,
+        )
+        try:
+            self._name, self.info = self._runner.run(self._handshake())
+        except BaseException:
+            self.close()
+            raise
+
+    def probe(self, dimension: int) -> None:
+        """Ask one query, so as to learn early whether vectors of this dimension are accepted.
+
+        From the answer come the names of the metadata columns, and the fingerprint of an index
+        that does not tell its own.
+
+        Raises:
+            InputDataError: the service does not answer it.
+        """
+        query = np.ones(dimension, np.float32) / np.sqrt(dimension, dtype=np.float32)
+        answer = self._runner.run(self._answers(query[None], _PROBE_COUNT, distinct=False))[0]
+        if isinstance(answer, Failure):
+            msg = (
+                f"{self.info.location}: no answer to a query of {dimension} dimensions "
+                f"({answer.message}). Is {self._name!r} an index of another CLIP model?"
+            )
+            raise InputDataError(msg)
+        found = [[hit.index_id, round(hit.similarity, 4)] for hit in answer]
+        own = hashlib.sha256(json.dumps([self.info.location, found]).encode()).hexdigest()[:16]
+        columns = dict.fromkeys(name for hit in answer for name in hit.metadata)
+        self.info = replace(
+            self.info,
+            dimension=dimension,
+            fingerprint=self.info.fingerprint or own,
+            columns=self.info.columns or tuple(columns) or None,
+        )
+
+    def search(
+        self,
+        queries: FloatArray,
+        count: int,
+        *,
+        columns: Sequence[str],
+        duplicate_threshold: float | None,
+    ) -> Hits:
+        """Return up to `count` nearest rows for each query; see `Index.search`.
+
+        The service applies a duplicate threshold of its own.
+        """
+        distinct = duplicate_threshold is not None
+        answers = self._runner.run(self._answers(queries, count, distinct=distinct))
+        failures = {n: a for n, a in enumerate(answers) if isinstance(a, Failure)}
+        hits = [(n, hit) for n, a in enumerate(answers) if not isinstance(a, Failure) for hit in a]
+        return Hits(
+            np.array([n for n, _ in hits], np.int64),
+            np.array([hit.index_id for _, hit in hits], np.int64),
+            np.array([hit.similarity for _, hit in hits], np.float32),
+            metadata_table([hit.metadata for _, hit in hits], columns),
+            failures,
+        )
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._runner.run(self._http.close())
+        self._runner.close()
+
+    async def _handshake(self) -> tuple[str, IndexInfo]:
+        """Return the name of the index and what the service tells of it."""
+        root, wanted = self._service.root, self._service.indice_name
+        try:
+            names = await self._http.get_json(f"{root}/indices-list")
+        except RequestFailedError as error:
+            if error.unreachable:
+                msg = f"url: {root} cannot be reached ({error}). {GONE}"
+                raise InputDataError(msg) from error
+            names = None
+        name = _choose(names, wanted, root)
+        told = await self._tell(name)
+        aesthetics = self._service.aesthetics
+        if told.get("aesthetics") is False and aesthetics.folder is None:
+            aesthetics.check_folder()
+        return name, IndexInfo(
+            location=f"{root}{KNN_PATH} ({name})",
+            fingerprint=str(told.get("fingerprint") or ""),
+            dimension=told.get("dimension"),
+            rows=told.get("rows"),
+            model_id=told.get("model_id"),
+            columns=tuple(told["columns"]) if told.get("columns") else None,
+        )
+
+    async def _tell(self, name: str) -> Mapping[str, Any]:
+        """Return what `fondant-spec index serve` says of an index; others say nothing."""
+        try:
+            told = await self._http.get_json(f"{self._service.root}/index-info", attempts=1)
+        except RequestFailedError:
+            return {}
+        found = told.get(name) if isinstance(told, dict) else None
+        return found if isinstance(found, dict) else {}
+
+    async def _answers(
+        self, queries: FloatArray, count: int, *, distinct: bool
+    ) -> list[list[Hit] | Failure]:
+        asked = [
+            self._answer(self._service.request(self._name, query, count, distinct=distinct), count)
+            for query in queries
+        ]
+        return await asyncio.gather(*asked)
+
+    async def _answer(self, request: Any, count: int) -> list[Hit] | Failure:
+        try:
+            return await self._http.post_json(
+                self._service.root + KNN_PATH, request, lambda content: read_answer(content, count)
+            )
+        except RequestFailedError as error:
+            return Failure(error.reason, str(error), error.attempts)
+
+
+def _choose(names: object, wanted: str | None, root: str) -> str:
+    """Return the index to ask, given the service's list of names, if it has one."""
+    listed = [str(name) for name in names] if isinstance(names, list) else []
+    if wanted is None and len(listed) == 1:
+        return listed[0]
+    if wanted is None or (listed and wanted not in listed):
+        known = f"it has {', '.join(map(repr, listed))}" if listed else "it does not list its own"
+        msg = f"indice_name: name the index that {root} is to search; {known}."
+        raise InputDataError(msg)
+    return wanted

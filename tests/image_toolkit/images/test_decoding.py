@@ -1,0 +1,207 @@
+import io
+import struct
+import zlib
+
+import numpy as np
+import pytest
+from PIL import Image, ImageCms
+from skimage.data import astronaut
+
+from image_toolkit.images.decoding import (
+    NotAnImageError,
+    decode_image,
+    decode_pixels,
+    image_size,
+)
+
+RED = (200, 30, 30)
+
+
+def save(image, image_format, **options):
+    """Return an image as the bytes of a file."""
+    file = io.BytesIO()
+    image.save(file, image_format, **options)
+    return file.getvalue()
+
+
+def photo(width=320, height=240):
+    """Return a photograph of that size."""
+    return Image.fromarray(astronaut()).resize((width, height), Image.Resampling.LANCZOS)
+
+
+def turned(orientation):
+    """Return EXIF data that ask for the image to be turned."""
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    return exif
+
+
+def near(pixels, colour, tolerance=6):
+    """Tell if an image is of one colour, but for what compression does to it."""
+    return np.abs(pixels.astype(int) - colour).max() <= tolerance
+
+
+def png_chunk(kind, data):
+    """Return a chunk of a PNG file."""
+    return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        save(Image.new("RGB", (40, 30), RED), "JPEG"),
+        save(Image.new("RGB", (40, 30), RED), "JPEG", progressive=True),
+        save(Image.new("RGB", (40, 30), RED), "JPEG")[:-2],
+        save(Image.new("RGB", (40, 30), RED), "JPEG") + b"PK\x03\x04 something else",
+        save(Image.new("RGB", (40, 30), RED), "PNG"),
+        save(Image.new("RGB", (40, 30), RED).quantize(4), "PNG"),
+        save(Image.new("RGB", (40, 30), RED), "WEBP", lossless=True),
+        save(Image.new("RGB", (40, 30), RED), "GIF"),
+        save(Image.new("RGB", (40, 30), RED).convert("CMYK"), "JPEG"),
+        save(
+            Image.new("RGB", (40, 30), RED),
+            "GIF",
+            save_all=True,
+            append_images=[Image.new("RGB", (40, 30), "blue")],
+        ),
+        save(
+            Image.new("RGB", (40, 30), RED),
+            "WEBP",
+            lossless=True,
+            save_all=True,
+            append_images=[Image.new("RGB", (40, 30), "blue")],
+        ),
+    ],
+    ids=[
+        *["jpeg", "progressive", "no-end-marker", "trailing-bytes", "png", "palette", "webp"],
+        *["gif", "cmyk", "animated-gif", "animated-webp"],
+    ],
+)
+def test_every_kind_of_image_comes_out_as_rgb(data):
+    """The colour and the size are those of the first frame, whatever the file format."""
+    assert image_size(data) == (40, 30)
+    pixels = decode_pixels(data)
+    assert pixels.shape == (30, 40, 3)
+    assert pixels.dtype == np.uint8
+    assert near(pixels, RED, tolerance=12)
+
+
+@pytest.mark.parametrize(
+    ("image", "expected"),
+    [
+        (Image.new("RGBA", (9, 9), (200, 30, 30, 0)), (255, 255, 255)),
+        (Image.new("RGBA", (9, 9), (200, 30, 30, 128)), (227, 142, 142)),
+        (Image.new("LA", (9, 9), (0, 0)), (255, 255, 255)),
+        (Image.new("L", (9, 9), 90), (90, 90, 90)),
+        (Image.new("1", (9, 9), 1), (255, 255, 255)),
+        (Image.new("I;16", (9, 9), 0x8000), (128, 128, 128)),
+        (Image.new("RGBA", (9, 9), (200, 30, 30, 0)).quantize(4), (255, 255, 255)),
+    ],
+    ids=["clear", "half-clear", "grey-clear", "grey", "one-bit", "16-bit", "clear-palette"],
+)
+def test_transparency_goes_over_white_and_depth_to_8_bits(image, expected):
+    """Transparent pixels are white, half-transparent ones half so; 16 bits are scaled down."""
+    assert near(decode_pixels(save(image, "PNG")), expected, tolerance=2)
+
+
+def test_transparency_by_colour_goes_over_white():
+    """An RGB image may name one colour that is transparent."""
+    data = save(Image.new("RGB", (9, 9), RED), "PNG", transparency=RED)
+    assert near(decode_pixels(data), (255, 255, 255))
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+@pytest.mark.parametrize("image_format", ["JPEG", "PNG", "WEBP"])
+def test_orientation_is_applied(orientation, image_format):
+    """An image comes out upright, and its size is the one after turning."""
+    upright = photo(64, 48)
+    undo = {2: 0, 3: 3, 4: 1, 5: 5, 6: 2, 7: 6, 8: 4}  # Pillow's transposes that EXIF undoes
+    stored = upright.transpose(undo[orientation]) if orientation > 1 else upright
+    lossless = {"lossless": True} if image_format == "WEBP" else {}
+    lossless |= {"quality": 100, "subsampling": 0} if image_format == "JPEG" else {}
+    data = save(stored, image_format, exif=turned(orientation), **lossless)
+    assert image_size(data) == (64, 48)
+    assert np.abs(decode_pixels(data).astype(int) - np.asarray(upright)).mean() < 3
+
+
+def test_orientation_that_is_nonsense_is_left_aside():
+    """An orientation beyond 8, or EXIF that is no EXIF, changes nothing."""
+    image = Image.new("RGB", (40, 30), RED)
+    assert image_size(save(image, "JPEG", exif=turned(77))) == (40, 30)
+    assert image_size(save(image, "JPEG", exif=b"Exif\x00\x00garbage")) == (40, 30)
+
+
+def test_colours_are_converted_to_srgb():
+    """An image in another colour space looks the same in sRGB; one in sRGB is left alone."""
+    swapped = bytearray(ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes())
+    for tag in (b"rXYZ", b"gXYZ"):
+        assert tag in swapped
+    swapped = swapped.replace(b"rXYZ", b"tmpX").replace(b"gXYZ", b"rXYZ").replace(b"tmpX", b"gXYZ")
+    swapped = swapped.replace("sRGB".encode("utf-16-be"), "swap".encode("utf-16-be"))
+    image = Image.new("RGB", (16, 16), (220, 40, 40))
+    for image_format in ("JPEG", "PNG"):
+        pixels = decode_pixels(save(image, image_format, icc_profile=bytes(swapped)))
+        assert pixels[8, 8, 1] > 150 > pixels[8, 8, 0]
+    srgb = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+    for profile in (srgb, b"no profile at all"):
+        assert near(decode_pixels(save(image, "PNG", icc_profile=profile)), (220, 40, 40))
+
+
+@pytest.mark.parametrize(
+    ("data", "reason"),
+    [
+        (b"", "empty"),
+        (b"<!doctype html>", "not_an_image"),
+        (b"<svg xmlns='http://www.w3.org/2000/svg'/>", "not_an_image"),
+        (b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n", "not_an_image"),
+        (b"8BPS\x00\x01", "not_an_image"),
+        (b"\xff\xd8\xff\xe0", "not_an_image"),
+        (save(Image.new("RGB", (9, 9)), "TIFF"), "not_an_image"),
+        (save(Image.new("RGB", (9, 9)), "BMP"), "not_an_image"),
+        (save(photo(), "JPEG")[:5000], "truncated"),
+        (save(photo(), "JPEG")[:5000] + b"\xff\xd9", "truncated"),
+        (save(photo(), "JPEG", progressive=True)[:-400], "truncated"),
+        (save(photo(), "PNG")[:5000], "truncated"),
+        (save(photo(), "WEBP")[:5000], "not_an_image"),
+        (save(photo(), "GIF")[:5000], "truncated"),
+    ],
+)
+def test_what_is_no_whole_image_is_told_so(data, reason):
+    """Bytes that are no image, or not all of one, end in one exception with a short reason."""
+    with pytest.raises(NotAnImageError) as caught:
+        decode_pixels(data)
+    assert caught.value.reason == reason
+
+
+def test_size_is_checked_before_anything_is_decoded():
+    """A file of a few bytes that claims gigapixels is refused by its header."""
+    claim = struct.pack(">IIBBBBB", 100_000, 100_000, 8, 2, 0, 0, 0)
+    bomb = b"\x89PNG\r\n\x1a\n" + png_chunk(b"IHDR", claim) + png_chunk(b"IDAT", b"x")
+    for call in (image_size, decode_pixels):
+        with pytest.raises(NotAnImageError) as caught:
+            call(bomb)
+        assert caught.value.reason == "too_many_pixels"
+    with pytest.raises(NotAnImageError, match="320x240 is over 1000 pixels"):
+        decode_pixels(save(photo(), "JPEG"), max_pixels=1000)
+
+
+@pytest.mark.parametrize("seed", range(40))
+def test_damaged_files_never_escape(seed):
+    """Whatever bytes are wrong, there is an image or a `NotAnImageError`, nothing else."""
+    chance = np.random.default_rng(seed)
+    image_format = ["JPEG", "PNG", "WEBP", "GIF"][seed % 4]
+    data = np.frombuffer(save(photo(96, 64), image_format), np.uint8).copy()
+    places = chance.integers(0, len(data), 30)
+    data[places] = chance.integers(0, 256, 30)
+    try:
+        assert decode_pixels(data.tobytes()).ndim == 3
+    except NotAnImageError as error:
+        assert error.reason in ("not_an_image", "truncated", "too_many_pixels")  # noqa: PT017
+
+
+def test_a_target_side_decodes_smaller_but_not_too_small():
+    """A JPEG that will be scaled down is decoded smaller, with both sides still long enough."""
+    data = save(photo(1600, 1200), "JPEG")
+    assert decode_image(data, target_side=224).size == (400, 300)
+    assert decode_image(data, target_side=1000).size == (1600, 1200)
+    assert decode_image(save(photo(), "PNG"), target_side=64).size == (320, 240)

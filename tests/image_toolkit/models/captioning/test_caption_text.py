@@ -1,0 +1,92 @@
+"""Captions as texts."""
+
+import pytest
+
+from image_toolkit.models.captioning.caption_text import Frame, clean, refuses, repeats
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "a bird standing on the edge of a body of water in the middle of a body of water",
+        "a cat cat on a sofa",
+        "a red car and a red car and a red car",
+        "mountain with mountain over mountain under mountain",
+        "A dog. A DOG! a dog",
+    ],
+)
+def test_repetition_is_found(text):
+    """Three words twice, a word twice in a row, or a longer word four times is repetition."""
+    assert repeats(text)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "a bird standing on the edge of a body of water",
+        "a cat next to a dog on a sofa",
+        "two boats on a lake, two birds above it",
+        "a man in a hat with a dog in a coat",
+    ],
+)
+def test_plain_captions_pass(text):
+    """Articles, prepositions and pairs of words may come again."""
+    assert not repeats(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("  a  cat\non a\tsofa ", "a cat on a sofa"),
+        ("arafed cat on a sofa", "cat on a sofa"),
+        ("there is an araffe dog", "there is an dog"),
+        ("a cat , a dog .", "a cat, a dog."),
+        ('"A cat."', "A cat."),
+        ("' A cat. '", "A cat."),
+        ("'a dog's ball'", "a dog's ball"),
+        ('a sign that says " stop "', 'a sign that says " stop "'),
+        ('"stop" and "go"', '"stop" and "go"'),
+        ("giraffe in the wild", "giraffe in the wild"),
+        ("\n", ""),
+    ],
+)
+def test_generated_text_is_cleaned(text, expected):
+    """A caption is one line, without the made-up words that BLIP is known for."""
+    assert clean(text) == expected
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("I'm sorry, I can't describe people.", True),
+        ("I\u2019m sorry, but no", True),
+        ("I am sorry", True),
+        ("I'm unable to describe people", True),
+        ("I'm not able to see it", True),
+        ("I can\u2019t see it", True),
+        ("I cannot help with that", True),
+        ("As an AI model, I do not see", True),
+        ("a sorry sight of a house", False),
+        ("As an airplane lands", False),
+    ],
+)
+def test_refusals_are_told_from_captions(text, expected):
+    """A chat model's refusal is no caption."""
+    assert refuses(text) is expected
+
+
+@pytest.mark.parametrize(
+    ("frame", "expected"),
+    [
+        (Frame(), "a lake"),
+        (Frame(suffix=", unsplash photography"), "a lake, unsplash photography"),
+        (Frame(suffix="by claude monet"), "a lake by claude monet"),
+        (Frame(prefix="painting of"), "painting of a lake"),
+        (Frame(prefix="painting of "), "painting of a lake"),
+        (Frame("sks", "photo of", ", film"), "sks, photo of a lake, film"),
+    ],
+)
+def test_frames(frame, expected):
+    """Trigger, prefix and suffix are joined as a person would join them."""
+    assert frame.around("a lake") == expected

@@ -1,0 +1,304 @@
+"""Captions from an OpenAI-compatible server, which is a real one on this machine."""
+
+import base64
+import io
+import json
+import threading
+import time
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+import pytest
+from PIL import Image
+
+from fondant_spec.errors import InputDataError, InvalidArgumentError
+from image_toolkit.models.captioning.caption_models import CaptionModels
+from image_toolkit.models.captioning.caption_stream import CaptionWriter, Choice, Draft
+from image_toolkit.models.captioning.caption_text import Frame
+from image_toolkit.models.captioning.endpoint import EndpointCaptioner
+from image_toolkit.models.captioning.generation import Generation
+from image_toolkit.models.runtime.batching import BatchSize
+from image_toolkit.models.runtime.feed import Group, Row, UnusableError
+
+
+class Server(ThreadingHTTPServer):
+    """Answers with the size of the image and the question; misbehaves on demand."""
+
+    def __init__(self):
+        super().__init__(("127.0.0.1", 0), Handler)
+        self.seen, self.statuses, self.texts, self.body = [], [], [], None
+        self.url = f"http://127.0.0.1:{self.server_port}/v1"
+
+
+class Handler(BaseHTTPRequestHandler):
+    """What the server says."""
+
+    def do_POST(self):
+        """Answer one question."""
+        asked = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+        self.server.seen.append((self.path, self.headers.get("Authorization"), asked))
+        status = self.server.statuses.pop(0) if self.server.statuses else 200
+        if isinstance(status, str):
+            getattr(self, status)()
+            return
+        text, image = asked["messages"][0]["content"]
+        data = base64.b64decode(image["image_url"]["url"].split(",")[1])
+        size = Image.open(io.BytesIO(data)).size
+        answer = [f"{text['text']} {size[0]}x{size[1]} {n}" for n in range(asked["n"])]
+        if self.server.texts:
+            answer = [self.server.texts.pop(0)]
+        body = json.dumps({"choices": [{"message": {"content": line}} for line in answer]})
+        if status != 200:
+            body = '{"error": "no such luck"}'
+        self.send_response(status)
+        if status in (301, 429):
+            self.send_header("Location" if status == 301 else "Retry-After", "0")
+        self.end_headers()
+        self.wfile.write((self.server.body or body).encode())
+
+    def cut(self):
+        """Close the connection without an answer."""
+        self.close_connection = True
+
+    def stop_halfway(self):
+        """Close the connection in the middle of an answer."""
+        self.send_response(200)
+        self.send_header("Content-Length", "99")
+        self.end_headers()
+        self.wfile.write(b"{")
+        self.close_connection = True
+
+    def hang(self):
+        """Answer too late."""
+        time.sleep(0.6)
+
+    def log_message(self, *_):
+        """Say nothing."""
+
+
+@pytest.fixture
+def server():
+    """Return a running server; it is stopped afterwards."""
+    with Server() as running:
+        thread = threading.Thread(target=running.serve_forever, daemon=True)
+        thread.start()
+        yield running
+        running.shutdown()
+        thread.join()
+
+
+@pytest.fixture(autouse=True)
+def no_key(monkeypatch):
+    """Start every test without a key, and pause for little."""
+    monkeypatch.delenv("OPENAI_API_KEY", raising=False)
+    monkeypatch.setattr("image_toolkit.models.captioning.endpoint._PAUSES", (0.01, 0.02, 0.04))
+
+
+@pytest.fixture
+def impatient(monkeypatch):
+    """Give up an answer sooner than the server's late ones come."""
+    monkeypatch.setattr("image_toolkit.models.captioning.endpoint._TIMEOUT", (5, 0.4))
+
+
+IMAGES = [Image.new("RGB", (n, 9)) for n in range(1, 12)]
+ROWS = [f"{n}" for n in range(1, 12)]
+
+
+def test_captions_keep_their_order(server):
+    """Many images are asked for at once, and each gets its own answer."""
+    captioner = EndpointCaptioner(server.url, "eyes", "what")
+    generation = Generation(max_new_tokens=33, sample=True, temperature=0.7, candidates=2)
+    made = captioner.captions(IMAGES, ROWS, generation)
+    assert made == [[f"what {n}x9 0", f"what {n}x9 1"] for n in range(1, 12)]
+    path, key, asked = server.seen[0]
+    assert (path, key) == ("/v1/chat/completions", None)
+    assert {name: asked[name] for name in ("model", "max_tokens", "temperature", "n")} == {
+        "model": "eyes",
+        "max_tokens": 33,
+        "temperature": 0.7,
+        "n": 2,
+    }
+    assert sorted(body["seed"] for _, _, body in server.seen) == sorted(generation.seeds(ROWS))
+
+
+def test_the_key_comes_from_the_environment(server, monkeypatch):
+    """A key is never an argument, which would be stored with the pipeline."""
+    monkeypatch.setenv("OPENAI_API_KEY", "secret")
+    EndpointCaptioner(server.url, "eyes", None).captions(IMAGES[:1], ROWS[:1], Generation())
+    assert server.seen[0][1] == "Bearer secret"
+
+
+def test_greedy_means_temperature_zero(server):
+    """Without sampling the server is asked for its likeliest answer."""
+    EndpointCaptioner(server.url, "eyes", None).captions(IMAGES[:1], ROWS[:1], Generation())
+    asked = server.seen[0][2]
+    assert (asked["temperature"], asked["top_p"], asked["n"]) == (0.0, 1.0, 1)
+
+
+def test_the_second_attempt_is_another_request(server):
+    """What is asked for once more is asked for in a way that can give another answer."""
+    captioner = EndpointCaptioner(server.url, "eyes", None)
+    for generation in (Generation(), Generation().stronger()):
+        captioner.captions(IMAGES[:1], ROWS[:1], generation)
+    first, second = (asked for _, _, asked in server.seen)
+    assert second["seed"] != first["seed"]
+    assert (second["temperature"], second["top_p"], second["frequency_penalty"]) == (1.0, 0.9, 0.5)
+    assert {name for name in second if second[name] != first.get(name)} == {
+        *("seed", "temperature", "top_p", "frequency_penalty")
+    }
+
+
+@pytest.mark.parametrize(("ours", "theirs"), [(1.4, 0.4), (0.9, -0.1), (9.0, 2.0)])
+def test_repetition_has_its_price(ours, theirs, server):
+    """A penalty for repetition is told in the way that servers know, and within their bounds."""
+    EndpointCaptioner(server.url, "eyes", None).captions(
+        IMAGES[:1], ROWS[:1], Generation(repetition_penalty=ours)
+    )
+    assert server.seen[0][2]["frequency_penalty"] == theirs
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        (
+            {"num_beams": 4, "candidates": 4},
+            "candidates: 4 of them need sample, with an endpoint.",
+        ),
+        (
+            {"num_beams": 4},
+            "num_beams: an endpoint has no such setting; set num_beams to 1, also with a preset.",
+        ),
+        (
+            {"min_new_tokens": 4, "no_repeat_ngram_size": 2},
+            (
+                "min_new_tokens, no_repeat_ngram_size: an endpoint has no such setting; "
+                "set min_new_tokens to 0 and no_repeat_ngram_size to 0, also with a preset."
+            ),
+        ),
+    ],
+)
+def test_what_no_server_can_do_is_refused(settings, message):
+    """A setting that would be without effect is named, before anything is loaded or asked for."""
+    models = CaptionModels(model_id="eyes", endpoint="http://127.0.0.1:9/v1", clip_model_id="none")
+    with pytest.raises(InvalidArgumentError) as caught:
+        models.start(Generation(**settings), Choice(), Frame(), [])
+    assert str(caught.value) == message
+
+
+@pytest.mark.usefixtures("impatient")
+@pytest.mark.parametrize("failure", ["cut", "stop_halfway", "hang"])
+def test_a_lost_answer_is_asked_for_again(failure, server):
+    """A connection that ends early, or hangs, is a failed attempt and no more."""
+    server.statuses = [failure, failure, 503]
+    made = EndpointCaptioner(server.url, "eyes", "what").captions(
+        IMAGES[:1], ROWS[:1], Generation()
+    )
+    assert made == [["what 1x9 0"]]
+    assert len(server.seen) == 4
+
+
+@pytest.mark.usefixtures("impatient")
+@pytest.mark.parametrize(
+    ("failure", "message"),
+    [("hang", "ReadTimeout: no answer"), ("stop_halfway", "ChunkedEncodingError: no answer")],
+)
+def test_an_answer_that_never_comes_is_one_error(failure, message, server):
+    """An image that the server cannot get through with costs one row."""
+    server.statuses = [failure] * 4
+    (error,) = EndpointCaptioner(server.url, "eyes", None).captions(
+        IMAGES[:1], ROWS[:1], Generation()
+    )
+    assert isinstance(error, UnusableError)
+    assert (error.reason, str(error)) == ("endpoint_error", message)
+
+
+def test_a_wrong_address_is_told_at_once():
+    """What is no URL is not tried again."""
+    with pytest.raises(InputDataError, match=r"^endpoint nowhere/chat/completions: MissingSchema"):
+        EndpointCaptioner("nowhere", "eyes", None).captions(IMAGES[:1], ROWS[:1], Generation())
+
+
+def test_a_busy_server_is_asked_again(server):
+    """429 and 503 pass: the same question is asked again."""
+    server.statuses = [429, 503]
+    made = EndpointCaptioner(server.url, "eyes", "what").captions(
+        IMAGES[:1], ROWS[:1], Generation()
+    )
+    assert made == [["what 1x9 0"]]
+    assert len(server.seen) == 3
+
+
+@pytest.mark.parametrize(
+    ("status", "reason"),
+    [
+        (400, "400, it refuses the request."),
+        (401, "401, it wants a key: set OPENAI_API_KEY."),
+        (403, "403, it forbids it to this key: check OPENAI_API_KEY."),
+        (404, "404, it does not know the model, or the path: the URL ends in /v1 as a rule."),
+    ],
+)
+def test_what_the_user_can_fix_ends_the_step(server, status, reason):
+    """A wrong model, path or key fails all images alike, so it is told at once."""
+    server.statuses = [status]
+    with pytest.raises(InputDataError) as caught:
+        EndpointCaptioner(server.url, "eyes", None).captions(IMAGES[:1], ROWS[:1], Generation())
+    assert str(caught.value) == (
+        f'endpoint {server.url}/chat/completions: {reason} {{"error": "no such luck"}}'
+    )
+
+
+@pytest.mark.parametrize("status", [301, 413])
+def test_one_refused_image_is_one_error(server, status):
+    """An answer about this image only, or a redirect, which is not followed, costs one row."""
+    server.statuses = [status]
+    (error,) = EndpointCaptioner(server.url, "eyes", None).captions(
+        IMAGES[:1], ROWS[:1], Generation()
+    )
+    assert isinstance(error, UnusableError)
+    assert (error.reason, str(error)) == (
+        "endpoint_error",
+        f'{status}: {{"error": "no such luck"}}',
+    )
+
+
+def test_nonsense_is_an_error(server):
+    """A body that is no chat completion costs one row."""
+    server.body = "<html>hello</html>"
+    (error,) = EndpointCaptioner(server.url, "eyes", None).captions(
+        IMAGES[:1], ROWS[:1], Generation()
+    )
+    assert str(error) == "not a chat completion: <html>hello</html>"
+
+
+@pytest.mark.parametrize(
+    ("second", "status", "expected"),
+    [
+        ("a cat", 200, ("a cat", "model, second attempt")),
+        ("a dog dog", 200, ("a dog dog", "model, second attempt")),
+        ("I'm sorry, no.", 200, ("a cat cat", "model")),
+        ("", 200, ("a cat cat", "model")),
+        ("a cat", 413, ("a cat cat", "model")),
+        ("a cat", 400, ("a cat cat", "model")),
+    ],
+)
+def test_a_first_caption_stays_for_want_of_a_second(second, status, expected, server):
+    """The row keeps the caption it has where the second attempt is none, and says which it is."""
+    server.texts, server.statuses = ["a cat cat", second], [200, status]
+    captioner = EndpointCaptioner(server.url, "eyes", None)
+    writer = CaptionWriter(captioner, BatchSize(1), Generation())
+    draft = Draft(Row("1", b""), pixels=IMAGES[0])
+    writer.write(Group(items=[draft]))
+    assert draft.problem is None
+    assert (draft.text, draft.source) == expected
+    assert len(server.seen) == 2
+
+
+def test_no_server():
+    """A server that is not there is told in one line."""
+    with pytest.raises(InputDataError) as caught:
+        EndpointCaptioner("http://127.0.0.1:9/v1", "eyes", None).captions(
+            IMAGES[:1], ROWS[:1], Generation()
+        )
+    assert str(caught.value) == (
+        "endpoint http://127.0.0.1:9/v1/chat/completions: ConnectionError; "
+        "is the server running there?"
+    )

@@ -1,0 +1,61 @@
+"""Of two partitions, one gets its batch ready while the other's runs."""
+
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from threading import Barrier, Lock
+
+import pytest
+import torch
+
+from image_toolkit.models.captioning.captioners import LocalCaptioner
+from image_toolkit.models.captioning.generation import Generation
+from image_toolkit.models.embedding.embedders import image_encoder
+from image_toolkit.models.runtime.batching import BatchSize
+from image_toolkit.models.runtime.device import Placement
+from image_toolkit.models.runtime.hub import find_model
+from image_toolkit.models.runtime.model_runner import EncoderRunner
+
+ON_CPU = Placement(torch.device("cpu"), "fp32")
+SECONDS = 20
+
+
+@pytest.fixture
+def embed(tiny):
+    """Return an encoder, its model, and how it is called."""
+    encoder = image_encoder(str(tiny("clip")))
+    runner = EncoderRunner(encoder, ON_CPU, "torch", BatchSize(4))
+    return encoder, encoder.tower, lambda: runner(encoder.probes())
+
+
+@pytest.fixture
+def caption(tiny):
+    """Return the intake of a captioner, its model, and how it is called."""
+    captioner = LocalCaptioner(find_model(str(tiny("blip"))), ON_CPU, None)
+    run = partial(captioner.captions, captioner.probes(), ["a", "b"], Generation(max_new_tokens=3))
+    return captioner._intake, captioner._model.vision_model, run
+
+
+@pytest.mark.parametrize("kind", ["embed", "caption"])
+def test_batches_are_collated_side_by_side_and_run_one_by_one(kind, request, monkeypatch):
+    """Both partitions collate at the same time; the model sees one batch at a time."""
+    taken_by, model, run = request.getfixturevalue(kind)
+    both, busy, overlaps = Barrier(2), Lock(), []
+    collate, forward = taken_by.collate, model.forward
+
+    def meeting(items):
+        both.wait(SECONDS)
+        return collate(items)
+
+    def alone(*arguments, **options):
+        free = busy.acquire(blocking=False)
+        overlaps.append(not free)
+        made = forward(*arguments, **options)
+        busy.release()
+        return made
+
+    monkeypatch.setattr(taken_by, "collate", meeting)
+    monkeypatch.setattr(model, "forward", alone)
+    with ThreadPoolExecutor(2) as pool:
+        results = list(pool.map(lambda _: run(), range(2)))
+    assert len(results) == 2
+    assert not any(overlaps)

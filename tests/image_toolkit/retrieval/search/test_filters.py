@@ -1,0 +1,221 @@
+"""Limits, block lists and the names of columns decide which hits are kept."""
+
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pytest
+
+from fondant_spec.errors import InputDataError, InvalidArgumentError
+from image_toolkit.retrieval.search.columns import MetadataColumns, find_columns, rename_usual
+from image_toolkit.retrieval.search.filters import BlockList, Limits, read_block_list
+from image_toolkit.retrieval.search.hits import Hits
+
+COLUMNS = MetadataColumns("url", "caption", "punsafe", "pwatermark")
+URLS = [
+    "http://a.example/0.jpg",
+    "http://b.example/1.jpg",
+    "http://img.b.example/2.jpg",
+    "http://c.example/3.jpg",
+    None,
+    "",
+    "HTTP://C.example:80/3.jpg",
+]
+
+
+def hits(**columns: list[object]) -> Hits:
+    """One query's hits, rows 10 to 16, at similarities 0.9 to 0.3."""
+    rows = len(URLS)
+    metadata = pa.table(
+        {
+            "url": URLS,
+            "caption": ["c"] * rows,
+            "punsafe": pa.array([0.1] * rows),
+            "pwatermark": pa.array([0.1] * rows),
+            **columns,
+        },
+    )
+    similarity = np.linspace(0.9, 0.3, rows).astype(np.float32)
+    return Hits(np.zeros(rows, np.int64), np.arange(10, 10 + rows), similarity, metadata)
+
+
+@pytest.mark.parametrize(
+    ("limits", "kept"),
+    [
+        (Limits(), [10, 11, 12, 13]),
+        (Limits(unique_urls=False), [10, 11, 12, 13, 16]),
+        (Limits(min_similarity=0.75), [10, 11]),
+        (Limits(max_similarity=0.75), [12, 13]),
+        (Limits(min_similarity=0.65, max_similarity=0.85), [11, 12]),
+        (Limits(blocked=BlockList(urls=frozenset({"http://a.example/0.jpg"}))), [11, 12, 13]),
+        (Limits(blocked=BlockList(hosts=frozenset({"b.example"}))), [10, 13]),
+        (Limits(blocked=BlockList(hosts=frozenset({"img.b.example"}))), [10, 11, 13]),
+        (Limits(blocked=BlockList(hosts=frozenset({"example"}))), []),
+        (Limits(blocked=BlockList(ids=frozenset({10, 13}))), [11, 12, 16]),
+    ],
+)
+def test_limits(limits: Limits, kept: list[int]) -> None:
+    """Only hits with a URL, of the right similarity, not blocked and not seen before are kept."""
+    assert limits.apply(hits(), COLUMNS).index_id.tolist() == kept
+
+
+@pytest.mark.parametrize(
+    ("limits", "columns", "kept"),
+    [
+        (Limits(max_unsafe=0.5), {"punsafe": [0.6, None, 0.5, 0.51, 0, 0, 0]}, [11, 12, 16]),
+        (Limits(max_unsafe=None), {"punsafe": [0.6, None, 1, 1, 0, 0, 0]}, [10, 11, 12, 13]),
+        (Limits(max_unsafe=1), {"punsafe": ["NSFW"] * 7}, [10, 11, 12, 13]),
+        (Limits(max_watermark=0.8), {"pwatermark": [0.9, 0.8, 0.7, 1, 0, 0, 0]}, [11, 12, 16]),
+        (
+            Limits(max_unsafe=0.5),
+            {"punsafe": ["NSFW", "UNLIKELY", "UNSURE", None, "", "", "nsfw"]},
+            [11, 12, 13],
+        ),
+        (
+            Limits(max_unsafe=0.5),
+            {"punsafe": [True, False, True, None, None, None, None]},
+            [10, 11, 12, 13],
+        ),
+    ],
+)
+def test_scores(limits: Limits, columns: dict[str, list[object]], kept: list[int]) -> None:
+    """Scores above the limit, and the tag NSFW, drop a hit; a missing score does not."""
+    assert limits.apply(hits(**columns), COLUMNS).index_id.tolist() == kept
+
+
+def test_scores_that_the_index_lacks() -> None:
+    """An index without scores loses nothing by the limits on them."""
+    columns = MetadataColumns("url", None, None, None)
+
+    assert len(Limits(max_unsafe=0.0, max_watermark=0.0).apply(hits(), columns)) == 4
+
+
+def test_one_url_for_two_seeds() -> None:
+    """The same URL may be a hit of several queries."""
+    one = hits()
+    both = Hits(
+        np.array([0, 1]),
+        np.array([3, 3]),
+        np.array([1, 1], np.float32),
+        one.metadata.take(pa.array([0, 0])),
+    )
+
+    assert Limits().apply(both, COLUMNS).query.tolist() == [0, 1]
+
+
+def test_limits_that_nothing_meets() -> None:
+    """A lower limit above the upper one is refused."""
+    with pytest.raises(InvalidArgumentError) as error:
+        Limits(min_similarity=0.9, max_similarity=0.8)
+
+    assert str(error.value) == "min_similarity (0.9) must not exceed max_similarity (0.8)."
+
+
+def test_block_list_file(tmp_path: Path) -> None:
+    """A block list holds URLs, hosts and ids, with comments and blank lines."""
+    file = tmp_path / "blocked.txt"
+    file.write_text(
+        "# asked to be left out\n\nhttp://A.example:80/x.jpg\n*.B.example  # all of it\n"
+        "c.example.\n42\n"
+    )
+
+    assert read_block_list(file) == BlockList(
+        urls=frozenset({"http://a.example/x.jpg"}),
+        hosts=frozenset({"b.example", "c.example"}),
+        ids=frozenset({42}),
+    )
+
+
+@pytest.mark.parametrize(
+    ("content", "told"),
+    [
+        (
+            b"ok.example\nb.example/path\n",
+            "{file}, line 2: 'b.example/path' is no URL (http://...), host or index id.",
+        ),
+        (b"two words\n", "{file}, line 1: 'two words' is no URL (http://...), host or index id."),
+    ],
+)
+def test_block_lists_that_are_refused(tmp_path: Path, content: bytes, told: str) -> None:
+    """A line that would block nothing is told with its number."""
+    file = tmp_path / "blocked.txt"
+    file.write_bytes(content)
+
+    with pytest.raises(InputDataError) as error:
+        read_block_list(file)
+
+    assert str(error.value) == told.format(file=file)
+
+
+def test_a_block_list_that_is_not_there(tmp_path: Path) -> None:
+    """A missing block list stops the step, rather than blocking nothing."""
+    with pytest.raises(InputDataError, match="block_list: cannot read"):
+        read_block_list(tmp_path / "missing.txt")
+
+
+@pytest.mark.parametrize(
+    ("available", "url", "caption", "found"),
+    [
+        (("url", "caption", "NSFW"), None, None, ("url", "caption", "NSFW", None)),
+        (
+            ("URL", "TEXT", "punsafe", "pwatermark"),
+            None,
+            None,
+            ("URL", "TEXT", "punsafe", "pwatermark"),
+        ),
+        (("image_url", "alt_text"), None, None, ("image_url", "alt_text", None, None)),
+        (("url", "caption", "text"), None, "text", ("url", "text", None, None)),
+        (("image_path", "caption"), "image_path", None, ("image_path", "caption", None, None)),
+        (("url",), None, None, ("url", None, None, None)),
+    ],
+)
+def test_usual_column_names(
+    available: tuple[str, ...], url: str | None, caption: str | None, found: tuple[str | None, ...]
+) -> None:
+    """The columns of LAION, clip-retrieval and this pipeline are found under their own names."""
+    columns = find_columns(available, url=url, caption=caption, extra=())
+
+    assert (columns.url, columns.caption, columns.unsafe, columns.watermark) == found
+
+
+@pytest.mark.parametrize(
+    ("available", "url", "extra", "told"),
+    [
+        (
+            ("image_path",),
+            None,
+            (),
+            (
+                "url_column: the index has no column of the usual names (url, "
+                "image_url, img_url, link). Say which of its columns holds the URLs: image_path."
+            ),
+        ),
+        (
+            ("url", "width"),
+            "urls",
+            (),
+            "the index has no metadata column 'urls'; did you mean 'url'? It has: url, width.",
+        ),
+        (
+            ("url", "width"),
+            None,
+            ("license",),
+            "the index has no metadata column 'license'. It has: url, width.",
+        ),
+    ],
+)
+def test_columns_that_are_not_there(
+    available: tuple[str, ...], url: str | None, extra: tuple[str, ...], told: str
+) -> None:
+    """A column that was asked for and is not there is named, beside those that are."""
+    with pytest.raises(InvalidArgumentError) as error:
+        find_columns(available, url=url, caption=None, extra=extra)
+
+    assert str(error.value) == told
+
+
+def test_built_indexes_have_the_usual_names() -> None:
+    """LAION's URL and TEXT become clip-retrieval's url and caption; other columns stay."""
+    table = pa.table({"URL": ["u"], "TEXT": ["t"], "WIDTH": [1]})
+
+    assert rename_usual(table).column_names == ["url", "caption", "WIDTH"]

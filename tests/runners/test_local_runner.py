@@ -1,0 +1,162 @@
+"""The local runner: one process a step, its log, its exit code, and Ctrl-C."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from fondant_spec.errors import InvalidPipelineError, StepFailedError, StorageError
+from fondant_spec.pipeline import Pipeline
+from fondant_spec.pipeline.run_history import read_runs, table
+from fondant_spec.runners import local
+from tests.small import COMPONENTS, is_alive, start, wait_for
+
+PIPELINE = Path(__file__).parents[1] / "pipelines" / "small.py"
+
+
+def small(base: Path, factor: int = 2) -> Pipeline:
+    """Return a pipeline of three steps."""
+    pipeline = Pipeline("small", base)
+    numbers = pipeline.add(COMPONENTS / "numbers")
+    double = pipeline.add(
+        COMPONENTS / "double",
+        after=numbers,
+        arguments={"factor": factor, "reject_odd": True},
+        workers=1,
+    )
+    pipeline.add(COMPONENTS / "write_lines", after=double, consumes={"n": "double"})
+    return pipeline
+
+
+def test_a_run_and_what_follows(tmp_path):
+    """A second run is all hits; another argument runs its step and those after it, only."""
+    said: list[str] = []
+    first = local.run(small(tmp_path).plan("run-1"), said.append)
+    assert [(r.step_id, r.manifest.rows, r.cached) for r in first] == [
+        ("numbers", 10, False),
+        ("double", 5, False),
+        ("write_lines", 5, False),
+    ]
+    assert said[0] == "[numbers] starts"
+    assert f"[numbers] INFO numbers: 10 rows at {first[0].manifest.folder}" in said
+    said.clear()
+    second = local.run(small(tmp_path).plan("run-2"), said.append)
+    assert [r.cached for r in second] == [True, True, True]
+    assert said == [
+        "[numbers] already done: 10 rows",
+        "[double] already done: 5 rows",
+        "[write_lines] already done: 5 rows",
+    ]
+    third = local.run(small(tmp_path, factor=5).plan("run-3"), said.append)
+    assert [r.cached for r in third] == [True, False, False]
+    lines = Path(third[2].manifest.artifacts[0]).read_text(encoding="utf-8").splitlines()
+    assert [json.loads(line)["n"] for line in lines] == [0, 10, 20, 30, 40]
+    runs = read_runs(str(tmp_path), "small")
+    assert [(run["run_id"], run["state"]) for run in runs] == [
+        (f"run-{n}", "succeeded") for n in (1, 2, 3)
+    ]
+    assert [step["cached"] for step in runs[2]["steps"]] == [True, False, False]
+    log = (tmp_path / "small" / "runs" / "run-1" / "numbers.log").read_text(encoding="utf-8")
+    assert "INFO numbers: 10 rows at " in log
+    text = table(third).splitlines()
+    assert text[0].split() == ["step", "rows", "in", "rows", "out", "rejects", "seconds"]
+    assert text[2].split()[:3] + text[2].split()[-1:] == ["numbers", "10", "10", "cached"]
+    assert text[3].split()[:5] == ["double", "10", "5", "odd", "5"]
+
+
+def test_a_step_that_fails(tmp_path):
+    """The error has the exit code and the end of the log; the run says that it failed."""
+    pipeline = Pipeline("small", tmp_path)
+    numbers = pipeline.add(COMPONENTS / "numbers")
+    pipeline.add(COMPONENTS / "misbehave", after=numbers, arguments={"how": "lose"}, workers=1)
+    with pytest.raises(StepFailedError) as caught:
+        local.run(pipeline.plan("run-1"), lambda _: None)
+    assert str(caught.value) == (
+        "step 'misbehave' failed with exit code 1. The end of its log:\n"
+        "error: misbehave: the component lost row '000000000000' and 0 more; reject them."
+    )
+    (run,) = read_runs(str(tmp_path), "small")
+    assert (run["state"], [step["step_id"] for step in run["steps"]]) == ("failed", ["numbers"])
+
+
+def test_the_end_of_a_long_log(tmp_path):
+    """Of a long log only the last lines are in the error."""
+    component = _component(tmp_path, "for n in range(100): print(n)\nraise SystemExit(3)")
+    pipeline = Pipeline("small", tmp_path)
+    pipeline.add(component)
+    with pytest.raises(StepFailedError) as caught:
+        local.run(pipeline.plan(), lambda _: None)
+    head, *tail = str(caught.value).splitlines()
+    assert head == "step 'own' failed with exit code 3. The end of its log:"
+    assert tail == [str(n) for n in range(80, 100)]
+
+
+def test_a_component_that_does_nothing(tmp_path):
+    """A main.py that forgets to execute its component is told so."""
+    pipeline = Pipeline("small", tmp_path)
+    pipeline.add(_component(tmp_path, "print('hello')"))
+    with pytest.raises(StepFailedError) as caught:
+        local.run(pipeline.plan(), lambda _: None)
+    assert str(caught.value) == (
+        "step 'own' left no manifest; does main.py execute()? The end of its log:\nhello"
+    )
+
+
+def test_a_component_without_code(tmp_path):
+    """A component that is only an image cannot run here, and nothing before it does."""
+    spec = tmp_path / "own.yaml"
+    spec.write_text("name: Own\ndescription: x\nimage: x\n", encoding="utf-8")
+    pipeline = Pipeline("small", tmp_path / "base")
+    pipeline.add(COMPONENTS / "numbers")
+    pipeline.add(spec)
+    with pytest.raises(InvalidPipelineError) as caught:
+        local.run(pipeline.plan(), lambda _: None)
+    assert str(caught.value) == (
+        f"own: {spec} has no src/main.py beside it, so it can only run in a container; use "
+        "another runner."
+    )
+    assert not (tmp_path / "base").exists()
+
+
+def test_a_base_path_that_cannot_be_written(tmp_path):
+    """Nothing starts where nothing can be written."""
+    (tmp_path / "file").touch()
+    with pytest.raises(StorageError, match=r"^BASE_PATH .*/file is not writable \("):
+        local.run(small(tmp_path / "file").plan(), lambda _: None)
+
+
+@pytest.mark.parametrize("sent", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_ctrl_c_stops_everything(tmp_path, sent):
+    """Ctrl-C ends the step, and what the step started, and what is finished is kept."""
+    gate = tmp_path / "gate"
+    gate.touch()
+    settings = ["waits.gate=" + str(gate), "waits.child=true"]
+    argv = [sys.executable, str(PIPELINE), "--base-path", str(tmp_path)]
+    argv += [word for setting in settings for word in ("--set", setting)]
+    process = start(argv)
+    pids = [int(pid) for pid in wait_for(gate.with_suffix(".pids"), process).split()]
+    assert len(pids) == 2
+    assert all(map(is_alive, pids))
+    os.kill(process.pid, sent)
+    output = process.communicate(timeout=60)[0]
+    assert process.returncode == 130, output
+    assert output.endswith("error: interrupted; what is finished is kept, run again to go on\n")
+    assert not any(map(is_alive, pids))
+    (run,) = read_runs(str(tmp_path), "small")
+    assert run["state"] == "interrupted"
+    gate.unlink()
+    again = subprocess.run(argv, capture_output=True, text=True, check=True).stdout
+    assert "[double] already done: 10 rows" in again
+
+
+def _component(folder: Path, program: str) -> Path:
+    own = folder / "own"
+    (own / "src").mkdir(parents=True)
+    spec = "name: Own\ndescription: x\nimage: x\n"
+    (own / "fondant_component.yaml").write_text(spec, encoding="utf-8")
+    (own / "src" / "main.py").write_text(program, encoding="utf-8")
+    return own

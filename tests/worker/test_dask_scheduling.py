@@ -1,0 +1,157 @@
+"""Spreading partitions over worker processes."""
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+
+import pytest
+
+from fondant_spec.cpu import cpu_count
+from fondant_spec.dataset.manifest import Manifest
+from fondant_spec.dataset.validate import validate
+from fondant_spec.errors import CardinalityError
+from tests.small import command, dataset, is_alive, rows, start, wait_for
+
+
+def test_two_workers_give_the_same_bytes(tmp_path):
+    """Whether one process or two did the work, the files are the same."""
+    numbers = list(range(20))
+    hashes = []
+    for workers in ("1", "2"):
+        source = dataset(tmp_path / workers, 3, number=numbers)
+        words = ("--input_manifest_path", source.location, "--workers", workers)
+        argv = command("double", tmp_path / workers, *words, reject_odd=True)
+        subprocess.run(argv, check=True, capture_output=True)
+        (location,) = tmp_path.glob(f"{workers}/pipeline/double/*/manifest.json")
+        made = Manifest.read(str(location))
+        assert (validate(made), made.rejects) == ([], {"odd": 10})
+        hashes.append([p.sha256 for p in made.partitions])
+    assert hashes[0] == hashes[1]
+
+
+def test_a_killed_worker_loses_one_partition(tmp_path):
+    """When a worker is killed, another one takes over its partition, and all goes on."""
+    gate = tmp_path / "gate"
+    gate.touch()
+    source = dataset(tmp_path, 1, number=list(range(6)))
+    words = ("--input_manifest_path", source.location, "--workers", "2")
+    process = start(command("waits", tmp_path, *words, at=2, gate=str(gate)))
+    victim = int(wait_for(gate.with_suffix(".pids"), process))
+    assert victim != process.pid
+    gate.unlink()
+    os.kill(victim, signal.SIGKILL)
+    output = process.communicate(timeout=60)[0]
+    assert process.returncode == 0, output
+    (location,) = tmp_path.glob("pipeline/waits/*/manifest.json")
+    made = Manifest.read(str(location))
+    assert [row["negative"] for row in rows(made)] == [0, -1, -2, -3, -4, -5]
+    assert validate(made) == []
+
+
+def test_an_interrupt_ends_the_workers(tmp_path):
+    """A signal to a step with workers ends them all, with exit code 130."""
+    gate = tmp_path / "gate"
+    gate.touch()
+    source = dataset(tmp_path, 1, number=list(range(6)))
+    words = ("--input_manifest_path", source.location, "--workers", "2")
+    process = start(command("waits", tmp_path, *words, at=2, gate=str(gate)))
+    worker = int(wait_for(gate.with_suffix(".pids"), process))
+    process.send_signal(signal.SIGTERM)
+    output = process.communicate(timeout=60)[0]
+    assert process.returncode == 130, output
+    assert not is_alive(worker)
+
+
+@pytest.fixture
+def scheduler(monkeypatch):
+    """Return a cluster of the user's own, with one worker of two threads."""
+    from distributed import LocalCluster  # noqa: PLC0415
+
+    with LocalCluster(
+        n_workers=1, threads_per_worker=2, dashboard_address=None, host="127.0.0.1"
+    ) as cluster:
+        monkeypatch.setenv("DASK_SCHEDULER_ADDRESS", cluster.scheduler_address)
+        yield cluster
+
+
+@pytest.mark.usefixtures("scheduler")
+def test_a_cluster_of_your_own(enter, tmp_path):
+    """Steps that follow one another, or run at once, do not mix on a cluster that stays.
+
+    Its worker has two threads, yet each partition has its own rejects.
+    """
+    source = dataset(tmp_path, 1, number=list(range(12)))
+    made = {}
+
+    def run(factor: int) -> None:
+        made[factor] = enter("double", source, factor=factor, reject_odd=True)
+
+    threads = [threading.Thread(target=run, args=(factor,)) for factor in (2, 3)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    for factor in (2, 3):
+        assert [row["double"] for row in rows(made[factor])] == [
+            n * factor for n in range(0, 12, 2)
+        ]
+        assert made[factor].rejects == {"odd": 6}
+
+
+@pytest.mark.usefixtures("scheduler")
+def test_errors_come_back_as_they_are(enter, tmp_path):
+    """What a component does wrong in a worker is the same error as in one process."""
+    source = dataset(tmp_path, 1, number=[1, 2])
+    with pytest.raises(CardinalityError) as caught:
+        enter("misbehave", source, how="lose")
+    assert str(caught.value).startswith("misbehave: the component lost row ")
+
+
+def test_cores():
+    """At least one core, and no more than this process may use."""
+    assert 1 <= cpu_count() <= (os.cpu_count() or 1)
+
+
+def test_cores_where_the_system_does_not_tell_which(monkeypatch):
+    """Where a process cannot be told which cores are its own (macOS), it may use them all."""
+    allowed = cpu_count()
+    monkeypatch.delattr(os, "sched_getaffinity", raising=False)
+    assert allowed <= cpu_count() <= (os.cpu_count() or 1)
+
+
+MEASURE = """
+import resource, subprocess, sys
+subprocess.run(sys.argv[1:], check=True, capture_output=True)
+print(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss)
+"""
+
+
+def peak_mb(argv: list[str]) -> float:
+    """Return the peak memory of a command in MB."""
+    done = subprocess.run(
+        [sys.executable, "-c", MEASURE, *argv], capture_output=True, text=True, check=True
+    )
+    return int(done.stdout) / 1000
+
+
+def test_memory_is_bounded_by_the_batch(tmp_path):
+    """Loading and transforming 1,000 values of 1 MB each stays below 600 MB."""
+    base = tmp_path / "base"
+    out = tmp_path / "out"
+    words = ("--output_manifest_path", str(out), "--rows_per_partition", "100")
+    assert peak_mb(command("pictures", base, *words, rows=1000)) < 600
+    words = ("--input_manifest_path", out.read_text(encoding="utf-8"), "--workers", "1")
+    assert peak_mb(command("flip", base, *words)) < 600
+
+
+def test_memory_does_not_grow_with_partitions(tmp_path):
+    """A hundred partitions peak within a tenth of what ten do."""
+    peaks = {}
+    for count in (10, 100):
+        base = tmp_path / str(count)
+        source = dataset(base, 1000, number=list(range(1000 * count)))
+        words = ("--input_manifest_path", source.location, "--workers", "1")
+        peaks[count] = peak_mb(command("double", base, *words))
+    assert peaks[100] < peaks[10] * 1.1, peaks

@@ -1,0 +1,213 @@
+"""Stopping a step half-way, by kill -9, by a signal, by an error; and going on from there."""
+
+import json
+import signal
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from fondant_spec.dataset.manifest import Manifest
+from fondant_spec.dataset.validate import validate
+from fondant_spec.errors import RejectThresholdError
+from tests.small import command, dataset, rows, start, wait_for
+
+
+def files_of(folder: str | Path) -> dict[str, tuple[bytes, int]]:
+    """Return the content and time of writing of each data file."""
+    return {
+        path.name: (path.read_bytes(), path.stat().st_mtime_ns)
+        for path in sorted(Path(folder).glob("data/*"))
+    }
+
+
+@pytest.fixture
+def waiting(tmp_path):
+    """Return the command of a step that waits in its third partition, and its gate."""
+    gate = tmp_path / "gate"
+    gate.touch()
+    source = dataset(tmp_path, 2, number=list(range(12)))
+    words = ["--input_manifest_path", source.location, "--workers", "1"]
+    return command("waits", tmp_path, *words, at=4, gate=str(gate)), gate
+
+
+def the_step(base: Path, name: str = "waits") -> Path:
+    """Return the folder of the only result of a step."""
+    (folder,) = base.glob(f"pipeline/{name}/*")
+    return folder
+
+
+def test_kill_9_costs_one_partition(waiting, tmp_path):
+    """After kill -9 the finished partitions are kept, and only the missing ones are computed."""
+    argv, gate = waiting
+    process = start(argv)
+    wait_for(gate.with_suffix(".pids"), process)
+    process.kill()
+    process.communicate()
+    folder = the_step(tmp_path)
+    before = files_of(folder)
+    assert [name for name in before if name.endswith(".parquet")] == [
+        "part-00000.parquet",
+        "part-00001.parquet",
+    ]
+    assert not (folder / "manifest.json").exists()
+    (folder / "records" / ".part-00002.json.0.tmp").write_text('{"na', encoding="utf-8")
+    (folder / "data" / ".part-00002.parquet.0.tmp").write_bytes(b"PAR1 half")
+    gate.unlink()
+    log = subprocess.run(argv, capture_output=True, text=True, check=True).stderr
+    assert "waits: 2 of 6 partitions are kept" in log
+    after = files_of(folder)
+    assert list(after) == [f"part-0000{n}.parquet" for n in range(6)]
+    assert {name: after[name] for name in before if not name.startswith(".")} == {
+        name: value for name, value in before.items() if not name.startswith(".")
+    }
+    made = Manifest.read(str(folder))
+    assert [row["negative"] for row in rows(made)] == [-n for n in range(12)]
+    assert validate(made) == []
+    assert not list(folder.rglob("*.tmp"))
+    resumed = {name: content for name, (content, _) in after.items()}
+    (folder / "manifest.json").unlink()
+    for record in folder.glob("records/*"):
+        record.unlink()
+    subprocess.run(argv, capture_output=True, check=True)
+    assert {name: content for name, (content, _) in files_of(folder).items()} == resumed
+
+
+@pytest.mark.parametrize("sent", [signal.SIGINT, signal.SIGTERM])
+def test_an_interrupted_step(waiting, tmp_path, sent):
+    """An interrupted step exits with 130, says how to go on, and leaves no half-written file."""
+    argv, gate = waiting
+    process = start(argv)
+    wait_for(gate.with_suffix(".pids"), process)
+    process.send_signal(sent)
+    output = process.communicate(timeout=30)[0]
+    assert process.returncode == 130
+    assert output.endswith("error: interrupted; finished partitions are kept, run again to go on\n")
+    assert "Traceback" not in output
+    assert list(files_of(the_step(tmp_path))) == ["part-00000.parquet", "part-00001.parquet"]
+
+
+def test_a_load_resumes(enter, tmp_path):
+    """A source that breaks half-way is read again, but finished partitions are not written."""
+    words = ["--rows_per_partition", "4"]
+    with pytest.raises(RuntimeError, match="the source broke at 9"):
+        enter("numbers", rows=12, fail_at=9, batch_rows=3, words=words)
+    folder = the_step(tmp_path, "numbers")
+    before = files_of(folder)
+    assert list(before) == ["part-00000.parquet", "part-00001.parquet"]
+    main = json.loads((folder / "records" / "part-00001.json").read_text(encoding="utf-8"))
+    assert (main["rows_in"], main["partitions"][0]["last_id"]) == (4, "000000000007")
+    with pytest.raises(RuntimeError):
+        enter("numbers", rows=12, fail_at=9, batch_rows=3, words=words)
+    assert files_of(folder) == before
+
+
+def test_other_cuts_do_not_mix(enter, tmp_path):
+    """Partitions of another size do not count, so no row is lost between old and new ones."""
+    with pytest.raises(RuntimeError):
+        enter("numbers", rows=12, fail_at=9, batch_rows=3, words=["--rows_per_partition", "4"])
+    words = ["--rows_per_partition", "6"]
+    with pytest.raises(RuntimeError):
+        enter("numbers", rows=12, fail_at=9, batch_rows=3, words=words)
+    record = the_step(tmp_path, "numbers") / "records" / "part-00000.json"
+    assert json.loads(record.read_text(encoding="utf-8"))["rows_in"] == 6
+
+
+def test_a_lost_file_is_made_again(enter, tmp_path):
+    """A committed step that lost a file is no hit; that partition alone is computed again."""
+    source = dataset(tmp_path, 2, number=list(range(6)))
+    made = enter("double", source)
+    before = files_of(made.folder)
+    (Path(made.data_location) / "part-00001.parquet").unlink()
+    again = enter("double", source)
+    after = files_of(made.folder)
+    assert {name: value[0] for name, value in after.items()} == {
+        name: value[0] for name, value in before.items()
+    }
+    assert [name for name in after if after[name] != before[name]] == ["part-00001.parquet"]
+    assert validate(again) == []
+
+
+def test_input_of_other_content_is_no_hit(enter, tmp_path):
+    """An input that was made anew with other content, under the same key, counts as another."""
+    source = dataset(tmp_path, 2, number=[1, 2, 3, 4, 5])
+    first = enter("double", source)
+    changed = dataset(tmp_path, 2, number=[1, 2, 30])
+    assert changed.cache_key == source.cache_key
+    second = enter("double", changed)
+    assert second.location == first.location
+    assert [row["double"] for row in rows(second)] == [2, 4, 60]
+    assert list(files_of(second.folder)) == ["part-00000.parquet", "part-00001.parquet"]
+
+
+def test_an_old_manifest_does_not_cover_new_files(waiting, tmp_path):
+    """While a step is made anew, no manifest says that it is done."""
+    argv, gate = waiting
+    gate.rename(tmp_path / "away")
+    subprocess.run(argv, capture_output=True, check=True)
+    gate.with_suffix(".pids").unlink()
+    dataset(tmp_path, 2, number=[4, 4, 4, 4])
+    gate.touch()
+    process = start(argv)
+    wait_for(gate.with_suffix(".pids"), process)
+    assert not (the_step(tmp_path) / "manifest.json").exists()
+    process.kill()
+    process.communicate()
+
+
+def test_without_cache_all_is_computed(enter, tmp_path):
+    """A step that is told not to use the cache computes everything, each time."""
+    source = dataset(tmp_path, 2, number=[1, 2, 3])
+    made = enter("double", source)
+    before = files_of(made.folder)
+    again = enter("double", source, words=["--cache", "false"])
+    after = files_of(again.folder)
+    assert [value[0] for value in after.values()] == [value[0] for value in before.values()]
+    assert all(after[name][1] != before[name][1] for name in after)
+
+
+@pytest.mark.parametrize("cache", ["true", "false"])
+@pytest.mark.parametrize("name", ["double", "first_of_each"])
+def test_slices_then_a_commit(enter, tmp_path, name, cache):
+    """Slices side by side and one commit give the bytes of a whole run."""
+    whole = enter(name, dataset(tmp_path / "a", 2, number=list(range(9))), base=tmp_path / "a")
+    source = dataset(tmp_path / "b", 2, number=list(range(9)))
+    words = ["--cache", cache, "--run_id", "run-7"]
+    stale = enter(name, source, base=tmp_path / "b")
+    for n in range(3):
+        sliced = ["--slice", f"{n}/3", *words]
+        made = enter(name, source, base=tmp_path / "b", words=sliced)
+        assert made == (stale if cache == "true" else None)
+    folder = Path(stale.folder)
+    before = files_of(folder) if name == "double" else {}
+    made = enter(name, source, base=tmp_path / "b", words=words)
+    assert [p.sha256 for p in made.partitions] == [p.sha256 for p in whole.partitions]
+    assert before.items() <= files_of(folder).items()
+    assert made.rejects == whole.rejects
+
+
+def test_slices_of_the_first_run(enter, tmp_path):
+    """Each slice computes its own partitions only, and nothing is committed before the end."""
+    source = dataset(tmp_path, 1, number=list(range(5)))
+    assert enter("double", source, words=["--slice", "1/2"]) is None
+    folder = the_step(tmp_path, "double")
+    assert list(files_of(folder)) == ["part-00001.parquet", "part-00003.parquet"]
+    assert enter("double", source, words=["--slice", "0/2"]) is None
+    before = files_of(folder)
+    assert files_of(enter("double", source).folder) == before
+
+
+def test_a_load_is_not_sliced(enter, tmp_path):
+    """What runs as one stream does so once, when it is committed."""
+    assert enter("numbers", words=["--slice", "0/2"]) is None
+    assert not list(tmp_path.glob("pipeline/numbers/*/data"))
+    assert enter("numbers").rows == 10
+
+
+def test_a_mended_cause_is_tried_again(enter, tmp_path):
+    """After too many rejects, the partitions to blame are computed again, the others kept."""
+    source = dataset(tmp_path, 2, number=[0, 2, 1, 3, 5, 7])
+    with pytest.raises(RejectThresholdError):
+        enter("double", source, reject_odd=True)
+    folder = the_step(tmp_path, "double")
+    assert [path.name for path in folder.glob("records/*")] == ["part-00000.json"]
