@@ -4,11 +4,11 @@ import numpy as np
 import pytest
 from PIL import Image
 from skimage.metrics import structural_similarity
-from tests.image_toolkit.images.test_decoding import photo, save, turned
 
 from image_toolkit.images.decoding import NotAnImageError, decode_image, decode_pixels
 from image_toolkit.images.jpeg import without_metadata
 from image_toolkit.images.rendering import Rendering, UnwantedImageError, phash
+from tests.image_toolkit.images.test_decoding import photo, save, turned
 
 
 @pytest.mark.parametrize(

@@ -146,7 +146,8 @@ def test_a_killed_parent_leaves_no_process(tiny):
     """A process ends with the one that started it, however that ended."""
     program = (
         "import sys; from functools import partial; "
-        "from tests.image_toolkit.models.captioning import test_captioner_process as own; process = own.CaptionerProcess("
+        "from tests.image_toolkit.models.captioning import test_captioner_process as own; "
+        "process = own.CaptionerProcess("
         "partial(own.load, sys.argv[1]), own.ON_CPU); print(own.running().pop().pid, flush=True); "
         "input()"
     )
