@@ -14,7 +14,8 @@ from pathlib import Path
 from typing import Any, Final
 
 from fondant_spec.spec.arguments import Argument
-from fondant_spec.spec.component_spec import SPEC_FILE, ComponentSpec, FieldSpec
+from fondant_spec.spec.component_spec import ComponentSpec, FieldSpec
+from fondant_spec.spec.executor_options import SPEC_FILE
 from fondant_spec.spec.types import type_to_json
 
 ROOT: Final = Path(__file__).parents[1]

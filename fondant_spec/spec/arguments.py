@@ -48,6 +48,8 @@ class Argument:
     choices: tuple[Any, ...] = ()
     path: bool = False
     output: bool = False
+    minimum: float | None = None
+    maximum: float | None = None
 
     @property
     def required(self) -> bool:
@@ -71,7 +73,15 @@ class Argument:
             choices = ", ".join(map(repr, self.choices))
             msg = f"argument {self.name!r} must be one of {choices}, not {converted!r}."
             raise InvalidArgumentError(msg)
+        self._check_range(converted)
         return converted
+
+    def _check_range(self, value: Any) -> None:
+        least, most = self.minimum, self.maximum
+        if (least is not None and value < least) or (most is not None and value > most):
+            allowed = f"at least {least:g}" if most is None else f"between {least:g} and {most:g}"
+            msg = f"{self.name} must be {allowed}, not {value!r}."
+            raise InvalidArgumentError(msg)
 
     def _convert(self, value: Any) -> Any:
         wanted = _PYTHON_TYPES[self.type]
@@ -128,51 +138,14 @@ class Argument:
         return self.check(value)
 
 
-EXECUTOR_ARGUMENTS: Final[Mapping[str, Argument]] = {
-    argument.name: argument
-    for argument in (
-        Argument("base_path", "str"),
-        Argument("pipeline_name", "str", default="pipeline"),
-        Argument("step_id", "str", default=None),
-        Argument("run_id", "str", default=None),
-        Argument("spec_file", "str", default="fondant_component.yaml"),
-        Argument("input_manifest_path", "str", default=""),
-        Argument("output_manifest_path", "str", default=None),
-        Argument("consumes", "dict", default={}),
-        Argument("produces", "dict", default={}),
-        Argument("max_reject_share", "float", default=0.5),
-        Argument("rows_per_partition", "int", default=1000),
-        Argument("workers", "int", default=None),
-        Argument("cache", "bool", default=True),
-        Argument("retry", "list", default=[]),
-        Argument("slice", "str", default=None),
-    )
-}
-"""What the executor itself takes; a component cannot have an argument of such a name."""
-
-
-ALL_REASONS: Final = "all"
-"""Stands for every reason, in `retry`."""
-
-
-def check_limits(values: Mapping[str, Any], where: str) -> None:
-    """Hold those of the executor's numbers that are given against what they can be.
+def checked(argument: Argument, value: Any, where: str) -> Any:
+    """Return a value as the argument's type; `where` names the step in errors.
 
     Raises:
-        InvalidArgumentError: not a number, or out of its range.
+        InvalidArgumentError: wrong type, not among the choices, or out of range.
     """
-    for name in ("max_reject_share", "rows_per_partition", "workers"):
-        value = values.get(name)
-        if value is None:
-            continue
-        with _located(where):
-            number = EXECUTOR_ARGUMENTS[name].check(value)
-        if name == "max_reject_share" and not 0 <= number <= 1:
-            msg = f"{where}: max_reject_share must be between 0 and 1, not {value!r}."
-            raise InvalidArgumentError(msg)
-        if name != "max_reject_share" and number < 1:
-            msg = f"{where}: {name} must be at least 1, not {value!r}."
-            raise InvalidArgumentError(msg)
+    with _located(where):
+        return argument.check(value)
 
 
 def resolve(
@@ -200,14 +173,11 @@ def resolve(
 
 
 def to_argv(declared: Mapping[str, Argument], values: Mapping[str, Any]) -> list[str]:
-    """Return the argument vector that stands for the values that differ from the defaults."""
+    """Return the argument vector that stands for values; None, which is a default, has no word."""
     argv: list[str] = []
     for name, value in values.items():
-        argument = declared[name]
-        word = argument.to_text(value)
-        # Compared as words, since Python holds True and 1, or [1] and [1.0], to be equal.
-        if argument.required or word != argument.to_text(argument.default):
-            argv += [f"--{name}", word]
+        if value is not None:
+            argv += [f"--{name}", declared[name].to_text(value)]
     return argv
 
 

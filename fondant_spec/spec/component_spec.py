@@ -17,10 +17,10 @@ from fondant_spec.errors import (
     InvalidComponentSpecError,
     InvalidTypeError,
 )
-from fondant_spec.spec.arguments import ARGUMENT_TYPES, EXECUTOR_ARGUMENTS, REQUIRED, Argument
+from fondant_spec.spec.arguments import ARGUMENT_TYPES, REQUIRED, Argument
+from fondant_spec.spec.executor_options import EXECUTOR_ARGUMENTS, SPEC_FILE
 from fondant_spec.spec.types import check_field_keys, reject_unknown_keys, type_from_json
 
-SPEC_FILE: Final = "fondant_component.yaml"
 CARDINALITIES: Final = ("maps", "filters", "explodes")
 
 _KEYS: Final = {
@@ -80,6 +80,11 @@ class ComponentSpec:
     def loads(self) -> bool:
         """Whether the component brings rows in rather than transforming some."""
         return not self.consumes and not self.consumes_any
+
+    @property
+    def makes_ids(self) -> bool:
+        """Whether the rows that come out are other ones than those that went in."""
+        return self.loads or self.cardinality == "explodes"
 
     @property
     def source(self) -> Path | None:

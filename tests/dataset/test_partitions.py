@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 
 from fondant_spec.dataset import partitions
 from fondant_spec.dataset.manifest import Field
-from fondant_spec.dataset.partitions import PartitionWriter, read_batches, read_ids, write_table
+from fondant_spec.dataset.partition_writer import PartitionWriter, write_table
+from fondant_spec.dataset.partitions import read_batches, read_ids
 from fondant_spec.dataset.storage import sha256_of, sizes
 from fondant_spec.errors import CardinalityError, InvalidDatasetError
 

@@ -109,7 +109,10 @@ def broken(pipeline: Pipeline, **options: object) -> None:
         ),
         (
             {"after": ()},
-            "double: the component consumes fields; say which step it comes `after`.",
+            (
+                "double: the component consumes fields; say which step it comes `after` (for the "
+                "executor, --input_manifest_path)."
+            ),
         ),
         (
             {"component": "pictures"},

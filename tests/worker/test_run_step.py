@@ -111,9 +111,9 @@ def test_a_step_that_gathers(enter):
     assert [row["remainder"] for row in rows(made)] == [0, 1, 2]
     assert (made.rows_in, made.rejects, made.failed) == (9, {"duplicate": 6}, 0)
     assert sorted(path.name for path in Path(made.folder).iterdir()) == [
+        "checkpoints",
         "data",
         "manifest.json",
-        "records",
         "rejects",
     ]
 
@@ -360,10 +360,11 @@ def test_no_base_path():
 
 def test_no_input(enter):
     """A component that consumes fields needs a dataset."""
-    with pytest.raises(InvalidArgumentError) as caught:
+    with pytest.raises(InvalidPipelineError) as caught:
         enter("double")
     assert str(caught.value) == (
-        "double: the component consumes fields; name --input_manifest_path."
+        "double: the component consumes fields; say which step it comes `after` (for the executor, "
+        "--input_manifest_path)."
     )
 
 

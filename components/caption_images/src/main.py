@@ -6,7 +6,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from fondant_spec.component import StreamTransformComponent
+from fondant_spec.component import RowContext, SetupContext, StreamTransformComponent
 from fondant_spec.executor import execute
 from image_toolkit.models.captioning.caption_models import CaptionModels
 from image_toolkit.models.captioning.caption_stream import Captioning, Choice
@@ -84,17 +84,17 @@ class CaptionImages(StreamTransformComponent):
         )
         self._captioning: Captioning | None = None
 
-    def setup(self) -> None:
+    def setup(self, context: SetupContext) -> None:
         """Load the models, once for each device."""
         for field in self._choice.columns:
-            if field not in self.input_fields:
+            if field not in context.input_fields:
                 logger.warning(
                     "Rows have no field %r, so none of their own is taken. If it has another name, "
                     "say so: consumes of this step, {%r: <its name>}.",
                     field,
                     field,
                 )
-        self._extras = sorted(self.output_fields - {"caption"})
+        self._extras = sorted(context.output_fields - {"caption"})
         self._captioning = self._models.start(
             self._generation, self._choice, self._frame, self._extras
         )
@@ -105,10 +105,12 @@ class CaptionImages(StreamTransformComponent):
         if self._captioning is not None:
             self._captioning.close()
 
-    def transform_batches(self, batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+    def transform_batches(
+        self, batches: Iterator[pa.RecordBatch], context: RowContext
+    ) -> Iterator[pa.RecordBatch]:
         """Yield `id`, `caption` and what else was asked for, of the images that can be decoded."""
         assert self._captioning is not None, "setup() comes first"  # noqa: S101
-        yield from self._captioning.batches(batches, self.rejects)
+        yield from self._captioning.batches(batches, context.rejects)
 
     def field_metadata(self) -> Mapping[str, Mapping[str, Any]]:
         """Return which model made the captions, and how."""

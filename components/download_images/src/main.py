@@ -12,7 +12,7 @@ from crawl import Crawl
 from rows import noting, rows_of
 from tally import Tally
 
-from fondant_spec.component import StreamTransformComponent
+from fondant_spec.component import RowContext, SetupContext, StreamTransformComponent
 from fondant_spec.cpu import cpu_count
 from fondant_spec.errors import InputDataError, InvalidArgumentError
 from fondant_spec.executor import execute
@@ -122,10 +122,10 @@ class DownloadImages(StreamTransformComponent):
         self._verifier: Verifier | None = None
         self._open = ExitStack()
 
-    def setup(self) -> None:
+    def setup(self, context: SetupContext) -> None:
         """Start the connection pool and the threads that decode."""
         if self._verify_embedding is not None:
-            self._verifier = self._load_verifier(self._verify_embedding)
+            self._verifier = self._load_verifier(self._verify_embedding, context)
             self._open.callback(self._verifier.close)
         self._tally = Tally()
         self._open.callback(self._tally.tell)
@@ -139,13 +139,15 @@ class DownloadImages(StreamTransformComponent):
         """Close all connections, and tell where the rows went."""
         self._open.close()
 
-    def transform_batches(self, batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+    def transform_batches(
+        self, batches: Iterator[pa.RecordBatch], context: RowContext
+    ) -> Iterator[pa.RecordBatch]:
         """Yield the images of the rows that gave one."""
         crawl = Crawl(
             self._fetcher,
             self._decoders,
             self._rendering,
-            self.rejects,
+            context.rejects,
             self._tally,
             straggler_timeout=self._straggler_timeout,
             second_pass=self._limits.retries > 0,
@@ -154,10 +156,10 @@ class DownloadImages(StreamTransformComponent):
             return crawl.run(rows_of(batches))
         expected: dict[str, Any] = {}
         images = crawl.run(rows_of(noting(batches, expected)))
-        return self._verifier.kept(images, expected, self.rejects)
+        return self._verifier.kept(images, expected, context.rejects)
 
-    def _load_verifier(self, least_cosine: float) -> "Verifier":
-        if "expected_embedding" not in self.input_fields:
+    def _load_verifier(self, least_cosine: float, context: SetupContext) -> "Verifier":
+        if "expected_embedding" not in context.input_fields:
             msg = (
                 "verify_embedding needs the field expected_embedding: have the retrieval return "
                 "the vectors of its index, or leave verify_embedding out."

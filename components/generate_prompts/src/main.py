@@ -6,7 +6,7 @@ from pathlib import Path
 import pyarrow as pa
 from prompts import PromptSpace, read_prompts
 
-from fondant_spec.component import LoadComponent
+from fondant_spec.component import LoadComponent, RowContext
 from fondant_spec.errors import InvalidArgumentError
 from fondant_spec.executor import execute
 
@@ -31,10 +31,10 @@ class GeneratePrompts(LoadComponent):
         self._most = n_rows_to_load
         self._seed = seed
 
-    def load(self) -> Iterator[pa.RecordBatch]:
+    def load(self, context: RowContext) -> Iterator[pa.RecordBatch]:
         """Yield `text`, and the words of the lists that the step asks for."""
         space = read_prompts(self._file)
-        words = sorted(self.output_fields - {"text"})
+        words = sorted(context.output_fields - {"text"})
         space.check_lists(words)
         numbers = space.draw(self._most, self._seed)
         for start in range(0, len(numbers), ROWS_AT_ONCE):

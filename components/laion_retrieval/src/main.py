@@ -6,7 +6,7 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.dataset as pads
 
-from fondant_spec.component import StreamTransformComponent
+from fondant_spec.component import RowContext, SetupContext, StreamTransformComponent
 from fondant_spec.errors import InvalidArgumentError
 from fondant_spec.executor import execute
 from image_toolkit.retrieval.search.aesthetics import Aesthetics
@@ -99,13 +99,13 @@ class LaionRetrieval(StreamTransformComponent):
         self._column_choice = {"url": url_column, "caption": caption_column}
         self._index_model_id = index_model_id
 
-    def setup(self) -> None:
+    def setup(self, context: SetupContext) -> None:
         """Open the index, and make sure that it can answer for the seeds' vectors."""
-        made_by = self.input_fields["embedding"].metadata
+        made_by = context.input_fields["embedding"].metadata
         self._index = self._source.open()
         if dimension := made_by.get("dimension"):
             self._index.probe(dimension)
-        extra = sorted(self.output_fields - OWN_COLUMNS)
+        extra = sorted(context.output_fields - OWN_COLUMNS)
         self._columns = find_columns(self._index.info.columns, **self._column_choice, extra=extra)
 
     def teardown(self) -> None:
@@ -113,21 +113,23 @@ class LaionRetrieval(StreamTransformComponent):
         if hasattr(self, "_index"):
             self._index.close()
 
-    def transform_batches(self, batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+    def transform_batches(
+        self, batches: Iterator[pa.RecordBatch], context: RowContext
+    ) -> Iterator[pa.RecordBatch]:
         """Yield a row for each image kept for a seed."""
-        made_by = self.input_fields["embedding"].metadata
+        made_by = context.input_fields["embedding"].metadata
         check_index_fits(self._index.info, made_by, self._index_model_id)
         for batch in batches:
-            seeds, queries = read_seeds(batch, self._index.info.dimension, self.rejects)
+            seeds, queries = read_seeds(batch, self._index.info.dimension, context.rejects)
             queries = self._aesthetics.apply(queries)
             hits = retrieve(self._index, queries, self._wanted, self._columns)
-            tell_unanswered(hits, seeds, self.rejects)
+            tell_unanswered(hits, seeds, context.rejects)
             yield result_batch(hits, seeds, self._columns, self._index.info.fingerprint)
 
-    def gather(self, rows: pads.Dataset) -> Iterator[pa.RecordBatch]:
+    def gather(self, rows: pads.Dataset, context: RowContext) -> Iterator[pa.RecordBatch]:
         """Yield one row per image, with all seeds that found it."""
         if self._wanted.limits.unique_urls:
-            return one_row_per_image(rows, self.rejects)
+            return one_row_per_image(rows, context.rejects)
         return iter(rows.to_batches())
 
 

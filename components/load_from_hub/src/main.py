@@ -8,7 +8,7 @@ from dataset_sources import open_source
 from image_cells import holds_arrays, holds_images
 from source_rows import IMAGE_FIELDS, RowReader
 
-from fondant_spec.component import LoadComponent
+from fondant_spec.component import LoadComponent, RowContext, SetupContext
 from fondant_spec.errors import InputDataError, InvalidArgumentError
 from fondant_spec.executor import execute
 
@@ -45,7 +45,7 @@ class LoadFromHub(LoadComponent):
         self._end = n_rows_to_load
         self._rows_at_a_time = batch_rows
 
-    def setup(self) -> None:
+    def setup(self, context: SetupContext) -> None:
         """Open the dataset, and make sure that it has the columns asked for.
 
         Raises:
@@ -54,7 +54,7 @@ class LoadFromHub(LoadComponent):
         self._source = open_source(
             self._dataset_name, config=self._config, split=self._split, revision=self._revision
         )
-        extras = sorted(self.output_fields - set(IMAGE_FIELDS))
+        extras = sorted(context.output_fields - set(IMAGE_FIELDS))
         wanted = {field: self._column_of.get(field, field) for field in extras}
         if self._column_of["image"]:
             wanted["image"] = self._column_of["image"]
@@ -78,7 +78,7 @@ class LoadFromHub(LoadComponent):
             made[field] = {**origin, "column": column, "encoding": encoding}
         return made
 
-    def load(self) -> Iterator[pa.RecordBatch]:
+    def load(self, context: RowContext) -> Iterator[pa.RecordBatch]:
         """Yield the rows whose images can be had.
 
         Raises:
@@ -87,7 +87,7 @@ class LoadFromHub(LoadComponent):
         number = 0
         for batch in self._source.batches(self._reader.columns, self._rows_at_a_time):
             wanted = batch if self._end is None else batch.slice(0, self._end - number)
-            yield from self._reader.read(wanted, number, self.rejects)
+            yield from self._reader.read(wanted, number, context.rejects)
             number += len(wanted)
             if number == self._end:
                 return

@@ -19,7 +19,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from fondant_spec.dataset.manifest import MANIFEST_FILE, Field, Manifest, Partition
+from fondant_spec.dataset.layout import MANIFEST_FILE
+from fondant_spec.dataset.manifest import Field, Manifest, Partition
 from fondant_spec.dataset.partitions import read_batches
 from fondant_spec.errors import InputDataError
 from image_toolkit.retrieval.search.fingerprint import fingerprint
