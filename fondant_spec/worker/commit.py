@@ -39,7 +39,7 @@ def commit(request: StepRequest, checkpoints: Sequence[Checkpoint], *, seconds: 
     )
     _check_threshold(manifest, checkpoints, request.options.max_reject_share)
     if checkpoints and checkpoints[-1].name == WRITTEN:
-        manifest = _written(manifest, checkpoints[-1], request.inputs)
+        manifest = _written(manifest, checkpoints[-1], request.inputs[0])
     else:
         manifest = _transformed(manifest, request, checkpoints)
     _sweep(request.resolved.folder, checkpoints, manifest)
@@ -61,14 +61,13 @@ def _sweep(folder: StepFolder, checkpoints: Sequence[Checkpoint], manifest: Mani
                 storage.remove(storage.join(place, file))
 
 
-def _written(manifest: Manifest, checkpoint: Checkpoint, inputs: Sequence[Manifest]) -> Manifest:
-    """A write leaves the dataset as it was, which is that of the first branch."""
-    dataset = inputs[0]
+def _written(manifest: Manifest, checkpoint: Checkpoint, dataset: Manifest) -> Manifest:
+    """A write leaves the dataset as it was; only joined branches need an index of their own."""
+    own = bool(checkpoint.partitions)
     return replace(
         manifest,
-        index_location=dataset.index_location,
-        partitions=dataset.partitions,
-        fields=dataset.fields,
+        index_location=manifest.index_location if own else dataset.index_location,
+        partitions=checkpoint.partitions or dataset.partitions,
         artifacts=checkpoint.artifacts,
         artifact_sha256=artifact_digests(checkpoint.artifacts),
     )

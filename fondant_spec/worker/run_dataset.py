@@ -9,6 +9,8 @@ import pyarrow.dataset as pads
 from fondant_spec.dataset import storage
 from fondant_spec.dataset.checkpoint import Checkpoint
 from fondant_spec.dataset.layout import partition_file
+from fondant_spec.dataset.manifest import Partition
+from fondant_spec.dataset.partition_writer import write_table
 from fondant_spec.dataset.partitions import row_id
 from fondant_spec.dataset.rejects import Rejects
 from fondant_spec.errors import CardinalityError
@@ -17,12 +19,15 @@ from fondant_spec.worker.base_components import (
     StreamTransformComponent,
     WriteComponent,
 )
+from fondant_spec.worker.input_rows import InputRows
 from fondant_spec.worker.partition_output import PartitionOutput
+from fondant_spec.worker.partition_tasks import PartitionTask
 from fondant_spec.worker.run_partition import (
     Advance,
     Settled,
     leave_checkpoint,
     row_context,
+    with_origin,
     write_rejects,
 )
 from fondant_spec.worker.step_context import StepContext
@@ -89,14 +94,17 @@ def gather(
 def write_partitions(
     step: StepContext,
     component: WriteComponent,
-    partitions: Sequence[str],
+    tasks: Sequence[PartitionTask],
     advance: Advance,
 ) -> Checkpoint:
-    """Run a write over all partitions."""
+    """Run a write over all partitions.
+
+    Where it reads several branches, the ids that are in all of them are kept as an index.
+    """
     storage.remove(step.folder.output)
     context = row_context(step)
     rows = step.inputs[0]
-    streams = (rows.batches(partition, component.batch_rows) for partition in partitions)
+    streams = (rows.batches(task.partition.name, component.batch_rows) for task in tasks)
     settled = Settled(advance, None, context.rejects)
     batches = settled.as_taken(chain.from_iterable(streams))
     artifacts = component.write(batches, context)
@@ -112,7 +120,7 @@ def write_partitions(
         made_from=step.made_from(),
         run_id=step.run_id,
         rows_in=settled.rows,
-        partitions=(),
+        partitions=tuple(_index(step, rows, tasks)) if rows.branches else (),
         fields={},
         rejects=dict(context.rejects.counts),
         failed=context.rejects.failed,
@@ -120,6 +128,15 @@ def write_partitions(
     )
     checkpoint.write(step.folder.checkpoints)
     return checkpoint
+
+
+def _index(
+    step: StepContext, rows: InputRows, tasks: Sequence[PartitionTask]
+) -> Iterator[Partition]:
+    """Write the ids of each partition, and nothing else."""
+    for task in tasks:
+        ids = pa.table({"id": rows.ids(task.partition.name)})
+        yield with_origin(write_table(step.folder.data, task.name, ids), task.partition)
 
 
 def _numbered(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:

@@ -116,9 +116,8 @@ class StepExecution:
         step = self.request.context
         if self._waits_for_commit():
             return []
-        partitions = [task.partition.name for task in self.request.tasks]
         with step.component() as component:
-            return [write_partitions(step, component, partitions, self.progress.advance)]
+            return [write_partitions(step, component, self.request.tasks, self.progress.advance)]
 
     def transform(self, *, gathers: bool) -> list[Checkpoint]:
         """Run a transform over the partitions of its slice, and gather them where it is whole."""

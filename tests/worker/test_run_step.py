@@ -131,6 +131,25 @@ def test_a_step_that_writes(enter):
     assert Path(enter("write_lines", source, words=words).artifacts[0]).exists()
 
 
+def test_a_step_that_writes_joined_branches(enter):
+    """It passes on the rows that all branches have, with the fields of all of them."""
+    source = enter("numbers", rows=8, words=["--rows_per_partition", "3"])
+    even = enter("keep_even", source)
+    doubled = enter("double", source, reject_odd=False)
+    inputs = json.dumps([doubled.location, even.location])
+    words = ["--consumes", '{"twice": "double"}', "--input_manifest_path", inputs]
+    made = enter("write_lines", words=words)
+    lines = Path(made.artifacts[0]).read_text(encoding="utf-8").splitlines()
+    assert [json.loads(line)["twice"] for line in lines] == [0, 4, 8, 12]
+    assert [(row["number"], row["double"]) for row in rows(made)] == [
+        (0, 0),
+        (2, 4),
+        (4, 8),
+        (6, 12),
+    ]
+    assert validate(made) == []
+
+
 def test_fields_that_the_step_asks_for(enter, tmp_path):
     """A step renames what is produced, and the next reads it under its new name."""
     made = enter("double", dataset(tmp_path, number=[1]), words=["--produces", '{"double": "two"}'])
