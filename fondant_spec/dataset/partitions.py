@@ -6,6 +6,7 @@ are zipped; where a later step left some out, rows are taken by position.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
@@ -56,7 +57,9 @@ def read_batches(
     for name, field in inputs.items():
         by_location.setdefault(field.location, {})[name] = field.name
     sources = [
-        _Source(location, partition, columns, None if whole and location == index_location else ids)
+        _FileColumns(
+            location, partition, columns, None if whole and location == index_location else ids
+        )
         for location, columns in by_location.items()
     ]
     row_bytes = sum(source.row_bytes for source in sources)
@@ -76,17 +79,15 @@ def read_ids(location: str, partition: str, branches: Sequence[str] = ()) -> pa.
     `branches` are the locations of the other branches where some are joined: each may have left out
     other rows, and only those that are in all of them count.
     """
-    ids, *others = [
-        _ids_of(open_partition(partition_file(place, partition), ["id"]))
-        for place in (location, *branches)
-    ]
+    paths = [partition_file(place, partition) for place in (location, *branches)]
+    ids, *others = [_ids_of(open_partition(path, ["id"]), path) for path in paths]
     for other in others:
         if not other.equals(ids):
             ids = ids.filter(pc.is_in(ids, value_set=other))
     return ids
 
 
-class _Source:
+class _FileColumns:
     """The columns that one file contributes, read forward only.
 
     `columns` maps the name wanted to the name in the file. `ids` are the rows wanted, or None for
@@ -144,11 +145,12 @@ class _Source:
             self._batches = self._file.iter_batches(batch_size=size, columns=self._wanted)
         while self._batch is None or position >= self._batch_start + len(self._batch):
             self._batch_start += len(self._batch) if self._batch is not None else 0
-            self._batch = next(self._batches)
+            with _reading(self._path):
+                self._batch = next(self._batches)
         return self._batch
 
     def _locate(self, ids: pa.Array) -> "npt.NDArray[np.int64] | None":
-        own = _ids_of(self._file)
+        own = _ids_of(self._file, self._path)
         if own.equals(ids):
             return None
         positions = pc.index_in(ids, value_set=own)
@@ -169,14 +171,8 @@ def open_partition(path: str, columns: list[str]) -> pq.ParquetFile:
     Raises:
         InvalidDatasetError: it is missing or broken, or lacks a column.
     """
-    try:
+    with _reading(path):
         file = pq.ParquetFile(storage.open_input(path))
-    except FileNotFoundError:
-        msg = f"{path}: the file is missing; run the step that wrote it again."
-        raise InvalidDatasetError(msg) from None
-    except (pa.ArrowInvalid, OSError) as error:
-        msg = f"{path}: not a readable Parquet file ({error}); run the step that wrote it again."
-        raise InvalidDatasetError(msg) from None
     missing = [name for name in columns if name not in file.schema_arrow.names]
     if missing:
         msg = f"{path}: has no column {', '.join(missing)}; run the step that wrote it again."
@@ -184,8 +180,22 @@ def open_partition(path: str, columns: list[str]) -> pq.ParquetFile:
     return file
 
 
-def _ids_of(file: pq.ParquetFile) -> pa.Array:
-    return _one_array(file.read(columns=["id"]).column("id"))
+@contextmanager
+def _reading(path: str) -> Iterator[None]:
+    """Name the file, and what to do, in what may go wrong."""
+    try:
+        yield
+    except FileNotFoundError:
+        msg = f"{path}: the file is missing; run the step that wrote it again."
+        raise InvalidDatasetError(msg) from None
+    except (pa.ArrowException, OSError) as error:
+        msg = f"{path}: is damaged ({error}); remove it, and run the step that wrote it again."
+        raise InvalidDatasetError(msg) from None
+
+
+def _ids_of(file: pq.ParquetFile, path: str) -> pa.Array:
+    with _reading(path):
+        return _one_array(file.read(columns=["id"]).column("id"))
 
 
 def _take(batch: pa.RecordBatch, rows: "npt.NDArray[np.int64]") -> pa.RecordBatch:
