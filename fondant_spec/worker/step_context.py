@@ -11,6 +11,7 @@ from fondant_spec.dataset import storage
 from fondant_spec.dataset.field_mapping import Binding
 from fondant_spec.dataset.rejects import Rejects
 from fondant_spec.spec.arguments import ALL_REASONS
+from fondant_spec.spec.component_arguments import bound
 from fondant_spec.spec.component_spec import ComponentSpec
 from fondant_spec.worker.base_components import Component, WriteComponent
 from fondant_spec.worker.component_code import load_module
@@ -76,7 +77,8 @@ class Work:
     @contextmanager
     def component(self) -> Iterator[Component]:
         """Set up the component, and tear it down afterwards."""
-        component = self.component_class()(**self.arguments)
+        component_class = self.component_class()
+        component = component_class(**bound(component_class, self.arguments))
         component.input_fields = dict(self.sources[0].inputs) if self.sources else {}
         component.output_fields = frozenset(self.binding.outputs)
         component.rejects = Rejects()
