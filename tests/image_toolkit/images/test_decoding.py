@@ -37,7 +37,7 @@ def turned(orientation):
 
 
 def near(pixels, colour, tolerance=6):
-    """Tell if an image is of one colour, but for what compression does to it."""
+    """Return whether an image is of one colour, but for what compression does to it."""
     return np.abs(pixels.astype(int) - colour).max() <= tolerance
 
 
