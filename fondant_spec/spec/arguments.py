@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from fondant_spec.errors import InvalidArgumentError, did_you_mean
-from fondant_spec.spec.bounds import Bounds
+from fondant_spec.spec.bounds import NO_BOUNDS, Bounds
 
 _REPEATABLE: Final = "input_manifest_path"
 
@@ -51,7 +51,7 @@ class Argument:
     choices: tuple[Any, ...] = ()
     path: bool = False
     output: bool = False
-    bounds: Bounds = Bounds()
+    bounds: Bounds = NO_BOUNDS
 
     @property
     def required(self) -> bool:

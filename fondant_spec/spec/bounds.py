@@ -28,10 +28,13 @@ class Bounds:
     exclusive_maximum: float | None = None
     pattern: str | None = None
 
-    def __str__(self) -> str:
-        """Return the bounds in words, such as `from 1 to 100`; empty without any."""
+    def describe(self, quote: str = "") -> str:
+        """Return the bounds in words, such as `from 1 to 100`; empty without any.
+
+        A pattern stands between two `quote`.
+        """
         if self.pattern is not None:
-            return f"a text of the form {self.pattern}"
+            return f"a text of the form {quote}{self.pattern}{quote}"
         if self.minimum is not None and self.maximum is not None:
             return f"from {self.minimum} to {self.maximum}"
         parts = {
@@ -40,7 +43,9 @@ class Bounds:
             "at most": self.maximum,
             "below": self.exclusive_maximum,
         }
-        return " and ".join(f"{word} {number}" for word, number in parts.items() if number is not None)
+        return " and ".join(
+            f"{word} {number}" for word, number in parts.items() if number is not None
+        )
 
     def check(self, name: str, value: Any) -> None:
         """Refuse a value of the argument `name` that is out of bounds.
@@ -48,7 +53,7 @@ class Bounds:
         Raises:
             InvalidArgumentError: naming the value, or the first such item of a list.
         """
-        wanted = str(self)
+        wanted = self.describe()
         if not wanted:
             return
         for item in value if isinstance(value, list) else [value]:
@@ -70,6 +75,9 @@ class Bounds:
         )
 
 
+NO_BOUNDS: Final = Bounds()
+
+
 def read_bounds(content: Mapping[str, Any], type_name: str, where: str) -> Bounds:
     """Return the bounds that a spec states for an argument of the type `type_name`.
 
@@ -84,7 +92,7 @@ def read_bounds(content: Mapping[str, Any], type_name: str, where: str) -> Bound
             raise InvalidComponentSpecError(msg)
     bounds = Bounds(**given)
     if _is_empty(bounds):
-        msg = f"{where}: no value is {bounds}; state bounds that a value can satisfy."
+        msg = f"{where}: no value is {bounds.describe()}; state bounds that a value can satisfy."
         raise InvalidComponentSpecError(msg)
     return bounds
 

@@ -44,7 +44,9 @@ def bound(component: type, arguments: Mapping[str, Any]) -> dict[str, Any]:
         elif name in arguments:
             values[name] = arguments[name]
         else:
-            _refuse(component, f"the spec declares no argument for its parameter {parameter.name!r}")
+            _refuse(
+                component, f"the spec declares no argument for its parameter {parameter.name!r}"
+            )
     taken = {field for group in groups.values() for field in _field_names(group)} | set(values)
     rest = {name: value for name, value in arguments.items() if name not in taken}
     if rest and not _takes_any(component):

@@ -29,11 +29,14 @@ def usage(spec: ComponentSpec) -> str:
     return "\n".join([*paragraphs, *filter(None, sections)])
 
 
-def accepted_values(argument: Argument) -> str:
-    """Return which values of its type an argument accepts, such as `One of a, b.`, or nothing."""
+def accepted_values(argument: Argument, quote: str = "") -> str:
+    """Return which values of its type an argument accepts, such as `One of a, b.`, or nothing.
+
+    Choices and patterns stand between two `quote`.
+    """
     if argument.choices:
-        return f"One of {', '.join(map(str, argument.choices))}."
-    bounds = str(argument.bounds)
+        return f"One of {', '.join(f'{quote}{choice}{quote}' for choice in argument.choices)}."
+    bounds = argument.bounds.describe(quote)
     if not bounds:
         return ""
     of_items = argument.type in ("list", "tuple", "set")
@@ -42,7 +45,7 @@ def accepted_values(argument: Argument) -> str:
 
 def _section(title: str, arguments: Iterable[Argument]) -> str:
     entries = "".join(map(_entry, arguments))
-    return f"\n{title}:\n{entries}" if entries else ""
+    return f"\n{title}:\n{entries.rstrip()}" if entries else ""
 
 
 def _entry(argument: Argument) -> str:

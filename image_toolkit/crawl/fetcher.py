@@ -3,10 +3,9 @@
 import asyncio
 import logging
 import threading
-from collections.abc import Callable, Container
+from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass, field
-from typing import Final
+from dataclasses import dataclass
 
 from image_toolkit.crawl.access_policy import AccessPolicy
 from image_toolkit.crawl.addresses import AddressPolicy
@@ -23,6 +22,7 @@ from image_toolkit.crawl.transfer import CheckHead, Reply, Transport
 from image_toolkit.crawl.urls import Url, join, parse_url
 
 logger = logging.getLogger(__name__)
+
 
 @dataclass(frozen=True)
 class Fetched:
@@ -109,7 +109,7 @@ class Fetcher:
         self._budget.give_back(count)
 
     def cancel(self, ticket: Ticket) -> None:
-        """Give a URL up: `on_done` is called with reason `straggler`, unless it was called before."""
+        """Give a URL up: it ends as a `straggler`, unless it has ended already."""
         with suppress(RuntimeError):  # the loop is closed, and every URL settled
             self._loop.call_soon_threadsafe(self._cancel, ticket)
 

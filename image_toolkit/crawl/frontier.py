@@ -9,7 +9,6 @@ from typing import Final, Generic, Protocol, TypeVar
 from image_toolkit.crawl.fetch_errors import FetchError
 from image_toolkit.crawl.fetch_limits import FetchLimits
 
-
 _HOSTS: Final = 20_000
 
 

@@ -34,7 +34,9 @@ def rendering_of(*arguments, **settings):
     ],
 )
 @pytest.mark.parametrize("image_format", ["JPEG", "PNG"])
-def test_sizes_are_those_of_the_resize_mode(image_format, mode, resize_only_if_bigger, size, expected):
+def test_sizes_are_those_of_the_resize_mode(
+    image_format, mode, resize_only_if_bigger, size, expected
+):
     """Each mode gives its size; the original one stands beside it."""
     rendering = rendering_of(128, mode, resize_only_if_bigger=resize_only_if_bigger)
     made = rendering.render(save(photo(*size), image_format))
