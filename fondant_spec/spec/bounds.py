@@ -88,7 +88,7 @@ def read_bounds(content: Mapping[str, Any], type_name: str, where: str) -> Bound
     for key, value in given.items():
         find_problem = _pattern_problem if key == "pattern" else _number_problem
         if problem := find_problem(value, type_name):
-            msg = f"{where}: `{key}` {problem}, not {value!r}."
+            msg = f"{where}: `{key}` {problem}."
             raise InvalidComponentSpecError(msg)
     bounds = Bounds(**given)
     if _is_empty(bounds):
@@ -99,19 +99,19 @@ def read_bounds(content: Mapping[str, Any], type_name: str, where: str) -> Bound
 
 def _number_problem(value: Any, type_name: str) -> str | None:
     if type_name not in ("int", "float", *_LISTS):
-        return f"is for numbers and lists of numbers; the type is {type_name}"
+        return f"is for numbers and lists of numbers, not for the type {type_name}"
     if type(value) not in (int, float) or not math.isfinite(value):
-        return "must be a finite number"
+        return f"must be a finite number, not {value!r}"
     return None
 
 
 def _pattern_problem(value: Any, type_name: str) -> str | None:
     if type_name not in ("str", *_LISTS):
-        return f"is for texts and lists of texts; the type is {type_name}"
+        return f"is for texts and lists of texts, not for the type {type_name}"
     try:
         re.compile(value)
     except (re.error, TypeError):
-        return "must be a regular expression"
+        return f"must be a regular expression, not {value!r}"
     return None
 
 
