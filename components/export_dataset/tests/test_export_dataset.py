@@ -370,18 +370,19 @@ def test_a_difference_is_named(tmp_path, layout):
     [
         (
             {"validation_fraction": 1.0},
-            "'validation_fraction' must be at least 0 and below 1, not 1.0.",
+            "must be at least 0 and below 1, not 1.0.",
         ),
         ({"validation_fraction": math.nan}, "must have finite numbers only, not nan."),
-        ({"resolution": 0}, "'resolution' must be at least 1, not 0."),
-        ({"pairs_per_archive": 0}, "'pairs_per_archive' must be at least 1, not 0."),
+        ({"resolution": 0}, "must be at least 1, not 0."),
+        ({"pairs_per_archive": 0}, "must be at least 1, not 0."),
     ],
 )
 def test_arguments_out_of_range_are_refused(tmp_path, arguments, message):
     """The error names the argument, its range and the value."""
     with pytest.raises(InvalidArgumentError) as error:
         export(pairs(1), tmp_path, **arguments)
-    assert str(error.value) == f"export_dataset: {message}"
+    (name,) = arguments
+    assert str(error.value) == f"export_dataset: argument {name!r} {message}"
 
 
 def test_an_unwritable_target_is_a_clear_error(tmp_path):

@@ -331,15 +331,21 @@ STRUCT = "struct<bytes: binary, path: string>"
         ),
         ({"split": "valid"}, {}, "there is no split 'valid'. Splits: train, test."),
         ({"image_column": ""}, {}, "nothing to load; name an image_column, or other fields."),
-        ({"n_rows_to_load": 0}, {}, "'n_rows_to_load' must be at least 1, not 0."),
-        ({"batch_rows": -1}, {}, "'batch_rows' must be at least 1, not -1."),
     ],
 )
 def test_what_is_not_there_is_named(hub_repository, tmp_path, arguments, produces, message):
     """A missing column or split is one clear line with the choices there are."""
-    with pytest.raises((InputDataError, InvalidArgumentError)) as error:
+    with pytest.raises(InputDataError) as error:
         load(hub_repository, tmp_path, produces, **arguments)
     assert str(error.value) == f"{hub_repository}: {message}"
+
+
+@pytest.mark.parametrize("name", ["n_rows_to_load", "batch_rows"])
+def test_no_rows_at_all_are_refused(hub_repository, tmp_path, name):
+    """The least number of rows is one."""
+    with pytest.raises(InvalidArgumentError) as error:
+        load(hub_repository, tmp_path, {}, **{name: 0})
+    assert str(error.value) == f"load_from_hub: argument {name!r} must be at least 1, not 0."
 
 
 @pytest.mark.parametrize(
