@@ -18,7 +18,7 @@ keep their defaults.
 from collections.abc import Mapping
 from dataclasses import MISSING, Field, fields, is_dataclass
 from inspect import Parameter, signature
-from typing import Any
+from typing import Any, NoReturn
 
 from fondant_spec.errors import InvalidComponentSpecError
 
@@ -112,6 +112,6 @@ def _optional(field: Field[Any]) -> bool:
     return field.default is not MISSING or field.default_factory is not MISSING
 
 
-def _refuse(component: type, problem: str) -> None:
+def _refuse(component: type, problem: str) -> NoReturn:
     msg = f"{component.__name__}.__init__: {problem}; make the two agree."
     raise InvalidComponentSpecError(msg)

@@ -17,12 +17,12 @@ class _HasHost(Protocol):
     def origin(self) -> str: ...
 
 
-Job = TypeVar("Job", bound=_HasHost)
+Request = TypeVar("Request", bound=_HasHost)
 
 
 @dataclass
-class _Host(Generic[Job]):
-    queue: deque[Job] = field(default_factory=deque)
+class _Host(Generic[Request]):
+    queue: deque[Request] = field(default_factory=deque)
     active: int = 0
     ready: bool = False
     timer: asyncio.TimerHandle | None = None
@@ -38,7 +38,7 @@ class _Host(Generic[Job]):
         return not in_use and max(self.not_before, self.rests_until) <= now
 
 
-class Frontier(Generic[Job]):
+class Frontier(Generic[Request]):
     """Queues by host, on one event loop.
 
     `start` is called with each URL whose turn has come, `refuse` with those of a host that is left
@@ -51,8 +51,8 @@ class Frontier(Generic[Job]):
     def __init__(
         self,
         limits: FetchLimits,
-        start: Callable[[Job], None],
-        refuse: Callable[[Job, FetchError], None],
+        start: Callable[[Request], None],
+        refuse: Callable[[Request, FetchError], None],
         has_room: Callable[[], bool],
         most_hosts: int = _HOSTS,
     ) -> None:
@@ -61,8 +61,8 @@ class Frontier(Generic[Job]):
         self._refuse = refuse
         self._has_room = has_room
         self._loop = asyncio.get_running_loop()
-        self._hosts: dict[str, _Host[Job]] = {}
-        self._ready: deque[_Host[Job]] = deque()
+        self._hosts: dict[str, _Host[Request]] = {}
+        self._ready: deque[_Host[Request]] = deque()
         self._active = 0
         self._most_hosts = self._forget_from = most_hosts
 
@@ -71,17 +71,17 @@ class Frontier(Generic[Job]):
         """How many hosts are remembered."""
         return len(self._hosts)
 
-    def put(self, job: Job) -> None:
+    def put(self, request: Request) -> None:
         """Queue a URL."""
-        host = self._hosts.pop(job.origin, None)
+        host = self._hosts.pop(request.origin, None)
         if host is None:
             self._forget_hosts()
             host = _Host(interval=self._limits.host_interval)
-        self._hosts[job.origin] = host  # at the end: the order is that of their last use
+        self._hosts[request.origin] = host  # at the end: the order is that of their last use
         if host.rests_until > self._loop.time():
-            self._refuse(job, _resting(job.origin, host.last_failure))
+            self._refuse(request, _resting(request.origin, host.last_failure))
             return
-        host.queue.append(job)
+        host.queue.append(request)
         self._offer(host)
         self.pump()
 
@@ -117,7 +117,7 @@ class Frontier(Generic[Job]):
             del self._hosts[origin]
         self._forget_from = max(self._most_hosts, 2 * len(self._hosts))
 
-    def _count_failure(self, host: _Host[Job], error: FetchError) -> None:
+    def _count_failure(self, host: _Host[Request], error: FetchError) -> None:
         host.failures += 1
         host.last_failure = error.reason
         now = self._loop.time()
@@ -127,10 +127,10 @@ class Frontier(Generic[Job]):
         if host.failures >= self._limits.failures_per_host:
             host.rests_until = now + self._limits.host_rest
             queue, host.queue = host.queue, deque()
-            for job in queue:
-                self._refuse(job, _resting(job.origin, host.last_failure))
+            for request in queue:
+                self._refuse(request, _resting(request.origin, host.last_failure))
 
-    def _offer(self, host: _Host[Job]) -> None:
+    def _offer(self, host: _Host[Request]) -> None:
         """Give a host its place in the round, now or when it may be asked again."""
         if host.ready or not host.queue or host.active >= self._limits.connections_per_host:
             return
@@ -141,7 +141,7 @@ class Frontier(Generic[Job]):
         host.ready = True
         self._ready.append(host)
 
-    def _wake(self, host: _Host[Job]) -> None:
+    def _wake(self, host: _Host[Request]) -> None:
         host.timer = None
         self._offer(host)
         self.pump()
@@ -157,9 +157,9 @@ class Frontier(Generic[Job]):
             host.active += 1
             self._active += 1
             host.not_before = max(host.not_before, self._loop.time() + host.interval)
-            job = host.queue.popleft()
+            request = host.queue.popleft()
             self._offer(host)
-            self._start(job)
+            self._start(request)
 
 
 def _resting(origin: str, last_failure: str) -> FetchError:

@@ -20,8 +20,8 @@ def crawl(work, **limits):
         started, refused = [], []
         frontier = Frontier(
             FetchLimits(**{"requests_per_second_per_host": 0, **limits}),
-            lambda job: started.append(job.origin),
-            lambda job, error: refused.append((job.origin, error.reason)),
+            lambda request: started.append(request.origin),
+            lambda request, error: refused.append((request.origin, error.reason)),
             lambda: True,
             most_hosts=100,
         )

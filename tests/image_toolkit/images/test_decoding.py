@@ -166,7 +166,7 @@ def test_colours_are_converted_to_srgb():
         (save(photo(), "GIF")[:5000], "truncated"),
     ],
 )
-def test_what_is_no_whole_image_is_told_so(data, reason):
+def test_what_is_no_whole_image_is_an_error(data, reason):
     """Bytes that are no image, or not all of one, end in one exception with a short reason."""
     with pytest.raises(NotAnImageError) as caught:
         decode_pixels(data)

@@ -159,7 +159,7 @@ def test_block_list_file(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("content", "told"),
+    ("content", "message"),
     [
         (
             b"ok.example\nb.example/path\n",
@@ -168,7 +168,7 @@ def test_block_list_file(tmp_path: Path) -> None:
         (b"two words\n", "{file}, line 1: 'two words' is no URL (http://...), host or index id."),
     ],
 )
-def test_block_lists_that_are_refused(tmp_path: Path, content: bytes, told: str) -> None:
+def test_block_lists_that_are_refused(tmp_path: Path, content: bytes, message: str) -> None:
     """A line that would block nothing is an error with its number."""
     file = tmp_path / "blocked.txt"
     file.write_bytes(content)
@@ -176,7 +176,7 @@ def test_block_lists_that_are_refused(tmp_path: Path, content: bytes, told: str)
     with pytest.raises(InputDataError) as error:
         read_block_list(file)
 
-    assert str(error.value) == told.format(file=file)
+    assert str(error.value) == message.format(file=file)
 
 
 def test_a_block_list_that_is_not_there(tmp_path: Path) -> None:
@@ -211,7 +211,7 @@ def test_usual_column_names(
 
 
 @pytest.mark.parametrize(
-    ("available", "url", "extra", "told"),
+    ("available", "url", "extra", "message"),
     [
         (
             ("image_path",),
@@ -237,13 +237,13 @@ def test_usual_column_names(
     ],
 )
 def test_columns_that_are_not_there(
-    available: tuple[str, ...], url: str | None, extra: tuple[str, ...], told: str
+    available: tuple[str, ...], url: str | None, extra: tuple[str, ...], message: str
 ) -> None:
     """A column that was asked for and is not there is named, beside those that are."""
     with pytest.raises(InvalidArgumentError) as error:
         find_columns(available, ColumnChoice(url), extra=extra)
 
-    assert str(error.value) == told
+    assert str(error.value) == message
 
 
 def test_built_indexes_have_the_usual_names() -> None:

@@ -219,7 +219,7 @@ def test_aesthetics_with_vectors_of_ones_own(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("names", "wanted", "told"),
+    ("names", "wanted", "message"),
     [
         (["a", "b"], None, "it has 'a', 'b'."),
         (["a", "b"], "c", "it has 'a', 'b'."),
@@ -229,10 +229,10 @@ def test_aesthetics_with_vectors_of_ones_own(tmp_path: Path) -> None:
         (["a"], None, None),
     ],
 )
-def test_the_name_of_the_index(names: Any, wanted: str | None, told: str | None) -> None:
+def test_the_name_of_the_index(names: Any, wanted: str | None, message: str | None) -> None:
     """The only index is taken; otherwise one has to be named, and has to be there."""
     with serving(FaultyService([hits], names)) as url:
-        if told is None:
+        if message is None:
             index = Service(url, wanted).open()
             assert (wanted or "a") in index.info.location
             index.close()
@@ -240,7 +240,7 @@ def test_the_name_of_the_index(names: Any, wanted: str | None, told: str | None)
         with pytest.raises(InputDataError) as error:
             Service(url, wanted).open()
 
-    assert str(error.value) == f"indice_name: name the index that {url} is to search; {told}"
+    assert str(error.value) == f"indice_name: name the index that {url} is to search; {message}"
 
 
 def test_an_unreachable_service_is_reported_in_a_line() -> None:
@@ -251,13 +251,13 @@ def test_an_unreachable_service_is_reported_in_a_line() -> None:
     with pytest.raises(InputDataError) as error:
         Service(f"{url}/knn-service", settings=ServiceSettings(retries=0)).open()
 
-    told = str(error.value)
-    assert told.startswith(f"url: {url} cannot be reached (ClientConnectorError: ")
-    assert told.endswith(
+    message = str(error.value)
+    assert message.startswith(f"url: {url} cannot be reached (ClientConnectorError: ")
+    assert message.endswith(
         "(LAION's own public service has been down since December 2023.) Start one with "
         "`clip-retrieval back` or `fondant-spec index serve`, or name a local `index` instead."
     )
-    assert "\n" not in told
+    assert "\n" not in message
 
 
 def test_a_probe_finds_a_wrong_dimension() -> None:
@@ -276,18 +276,18 @@ def test_a_probe_finds_a_wrong_dimension() -> None:
 
 def test_a_probe_finds_columns_and_fingerprint() -> None:
     """From one answer come the names of the columns, and a fingerprint that is the same again."""
-    told = []
+    infos = []
     with serving(FaultyService([hits])) as url:
         for _ in range(2):
             index = Service(url).open()
             index.probe(4)
-            told.append(index.info)
+            infos.append(index.info)
             index.close()
 
-    assert told[0].columns == ("url", "caption")
-    assert told[0].dimension == 4
-    assert told[0] == told[1]
-    assert len(told[0].fingerprint) == 16
+    assert infos[0].columns == ("url", "caption")
+    assert infos[0].dimension == 4
+    assert infos[0] == infos[1]
+    assert len(infos[0].fingerprint) == 16
 
 
 def test_answers_are_put_in_order() -> None:
@@ -303,7 +303,7 @@ def test_answers_are_put_in_order() -> None:
 
 
 @pytest.mark.parametrize(
-    ("content", "told"),
+    ("content", "message"),
     [
         ({"message": "Internal Server Error"}, "expected a list of hits, not Internal Server"),
         ("text", "expected a list of hits, not str"),
@@ -317,9 +317,9 @@ def test_answers_are_put_in_order() -> None:
         ([{"id": 1, "similarity": math.nan}], "the similarity of 1 is nan"),
     ],
 )
-def test_answers_that_are_none(content: object, told: str) -> None:
+def test_answers_that_are_none(content: object, message: str) -> None:
     """An answer that is not what the protocol says is not believed."""
-    with pytest.raises(BadAnswerError, match=told):
+    with pytest.raises(BadAnswerError, match=message):
         read_answer(content, 2)
 
 
