@@ -1,10 +1,12 @@
 """Component arguments: their types, and their way through an argument vector unchanged.
 
 A value travels as one word after `--name`: a string as it is, everything else as JSON. This is also
-what Kubeflow Pipelines does with a typed value, so every runner enters a component by one door.
+what Kubeflow Pipelines does with a typed value, so a component reads its arguments in one way,
+whichever runner starts it.
 """
 
 import json
+import math
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -12,6 +14,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from fondant_spec.errors import InvalidArgumentError, did_you_mean
+from fondant_spec.spec.bounds import NO_BOUNDS, Bounds
 
 _REPEATABLE: Final = "input_manifest_path"
 
@@ -48,23 +51,30 @@ class Argument:
     choices: tuple[Any, ...] = ()
     path: bool = False
     output: bool = False
-    minimum: float | None = None
-    maximum: float | None = None
+    bounds: Bounds = NO_BOUNDS
 
     @property
     def required(self) -> bool:
         """Whether a value must be given."""
         return self.default is REQUIRED
 
+    @property
+    def default_text(self) -> str:
+        """The default as help texts show it: JSON, `none`, or `required` where there is none."""
+        if self.required:
+            return "required"
+        return "none" if self.default is None else json.dumps(self.default, ensure_ascii=False)
+
     def check(self, value: Any) -> Any:
         """Return `value` as the declared type, or refuse it.
 
-        A whole float is accepted for an int, because JSON and Kubeflow do not tell them apart; an
-        int is accepted for a float, and a path for a str. None is accepted where it is the default.
+        A whole float is accepted for an int, because JSON and Kubeflow make no difference between
+        them; an int is accepted for a float, and a path for a str. None is accepted where it is the
+        default.
 
         Raises:
-            InvalidArgumentError: wrong type, not among the choices, or nothing that an argument
-                vector can hold.
+            InvalidArgumentError: wrong type, not among the choices, out of bounds, or nothing that
+                an argument vector can hold.
         """
         if value is None and self.default is None:
             return None
@@ -73,20 +83,13 @@ class Argument:
             choices = ", ".join(map(repr, self.choices))
             msg = f"argument {self.name!r} must be one of {choices}, not {converted!r}."
             raise InvalidArgumentError(msg)
-        self._check_range(converted)
+        self.bounds.check(self.name, converted)
         return converted
-
-    def _check_range(self, value: Any) -> None:
-        least, most = self.minimum, self.maximum
-        if (least is not None and value < least) or (most is not None and value > most):
-            allowed = f"at least {least:g}" if most is None else f"between {least:g} and {most:g}"
-            msg = f"{self.name} must be {allowed}, not {value!r}."
-            raise InvalidArgumentError(msg)
 
     def _convert(self, value: Any) -> Any:
         wanted = _PYTHON_TYPES[self.type]
         if wanted is float and type(value) is int:
-            return float(value)
+            return self._as_float(value)
         if wanted is int and type(value) is float and value.is_integer():
             return int(value)
         if wanted is str and isinstance(value, os.PathLike):
@@ -102,8 +105,18 @@ class Argument:
             raise InvalidArgumentError(msg)
         return self._plain(value)
 
+    def _as_float(self, value: int) -> float:
+        try:
+            return float(value)
+        except OverflowError:
+            msg = f"argument {self.name!r} is too large for a float: give a smaller number."
+            raise InvalidArgumentError(msg) from None
+
     def _plain(self, value: Any) -> Any:
         """Return a copy of a value that JSON can hold; tuples in it become lists."""
+        if isinstance(value, float) and not math.isfinite(value):
+            msg = f"argument {self.name!r} must have finite numbers only, not {value!r}."
+            raise InvalidArgumentError(msg)
         if isinstance(value, list | tuple):
             return [self._plain(item) for item in value]
         if isinstance(value, dict) and all(isinstance(key, str) for key in value):

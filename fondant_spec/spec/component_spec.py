@@ -1,7 +1,8 @@
 """The reader of `fondant_component.yaml`.
 
 It accepts every component spec of Fondant 0.12's hub, and adds: `cardinality` and `network`; on a
-consumed field `optional`; on an argument `choices`, `path` and `output`; on a field `description`.
+consumed field `optional`; on a field `description`; on an argument `choices`, `path`, `output`, and
+the bounds `minimum`, `maximum`, `exclusive_minimum`, `exclusive_maximum` and `pattern`.
 """
 
 from collections.abc import Mapping
@@ -18,6 +19,7 @@ from fondant_spec.errors import (
     InvalidTypeError,
 )
 from fondant_spec.spec.arguments import ARGUMENT_TYPES, REQUIRED, Argument
+from fondant_spec.spec.bounds import BOUND_KEYS, read_bounds
 from fondant_spec.spec.executor_options import EXECUTOR_ARGUMENTS, SPEC_FILE
 from fondant_spec.spec.types import check_field_keys, reject_unknown_keys, type_from_json
 
@@ -35,7 +37,15 @@ _KEYS: Final = {
     "cardinality",
     "network",
 }
-_ARGUMENT_KEYS: Final = {"type", "description", "default", "choices", "path", "output"}
+_ARGUMENT_KEYS: Final = {
+    "type",
+    "description",
+    "default",
+    "choices",
+    "path",
+    "output",
+    *BOUND_KEYS,
+}
 
 
 @dataclass(frozen=True)
@@ -50,7 +60,7 @@ class FieldSpec:
 
 @dataclass(frozen=True)
 class ComponentSpec:
-    """What a component consumes, produces and can be told; the content of its YAML file.
+    """What a component consumes and produces, and its arguments; the content of its YAML file.
 
     `consumes_any` and `produces_any` say that a step may name further fields
     (`additionalProperties` in the file). Without `network`, the component reaches only for what its
@@ -278,6 +288,7 @@ def _argument(name: Any, content: Any, where: str) -> Argument:
         choices=tuple(choices),
         path=_flag(content, "path", where),
         output=_flag(content, "output", where),
+        bounds=read_bounds(content, content["type"], where),
     )
     return argument if argument.required else _with_typed_default(argument, where)
 

@@ -13,6 +13,7 @@ from typing import Any, Final, Self
 
 from fondant_spec.errors import InvalidArgumentError
 from fondant_spec.spec.arguments import REQUIRED, Argument, checked, from_words
+from fondant_spec.spec.bounds import Bounds
 
 SPEC_FILE: Final = "fondant_component.yaml"
 
@@ -46,42 +47,46 @@ def _option(type_: str, description: str, **declared: Any) -> Any:
 class ExecutorOptions:
     """What the executor takes beside a component's arguments."""
 
-    base_path: str = _option("str", "folder or URL below which everything lands")
-    pipeline_name: str = _option("str", "the pipeline's name", default="pipeline")
-    step_id: str | None = _option("str", "the step's id; else the component's", default=None)
-    run_id: str | None = _option("str", "the run's id; else one is made", default=None)
-    spec_file: str = _option("str", "the spec's file name, where several lie", default=SPEC_FILE)
+    base_path: str = _option("str", "Folder or URL below which everything lands.")
+    pipeline_name: str = _option("str", "The pipeline's name.", default="pipeline")
+    step_id: str | None = _option("str", "The step's id; else the component's.", default=None)
+    run_id: str | None = _option("str", "The run's id; else one is made.", default=None)
+    spec_file: str = _option("str", "The spec's file name, where several lie.", default=SPEC_FILE)
     input_manifest_path: str = _option(
-        "str", "the manifest to read; several as a list in JSON, or repeated", default=""
+        "str", "The manifest to read; several as a list in JSON, or repeated.", default=""
     )
     output_manifest_path: str | None = _option(
-        "str", "the file in which to report where the manifest is", default=None
+        "str", "The file in which to report where the manifest is.", default=None
     )
     consumes: Mapping[str, str] = _option(
-        "dict", "consumed field to the dataset's field, where the names differ", default={}
+        "dict", "Consumed field to the dataset's field, where the names differ.", default={}
     )
     produces: Mapping[str, Any] = _option(
-        "dict", "produced field to its new name; a further field to its type", default={}
+        "dict", "Produced field to its new name; a further field to its type.", default={}
     )
     max_reject_share: float = _option(
         "float",
-        "the share of failed rows above which the step fails",
+        "The share of failed rows above which the step fails.",
         default=0.5,
-        minimum=0,
-        maximum=1,
+        bounds=Bounds(minimum=0, maximum=1),
     )
     rows_per_partition: int = _option(
-        "int", "rows in a partition, where the step makes new rows", default=1000, minimum=1
+        "int",
+        "Rows in a partition, where the step makes new rows.",
+        default=1000,
+        bounds=Bounds(minimum=1),
     )
     workers: int | None = _option(
-        "int", "worker processes; else one for each core", default=None, minimum=1
+        "int", "Worker processes; else one for each core.", default=None, bounds=Bounds(minimum=1)
     )
-    cache: bool = _option("bool", "take a finished result as it is", default=True)
+    cache: bool = _option("bool", "Take a finished result as it is.", default=True)
     retry: list[str] = _option(
-        "list", "reasons of failed rows to try once more, or `all`", default=[]
+        "list", "Reasons of failed rows to try once more, or `all`.", default=[]
     )
     slice: str | None = _option(
-        "str", "i/n: compute every n-th partition from the i-th on; commit nothing", default=None
+        "str",
+        "As i/n: compute every n-th partition from the i-th on; commit nothing.",
+        default=None,
     )
 
     @classmethod

@@ -19,12 +19,14 @@ from fondant_spec.dataset.committed import check_reject_share, committed_manifes
 from fondant_spec.dataset.manifest import Manifest
 from fondant_spec.errors import FondantError, InvalidArgumentError
 from fondant_spec.progress import Progress
+from fondant_spec.spec.component_spec import ComponentSpec
+from fondant_spec.spec.usage import usage
 from fondant_spec.worker.base_components import Component
 from fondant_spec.worker.commit import commit
 from fondant_spec.worker.dask_scheduling import run_partitions
 from fondant_spec.worker.partition_tasks import PartitionTask, finished_loads, split_finished
 from fondant_spec.worker.run_dataset import gather, load_partitions, write_partitions
-from fondant_spec.worker.step_request import StepRequest, read_request
+from fondant_spec.worker.step_request import StepRequest, read_request, source_of
 
 logger = logging.getLogger(__name__)
 
@@ -33,12 +35,16 @@ def execute(component_class: type[Component], argv: Sequence[str] | None = None)
     """Run a component as a program: read the argument vector, run, set the exit code.
 
     Exit codes: 0 done or already there; 1 an error that the user can fix; 2 wrong usage; 130
-    interrupted. Any other error is a defect and shows its traceback.
+    interrupted. Any other error is a defect and shows its traceback. `--help` prints the arguments.
     """
+    argv = sys.argv[1:] if argv is None else argv
+    if argv in (["-h"], ["--help"]):
+        print(usage(ComponentSpec.from_file(source_of(component_class))))  # noqa: T201 - a program
+        return
     logging.basicConfig(level=logging.INFO, format="%(levelname)s %(message)s", stream=sys.stderr)
     signal.signal(signal.SIGTERM, _terminate)
     try:
-        run(component_class, sys.argv[1:] if argv is None else argv)
+        run(component_class, argv)
     except InvalidArgumentError as error:
         _fail(error, 2)
     except FondantError as error:

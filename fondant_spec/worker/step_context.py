@@ -9,6 +9,7 @@ from typing import Any
 
 from fondant_spec.dataset.field_mapping import FieldMapping
 from fondant_spec.dataset.layout import StepFolder
+from fondant_spec.spec.component_arguments import bound
 from fondant_spec.spec.component_spec import ComponentSpec
 from fondant_spec.spec.executor_options import ALL_REASONS
 from fondant_spec.worker.base_components import Component, SetupContext
@@ -69,7 +70,8 @@ class StepContext:
     @contextmanager
     def component(self) -> Iterator[Any]:
         """Set up the component, and tear it down afterwards."""
-        component = self.component_class()(**self.arguments)
+        component_class = self.component_class()
+        component = component_class(**bound(component_class, self.arguments))
         context = SetupContext(
             input_fields=self.inputs[0].fields if self.inputs else {},
             output_fields=frozenset(self.mapping.outputs),

@@ -76,9 +76,9 @@ def read_request(component_class: type[Component], argv: Sequence[str]) -> StepR
         InvalidPipelineError: an input is missing, or lacks a field.
         StorageError: the base path cannot be written.
     """
-    main = Path(inspect.getfile(component_class)).resolve()
+    source = source_of(component_class)
     words = arguments.split_argv(argv)
-    spec = ComponentSpec.from_file(main.parents[1] / words.get("spec_file", SPEC_FILE))
+    spec = ComponentSpec.from_file(source / words.get("spec_file", SPEC_FILE))
     own = {name: words.pop(name) for name in list(words) if name in EXECUTOR_ARGUMENTS}
     options = ExecutorOptions.from_words(own, spec.component_id)
     step_id = str(options.step_id)
@@ -94,14 +94,19 @@ def read_request(component_class: type[Component], argv: Sequence[str]) -> StepR
         step_id, spec, values, options.consumes, options.produces, options.rows_per_partition
     )
     resolved = resolve_step(use, inputs, pipeline)
-    context = _context(component_class, main, use, options, resolved)
+    context = _context(component_class, source, use, options, resolved)
     run_references.note(pipeline, context.run_id, step_id, resolved.cache_key)
     return StepRequest(component_class, spec, options, inputs, resolved, context)
 
 
+def source_of(component_class: type[Component]) -> Path:
+    """Return the folder of a component, given its class."""
+    return Path(inspect.getfile(component_class)).resolve().parents[1]
+
+
 def _context(
     component_class: type[Component],
-    main: Path,
+    source: Path,
     use: StepUse,
     options: ExecutorOptions,
     resolved: Resolution[Manifest],
@@ -113,7 +118,7 @@ def _context(
         step_id=use.step_id,
         run_id=run_id,
         cache_key=resolved.cache_key,
-        main=str(main),
+        main=str(source / "src" / "main.py"),
         class_name=component_class.__name__,
         spec=use.spec,
         arguments=use.arguments,

@@ -18,17 +18,23 @@ from fondant_spec.spec.arguments import (
     split_argv,
     to_argv,
 )
+from fondant_spec.spec.bounds import Bounds
 
 TEXTS = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"))
+FLOATS = st.floats(allow_nan=False, allow_infinity=False)
 JSON = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | TEXTS,
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.floats(allow_nan=False, allow_infinity=False)
+    | TEXTS,
     lambda inner: st.lists(inner) | st.dictionaries(TEXTS, inner),
     max_leaves=10,
 )
 VALUES = {
     "str": TEXTS,
     "int": st.integers(),
-    "float": st.floats(allow_nan=False),
+    "float": FLOATS,
     "bool": st.booleans(),
     "list": st.lists(JSON),
     "dict": st.dictionaries(TEXTS, JSON),
@@ -84,14 +90,14 @@ def test_values_survive_a_real_process():
         "nothing": Argument("nothing", "int", default=None),
         "nested": Argument("nested", "dict", default={}),
         "negative": Argument("negative", "int", default=0),
-        "infinite": Argument("infinite", "float", default=0.0),
+        "large": Argument("large", "float", default=0.0),
     }
     values = HARD | {
         "off": False,
         "nothing": None,
         "nested": {"a b": [1, -2.5, None, True, {"ü": "\n"}], "": []},
         "negative": -7,
-        "infinite": -math.inf,
+        "large": -1.7976931348623157e308,
     }
     program = "import json, sys; print(json.dumps(sys.argv[1:]))"
     command = [sys.executable, "-c", program, *to_argv(declared, values)]
@@ -152,7 +158,7 @@ def test_words_of_another_type_are_refused(type_, word, message):
 
 
 def test_a_number_too_long_to_read_is_refused():
-    """Python refuses to read huge numbers; that is told as a wrong argument."""
+    """Python refuses to read huge numbers, which makes it a wrong argument."""
     with pytest.raises(InvalidArgumentError, match=r"^argument 'x' must be of type int in JSON"):
         Argument("x", "int").from_text("9" * 10_000)
 
@@ -175,6 +181,7 @@ def test_values_are_made_plain(type_, value, expected):
     assert type(checked) is type(expected)
 
 
+FINITE = "argument 'x' must have finite numbers only, not "
 PLAIN = (
     "argument 'x' must be made of texts, numbers, lists and objects with texts as keys, but holds"
 )
@@ -197,6 +204,15 @@ PLAIN = (
             [b"bytes"],
             PLAIN + " b'bytes' (bytes).",
         ),
+        ("float", math.nan, FINITE + "nan."),
+        ("float", -math.inf, FINITE + "-inf."),
+        ("list", [1, math.inf], FINITE + "inf."),
+        ("dict", {"a": [math.nan]}, FINITE + "nan."),
+        (
+            "float",
+            10**400,
+            "argument 'x' is too large for a float: give a smaller number.",
+        ),
     ],
 )
 def test_values_that_no_word_can_spell_are_refused(type_, value, message):
@@ -211,6 +227,36 @@ def test_a_component_cannot_spoil_the_default():
     argument = Argument("x", "dict", default={"a": []})
     resolve({"x": argument}, {}, "step")["x"]["a"].append(1)
     assert argument.default == {"a": []}
+
+
+def test_bounds_hold_for_values_from_python_and_from_words():
+    """A value out of bounds is refused wherever it comes from; None is, where it is the default."""
+    argument = Argument("quality", "int", default=None, bounds=Bounds(minimum=1, maximum=100))
+    assert argument.check(None) is None
+    assert argument.check(100) == argument.from_text("100") == 100
+    for refused in (lambda: argument.check(101), lambda: argument.from_text("101")):
+        with pytest.raises(InvalidArgumentError) as caught:
+            refused()
+        assert str(caught.value) == "argument 'quality' must be from 1 to 100, not 101."
+    with pytest.raises(InvalidArgumentError, match="must be of type int, not True"):
+        argument.check(True)  # noqa: FBT003
+    with pytest.raises(InvalidArgumentError, match=r"^step: argument 'quality' must be from 1"):
+        resolve({"quality": argument}, {"quality": 0}, "step")
+
+
+@pytest.mark.parametrize(
+    ("argument", "text"),
+    [
+        (Argument("x", "str"), "required"),
+        (Argument("x", "str", default=None), "none"),
+        (Argument("x", "str", default="é"), '"é"'),
+        (Argument("x", "bool", default=True), "true"),
+        (Argument("x", "list", default=[80, 443]), "[80, 443]"),
+    ],
+)
+def test_defaults_as_help_texts_show_them(argument, text):
+    """A default is shown as it would be given, or it is said that there is none."""
+    assert argument.default_text == text
 
 
 def test_choices():
@@ -241,7 +287,7 @@ def test_choices():
     ],
 )
 def test_resolve_refuses(given, message):
-    """An unknown, missing or wrong argument is told with the step's name."""
+    """An unknown, missing or wrong argument is named, with its step."""
     declared = {
         "model_id": Argument("model_id", "str"),
         "batch_size": Argument("batch_size", "int", default=8),

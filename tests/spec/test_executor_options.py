@@ -51,14 +51,17 @@ def test_a_slice():
 @pytest.mark.parametrize(
     ("values", "message"),
     [
-        ({"workers": 0}, "s: workers must be at least 1, not 0."),
-        ({"rows_per_partition": 0}, "s: rows_per_partition must be at least 1, not 0."),
+        ({"workers": 0}, "s: argument 'workers' must be at least 1, not 0."),
+        ({"rows_per_partition": 0}, "s: argument 'rows_per_partition' must be at least 1, not 0."),
         (
             {"rows_per_partition": "9"},
             "s: argument 'rows_per_partition' must be of type int, not '9' (str).",
         ),
-        ({"max_reject_share": 1.5}, "s: max_reject_share must be between 0 and 1, not 1.5."),
-        ({"max_reject_share": math.nan}, "s: max_reject_share must be between 0 and 1, not nan."),
+        ({"max_reject_share": 1.5}, "s: argument 'max_reject_share' must be from 0 to 1, not 1.5."),
+        (
+            {"max_reject_share": math.nan},
+            "s: argument 'max_reject_share' must have finite numbers only, not nan.",
+        ),
     ],
 )
 def test_limits_of_the_executors_numbers(values, message):

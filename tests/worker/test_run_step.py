@@ -2,6 +2,7 @@
 
 import json
 import subprocess
+import sys
 from pathlib import Path
 
 import pyarrow as pa
@@ -339,7 +340,7 @@ def test_a_run_as_a_program(tmp_path, scheme):
             "numbers: argument 'rows' must be of type int in JSON, not 'many'.",
         ),
         (["rows"], 2, "expected an argument name such as --batch_size, found 'rows'."),
-        (["--workers", "0"], 2, "numbers: workers must be at least 1, not 0."),
+        (["--workers", "0"], 2, "numbers: argument 'workers' must be at least 1, not 0."),
         (
             ["--slice", "2/2"],
             2,
@@ -458,3 +459,16 @@ def test_every_field_in_a_manifest_is_on_disk(tmp_path_factory, steps, numbers, 
     assert found == truth
     assert {f.location for f in made.own_fields} <= {made.data_location}
     assert set(read_table(made).column_names) == {"id", *(f.name for f in made.own_fields)}
+
+
+@pytest.mark.parametrize("word", ["-h", "--help"])
+def test_help(word):
+    """A component says which arguments it takes, and ends well."""
+    done = subprocess.run(
+        [sys.executable, str(COMPONENTS / "double" / "src" / "main.py"), word],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert "--factor" in done.stdout
+    assert "--rows_per_partition" in done.stdout

@@ -12,7 +12,7 @@ from training_pairs import TRAIN, BadPairError, PairMaker
 from fondant_spec.component import RowContext, SetupContext, WriteComponent
 from fondant_spec.dataset import storage
 from fondant_spec.dataset.rejects import Rejects
-from fondant_spec.errors import InputDataError, InvalidArgumentError
+from fondant_spec.errors import InputDataError
 from fondant_spec.executor import execute
 from image_toolkit.images.decoding import NotAnImageError
 
@@ -33,18 +33,6 @@ class ExportDataset(WriteComponent):
         resolution: int = 512,
         pairs_per_archive: int = 10_000,
     ) -> None:
-        if not 0 <= validation_fraction < 1:
-            msg = (
-                f"export_dataset: validation_fraction must be in [0, 1), not {validation_fraction}."
-            )
-            raise InvalidArgumentError(msg)
-        for name, value in {
-            "resolution": resolution,
-            "pairs_per_archive": pairs_per_archive,
-        }.items():
-            if value < 1:
-                msg = f"export_dataset: {name} must be at least 1, not {value}."
-                raise InvalidArgumentError(msg)
         self._output_path = output_path and storage.normalize(output_path)
         self._layout = layout
         self._settings = {"resolution": resolution, "pairs_per_archive": pairs_per_archive}

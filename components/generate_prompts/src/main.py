@@ -7,7 +7,6 @@ import pyarrow as pa
 from prompts import PromptSpace, read_prompts
 
 from fondant_spec.component import LoadComponent, RowContext
-from fondant_spec.errors import InvalidArgumentError
 from fondant_spec.executor import execute
 
 INTERIOR_DESIGN = Path(__file__).parent / "interior_design.yaml"
@@ -24,9 +23,6 @@ class GeneratePrompts(LoadComponent):
         n_rows_to_load: int | None = None,
         seed: int = 0,
     ) -> None:
-        if n_rows_to_load is not None and n_rows_to_load < 1:
-            msg = f"n_rows_to_load: must be at least 1, not {n_rows_to_load}."
-            raise InvalidArgumentError(msg)
         self._file = INTERIOR_DESIGN if prompts is None else Path(prompts)
         self._most = n_rows_to_load
         self._seed = seed

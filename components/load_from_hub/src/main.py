@@ -1,6 +1,6 @@
 """Load images, texts, or both from a Hugging Face dataset, a local folder, or files."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 
 import pyarrow as pa
@@ -9,7 +9,7 @@ from image_cells import holds_arrays, holds_images
 from source_rows import IMAGE_FIELDS, RowReader
 
 from fondant_spec.component import LoadComponent, RowContext, SetupContext
-from fondant_spec.errors import InputDataError, InvalidArgumentError
+from fondant_spec.errors import InputDataError
 from fondant_spec.executor import execute
 
 NO_IMAGES: Final = "Name one as image_column, or set that to an empty text to load no images."
@@ -26,21 +26,17 @@ class LoadFromHub(LoadComponent):
         split: str = "train",
         revision: str | None = None,
         image_column: str = "image",
-        image_column_names: list[str] | None = None,
-        column_name_mapping: Mapping[str, str] | None = None,
+        image_column_names: Sequence[str] = (),
+        column_name_mapping: Mapping[str, str] = {},
         n_rows_to_load: int | None = None,
         index_column: str | None = None,
         batch_rows: int = 32,
     ) -> None:
-        for name, value in {"n_rows_to_load": n_rows_to_load, "batch_rows": batch_rows}.items():
-            if value is not None and value < 1:
-                msg = f"{dataset_name}: {name} must be at least 1, not {value}."
-                raise InvalidArgumentError(msg)
         self._dataset_name = dataset_name
         self._config, self._split, self._revision = config, split, revision
-        self._column_of = {field: column for column, field in (column_name_mapping or {}).items()}
+        self._column_of = {field: column for column, field in column_name_mapping.items()}
         self._column_of.setdefault("image", image_column)
-        self._image_columns = image_column_names or []
+        self._image_columns = image_column_names
         self._index_column = index_column
         self._end = n_rows_to_load
         self._rows_at_a_time = batch_rows
