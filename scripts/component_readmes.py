@@ -95,7 +95,8 @@ def _default(argument: Argument) -> str:
 
 
 def _argument_text(argument: Argument) -> str:
-    return f"{argument.description} {accepted_values(argument, '`')}".strip()
+    words = f"{argument.description} {accepted_values(argument, '`')}".strip()
+    return words if argument.affects_result else f"{words} No part of the cache key."
 
 
 def _table(header: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> str:

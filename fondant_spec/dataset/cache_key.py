@@ -41,6 +41,7 @@ def key_parts(
         "arguments": {
             name: _fingerprint(value) if spec.arguments[name].path else value
             for name, value in arguments.items()
+            if spec.arguments[name].affects_result
         },
         "consumes": dict(consumes),
         "produces": json_types(produces),

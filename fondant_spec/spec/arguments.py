@@ -41,7 +41,8 @@ class Argument:
 
     `path` marks an argument that may name a local file or folder: it is made absolute, mounted into
     containers, and its content is part of the cache key. `output` marks one that names where to
-    write: it is made absolute, and mounted to be written.
+    write: it is made absolute, and mounted to be written. One that does not `affects_result` (a
+    batch size, a device, a timeout) is no part of the cache key.
     """
 
     name: str
@@ -51,6 +52,7 @@ class Argument:
     choices: tuple[Any, ...] = ()
     path: bool = False
     output: bool = False
+    affects_result: bool = True
     bounds: Bounds = NO_BOUNDS
 
     @property

@@ -160,3 +160,24 @@ def test_a_path_is_no_pattern(tmp_path):
     before = key(lexicon=str(folder))
     (folder / "a").write_text("2")
     assert key(lexicon=str(folder)) != before
+
+
+@pytest.mark.parametrize(
+    ("component", "name", "counts"),
+    [
+        ("caption_images", "batch_size", False),
+        ("caption_images", "device", False),
+        ("caption_images", "precision", True),
+        ("download_images", "timeout", False),
+        ("download_images", "n_connections", False),
+        ("download_images", "quality", True),
+    ],
+)
+def test_arguments_that_cannot_change_a_result(component, name, counts):
+    """How fast, where and in how large pieces is no part of a result; what and how well is."""
+    spec = ComponentSpec.from_file(COMPONENTS.parents[1] / "components" / component)
+    assert spec.arguments[name].affects_result == counts
+    keys = {
+        cache_key(key_parts(spec, {name: value}, {}, {}, [], None)) for value in ("some", "other")
+    }
+    assert len(keys) == (2 if counts else 1)
