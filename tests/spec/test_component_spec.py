@@ -152,7 +152,8 @@ RESERVED = "an argument needs a name of letters, digits and `_` that is not rese
             {**BASE, "args": {"a": {"type": "int", "defualt": 1}}},
             (
                 "s: args.a: unknown key 'defualt'; did you mean 'default'? Known: "
-                "choices, default, description, exclusive_maximum, exclusive_minimum, maximum, "
+                "affects_result, choices, default, description, exclusive_maximum, "
+                "exclusive_minimum, maximum, "
                 "minimum, output, path, pattern, type."
             ),
         ),
