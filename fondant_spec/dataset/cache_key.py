@@ -8,15 +8,14 @@ all runners find each other's results.
 import hashlib
 import json
 from collections.abc import Iterable, Mapping
-from functools import lru_cache
 from pathlib import Path
 from typing import Any, Final
 
-from fondant_spec import __version__
 from fondant_spec.dataset import storage
+from fondant_spec.dataset.code_digest import code_digest
 from fondant_spec.dataset.manifest import Manifest
 from fondant_spec.errors import InvalidManifestError
-from fondant_spec.spec.component_spec import SPEC_FILE, ComponentSpec
+from fondant_spec.spec.component_spec import ComponentSpec
 from fondant_spec.spec.types import type_to_json
 
 _WHOLE_FILE: Final = 64 << 20
@@ -54,21 +53,6 @@ def cache_key(parts: Mapping[str, Any]) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:_KEY_LENGTH]
 
 
-def code_digest(spec: ComponentSpec) -> str:
-    """Return the digest of a component's code, or its image where the code is not at hand.
-
-    The code is the spec, `requirements.txt`, everything in `src`, and the version and toolkit of
-    this package, from which components build.
-    """
-    source = spec.source
-    if source is None:
-        return f"image:{spec.image}"
-    names = [spec.path.name if spec.path else SPEC_FILE, "requirements.txt"]
-    files = [source / name for name in names if (source / name).is_file()]
-    files += _code_files(source / "src")
-    return f"sha256:{_digest_files(source, files, __version__ + _toolkit_digest())}"
-
-
 def committed_manifest(location: str, inputs: Iterable[Manifest]) -> Manifest | None:
     """Return the manifest at a location if it is there and still stands, else None.
 
@@ -91,24 +75,6 @@ def _stands(manifest: Manifest, inputs: Iterable[Manifest]) -> bool:
         return False
     sizes = storage.sizes(manifest.index_location)
     return all(sizes.get(f"{p.name}.parquet") == p.bytes for p in manifest.partitions)
-
-
-@lru_cache(maxsize=1)
-def _toolkit_digest() -> str:
-    folder = Path(__file__).parents[2] / "image_toolkit"
-    return _digest_files(folder, _code_files(folder), "")
-
-
-def _code_files(folder: Path) -> list[Path]:
-    return [f for f in folder.rglob("*") if f.is_file() and "__pycache__" not in f.parts]
-
-
-def _digest_files(folder: Path, files: list[Path], salt: str) -> str:
-    digest = hashlib.sha256(salt.encode())
-    for name, file in sorted((file.relative_to(folder).as_posix(), file) for file in files):
-        digest.update(name.encode())
-        digest.update(file.read_bytes())
-    return digest.hexdigest()
 
 
 def _fingerprint(value: Any) -> Any:
