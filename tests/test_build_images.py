@@ -1,4 +1,4 @@
-"""build_images.sh: what it would run, and what it refuses. Building is in runners/test_containers."""
+"""build_images.sh: what it would run, and what it refuses. It builds in test_containers."""
 
 import shutil
 import subprocess
@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+CHOICES = "choose all, some of: one two, or a folder with a spec."
 ROOT = Path(__file__).parents[1]
 SCRIPT = ROOT / "build_images.sh"
 COMPONENTS = sorted(
@@ -93,9 +94,11 @@ def test_every_option(copy):
         for name, torch in (("two", "no"), ("one", "yes"))
         for line in (
             f"building ghcr.io/team/{name}:v1",
-            f"docker build --file ./components/Dockerfile --tag ghcr.io/team/{name}:v1 "
-            f"--build-arg COMPONENT={name} --build-arg TORCH={torch} "
-            f"--build-arg TORCHVISION={torch} {common}",
+            (
+                f"docker build --file ./components/Dockerfile --tag ghcr.io/team/{name}:v1 "
+                f"--build-arg COMPONENT={name} --build-arg TORCH={torch} "
+                f"--build-arg TORCHVISION={torch} {common}"
+            ),
             f"docker push -- ghcr.io/team/{name}:v1 ",
         )
     ]
@@ -127,12 +130,8 @@ def test_a_name_that_images_cannot_have(copy, own):
     """A folder whose name is none of an image is refused."""
     folder = own.rename(own.with_name("My Filter"))
     done = run("-C", str(folder), "-t", "v1", script=copy)
-    assert (done.returncode, done.stdout, done.stderr) == (
-        2,
-        "",
-        "error: My Filter is no name of an image; rename the folder to small letters, digits and "
-        "_.\n",
-    )
+    message = "My Filter is no name of an image; rename the folder to small letters, digits and _."
+    assert (done.returncode, done.stdout, done.stderr) == (2, "", f"error: {message}\n")
 
 
 def test_nothing_is_pushed_unasked(copy):
@@ -150,8 +149,7 @@ def test_nothing_is_pushed_unasked(copy):
         *(
             (
                 ["-C", name],
-                f"error: there is no component {name}; choose all, some of: one two, or a folder "
-                "with a spec.",
+                f"error: there is no component {name}; {CHOICES}",
             )
             for name in ("three", "components/no_component", "one two")
         ),
