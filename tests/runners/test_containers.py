@@ -156,7 +156,7 @@ def test_ones_own_component(engine, tmp_path):
             *(engine.program, "run", "--rm", "--user", engine.user, "--network", "none"),
             *("--volume", f"{tmp_path}:{tmp_path}", image.here, *docker.COMMAND),
             *("--base_path", str(tmp_path / "d"), "--input_manifest_path", given.location),
-            *("--output_manifest_path", str(out), "--spec_file", name, "--min_image_dim", "100"),
+            *("--output_manifest_path", str(out), "--spec_file", name, "--min_side", "100"),
         )
         made = Manifest.read(out.read_text(encoding="utf-8"))
         assert made.rows == 1
