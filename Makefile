@@ -10,7 +10,7 @@ export PYTHONUNBUFFERED = 1
 .PHONY: demo test containers lint format clean
 
 demo: $(SETUP)  ## run the whole pipeline offline, and look at what it made
-	$(BIN)/python pipeline.py
+	$(BIN)/python -m demo.run
 	$(BIN)/python -m demo.report
 
 test: $(SETUP)  ## run the tests

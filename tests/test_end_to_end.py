@@ -7,14 +7,14 @@ from pathlib import Path
 import pytest
 from datasets import load_dataset
 
-import demo
 import pipeline
 from demo.collection import ROOT
 from demo.evaluate import evaluate, read_truth
+from demo.host import serving
 from demo.report import FIELDS, newest_run, read_rows, seed_subjects
+from demo.run import ARGUMENTS, configure, prepared
 from fondant_spec.dataset.lineage import lineage
 from fondant_spec.dataset.validate import validate
-from pipeline_configs import PipelineConfigs
 
 pytestmark = pytest.mark.timeout(900)  # six real steps, on a machine that may be busy
 
@@ -25,7 +25,7 @@ REPOSITORY = Path(pipeline.__file__).parent
 def run(tmp_path_factory):
     """Return a function that runs the pipeline file on the demo's data, from both starts."""
     base_path = tmp_path_factory.mktemp("base")
-    demo_data = demo.configure(PipelineConfigs())
+    demo_data = prepared(configure({}))
     environment = {
         "DATASET_NAME": str(ROOT / "seeds"),
         "PROMPTS": "demo/prompts.yaml",
@@ -35,11 +35,11 @@ def run(tmp_path_factory):
         "HF_HUB_OFFLINE": "1",
         "PATH": "",
     }
-    settings = [f"--set={name}={word}" for name, word in demo.ARGUMENTS.items()]
+    settings = [f"--set={name}={word}" for name, word in ARGUMENTS.items()]
 
     def run_it(*words: str) -> str:
         command = [sys.executable, "pipeline.py", "--base-path", str(base_path), *settings, *words]
-        with demo.serving():
+        with serving():
             result = subprocess.run(
                 command,
                 capture_output=True,

@@ -5,7 +5,8 @@ refers to can be collected as garbage.
 """
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -13,6 +14,7 @@ from typing import Any
 from fondant_spec.dataset import storage
 from fondant_spec.dataset.manifest import Manifest
 from fondant_spec.dataset.run_references import RUNS
+from fondant_spec.errors import InvalidDatasetError
 from fondant_spec.pipeline.plan import Plan
 
 
@@ -33,22 +35,21 @@ class RunLog:
         self._plan = plan
         self._folder = storage.join(plan.base_path, plan.pipeline_name, RUNS, plan.run_id)
         self._started = _now()
-        self._results: list[StepResult] = []
+        self.results: list[StepResult] = []
         self._write("running")
 
     def add(self, result: StepResult) -> None:
         """Note a step that is done."""
-        self._results.append(result)
+        self.results.append(result)
         self._write("running")
 
     def write_log(self, step_id: str, text: str) -> None:
         """Keep what a step printed."""
         storage.write_text(storage.join(self._folder, f"{step_id}.log"), text)
 
-    def finish(self, state: str) -> list[StepResult]:
-        """Note how the run ended, and return its results."""
+    def finish(self, state: str) -> None:
+        """Note how the run ended."""
         self._write(state)
-        return self._results
 
     def _write(self, state: str) -> None:
         content: dict[str, Any] = {
@@ -66,7 +67,7 @@ class RunLog:
                     "seconds": round(result.seconds, 3),
                     "cached": result.cached,
                 }
-                for result in self._results
+                for result in self.results
             ],
             "planned": {step.id: step.cache_key for step in self._plan.steps},
         }
@@ -75,11 +76,44 @@ class RunLog:
         )
 
 
+@contextmanager
+def recorded(plan: Plan) -> Iterator[RunLog]:
+    """Keep the record of a run while a `with` statement lasts, however it ends."""
+    log = RunLog(plan)
+    try:
+        yield log
+    except Exception:
+        log.finish("failed")
+        raise
+    except BaseException:
+        log.finish("interrupted")
+        raise
+    log.finish("succeeded")
+
+
 def read_runs(base_path: str, pipeline_name: str) -> list[dict[str, Any]]:
-    """Return the records of the runs of a pipeline, oldest first."""
+    """Return the records of the runs of a pipeline, oldest first.
+
+    A run's `run_id` is the name of its folder, whatever the record says.
+
+    Raises:
+        InvalidDatasetError: a record cannot be read.
+    """
     folder = storage.join(base_path, pipeline_name, RUNS)
-    files = [storage.join(folder, name, "run.json") for name in storage.folders(folder)]
-    return [json.loads(storage.read_text(file)) for file in files if storage.exists(file)]
+    found = [_read_run(folder, run_id) for run_id in storage.folders(folder)]
+    return sorted(filter(None, found), key=lambda run: str(run["started"]))
+
+
+def _read_run(folder: str, run_id: str) -> dict[str, Any] | None:
+    file = storage.join(folder, run_id, "run.json")
+    if not storage.exists(file):
+        return None
+    try:
+        run = json.loads(storage.read_text(file))
+        return {**run, "planned": dict(run["planned"]), "started": run["started"], "run_id": run_id}
+    except (ValueError, TypeError, KeyError) as error:
+        msg = f"{file}: not the record of a run ({error}); remove its folder."
+        raise InvalidDatasetError(msg) from None
 
 
 def table(results: Sequence[StepResult]) -> str:

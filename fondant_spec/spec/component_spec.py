@@ -1,7 +1,8 @@
 """The reader of `fondant_component.yaml`.
 
 It accepts every component spec of Fondant 0.12's hub, and adds: `cardinality` and `network`; on a
-consumed field `optional`; on an argument `choices`, `path` and `output`; on a field `description`.
+consumed field `optional`; on an argument `choices`, `path`, `neighbours` and `output`; on a field
+`description`.
 """
 
 from collections.abc import Mapping
@@ -35,7 +36,8 @@ _KEYS: Final = {
     "cardinality",
     "network",
 }
-_ARGUMENT_KEYS: Final = {"type", "description", "default", "choices", "path", "output"}
+_PATH_KEYS: Final = {"path", "neighbours", "output"}
+_ARGUMENT_KEYS: Final = {"type", "description", "default", "choices", *_PATH_KEYS}
 
 
 @dataclass(frozen=True)
@@ -272,6 +274,7 @@ def _argument(name: Any, content: Any, where: str) -> Argument:
         default=None if default == "None" else default,
         choices=tuple(choices),
         path=_flag(content, "path", where),
+        neighbours=_flag(content, "neighbours", where),
         output=_flag(content, "output", where),
     )
     return argument if argument.required else _with_typed_default(argument, where)

@@ -17,10 +17,9 @@ from cryptography.hazmat.primitives.asymmetric import ec
 import pipeline
 from fondant_spec.errors import HostError, StepFailedError
 from fondant_spec.pipeline import Pipeline
-from fondant_spec.runners import kubeflow
-from fondant_spec.runners.kubeflow import Cluster
+from fondant_spec.runners.kubeflow import Cluster, Credentials, KubeflowRunner
 from fondant_spec.runners.kubeflow.follow import follow
-from fondant_spec.runners.kubeflow.host import Credentials, Host
+from fondant_spec.runners.kubeflow.host import Host
 from tests.runners.kfp_server import KfpServer, Look, listening, reply, serving
 from tests.runners.plans import forked
 from tests.small import COMPONENTS
@@ -219,7 +218,7 @@ def test_signing_in(environment, headers, tmp_path):
     file = tmp_path / "token"
     file.write_text("from-file\n")
     environment = {name: value.replace("FILE", str(file)) for name, value in environment.items()}
-    credentials = Credentials.from_environment(environment)
+    credentials = Credentials.from_settings(environment)
     assert not any(secret in repr(credentials) for secret in ("abc", "session"))
     with serving(KfpServer(headers=headers)) as server:
         assert Host(server.url, credentials).check().version == "2.17.0"
@@ -238,7 +237,8 @@ def cluster(server: KfpServer, **options: object) -> Cluster:
 def submit(server: KfpServer, **options: object) -> list[str]:
     """Submit the small pipeline, and return what is said."""
     said: list[str] = []
-    kubeflow.run(forked("s3://bucket/base").plan("run-1"), cluster(server, **options), said.append)
+    runner = KubeflowRunner(cluster(server, **options))
+    assert runner.run(forked("s3://bucket/base").plan("run-1"), said.append) == []
     return said
 
 
@@ -289,7 +289,7 @@ def test_images_that_were_not_pushed(tmp_path):
     pipeline.add(folder)
     said: list[str] = []
     with serving(KfpServer()) as server:
-        kubeflow.run(pipeline.plan(), cluster(server), said.append)
+        KubeflowRunner(cluster(server)).run(pipeline.plan(), said.append)
     assert said[0] == "not pushed, so the cluster's nodes must have them: me/numbers:v1"
 
 
