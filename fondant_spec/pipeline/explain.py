@@ -64,13 +64,13 @@ def _earlier(plan: Plan, planned: PlannedStep) -> list[Manifest]:
         location = storage.join(root, key, MANIFEST_FILE)
         if key != planned.cache_key and storage.exists(location):
             try:
-                found.append((_committed_at(location), Manifest.read(location)))
+                found.append(Manifest.read(location))
             except FondantError:
                 continue
-    return [manifest for _, manifest in sorted(found, key=lambda pair: pair[0])]
+    return sorted(found, key=_committed_at)
 
 
-def _committed_at(location: str) -> float:
+def _committed_at(manifest: Manifest) -> float:
     """Return when a manifest was written, in seconds; the names of runs do not tell."""
-    fs, path = storage.filesystem(location)
+    fs, path = storage.filesystem(manifest.location)
     return float(fs.modified(path).timestamp())

@@ -82,8 +82,7 @@ class Pipeline:
             step_id: a name of its own; by default the component's id, numbered from the second use.
             arguments: of the component, by name; those left out have the spec's defaults.
             consumes: the component's field to the dataset's, where their names differ.
-            produces: the component's field to its name in the dataset, or to the type of a further
-                one.
+            produces: the component's field to its name in the dataset, or to a further one's type.
             resources: what it wants of the machine.
             max_reject_share: the share of rows, 0 to 1, beyond which giving up on them is an error.
             rows_per_partition: of a step that makes new ids.

@@ -1,5 +1,6 @@
 """A step: one use of a component, and what it wants of the machine it runs on."""
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from types import UnionType
@@ -47,9 +48,8 @@ class Step:
     """One use of a component. Its `id` is unique in the pipeline.
 
     `arguments` holds the value of every argument of the component, defaults included: `Pipeline`
-    fills them in and checks them. Options left at None are the executor's own. A runner that has
-    more than one machine spreads the partitions over `fan_out` of them. `retry` holds the reasons
-    of failed rows that are tried once more, or `all`.
+    fills them in and checks them; its `add` tells of the rest. Options left at None are the
+    executor's own.
 
     Raises:
         InvalidArgumentError: a limit is out of its range.
@@ -89,10 +89,9 @@ def _check_types(record: Any, where: str) -> None:
     for attribute in fields(record):
         value = getattr(record, attribute.name)
         if not _fits(value, attribute.type):
-            wanted = getattr(attribute.type, "__name__", "") or str(attribute.type)
-            if get_args(attribute.type):
-                wanted = str(attribute.type).replace("collections.abc.", "").replace("typing.", "")
-            msg = f"{where}: {attribute.name} must be of type {wanted}, not {value!r}."
+            kind: Any = attribute.type
+            spelled = re.sub(r"(\w+\.)+", "", str(kind) if get_args(kind) else kind.__name__)
+            msg = f"{where}: {attribute.name} must be of type {spelled}, not {value!r}."
             raise InvalidPipelineError(msg)
 
 

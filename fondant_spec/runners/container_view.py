@@ -51,28 +51,17 @@ _CACHED: Final = re.compile(r"(models|datasets|spaces)--.+")
 _WILDCARD: Final = re.compile(r"[*?\[{]")
 
 
-def needs_network(planned: PlannedStep, base_path: str) -> bool:
-    """Return whether a step reaches for anything that is not on this machine's disk."""
+def network_options(planned: PlannedStep, base_path: str) -> Iterator[str]:
+    """Yield the options for what a container reaches: this machine, the world, or nothing."""
+    urls = list(_urls(planned.arguments.values()))
     remote = any(
         isinstance(value, str) and value and not value.startswith("/")
         for name, value in planned.arguments.items()
         if planned.spec.arguments[name].path
     )
-    return (
-        remote
-        or planned.spec.network
-        or storage.is_remote(base_path)
-        or any(_urls(planned.arguments.values()))
-    )
-
-
-def network_options(planned: PlannedStep, base_path: str) -> Iterator[str]:
-    """Yield the options for what a container reaches: this machine, the world, or nothing."""
-    if planned.step.resources.host_network or any(
-        _is_this_machine(url) for url in _urls(planned.arguments.values())
-    ):
+    if planned.step.resources.host_network or any(map(_is_this_machine, urls)):
         yield from ("--network", "host")
-    elif not needs_network(planned, base_path):
+    elif not (remote or urls or planned.spec.network or storage.is_remote(base_path)):
         yield from ("--network", "none")
 
 

@@ -4,11 +4,10 @@ A step sees the base path, the local paths that its arguments name and the Huggi
 under the path it has outside; it runs as the caller, without capabilities.
 """
 
-import argparse
 from collections.abc import Callable, Iterator, Sequence
 from functools import cached_property, partial
 from pathlib import Path
-from typing import Final, Self
+from typing import Final
 
 from fondant_spec.dataset import storage
 from fondant_spec.errors import InvalidConfigError
@@ -19,7 +18,7 @@ from fondant_spec.runners import container_view as view
 from fondant_spec.runners.container_engine import Engine, find_engine
 from fondant_spec.runners.container_engine import call as _run
 from fondant_spec.runners.image_lock import image_of
-from fondant_spec.runners.protocol import Runner, Settings
+from fondant_spec.runners.protocol import Runner
 from fondant_spec.runners.subprocesses import Command, compile_steps, own_folder, run_steps
 
 COMMAND: Final = ("python", "/component/src/main.py")
@@ -38,22 +37,13 @@ class DockerRunner(Runner):
         self._given = engine
         self._folder = folder or own_folder()
 
-    @classmethod
-    def from_settings(cls, settings: Settings, options: argparse.Namespace) -> Self:  # noqa: ARG003
-        """Make the runner, which needs no settings."""
-        return cls()
-
     @cached_property
     def engine(self) -> Engine:
         """The engine of this machine."""
         return self._given or find_engine()
 
     def check(self) -> None:
-        """Make sure that there is an engine.
-
-        Raises:
-            InvalidConfigError: there is none, or it does not answer.
-        """
+        """Make sure that there is an engine that answers."""
         _ = self.engine
 
     def compile(self, plan: Plan) -> list[Command]:
@@ -61,13 +51,7 @@ class DockerRunner(Runner):
         return compile_steps(plan, partial(self._command, plan))
 
     def run(self, plan: Plan, say: Callable[[str], None] = print) -> list[StepResult]:
-        """Run the steps of a plan that are not done yet, and return how each one ended.
-
-        Raises:
-            InvalidConfigError: no engine answers, or an image is not there.
-            StepFailedError: a step failed; the message holds the end of its log.
-            StorageError: the base path cannot be written.
-        """
+        """Run the steps of a plan that are not done yet, once all images are there."""
         _check_images(plan, self.engine)
         written = (path for planned in plan.steps for path in view.written(planned))
         for folder in (self.engine.hf_home, *written):

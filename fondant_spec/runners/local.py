@@ -3,19 +3,22 @@
 Each step is entered by the same argument vector as in a container.
 """
 
-import argparse
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from functools import partial
 from pathlib import Path
-from typing import Self
 
 from fondant_spec.errors import InvalidPipelineError
 from fondant_spec.pipeline.plan import Plan, PlannedStep
 from fondant_spec.pipeline.run_history import StepResult
-from fondant_spec.runners.protocol import Runner, Settings
-from fondant_spec.runners.subprocesses import Command, compile_steps, own_folder, run_steps
+from fondant_spec.runners.protocol import Runner
+from fondant_spec.runners.subprocesses import (
+    Command,
+    Compile,
+    compile_steps,
+    own_folder,
+    run_steps,
+)
 
 
 @dataclass(frozen=True)
@@ -24,47 +27,32 @@ class LocalRunner(Runner):
 
     folder: str = field(default_factory=own_folder)
 
-    @classmethod
-    def from_settings(cls, settings: Settings, options: argparse.Namespace) -> Self:  # noqa: ARG003
-        """Make the runner, which needs no settings."""
-        return cls()
-
     def compile(self, plan: Plan) -> list[Command]:
-        """Return the command of every step.
-
-        Raises:
-            InvalidPipelineError: a step's component has no code beside its spec.
-        """
-        return compile_steps(plan, partial(self._command, plan, _programs(plan)))
+        """Return the command of every step; each component must have its code beside its spec."""
+        return compile_steps(plan, self._commands(plan))
 
     def run(self, plan: Plan, say: Callable[[str], None] = print) -> list[StepResult]:
-        """Run the steps of a plan that are not done yet, and return how each one ended.
+        """Run the steps of a plan that are not done yet, and return how each one ended."""
+        return run_steps(plan, self._commands(plan), self.folder, say)
 
-        Raises:
-            InvalidPipelineError: a step's component has no code beside its spec.
-            StepFailedError: a step failed; the message holds the end of its log.
-            StorageError: the base path cannot be written.
-        """
-        return run_steps(plan, partial(self._command, plan, _programs(plan)), self.folder, say)
+    def _commands(self, plan: Plan) -> Compile:
+        programs = {planned.id: _program(planned) for planned in plan.steps}
 
-    def _command(
-        self, plan: Plan, programs: dict[str, str], planned: PlannedStep, inputs: Sequence[str]
-    ) -> Command:
-        output_path = str(Path(self.folder) / planned.id / "output_manifest_path")
-        argv = plan.argv(planned, inputs, output_path)
-        return Command(planned.id, (sys.executable, "-u", programs[planned.id], *argv), output_path)
-
-
-def _programs(plan: Plan) -> dict[str, str]:
-    """Return the main.py of each step."""
-    programs = {}
-    for planned in plan.steps:
-        source = planned.spec.source
-        if source is None:
-            msg = (
-                f"{planned.id}: {planned.spec.path} has no src/main.py beside it, so it can only "
-                "run in a container; use another runner."
+        def command(planned: PlannedStep, inputs: Sequence[str]) -> Command:
+            output_path = str(Path(self.folder) / planned.id / "output_manifest_path")
+            argv = plan.argv(planned, inputs, output_path)
+            return Command(
+                planned.id, (sys.executable, "-u", programs[planned.id], *argv), output_path
             )
-            raise InvalidPipelineError(msg)
-        programs[planned.id] = str(source / "src" / "main.py")
-    return programs
+
+        return command
+
+
+def _program(planned: PlannedStep) -> str:
+    if planned.spec.source is None:
+        msg = (
+            f"{planned.id}: {planned.spec.path} has no src/main.py beside it, so it can only run "
+            "in a container; use another runner."
+        )
+        raise InvalidPipelineError(msg)
+    return str(planned.spec.source / "src" / "main.py")

@@ -14,7 +14,7 @@ Settings = Mapping[str, str]
 
 
 class Runner(Protocol):
-    """A place where plans run. What a runner need not care for is done here: nothing."""
+    """A place where plans run. All but `compile` and `run` is here for who needs no more."""
 
     @classmethod
     def add_options(cls, parser: argparse.ArgumentParser) -> None:  # noqa: ARG003 - others do
@@ -22,14 +22,14 @@ class Runner(Protocol):
         return
 
     @classmethod
-    def from_settings(cls, settings: Settings, options: argparse.Namespace) -> Self:
-        """Make the runner; nothing is reached for yet.
+    def from_settings(cls, settings: Settings, options: argparse.Namespace) -> Self:  # noqa: ARG003
+        """Make the runner, by default of no settings at all; nothing is reached for yet.
 
         Raises:
             InvalidConfigError: a setting is malformed.
             InvalidArgumentError: an option is.
         """
-        ...
+        return cls()
 
     def check(self) -> None:
         """Make sure that plans can run there; called once, before a plan is made.

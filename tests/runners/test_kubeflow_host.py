@@ -123,6 +123,32 @@ def test_refused():
     )
 
 
+def test_a_proxy_that_is_not_there(monkeypatch):
+    """A proxy that cannot be reached is not taken for the host."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = listener.getsockname()[1]
+    monkeypatch.setenv("http_proxy", f"http://127.0.0.1:{port}")
+    monkeypatch.setenv("no_proxy", "")
+    assert refusal("http://kfp.example.com") == (
+        "the proxy to http://kfp.example.com does not serve; check HTTPS_PROXY, HTTP_PROXY and "
+        "NO_PROXY."
+    )
+
+
+def test_a_path_that_speaks_of_refusal():
+    """What the address itself says is not taken for the reason."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        url = f"http://127.0.0.1:{listener.getsockname()[1]}/refused-NameResolutionError"
+
+        def accept() -> None:
+            listener.accept()[0].close()
+
+        thread = threading.Thread(target=accept)
+        thread.start()
+        assert refusal(url).startswith(f"the connection to {url} broke off (")
+        thread.join()
+
+
 @pytest.mark.parametrize("backlog", [True, False], ids=["no answer", "answer cut off"])
 def test_slow_host(backlog):
     """A host that takes the connection and says nothing is not waited for."""
@@ -346,8 +372,10 @@ def test_a_token_that_runs_out():
         host = Host(server.url)
         run_id = host.submit("pipelineInfo: {name: p}", "name", host.experiment("e"))
         server.headers = {"Authorization": "Bearer new"}
+        said: list[str] = []
         with pytest.raises(HostError, match=r"does not know us \(401\).*The run goes on: "):
-            follow(host, run_id, (), lambda _: None, interval=0.01)
+            follow(host, run_id, (), said.append, interval=0.01)
+        assert said == []
 
 
 def test_several_users():

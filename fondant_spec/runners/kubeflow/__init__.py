@@ -25,7 +25,7 @@ __all__ = ["Cluster", "Credentials", "KubeflowRunner"]
 
 @dataclass(frozen=True)
 class KubeflowRunner(Runner):
-    """Submits plans to a host.
+    """Submits plans to a host; a `MissingDependencyError` where the extra is not installed.
 
     Attributes:
         cluster: where, and with what.
@@ -63,12 +63,7 @@ class KubeflowRunner(Runner):
 
     @classmethod
     def from_settings(cls, settings: Settings, options: argparse.Namespace) -> Self:
-        """Make the runner; see docs/kubeflow.md for the names of the settings.
-
-        Raises:
-            InvalidConfigError: a setting is malformed.
-            InvalidArgumentError: `--fan-out` is.
-        """
+        """Make the runner; see docs/kubeflow.md for the names of the settings."""
         cluster = Cluster.from_settings(settings)
         return cls(
             replace(cluster, experiment=options.experiment or cluster.experiment),
@@ -79,12 +74,7 @@ class KubeflowRunner(Runner):
         )
 
     def check(self) -> None:
-        """Make sure that the host answers.
-
-        Raises:
-            HostError: the host cannot be used; the message says why and what to do.
-            MissingDependencyError: the extra `kubeflow` is not installed.
-        """
+        """Make sure that the host answers."""
         _ = self._host
 
     def adapt(self, pipeline: Pipeline) -> None:
@@ -93,12 +83,7 @@ class KubeflowRunner(Runner):
             pipeline.change(step_id, fan_out=count)
 
     def compile(self, plan: Plan) -> str:
-        """Return a package that any host can be given, held against the rules of the server.
-
-        Raises:
-            InvalidPipelineError: the plan cannot run on a cluster.
-            MissingDependencyError: the extra `kubeflow` is not installed.
-        """
+        """Return a package that any host can be given, held against the rules of the server."""
         from fondant_spec.runners.kubeflow.checker import check_package  # noqa: PLC0415
         from fondant_spec.runners.kubeflow.compiler import compile_plan  # noqa: PLC0415
 
@@ -107,14 +92,7 @@ class KubeflowRunner(Runner):
         return package
 
     def run(self, plan: Plan, say: Callable[[str], None] = print) -> list[StepResult]:
-        """Submit a plan and follow the run. Its results are on the base path alone: returns [].
-
-        Raises:
-            HostError: the host cannot be used; the message says why and what to do.
-            InvalidPipelineError: the plan cannot run on a cluster.
-            StepFailedError: the run failed or was cancelled.
-            MissingDependencyError: the extra `kubeflow` is not installed.
-        """
+        """Submit a plan and follow the run. Its results are on the base path alone: returns []."""
         from fondant_spec.runners.kubeflow.follow import follow  # noqa: PLC0415
 
         host, namespace = self._host
