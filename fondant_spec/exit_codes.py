@@ -18,6 +18,8 @@ EXIT_INTERRUPTED: Final = 130
 EXIT_PIPE: Final = 141
 """What a shell tells of a program whose reader went away, as in `fondant-spec show x | head -3`."""
 
+_STDOUT: Final = 1
+
 
 def exit_code(
     command: Callable[[], int | None], *, interrupted: str = "interrupted", debug: bool = False
@@ -58,10 +60,9 @@ def _defect(error: Exception) -> str:
 
 def _nobody_reads() -> bool:
     """Return whether the reader of our output is gone, and if so write no more to it."""
-    output = sys.stdout.fileno()
     watch = select.poll()
-    watch.register(output, 0)
+    watch.register(_STDOUT, 0)
     gone = bool(watch.poll(0))
     if gone:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), output)
+        os.dup2(os.open(os.devnull, os.O_WRONLY), _STDOUT)
     return gone

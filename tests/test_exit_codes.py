@@ -34,12 +34,10 @@ def ending(error: BaseException | None, **options: object) -> int:
         (BrokenPipeError("a socket"), 1, f"error: BrokenPipeError: a socket. {DEFECT}\n"),
     ],
 )
-def test_ends(capfd, monkeypatch, error, code, told):
+def test_ends(capsys, error, code, told):
     """Each kind of error has its code and its sentence; what nobody thought of has one, too."""
-    with os.fdopen(os.dup(1), "w") as output:  # as outside of tests, where it is a real file
-        monkeypatch.setattr(sys, "stdout", output)
-        assert ending(error, interrupted="stopped") == code
-    assert capfd.readouterr().err == told
+    assert ending(error, interrupted="stopped") == code
+    assert capsys.readouterr().err == told
 
 
 def test_codes_of_the_command():

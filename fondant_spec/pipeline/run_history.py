@@ -80,15 +80,15 @@ class RunLog:
 def recorded(plan: Plan) -> Iterator[RunLog]:
     """Keep the record of a run while a `with` statement lasts, however it ends."""
     log = RunLog(plan)
+    state = "interrupted"
     try:
         yield log
+        state = "succeeded"
     except Exception:
-        log.finish("failed")
+        state = "failed"
         raise
-    except BaseException:
-        log.finish("interrupted")
-        raise
-    log.finish("succeeded")
+    finally:
+        log.finish(state)
 
 
 def read_runs(base_path: str, pipeline_name: str) -> list[dict[str, Any]]:

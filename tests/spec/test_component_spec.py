@@ -149,7 +149,7 @@ RESERVED = "an argument needs a name of letters, digits and `_` that is not rese
             {**BASE, "args": {"a": {"type": "int", "defualt": 1}}},
             (
                 "s: args.a: unknown key 'defualt'; did you mean 'default'? Known: "
-                "choices, default, description, output, path, type."
+                "choices, default, description, neighbours, output, path, type."
             ),
         ),
         ({**BASE, "tags": "x"}, "s: `tags` must be a list of texts."),
