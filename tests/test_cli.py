@@ -40,7 +40,7 @@ def test_show(tmp_path, capsys):
 def test_gc(tmp_path, capsys):
     """Garbage is listed first, and removed only when told to."""
     stray = tmp_path / "pipeline" / "numbers" / "0123456789abcdef"
-    (stray / "records").mkdir(parents=True)
+    (stray / "checkpoints").mkdir(parents=True)
     words = ["gc", str(tmp_path), "pipeline"]
     assert main(words) == 2
     assert capsys.readouterr().err == (
@@ -68,7 +68,8 @@ def test_execute(tmp_path):
     command = [sys.executable, "-c", PROGRAM, "execute", str(COMPONENTS / "numbers")]
     done = subprocess.run([*command, *words], capture_output=True, text=True, check=True)
     assert "INFO numbers: 3 rows at " in done.stderr
-    done = subprocess.run([*command, "--rows", "x"], capture_output=True, text=True, check=False)
+    words[-1] = "x"
+    done = subprocess.run([*command, *words], capture_output=True, text=True, check=False)
     assert (done.returncode, done.stderr) == (
         2,
         "error: numbers: argument 'rows' must be of type int in JSON, not 'x'.\n",

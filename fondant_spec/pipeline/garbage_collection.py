@@ -1,7 +1,7 @@
 """Collecting what no run refers to: results of steps under old keys, and half-finished ones.
 
 Only what is certainly a result is garbage: a folder `<step>/<cache key>` with a manifest or the
-records of finished partitions, in a pipeline that has runs.
+checkpoints of finished partitions, in a pipeline that has runs.
 """
 
 import re
@@ -9,13 +9,11 @@ from typing import Final
 
 from fondant_spec.dataset import run_references as references
 from fondant_spec.dataset import storage
-from fondant_spec.dataset.manifest import MANIFEST_FILE
-from fondant_spec.dataset.run_references import RUNS
+from fondant_spec.dataset.layout import PipelineFolder, StepFolder
 from fondant_spec.errors import InvalidArgumentError, did_you_mean
 from fondant_spec.pipeline.run_history import read_runs
 
 _CACHE_KEY: Final = re.compile(r"[0-9a-f]{16}")
-_RECORDS: Final = "records"
 
 
 def collect(
@@ -40,22 +38,21 @@ def collect(
         raise InvalidArgumentError(msg)
     base_path = storage.normalize(base_path)
     _check_pipeline(base_path, pipeline_name)
-    root = storage.join(base_path, pipeline_name)
+    root = PipelineFolder.of(base_path, pipeline_name)
     runs = read_runs(base_path, pipeline_name)
     old = runs[: max(len(runs) - keep_runs, 0)] if keep_runs is not None else []
     forgotten = {run["run_id"] for run in old}
     referred = {pair for run in runs[len(old) :] for pair in run["planned"].items()}
-    for run_id, pairs in references.read(base_path, pipeline_name).items():
+    for run_id, pairs in references.read(root).items():
         if run_id not in forgotten:
             referred |= pairs
     garbage = [
-        storage.join(root, step, key)
-        for step in storage.folders(root)
-        if step != RUNS
-        for key in storage.folders(storage.join(root, step))
-        if (step, key) not in referred and _is_result(storage.join(root, step, key), key)
+        root.step(step, key).location
+        for step in root.step_ids()
+        for key in root.cache_keys(step)
+        if (step, key) not in referred and _is_result(root.step(step, key), key)
     ]
-    garbage += [storage.join(root, RUNS, run["run_id"]) for run in old]
+    garbage += [root.run(run["run_id"]).location for run in old]
     if delete:
         for folder in garbage:
             storage.remove(folder)
@@ -66,7 +63,7 @@ def _check_pipeline(base_path: str, name: str) -> None:
     found = [
         folder
         for folder in storage.folders(base_path)
-        if RUNS in storage.folders(storage.join(base_path, folder))
+        if storage.exists(PipelineFolder.of(base_path, folder).runs)
     ]
     if name not in found:
         hint = did_you_mean(name, found)
@@ -74,7 +71,7 @@ def _check_pipeline(base_path: str, name: str) -> None:
         raise InvalidArgumentError(msg + (", ".join(found) or "none") + ".")
 
 
-def _is_result(folder: str, key: str) -> bool:
+def _is_result(folder: StepFolder, key: str) -> bool:
     return bool(_CACHE_KEY.fullmatch(key)) and (
-        storage.exists(storage.join(folder, MANIFEST_FILE)) or _RECORDS in storage.folders(folder)
+        storage.exists(folder.manifest) or storage.exists(folder.checkpoints)
     )

@@ -13,7 +13,6 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
-from types import MappingProxyType
 from typing import Any, Final
 
 from fondant_spec.dataset import storage
@@ -31,7 +30,7 @@ from fondant_spec.spec.component_spec import ComponentSpec
 __all__ = ["Pipeline", "Resources", "Step", "new_run_id"]
 
 _NAME: Final = re.compile(r"[a-z][a-z0-9_-]{0,62}")
-_NONE: Final[Mapping[str, Any]] = MappingProxyType({})
+_NONE: Final[Mapping[str, Any]] = {}
 _ANY_MACHINE: Final = Resources()
 
 

@@ -12,8 +12,8 @@ from datetime import UTC, datetime
 from typing import Any
 
 from fondant_spec.dataset import storage
+from fondant_spec.dataset.layout import PipelineFolder
 from fondant_spec.dataset.manifest import Manifest
-from fondant_spec.dataset.run_references import RUNS
 from fondant_spec.errors import InvalidDatasetError
 from fondant_spec.pipeline.plan import Plan
 
@@ -33,7 +33,7 @@ class RunLog:
 
     def __init__(self, plan: Plan) -> None:
         self._plan = plan
-        self._folder = storage.join(plan.base_path, plan.pipeline_name, RUNS, plan.run_id)
+        self._folder = PipelineFolder.of(plan.base_path, plan.pipeline_name).run(plan.run_id)
         self._started = _now()
         self.results: list[StepResult] = []
         self._write("running")
@@ -45,7 +45,7 @@ class RunLog:
 
     def write_log(self, step_id: str, text: str) -> None:
         """Keep what a step printed."""
-        storage.write_text(storage.join(self._folder, f"{step_id}.log"), text)
+        storage.write_text(self._folder.log(step_id), text)
 
     def finish(self, state: str) -> None:
         """Note how the run ended."""
@@ -71,9 +71,7 @@ class RunLog:
             ],
             "planned": {step.id: step.cache_key for step in self._plan.steps},
         }
-        storage.write_text(
-            storage.join(self._folder, "run.json"), json.dumps(content, indent=2) + "\n"
-        )
+        storage.write_text(self._folder.record, json.dumps(content, indent=2) + "\n")
 
 
 @contextmanager
@@ -99,13 +97,12 @@ def read_runs(base_path: str, pipeline_name: str) -> list[dict[str, Any]]:
     Raises:
         InvalidDatasetError: a record cannot be read.
     """
-    folder = storage.join(base_path, pipeline_name, RUNS)
-    found = [_read_run(folder, run_id) for run_id in storage.folders(folder)]
+    folder = PipelineFolder.of(base_path, pipeline_name)
+    found = [_read_run(folder.run(run_id).record, run_id) for run_id in folder.run_ids()]
     return sorted(filter(None, found), key=lambda run: str(run["started"]))
 
 
-def _read_run(folder: str, run_id: str) -> dict[str, Any] | None:
-    file = storage.join(folder, run_id, "run.json")
+def _read_run(file: str, run_id: str) -> dict[str, Any] | None:
     if not storage.exists(file):
         return None
     try:

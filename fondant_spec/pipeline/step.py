@@ -8,8 +8,8 @@ from typing import Any, get_args, get_origin
 
 from fondant_spec.errors import InvalidPipelineError
 from fondant_spec.pipeline.quantities import quantity
-from fondant_spec.spec.arguments import check_limits
 from fondant_spec.spec.component_spec import ComponentSpec
+from fondant_spec.spec.executor_options import check_step_options
 
 
 @dataclass(frozen=True)
@@ -77,7 +77,7 @@ class Step:
 
     def __post_init__(self) -> None:
         """Refuse what the executor or a runner would refuse."""
-        check_limits(vars(self), self.id)
+        check_step_options(vars(self), self.id)
         _check_types(self, self.id)
         if self.fan_out < 1:
             msg = f"{self.id}: fan_out must be at least 1, not {self.fan_out}."

@@ -16,7 +16,7 @@ from fondant_spec.pipeline.plan import Plan
 from fondant_spec.pipeline.run_history import table
 from fondant_spec.runners import RUNNERS, default_runner
 from fondant_spec.runners.protocol import Runner, Settings
-from fondant_spec.spec.arguments import ALL_REASONS
+from fondant_spec.spec.executor_options import ALL_REASONS
 
 Build = Callable[[argparse.Namespace], Pipeline]
 During = Callable[[], AbstractContextManager[object]]

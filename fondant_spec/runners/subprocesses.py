@@ -18,13 +18,15 @@ from pathlib import Path
 from typing import Final
 
 from fondant_spec.dataset import storage
-from fondant_spec.dataset.cache_key import committed_manifest
+from fondant_spec.dataset.committed import check_reject_share, committed_manifest
 from fondant_spec.dataset.manifest import Manifest
 from fondant_spec.errors import StepFailedError
 from fondant_spec.pipeline.plan import Plan, PlannedStep
 from fondant_spec.pipeline.run_history import RunLog, StepResult, recorded
+from fondant_spec.spec.executor_options import EXECUTOR_ARGUMENTS
 
 _TAIL: Final = 20
+MAX_REJECT_SHARE: Final[float] = EXECUTOR_ARGUMENTS["max_reject_share"].default
 _PATIENCE: Final = 10.0
 """Seconds that a step gets to end after Ctrl-C before it is killed."""
 
@@ -107,6 +109,8 @@ def _step_result(
         say(f"[{planned.id}] starts")
         manifest = _run_step(compile_step(planned, [one.location for one in inputs]), log, say)
     else:
+        share = planned.step.max_reject_share
+        check_reject_share(manifest, MAX_REJECT_SHARE if share is None else share)
         say(f"[{planned.id}] already done: {manifest.rows} rows")
     return StepResult(planned.id, manifest, time.monotonic() - began, cached=cached)
 

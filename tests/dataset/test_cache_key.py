@@ -8,17 +8,19 @@ from pathlib import Path
 import pyarrow as pa
 import pytest
 
-from fondant_spec.dataset.cache_key import cache_key, code_digest, committed_manifest, key_parts
+from fondant_spec.dataset.cache_key import cache_key, code_digest, key_parts
 from fondant_spec.spec.component_spec import ComponentSpec
-from tests.small import COMPONENTS, dataset
+from tests.small import COMPONENTS
 
 
-def key(spec=None, inputs=("aa",), mappings=None, **arguments):
+def key(spec=None, inputs=("aa",), mappings=None, rows=None, **arguments):
     """Return the key of a step with the small component `double`."""
     spec = spec or ComponentSpec.from_file(COMPONENTS / "double")
     values = {"factor": 2, "reject_odd": False, "lexicon": ""} | arguments
-    mappings = mappings or {"consumes": {}, "produces": {}}
-    return cache_key(key_parts(spec, values, mappings, list(inputs)))
+    mappings = {"consumes": {}, "produces": {}} | (mappings or {})
+    return cache_key(
+        key_parts(spec, values, **mappings, input_keys=list(inputs), rows_per_partition=rows)
+    )
 
 
 @pytest.fixture
@@ -126,20 +128,56 @@ def test_large_files_are_told_apart(tmp_path):
 def test_types_in_mappings():
     """A type counts the same whether it is an Arrow type or its name."""
     spec = ComponentSpec.from_file(COMPONENTS / "double")
-    arrow = key_parts(spec, {}, {"produces": {"x": pa.list_(pa.int8())}}, [])
-    named = {"produces": {"x": {"type": "array", "items": {"type": "int8"}}}}
-    assert cache_key(arrow) == cache_key(key_parts(spec, {}, named, []))
+    arrow = key_parts(spec, {}, {}, {"x": pa.list_(pa.int8())}, [], None)
+    named = {"x": {"type": "array", "items": {"type": "int8"}}}
+    assert cache_key(arrow) == cache_key(key_parts(spec, {}, {}, named, [], None))
     json.dumps(arrow)
 
 
-def test_what_is_committed(tmp_path):
-    """A manifest is a hit while its files are there in full size."""
-    made = dataset(tmp_path, number=[1, 2])
-    assert committed_manifest(made.location, []) == made
-    assert committed_manifest(made.location, [made]) is None
-    assert committed_manifest(f"{made.folder}/other.json", []) is None
-    file = Path(made.data_location) / "part-00000.parquet"
-    file.write_bytes(file.read_bytes()[:-1])
-    assert committed_manifest(made.location, []) is None
-    Path(made.location).write_text("{", encoding="utf-8")
-    assert committed_manifest(made.location, []) is None
+def test_partitions_count_where_the_step_makes_them():
+    """Other partitions are another result, whose rows are the same."""
+    assert len({key(rows=None), key(rows=1000), key(rows=10)}) == 3
+
+
+def test_a_pattern_stands_for_the_files_it_matches(tmp_path):
+    """A file that is added, removed or changed counts; one that does not match does not."""
+    (tmp_path / "a.csv").write_text("1")
+    keys = [key(lexicon=f"{tmp_path}/*.csv")]
+    (tmp_path / "b.txt").write_text("1")
+    assert key(lexicon=f"{tmp_path}/*.csv") == keys[0]
+    (tmp_path / "b.csv").write_text("1")
+    keys.append(key(lexicon=f"{tmp_path}/*.csv"))
+    (tmp_path / "b.csv").write_text("2")
+    keys.append(key(lexicon=f"{tmp_path}/*.csv"))
+    assert len(set(keys)) == 3
+
+
+def test_a_path_is_no_pattern(tmp_path):
+    """A folder that is there is meant, whatever characters it has."""
+    folder = tmp_path / "photos [set 1]"
+    folder.mkdir()
+    (folder / "a").write_text("1")
+    before = key(lexicon=str(folder))
+    (folder / "a").write_text("2")
+    assert key(lexicon=str(folder)) != before
+
+
+@pytest.mark.parametrize(
+    ("component", "name", "counts"),
+    [
+        ("caption_images", "batch_size", False),
+        ("caption_images", "device", False),
+        ("caption_images", "precision", True),
+        ("download_images", "timeout", False),
+        ("download_images", "n_connections", False),
+        ("download_images", "quality", True),
+    ],
+)
+def test_arguments_that_cannot_change_a_result(component, name, counts):
+    """How fast, where and in how large pieces is no part of a result; what and how well is."""
+    spec = ComponentSpec.from_file(COMPONENTS.parents[1] / "components" / component)
+    assert spec.arguments[name].affects_result == counts
+    keys = {
+        cache_key(key_parts(spec, {name: value}, {}, {}, [], None)) for value in ("some", "other")
+    }
+    assert len(keys) == (2 if counts else 1)

@@ -27,7 +27,7 @@ def test_what_runs_refer_to_is_kept(tmp_path):
     numbers, old = (made.folder for made in run_here(plan(tmp_path, "run-1", 2)))
     _, new = run_here(plan(tmp_path, "run-2", 3))
     stray = tmp_path / "small" / "double" / "0123456789abcdef"
-    (stray / "records").mkdir(parents=True)
+    (stray / "checkpoints").mkdir(parents=True)
     assert collect(str(tmp_path), "small") == [str(stray)]
     assert stray.exists()
     assert collect(str(tmp_path), "small", delete=True) == [str(stray)]
@@ -63,12 +63,12 @@ def test_a_pipeline_that_is_not_there(tmp_path):
         "double/keep/manifest.json",
         "double/0123456789abcdef/holiday.jpg",
         "double/0123456789ABCDEF/manifest.json",
-        "double/0123456789abcdef0/records/x",
+        "double/0123456789abcdef0/checkpoints/x",
         "double/0123456789abcdef",
     ],
 )
 def test_what_is_no_result_stays(tmp_path, name):
-    """Only folders that steps made are removed: named by a key, with a manifest or records."""
+    """Only folders that steps made are removed: named by a key, with a manifest or checkpoints."""
     run_here(plan(tmp_path, "run-1", 2))
     file = tmp_path / "small" / name
     file.parent.mkdir(parents=True, exist_ok=True)

@@ -140,7 +140,7 @@ def test_files_of_its_own(tmp_path):
     own = tmp_path / "own"
     commands = LocalRunner(str(own)).compile(small(tmp_path / "base").plan("run-1"))
     assert [c.step_id for c in commands] == ["numbers", "double", "write_lines"]
-    assert commands[0].argv[2:] == (
+    assert commands[0].argv[2:13] == (
         str(COMPONENTS / "numbers" / "src" / "main.py"),
         *("--base_path", f"{tmp_path}/base", "--pipeline_name", "small", "--step_id", "numbers"),
         *("--run_id", "run-1", "--output_manifest_path", f"{own}/numbers/output_manifest_path"),
