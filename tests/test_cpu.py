@@ -1,4 +1,4 @@
-"""How many cores this process may use."""
+"""The cores that a process may use are fewer than the machine's where somebody said so."""
 
 import os
 import subprocess
@@ -6,21 +6,34 @@ import sys
 
 import pytest
 
-PROGRAM = "from fondant_spec.cpu import cpu_count; print(cpu_count())"
+from fondant_spec.cpu import cpu_count
+
+PINNED = """
+import os
+os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
+from fondant_spec.cpu import cpu_count
+print(cpu_count())
+"""
 
 
-@pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="Linux alone can bind a process")
-def test_the_cores_of_this_process():
-    """A process that is bound to one core counts one."""
-    bound = f"import os; os.sched_setaffinity(0, [min(os.sched_getaffinity(0))]); {PROGRAM}"
-    printed = subprocess.run([sys.executable, "-c", bound], capture_output=True, check=True)
-    assert printed.stdout == b"1\n"
+def test_a_quota_is_kept(monkeypatch):
+    """LOKY_MAX_CPU_COUNT, as joblib's users know it, limits the cores; it adds none."""
+    monkeypatch.setenv("LOKY_MAX_CPU_COUNT", "1")
+    assert cpu_count() == 1
+    monkeypatch.setenv("LOKY_MAX_CPU_COUNT", "1000000")
+    assert cpu_count() < 1_000_000
 
 
-def test_a_quota():
-    """Who shares a machine may name a smaller number."""
-    environment = {**os.environ, "LOKY_MAX_CPU_COUNT": "1"}
-    command = [sys.executable, "-c", PROGRAM]
-    assert (
-        subprocess.run(command, capture_output=True, check=True, env=environment).stdout == b"1\n"
-    )
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux pins processes to cores")
+def test_a_process_pinned_to_one_core_has_one():
+    """The affinity mask, which `taskset` and batch systems set, counts, and not the machine."""
+    words = [sys.executable, "-c", PINNED]
+    done = subprocess.run(words, check=True, capture_output=True, text=True)
+    assert int(done.stdout) == 1
+
+
+def test_without_a_mask_there_is_a_count(monkeypatch):
+    """Where Python has no affinity masks (macOS), the system is asked in another way."""
+    expected = cpu_count()
+    monkeypatch.delattr(os, "sched_getaffinity", raising=False)
+    assert cpu_count() == expected

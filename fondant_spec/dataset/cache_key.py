@@ -8,15 +8,13 @@ all runners find each other's results.
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
-from functools import lru_cache
 from glob import glob, has_magic
 from pathlib import Path
 from typing import Any, Final
 
-from fondant_spec import __version__
 from fondant_spec.dataset import storage
+from fondant_spec.dataset.code_digest import code_digest
 from fondant_spec.spec.component_spec import ComponentSpec
-from fondant_spec.spec.executor_options import SPEC_FILE
 from fondant_spec.spec.types import json_types
 
 _WHOLE_FILE: Final = 64 << 20
@@ -56,39 +54,6 @@ def cache_key(parts: Mapping[str, Any]) -> str:
     """Return the cache key for its parts: 16 hexadecimal digits."""
     text = json.dumps(parts, sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(text.encode()).hexdigest()[:_KEY_LENGTH]
-
-
-def code_digest(spec: ComponentSpec) -> str:
-    """Return the digest of a component's code, or its image where the code is not at hand.
-
-    The code is the spec, `requirements.txt`, everything in `src`, and the version and toolkit of
-    this package, from which components build.
-    """
-    source = spec.source
-    if source is None:
-        return f"image:{spec.image}"
-    names = [spec.path.name if spec.path else SPEC_FILE, "requirements.txt"]
-    files = [source / name for name in names if (source / name).is_file()]
-    files += _code_files(source / "src")
-    return f"sha256:{_digest_files(source, files, __version__ + _toolkit_digest())}"
-
-
-@lru_cache(maxsize=1)
-def _toolkit_digest() -> str:
-    folder = Path(__file__).parents[2] / "image_toolkit"
-    return _digest_files(folder, _code_files(folder), "")
-
-
-def _code_files(folder: Path) -> list[Path]:
-    return [f for f in folder.rglob("*") if f.is_file() and "__pycache__" not in f.parts]
-
-
-def _digest_files(folder: Path, files: list[Path], salt: str) -> str:
-    digest = hashlib.sha256(salt.encode())
-    for name, file in sorted((file.relative_to(folder).as_posix(), file) for file in files):
-        digest.update(name.encode())
-        digest.update(file.read_bytes())
-    return digest.hexdigest()
 
 
 def _fingerprint(value: Any) -> Any:

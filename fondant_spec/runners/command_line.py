@@ -79,7 +79,7 @@ def _launch(
         print(describe(plan))
     elif package:
         _write_package(runner, name, plan, package)
-        print(f"wrote {package}")
+        print("\n".join([*runner.doubts(plan), f"wrote {package}"]))
     else:
         with during():
             results = runner.run(plan)

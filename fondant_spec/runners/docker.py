@@ -17,7 +17,7 @@ from fondant_spec.pipeline.run_history import StepResult
 from fondant_spec.runners import container_view as view
 from fondant_spec.runners.container_engine import Engine, find_engine
 from fondant_spec.runners.container_engine import call as _run
-from fondant_spec.runners.image_lock import image_of
+from fondant_spec.runners.image_lock import build_command, image_of, refuse_other_code
 from fondant_spec.runners.protocol import Runner
 from fondant_spec.runners.subprocesses import Command, compile_steps, own_folder, run_steps
 
@@ -106,16 +106,20 @@ def _resources(planned: PlannedStep, engine: Engine) -> Iterator[str]:
 
 
 def _check_images(plan: Plan, engine: Engine) -> None:
-    """Make sure that what was built is there; images of others are left to the engine to pull."""
+    """Make sure that what was built is there, of the present code.
+
+    The images of others are left to the engine to pull.
+    """
+    refuse_other_code(plan.steps)
     for planned in plan.steps:
         if planned.spec.source is None:
             continue
-        image, component = image_of(planned.spec), planned.spec.source.name
+        image = image_of(planned.spec)
         if _run([engine.program, "image", "inspect", image.here]).returncode == 0:
             continue
         if image.digest is None:
             msg = (
                 f"{planned.id}: there is no image {image.name} here; "
-                f"run: bash build_images.sh -C {component}"
+                f"run: {build_command(planned.spec)}"
             )
             raise InvalidConfigError(msg)

@@ -1,7 +1,7 @@
 """What a runner is: a place where a plan can be run. docs/adding_a_runner.md shows one whole."""
 
 import argparse
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Protocol, Self
 
 from fondant_spec.pipeline.graph import Pipeline
@@ -54,6 +54,10 @@ class Runner(Protocol):
             InvalidPipelineError: the plan cannot run there.
         """
         ...
+
+    def doubts(self, plan: Plan) -> Iterable[str]:  # noqa: ARG002 - others do
+        """Return lines for the user on what in a package may not hold there."""
+        return ()
 
     def run(self, plan: Plan, say: Callable[[str], None] = print) -> list[StepResult]:
         """Run the steps that are not done yet; return how each ended, or [] if that is not seen.

@@ -1,14 +1,13 @@
 """Cache keys: what they depend on, and what they do not."""
 
 import json
-import shutil
+import re
 from dataclasses import replace
-from pathlib import Path
 
 import pyarrow as pa
 import pytest
 
-from fondant_spec.dataset.cache_key import cache_key, code_digest, key_parts
+from fondant_spec.dataset.cache_key import cache_key, key_parts
 from fondant_spec.spec.component_spec import ComponentSpec
 from tests.small import COMPONENTS
 
@@ -23,17 +22,10 @@ def key(spec=None, inputs=("aa",), mappings=None, rows=None, **arguments):
     )
 
 
-@pytest.fixture
-def component(tmp_path):
-    """Return a copy of a component, to be changed."""
-    return Path(shutil.copytree(COMPONENTS / "double", tmp_path / "double"))
-
-
 def test_a_key_is_short_and_stable():
     """A key is 16 hexadecimal digits, and the same each time."""
     assert key() == key()
-    assert len(key()) == 16
-    assert int(key(), 16) >= 0
+    assert re.fullmatch(r"[0-9a-f]{16}", key())
 
 
 @pytest.mark.parametrize(
@@ -52,39 +44,10 @@ def test_what_the_result_depends_on(change):
     assert key(**change) != key()
 
 
-@pytest.mark.parametrize(
-    "change",
-    [
-        lambda folder: (folder / "src" / "main.py").open("a").write("# more\n"),
-        lambda folder: (folder / "src" / "helper.py").write_text("X = 1\n"),
-        lambda folder: (folder / "requirements.txt").write_text("numpy\n"),
-        lambda folder: (folder / "fondant_component.yaml").open("a").write("tags: [a]\n"),
-    ],
-)
-def test_code_is_part_of_the_key(component, change):
-    """A change to the code, its requirements or its spec makes another key."""
-    before = key(ComponentSpec.from_file(component))
-    change(component)
-    assert key(ComponentSpec.from_file(component)) != before
-
-
-def test_what_is_no_code_is_not(component):
-    """Compiled files, a README and the place of the folder make no difference."""
-    before = key(ComponentSpec.from_file(component))
-    (component / "src" / "__pycache__").mkdir()
-    (component / "src" / "__pycache__" / "main.pyc").write_bytes(b"x")
-    (component / "README.md").write_text("words", encoding="utf-8")
-    moved = shutil.move(component, component.with_name("elsewhere"))
-    assert key(ComponentSpec.from_file(moved)) == before
-
-
-def test_without_code_the_image_stands_for_it(tmp_path):
-    """A component that is only an image is told by the image."""
-    file = tmp_path / "fondant_component.yaml"
-    shutil.copy(COMPONENTS / "double" / "fondant_component.yaml", file)
-    spec = ComponentSpec.from_file(file)
-    assert code_digest(spec) == "image:fondant/double:dev"
-    assert key(replace(spec, image="fondant/double:1")) != key(spec)
+def test_the_code_is_part_of_a_key():
+    """Other code has another key, whatever else is the same."""
+    spec = ComponentSpec.from_file(COMPONENTS / "double")
+    assert key(replace(spec, path=None)) != key(spec)
 
 
 def test_the_content_of_a_named_file_counts(tmp_path):

@@ -4,7 +4,7 @@ What needs the extra `kubeflow` is imported when it is used.
 """
 
 import argparse
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Self
@@ -13,7 +13,7 @@ from fondant_spec.errors import InvalidArgumentError
 from fondant_spec.pipeline.graph import Pipeline
 from fondant_spec.pipeline.plan import Plan
 from fondant_spec.pipeline.run_history import StepResult
-from fondant_spec.runners.image_lock import image_of
+from fondant_spec.runners.image_lock import doubts, refuse_other_code
 from fondant_spec.runners.kubeflow.cluster import Cluster, Credentials
 from fondant_spec.runners.protocol import Runner, Settings
 
@@ -87,9 +87,14 @@ class KubeflowRunner(Runner):
         from fondant_spec.runners.kubeflow.checker import check_package  # noqa: PLC0415
         from fondant_spec.runners.kubeflow.compiler import compile_plan  # noqa: PLC0415
 
+        refuse_other_code(plan.steps)
         package = compile_plan(plan, self.cluster)
         check_package(package, plan)
         return package
+
+    def doubts(self, plan: Plan) -> Iterable[str]:
+        """Tell of images that may not be what the nodes of the cluster get."""
+        return doubts(plan.steps)
 
     def run(self, plan: Plan, say: Callable[[str], None] = print) -> list[StepResult]:
         """Submit a plan and follow the run. Its results are on the base path alone: returns []."""
@@ -97,8 +102,8 @@ class KubeflowRunner(Runner):
 
         host, namespace = self._host
         package = self.compile(plan)
-        if unpushed := _unpushed(plan):
-            say(f"not pushed, so the cluster's nodes must have them: {', '.join(unpushed)}")
+        for line in self.doubts(plan):
+            say(line)
         experiment = host.experiment(self.cluster.experiment or plan.pipeline_name, namespace)
         name = self.run_name or f"{plan.pipeline_name} {plan.run_id}"
         run_id = host.submit(package, name, experiment, self.cluster.service_account)
@@ -120,11 +125,6 @@ class KubeflowRunner(Runner):
         host = Host(self.cluster.host, self.credentials)
         health = host.check()
         return host, namespace_for(self.cluster.namespace, several_users=health.several_users)
-
-
-def _unpushed(plan: Plan) -> list[str]:
-    images = {image_of(planned.spec) for planned in plan.steps}
-    return sorted(image.name for image in images if image.id and not image.digest)
 
 
 def _fan_out(text: str) -> tuple[str, int]:

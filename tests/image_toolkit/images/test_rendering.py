@@ -1,5 +1,6 @@
 import io
 
+import imagehash
 import numpy as np
 import pytest
 from PIL import Image
@@ -133,7 +134,6 @@ def test_stripping_what_is_no_jpeg_is_an_error(data):
 
 def test_the_perceptual_hash_is_that_of_imagehash():
     """Like images have like hashes, unlike ones do not, and the bits are those ImageHash counts."""
-    imagehash = pytest.importorskip("imagehash")
     pixels = np.asarray(photo(512, 512))
     theirs = int(str(imagehash.phash(Image.fromarray(pixels))), 16)
     assert (int(phash(pixels), 16) ^ theirs).bit_count() <= 6

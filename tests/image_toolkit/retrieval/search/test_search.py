@@ -1,5 +1,6 @@
 """Exact search and FAISS give the neighbours that plain arithmetic gives."""
 
+import sys
 from pathlib import Path
 
 import faiss
@@ -173,9 +174,13 @@ def test_vectors_that_are_not_normalised(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("key", ["Flat", "HNSW32,Flat", "IVF8,Flat", "OPQ4,IVF8,PQ4x4"])
-def test_normalised_vectors_pass(tmp_path: Path, key: str) -> None:
-    """Normalised vectors pass, also after quantisation."""
+def test_normalised_vectors_pass(tmp_path: Path, key: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Normalised vectors pass, also after quantisation; those of twice the length do not."""
     faiss_search(tmp_path, key).check_lengths()
+
+    monkeypatch.setattr(sys.modules[__name__], "VECTORS", 2 * VECTORS)
+    with pytest.raises(InputDataError, match=r"typical length of (2|1\.[7-9]\d*), not 1"):
+        faiss_search(tmp_path, key).check_lengths()
 
 
 def test_a_file_that_is_no_index(tmp_path: Path) -> None:
