@@ -22,7 +22,8 @@ if [ "$(cat "$mark" 2>/dev/null)" != "$wanted" ]; then
   # What depends on them differs with their version, so only what is not theirs is held.
   grep -viE "^($oldest|tokenizers|httpx2?|typer|hf-xet|types-requests|kfp|kfp-kubernetes|kubernetes)==" \
     constraints.txt > "$venv/constraints.txt"
-  # shellcheck disable=SC2086 - one word a package
+  # One word a package:
+  # shellcheck disable=SC2086
   "$venv/bin/pip" install --quiet --constraint "$venv/constraints.txt" --editable \
     '.[components,openvino,demo]' pytest pytest-timeout hypothesis psutil cryptography trustme h2 \
     httpx $bounds
