@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 
 class Component(ABC):
-    """What all components share. The executor sets `input_fields` and `rejects` before `setup`."""
+    """What all components share. The executor sets the fields and `rejects` before `setup`."""
 
     uses_device: ClassVar[bool] = False
     """True for a step that drives a model: one worker process, which gets all cores."""
@@ -42,6 +42,9 @@ class Component(ABC):
 
     output_fields: frozenset[str]
     """The names of the fields that this step is asked to produce, by the component's own names."""
+
+    output_types: Mapping[str, pa.DataType]
+    """The types that the fields in `output_fields` are to have."""
 
     rejects: Rejects
     """Where to put the rows of the present partition that cannot be processed."""

@@ -79,6 +79,7 @@ class Work:
         component = self.component_class()(**self.arguments)
         component.input_fields = dict(self.sources[0].inputs) if self.sources else {}
         component.output_fields = frozenset(self.binding.outputs)
+        component.output_types = dict(self.binding.outputs)
         component.rejects = Rejects()
         if isinstance(component, WriteComponent):
             component.output_directory = storage.join(self.folder, "output")
