@@ -61,9 +61,9 @@ class LoadFromHub(LoadComponent):
         self._source = open_source(
             self._dataset_name,
             wanted=[*wanted.values(), *self._image_columns, *index],
-            config=self._config,
+            config=self._config or None,
             split=self._split,
-            revision=self._revision,
+            revision=self._revision or None,
             follow_links=self._follow_links,
         )
         self._check(wanted)
@@ -74,7 +74,7 @@ class LoadFromHub(LoadComponent):
             images,
             others,
             types=self.output_types,
-            index_column=self._index_column,
+            index_column=self._index_column or None,
             name_column=self._column_of.get(FILE_NAME, FILE_NAME),
         )
 
