@@ -42,7 +42,9 @@ MAX_PIXELS: Final = 64_000_000
 """The default cap on width times height: 192 MB of pixels; cameras make 24 to 61 million."""
 
 FORMATS: Final = ("JPEG", "PNG", "WEBP", "GIF", "AVIF", *_heif())
-"""What is decoded; HEIF where a reader of it is installed. Never SVG, EPS, PSD or TIFF: they are programs, or hold anything."""
+"""What is decoded; HEIF where a reader of it is installed.
+
+Never SVG, EPS, PSD or TIFF: they are programs, or hold anything."""
 
 _NOT_READ: Final = (
     (re.compile(rb"....ftyp(?:hei|mif1|msf1)"), "HEIF: broken, or the package pi-heif is missing"),

@@ -40,6 +40,5 @@ def look_of_file(data: bytes) -> Look:
     """
     image = open_image(data)
     pixels = decode_opened(image, data, target_side=8 * _SIDE)
-    return look_of(Image.fromarray(pixels))._replace(
-        **dict(zip(("width", "height"), displayed_size(image), strict=True))
-    )
+    width, height = displayed_size(image)  # the pixels may be a fraction of it
+    return Look(width, height, look_of(Image.fromarray(pixels)).colours)

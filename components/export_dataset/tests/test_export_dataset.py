@@ -4,9 +4,9 @@ import io
 import json
 import math
 import struct
-import zlib
 import tarfile
 import tomllib
+import zlib
 from pathlib import Path
 
 import datasets
@@ -389,7 +389,10 @@ def test_a_picture_that_a_trainer_sees_otherwise_is_named(tmp_path, layout):
 def test_an_image_turned_by_late_metadata_is_exported_upright(tmp_path):
     """A PNG that says behind its pixels how it is turned becomes what was captioned."""
     data = photo(3, kind="PNG")
-    exif = b"MM\x00*\x00\x00\x00\x08\x00\x01\x01\x12\x00\x03\x00\x00\x00\x01\x00\x06\x00\x00" + bytes(4)
+    exif = (
+        b"MM\x00*\x00\x00\x00\x08\x00\x01\x01\x12\x00\x03\x00\x00\x00\x01\x00\x06\x00\x00"
+        + bytes(4)
+    )
     place = data.index(b"IEND") - 4
     late = struct.pack(">I", len(exif)) + b"eXIf" + exif
     late += struct.pack(">I", zlib.crc32(b"eXIf" + exif))

@@ -43,7 +43,8 @@ class ParquetTable:
                 groups = [file.metadata.row_group(n) for n in range(file.num_row_groups)]
                 sizes = (g.total_byte_size / max(g.num_rows, 1) for g in groups)
                 most = max(1, min(rows, int(_BATCH_BYTES // max(*sizes, 1, 1))))
-                yield from _chunks(self.name, file.iter_batches(most, columns=list(columns)), columns)
+                batches = file.iter_batches(most, columns=list(columns))
+                yield from _chunks(self.name, batches, columns)
 
 
 @dataclass(frozen=True)

@@ -75,15 +75,8 @@ def open_regular(path: Path, check: Callable[[Path], None] | None = None) -> IO[
     if not stat.S_ISREG(path.stat().st_mode):
         msg = f"{path} is no regular file, but a {_kind(path.stat().st_mode)}"
         raise OSError(msg)
-    handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
-    try:
-        if not stat.S_ISREG(os.fstat(handle).st_mode):
-            msg = f"{path} is no regular file"
-            raise OSError(msg)
-        return os.fdopen(handle, "rb")
-    except BaseException:
-        os.close(handle)
-        raise
+    # Should it have become a pipe in between, this does not wait for a writer either.
+    return os.fdopen(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb")
 
 
 def _kind(mode: int) -> str:

@@ -5,16 +5,14 @@ types from the first rows, and takes `None` in a text for no text. On the hub it
 a dataset, its configurations and its splits, and reads the formats that are not read here.
 """
 
-import glob
 import logging
-import os
+import posixpath
 import re
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
 import fsspec
-import pyarrow as pa
 from arrow_tables import ArrowTable, ParquetTable
 from data_files import DataFile, printable, suffix_of
 from dataset_errors import explained
@@ -62,7 +60,9 @@ def open_source(
             return _folder_source(name, folder, wanted, config, split)
         if files := _files(name, path):
             root = path.parent if path is not None else None
-            opener = LocalFolder(root, follow_links) if root else RemoteFolder(name.rpartition("/")[0])
+            opener: LocalFolder | RemoteFolder = RemoteFolder(name.rpartition("/")[0])
+            if root is not None:
+                opener = LocalFolder(root, follow_links)
             tables = {"train": [table_of(file) for file in files]}
             return _source(name, tables, split, wanted, opener, Declared())
         return hub_source(name, wanted=wanted, config=config, split=split, revision=revision)
@@ -103,9 +103,9 @@ def _files(name: str, path: Path | None) -> list[DataFile]:
 
 def _globbed(path: Path) -> list[Path]:
     """Return the files that a path with wildcards stands for; brackets are such only if need be."""
-    literal = str(path).replace("[", "[[]")
-    found = glob.glob(literal, recursive=True) or glob.glob(str(path), recursive=True)
-    return sorted(Path(match) for match in found if os.path.isfile(match))
+    root, pattern = Path(path.anchor), str(path.relative_to(path.anchor))
+    found = [*root.glob(pattern.replace("[", "[[]"))] or [*root.glob(pattern)]
+    return sorted(match for match in found if match.is_file() and match.name[0] != ".")
 
 
 def _remote_files(url: str) -> list[DataFile]:
@@ -182,6 +182,6 @@ def _image_columns(table: Table) -> frozenset[str]:
 
 
 def _named(tables: Sequence[Table]) -> str:
-    names = [os.path.basename(table.name) for table in tables]
+    names = [posixpath.basename(table.name) for table in tables]
     more = len(names) - _MOST_NAMED
     return ", ".join(names[:_MOST_NAMED]) + (f" and {more} more" if more > 0 else "")

@@ -99,10 +99,11 @@ def split_of_folder(path: str) -> str | None:
 def split_of_table(path: str) -> str:
     """Return the split that a file of rows belongs to, by its folders and its name.
 
-    That is the word of a numbered file (`test-00000-of-00002`), or else the last word that means a
-    split; files without one are for training.
+    That is the word of a numbered file (`data/test-00000-of-00002`), or else the last word that
+    means a split; files without one are for training.
     """
-    numbered = _NUMBERED.match(posixpath.basename(path))
+    folder, base = posixpath.split(path)
+    numbered = _NUMBERED.match(base) if posixpath.basename(folder) == "data" else None
     if numbered:
         return canonical_split(numbered["split"])
     stem = path

@@ -11,6 +11,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
+from data_files import suffix_of
 from file_kinds import (
     ARCHIVE_SUFFIXES,
     CAPTION_SUFFIXES,
@@ -24,7 +25,6 @@ from file_kinds import (
     stem_of,
     table_of,
 )
-from data_files import suffix_of
 from folder_files import Listing, LocalFolder, RemoteFolder
 from image_folder import ImageFolder
 from loaded_rows import Table
@@ -78,19 +78,20 @@ def layout_of(
 
 def _kind(layout: Layout, name: str) -> list[str]:
     """Return the list that a file belongs on, going by itself alone."""
-    suffix = suffix_of(name)
     if is_metadata(name):
         return layout.metadata
     if has_image_suffix(name):
         return layout.images
     if posixpath.basename(name).lower() in _REPORTS or name.endswith(_STATISTICS):
         return layout.unread
-    if suffix in (*TABLE_SUFFIXES, *ARCHIVE_SUFFIXES):
-        return layout.tables
-    if suffix in CAPTION_SUFFIXES:
-        return layout.texts
-    if suffix == ".zip":
-        return layout.archives
+    by_suffix = {
+        **dict.fromkeys((*TABLE_SUFFIXES, *ARCHIVE_SUFFIXES), layout.tables),
+        **dict.fromkeys(CAPTION_SUFFIXES, layout.texts),
+        ".zip": layout.archives,
+    }
+    known = by_suffix.get(suffix_of(name))
+    if known is not None:
+        return known
     looks = isinstance(layout.folder, LocalFolder) and begins_as_image(layout.folder.file(name))
     return layout.images if looks else layout.unread
 
@@ -102,13 +103,14 @@ def _set_aside(layout: Layout) -> None:
     archives = {stem_of(t) for t in layout.tables if suffix_of(t) in ARCHIVE_SUFFIXES}
     for table in list(layout.tables):
         stem, suffix = stem_of(table), suffix_of(table)
+        listed = stem in archives or (stem in folders and posixpath.basename(stem).isdigit())
         if suffix == ".json" and stem in stems:
             layout.texts.append(table)
-        elif suffix == ".parquet" and (stem in archives or (stem in folders and stem in _numbered(stem))):
-            layout.unread.append(table)
-        elif suffix == ".json" and stems and not _is_array(layout, table):
-            layout.unread.append(table)
-        elif layout.metadata:
+        elif (
+            layout.metadata
+            or (suffix == ".parquet" and listed)
+            or (suffix == ".json" and stems and not _is_array(layout, table))
+        ):
             layout.unread.append(table)
         else:
             continue
@@ -124,11 +126,6 @@ def _set_aside(layout: Layout) -> None:
 def _parents(path: str) -> list[str]:
     parts = path.split("/")[:-1]
     return ["/".join(parts[: n + 1]) for n in range(len(parts))]
-
-
-def _numbered(stem: str) -> tuple[str, ...]:
-    """Return the stem if it is that of one of img2dataset's portions, a number."""
-    return (stem,) if posixpath.basename(stem).isdigit() else ()
 
 
 def _is_array(layout: Layout, table: str) -> bool:

@@ -1,8 +1,9 @@
-"""Datasets on the hub: `datasets` finds their files, and reads the formats that are not read here."""
+"""Datasets on the hub: `datasets` finds their files, and reads what is not read here."""
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
+from pathlib import Path
 from typing import Any, Final
 
 import datasets
@@ -18,8 +19,7 @@ from folder_layout import declared_split, layout_of, tables_by_split
 from huggingface_hub import HfApi, hf_hub_download
 from huggingface_hub.errors import EntryNotFoundError
 from loaded_rows import Chunk, Source, Table, columns_together
-from pathlib import Path
-from readme_configs import README, front_matter, split_patterns
+from readme_configs import README, configurations, front_matter
 
 from fondant_spec.errors import InputDataError
 
@@ -42,7 +42,7 @@ def hub_source(
     """
     commit = HfApi().dataset_info(name, revision=revision, timeout=30).sha or revision
     root = f"hf://datasets/{name}@{commit}"
-    patterns = split_patterns(name, front_matter(_readme(name, commit)), config)
+    described = configurations(name, front_matter(_readme(name, commit)))
     builder = datasets.load_dataset_builder(name, config, revision=commit)
     if hasattr(builder.config, "decode_num_threads"):
         builder.config.decode_num_threads = 0  # not even to read ahead: bytes are all we want
@@ -52,7 +52,7 @@ def hub_source(
     if kind in _READ_HERE:
         splits = {s: [table_of(_file(root, path)) for path in paths] for s, paths in files.items()}
     elif kind == _IMAGES and not _has_archives(files):
-        splits = _image_splits(root, files if patterns else None)
+        splits = _image_splits(root, files if described else None)
     else:
         streams = builder.as_streaming_dataset()
         splits = {str(s): [StreamedTable(name, stream)] for s, stream in streams.items()}

@@ -45,8 +45,8 @@ def holds_arrays(column: pa.DataType) -> bool:
     depth = 0
     while any(check(column) for check in _LISTS):
         column, depth = column.value_type, depth + 1
-    numbers = pa.types.is_integer(column) or pa.types.is_floating(column) or pa.types.is_null(column)
-    return depth >= _SIDES and numbers
+    numbers = (pa.types.is_integer, pa.types.is_floating, pa.types.is_null)
+    return depth >= _SIDES and any(check(column) for check in numbers)
 
 
 def image_bytes(cell: Any, open_file: Callable[[str], bytes]) -> bytes:
@@ -127,7 +127,8 @@ def _png(cell: Any) -> bytes:
     except (ValueError, OverflowError):
         pixels = np.empty(0)
     gray = pixels.ndim == _SIDES
-    if not pixels.size or not (gray or (pixels.ndim == _SIDES + 1 and pixels.shape[2] in (1, 3, 4))):
+    coloured = pixels.ndim == _SIDES + 1 and pixels.shape[2] in (1, 3, 4)
+    if not pixels.size or not (gray or coloured):
         message = f"an array of shape {pixels.shape} is not (height, width[, 1, 3 or 4 channels])"
         raise BadCellError(reason="not_an_image", message=message)
     if pixels.dtype.kind not in "iu" or pixels.min() < 0 or pixels.max() > 255:  # noqa: PLR2004

@@ -14,7 +14,7 @@ from typing import Any, Final
 import pyarrow as pa
 from data_files import printable
 from dataset_errors import explained
-from file_kinds import CAPTION_SUFFIXES, is_metadata, is_sidecar_json, stem_of, table_of
+from file_kinds import CAPTION_SUFFIXES, is_sidecar_json, stem_of, table_of
 from folder_files import LocalFolder, RemoteFolder
 from loaded_rows import Chunk, Fault, Record, Table, chunked, columns_together
 from typed_cells import parsed_json

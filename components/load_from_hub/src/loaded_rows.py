@@ -1,8 +1,8 @@
-"""What is loaded, before it has types: rows with names, cells as the source has them, and faults."""
+"""What is loaded, before it has types: named rows, cells as the source has them, and faults."""
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Final, NamedTuple, Protocol
+from typing import Any, Final, NamedTuple, Protocol, TypeAlias
 
 import pyarrow as pa
 
@@ -10,7 +10,7 @@ from fondant_spec.errors import InputDataError, did_you_mean
 
 _CHUNK_BYTES: Final = 16 << 20
 
-Cells = pa.Array | list[Any]
+Cells: TypeAlias = pa.Array | list[Any]
 Accepts = Callable[[pa.DataType], bool]
 
 
@@ -133,7 +133,8 @@ def columns_together(
                 together[column] = type_
     for column, table_name in missing.items():
         if column in together:
-            msg = f"{name}: there is no column {column!r} in {table_name}, while other files have it."
+            problem = f"there is no column {column!r} in {table_name}, while other files have it."
+            msg = f"{name}: {problem}"
             raise InputDataError(msg)
     return together
 

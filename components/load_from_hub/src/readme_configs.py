@@ -16,7 +16,9 @@ from fondant_spec.errors import InputDataError
 README: Final = "README.md"
 _FRONT_MATTER: Final = re.compile(r"\A﻿?---\s*\n(.*?)\n---\s*(?:\n|\Z)", re.DOTALL)
 _DEFAULT: Final = "default"
-_OUTSIDE: Final = re.compile(r"^[/~]|::|[a-z][a-z0-9+.-]*:/|(?:^|[/\\])\.\.(?:[/\\]|$)|^[a-z]:\\", re.I)
+_OUTSIDE: Final = re.compile(
+    r"^[/~]|::|[a-z][a-z0-9+.-]*:/|(?:^|[/\\])\.\.(?:[/\\]|$)|^[a-z]:\\", re.IGNORECASE
+)
 _GLOB: Final = re.compile(r"\*\*/?|\*|\?|\[!?[^\]/]+\]")
 
 Patterns = dict[str, list[str]]
@@ -39,17 +41,25 @@ def split_patterns(name: str, matter: Mapping[str, Any], config: str | None) -> 
         InputDataError: there is no such configuration, none is named where there are several, or a
             pattern leads out of the dataset.
     """
+    configs = configurations(name, matter)
+    return _patterns(_chosen(name, configs, config)) if configs else None
+
+
+def configurations(name: str, matter: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    """Return the configurations for which the README names files.
+
+    Raises:
+        InputDataError: a pattern leads out of the dataset.
+    """
     configs = [c for c in _listed(matter.get("configs")) if isinstance(c, Mapping)]
     configs = [c for c in configs if c.get("data_files") or c.get("data_dir")]
     for one in configs:
         for patterns in _patterns(one).values():
-            check_inside(name, patterns)
-    if not configs:
-        return None
-    return _patterns(_chosen(name, configs, config))
+            _check_inside(name, patterns)
+    return configs
 
 
-def check_inside(name: str, patterns: Sequence[str]) -> None:
+def _check_inside(name: str, patterns: Sequence[str]) -> None:
     """Make sure that patterns name files below the dataset.
 
     Raises:
@@ -57,7 +67,8 @@ def check_inside(name: str, patterns: Sequence[str]) -> None:
     """
     outside = next((p for p in patterns if _OUTSIDE.search(p)), None)
     if outside is not None:
-        msg = f"{name}: its README names {outside!r}, which is not below the dataset; that is not read."
+        problem = f"its README names {outside!r}, which is not below the dataset"
+        msg = f"{name}: {problem}; that is not read."
         raise InputDataError(msg)
 
 
@@ -102,7 +113,9 @@ def _regex(wild: str) -> str:
     return {"**/": "(?:.*/)?", "**": ".*", "*": "[^/]*", "?": "[^/]"}[wild]
 
 
-def _chosen(name: str, configs: Sequence[Mapping[str, Any]], config: str | None) -> Mapping[str, Any]:
+def _chosen(
+    name: str, configs: Sequence[Mapping[str, Any]], config: str | None
+) -> Mapping[str, Any]:
     by_name = {str(c.get("config_name", _DEFAULT)): c for c in configs}
     if config in by_name:
         return by_name[config]

@@ -1,4 +1,4 @@
-"""Rows of a source to rows of a pipeline: ids, names, image bytes and sizes, fields of their types."""
+"""Rows of a source to rows of a pipeline: ids, names, image bytes and sizes, typed fields."""
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -34,8 +34,8 @@ class RowReader:
 
     `images` and `others` map the fields wanted to the columns they come from: the first are read as
     image bytes, the field `image` with its size; the others become the `types` declared for them.
-    `index_column` holds the row ids; without one, rows are numbered. `name_column` holds the name of
-    a row's file; without one it is the path of the image, where that has one.
+    `index_column` holds the row ids; without one, rows are numbered. `name_column` holds the name
+    of a row's file; without one it is the path of the image, where that has one.
     """
 
     source: Source

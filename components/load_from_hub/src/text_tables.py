@@ -80,8 +80,7 @@ class CsvTable(RecordTable):
                     return
                 except csv.Error as error:
                     if "unexpected end" in str(error):
-                        msg = f"{self.name}: a quote that is opened after line {first - 1} is never closed."
-                        raise InputDataError(msg) from None
+                        raise self._unclosed(first) from None
                     yield Record(name, {}, Fault("bad_line", str(error)))
                     continue
                 if not cells:
@@ -93,16 +92,18 @@ class CsvTable(RecordTable):
                 texts = (cell or None for cell in cells)
                 yield Record(name, dict(zip(header, texts, strict=True)))
 
-    def _reader(self, file: IO[bytes]) -> "csv._reader":
+    def _reader(self, file: IO[bytes]) -> Any:
         csv.field_size_limit(LONGEST_LINE)
         # Bytes that are no text are kept as half surrogates, and told where a text is made of them.
-        lines = io.TextIOWrapper(
-            file, encoding="utf-8-sig", errors="surrogateescape", newline=""
-        )
+        lines = io.TextIOWrapper(file, encoding="utf-8-sig", errors="surrogateescape", newline="")
         return csv.reader(_bounded(lines, self.name), delimiter=self.delimiter, strict=True)
 
-    def _header(self, reader: "csv._reader") -> list[str]:
-        header = next(reader, [])
+    def _unclosed(self, line: int) -> InputDataError:
+        problem = f"a quote that is opened after line {line - 1} is never closed"
+        return InputDataError(f"{self.name}: {problem}; close it, or double it in a text.")
+
+    def _header(self, reader: Any) -> list[str]:
+        header: list[str] = next(reader, [])
         twice = next((name for name in header if header.count(name) > 1), None)
         if twice is not None:
             msg = f"{self.name}: two columns are named {twice!r}; name each once."
@@ -117,7 +118,7 @@ class JsonLines(RecordTable):
     def records(self) -> Iterator[Record]:
         """Yield the rows; a line that is no object is a fault."""
         with self.file.open() as file:
-            buffered = io.BufferedReader(file)  # type: ignore[type-var]
+            buffered = _buffered(file)
             if _first_character(buffered) == b"[":
                 yield from self._document(buffered)
                 return
@@ -142,7 +143,7 @@ class TextLines(RecordTable):
     def records(self) -> Iterator[Record]:
         """Yield the lines, without their ends."""
         with self.file.open() as file:
-            for number, line in enumerate(_lines(io.BufferedReader(file), self.name), 1):  # type: ignore[type-var]
+            for number, line in enumerate(_lines(_buffered(file), self.name), 1):
                 text = line.removesuffix(b"\n").removesuffix(b"\r")
                 decoded = text.decode("utf-8-sig" if number == 1 else "utf-8", "surrogateescape")
                 yield Record(f"{self.name} line {number}", {"text": decoded})
@@ -179,6 +180,10 @@ def _kind(cell: Any) -> pa.DataType:
 
 def _first_character(file: io.BufferedReader) -> bytes:
     return file.peek(_SHOWN).removeprefix(b"\xef\xbb\xbf").lstrip()[:1]
+
+
+def _buffered(file: Any) -> io.BufferedReader:
+    return io.BufferedReader(file)
 
 
 def _lines(file: IO[bytes], name: str) -> Iterator[bytes]:

@@ -34,7 +34,8 @@ class ZipImages:
 
     def columns(self, wanted: Collection[str]) -> Mapping[str, pa.DataType]:  # noqa: ARG002
         """Return the columns."""
-        return {"image": pa.binary(), **dict.fromkeys(("file_name", "text", "caption"), pa.string())}
+        texts = dict.fromkeys(("file_name", "text", "caption"), pa.string())
+        return {"image": pa.binary(), **texts}
 
     def chunks(self, columns: Sequence[str], rows: int) -> Iterator[Chunk]:
         """Yield the images in the order of their names, at most `rows` at a time."""
@@ -46,7 +47,7 @@ class ZipImages:
             members = {m.filename: m for m in archive.infolist() if not m.is_dir()}
             described = next((m for m in members if Path(m).stem == "metadata"), None)
             if described is not None:
-                msg = f"{self.name}: holds {described!r}, which is not read there; unpack the archive."
+                msg = f"{self.name}: holds {described!r}, which is not read there; unpack it."
                 raise InputDataError(msg)
             for name in sorted(members):
                 if Path(name).name.startswith(".") or Path(name).suffix.lower() == _CAPTION:

@@ -83,7 +83,9 @@ def test_a_layout_of_splits_is_one_and_says_so(fill, load, caplog):
 
 def test_metadata_of_all_splits_in_one_file(fill, load):
     """A row belongs to the split of the image that it names."""
-    lines = [{"file_name": f"{s}/{n}.jpg", "text": f"{s} {n}"} for s in ("val", "train") for n in "ab"]
+    lines = [
+        {"file_name": f"{s}/{n}.jpg", "text": f"{s} {n}"} for s in ("val", "train") for n in "ab"
+    ]
     names = [line["file_name"] for line in lines[:3]]
     folder = fill(*names, **{"metadata.jsonl": "\n".join(map(json.dumps, lines))})
     result = load(folder, produces=TEXT)
@@ -174,7 +176,9 @@ def test_links(fill, load, tmp_path, photo, caplog):
 
 def test_pipes_and_devices_do_not_hang(fill, load, caplog):
     """A pipe in a folder is left out, and said; one that metadata name is a reject."""
-    folder = fill("a.jpg", **{"metadata.jsonl": '{"file_name": "pipe.jpg"}\n{"file_name": "a.jpg"}'})
+    folder = fill(
+        "a.jpg", **{"metadata.jsonl": '{"file_name": "pipe.jpg"}\n{"file_name": "a.jpg"}'}
+    )
     os.mkfifo(folder / "pipe.jpg")
     result = load(folder)
     assert result.table["file_name"].to_pylist() == ["a.jpg"]
@@ -332,6 +336,7 @@ def test_the_archives_that_img2dataset_leaves(tmp_path, load, photo):
 def test_members_that_lead_elsewhere_are_refused(tmp_path, load, photo):
     """Links, devices, pipes and paths out of an archive are rejects, each by name."""
     with tarfile.open(tmp_path / "hostile.tar", "w") as archive:
+
         def add(name, kind=tarfile.REGTYPE, content=b"", target=""):
             entry = tarfile.TarInfo(name)
             entry.type, entry.size, entry.linkname = kind, len(content), target
@@ -360,7 +365,8 @@ PRINTABLE = "".join(map(chr, range(0x20, 0x7F))).replace("/", "")
 
 @pytest.mark.parametrize("kind", ["folder", "csv", "parquet"])
 @pytest.mark.parametrize(
-    "name", ["photos [set 1]", "a::b", "zip://x", "c:d", "#?*{}", "%20 +é猫", PRINTABLE, "~", "[!a]"]
+    "name",
+    ["photos [set 1]", "a::b", "zip://x", "c:d", "#?*{}", "%20 +é猫", PRINTABLE, "~", "[!a]"],
 )
 def test_every_printable_character_may_be_in_a_path(tmp_path, load, photo, name, kind):
     """In the name of a folder and of the files in it, there is nothing that has a meaning."""

@@ -26,7 +26,7 @@ from fondant_spec.errors import InputDataError
 from fondant_spec.testing import run_component
 
 COMPONENT = Path(__file__).parents[1]
-EXAMPLES = int(os.environ.get("FUZZ_EXAMPLES", "25"))
+EXAMPLES = int(os.environ.get("FUZZ_EXAMPLES", "15"))
 fuzzed = settings(
     max_examples=EXAMPLES,
     deadline=None,
@@ -35,16 +35,31 @@ fuzzed = settings(
     suppress_health_check=list(HealthCheck),
 )
 
-WORDS = ["train", "test", "val", "eval", "dev", "station", "metadata", "a", "b", "007", "None", "README"]
+WORDS = [
+    "train",
+    "test",
+    "val",
+    "eval",
+    "dev",
+    "station",
+    "metadata",
+    "a",
+    "b",
+    "007",
+    "None",
+    "README",
+]
 ODD = "[]{}()*?#%:;&+=@!~'\"\\ ,-._é猫\u0301\n\t$"
 SUFFIXES = [
     *(".jpg", ".JPG", ".png", ".jpg_large", ".jfif", ".webp", "", ".pdf", ".mp4", ".AVIF", ".txt"),
     *(".md", ".jxl", ".json", ".caption"),
 ]
-stems = st.lists(st.one_of(st.sampled_from(WORDS), st.text(ODD, min_size=1, max_size=3)), min_size=1, max_size=3)
-texts = st.text(
-    st.characters(exclude_categories=["Cs"]), max_size=12
-) | st.sampled_from(["None", "NA", "null", "0.10", "True", "\u200b", " x ", "a\r\nb", '"', "1e5"])
+stems = st.lists(
+    st.one_of(st.sampled_from(WORDS), st.text(ODD, min_size=1, max_size=3)), min_size=1, max_size=3
+)
+texts = st.text(st.characters(exclude_categories=["Cs"]), max_size=12) | st.sampled_from(
+    ["None", "NA", "null", "0.10", "True", "\u200b", " x ", "a\r\nb", '"', "1e5"]
+)
 
 
 def picture(number):
@@ -167,7 +182,9 @@ def test_folders(made):
         left = left_out(logged)
         sidecars = sum(
             path.suffix in (".txt", ".caption", ".json")
-            and any(other.with_suffix("") == path.with_suffix("") for other in files if other != path)
+            and any(
+                other.with_suffix("") == path.with_suffix("") for other in files if other != path
+            )
             for path in files
         )
         counted = len(rows) + len(messages) + left
@@ -216,10 +233,16 @@ def beside(path):
 def left_out(logged):
     """Return how many files the log says were left out."""
     told = [line for line in logged if "left out, as no part" in line]
-    return sum(map(int, re.findall(r"(?:: |, )(\d+) ", told[0].partition("dataset")[2]))) if told else 0
+    return (
+        sum(map(int, re.findall(r"(?:: |, )(\d+) ", told[0].partition("dataset")[2])))
+        if told
+        else 0
+    )
 
 
 cells = st.one_of(st.none(), texts.filter(bool))
+
+
 @fuzzed
 @given(st.lists(st.tuples(cells, cells, st.integers(0, 9)), min_size=1, max_size=12), st.booleans())
 def test_csv(made, windows):
@@ -244,7 +267,9 @@ spelled = st.one_of(
     texts.map(lambda text: (json.dumps(text, ensure_ascii=False), text)),
     st.sampled_from(["0.10", "7", "-0", "1E+2", "12345678901234567890123"]).map(lambda n: (n, n)),
     st.sampled_from([("true", "true"), ("null", None), ("", None)]),
-    st.sampled_from([('{"x": 1}', KeyError), ("[]", KeyError), ('"\\ud800"', KeyError), ("}", KeyError)]),
+    st.sampled_from(
+        [('{"x": 1}', KeyError), ("[]", KeyError), ('"\\ud800"', KeyError), ("}", KeyError)]
+    ),
 )
 
 
@@ -254,7 +279,7 @@ def test_json_lines(made, windows):
     """A text or a number comes out as it is spelled; a line that has none is a reject."""
     with workplace() as (work, _):
         end = "\r\n" if windows else "\n"
-        lines = ['{"text": %s, "n": 1}' % token if token else '{"n": 1}' for token, _ in made]
+        lines = [f'{{"text": {token}, "n": 1}}' if token else '{"n": 1}' for token, _ in made]
         (work / "rows.jsonl").write_bytes(end.join(lines).encode())
         try:
             rows, messages = load(work / "rows.jsonl", work, {"text": "string"}, image_column="")
@@ -266,17 +291,27 @@ def test_json_lines(made, windows):
         assert len(messages) == sum(meant is KeyError for _, meant in made)
 
 
-KINDS = [pa.string(), pa.large_string(), pa.string_view(), pa.binary(), pa.dictionary(pa.int8(), pa.string())]
+KINDS = [
+    pa.string(),
+    pa.large_string(),
+    pa.string_view(),
+    pa.binary(),
+    pa.dictionary(pa.int8(), pa.string()),
+]
 
 
 @fuzzed
-@given(st.lists(st.none() | texts, min_size=1, max_size=12), st.sampled_from(KINDS), st.integers(1, 5))
+@given(
+    st.lists(st.none() | texts, min_size=1, max_size=12), st.sampled_from(KINDS), st.integers(1, 5)
+)
 def test_parquet(made, kind, group):
     """Texts of any type of text are the same texts."""
     with workplace() as (work, _):
         stored = [t.encode() for t in made if t is not None] if kind == pa.binary() else None
         values = [None if t is None else (t.encode() if stored is not None else t) for t in made]
-        table = pa.table({"text": pa.array(values, kind), "image": [picture(n) for n in range(len(made))]})
+        table = pa.table(
+            {"text": pa.array(values, kind), "image": [picture(n) for n in range(len(made))]}
+        )
         pq.write_table(table, work / "rows.parquet", row_group_size=group)
         rows, messages = load(work / "rows.parquet", work, {"text": "string"}, batch_rows=group)
         assert [row["text"] for row in rows] == made
@@ -288,7 +323,9 @@ members = st.lists(
     st.tuples(
         st.sampled_from(["a", "b", "c/a", "c/b", "d [1]", "é", "../x", "/y", "e::f", ".hidden"]),
         st.sampled_from([".png", ".png", ".jpg", ".txt", ".json", ".seg.png", ".PNG"]),
-        st.sampled_from([tarfile.REGTYPE] * 9 + [tarfile.SYMTYPE, tarfile.LNKTYPE, tarfile.FIFOTYPE]),
+        st.sampled_from(
+            [tarfile.REGTYPE] * 9 + [tarfile.SYMTYPE, tarfile.LNKTYPE, tarfile.FIFOTYPE]
+        ),
         texts,
     ),
     min_size=1,
@@ -305,7 +342,9 @@ def test_archives(made):
         with tarfile.open(path, "w") as archive:
             for number, (stem, suffix, kind, text) in enumerate(made):
                 entry = tarfile.TarInfo(stem + suffix)
-                content = picture(number) if suffix.lower().endswith((".png", ".jpg")) else text.encode()
+                content = (
+                    picture(number) if suffix.lower().endswith((".png", ".jpg")) else text.encode()
+                )
                 content = json.dumps({"t": text}).encode() if suffix == ".json" else content
                 entry.type, entry.linkname = kind, "a.png"
                 entry.size = len(content) if kind == tarfile.REGTYPE else 0
@@ -335,7 +374,9 @@ def read_archive(path):
             if (folder, stem) != sample or suffix in seen:
                 images += first_image(seen)
                 sample, seen = (folder, stem), {}
-            bad = not member.isreg() or ".." in member.name.split("/") or member.name.startswith("/")
+            bad = (
+                not member.isreg() or ".." in member.name.split("/") or member.name.startswith("/")
+            )
             refused += bad
             if not bad:
                 seen[suffix] = archive.extractfile(member).read()
@@ -352,7 +393,9 @@ def test_the_law_is_not_empty():
     """An image taken from the folder behind the reader's back would be noticed."""
     with workplace() as (work, logged):
         folder = work / "photos"
-        write_folder(folder, work, [("", ["a"], ".jpg", "image", "x"), ("", ["b"], ".pdf", "garbage", None)]) if folder.mkdir() is None else None
+        write_folder(
+            folder, work, [("", ["a"], ".jpg", "image", "x"), ("", ["b"], ".pdf", "garbage", None)]
+        ) if folder.mkdir() is None else None
         rows, messages = load_all_splits(folder, work)
         assert (len(rows), len(messages), left_out(logged)) == (1, 0, 1)
         assert rows[0]["text"] == "x"

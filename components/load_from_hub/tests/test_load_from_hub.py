@@ -219,8 +219,8 @@ def test_a_url_is_refused_with_the_way_to_go(tmp_path):
     (tmp_path / "rows.csv").write_text("image\nhttps://example.org/1.jpg\n")
     result = load(tmp_path / "rows.csv", tmp_path)
     assert result.rejects["message"][0].as_py() == (
-        "rows.csv line 2: 'https://example.org/1.jpg' is a URL, not a file of the dataset; load it as a text field, "
-        "and let download_images fetch it"
+        "rows.csv line 2: 'https://example.org/1.jpg' is a URL, not a file of the dataset; "
+        "load it as a text field, and let download_images fetch it"
     )
 
 
@@ -357,7 +357,11 @@ def test_what_is_not_there_is_named(hub_repository, tmp_path, arguments, produce
         ("notes.md", "# no", "{0}: cannot be read as a dataset; give a folder, a file ending in"),
         ("bad.parquet", "zzz", "bad.parquet: cannot be read: Parquet file size is 3 bytes"),
         ("twice.csv", "image,b,b\n1,2,3\n", "twice.csv: two columns are named 'b'; name each once"),
-        ("quote.csv", 'image,b\n1,2\n3,"4\n5,6\n', "quote.csv: a quote that is opened after line 2"),
+        (
+            "quote.csv",
+            'image,b\n1,2\n3,"4\n5,6\n',
+            "quote.csv: a quote that is opened after line 2",
+        ),
         ("array.json", "[1, 2", "array.json: cannot be read: Expecting ',' delimiter"),
         ("empty.jsonl", "", "{0}: there is no column 'image'. Columns: none."),
         ("header.csv", "image,text\n", "{0}: split 'train' has no rows; name another one."),

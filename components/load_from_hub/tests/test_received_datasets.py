@@ -46,9 +46,25 @@ def server():
 @pytest.mark.parametrize(
     "path",
     [
-        *("../private/rows.csv", "{secret}/rows.csv", "file://{secret}/rows.csv", "a/../../private/*"),
-        *("{address}/rows.csv", "s3://bucket/rows.csv", "zip://rows.csv::{secret}/a.zip", "~/rows.csv"),
-        *("hf://datasets/a/b/rows.csv", "..", "\\..\\private", "data/../../private/**", "simplecache::x"),
+        *(
+            "../private/rows.csv",
+            "{secret}/rows.csv",
+            "file://{secret}/rows.csv",
+            "a/../../private/*",
+        ),
+        *(
+            "{address}/rows.csv",
+            "s3://bucket/rows.csv",
+            "zip://rows.csv::{secret}/a.zip",
+            "~/rows.csv",
+        ),
+        *(
+            "hf://datasets/a/b/rows.csv",
+            "..",
+            "\\..\\private",
+            "data/../../private/**",
+            "simplecache::x",
+        ),
     ],
 )
 @pytest.mark.parametrize("key", ["data_files", "data_dir"])
@@ -60,7 +76,10 @@ def test_a_readme_names_files_below_its_dataset(tmp_path, load, secret, server, 
     folder.mkdir()
     (folder / "rows.csv").write_text("text\nmine\n")
     value = [{"split": "train", "path": [path]}] if key == "data_files" else path
-    configs = [{"config_name": "default", "data_files": "rows.csv"}, {"config_name": "x", key: value}]
+    configs = [
+        {"config_name": "default", "data_files": "rows.csv"},
+        {"config_name": "x", key: value},
+    ]
     (folder / "README.md").write_text(f"---\nconfigs: {json.dumps(configs)}\n---\n")
     if key == "data_dir" and path.startswith("/"):
         pytest.skip("a folder is taken as below the dataset")

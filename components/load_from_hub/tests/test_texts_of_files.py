@@ -144,7 +144,9 @@ def test_every_line_comes_out_or_is_told(tmp_path, load):
         ("bad_line", "rows.csv line 9"),
     ]
     (tmp_path / "rows.jsonl").write_bytes(
-        b'{"text": "a"}\n{"text": "b"\n[1]\n\n"x"\n{"text": "\\ud83d"}\n' + b"[" * 99999 + b"\n\xff\n"
+        b'{"text": "a"}\n{"text": "b"\n[1]\n\n"x"\n{"text": "\\ud83d"}\n'
+        + b"[" * 99999
+        + b"\n\xff\n"
     )
     result = load(tmp_path / "rows.jsonl", image_column="", produces=TEXT)
     assert result.table["text"].to_pylist() == ["a"]
@@ -179,14 +181,18 @@ def test_a_part_without_the_column_is_named(tmp_path, load):
     """Of several files, the one that lacks a column is in the message."""
     pq.write_table(pa.table({"text": ["x"]}), tmp_path / "a.parquet")
     pq.write_table(pa.table({"txt": ["x"]}), tmp_path / "b.parquet")
-    with pytest.raises(InputDataError, match="no column 'text' in b.parquet, while other files"):
+    with pytest.raises(InputDataError, match=r"no column 'text' in b\.parquet, while other files"):
         load(tmp_path / "*.parquet", image_column="", produces=TEXT)
 
 
 def test_images_in_texts_and_newer_types(tmp_path, load, photo):
     """Base64, `data:` URLs, and the binary types of newer writers hold images."""
     encoded = base64.b64encode(photo(1)).decode()
-    lines = [{"image": encoded}, {"image": f"data:image/jpeg;base64,{encoded}"}, {"image": encoded[:-3]}]
+    lines = [
+        {"image": encoded},
+        {"image": f"data:image/jpeg;base64,{encoded}"},
+        {"image": encoded[:-3]},
+    ]
     (tmp_path / "rows.jsonl").write_text("\n".join(map(json.dumps, lines)))
     result = load(tmp_path / "rows.jsonl")
     assert result.table["image"].to_pylist() == [photo(1), photo(1)]
@@ -235,7 +241,9 @@ def test_an_empty_index_column_is_none(tmp_path, load):
 def test_rejects_go_with_the_partition_that_is_being_filled(tmp_path, load, photo):
     """A bad row after the end of a partition is told, though both came in one batch."""
     big = photo(1) + bytes(9 << 20)
-    pq.write_table(pa.table({"image": [big, big, b"bad", big, big, b"bad"]}), tmp_path / "r.parquet")
+    pq.write_table(
+        pa.table({"image": [big, big, b"bad", big, big, b"bad"]}), tmp_path / "r.parquet"
+    )
     result = load(tmp_path / "r.parquet", batch_rows=6)
     assert len(result.table) == 4
     assert len(result.rejects) == 2
