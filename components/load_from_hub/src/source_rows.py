@@ -59,7 +59,8 @@ class RowReader:
         `start` is the number of its first row in the source.
         """
         others, faults = self._others(chunk)
-        columns = {name: _plain(column) for name, column in chunk.cells.items()}
+        needed = {*self.images.values(), self.index_column, self.name_column}
+        columns = {c: _plain(cells) for c, cells in chunk.cells.items() if c in needed}
         good: dict[int, dict[str, Any]] = {}
         held = 0
         for offset, name in enumerate(chunk.names):

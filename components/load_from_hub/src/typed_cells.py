@@ -23,15 +23,17 @@ class Number(str):
     __slots__ = ()
 
 
+_JSON: Final = json.JSONDecoder(parse_int=Number, parse_float=Number, parse_constant=Number)
+
+
 def parsed_json(content: str | bytes) -> Any:
     """Return what a JSON text says, with its numbers as they are spelled.
 
     Raises:
         ValueError: it is no JSON.
     """
-    spelled: dict[str, Any] = dict.fromkeys(("parse_int", "parse_float", "parse_constant"), Number)
     try:
-        return json.loads(content, **spelled)
+        return _JSON.decode(content if isinstance(content, str) else content.decode("utf-8-sig"))
     except RecursionError:
         msg = "it is nested too deep"
         raise ValueError(msg) from None
@@ -46,6 +48,8 @@ def typed(cells: Cells, declared: pa.DataType) -> tuple[pa.Array, dict[int, str]
         except (pa.ArrowException, ValueError):
             cells = cells.to_pylist()
     try:
+        if pa.types.is_string(declared) and all(type(cell) in _PLAIN for cell in cells):
+            return pa.array(cells, declared), {}
         return pa.array([_value(cell, declared) for cell in cells], declared), {}
     except (pa.ArrowException, ValueError, TypeError, ArithmeticError):
         return _one_by_one(cells, declared)
@@ -108,6 +112,7 @@ def _value(cell: Any, declared: pa.DataType) -> Any:
     return cell
 
 
+_PLAIN: Final = (str, type(None))
 _LISTS: Final = (pa.types.is_list, pa.types.is_large_list, pa.types.is_fixed_size_list)
 
 
