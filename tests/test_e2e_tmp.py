@@ -1,0 +1,119 @@
+"""The whole pipeline, from seed images and prompts to a folder that a trainer reads."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from datasets import load_dataset
+
+import demo
+import pipeline
+from demo.collection import ROOT
+from demo.evaluate import evaluate, read_truth
+from demo.report import FIELDS, newest_run, read_rows, seed_subjects
+from fondant_spec.dataset.lineage import lineage
+from fondant_spec.dataset.validate import validate
+from pipeline_configs import PipelineConfigs
+
+pytestmark = pytest.mark.timeout(900)  # six real steps, on a machine that may be busy
+
+REPOSITORY = Path(pipeline.__file__).parent
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    """Return a function that runs the pipeline file on the demo's data, from both starts."""
+    base_path = tmp_path_factory.mktemp("base")
+    demo_data = demo.configure(PipelineConfigs())
+    environment = {
+        "DATASET_NAME": str(ROOT / "seeds"),
+        "PROMPTS": "demo/prompts.yaml",
+        "CLIP_MODEL": demo_data.CLIP_MODEL,
+        "INDEX": demo_data.INDEX,
+        "CAPTION_MODEL": demo_data.CAPTION_MODEL,
+        "HF_HUB_OFFLINE": "1",
+        "PATH": "", "DEMO_PORT": "8655", "PYTHONPATH": "/work/wt/loader",
+    }
+    settings = [f"--set={name}={word}" for name, word in demo.ARGUMENTS.items()]
+
+    def run_it(*words: str) -> str:
+        command = [sys.executable, "pipeline.py", "--base-path", str(base_path), *settings, *words]
+        with demo.serving():
+            result = subprocess.run(
+                command,
+                capture_output=True,
+                text=True,
+                check=False,
+                cwd=REPOSITORY,
+                env=environment,
+            )
+        assert result.returncode == 0, result.stdout + result.stderr
+        return result.stdout
+
+    return run_it, base_path
+
+
+@pytest.fixture(scope="module")
+def manifests(run):
+    """Return the manifests of one run, by step id."""
+    run_it, base_path = run
+    run_it()
+    return newest_run(str(base_path))
+
+
+def test_the_dataset_is_good(manifests):
+    """At least 95 % of the images show what the seed or prompt does, and of captions name it."""
+    subjects = seed_subjects(manifests)
+    rows = read_rows(manifests["caption_images"], FIELDS)
+    told = [
+        {"subject": subjects[row["seed_id"]], "url": row["image_url"], "caption": row["caption"]}
+        for row in rows
+    ]
+    score = evaluate(told, read_truth(ROOT / "truth.parquet")).overall
+
+    assert score.rows > 200
+    assert score.precision >= 0.95
+    assert score.caption_accuracy >= 0.95
+
+
+def test_no_row_is_lost(manifests):
+    """What goes into a step comes out or is rejected with a reason, and every file is as told."""
+    for step_id, manifest in manifests.items():
+        if step_id != "laion_retrieval":
+            assert manifest.rows_in == manifest.rows + sum(manifest.rejects.values()), step_id
+        assert validate(manifest) == []
+    assert {"http_404", "truncated", "not_an_image"} <= set(manifests["download_images"].rejects)
+
+
+def test_a_caption_leads_back_to_its_seed(manifests):
+    """The lineage of a row names model, file, URL, similarity and seed, step by step."""
+    captions = manifests["caption_images"]
+    row_id = captions.partitions[0].first_id
+    told = lineage(captions, row_id)
+
+    for word in ("caption: ", "model_id", "sha256: ", "final_url: ", "similarity: ", "rank: "):
+        assert word in told
+    assert told.splitlines()[-1].startswith("  image_height: ")
+
+
+def test_the_training_set_loads(manifests):
+    """`datasets` reads the exported folder, with as many pairs as there are captions."""
+    folder = manifests["export_dataset"].folder + "/output"
+    dataset = load_dataset("imagefolder", data_dir=folder, drop_labels=False)["train"]
+
+    assert {"image", "text"} <= set(dataset.column_names)
+    assert len(dataset) == manifests["caption_images"].rows
+
+
+def test_a_second_run_is_all_hits(run, manifests):
+    """Nothing runs twice; with another argument, only its step and those after it run."""
+    run_it, _ = run
+    again = run_it()
+    changed = run_it("--dry-run", "--set=caption_images.num_beams=2")
+
+    assert again.count("already done") == len(manifests)
+    told = {line.split(":")[0]: line for line in changed.splitlines() if ": " in line}
+    assert "a hit" in told["download_images"]
+    assert "arguments.num_beams: None became 2" in told["caption_images"]
+    assert "a hit" not in told["export_dataset"]
