@@ -3,23 +3,31 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 SETUP := $(VENV)/.done
+PYTEST := $(BIN)/python -m pytest
 
 export HF_HUB_OFFLINE ?= 1
 export PYTHONUNBUFFERED = 1
 
-.PHONY: demo test containers lint format clean
+.PHONY: help demo test peers containers lint format clean
+
+help:  ## list the targets
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "%-12s%s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 demo: $(SETUP)  ## run the whole pipeline offline, and look at what it made
 	$(BIN)/python pipeline.py
 	$(BIN)/python -m demo.report
 
-test: $(SETUP)  ## run the tests
-	$(BIN)/python -m pytest -m 'not docker'
+test: $(SETUP)  ## run the tests, a process a core; not those of `peers` and `containers`
+	$(PYTEST) -m 'not docker and not peer' -n auto --dist loadfile --no-loadscope-reorder
+
+peers: $(SETUP)  ## run the tests beside other projects' packages, which are installed for them
+	$(PYTEST) -m peer
+	if [ -e scripts/oldest_models.sh ]; then PYTHON=$(BIN)/python bash scripts/oldest_models.sh; fi
 
 containers: $(SETUP)  ## build all images, and run the steps in containers
 	PYTHON=$(BIN)/python bash scripts/check_containers.sh
 
-lint: $(SETUP)  ## style, types, architecture, shell scripts
+lint: $(SETUP)  ## check style, types, architecture and shell scripts
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy

@@ -1,16 +1,20 @@
 #!/usr/bin/env bash
 # Builds the images of the components, and pushes them when asked. See usage below.
 set -euo pipefail
-cd "$(dirname "${BASH_SOURCE[0]}")"
+unset CDPATH
+caller=$PWD
+cd -P -- "$(dirname -- "${BASH_SOURCE[0]}")"
+root=$PWD
 
 usage() {
   cat <<'END'
-Usage: bash build_images.sh -C NAME|all [options] [-- ENGINE OPTIONS]
+Usage: bash build_images.sh -C NAME|FOLDER|all [options] [-- ENGINE OPTIONS]
 
-Builds <registry>/<namespace>/<component>:<tag> from components/<component>/Dockerfile, and notes
-what it built in images.lock, from which the runners take the exact images.
+Builds <registry>/<namespace>/<component>:<tag> from components/Dockerfile, and notes what it built
+in images.lock, from which the runners take the exact images.
 
-  -C, -c, --component NAME|all  the component to build; repeatable
+  -C, -c, --component NAME|FOLDER|all
+                                the component to build, or the folder of your own; repeatable
   -n, --namespace NAME          first part of the images' names (default: fondant)
   -r, --repo NAME               the images' source is github.com/<namespace>/<repo>
                                 (default: the URL of git's remote, if there is one)
@@ -19,9 +23,9 @@ what it built in images.lock, from which the runners take the exact images.
       --push                    push each image after it is built; needs --namespace
       --platform OS/ARCH        build for another platform, such as linux/amd64
       --base-image IMAGE        instead of python:3.11-slim
-      --build-arg NAME=VALUE    for the Dockerfiles; repeatable. For torch without CUDA:
+      --build-arg NAME=VALUE    for the Dockerfile; repeatable. For torch without CUDA:
                                 TORCH_INDEX_URL=https://download.pytorch.org/whl/cpu
-      --lock FILE               instead of images.lock
+      --lock FILE               instead of images.lock, which is here, or beside your own component
       --dry-run                 print the commands, run none of them
   -h, --help                    print this
 
@@ -36,14 +40,14 @@ die() {
 }
 
 components() { # The names of all components, one a line.
-  local file
-  for file in components/*/Dockerfile; do
-    if [[ -f $file ]]; then basename "$(dirname "$file")"; fi
+  local spec
+  for spec in components/*/fondant_component.yaml; do
+    if [[ -f $spec ]]; then basename -- "$(dirname -- "$spec")"; fi
   done
 }
 
 chosen=() options=()
-namespace="" repo="" tag="" registry="" push=no dry_run=no lock=images.lock
+namespace="" repo="" tag="" registry="" platform="" push=no dry_run=no lock="" scratch=""
 
 while (($#)); do
   case $1 in
@@ -67,7 +71,7 @@ while (($#)); do
         -r | --repo) repo=$2 ;;
         -t | --tag) tag=$2 ;;
         --registry) registry=${2%/} ;;
-        --platform) options+=(--platform "$2") ;;
+        --platform) platform=$2 ;;
         --base-image) options+=(--build-arg "BASE_IMAGE=$2") ;;
         --build-arg) options+=(--build-arg "$2") ;;
         --lock) lock=$2 ;;
@@ -91,26 +95,30 @@ find_engine() {
   echo "${CONTAINER_ENGINE:-docker}"
 }
 
-git_revision() {
-  git rev-parse HEAD 2>/dev/null || true
+git_revision() { # folder
+  git -C "$1" rev-parse HEAD 2>/dev/null || true
 }
 
-default_tag() {
-  local revision
-  revision=$(git_revision)
-  [[ -n $revision ]] || die "this is no git checkout, so name a --tag."
-  if [[ -n $(git status --porcelain -- components fondant_spec image_toolkit pyproject.toml constraints.txt) ]]; then
+changes() { # folder, paths in it: what differs from its git revision
+  git -C "$1" status --porcelain -- "${@:2}" 2>/dev/null || true
+}
+
+default_tag() { # folder
+  local revision shared=(components/Dockerfile fondant_spec image_toolkit pyproject.toml constraints.txt)
+  revision=$(git_revision "$1")
+  [[ -n $revision ]] || die "$1 is in no git checkout, so name a --tag."
+  if [[ -n $(changes "$1" .)$(changes "$root" "${shared[@]}") ]]; then
     echo "${revision:0:12}-dirty"
   else
     echo "${revision:0:12}"
   fi
 }
 
-source_url() {
+source_url() { # folder: where its code is from, without a name or token to sign in with
   if [[ -n $repo ]]; then
     echo "https://github.com/${namespace:-fondant}/$repo"
   else
-    git remote get-url origin 2>/dev/null || true
+    { git -C "$1" remote get-url origin 2>/dev/null || true; } | sed -E 's#^([^:/]+://)[^/]*@#\1#'
   fi
 }
 
@@ -127,59 +135,107 @@ run() { # Run a command, or only print it.
   fi
 }
 
-write_lock() { # component, image, id, digest: replace the component's line, whole or not at all.
-  local new="$lock.tmp"
-  {
-    echo "# Written by build_images.sh: component, image, its id here, its digest in the registry."
-    {
-      if [[ -f $lock ]]; then grep -v -e '^#' -e "^$1 " "$lock" || true; fi
-      echo "$1 $2 $3 $4"
-    } | sort
-  } >"$new"
-  mv "$new" "$lock"
+needs() { # folder, package: say yes if the component requires the package, else no
+  if grep -Eiq "^$2([^A-Za-z0-9._-]|$)" "$1/requirements.txt" 2>/dev/null; then echo yes; else echo no; fi
 }
 
-build() {
-  local component=$1 image=$prefix$1:$tag id digest=-
+stage() { # folder, component: make a build context for a component that is not in components/
+  local place=$scratch/components/$2 file
+  run mkdir -p -- "$place"
+  run cp -R -- .dockerignore LICENSE README.md constraints.txt pyproject.toml fondant_spec \
+    image_toolkit "$scratch"
+  run cp -- components/Dockerfile "$scratch/components"
+  for file in "$1"/*.y*ml "$1/requirements.txt" "$1/src"; do
+    if [[ -e $file ]]; then run cp -RL -- "$file" "$place"; fi
+  done
+}
+
+code_of() { # image: the digest of the code in it, read without running it
+  local container found=yes
+  container=$("$engine" create ${platform:+--platform "$platform"} -- "$1" true) || return
+  "$engine" cp "$container:/component/code.digest" - | tar -xO || found=no
+  "$engine" rm -- "$container" >/dev/null
+  [[ $found == yes ]]
+}
+
+lock_of() { # folder: the lock file for its image; fondant_spec/runners/image_lock.py looks there
+  local beside=${1%/*}
+  if [[ -n $lock ]]; then
+    echo "$lock"
+  elif [[ ${beside##*/} == components || ${beside%/*} == "$root" ]]; then
+    echo "${beside%/*}/images.lock"
+  else
+    echo "$beside/images.lock"
+  fi
+}
+
+write_lock() { # file, component, image, id, digest, code: replace the component's line, or nothing
+  local new="$1.tmp"
+  {
+    echo "# Written by build_images.sh: component, image, its id here, its digest in a registry, its code."
+    {
+      if [[ -f $1 ]]; then awk -v name="$2" '!/^#/ && $1 != name' "$1"; fi
+      echo "${*:2}"
+    } | sort
+  } >"$new"
+  mv -- "$new" "$1"
+}
+
+build() { # folder
+  local folder=$1 component=${1##*/} context=. image id code digest=-
+  [[ $component =~ ^[a-z0-9]+((_|__|[.]|-+)[a-z0-9]+)*$ ]] ||
+    die "$component is no name of an image; rename the folder to small letters, digits and _."
+  image=$prefix$component:${tag:-$(default_tag "$folder")}
   echo "building $image"
-  run "$engine" build --file "components/$component/Dockerfile" --tag "$image" \
-    --build-arg "SOURCE=$source" --build-arg "REVISION=$revision" --build-arg "VERSION=$version" \
-    ${options[@]+"${options[@]}"} . || die "building $component failed." 1
+  if [[ $folder != "$root/components/$component" ]]; then
+    context=$scratch
+    stage "$folder" "$component"
+  fi
+  run "$engine" build --file "$context/components/Dockerfile" --tag "$image" \
+    --build-arg "COMPONENT=$component" --build-arg "TORCH=$(needs "$folder" torch)" \
+    --build-arg "TORCHVISION=$(needs "$folder" torchvision)" \
+    --build-arg "SOURCE=$(source_url "$folder")" \
+    --build-arg "REVISION=$(git_revision "$folder")" --build-arg "VERSION=$version" \
+    ${platform:+--platform "$platform"} ${options[@]+"${options[@]}"} "$context" ||
+    die "building $component failed." 1
   if [[ $push == yes ]]; then
-    run "$engine" push "$image" || die "pushing $component failed." 1
+    run "$engine" push -- "$image" || die "pushing $component failed." 1
   fi
   [[ $dry_run == no ]] || return 0
-  id=$("$engine" image inspect --format '{{.Id}}' "$image")
+  id=$("$engine" image inspect --format '{{.Id}}' -- "$image")
+  code=$(code_of "$image") || die "$image has no digest of its code." 1
   if [[ $push == yes ]]; then
-    digest=$("$engine" image inspect --format '{{join .RepoDigests "\n"}}' "$image" |
+    digest=$("$engine" image inspect --format '{{join .RepoDigests "\n"}}' -- "$image" |
       grep -m 1 -E "(^|/)${prefix}$component@") || die "$image was pushed, but has no digest." 1
   fi
-  write_lock "$component" "$image" "sha256:${id#sha256:}" "$digest"
+  write_lock "$(lock_of "$folder")" "$component" "$image" "sha256:${id#sha256:}" "$digest" "$code"
 }
 
 read -ra all <<<"$(components | paste -sd ' ' -)"
 known=${all[*]}
-((${#chosen[@]})) || die "name a --component: all, or some of: $known."
+((${#chosen[@]})) || die "name a --component: all, some of: $known, or the folder of your own."
 [[ $push == no || -n $namespace ]] || die "--push needs a --namespace, for whose images they are."
 
 wanted=()
 for component in "${chosen[@]}"; do
   if [[ $component == all ]]; then
-    wanted=("${all[@]}")
-    break
+    for name in "${all[@]}"; do wanted+=("$root/components/$name"); done
+  elif [[ $component != */* && -f components/$component/fondant_component.yaml ]]; then
+    wanted+=("$root/components/$component")
+  elif folder=$(cd -- "$caller" && cd -P -- "$component" 2>/dev/null && pwd) &&
+    [[ -f $folder/fondant_component.yaml ]]; then
+    wanted+=("$folder")
+  else
+    die "there is no component $component; choose all, some of: $known, or a folder with a spec."
   fi
-  [[ " $known " == *" $component "* ]] ||
-    die "there is no component $component; choose all, or some of: $known."
-  wanted+=("$component")
 done
 
-tag=${tag:-$(default_tag)}
 engine=$(find_engine)
-source=$(source_url)
-revision=$(git_revision)
 version=$(version)
 prefix=${registry:+$registry/}${namespace:-fondant}/
+trap '[[ -z $scratch ]] || rm -rf -- "$scratch"' EXIT
 
-for component in "${wanted[@]}"; do
-  build "$component"
+for folder in "${wanted[@]}"; do
+  if [[ $folder != "$root/components/"* ]]; then scratch=${scratch:-$(mktemp -d)}; fi
+  build "$folder"
 done

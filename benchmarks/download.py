@@ -222,7 +222,9 @@ def median(runs: list[Figures]) -> Figures:
 
 def mean_ssim() -> float:
     """Return how like our centre crops are to a Lanczos resize of the fully decoded image."""
-    rendering = Rendering(512, "center_crop", only_if_bigger=False)
+    rendering = Rendering(
+        512, "center_crop", resize_only_if_bigger=False, min_image_size=0, max_aspect_ratio=1e9
+    )
     scores = []
     for path in sorted(PHOTOS.glob("*.jpg"))[:SAMPLES]:
         image = Image.open(path).convert("RGB")

@@ -9,6 +9,8 @@ from fondant_spec.worker.base_components import (
     Component,
     LoadComponent,
     PandasTransformComponent,
+    RowContext,
+    SetupContext,
     StreamTransformComponent,
     WriteComponent,
 )
@@ -18,6 +20,8 @@ __all__ = [
     "Component",
     "LoadComponent",
     "PandasTransformComponent",
+    "RowContext",
+    "SetupContext",
     "StreamTransformComponent",
     "WriteComponent",
     "row_id",

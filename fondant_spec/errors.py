@@ -15,6 +15,10 @@ class InvalidComponentSpecError(FondantError):
     """A `fondant_component.yaml` breaks the format."""
 
 
+class InvalidComponentError(FondantError):
+    """A component's code is not valid Python, or imports what is not there."""
+
+
 class InvalidTypeError(FondantError):
     """A field type that cannot be expressed in Arrow, or has no name in a spec."""
 

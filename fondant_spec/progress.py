@@ -6,6 +6,7 @@ A bar on a terminal; plain log lines, some seconds apart, anywhere else.
 import logging
 import sys
 import time
+from threading import Lock
 from types import TracebackType
 from typing import Final, Self
 
@@ -22,6 +23,7 @@ class Progress:
     def __init__(self, step: str, total: int | None) -> None:
         self._step = step
         self._total = total
+        self._lock = Lock()
         self._rows = 0
         self._rejects = 0
         self._start = self._last = time.monotonic()
@@ -29,7 +31,11 @@ class Progress:
         self._bar = tqdm(total=total, desc=step, unit="row", unit_scale=True) if terminal else None
 
     def advance(self, rows: int, rejects: int = 0) -> None:
-        """Count rows that went in, and those of them that were rejected."""
+        """Count rows that are done, and those of them that were rejected; from any thread."""
+        with self._lock:
+            self._count(rows, rejects)
+
+    def _count(self, rows: int, rejects: int) -> None:
         self._rows += rows
         self._rejects += rejects
         if self._bar is not None:

@@ -8,8 +8,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from fondant_spec.dataset import storage
-from fondant_spec.dataset.manifest import MANIFEST_FILE, Field, Manifest
-from fondant_spec.dataset.partitions import file_of, row_id, write_table
+from fondant_spec.dataset.layout import PipelineFolder, partition_file
+from fondant_spec.dataset.manifest import Field, Manifest
+from fondant_spec.dataset.partition_writer import write_table
+from fondant_spec.dataset.partitions import row_id
 from fondant_spec.dataset.rejects import REJECTS_SCHEMA
 from fondant_spec.spec.arguments import resolve, to_argv
 from fondant_spec.spec.component_spec import ComponentSpec
@@ -75,8 +77,8 @@ def write_dataset(
     if "id" not in table.column_names:
         ids = pa.array([row_id(number) for number in range(len(table))], pa.string())
         table = table.add_column(0, "id", ids)
-    folder = storage.join(storage.normalize(base_path), "pipeline", "given", "0000000000000000")
-    data = storage.join(folder, "data")
+    folder = PipelineFolder.of(storage.normalize(base_path), "pipeline").step("given", "0" * 16)
+    data = folder.data
     starts = range(0, max(len(table), 1), rows_per_partition)
     partitions = [
         write_table(data, f"part-{number:05d}", table.slice(start, rows_per_partition))
@@ -87,8 +89,8 @@ def write_dataset(
         pipeline_name="pipeline",
         step_id="given",
         run_id="test",
-        cache_key="0000000000000000",
-        location=storage.join(folder, MANIFEST_FILE),
+        cache_key="0" * 16,
+        location=folder.manifest,
         index_location=data,
         fields={
             column.name: Field(column.name, column.type, data, told.get(column.name, {}))
@@ -96,7 +98,7 @@ def write_dataset(
             if column.name != "id"
         },
         partitions=tuple(partitions),
-        root=storage.join(folder, MANIFEST_FILE),
+        root=folder.manifest,
     )
     manifest.write()
     return manifest
@@ -106,7 +108,7 @@ def read_table(manifest: Manifest) -> pa.Table:
     """Return the columns that the step itself wrote, all partitions together; none for a write."""
     own = manifest.data_location
     names = [p.name for p in manifest.partitions] if storage.sizes(own) else []
-    tables = [pq.read_table(storage.open_input(file_of(own, name))) for name in names]
+    tables = [pq.read_table(storage.open_input(partition_file(own, name))) for name in names]
     filled = [table for table in tables if len(table)] or tables[:1]
     return pa.concat_tables(filled) if filled else pa.table({})
 

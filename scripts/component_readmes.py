@@ -7,15 +7,16 @@ Above the marker lies what a person wrote; it is kept. Below it, everything is m
 """
 
 import argparse
-import json
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
 from fondant_spec.spec.arguments import Argument
-from fondant_spec.spec.component_spec import SPEC_FILE, ComponentSpec, FieldSpec
+from fondant_spec.spec.component_spec import ComponentSpec, FieldSpec
+from fondant_spec.spec.executor_options import SPEC_FILE
 from fondant_spec.spec.types import type_to_json
+from fondant_spec.spec.usage import accepted_values
 
 ROOT: Final = Path(__file__).parents[1]
 MARKER: Final = "<!-- From here on made by scripts/component_readmes.py from the spec. -->"
@@ -89,14 +90,13 @@ def _arguments(arguments: Mapping[str, Argument]) -> str:
 
 
 def _default(argument: Argument) -> str:
-    if argument.required:
-        return "required"
-    return "none" if argument.default is None else f"`{json.dumps(argument.default)}`"
+    plain = argument.required or argument.default is None
+    return argument.default_text if plain else f"`{argument.default_text}`"
 
 
 def _argument_text(argument: Argument) -> str:
-    choices = ", ".join(f"`{choice}`" for choice in argument.choices)
-    return f"{argument.description} One of {choices}." if choices else argument.description
+    words = f"{argument.description} {accepted_values(argument, '`')}".strip()
+    return words if argument.affects_result else f"{words} No part of the cache key."
 
 
 def _table(header: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> str:

@@ -1,23 +1,14 @@
 """What the tests of the framework share."""
 
-import signal
 from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
-from hypothesis import settings
 
 from fondant_spec.dataset.manifest import Manifest
 from fondant_spec.worker.component_code import component_class
 from fondant_spec.worker.run_step import run
 from tests.small import COMPONENTS, Enter, command
-
-# The same examples each time, and no time limit for one: other work may share the machine.
-settings.register_profile("repeatable", deadline=None, derandomize=True, database=None)
-settings.load_profile("repeatable")
-
-# A shell has what it starts in the background ignore Ctrl-C, which some tests send.
-signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""build_images.sh: what it would run, and what it refuses. Building is in runners/test_images."""
+"""build_images.sh: what it would run, and what it refuses. It builds in test_containers."""
 
 import shutil
 import subprocess
@@ -6,18 +6,24 @@ from pathlib import Path
 
 import pytest
 
+CHOICES = "choose all, some of: one two, or a folder with a spec."
 ROOT = Path(__file__).parents[1]
 SCRIPT = ROOT / "build_images.sh"
-COMPONENTS = sorted(file.parent.name for file in (ROOT / "components").glob("*/Dockerfile"))
+COMPONENTS = sorted(
+    spec.parent.name for spec in (ROOT / "components").glob("*/fondant_component.yaml")
+)
 
 
-def run(*words: str, script: Path = SCRIPT, **environment: str) -> "subprocess.CompletedProcess":
+def run(
+    *words: str, script: Path = SCRIPT, cwd: Path | None = None, **environment: str
+) -> "subprocess.CompletedProcess":
     """Run the script; its engine is `docker`, also where there is none."""
     return subprocess.run(
         ["/bin/bash", str(script), *words],
         capture_output=True,
         text=True,
         check=False,
+        cwd=cwd,
         env={"PATH": "/usr/bin:/bin", "CONTAINER_ENGINE": "docker"} | environment,
     )
 
@@ -25,14 +31,39 @@ def run(*words: str, script: Path = SCRIPT, **environment: str) -> "subprocess.C
 @pytest.fixture
 def copy(tmp_path):
     """Return the script beside two components of its own, in a folder that is no checkout."""
-    script = Path(shutil.copy(SCRIPT, tmp_path))
-    for name in ("one", "two"):
-        (tmp_path / "components" / name).mkdir(parents=True)
-        (tmp_path / "components" / name / "Dockerfile").write_text("FROM scratch\n")
-    (tmp_path / "components" / "no_image").mkdir()
-    (tmp_path / "fondant_spec").mkdir()
-    (tmp_path / "fondant_spec" / "__init__.py").write_text('__version__ = "1.2.3"\n')
-    return script
+    folder = tmp_path / "repo"
+    for name, requirements in {"one": "torch>=2\ntorchvision\n", "two": "torchmetrics\n"}.items():
+        (folder / "components" / name).mkdir(parents=True)
+        (folder / "components" / name / "fondant_component.yaml").write_text(f"name: {name}\n")
+        (folder / "components" / name / "requirements.txt").write_text(requirements)
+    (folder / "components" / "no_component").mkdir()
+    (folder / "fondant_spec").mkdir()
+    (folder / "fondant_spec" / "__init__.py").write_text('__version__ = "1.2.3"\n')
+    return Path(shutil.copy(SCRIPT, folder))
+
+
+@pytest.fixture
+def own(tmp_path):
+    """Return a component's folder that lies elsewhere."""
+    folder = tmp_path / "else where" / "my_filter"
+    (folder / "src").mkdir(parents=True)
+    (folder / "fondant_component.yaml").write_text("name: Mine\n")
+    return folder
+
+
+def git(folder: Path, *words: str) -> str:
+    """Run git in a folder, and return what it printed."""
+    identity = ["-c", "user.name=tester", "-c", "user.email=tester@example.com"]
+    command = ["git", "-C", str(folder), *identity, *words]
+    return subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip()
+
+
+def commit(folder: Path) -> str:
+    """Commit all in a folder as a repository of its own, and return the revision."""
+    git(folder, "init", "--quiet")
+    git(folder, "add", ".")
+    git(folder, "commit", "--quiet", "--message", "first")
+    return git(folder, "rev-parse", "HEAD")
 
 
 def test_all_components():
@@ -60,14 +91,47 @@ def test_every_option(copy):
     )
     assert done.stdout.splitlines() == [
         line
-        for name in ("two", "one")
+        for name, torch in (("two", "no"), ("one", "yes"))
         for line in (
             f"building ghcr.io/team/{name}:v1",
-            f"docker build --file components/{name}/Dockerfile --tag ghcr.io/team/{name}:v1 "
-            + common,
-            f"docker push ghcr.io/team/{name}:v1 ",
+            (
+                f"docker build --file ./components/Dockerfile --tag ghcr.io/team/{name}:v1 "
+                f"--build-arg COMPONENT={name} --build-arg TORCH={torch} "
+                f"--build-arg TORCHVISION={torch} {common}"
+            ),
+            f"docker push -- ghcr.io/team/{name}:v1 ",
         )
     ]
+
+
+def test_ones_own_component(copy, own):
+    """A folder elsewhere is built from a context that holds it and what all images need."""
+    named = {"a path": (own.parent, "./my_filter/"), "a name": (own.parent, "my_filter")}
+    named |= {"the folder": (own, "."), "absolute": (copy.parent, str(own))}
+    for cwd, word in named.values():
+        done = run("-C", word, "-t", "v1", "--dry-run", script=copy, cwd=cwd)
+        assert done.returncode == 0, done.stderr
+        first, made, shared, dockerfile, spec, source, build = done.stdout.splitlines()
+        assert first == "building fondant/my_filter:v1"
+        place = made.split()[-1]
+        context = place.removesuffix("/components/my_filter")
+        assert made == f"mkdir -p -- {place} "
+        assert shared.endswith(f"pyproject.toml fondant_spec image_toolkit {context} ")
+        assert dockerfile == f"cp -- components/Dockerfile {context}/components "
+        assert spec.endswith(f"my_filter/fondant_component.yaml {place} ")
+        assert source.endswith(f"my_filter/src {place} ")
+        assert build.startswith(f"docker build --file {context}/components/Dockerfile --tag ")
+        assert "--build-arg COMPONENT=my_filter --build-arg TORCH=no " in build
+        assert build.endswith(f" {context} ")
+        assert not Path(context).exists()
+
+
+def test_a_name_that_images_cannot_have(copy, own):
+    """A folder whose name is none of an image is refused."""
+    folder = own.rename(own.with_name("My Filter"))
+    done = run("-C", str(folder), "-t", "v1", script=copy)
+    message = "My Filter is no name of an image; rename the folder to small letters, digits and _."
+    assert (done.returncode, done.stdout, done.stderr) == (2, "", f"error: {message}\n")
 
 
 def test_nothing_is_pushed_unasked(copy):
@@ -81,10 +145,13 @@ def test_nothing_is_pushed_unasked(copy):
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        ([], "error: name a --component: all, or some of: one two."),
-        (
-            ["-C", "three"],
-            "error: there is no component three; choose all, or some of: one two.",
+        ([], "error: name a --component: all, some of: one two, or the folder of your own."),
+        *(
+            (
+                ["-C", name],
+                f"error: there is no component {name}; {CHOICES}",
+            )
+            for name in ("three", "components/no_component", "one two")
         ),
         (["-C"], "error: -C needs a value; see --help."),
         (["-C", "one", "-t", "--push"], "error: -t needs a value; see --help."),
@@ -95,7 +162,6 @@ def test_nothing_is_pushed_unasked(copy):
             ["-C", "one", "-t", "v1", "--push"],
             "error: --push needs a --namespace, for whose images they are.",
         ),
-        (["-C", "one"], "error: this is no git checkout, so name a --tag."),
     ],
 )
 def test_wrong_usage(copy, words, message):
@@ -132,22 +198,60 @@ def test_a_failed_build_stops_it(copy):
     assert not (copy.parent / "images.lock").exists()
 
 
-@pytest.mark.parametrize("dirty", [False, True])
-def test_the_tag_is_the_revision(copy, dirty):
-    """The default tag is the git revision, and says if files differ from it."""
+def test_no_tag(copy):
+    """Without a revision there is no default tag."""
+    done = run("-C", "one", script=copy)
+    folder = copy.parent / "components" / "one"
+    message = f"error: {folder} is in no git checkout, so name a --tag.\n"
+    assert (done.returncode, done.stdout, done.stderr) == (2, "", message)
 
-    def git(*words: str) -> str:
-        identity = ["-c", "user.name=tester", "-c", "user.email=tester@example.com"]
-        command = ["git", "-C", str(copy.parent), *identity, *words]
-        return subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip()
 
-    git("init", "--quiet")
-    git("add", ".")
-    git("commit", "--quiet", "--message", "first")
-    revision = git("rev-parse", "HEAD")
-    if dirty:
-        (copy.parent / "fondant_spec" / "new.py").write_text("")
+@pytest.mark.parametrize(
+    ("changed", "dirty"),
+    [
+        (None, False),
+        ("fondant_spec/new.py", True),
+        ("components/one/new.txt", True),
+        ("components/two/new.txt", False),
+    ],
+)
+def test_the_tag_is_the_revision(copy, changed, dirty):
+    """The default tag is the git revision, and says if the image's files differ from it."""
+    revision = commit(copy.parent)
+    if changed:
+        (copy.parent / changed).write_text("")
     done = run("-C", "one", "--dry-run", script=copy)
     tag = revision[:12] + ("-dirty" if dirty else "")
     assert done.stdout.splitlines()[0] == f"building fondant/one:{tag}"
     assert f"REVISION={revision}" in done.stdout
+
+
+def test_the_tag_of_ones_own_component(copy, own):
+    """A component in another repository is tagged and labelled by that one."""
+    commit(copy.parent)
+    revision = commit(own)
+    git(own, "remote", "add", "origin", "https://git.example.com/mine.git")
+    done = run("-C", str(own), "--dry-run", script=copy)
+    assert done.stdout.splitlines()[0] == f"building fondant/my_filter:{revision[:12]}"
+    assert f"REVISION={revision}" in done.stdout
+    assert "SOURCE=https://git.example.com/mine.git" in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("url", "told"),
+    [
+        ("https://me:ghp_secret@github.com/me/x.git", "https://github.com/me/x.git"),
+        ("https://ghp_secret@github.com/me/x.git", "https://github.com/me/x.git"),
+        ("https://me:p@ss@github.com/me/x@y.git", "https://github.com/me/x@y.git"),
+        ("ssh://git@github.com:22/me/x.git", "ssh://github.com:22/me/x.git"),
+        ("git@github.com:me/x.git", "git@github.com:me/x.git"),
+        ("https://github.com/me/x.git", "https://github.com/me/x.git"),
+    ],
+)
+def test_a_remote_keeps_its_secret(copy, url, told):
+    """What signs in to git's remote gets neither into a label nor on the screen."""
+    commit(copy.parent)
+    git(copy.parent, "remote", "add", "origin", url)
+    done = run("-C", "one", "--dry-run", script=copy)
+    assert f"SOURCE={told} " in done.stdout
+    assert "secret" not in done.stdout + done.stderr

@@ -5,8 +5,12 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 from image_toolkit.models.runtime.preparation import probe_images
 from tests.tiny_models import make_model
+
+pytestmark = pytest.mark.long
 
 EXAMPLE = Path(__file__).parents[1] / "examples" / "caption_my_images.py"
 

@@ -1,7 +1,10 @@
 """The whole pipeline, from seed images and prompts to a folder that a trainer reads."""
 
+import json
+import socket
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -9,37 +12,57 @@ from datasets import load_dataset
 
 import demo
 import pipeline
-from demo.collection import ROOT
+from demo.collection import MARKER, make_collection
 from demo.evaluate import evaluate, read_truth
+from demo.host import ADDRESS, serving
+from demo.index import build_index
+from demo.prepare import DemoFiles
 from demo.report import FIELDS, newest_run, read_rows, seed_subjects
+from demo.seeds import make_seeds
+from demo.tiny_models import BLIP_FOLDER, CLIP_FOLDER
 from fondant_spec.dataset.lineage import lineage
 from fondant_spec.dataset.validate import validate
-from pipeline_configs import PipelineConfigs
 
-pytestmark = pytest.mark.timeout(900)  # six real steps, on a machine that may be busy
+pytestmark = [
+    pytest.mark.long,
+    pytest.mark.timeout(900),  # eight real steps, on a machine that may be busy
+]
 
+PAGES = 600  # a fifth of the demo's; `make demo` looks at all of them
 REPOSITORY = Path(pipeline.__file__).parent
 
 
 @pytest.fixture(scope="module")
-def run(tmp_path_factory):
+def files(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DemoFiles]:
+    """The demo's data in small, which is served on a port of its own."""
+    with socket.socket() as held:  # not listening, so that the host can have the port, and only it
+        held.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        held.bind((ADDRESS, 0))
+        port = held.getsockname()[1]
+        root = make_collection(tmp_path_factory.mktemp("demo"), pages=PAGES, port=port)
+        yield DemoFiles(root, make_seeds(root), build_index(root), root / "truth.parquet")
+
+
+@pytest.fixture(scope="module")
+def run(files, tmp_path_factory):
     """Return a function that runs the pipeline file on the demo's data, from both starts."""
     base_path = tmp_path_factory.mktemp("base")
-    demo_data = demo.configure(PipelineConfigs())
     environment = {
-        "DATASET_NAME": str(ROOT / "seeds"),
+        "DATASET_NAME": str(files.seeds),
         "PROMPTS": "demo/prompts.yaml",
-        "CLIP_MODEL": demo_data.CLIP_MODEL,
-        "INDEX": demo_data.INDEX,
-        "CAPTION_MODEL": demo_data.CAPTION_MODEL,
+        "CLIP_MODEL": str(CLIP_FOLDER),
+        "INDEX": str(files.index),
+        "CAPTION_MODEL": str(BLIP_FOLDER),
         "HF_HUB_OFFLINE": "1",
         "PATH": "",
+        "PYTHONPATH": str(REPOSITORY),
     }
     settings = [f"--set={name}={word}" for name, word in demo.ARGUMENTS.items()]
+    port = json.loads((files.root / MARKER).read_text())["config"]["port"]
 
     def run_it(*words: str) -> str:
         command = [sys.executable, "pipeline.py", "--base-path", str(base_path), *settings, *words]
-        with demo.serving():
+        with serving(files.root, port):
             result = subprocess.run(
                 command,
                 capture_output=True,
@@ -62,7 +85,7 @@ def manifests(run):
     return newest_run(str(base_path))
 
 
-def test_the_dataset_is_good(manifests):
+def test_the_dataset_is_good(files, manifests):
     """At least 95 % of the images show what the seed or prompt does, and of captions name it."""
     subjects = seed_subjects(manifests)
     rows = read_rows(manifests["caption_images"], FIELDS)
@@ -70,7 +93,7 @@ def test_the_dataset_is_good(manifests):
         {"subject": subjects[row["seed_id"]], "url": row["image_url"], "caption": row["caption"]}
         for row in rows
     ]
-    score = evaluate(told, read_truth(ROOT / "truth.parquet")).overall
+    score = evaluate(told, read_truth(files.truth)).overall
 
     assert score.rows > 200
     assert score.precision >= 0.95

@@ -7,17 +7,15 @@ all runners find each other's results.
 
 import hashlib
 import json
-from collections.abc import Iterable, Mapping
-from functools import lru_cache
+from collections.abc import Mapping, Sequence
+from glob import glob, has_magic
 from pathlib import Path
 from typing import Any, Final
 
-from fondant_spec import __version__
 from fondant_spec.dataset import storage
-from fondant_spec.dataset.manifest import Manifest
-from fondant_spec.errors import InvalidManifestError
-from fondant_spec.spec.component_spec import SPEC_FILE, ComponentSpec
-from fondant_spec.spec.types import type_to_json
+from fondant_spec.dataset.code_digest import code_digest
+from fondant_spec.spec.component_spec import ComponentSpec
+from fondant_spec.spec.types import json_types
 
 _WHOLE_FILE: Final = 64 << 20
 _SAMPLE: Final = 1 << 20
@@ -27,25 +25,29 @@ _KEY_LENGTH: Final = 16
 def key_parts(
     spec: ComponentSpec,
     arguments: Mapping[str, Any],
-    mappings: Mapping[str, Mapping[str, Any]],
-    input_keys: list[str],
+    consumes: Mapping[str, str],
+    produces: Mapping[str, Any],
+    input_keys: Sequence[str],
+    rows_per_partition: int | None,
 ) -> dict[str, Any]:
     """Return what the cache key of a step is made of, as JSON that a person can compare.
 
-    `mappings` holds the step's `consumes` and `produces`.
+    `rows_per_partition` counts where the step decides on its partitions; None elsewhere.
     """
-    return {
+    parts: dict[str, Any] = {
         "code": code_digest(spec),
         "arguments": {
             name: _fingerprint(value) if spec.arguments[name].path else value
             for name, value in arguments.items()
+            if spec.arguments[name].affects_result
         },
-        **{
-            side: {name: _mapped(value) for name, value in mapping.items()}
-            for side, mapping in mappings.items()
-        },
-        "inputs": input_keys,
+        "consumes": dict(consumes),
+        "produces": json_types(produces),
+        "inputs": list(input_keys),
     }
+    if rows_per_partition is not None:
+        parts["rows_per_partition"] = rows_per_partition
+    return parts
 
 
 def cache_key(parts: Mapping[str, Any]) -> str:
@@ -54,75 +56,27 @@ def cache_key(parts: Mapping[str, Any]) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:_KEY_LENGTH]
 
 
-def code_digest(spec: ComponentSpec) -> str:
-    """Return the digest of a component's code, or its image where the code is not at hand.
-
-    The code is the spec, `requirements.txt`, everything in `src`, and the version and toolkit of
-    this package, from which components build.
-    """
-    source = spec.source
-    if source is None:
-        return f"image:{spec.image}"
-    names = [spec.path.name if spec.path else SPEC_FILE, "requirements.txt"]
-    files = [source / name for name in names if (source / name).is_file()]
-    files += _code_files(source / "src")
-    return f"sha256:{_digest_files(source, files, __version__ + _toolkit_digest())}"
-
-
-def committed_manifest(location: str, inputs: Iterable[Manifest]) -> Manifest | None:
-    """Return the manifest at a location if it is there and still stands, else None.
-
-    It stands if it was made from the present content of its inputs, and all its files are there in
-    their full size.
-    """
-    if not storage.exists(location):
-        return None
-    try:
-        manifest = Manifest.read(location)
-    except InvalidManifestError:
-        return None
-    return manifest if _stands(manifest, inputs) else None
-
-
-def _stands(manifest: Manifest, inputs: Iterable[Manifest]) -> bool:
-    if [i.digest for i in manifest.inputs] != [m.digest for m in inputs]:
-        return False
-    if not all(map(storage.exists, manifest.artifacts)):
-        return False
-    sizes = storage.sizes(manifest.index_location)
-    return all(sizes.get(f"{p.name}.parquet") == p.bytes for p in manifest.partitions)
-
-
-@lru_cache(maxsize=1)
-def _toolkit_digest() -> str:
-    folder = Path(__file__).parents[2] / "image_toolkit"
-    return _digest_files(folder, _code_files(folder), "")
-
-
-def _code_files(folder: Path) -> list[Path]:
-    return [f for f in folder.rglob("*") if f.is_file() and "__pycache__" not in f.parts]
-
-
-def _digest_files(folder: Path, files: list[Path], salt: str) -> str:
-    digest = hashlib.sha256(salt.encode())
-    for name, file in sorted((file.relative_to(folder).as_posix(), file) for file in files):
-        digest.update(name.encode())
-        digest.update(file.read_bytes())
-    return digest.hexdigest()
-
-
 def _fingerprint(value: Any) -> Any:
-    """Return the content's digest of a local file or folder; any other value as it is."""
-    if not isinstance(value, str) or storage.is_remote(value):
+    """Return the content's digest of what a local path or pattern names; other values as they are.
+
+    A path that exists is meant as it is written, whatever characters it has; a pattern stands for
+    the files that it matches now.
+    """
+    if not isinstance(value, str) or not value or storage.is_remote(value):
         return value
     path = Path(value)
-    if not value or not path.exists():
+    if path.is_dir():
+        files = {f.relative_to(path).as_posix(): f for f in path.rglob("*")}
+    elif path.exists():
+        files = {"": path}
+    elif has_magic(value):
+        files = {name: Path(name) for name in glob(value, recursive=True)}  # noqa: PTH207 - absolute
+    else:
         return value
-    files = sorted(f for f in path.rglob("*") if f.is_file()) if path.is_dir() else [path]
     digest = hashlib.sha256()
-    for file in files:
-        digest.update(file.relative_to(path).as_posix().encode())
-        digest.update(_sample(file))
+    for name, file in sorted(files.items()):
+        if file.is_file():
+            digest.update(name.encode() + _sample(file))
     return f"content:{digest.hexdigest()}"
 
 
@@ -135,7 +89,3 @@ def _sample(file: Path) -> bytes:
         head = content.read(_SAMPLE)
         content.seek(-_SAMPLE, 2)
         return hashlib.sha256(str(size).encode() + head + content.read()).digest()
-
-
-def _mapped(value: Any) -> Any:
-    return value if isinstance(value, str | Mapping) else type_to_json(value)

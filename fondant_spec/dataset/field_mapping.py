@@ -1,8 +1,4 @@
-"""How a step's component is bound to a dataset: which field is which, and what comes out.
-
-The same rules serve the pipeline, which applies them to the fields that will be, before anything
-runs, and the executor, which applies them to those that are.
-"""
+"""Which field of a dataset is which of a component's, and what fields there are afterwards."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -17,7 +13,7 @@ from fondant_spec.spec.types import type_from_json
 
 
 @dataclass(frozen=True)
-class Binding:
+class FieldMapping:
     """A component's fields and the dataset's: `inputs` by the component's names.
 
     `outputs` are the types that the component must return, by its own names; `output_names` the
@@ -29,14 +25,14 @@ class Binding:
     output_names: Mapping[str, str]
 
 
-def bind(
+def map_fields(
     spec: ComponentSpec,
     available: Mapping[str, Field],
     consumes: Mapping[str, str],
     produces: Mapping[str, Any],
-    where: str,
-) -> Binding:
-    """Match a component to the fields available to it.
+    step_id: str,
+) -> FieldMapping:
+    """Match a component's fields to those available to it.
 
     `consumes` maps a field of the component to the dataset's field it is read from, where the names
     differ. `produces` maps a declared field to the name it gets in the dataset, and an additional
@@ -46,11 +42,11 @@ def bind(
         InvalidPipelineError: a field is unknown, missing, or of another type.
     """
     inputs = {
-        **_declared_inputs(spec, available, consumes, where),
-        **_additional_inputs(spec, available, consumes, where),
+        **_declared_inputs(spec, available, consumes, step_id),
+        **_additional_inputs(spec, available, consumes, step_id),
     }
-    outputs, names = _outputs(spec, produces, where)
-    return Binding(inputs, outputs, names)
+    outputs, names = _outputs(spec, produces, step_id)
+    return FieldMapping(inputs, outputs, names)
 
 
 def satisfies(actual: pa.DataType, declared: pa.DataType) -> bool:
@@ -69,22 +65,18 @@ def satisfies(actual: pa.DataType, declared: pa.DataType) -> bool:
     return bool(pa.types.is_binary(declared) and pa.types.is_large_binary(actual))
 
 
-def evolve(
-    spec: ComponentSpec,
-    binding: Binding,
-    available: Mapping[str, Field],
-    location: str,
+def fields_after(
+    mapping: FieldMapping, kept: Mapping[str, Field], location: str
 ) -> dict[str, Field]:
     """Return the fields of the dataset after a step that writes to `location`.
 
-    A step that makes new ids leaves the earlier fields behind, since their rows are others; any
-    other step keeps them where they are.
+    `kept` are the earlier fields, which stay where they are; none, where the step makes new ids.
     """
-    kept = {} if spec.cardinality == "explodes" else dict(available)
-    for name, data_type in binding.outputs.items():
-        dataset_name = binding.output_names[name]
-        kept[dataset_name] = Field(dataset_name, data_type, location)
-    return kept
+    fields = dict(kept)
+    for name, data_type in mapping.outputs.items():
+        dataset_name = mapping.output_names[name]
+        fields[dataset_name] = Field(dataset_name, data_type, location)
+    return fields
 
 
 def _declared_inputs(

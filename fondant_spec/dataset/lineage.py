@@ -8,8 +8,9 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from fondant_spec.dataset import storage
-from fondant_spec.dataset.manifest import Field, Manifest, group
-from fondant_spec.dataset.partitions import file_of
+from fondant_spec.dataset.layout import partition_file
+from fondant_spec.dataset.manifest import Field, Manifest
+from fondant_spec.dataset.resolution import by_root
 from fondant_spec.errors import InvalidDatasetError
 
 _LONGEST: Final = 120
@@ -63,20 +64,15 @@ def _ancestors(manifest: Manifest, row_id: str) -> Iterator[tuple[Manifest, dict
             yield current, row
         before = row[current.parent_field] if current.parent_field else row_id
         inputs = [Manifest.read(one.location) for one in current.inputs]
-        waiting += _parents(inputs, before, together=current.parent_field is None)
+        waiting += _parents(inputs, before)
 
 
-def _parents(
-    inputs: list[Manifest],
-    row_id: str,
-    *,
-    together: bool,
-) -> list[tuple[Manifest, str]]:
+def _parents(inputs: list[Manifest], row_id: str) -> list[tuple[Manifest, str]]:
     """Return the datasets that hold a row's parent; a prefix in its id says which, of several."""
-    groups = group(inputs, together=together)
+    groups = by_root(inputs)
     if len(groups) > 1:
         number, _, row_id = row_id.partition("-")
-        groups = [groups[int(number)]]
+        groups = (groups[int(number)],)
     return [(manifest, row_id) for one in groups for manifest in one]
 
 
@@ -104,7 +100,7 @@ def some_ids(manifest: Manifest, count: int = 5) -> list[str]:
     """Return the first ids of a dataset."""
     ids: list[str] = []
     for partition in manifest.partitions:
-        path = file_of(manifest.index_location, partition.name)
+        path = partition_file(manifest.index_location, partition.name)
         column = pq.read_table(storage.open_input(path), columns=["id"]).column("id")
         ids += column.slice(0, count - len(ids)).to_pylist()
         if len(ids) >= count:
@@ -119,7 +115,7 @@ def _lookup(
     row_id: str,
 ) -> dict[str, Any] | None:
     names = ["id", *(field.name for field in fields)]
-    file = pq.ParquetFile(storage.open_input(file_of(location, partition)))
+    file = pq.ParquetFile(storage.open_input(partition_file(location, partition)))
     position = pc.index(file.read(columns=["id"]).column("id"), row_id).as_py()
     if position < 0:
         return None

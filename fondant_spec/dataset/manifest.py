@@ -14,10 +14,10 @@ from typing import Any, Final
 import pyarrow as pa
 
 from fondant_spec.dataset import storage
+from fondant_spec.dataset.layout import MANIFEST_FILE, StepFolder
 from fondant_spec.errors import FondantError, InvalidManifestError, InvalidPipelineError
 from fondant_spec.spec.types import type_from_json, type_to_json
 
-MANIFEST_FILE: Final = "manifest.json"
 VERSION: Final = 1
 
 
@@ -63,7 +63,8 @@ class Manifest:
     `partitions` are the files at `index_location`, in order. `inputs` are the manifests that the
     step read. `root` is the location of the manifest of the step that made the ids; datasets with
     the same root share their rows. `parent_field` holds the id that a row had in the input, where
-    the step made new ids. `key_parts` is what the cache key was made of.
+    the step made new ids. `key_parts` is what the cache key was made of. `artifacts` are the paths
+    of what a step wrote for others, `artifact_sha256` the hashes of those that are files.
     """
 
     pipeline_name: str
@@ -84,6 +85,7 @@ class Manifest:
     failed: int = 0
     seconds: float = 0.0
     artifacts: tuple[str, ...] = ()
+    artifact_sha256: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def rows(self) -> int:
@@ -98,7 +100,7 @@ class Manifest:
     @property
     def data_location(self) -> str:
         """The folder with the partitions that the step itself wrote."""
-        return storage.join(self.folder, "data")
+        return StepFolder(self.folder).data
 
     @property
     def own_fields(self) -> list[Field]:
@@ -117,7 +119,7 @@ class Manifest:
     @property
     def rejects_location(self) -> str:
         """The folder with the rows that the step gave up on, if there are any."""
-        return storage.join(self.folder, "rejects")
+        return StepFolder(self.folder).rejects
 
     def to_dict(self) -> dict[str, Any]:
         """Return the JSON form."""
@@ -144,6 +146,7 @@ class Manifest:
             "failed": self.failed,
             "seconds": self.seconds,
             "artifacts": list(self.artifacts),
+            "artifact_sha256": dict(self.artifact_sha256),
         }
 
     def write(self) -> None:
@@ -180,44 +183,10 @@ def combine(digests: Iterable[str]) -> str:
     return hashlib.sha256(json.dumps(list(digests)).encode()).hexdigest()
 
 
-def group(manifests: list[Manifest], *, together: bool) -> list[list[Manifest]]:
-    """Return the datasets that a step reads, those that share their rows side by side.
-
-    A step that makes new ids may read datasets of different rows one after the other. Any other
-    must have all of them `together`.
-    """
-    if together:
-        return [manifests] if manifests else []
-    groups: dict[str, list[Manifest]] = {}
-    for manifest in manifests:
-        groups.setdefault(manifest.root, []).append(manifest)
-    return list(groups.values())
-
-
-def merge(manifests: list[Manifest], where: str) -> Manifest:
-    """Return the first manifest with the fields of the others beside its own.
-
-    `where` names the step that reads them, in errors.
-    Only branches that grew from one dataset without new ids in between can be merged: their
-    partitions have the same names.
-
-    Raises:
-        InvalidManifestError: the partitions differ.
-        InvalidPipelineError: a field means two different things.
-    """
-    first, *others = manifests
-    for other in others:
-        if [p.name for p in other.partitions] != [p.name for p in first.partitions]:
-            msg = (
-                f"{where}: {first.step_id!r} and {other.step_id!r} cannot be joined: their "
-                "partitions differ, because one of them made new ids."
-            )
-            raise InvalidManifestError(msg)
-    return replace(first, fields=join_fields({m.step_id: m.fields for m in manifests}, where))
-
-
-def join_fields(branches: Mapping[str, Mapping[str, Field]], where: str) -> dict[str, Field]:
+def join_fields(branches: Mapping[str, Mapping[str, Field]], step_id: str) -> dict[str, Field]:
     """Return the fields of some branches, by the id of their last step, side by side.
+
+    `step_id` is the step that reads them.
 
     Raises:
         InvalidPipelineError: two branches have a field of the same name that is not the same.
@@ -229,8 +198,8 @@ def join_fields(branches: Mapping[str, Mapping[str, Field]], where: str) -> dict
             origin = origins.setdefault(name, branch)
             if fields.setdefault(name, candidate).location != candidate.location:
                 msg = (
-                    f"{where}: field {name!r} comes from both {origin!r} and {branch!r}; give one "
-                    "of them another name with `produces`."
+                    f"{step_id}: field {name!r} comes from both {origin!r} and {branch!r}; give "
+                    "one of them another name with `produces`."
                 )
                 raise InvalidPipelineError(msg)
     return fields
@@ -268,6 +237,7 @@ def _from_dict(content: dict[str, Any]) -> Manifest:
         failed=content["failed"],
         seconds=content["seconds"],
         artifacts=tuple(content["artifacts"]),
+        artifact_sha256=content["artifact_sha256"],
     )
 
 
@@ -293,4 +263,5 @@ def _moved(manifest: Manifest, location: str) -> Manifest:
         inputs=tuple(replace(i, location=rebase(i.location)) for i in manifest.inputs),
         root=rebase(manifest.root),
         artifacts=tuple(map(rebase, manifest.artifacts)),
+        artifact_sha256={rebase(p): digest for p, digest in manifest.artifact_sha256.items()},
     )

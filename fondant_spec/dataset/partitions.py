@@ -1,4 +1,4 @@
-"""Reading and writing one partition, a record batch at a time.
+"""Reading one partition, a record batch at a time.
 
 Partition *k* of every field of a dataset has the same file name, so a field is found by the folder
 that the manifest names, and nothing is ever joined: where the ids of two files are equal, the rows
@@ -6,7 +6,8 @@ are zipped; where a later step left some out, rows are taken by position.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Final
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 import pyarrow as pa
@@ -14,27 +15,21 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from fondant_spec.dataset import storage
-from fondant_spec.dataset.manifest import Field, Partition
-from fondant_spec.errors import CardinalityError, InvalidDatasetError
+from fondant_spec.dataset.layout import partition_file
+from fondant_spec.dataset.manifest import Field
+from fondant_spec.errors import InvalidDatasetError
 
 if TYPE_CHECKING:
     import numpy.typing as npt
 
 BATCH_BYTES: Final = 16 << 20
 MOST_BATCH_ROWS: Final = 4096
-ROW_GROUP_BYTES: Final = 32 << 20
-ROW_GROUP_ROWS: Final = 1 << 16
 ROW_ID_WIDTH: Final = 12
 
 
 def row_id(number: int) -> str:
     """Return the id of row `number` of a source: fixed width, unique, sortable."""
     return f"{number:0{ROW_ID_WIDTH}d}"
-
-
-def file_of(location: str, partition: str) -> str:
-    """Return the path of a partition's file."""
-    return storage.join(location, f"{partition}.parquet")
 
 
 def read_batches(
@@ -62,7 +57,9 @@ def read_batches(
     for name, field in inputs.items():
         by_location.setdefault(field.location, {})[name] = field.name
     sources = [
-        _Source(location, partition, columns, None if whole and location == index_location else ids)
+        _FileColumns(
+            location, partition, columns, None if whole and location == index_location else ids
+        )
         for location, columns in by_location.items()
     ]
     row_bytes = sum(source.row_bytes for source in sources)
@@ -82,17 +79,15 @@ def read_ids(location: str, partition: str, branches: Sequence[str] = ()) -> pa.
     `branches` are the locations of the other branches where some are joined: each may have left out
     other rows, and only those that are in all of them count.
     """
-    ids, *others = [
-        _ids_of(open_partition(file_of(place, partition), ["id"]))
-        for place in (location, *branches)
-    ]
+    paths = [partition_file(place, partition) for place in (location, *branches)]
+    ids, *others = [_ids_of(open_partition(path, ["id"]), path) for path in paths]
     for other in others:
         if not other.equals(ids):
             ids = ids.filter(pc.is_in(ids, value_set=other))
     return ids
 
 
-class _Source:
+class _FileColumns:
     """The columns that one file contributes, read forward only.
 
     `columns` maps the name wanted to the name in the file. `ids` are the rows wanted, or None for
@@ -107,7 +102,7 @@ class _Source:
         ids: pa.Array | None,
     ) -> None:
         self._columns = columns
-        self._path = file_of(location, partition)
+        self._path = partition_file(location, partition)
         self._wanted = list(dict.fromkeys(columns.values()))
         self._file = open_partition(self._path, ["id", *self._wanted])
         self._positions = None if ids is None else self._locate(ids)
@@ -150,11 +145,12 @@ class _Source:
             self._batches = self._file.iter_batches(batch_size=size, columns=self._wanted)
         while self._batch is None or position >= self._batch_start + len(self._batch):
             self._batch_start += len(self._batch) if self._batch is not None else 0
-            self._batch = next(self._batches)
+            with _reading(self._path):
+                self._batch = next(self._batches)
         return self._batch
 
     def _locate(self, ids: pa.Array) -> "npt.NDArray[np.int64] | None":
-        own = _ids_of(self._file)
+        own = _ids_of(self._file, self._path)
         if own.equals(ids):
             return None
         positions = pc.index_in(ids, value_set=own)
@@ -169,100 +165,14 @@ class _Source:
         return rows
 
 
-class PartitionWriter:
-    """Writes one partition: rows are checked as they come, the file appears when it is closed."""
-
-    def __init__(self, location: str, name: str, schema: pa.Schema) -> None:
-        self.name = name
-        self.rows = 0
-        self.bytes = 0
-        self._path = file_of(location, name)
-        self._schema = schema
-        self._ids: list[pa.Array] = []
-        self._buffer: list[pa.RecordBatch] = []
-        self._buffered_rows = self._buffered_bytes = 0
-        self._context = storage.atomic_writer(self._path)
-        self._output = self._context.__enter__()
-        self._writer = pq.ParquetWriter(
-            self._output,
-            schema,
-            compression=_compression(schema),
-            use_dictionary=[f.name for f in schema if _is_wordy(f)],
-        )
-
-    def write(self, batch: pa.RecordBatch) -> None:
-        """Add rows; the schema is that of the writer."""
-        self._ids.append(batch.column("id"))
-        self._buffer.append(batch)
-        self._buffered_rows += len(batch)
-        self._buffered_bytes += batch.nbytes
-        self.rows += len(batch)
-        self.bytes += batch.nbytes
-        if self._buffered_bytes >= ROW_GROUP_BYTES or self._buffered_rows >= ROW_GROUP_ROWS:
-            self._flush()
-
-    def close(self) -> Partition:
-        """Finish the file and return its record.
-
-        Raises:
-            CardinalityError: an id is null or comes twice.
-        """
-        ids = pa.chunked_array(self._ids, pa.string())
-        _check_ids(ids, self._path)
-        self._flush()
-        self._writer.close()
-        self._context.__exit__(None, None, None)
-        bounds = pc.min_max(ids).as_py()
-        return Partition(
-            name=self.name,
-            rows=self.rows,
-            bytes=self._output.bytes_written,
-            sha256=self._output.sha256,
-            digest=self._output.sha256,
-            first_id=bounds["min"],
-            last_id=bounds["max"],
-        )
-
-    def abort(self, error: BaseException) -> None:
-        """Leave nothing behind."""
-        try:
-            self._writer.close()
-        finally:
-            self._context.__exit__(type(error), error, error.__traceback__)
-
-    def _flush(self) -> None:
-        if self._buffered_rows:
-            self._writer.write_table(pa.Table.from_batches(self._buffer, self._schema))
-        self._buffer.clear()
-        self._buffered_rows = self._buffered_bytes = 0
-
-
-def write_table(location: str, name: str, table: pa.Table) -> Partition:
-    """Write a whole small table as one partition."""
-    writer = PartitionWriter(location, name, table.schema)
-    try:
-        for batch in table.to_batches():
-            writer.write(batch)
-        return writer.close()
-    except BaseException as error:
-        writer.abort(error)
-        raise
-
-
 def open_partition(path: str, columns: list[str]) -> pq.ParquetFile:
     """Open a partition's file, which must have these columns.
 
     Raises:
         InvalidDatasetError: it is missing or broken, or lacks a column.
     """
-    try:
+    with _reading(path):
         file = pq.ParquetFile(storage.open_input(path))
-    except FileNotFoundError:
-        msg = f"{path}: the file is missing; run the step that wrote it again."
-        raise InvalidDatasetError(msg) from None
-    except (pa.ArrowInvalid, OSError) as error:
-        msg = f"{path}: not a readable Parquet file ({error}); run the step that wrote it again."
-        raise InvalidDatasetError(msg) from None
     missing = [name for name in columns if name not in file.schema_arrow.names]
     if missing:
         msg = f"{path}: has no column {', '.join(missing)}; run the step that wrote it again."
@@ -270,20 +180,22 @@ def open_partition(path: str, columns: list[str]) -> pq.ParquetFile:
     return file
 
 
-def _ids_of(file: pq.ParquetFile) -> pa.Array:
-    return _one_array(file.read(columns=["id"]).column("id"))
+@contextmanager
+def _reading(path: str) -> Iterator[None]:
+    """Name the file, and what to do, in what may go wrong."""
+    try:
+        yield
+    except FileNotFoundError:
+        msg = f"{path}: the file is missing; run the step that wrote it again."
+        raise InvalidDatasetError(msg) from None
+    except (pa.ArrowException, OSError) as error:
+        msg = f"{path}: is damaged ({error}); remove it, and run the step that wrote it again."
+        raise InvalidDatasetError(msg) from None
 
 
-def _check_ids(ids: pa.ChunkedArray, path: str) -> None:
-    if ids.null_count:
-        msg = f"{path}: a row has no id; give every row one."
-        raise CardinalityError(msg)
-    if pc.count_distinct(ids).as_py() == len(ids):
-        return
-    counts = pc.value_counts(ids.combine_chunks())
-    twice: Any = next(entry for entry in counts.to_pylist() if entry["counts"] > 1)
-    msg = f"{path}: id {twice['values']!r} comes {twice['counts']} times; ids must be unique."
-    raise CardinalityError(msg)
+def _ids_of(file: pq.ParquetFile, path: str) -> pa.Array:
+    with _reading(path):
+        return _one_array(file.read(columns=["id"]).column("id"))
 
 
 def _take(batch: pa.RecordBatch, rows: "npt.NDArray[np.int64]") -> pa.RecordBatch:
@@ -299,31 +211,3 @@ def _one_array(column: pa.ChunkedArray) -> pa.Array:
     if column.num_chunks == 0:
         return pa.array([], column.type)
     return pa.concat_arrays(column.chunks)
-
-
-def _is_wordy(field: pa.Field) -> bool:
-    """Whether a column may repeat its values, so that a dictionary pays."""
-    return field.name != "id" and bool(pa.types.is_string(field.type))
-
-
-def _compression(schema: pa.Schema) -> dict[str, str]:
-    """Compress what can be: images already are, and vectors hardly shrink."""
-    leaves = [leaf for field in schema for leaf in _leaves(field.name, field.type)]
-    return {path: "none" if _is_dense(path, type_) else "zstd" for path, type_ in leaves}
-
-
-def _leaves(path: str, data_type: pa.DataType) -> Iterator[tuple[str, pa.DataType]]:
-    """Yield the columns that Parquet makes of a type, under the names it gives them."""
-    if pa.types.is_list(data_type) or pa.types.is_fixed_size_list(data_type):
-        yield from _leaves(f"{path}.list.element", data_type.value_type)
-    elif pa.types.is_struct(data_type):
-        for field in data_type:
-            yield from _leaves(f"{path}.{field.name}", field.type)
-    else:
-        yield path, data_type
-
-
-def _is_dense(path: str, data_type: pa.DataType) -> bool:
-    if pa.types.is_floating(data_type):
-        return path.endswith(".list.element")
-    return bool(pa.types.is_binary(data_type) or pa.types.is_large_binary(data_type))

@@ -25,7 +25,7 @@ class Rejects:
 
     A row that could not be processed is `add`ed and counts towards the step's reject threshold. A
     row that was left out because the user asked for it (too small, too wide, a duplicate) is
-    `filter`ed: told just the same, but no failure.
+    `filter`ed: recorded just the same, but no failure.
     """
 
     counts: Counter[str] = field(default_factory=Counter)
@@ -40,6 +40,12 @@ class Rejects:
     def filter(self, row_id: str, reason: str = "filtered", message: str = "") -> None:
         """Leave a row out on purpose."""
         self._append(row_id, reason, message, 1, filtered=True)
+
+    def drain(self) -> "Rejects":
+        """Return the rejects so far, and hold none of them any longer."""
+        drained = Rejects(self.counts, self.failed, self._rows)
+        self.counts, self.failed, self._rows = Counter(), 0, []
+        return drained
 
     def ids(self) -> set[str]:
         """Return the ids of all rejected rows so far."""

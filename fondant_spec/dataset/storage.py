@@ -58,6 +58,12 @@ def exists(url: str) -> bool:
     return bool(fs.exists(path))
 
 
+def is_file(url: str) -> bool:
+    """Return whether there is a file, not a folder."""
+    fs, path = filesystem(url)
+    return bool(fs.isfile(path))
+
+
 def sizes(folder: str) -> dict[str, int]:
     """Return name to size in bytes of the files directly in a folder; empty if there is none.
 

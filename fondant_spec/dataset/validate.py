@@ -8,8 +8,9 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from fondant_spec.dataset import storage
-from fondant_spec.dataset.manifest import MANIFEST_FILE, Field, Manifest, Partition
-from fondant_spec.dataset.partitions import file_of, open_partition
+from fondant_spec.dataset.layout import StepFolder, partition_file
+from fondant_spec.dataset.manifest import Field, Manifest, Partition
+from fondant_spec.dataset.partitions import open_partition
 from fondant_spec.errors import InvalidDatasetError, InvalidManifestError
 
 
@@ -52,13 +53,13 @@ def _owner(manifest: Manifest, location: str) -> Manifest:
     """Return the manifest of the step that wrote to a location."""
     if location == manifest.data_location:
         return manifest
-    return Manifest.read(storage.join(storage.parent(location), MANIFEST_FILE))
+    return Manifest.read(StepFolder.of_manifest(location).manifest)
 
 
 def _check_location(location: str, owner: Manifest, fields: list[Field]) -> Iterator[str]:
     ids = []
     for partition in owner.partitions:
-        path = file_of(location, partition.name)
+        path = partition_file(location, partition.name)
         problem = _check_file(path, partition)
         if problem:
             yield problem
@@ -130,3 +131,6 @@ def _check_artifacts(manifest: Manifest) -> Iterator[str]:
     for artifact in manifest.artifacts:
         if not storage.exists(artifact):
             yield f"{artifact}: what the step wrote is no longer there."
+    for artifact, digest in manifest.artifact_sha256.items():
+        if storage.is_file(artifact) and storage.sha256_of(artifact) != digest:
+            yield f"{artifact}: is not what the step wrote; another run may have written there."

@@ -4,7 +4,8 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from fondant_spec.dataset import storage
-from fondant_spec.dataset.manifest import MANIFEST_FILE, Manifest
+from fondant_spec.dataset.layout import PipelineFolder
+from fondant_spec.dataset.manifest import Manifest
 from fondant_spec.errors import FondantError
 from fondant_spec.pipeline.plan import Plan, PlannedStep
 
@@ -58,10 +59,10 @@ def _changes(side: str, old: Mapping[str, Any], new: Mapping[str, Any]) -> Itera
 
 def _earlier(plan: Plan, planned: PlannedStep) -> list[Manifest]:
     """Return the committed results of a step under other keys, oldest first."""
-    root = storage.join(plan.base_path, plan.pipeline_name, planned.id)
+    folder = PipelineFolder.of(plan.base_path, plan.pipeline_name)
     found = []
-    for key in storage.folders(root):
-        location = storage.join(root, key, MANIFEST_FILE)
+    for key in folder.cache_keys(planned.id):
+        location = folder.step(planned.id, key).manifest
         if key != planned.cache_key and storage.exists(location):
             try:
                 found.append(Manifest.read(location))

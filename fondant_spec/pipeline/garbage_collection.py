@@ -2,7 +2,7 @@
 
 from fondant_spec.dataset import run_references as references
 from fondant_spec.dataset import storage
-from fondant_spec.dataset.run_references import RUNS
+from fondant_spec.dataset.layout import PipelineFolder
 from fondant_spec.errors import InvalidArgumentError
 from fondant_spec.pipeline.run_history import read_runs
 
@@ -27,22 +27,21 @@ def collect(
         msg = f"keep_runs must be 0 or more, not {keep_runs}."
         raise InvalidArgumentError(msg)
     base_path = storage.normalize(base_path)
-    root = storage.join(base_path, pipeline_name)
+    root = PipelineFolder.of(base_path, pipeline_name)
     runs = read_runs(base_path, pipeline_name)
     old = runs[: max(len(runs) - keep_runs, 0)] if keep_runs is not None else []
     forgotten = {run["run_id"] for run in old}
     referred = {pair for run in runs[len(old) :] for pair in run["planned"].items()}
-    for run_id, pairs in references.read(base_path, pipeline_name).items():
+    for run_id, pairs in references.read(root).items():
         if run_id not in forgotten:
             referred |= pairs
     garbage = [
-        storage.join(root, step, key)
-        for step in storage.folders(root)
-        if step != RUNS
-        for key in storage.folders(storage.join(root, step))
+        root.step(step, key).location
+        for step in root.step_ids()
+        for key in root.cache_keys(step)
         if (step, key) not in referred
     ]
-    garbage += [storage.join(root, RUNS, run["run_id"]) for run in old]
+    garbage += [root.run(run["run_id"]).location for run in old]
     if delete:
         for folder in garbage:
             storage.remove(folder)

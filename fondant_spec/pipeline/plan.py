@@ -5,30 +5,29 @@ A runner turns it into commands or a workflow; nothing about it changes while it
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
-from fondant_spec.dataset import storage
-from fondant_spec.dataset.cache_key import cache_key, committed_manifest, key_parts
-from fondant_spec.dataset.field_mapping import bind, evolve
-from fondant_spec.dataset.manifest import MANIFEST_FILE, Field, Manifest, join_fields
-from fondant_spec.errors import InvalidPipelineError
+from fondant_spec.dataset.committed import committed_manifest
+from fondant_spec.dataset.layout import PipelineFolder
+from fondant_spec.dataset.manifest import Field, Manifest
+from fondant_spec.dataset.resolution import Resolution, StepUse, resolve_step
 from fondant_spec.pipeline.step import Step
 from fondant_spec.spec.arguments import to_argv
-from fondant_spec.spec.component_spec import SPEC_FILE, ComponentSpec
-from fondant_spec.spec.types import type_to_json
+from fondant_spec.spec.component_spec import ComponentSpec
+from fondant_spec.spec.executor_options import (
+    EXECUTOR_ARGUMENTS,
+    STEP_OPTIONS,
+)
+from fondant_spec.spec.types import json_types
 
 
 @dataclass(frozen=True)
 class PlannedStep:
-    """A step as it will run. `fields` are those of the dataset after it."""
+    """A step as it will run, and what it comes to."""
 
     step: Step
-    arguments: Mapping[str, Any]
-    key_parts: Mapping[str, Any]
-    cache_key: str
-    location: str
-    fields: Mapping[str, Field] = field(default_factory=dict)
+    resolved: "Resolution[PlannedStep]"
 
     @property
     def id(self) -> str:
@@ -36,9 +35,44 @@ class PlannedStep:
         return self.step.id
 
     @property
+    def step_id(self) -> str:
+        """The step's id, by the name that datasets have for it."""
+        return self.step.id
+
+    @property
     def spec(self) -> ComponentSpec:
         """The component's spec."""
         return self.step.spec
+
+    @property
+    def arguments(self) -> Mapping[str, Any]:
+        """The component's arguments, all of them."""
+        return self.step.arguments
+
+    @property
+    def key_parts(self) -> Mapping[str, Any]:
+        """What the cache key is made of."""
+        return self.resolved.key_parts
+
+    @property
+    def cache_key(self) -> str:
+        """The cache key."""
+        return self.resolved.cache_key
+
+    @property
+    def location(self) -> str:
+        """Where the manifest will be."""
+        return self.resolved.folder.manifest
+
+    @property
+    def root(self) -> str:
+        """Where the ids come from."""
+        return self.resolved.root
+
+    @property
+    def fields(self) -> Mapping[str, Field]:
+        """The fields of the dataset after the step."""
+        return self.resolved.fields
 
 
 @dataclass(frozen=True)
@@ -58,24 +92,20 @@ class Plan:
             inputs: the locations of the manifests it reads.
             output_path: the file in which the component leaves the location of its manifest.
         """
-        argv = [
-            "--base_path",
-            self.base_path,
-            "--pipeline_name",
-            self.pipeline_name,
-            "--step_id",
-            planned.id,
-            "--run_id",
-            self.run_id,
-            "--output_manifest_path",
-            output_path,
-        ]
+        run = {
+            "base_path": self.base_path,
+            "pipeline_name": self.pipeline_name,
+            "step_id": planned.id,
+            "run_id": self.run_id,
+            "output_manifest_path": output_path,
+        }
         if inputs:
-            word = inputs[0] if len(inputs) == 1 else json.dumps(list(inputs))
-            argv += ["--input_manifest_path", word]
-        return (
-            argv + options_argv(planned.step) + to_argv(planned.spec.arguments, planned.arguments)
-        )
+            run["input_manifest_path"] = inputs[0] if len(inputs) == 1 else json.dumps(list(inputs))
+        return [
+            *to_argv(EXECUTOR_ARGUMENTS, run),
+            *options_argv(planned.step),
+            *to_argv(planned.spec.arguments, planned.arguments),
+        ]
 
     def committed(self) -> dict[str, Manifest]:
         """Return the manifests of the steps that need not run, by step id."""
@@ -90,21 +120,18 @@ class Plan:
 
 
 def options_argv(step: Step) -> list[str]:
-    """Return the part of the argument vector that speaks to the executor about this step."""
-    argv: list[str] = []
-    if step.spec.path is not None and step.spec.path.name != SPEC_FILE:
-        argv += ["--spec_file", step.spec.path.name]
-    if step.consumes:
-        argv += ["--consumes", json.dumps(dict(step.consumes))]
-    if step.produces:
-        argv += ["--produces", json.dumps(_json_types(step.produces))]
-    for name in ("max_reject_share", "rows_per_partition", "workers"):
-        value = getattr(step, name)
-        if value is not None:
-            argv += [f"--{name}", str(value)]
-    if step.retry:
-        argv += ["--retry", json.dumps(list(step.retry))]
-    return argv if step.cache else [*argv, "--cache", "false"]
+    """Return the part of the argument vector that sets the executor's options for this step."""
+    options = {name: getattr(step, name) for name in STEP_OPTIONS}
+    options |= {
+        "consumes": dict(step.consumes),
+        "produces": json_types(step.produces),
+        "retry": list(step.retry),
+    }
+    if step.spec.path is not None:
+        options["spec_file"] = step.spec.path.name
+    defaults = {name: argument.default for name, argument in EXECUTOR_ARGUMENTS.items()}
+    set_here = {name: value for name, value in options.items() if value != defaults[name]}
+    return to_argv(EXECUTOR_ARGUMENTS, set_here)
 
 
 def plan_steps(steps: Iterable[Step], name: str, base_path: str) -> tuple[PlannedStep, ...]:
@@ -114,57 +141,10 @@ def plan_steps(steps: Iterable[Step], name: str, base_path: str) -> tuple[Planne
         InvalidPipelineError: a field is missing or of another type, or branches do not fit.
     """
     planned: dict[str, PlannedStep] = {}
-    roots: dict[str, str] = {}
+    folder = PipelineFolder.of(base_path, name)
     for step in steps:
         inputs = [planned[name] for name in step.after]
-        _check_inputs(step, inputs, roots)
-        makes_ids = step.spec.cardinality == "explodes" or not inputs
-        roots[step.id] = step.id if makes_ids else roots[inputs[0].id]
-        planned[step.id] = _plan_step(step, inputs, roots, storage.join(base_path, name, step.id))
+        rows = step.rows_per_partition or EXECUTOR_ARGUMENTS["rows_per_partition"].default
+        use = StepUse(step.id, step.spec, step.arguments, step.consumes, step.produces, rows)
+        planned[step.id] = PlannedStep(step, resolve_step(use, inputs, folder))
     return tuple(planned.values())
-
-
-def _plan_step(
-    step: Step,
-    inputs: Sequence[PlannedStep],
-    roots: Mapping[str, str],
-    folder: str,
-) -> PlannedStep:
-    # Branches with one root share their rows and are read side by side; others one after another.
-    branches: dict[str, dict[str, Mapping[str, Field]]] = {}
-    for one in inputs:
-        branches.setdefault(roots[one.id], {})[one.id] = one.fields
-    for fields in branches.values() or [{}]:
-        available = join_fields(fields, step.id)
-        binding = bind(step.spec, available, step.consumes, step.produces, step.id)
-    mappings = {"consumes": step.consumes, "produces": _json_types(step.produces)}
-    parts = key_parts(step.spec, step.arguments, mappings, [one.cache_key for one in inputs])
-    key = cache_key(parts)
-    return PlannedStep(
-        step=step,
-        arguments=step.arguments,
-        key_parts=parts,
-        cache_key=key,
-        location=storage.join(folder, key, MANIFEST_FILE),
-        fields=evolve(step.spec, binding, available, storage.join(folder, key, "data")),
-    )
-
-
-def _check_inputs(step: Step, inputs: Sequence[PlannedStep], roots: Mapping[str, str]) -> None:
-    if not inputs and not step.spec.loads:
-        msg = f"{step.id}: the component consumes fields; say which step it comes `after`."
-        raise InvalidPipelineError(msg)
-    if inputs and step.spec.loads:
-        msg = f"{step.id}: the component consumes nothing, so it cannot come after another step."
-        raise InvalidPipelineError(msg)
-    if len({roots[one.id] for one in inputs}) > 1 and step.spec.cardinality != "explodes":
-        names = " and ".join(repr(one.id) for one in inputs)
-        msg = f"{step.id}: {names} have different rows, because ids were made anew between them."
-        raise InvalidPipelineError(msg)
-
-
-def _json_types(produces: Mapping[str, Any]) -> dict[str, Any]:
-    return {
-        name: value if isinstance(value, str | Mapping) else type_to_json(value)
-        for name, value in produces.items()
-    }

@@ -11,8 +11,8 @@ from datetime import UTC, datetime
 from typing import Any
 
 from fondant_spec.dataset import storage
+from fondant_spec.dataset.layout import PipelineFolder
 from fondant_spec.dataset.manifest import Manifest
-from fondant_spec.dataset.run_references import RUNS
 from fondant_spec.pipeline.plan import Plan
 
 
@@ -31,7 +31,7 @@ class RunLog:
 
     def __init__(self, plan: Plan) -> None:
         self._plan = plan
-        self._folder = storage.join(plan.base_path, plan.pipeline_name, RUNS, plan.run_id)
+        self._folder = PipelineFolder.of(plan.base_path, plan.pipeline_name).run(plan.run_id)
         self._started = _now()
         self._results: list[StepResult] = []
         self._write("running")
@@ -43,7 +43,7 @@ class RunLog:
 
     def write_log(self, step_id: str, text: str) -> None:
         """Keep what a step printed."""
-        storage.write_text(storage.join(self._folder, f"{step_id}.log"), text)
+        storage.write_text(self._folder.log(step_id), text)
 
     def finish(self, state: str) -> list[StepResult]:
         """Note how the run ended, and return its results."""
@@ -70,15 +70,13 @@ class RunLog:
             ],
             "planned": {step.id: step.cache_key for step in self._plan.steps},
         }
-        storage.write_text(
-            storage.join(self._folder, "run.json"), json.dumps(content, indent=2) + "\n"
-        )
+        storage.write_text(self._folder.record, json.dumps(content, indent=2) + "\n")
 
 
 def read_runs(base_path: str, pipeline_name: str) -> list[dict[str, Any]]:
     """Return the records of the runs of a pipeline, oldest first."""
-    folder = storage.join(base_path, pipeline_name, RUNS)
-    files = [storage.join(folder, name, "run.json") for name in storage.folders(folder)]
+    folder = PipelineFolder.of(base_path, pipeline_name)
+    files = [folder.run(run_id).record for run_id in folder.run_ids()]
     return [json.loads(storage.read_text(file)) for file in files if storage.exists(file)]
 
 

@@ -5,8 +5,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from fondant_spec.pipeline.quantities import quantity
-from fondant_spec.spec.arguments import check_limits
 from fondant_spec.spec.component_spec import ComponentSpec
+from fondant_spec.spec.executor_options import check_step_options
 
 
 @dataclass(frozen=True)
@@ -66,4 +66,4 @@ class Step:
 
     def __post_init__(self) -> None:
         """Refuse numbers that the executor would refuse."""
-        check_limits(vars(self), self.id)
+        check_step_options(vars(self), self.id)

@@ -16,7 +16,7 @@ from fondant_spec.pipeline.plan import Plan
 from fondant_spec.pipeline.run_history import StepResult, table
 from fondant_spec.runners import kubeflow
 from fondant_spec.runners.kubeflow import Cluster
-from fondant_spec.spec.arguments import ALL_REASONS
+from fondant_spec.spec.executor_options import ALL_REASONS
 
 EXIT_ERROR = 1
 EXIT_USAGE = 2

@@ -23,7 +23,7 @@ from fondant_spec.errors import InvalidConfigError
 from fondant_spec.pipeline.plan import Plan, PlannedStep
 from fondant_spec.pipeline.quantities import quantity
 from fondant_spec.pipeline.run_history import StepResult
-from fondant_spec.runners.image_lock import image_of
+from fondant_spec.runners.image_lock import build_command, image_of, refuse_other_code
 from fondant_spec.runners.subprocesses import Command, compile_steps, run_steps
 
 COMMAND: Final = ("python", "/component/src/main.py")
@@ -266,17 +266,21 @@ def _is_rootless_podman(engine: Engine) -> bool:
 
 
 def _check_images(plan: Plan, engine: Engine) -> None:
-    """Make sure that what was built is there; images of others are left to the engine to pull."""
+    """Make sure that what was built is there, of the present code.
+
+    The images of others are left to the engine to pull.
+    """
+    refuse_other_code(plan.steps)
     for planned in plan.steps:
         if planned.spec.source is None:
             continue
-        image, component = image_of(planned.spec), planned.spec.source.name
+        image = image_of(planned.spec)
         if _run([engine.program, "image", "inspect", image.here]).returncode == 0:
             continue
         if image.digest is None:
             msg = (
                 f"{planned.id}: there is no image {image.name} here; "
-                f"run: bash build_images.sh -C {component}"
+                f"run: {build_command(planned.spec)}"
             )
             raise InvalidConfigError(msg)
 

@@ -15,13 +15,15 @@ from pathlib import Path
 from typing import Final
 
 from fondant_spec.dataset import storage
-from fondant_spec.dataset.cache_key import committed_manifest
+from fondant_spec.dataset.committed import check_reject_share, committed_manifest
 from fondant_spec.dataset.manifest import Manifest
 from fondant_spec.errors import StepFailedError
 from fondant_spec.pipeline.plan import Plan, PlannedStep
 from fondant_spec.pipeline.run_history import RunLog, StepResult
+from fondant_spec.spec.executor_options import EXECUTOR_ARGUMENTS
 
 _TAIL: Final = 20
+MAX_REJECT_SHARE: Final[float] = EXECUTOR_ARGUMENTS["max_reject_share"].default
 _PATIENCE: Final = 10.0
 """Seconds that a step gets to end after Ctrl-C before it is killed."""
 
@@ -75,6 +77,8 @@ def run_steps(plan: Plan, compile_step: Compile, say: Callable[[str], None]) -> 
             command = compile_step(planned, [one.location for one in inputs])
             manifest = _run_step(command, log, say)
         else:
+            share = planned.step.max_reject_share
+            check_reject_share(manifest, MAX_REJECT_SHARE if share is None else share)
             say(f"[{planned.id}] already done: {manifest.rows} rows")
         manifests[planned.id] = manifest
         log.add(StepResult(planned.id, manifest, time.monotonic() - began, cached=cached))

@@ -1,10 +1,12 @@
 """Component arguments: their types, and their way through an argument vector unchanged.
 
 A value travels as one word after `--name`: a string as it is, everything else as JSON. This is also
-what Kubeflow Pipelines does with a typed value, so every runner enters a component by one door.
+what Kubeflow Pipelines does with a typed value, so a component reads its arguments in one way,
+whichever runner starts it.
 """
 
 import json
+import math
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -12,6 +14,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from fondant_spec.errors import InvalidArgumentError, did_you_mean
+from fondant_spec.spec.bounds import NO_BOUNDS, Bounds
 
 _REPEATABLE: Final = "input_manifest_path"
 
@@ -38,7 +41,8 @@ class Argument:
 
     `path` marks an argument that may name a local file or folder: it is made absolute, mounted into
     containers, and its content is part of the cache key. `output` marks one that names where to
-    write: it is made absolute, and mounted to be written.
+    write: it is made absolute, and mounted to be written. One that does not `affects_result` (a
+    batch size, a device, a timeout) is no part of the cache key.
     """
 
     name: str
@@ -48,21 +52,31 @@ class Argument:
     choices: tuple[Any, ...] = ()
     path: bool = False
     output: bool = False
+    affects_result: bool = True
+    bounds: Bounds = NO_BOUNDS
 
     @property
     def required(self) -> bool:
         """Whether a value must be given."""
         return self.default is REQUIRED
 
+    @property
+    def default_text(self) -> str:
+        """The default as help texts show it: JSON, `none`, or `required` where there is none."""
+        if self.required:
+            return "required"
+        return "none" if self.default is None else json.dumps(self.default, ensure_ascii=False)
+
     def check(self, value: Any) -> Any:
         """Return `value` as the declared type, or refuse it.
 
-        A whole float is accepted for an int, because JSON and Kubeflow do not tell them apart; an
-        int is accepted for a float, and a path for a str. None is accepted where it is the default.
+        A whole float is accepted for an int, because JSON and Kubeflow make no difference between
+        them; an int is accepted for a float, and a path for a str. None is accepted where it is the
+        default.
 
         Raises:
-            InvalidArgumentError: wrong type, not among the choices, or nothing that an argument
-                vector can hold.
+            InvalidArgumentError: wrong type, not among the choices, out of bounds, or nothing that
+                an argument vector can hold.
         """
         if value is None and self.default is None:
             return None
@@ -71,12 +85,13 @@ class Argument:
             choices = ", ".join(map(repr, self.choices))
             msg = f"argument {self.name!r} must be one of {choices}, not {converted!r}."
             raise InvalidArgumentError(msg)
+        self.bounds.check(self.name, converted)
         return converted
 
     def _convert(self, value: Any) -> Any:
         wanted = _PYTHON_TYPES[self.type]
         if wanted is float and type(value) is int:
-            return float(value)
+            return self._as_float(value)
         if wanted is int and type(value) is float and value.is_integer():
             return int(value)
         if wanted is str and isinstance(value, os.PathLike):
@@ -92,8 +107,18 @@ class Argument:
             raise InvalidArgumentError(msg)
         return self._plain(value)
 
+    def _as_float(self, value: int) -> float:
+        try:
+            return float(value)
+        except OverflowError:
+            msg = f"argument {self.name!r} is too large for a float: give a smaller number."
+            raise InvalidArgumentError(msg) from None
+
     def _plain(self, value: Any) -> Any:
         """Return a copy of a value that JSON can hold; tuples in it become lists."""
+        if isinstance(value, float) and not math.isfinite(value):
+            msg = f"argument {self.name!r} must have finite numbers only, not {value!r}."
+            raise InvalidArgumentError(msg)
         if isinstance(value, list | tuple):
             return [self._plain(item) for item in value]
         if isinstance(value, dict) and all(isinstance(key, str) for key in value):
@@ -128,51 +153,14 @@ class Argument:
         return self.check(value)
 
 
-EXECUTOR_ARGUMENTS: Final[Mapping[str, Argument]] = {
-    argument.name: argument
-    for argument in (
-        Argument("base_path", "str"),
-        Argument("pipeline_name", "str", default="pipeline"),
-        Argument("step_id", "str", default=None),
-        Argument("run_id", "str", default=None),
-        Argument("spec_file", "str", default="fondant_component.yaml"),
-        Argument("input_manifest_path", "str", default=""),
-        Argument("output_manifest_path", "str", default=None),
-        Argument("consumes", "dict", default={}),
-        Argument("produces", "dict", default={}),
-        Argument("max_reject_share", "float", default=0.5),
-        Argument("rows_per_partition", "int", default=1000),
-        Argument("workers", "int", default=None),
-        Argument("cache", "bool", default=True),
-        Argument("retry", "list", default=[]),
-        Argument("slice", "str", default=None),
-    )
-}
-"""What the executor itself takes; a component cannot have an argument of such a name."""
-
-
-ALL_REASONS: Final = "all"
-"""Stands for every reason, in `retry`."""
-
-
-def check_limits(values: Mapping[str, Any], where: str) -> None:
-    """Hold those of the executor's numbers that are given against what they can be.
+def checked(argument: Argument, value: Any, where: str) -> Any:
+    """Return a value as the argument's type; `where` names the step in errors.
 
     Raises:
-        InvalidArgumentError: not a number, or out of its range.
+        InvalidArgumentError: wrong type, not among the choices, or out of range.
     """
-    for name in ("max_reject_share", "rows_per_partition", "workers"):
-        value = values.get(name)
-        if value is None:
-            continue
-        with _located(where):
-            number = EXECUTOR_ARGUMENTS[name].check(value)
-        if name == "max_reject_share" and not 0 <= number <= 1:
-            msg = f"{where}: max_reject_share must be between 0 and 1, not {value!r}."
-            raise InvalidArgumentError(msg)
-        if name != "max_reject_share" and number < 1:
-            msg = f"{where}: {name} must be at least 1, not {value!r}."
-            raise InvalidArgumentError(msg)
+    with _located(where):
+        return argument.check(value)
 
 
 def resolve(
@@ -200,14 +188,11 @@ def resolve(
 
 
 def to_argv(declared: Mapping[str, Argument], values: Mapping[str, Any]) -> list[str]:
-    """Return the argument vector that stands for the values that differ from the defaults."""
+    """Return the argument vector that stands for values; None, which is a default, has no word."""
     argv: list[str] = []
     for name, value in values.items():
-        argument = declared[name]
-        word = argument.to_text(value)
-        # Compared as words, since Python holds True and 1, or [1] and [1.0], to be equal.
-        if argument.required or word != argument.to_text(argument.default):
-            argv += [f"--{name}", word]
+        if value is not None:
+            argv += [f"--{name}", declared[name].to_text(value)]
     return argv
 
 

@@ -1,11 +1,12 @@
 """The reader of `fondant_component.yaml`.
 
 It accepts every component spec of Fondant 0.12's hub, and adds: `cardinality` and `network`; on a
-consumed field `optional`; on an argument `choices`, `path` and `output`; on a field `description`.
+consumed field `optional`; on a field `description`; on an argument `choices`, `path`, `output`, and
+the bounds `minimum`, `maximum`, `exclusive_minimum`, `exclusive_maximum` and `pattern`.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
@@ -13,14 +14,14 @@ import pyarrow as pa
 import yaml
 
 from fondant_spec.errors import (
-    InvalidArgumentError,
     InvalidComponentSpecError,
     InvalidTypeError,
 )
-from fondant_spec.spec.arguments import ARGUMENT_TYPES, EXECUTOR_ARGUMENTS, REQUIRED, Argument
+from fondant_spec.spec.argument_spec import read_arguments, read_flag
+from fondant_spec.spec.arguments import Argument
+from fondant_spec.spec.executor_options import SPEC_FILE
 from fondant_spec.spec.types import check_field_keys, reject_unknown_keys, type_from_json
 
-SPEC_FILE: Final = "fondant_component.yaml"
 CARDINALITIES: Final = ("maps", "filters", "explodes")
 
 _KEYS: Final = {
@@ -35,7 +36,6 @@ _KEYS: Final = {
     "cardinality",
     "network",
 }
-_ARGUMENT_KEYS: Final = {"type", "description", "default", "choices", "path", "output"}
 
 
 @dataclass(frozen=True)
@@ -50,7 +50,7 @@ class FieldSpec:
 
 @dataclass(frozen=True)
 class ComponentSpec:
-    """What a component consumes, produces and can be told; the content of its YAML file.
+    """What a component consumes and produces, and its arguments; the content of its YAML file.
 
     `consumes_any` and `produces_any` say that a step may name further fields
     (`additionalProperties` in the file). Without `network`, the component reaches only for what its
@@ -80,6 +80,11 @@ class ComponentSpec:
     def loads(self) -> bool:
         """Whether the component brings rows in rather than transforming some."""
         return not self.consumes and not self.consumes_any
+
+    @property
+    def makes_ids(self) -> bool:
+        """Whether the rows that come out are other ones than those that went in."""
+        return self.loads or self.cardinality == "explodes"
 
     @property
     def source(self) -> Path | None:
@@ -148,8 +153,8 @@ def _parse(content: Any, where: str, path: Path | None) -> ComponentSpec:
         produces_any=produces_any,
         previous_index=_previous_index(content, produces, where),
         cardinality=_cardinality(content, where),
-        network=_flag({"network": True} | content, "network", where),
-        arguments=_arguments(content.get("args"), where),
+        network=read_flag({"network": True} | content, "network", where),
+        arguments=read_arguments(content.get("args"), where),
         path=path,
     )
 
@@ -186,18 +191,10 @@ def _fields(
         fields[name] = FieldSpec(
             name,
             type_from_json(field, place),
-            optional=_flag(field, "optional", place),
+            optional=read_flag(field, "optional", place),
             description=str(field.get("description", "")),
         )
-    return fields, _flag(value, "additionalProperties", f"{where}: {key}")
-
-
-def _flag(mapping: Mapping[str, Any], key: str, where: str) -> bool:
-    value = mapping.get(key, False)
-    if not isinstance(value, bool):
-        msg = f"{where}: `{key}` must be true or false, not {value!r}."
-        raise InvalidComponentSpecError(msg)
-    return value
+    return fields, read_flag(value, "additionalProperties", f"{where}: {key}")
 
 
 def _previous_index(
@@ -235,51 +232,3 @@ def _cardinality(content: dict[str, Any], where: str) -> str:
         )
         raise InvalidComponentSpecError(msg)
     return str(value)
-
-
-def _arguments(value: Any, where: str) -> dict[str, Argument]:
-    if value is None:
-        return {}
-    if not isinstance(value, dict):
-        msg = f"{where}: `args` must be a mapping of argument name to its type and description."
-        raise InvalidComponentSpecError(msg)
-    return {
-        name: _argument(name, content, f"{where}: args.{name}") for name, content in value.items()
-    }
-
-
-def _argument(name: Any, content: Any, where: str) -> Argument:
-    if not isinstance(name, str) or not name.isidentifier() or name in EXECUTOR_ARGUMENTS:
-        msg = f"{where}: an argument needs a name of letters, digits and `_` that is not reserved."
-        raise InvalidComponentSpecError(msg)
-    if not isinstance(content, dict):
-        msg = f"{where}: must be a mapping with a `type`, such as `{{type: int, default: 1}}`."
-        raise InvalidComponentSpecError(msg)
-    reject_unknown_keys(content, _ARGUMENT_KEYS, where)
-    if content.get("type") not in ARGUMENT_TYPES:
-        msg = f"{where}: `type` must be one of {', '.join(ARGUMENT_TYPES)}."
-        raise InvalidComponentSpecError(msg)
-    choices = content.get("choices", [])
-    if not isinstance(choices, list):
-        msg = f"{where}: `choices` must be a list of values."
-        raise InvalidComponentSpecError(msg)
-    default = content.get("default", REQUIRED)
-    argument = Argument(
-        name=name,
-        type=content["type"],
-        description=str(content.get("description", "")).strip(),
-        # Fondant's specs spell "no value" as the text None.
-        default=None if default == "None" else default,
-        choices=tuple(choices),
-        path=_flag(content, "path", where),
-        output=_flag(content, "output", where),
-    )
-    return argument if argument.required else _with_typed_default(argument, where)
-
-
-def _with_typed_default(argument: Argument, where: str) -> Argument:
-    try:
-        return replace(argument, default=argument.check(argument.default))
-    except InvalidArgumentError as error:
-        msg = f"{where}: the default is wrong: {error}"
-        raise InvalidComponentSpecError(msg) from None

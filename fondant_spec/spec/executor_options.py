@@ -1,94 +1,168 @@
-"""What the executor is told beside a component's own arguments, and reading both from argv."""
+"""The executor's own options, which stand beside a component's arguments in every argument vector.
 
+They are declared once, as the attributes of `ExecutorOptions`: the reader of an argument vector,
+its writer, the help text and the form of Kubeflow Pipelines are all made from them.
+"""
+
+# ruff: noqa: RUF009 - _option declares an attribute, as dataclasses.field does
 import json
 import re
-import uuid
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Any, Final
+from collections.abc import Mapping
+from dataclasses import MISSING, dataclass, field, fields, replace
+from typing import Any, Final, Self
 
 from fondant_spec.errors import InvalidArgumentError
-from fondant_spec.spec import arguments
-from fondant_spec.spec.arguments import EXECUTOR_ARGUMENTS
-from fondant_spec.spec.component_spec import ComponentSpec
+from fondant_spec.spec.arguments import REQUIRED, Argument, checked, from_words
+from fondant_spec.spec.bounds import Bounds
+
+SPEC_FILE: Final = "fondant_component.yaml"
+
+ALL_REASONS: Final = "all"
+"""Stands for every reason, in `retry`."""
+
+STEP_OPTIONS: Final = (
+    "consumes",
+    "produces",
+    "max_reject_share",
+    "rows_per_partition",
+    "workers",
+    "cache",
+    "retry",
+)
+"""Those that a pipeline sets for each step; the others follow from the run."""
 
 _SLICE: Final = re.compile(r"(\d+)/(\d+)")
 
 
+def _option(type_: str, description: str, **declared: Any) -> Any:
+    """Declare an option; without a `default` it must be given."""
+    default = declared.pop("default", MISSING)
+    metadata = {"type": type_, "description": description, **declared}
+    if isinstance(default, dict | list):
+        return field(default_factory=default.copy, metadata=metadata)
+    return field(default=default, metadata=metadata)
+
+
 @dataclass(frozen=True)
-class Options:
-    """The executor's own arguments.
+class ExecutorOptions:
+    """What the executor takes beside a component's arguments."""
 
-    `spec_file` is the name of the spec beside `src`, where a component has more than one.
+    base_path: str = _option("str", "Folder or URL below which everything lands.")
+    pipeline_name: str = _option("str", "The pipeline's name.", default="pipeline")
+    step_id: str | None = _option("str", "The step's id; else the component's.", default=None)
+    run_id: str | None = _option("str", "The run's id; else one is made.", default=None)
+    spec_file: str = _option("str", "The spec's file name, where several lie.", default=SPEC_FILE)
+    input_manifest_path: str = _option(
+        "str", "The manifest to read; several as a list in JSON, or repeated.", default=""
+    )
+    output_manifest_path: str | None = _option(
+        "str", "The file in which to report where the manifest is.", default=None
+    )
+    consumes: Mapping[str, str] = _option(
+        "dict", "Consumed field to the dataset's field, where the names differ.", default={}
+    )
+    produces: Mapping[str, Any] = _option(
+        "dict", "Produced field to its new name; a further field to its type.", default={}
+    )
+    max_reject_share: float = _option(
+        "float",
+        "The share of failed rows above which the step fails.",
+        default=0.5,
+        bounds=Bounds(minimum=0, maximum=1),
+    )
+    rows_per_partition: int = _option(
+        "int",
+        "Rows in a partition, where the step makes new rows.",
+        default=1000,
+        bounds=Bounds(minimum=1),
+    )
+    workers: int | None = _option(
+        "int", "Worker processes; else one for each core.", default=None, bounds=Bounds(minimum=1)
+    )
+    cache: bool = _option("bool", "Take a finished result as it is.", default=True)
+    retry: list[str] = _option(
+        "list", "Reasons of failed rows to try once more, or `all`.", default=[]
+    )
+    slice: str | None = _option(
+        "str",
+        "As i/n: compute every n-th partition from the i-th on; commit nothing.",
+        default=None,
+    )
 
-    `slice` is (i, n): only every n-th partition from the i-th on is computed and nothing is
-    committed, so that n of them can run side by side before one whole run commits. `retry` holds
-    the reasons of failed rows that are tried once more, or `all`.
-    """
+    @classmethod
+    def from_words(cls, words: Mapping[str, str], step_id: str) -> Self:
+        """Return the options among the words of an argument vector, by name.
 
-    base_path: str
-    pipeline_name: str
-    step_id: str
-    run_id: str
-    max_reject_share: float
-    rows_per_partition: int
-    spec_file: str
-    inputs: tuple[str, ...] = ()
-    output_manifest_path: str | None = None
-    consumes: Mapping[str, str] = field(default_factory=dict)
-    produces: Mapping[str, Any] = field(default_factory=dict)
-    workers: int | None = None
-    cache: bool = True
-    retry: tuple[str, ...] = ()
-    slice: tuple[int, int] | None = None
+        Raises:
+            InvalidArgumentError: a missing value, a wrong type, or out of range.
+        """
+        options = cls(**from_words(EXECUTOR_ARGUMENTS, words, words.get("step_id", step_id)))
+        return replace(options, step_id=options.step_id or step_id)
+
+    @property
+    def inputs(self) -> tuple[str, ...]:
+        """The locations of the manifests to read: one as it is, several as a list in JSON.
+
+        Raises:
+            InvalidArgumentError: neither of the two.
+        """
+        word = self.input_manifest_path
+        if not word.startswith("["):
+            return (word,) if word else ()
+        try:
+            return tuple(map(str, json.loads(word)))
+        except ValueError:
+            msg = (
+                f"{self.step_id}: input_manifest_path must be a path, or a list of paths in JSON: "
+                f"{word!r}."
+            )
+            raise InvalidArgumentError(msg) from None
+
+    @property
+    def slice_of(self) -> tuple[int, int] | None:
+        """The slice as (i, n), so that n of them side by side do before one whole run commits.
+
+        Raises:
+            InvalidArgumentError: it is malformed, or i is not below n.
+        """
+        if self.slice is None:
+            return None
+        match = _SLICE.fullmatch(self.slice)
+        if not match or not int(match[1]) < int(match[2]):
+            msg = (
+                f"{self.step_id}: slice must be i/n with 0 <= i < n, such as 0/4, not "
+                f"{self.slice!r}."
+            )
+            raise InvalidArgumentError(msg)
+        return int(match[1]), int(match[2])
 
 
-def spec_file(argv: Sequence[str]) -> str:
-    """Return the name of the spec that an argument vector is meant for."""
-    declared = EXECUTOR_ARGUMENTS["spec_file"]
-    return str(arguments.split_argv(argv).get(declared.name, declared.default))
+def _declared() -> dict[str, Argument]:
+    defaults = {
+        one.name: one.default_factory() if one.default_factory is not MISSING else one.default
+        for one in fields(ExecutorOptions)
+    }
+    return {
+        one.name: Argument(
+            one.name,
+            **one.metadata,
+            default=REQUIRED if defaults[one.name] is MISSING else defaults[one.name],
+        )
+        for one in fields(ExecutorOptions)
+    }
 
 
-def parse(spec: ComponentSpec, argv: Sequence[str]) -> tuple[Options, dict[str, Any]]:
-    """Return the executor's options and the component's arguments of an argument vector.
+EXECUTOR_ARGUMENTS: Final[Mapping[str, Argument]] = _declared()
+"""The same as arguments; a component cannot have one of such a name."""
+
+
+def check_step_options(values: Mapping[str, Any], step_id: str) -> None:
+    """Hold those of a step's options that are given against what they can be.
 
     Raises:
-        InvalidArgumentError: an unknown name, a missing value, or a wrong type.
+        InvalidArgumentError: of another type, or out of range.
     """
-    words = arguments.split_argv(argv)
-    own = {name: words.pop(name) for name in list(words) if name in EXECUTOR_ARGUMENTS}
-    where = own.get("step_id", spec.component_id)
-    values = arguments.from_words(spec.arguments, words, where)
-    return _options(own, spec, where), values
-
-
-def _options(words: Mapping[str, str], spec: ComponentSpec, where: str) -> Options:
-    values = arguments.from_words(EXECUTOR_ARGUMENTS, words, where)
-    arguments.check_limits(values, where)
-    values["step_id"] = values["step_id"] or spec.component_id
-    values["run_id"] = values["run_id"] or f"manual-{uuid.uuid4().hex[:8]}"
-    values["inputs"] = _inputs(values.pop("input_manifest_path"), where)
-    values["retry"] = tuple(values["retry"])
-    values["slice"] = _slice(values["slice"], where)
-    return Options(**values)
-
-
-def _inputs(word: str, where: str) -> tuple[str, ...]:
-    """Return the locations in a word: one as it is, several as a list in JSON."""
-    if not word.startswith("["):
-        return (word,) if word else ()
-    try:
-        return tuple(map(str, json.loads(word)))
-    except ValueError:
-        msg = f"{where}: input_manifest_path must be a path, or a list of paths in JSON: {word!r}."
-        raise InvalidArgumentError(msg) from None
-
-
-def _slice(word: str | None, where: str) -> tuple[int, int] | None:
-    if word is None:
-        return None
-    match = _SLICE.fullmatch(word)
-    if not match or not int(match[1]) < int(match[2]):
-        msg = f"{where}: slice must be i/n with 0 <= i < n, such as 0/4, not {word!r}."
-        raise InvalidArgumentError(msg)
-    return int(match[1]), int(match[2])
+    given = {name: values[name] for name in STEP_OPTIONS if values.get(name) is not None}
+    given.pop("produces", None)  # may hold Arrow types, which the field mapping checks
+    for name, value in given.items():
+        checked(EXECUTOR_ARGUMENTS[name], value, step_id)

@@ -102,6 +102,14 @@ def type_to_json(data_type: pa.DataType) -> dict[str, Any]:
     raise InvalidTypeError(msg)
 
 
+def json_types(fields: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a mapping of field to type or new name as JSON, with Arrow types by their names."""
+    return {
+        name: value if isinstance(value, str | Mapping) else type_to_json(value)
+        for name, value in fields.items()
+    }
+
+
 def reject_unknown_keys(value: Mapping[str, Any], known: set[str], where: str) -> None:
     """Refuse keys outside `known`, with a hint at the nearest one.
 

@@ -5,15 +5,17 @@ record batches, never a whole partition, so its memory is bounded by a batch:
 
 - every batch it gets has the column `id` and the fields that its spec consumes;
 - every batch it returns has the column `id` and the fields that its spec produces;
-- a row it cannot process goes to `self.rejects`, and is left out of what it returns.
+- a row it cannot process goes to `context.rejects`, and is left out of what it returns.
 """
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping
-from typing import TYPE_CHECKING, Any, ClassVar
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
 import pyarrow as pa
 
+from fondant_spec.dataset.checkpoint import Checkpoint
 from fondant_spec.dataset.rejects import Rejects
 
 if TYPE_CHECKING:
@@ -23,33 +25,78 @@ if TYPE_CHECKING:
     from fondant_spec.dataset.manifest import Field
 
 
+@dataclass(frozen=True)
+class SetupContext:
+    """What a component is given once per worker process, before any rows.
+
+    Attributes:
+        input_fields: the consumed fields, by the component's own names, with the metadata that
+            their makers left.
+        output_fields: the fields that this step is asked to produce, by the component's own names.
+        output_types: the types that these fields are declared to have.
+        output_directory: a folder of the step's own, empty at the start: where a component that
+            writes puts its files, unless an argument names another place.
+        cache_key: of the step, which names its result.
+    """
+
+    input_fields: Mapping[str, "Field"]
+    output_fields: frozenset[str]
+    output_types: Mapping[str, pa.DataType]
+    output_directory: str
+    cache_key: str
+
+
+@dataclass(frozen=True)
+class RowContext:
+    """What a component is given beside the rows of a partition.
+
+    Attributes:
+        rejects: where to put the rows that cannot be processed.
+        input_fields: the consumed fields of these rows, by the component's own names.
+        output_fields: the fields that this step is asked to produce, by the component's own names.
+    """
+
+    rejects: Rejects
+    input_fields: Mapping[str, "Field"]
+    output_fields: frozenset[str]
+
+
+class Execution(Protocol):
+    """What can be done with a component: one method for each kind."""
+
+    def load(self) -> list[Checkpoint]:
+        """Run a component that loads."""
+
+    def transform(self, *, gathers: bool) -> list[Checkpoint]:
+        """Run a component that transforms."""
+
+    def write(self) -> list[Checkpoint]:
+        """Run a component that writes."""
+
+
 class Component(ABC):
-    """What all components share. The executor sets the fields and `rejects` before `setup`."""
+    """What all components share."""
 
     uses_device: ClassVar[bool] = False
     """True for a step that drives a model: one worker process, which gets all cores."""
 
+    gathers: ClassVar[bool] = False
+    """True for a step that, once all partitions are through, takes all its rows once more
+    (`gather`): to de-duplicate or rank across partitions. For narrow rows only."""
+
     partitions_at_once: int = 1
-    """How many partitions a worker process takes at the same time: more than one for a step that
-    waits for others. `setup` may set it. Each has a thread and a shallow copy of the component,
-    with its own rejects; what `setup` made is shared by them."""
+    """How many partitions a worker process takes at the same time, each in a thread: more than one
+    for a step that waits for others. `setup` may set it. What `setup` made is shared by them."""
 
     batch_rows: int | None = None
     """The most rows in a batch; None leaves it to the executor, which bounds batches in bytes."""
 
-    input_fields: Mapping[str, "Field"]
-    """The consumed fields, by the component's own names, with the metadata their makers left."""
+    @classmethod
+    @abstractmethod
+    def run_in(cls, execution: Execution) -> list[Checkpoint]:
+        """Have the executor run the component as what it is."""
 
-    output_fields: frozenset[str]
-    """The names of the fields that this step is asked to produce, by the component's own names."""
-
-    output_types: Mapping[str, pa.DataType]
-    """The types that the fields in `output_fields` are to have."""
-
-    rejects: Rejects
-    """Where to put the rows of the present partition that cannot be processed."""
-
-    def setup(self) -> None:  # noqa: B027 - most components need no set-up
+    def setup(self, context: SetupContext) -> None:  # noqa: B027 - most need no set-up
         """Load what is needed once per worker process: a model, an index, a connection pool."""
 
     def teardown(self) -> None:  # noqa: B027 - nor anything to release
@@ -66,79 +113,106 @@ class Component(ABC):
 class LoadComponent(Component):
     """Brings rows into the pipeline."""
 
+    @classmethod
+    def run_in(cls, execution: Execution) -> list[Checkpoint]:
+        """Have the executor load."""
+        return execution.load()
+
     @abstractmethod
-    def load(self) -> Iterator[pa.RecordBatch]:
+    def load(self, context: RowContext) -> Iterator[pa.RecordBatch]:
         """Yield the rows of the source, in an order that is the same each time.
 
         With a column `id` (see `row_id`) or without: then the rows are numbered as they come.
         """
 
 
-class ArrowTransformComponent(Component):
-    """Turns rows into rows, an Arrow record batch at a time."""
+class StreamTransformComponent(Component):
+    """Turns the rows of a partition into rows as one stream, to work ahead of device or network."""
+
+    @classmethod
+    def run_in(cls, execution: Execution) -> list[Checkpoint]:
+        """Have the executor transform."""
+        return execution.transform(gathers=cls.gathers)
 
     @abstractmethod
-    def transform(self, batch: pa.RecordBatch) -> pa.RecordBatch:
-        """Return the rows made from `batch`.
+    def transform_batches(
+        self, batches: Iterator[pa.RecordBatch], context: RowContext
+    ) -> Iterator[pa.RecordBatch]:
+        """Yield the rows made from the batches of one partition; batches need not correspond.
 
         A step that explodes names the parent of each row in the spec's `previous_index` column,
         and may leave out `id`: then `<parent id>-<number>` is given.
         """
 
-    def transform_batches(self, batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-        """Yield the rows made from the batches of one partition."""
-        return map(self.transform, batches)
-
-
-class StreamTransformComponent(Component):
-    """Turns the rows of a partition into rows as one stream, to work ahead of device or network."""
-
-    gathers: ClassVar[bool] = False
-    """True for a step that, once all partitions are through, takes all its rows once more
-    (`gather`): to de-duplicate or rank across partitions. For narrow rows only."""
-
-    @abstractmethod
-    def transform_batches(self, batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-        """Yield the rows made from the batches of one partition.
-
-        The same rules as for `ArrowTransformComponent.transform`; batches need not correspond.
-        """
-
-    def gather(self, rows: "pads.Dataset") -> Iterator[pa.RecordBatch]:
+    def gather(self, rows: "pads.Dataset", context: RowContext) -> Iterator[pa.RecordBatch]:  # noqa: ARG002
         """Yield the final rows, given those of all partitions (ids included), in partition order.
 
-        Only called where `gathers` is True. Rows that are left out go to `self.rejects`.
+        Only called where `gathers` is True. Rows that are left out go to `context.rejects`.
         """
         return iter(rows.to_batches())
 
 
-class PandasTransformComponent(Component):
+class ArrowTransformComponent(StreamTransformComponent):
+    """Turns rows into rows, an Arrow record batch at a time."""
+
+    @abstractmethod
+    def transform(self, batch: pa.RecordBatch, context: RowContext) -> pa.RecordBatch:
+        """Return the rows made from `batch`, by the rules of `transform_batches`."""
+
+    def transform_batches(
+        self, batches: Iterator[pa.RecordBatch], context: RowContext
+    ) -> Iterator[pa.RecordBatch]:
+        """Yield the rows made from the batches of one partition."""
+        for batch in batches:
+            yield self.transform(batch, context)
+
+
+class PandasTransformComponent(StreamTransformComponent):
     """Turns rows into rows, a pandas frame at a time."""
 
     @abstractmethod
-    def transform(self, frame: "pd.DataFrame") -> "pd.DataFrame":
+    def transform(self, frame: "pd.DataFrame", context: RowContext) -> "pd.DataFrame":
         """Return the rows made from `frame`, whose index is the row id.
 
-        Rows left out of the result of a step that filters are recorded as filtered.
+        Rows left out of the result of a step that filters are recorded as filtered. Columns of
+        `frame` that come back unchanged need not be dropped.
         """
 
-    def transform_batches(self, batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+    def transform_batches(
+        self, batches: Iterator[pa.RecordBatch], context: RowContext
+    ) -> Iterator[pa.RecordBatch]:
         """Yield the rows made from the batches of one partition."""
         for batch in batches:
-            frame = self.transform(batch.to_pandas().set_index("id"))
+            given = batch.to_pandas().set_index("id")
+            made = self.transform(given.copy(), context)
+            frame = _without_unchanged(made, given, context)
             frame.index.name = "id"
-            yield pa.RecordBatch.from_pandas(frame.reset_index(), preserve_index=False)
+            table = pa.Table.from_pandas(frame.reset_index(), preserve_index=False)
+            yield from table.combine_chunks().to_batches()
+
+
+def _without_unchanged(
+    frame: "pd.DataFrame", given: "pd.DataFrame", context: RowContext
+) -> "pd.DataFrame":
+    """Return a frame without the columns that are neither produced nor other than they came."""
+    candidates = (frame.columns.intersection(given.columns)).difference([*context.output_fields])
+    if not frame.index.is_unique or not frame.index.isin(given.index).all():
+        return frame  # which is refused where it is checked, with the id
+    unchanged = [n for n in candidates if frame[n].equals(given[n].reindex(frame.index))]
+    return frame.drop(columns=unchanged)
 
 
 class WriteComponent(Component):
     """Takes rows out of the pipeline."""
 
-    output_directory: str
-    """A folder of the step's own, empty at the start: where it writes unless told a path."""
+    @classmethod
+    def run_in(cls, execution: Execution) -> list[Checkpoint]:
+        """Have the executor write."""
+        return execution.write()
 
     @abstractmethod
-    def write(self, batches: Iterator[pa.RecordBatch]) -> list[str]:
+    def write(self, batches: Iterator[pa.RecordBatch], context: RowContext) -> list[str]:
         """Write all rows of the dataset, and return the paths (URLs) of what was written.
 
-        The step counts as done while these paths exist.
+        The step counts as done while these paths exist, and those that are files are unchanged.
         """

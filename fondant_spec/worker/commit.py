@@ -1,4 +1,4 @@
-"""Turning the records of a finished step into its manifest: the commit."""
+"""Turning the checkpoints of a finished step into its manifest: the commit."""
 
 import logging
 from collections.abc import Mapping, Sequence
@@ -10,106 +10,100 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from fondant_spec.dataset import storage
-from fondant_spec.dataset.checkpoint import Record, count_rejects
-from fondant_spec.dataset.field_mapping import evolve
-from fondant_spec.dataset.manifest import Field, Manifest, Partition, merge
+from fondant_spec.dataset.checkpoint import Checkpoint, count_rejects
+from fondant_spec.dataset.committed import artifact_digests, check_reject_share, reasons
+from fondant_spec.dataset.layout import CHECKPOINT_ENDING, PARTITION_ENDING, StepFolder
+from fondant_spec.dataset.manifest import Manifest, Partition
 from fondant_spec.dataset.partitions import read_ids
 from fondant_spec.errors import CardinalityError, RejectThresholdError
 from fondant_spec.spec.types import type_from_json
-from fondant_spec.worker.run_partition import GATHERED, WRITTEN
-from fondant_spec.worker.step_context import Work
+from fondant_spec.worker.run_dataset import GATHERED, WRITTEN
+from fondant_spec.worker.step_request import StepRequest
 
 logger = logging.getLogger(__name__)
 
 
-def commit(
-    start: Manifest,
-    work: Work,
-    records: Sequence[Record],
-    inputs: Sequence[Manifest],
-    max_reject_share: float,
-) -> Manifest:
-    """Check the records of a step as a whole, write its manifest, and return it.
+def commit(request: StepRequest, checkpoints: Sequence[Checkpoint], *, seconds: float) -> Manifest:
+    """Check the checkpoints of a step as a whole, write its manifest, and return it.
 
     Raises:
         RejectThresholdError: more rows failed than allowed.
-        CardinalityError: an id comes in two partitions.
+        CardinalityError: an id comes in two partitions, or partitions do not fit together.
     """
     manifest = replace(
-        start,
-        rows_in=sum(r.rows_in for r in records if r.name != GATHERED),
-        rejects=dict(count_rejects(records).most_common()),
-        failed=sum(r.failed for r in records),
+        request.manifest,
+        rows_in=sum(c.rows_in for c in checkpoints if c.name != GATHERED),
+        rejects=dict(count_rejects(checkpoints).most_common()),
+        failed=sum(c.failed for c in checkpoints),
+        seconds=round(seconds, 3),
     )
-    _check_threshold(manifest, work, records, max_reject_share)
-    if records and records[-1].name == WRITTEN:
-        manifest = _written(manifest, records[-1], inputs)
+    _check_threshold(manifest, checkpoints, request.options.max_reject_share)
+    if checkpoints and checkpoints[-1].name == WRITTEN:
+        manifest = _written(manifest, checkpoints[-1], request.inputs[0])
     else:
-        manifest = _transformed(manifest, work, records, inputs)
-    _sweep(work, records, manifest)
+        manifest = _transformed(manifest, request, checkpoints)
+    _sweep(request.resolved.folder, checkpoints, manifest)
     manifest.write()
     return manifest
 
 
-def _sweep(work: Work, records: Sequence[Record], manifest: Manifest) -> None:
+def _sweep(folder: StepFolder, checkpoints: Sequence[Checkpoint], manifest: Manifest) -> None:
     """Remove what an earlier attempt left and this one did not write again."""
-    storage.remove(work.staged)
+    storage.remove(folder.staged)
     wanted = {
-        work.data: {p.name for p in manifest.partitions},
-        work.rejects: {r.name for r in records if r.rejects},
-        work.records: {r.name for r in records},
+        folder.data: {p.name for p in manifest.partitions},
+        folder.rejects: {c.name for c in checkpoints if c.rejects},
+        folder.checkpoints: {c.name for c in checkpoints},
     }
-    for folder, names in wanted.items():
-        for file in storage.sizes(folder):
-            if file.removesuffix(".parquet").removesuffix(".json") not in names:
-                storage.remove(storage.join(folder, file))
+    for place, names in wanted.items():
+        for file in storage.sizes(place):
+            if file.removesuffix(PARTITION_ENDING).removesuffix(CHECKPOINT_ENDING) not in names:
+                storage.remove(storage.join(place, file))
 
 
-def _written(manifest: Manifest, record: Record, inputs: Sequence[Manifest]) -> Manifest:
-    """A write leaves the dataset as it was, which is that of the first branch."""
-    dataset = inputs[0]
+def _written(manifest: Manifest, checkpoint: Checkpoint, dataset: Manifest) -> Manifest:
+    """A write leaves the dataset as it was; only joined branches need an index of their own."""
+    own = bool(checkpoint.partitions)
     return replace(
         manifest,
-        index_location=dataset.index_location,
-        partitions=dataset.partitions,
-        fields=dataset.fields,
-        artifacts=record.artifacts,
+        index_location=manifest.index_location if own else dataset.index_location,
+        partitions=checkpoint.partitions or dataset.partitions,
+        artifacts=checkpoint.artifacts,
+        artifact_sha256=artifact_digests(checkpoint.artifacts),
     )
 
 
 def _transformed(
-    manifest: Manifest,
-    work: Work,
-    records: Sequence[Record],
-    inputs: Sequence[Manifest],
+    manifest: Manifest, request: StepRequest, checkpoints: Sequence[Checkpoint]
 ) -> Manifest:
-    final = [r for r in records if r.name == GATHERED] or records
-    partitions = tuple(partition for record in final for partition in record.partitions)
-    _check_unique(partitions, work)
-    keeps = inputs and work.spec.cardinality != "explodes"
-    available = merge(list(inputs), work.where).fields if keeps else {}
-    fields = evolve(work.spec, work.binding, available, work.data)
-    types = _types(final)
-    metadata = _metadata(records)
-    for name in work.binding.output_names.values():
-        fields[name] = Field(
-            name, types.get(name, fields[name].type), work.data, metadata.get(name, {})
+    spec, mapping = request.spec, request.context.mapping
+    final = [c for c in checkpoints if c.name == GATHERED] or checkpoints
+    partitions = tuple(partition for checkpoint in final for partition in checkpoint.partitions)
+    _check_unique(partitions, request)
+    types, metadata = _types(final), _metadata(checkpoints)
+    made = {
+        name: replace(
+            manifest.fields[name],
+            type=types.get(name, manifest.fields[name].type),
+            metadata=metadata.get(name, {}),
         )
-    parent = work.spec.previous_index
+        for name in mapping.output_names.values()
+    }
+    parent = spec.previous_index
     return replace(
         manifest,
         partitions=partitions,
-        fields=fields,
-        parent_field=work.binding.output_names.get(parent) if parent else None,
+        fields={**manifest.fields, **made},
+        parent_field=mapping.output_names.get(parent) if parent else None,
     )
 
 
-def _types(records: Sequence[Record]) -> dict[str, pa.DataType]:
+def _types(checkpoints: Sequence[Checkpoint]) -> dict[str, pa.DataType]:
     """Return the types of the columns as written, for which empty partitions say little."""
-    told = [r for r in records if r.rows] or list(records)
-    if not told:
+    filled = [c for c in checkpoints if c.rows] or list(checkpoints)
+    if not filled:
         return {}
-    first, *others = told
+    first, *others = filled
     for other in others:
         if other.fields != first.fields:
             msg = (
@@ -120,18 +114,23 @@ def _types(records: Sequence[Record]) -> dict[str, pa.DataType]:
     return {name: type_from_json(value, name) for name, value in first.fields.items()}
 
 
-def _metadata(records: Sequence[Record]) -> Mapping[str, Mapping[str, Any]]:
-    for record in records:
-        if record.metadata:
-            return record.metadata
-    return {}
+def _metadata(checkpoints: Sequence[Checkpoint]) -> Mapping[str, Mapping[str, Any]]:
+    """Return what made the fields, which must be the same for all partitions."""
+    if not checkpoints:
+        return {}
+    first, *others = [c for c in checkpoints if c.metadata] or checkpoints
+    for other in others:
+        if other.metadata and other.metadata != first.metadata:
+            msg = (
+                f"partitions {first.name} and {other.name} were made by different things: "
+                f"{first.metadata} and {other.metadata}; run the step again with cache=False."
+            )
+            raise CardinalityError(msg)
+    return first.metadata
 
 
 def _check_threshold(
-    manifest: Manifest,
-    work: Work,
-    records: Sequence[Record],
-    max_reject_share: float,
+    manifest: Manifest, checkpoints: Sequence[Checkpoint], max_reject_share: float
 ) -> None:
     """Refuse a result with too many failures; the partitions to blame are forgotten.
 
@@ -139,37 +138,38 @@ def _check_threshold(
     """
     if manifest.failed == 0:
         return
-    share = manifest.failed / max(manifest.rows_in, 1)
-    reasons = ", ".join(f"{reason} {count}" for reason, count in manifest.rejects.items())
-    if share > max_reject_share:
-        for record in records:
-            if record.failed > max_reject_share * record.rows_in:
-                storage.remove(storage.join(work.records, f"{record.name}.json"))
-        msg = (
-            f"{manifest.step_id}: {manifest.failed} of {manifest.rows_in} rows failed "
-            f"({share:.0%}), more than max_reject_share {max_reject_share:.0%} allows. Reasons: "
-            f"{reasons}. The rows are at {manifest.rejects_location}. Mend their cause, or allow a "
-            "greater share, and run again."
-        )
-        raise RejectThresholdError(msg)
-    logger.info("%s: %d rows failed (%s)", manifest.step_id, manifest.failed, reasons)
+    try:
+        check_reject_share(manifest, max_reject_share)
+    except RejectThresholdError:
+        folder = StepFolder(manifest.folder)
+        for checkpoint in checkpoints:
+            if checkpoint.failed > max_reject_share * checkpoint.rows_in:
+                checkpoint.remove(folder.checkpoints)
+        raise
+    logger.info(
+        "%s: %d rows failed; rejects: %s",
+        manifest.step_id,
+        manifest.failed,
+        reasons(manifest.rejects),
+    )
 
 
-def _check_unique(partitions: Sequence[Partition], work: Work) -> None:
+def _check_unique(partitions: Sequence[Partition], request: StepRequest) -> None:
     """Make sure that no id comes twice, also across partitions.
 
     Each partition is known to be free of doubles, so ranges of ids that do not overlap settle it.
     """
-    ranges = sorted((p.first_id, p.last_id) for p in partitions if p.rows)
-    if all(a[1] < b[0] for a, b in pairwise(ranges)):  # type: ignore[operator]
+    ranges = sorted((str(p.first_id), str(p.last_id)) for p in partitions if p.rows)
+    if all(a[1] < b[0] for a, b in pairwise(ranges)):
         return
-    ids = pa.chunked_array([read_ids(work.data, p.name) for p in partitions], pa.string())
+    data = request.resolved.folder.data
+    ids = pa.chunked_array([read_ids(data, p.name) for p in partitions], pa.string())
     if pc.count_distinct(ids).as_py() == len(ids):
         return
     counts = pc.value_counts(ids.combine_chunks()).to_pylist()
     twice = next(entry for entry in counts if entry["counts"] > 1)
     msg = (
-        f"{work.where}: id {twice['values']!r} comes {twice['counts']} times; ids must be unique "
-        "over the whole dataset."
+        f"{request.context.step_id}: id {twice['values']!r} comes {twice['counts']} times; ids "
+        "must be unique over the whole dataset."
     )
     raise CardinalityError(msg)

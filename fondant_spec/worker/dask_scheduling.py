@@ -8,22 +8,22 @@ one takes over.
 import atexit
 import logging
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
-from copy import copy
 from functools import cache
 from itertools import islice
 from threading import Lock
 from typing import Any, Final
 
-from fondant_spec.dataset.checkpoint import Record
+from fondant_spec.dataset.checkpoint import Checkpoint
 from fondant_spec.errors import StepFailedError
 from fondant_spec.progress import Progress
-from fondant_spec.worker.partition_tasks import Turn
+from fondant_spec.worker.base_components import StreamTransformComponent
+from fondant_spec.worker.partition_tasks import PartitionTask
 from fondant_spec.worker.retry_rejects import retry_partition
-from fondant_spec.worker.run_partition import Advance, Transform, transform_partition
-from fondant_spec.worker.step_context import Work
+from fondant_spec.worker.run_partition import Advance, transform_partition
+from fondant_spec.worker.step_context import StepContext
 
 SCHEDULER: Final = "DASK_SCHEDULER_ADDRESS"
 _AHEAD: Final = 2
@@ -31,60 +31,48 @@ _AHEAD: Final = 2
 
 
 def run_partitions(
-    work: Work,
-    partitions: list[Turn],
+    step: StepContext,
+    tasks: Sequence[PartitionTask],
     workers: int,
     progress: Progress,
-) -> list[Record]:
-    """Run a transform over partitions, and return their records in any order."""
-    if not partitions:
+) -> list[Checkpoint]:
+    """Run a transform over partitions, and return their checkpoints in any order.
+
+    `workers` is how many processes this machine may use; a cluster elsewhere has its own number.
+    """
+    if not tasks:
         return []
-    if min(workers, len(partitions)) > 1 or SCHEDULER in os.environ:
-        return _run_on_dask(work, partitions, min(workers, len(partitions)), progress)
-    return _run_here(work, partitions, progress)
+    if min(workers, len(tasks)) > 1 or SCHEDULER in os.environ:
+        return _run_on_dask(step, tasks, min(workers, len(tasks)), progress)
+    return _run_here(step, tasks, progress)
 
 
-def _run_here(work: Work, partitions: list[Turn], progress: Progress) -> list[Record]:
+def _run_here(
+    step: StepContext, tasks: Sequence[PartitionTask], progress: Progress
+) -> list[Checkpoint]:
     """Run a transform over partitions in this process, as many at once as the component takes."""
-    with ExitStack() as afterwards, work.component() as component:
-        transform = _as_transform(component, work)
+    with ExitStack() as afterwards, step.component() as component:
         if component.partitions_at_once == 1:
-            return [_run_turn(work, transform, turn, progress.advance) for turn in partitions]
+            return [_run_task(step, component, task, progress.advance) for task in tasks]
         threads = ThreadPoolExecutor(component.partitions_at_once)
         # After an error the component is torn down first, which ends what its threads wait for.
         afterwards.callback(threads.shutdown)
-        return _run_on_threads(threads, work, transform, partitions, progress)
-
-
-def _run_on_threads(
-    threads: ThreadPoolExecutor,
-    work: Work,
-    transform: Transform,
-    partitions: list[Turn],
-    progress: Progress,
-) -> list[Record]:
-    lock = Lock()
-
-    def advance(rows: int, rejects: int) -> None:
-        with lock:
-            progress.advance(rows, rejects)
-
-    futures = [
-        threads.submit(_run_turn, work, copy(transform), turn, advance) for turn in partitions
-    ]
-    try:
-        return [future.result() for future in futures]
-    finally:
-        for future in futures:
-            future.cancel()
+        futures = [
+            threads.submit(_run_task, step, component, task, progress.advance) for task in tasks
+        ]
+        try:
+            return [future.result() for future in futures]
+        finally:
+            for future in futures:
+                future.cancel()
 
 
 def _run_on_dask(
-    work: Work,
-    partitions: list[Turn],
+    step: StepContext,
+    tasks: Sequence[PartitionTask],
     workers: int,
     progress: Progress,
-) -> list[Record]:
+) -> list[Checkpoint]:
     """Run a transform over partitions on a Dask cluster, a few ahead of each worker.
 
     Raises:
@@ -93,29 +81,30 @@ def _run_on_dask(
     # Costs a second, and only some steps pay.
     from distributed import KilledWorker, as_completed  # noqa: PLC0415
 
-    records = []
+    checkpoints = []
     with _client(workers) as client:
-        waiting = iter(partitions)
+        waiting = iter(tasks)
 
-        def submit(turn: Turn) -> Any:
-            key = f"{work.folder}/{turn.name}"
-            return client.submit(_run_one, work, turn, key=key, retries=1)
+        def submit(task: PartitionTask) -> Any:
+            key = f"{step.folder.location}/{task.name}"
+            return client.submit(_run_one, step, task, key=key, retries=1)
 
-        futures = as_completed([submit(turn) for turn in islice(waiting, workers * _AHEAD)])
+        at_once = max(workers, len(client.nthreads()))
+        futures = as_completed([submit(task) for task in islice(waiting, at_once * _AHEAD)])
         for future in futures:
             try:
-                record = future.result()
+                checkpoint = future.result()
             except KilledWorker as error:
                 msg = (
-                    f"{work.where}: {error.task} ended its worker process again and again, most "
+                    f"{step.step_id}: {error.task} ended its worker process again and again, most "
                     "likely for want of memory; use fewer workers, or give the step more memory."
                 )
                 raise StepFailedError(msg) from None
-            records.append(record)
-            progress.advance(record.rows_in, sum(record.rejects.values()))
-            for turn in islice(waiting, 1):
-                futures.add(submit(turn))
-    return records
+            checkpoints.append(checkpoint)
+            progress.advance(checkpoint.rows_in, sum(checkpoint.rejects.values()))
+            for task in islice(waiting, 1):
+                futures.add(submit(task))
+    return checkpoints
 
 
 @contextmanager
@@ -142,20 +131,20 @@ class _Worker:
 
     def __init__(self) -> None:
         self._lock = Lock()
-        self._folder = ""
-        self._component: Transform | None = None
+        self._step: StepContext | None = None
+        self._component: Any = None
         self._stack = ExitStack()
         atexit.register(self._stack.close)
 
-    def run(self, work: Work, turn: Turn) -> Record:
-        """Run one partition at a time, since a component knows of one set of rejects only."""
+    def run(self, step: StepContext, task: PartitionTask) -> Checkpoint:
+        """Run one partition at a time, so that the component is there as long as it lasts."""
         with self._lock:
-            if self._component is None or self._folder != work.folder:
-                self._component = None
+            if self._step != step:
+                self._step = None
                 self._stack.close()
-                component = self._stack.enter_context(work.component())
-                self._component, self._folder = _as_transform(component, work), work.folder
-            return _run_turn(work, self._component, turn, _nothing)
+                self._component = self._stack.enter_context(step.component())
+                self._step = step
+            return _run_task(step, self._component, task, _reported_by_the_collector)
 
 
 @cache
@@ -163,22 +152,17 @@ def _worker() -> _Worker:
     return _Worker()
 
 
-def _run_one(work: Work, turn: Turn) -> Record:
-    return _worker().run(work, turn)
+def _run_one(step: StepContext, task: PartitionTask) -> Checkpoint:
+    return _worker().run(step, task)
 
 
-def _run_turn(work: Work, component: Transform, turn: Turn, advance: Advance) -> Record:
-    if turn.earlier is not None:
-        return retry_partition(work, component, turn, turn.earlier, advance)
-    return transform_partition(work, component, turn, advance)
+def _run_task(
+    step: StepContext, component: StreamTransformComponent, task: PartitionTask, advance: Advance
+) -> Checkpoint:
+    if task.earlier is not None:
+        return retry_partition(step, component, task, task.earlier, advance)
+    return transform_partition(step, component, task, advance)
 
 
-def _as_transform(component: object, work: Work) -> Transform:
-    if not isinstance(component, Transform):
-        msg = f"{work.where}: {work.class_name} consumes fields, so it must transform or write."
-        raise TypeError(msg)
-    return component
-
-
-def _nothing(rows: int, rejects: int) -> None:
-    """Progress is told by whoever collects the records."""
+def _reported_by_the_collector(rows: int, rejects: int) -> None:
+    """Leave the progress to the process that collects the checkpoints."""

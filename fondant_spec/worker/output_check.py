@@ -12,19 +12,19 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from fondant_spec.dataset.field_mapping import Binding
+from fondant_spec.dataset.field_mapping import FieldMapping
 from fondant_spec.dataset.rejects import Rejects
 from fondant_spec.errors import CardinalityError
 from fondant_spec.spec.component_spec import ComponentSpec
 
 
 @dataclass
-class Conform:
+class OutputValidator:
     """Turns the batches that a component returns into batches of the dataset."""
 
     spec: ComponentSpec
-    binding: Binding
-    where: str
+    mapping: FieldMapping
+    step_id: str
     _children: Counter[str] = field(default_factory=Counter)
 
     def batches(self, returned: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
@@ -40,24 +40,26 @@ class Conform:
         """
         self._check_names(batch)
         columns = {"id": self._ids(batch)}
-        for name, declared in self.binding.outputs.items():
+        for name, declared in self.mapping.outputs.items():
             column = self._cast(batch.column(name), declared, name)
-            columns[self.binding.output_names[name]] = column
+            columns[self.mapping.output_names[name]] = column
         return pa.RecordBatch.from_pydict(columns)
 
     def _check_names(self, batch: pa.RecordBatch) -> None:
         returned = set(batch.schema.names)
-        missing = set(self.binding.outputs) - returned
+        missing = set(self.mapping.outputs) - returned
         if missing:
-            msg = f"{self.where}: the component returned no column {_names(missing)}; see its spec."
+            msg = (
+                f"{self.step_id}: the component returned no column {_names(missing)}; see its spec."
+            )
             raise CardinalityError(msg)
-        if not self.binding.outputs:
+        if not self.mapping.outputs:
             return
-        unknown = returned - set(self.binding.outputs) - {"id"}
+        unknown = returned - set(self.mapping.outputs) - {"id"}
         if unknown:
             msg = (
-                f"{self.where}: the component returned {_names(unknown)}, which its spec does not "
-                "produce; declare the field or leave it out."
+                f"{self.step_id}: the component returned {_names(unknown)}, which its spec does "
+                "not produce; declare the field or leave it out."
             )
             raise CardinalityError(msg)
 
@@ -66,7 +68,9 @@ class Conform:
             return batch.column("id").cast(pa.string())
         parent = self.spec.previous_index
         if parent is None:
-            msg = f"{self.where}: the component returned no column 'id'; keep the ids it was given."
+            msg = (
+                f"{self.step_id}: the component returned no column 'id'; keep the ids it was given."
+            )
             raise CardinalityError(msg)
         ids = []
         for parent_id in batch.column(parent).to_pylist():
@@ -78,7 +82,7 @@ class Conform:
         try:
             return column.cast(_as_written(column.type, declared))
         except pa.ArrowException as error:
-            msg = f"{self.where}: field {name!r} should be {declared}, not {column.type}: {error}"
+            msg = f"{self.step_id}: field {name!r} should be {declared}, not {column.type}: {error}"
             raise CardinalityError(msg) from None
 
 
@@ -87,11 +91,11 @@ def check_cardinality(
     ids_in: pa.Array,
     ids_out: pa.ChunkedArray,
     rejects: Rejects,
-    where: str,
+    step_id: str,
 ) -> None:
     """Make sure that every row that went in came out or was rejected once, in order.
 
-    Rows that a step which filters left out without a word are recorded as filtered.
+    Rows that a step which filters left out without a reject are recorded as filtered.
 
     Raises:
         CardinalityError: a row is lost, new, doubled, out of order, or both returned and rejected.
@@ -101,16 +105,18 @@ def check_cardinality(
     positions = pc.index_in(ids_out, value_set=ids_in)
     if positions.null_count:
         new = ids_out.filter(pc.is_null(positions))[0].as_py()
-        msg = f"{where}: the component returned id {new!r}, which it was not given."
+        msg = f"{step_id}: the component returned id {new!r}, which it was not given."
         raise CardinalityError(msg)
     rows = positions.to_numpy()
     if (np.diff(rows.astype(np.int64)) <= 0).any():
-        msg = f"{where}: the component returned rows twice or out of order; keep the order."
+        msg = f"{step_id}: the component returned rows twice or out of order; keep the order."
         raise CardinalityError(msg)
-    _check_rejects(ids_in, rejects, where)
-    lost = _lost(ids_in, rows, rejects, where)
+    _check_rejects(ids_in, rejects, step_id)
+    lost = _lost(ids_in, rows, rejects, step_id)
     if lost and cardinality == "maps":
-        msg = f"{where}: the component lost row {lost[0]!r} and {len(lost) - 1} more; reject them."
+        msg = (
+            f"{step_id}: the component lost row {lost[0]!r} and {len(lost) - 1} more; reject them."
+        )
         raise CardinalityError(msg)
     for row_id in lost:
         rejects.filter(row_id)
@@ -120,12 +126,12 @@ def check_parents(
     ids_in: pa.Array,
     parents: pa.ChunkedArray | None,
     rejects: Rejects,
-    where: str,
+    step_id: str,
 ) -> None:
     """Make sure that every row of a step that explodes comes from one that went in.
 
     Rows from which nothing was made are recorded as filtered. `parents` is None for a step that
-    does not tell.
+    does not name them.
 
     Raises:
         CardinalityError: a row names a parent that was not given, or none.
@@ -135,7 +141,7 @@ def check_parents(
     strangers = parents.filter(pc.invert(pc.is_in(parents, value_set=ids_in)))
     if len(strangers):
         msg = (
-            f"{where}: the component returned a row of parent {strangers[0].as_py()!r}, which it "
+            f"{step_id}: the component returned a row of parent {strangers[0].as_py()!r}, which it "
             "was not given."
         )
         raise CardinalityError(msg)
@@ -145,24 +151,24 @@ def check_parents(
             rejects.filter(row_id, "no_rows", "nothing was made from it")
 
 
-def _check_rejects(ids_in: pa.Array, rejects: Rejects, where: str) -> None:
+def _check_rejects(ids_in: pa.Array, rejects: Rejects, step_id: str) -> None:
     strangers = rejects.ids() - set(ids_in.to_pylist())
     if strangers:
-        msg = f"{where}: the component rejected id {min(strangers)!r}, which it was not given."
+        msg = f"{step_id}: the component rejected id {min(strangers)!r}, which it was not given."
         raise CardinalityError(msg)
     twice = rejects.twice()
     if twice is not None:
-        msg = f"{where}: the component rejected row {twice!r} more than once."
+        msg = f"{step_id}: the component rejected row {twice!r} more than once."
         raise CardinalityError(msg)
 
 
-def _lost(ids_in: pa.Array, rows_out: np.ndarray, rejects: Rejects, where: str) -> list[str]:
+def _lost(ids_in: pa.Array, rows_out: np.ndarray, rejects: Rejects, step_id: str) -> list[str]:
     rejected = rejects.ids()
     left = np.ones(len(ids_in), dtype=bool)
     left[rows_out] = False
     returned = set(ids_in.filter(pa.array(~left)).to_pylist()) & rejected
     if returned:
-        msg = f"{where}: row {min(returned)!r} was both returned and rejected; do one of them."
+        msg = f"{step_id}: row {min(returned)!r} was both returned and rejected; do one of them."
         raise CardinalityError(msg)
     return [
         row_id for row_id in ids_in.filter(pa.array(left)).to_pylist() if row_id not in rejected

@@ -1,4 +1,4 @@
-"""The files of one record: partitions being written, checked as the rows pass."""
+"""The files of one checkpoint: partitions being written, checked as the rows pass."""
 
 from collections.abc import Iterable
 from typing import Any, Final
@@ -6,15 +6,15 @@ from typing import Any, Final
 import pyarrow as pa
 
 from fondant_spec.dataset.manifest import Partition
-from fondant_spec.dataset.partitions import PartitionWriter
+from fondant_spec.dataset.partition_writer import PartitionWriter
 from fondant_spec.spec.types import type_to_json
-from fondant_spec.worker.output_check import Conform
-from fondant_spec.worker.step_context import Work
+from fondant_spec.worker.output_check import OutputValidator
+from fondant_spec.worker.step_context import StepContext
 
 PARTITION_BYTES: Final = 256 << 20
 
 
-class Output:
+class PartitionOutput:
     """Opens a file with the first batch, and the next one when it is full, where rows may explode.
 
     `staged` output waits to be gathered. With `discard` the rows are checked and counted only.
@@ -22,7 +22,7 @@ class Output:
 
     def __init__(
         self,
-        work: Work,
+        step: StepContext,
         name: str,
         *,
         staged: bool = False,
@@ -34,19 +34,19 @@ class Output:
         self.bytes = 0
         self.partitions: list[Partition] = []
         self.fields: dict[str, Any] = {}
-        self._location = work.staged if staged else work.data
-        self._work = work
+        self._location = step.folder.staged if staged else step.folder.data
+        self._step = step
         self._rolls = rolls
         self._discard = discard
-        self._conform = Conform(work.spec, work.binding, work.where)
+        self._validator = OutputValidator(step.spec, step.mapping, step.step_id)
         self._writer: PartitionWriter | None = None
         self._ids: list[pa.Array] = []
         self._parents: list[pa.Array] = []
-        self._parent_name = work.binding.output_names.get(work.spec.previous_index or "")
+        self._parent_name = step.mapping.output_names.get(step.spec.previous_index or "")
 
     def write(self, returned: Iterable[pa.RecordBatch]) -> None:
         """Check and write what the component returns."""
-        for batch in self._conform.batches(returned):
+        for batch in self._validator.batches(returned):
             self._ids.append(batch.column("id"))
             if self._parent_name:
                 self._parents.append(batch.column(self._parent_name))
@@ -59,7 +59,7 @@ class Output:
     @property
     def full(self) -> bool:
         """Whether the rows so far make a whole partition."""
-        return self.rows >= self._work.rows_per_partition or self.bytes >= PARTITION_BYTES
+        return self.rows >= self._step.rows_per_partition or self.bytes >= PARTITION_BYTES
 
     def ids(self) -> pa.ChunkedArray:
         """Return the ids of all rows written."""
@@ -94,10 +94,10 @@ class Output:
     def _write_some(self, batch: pa.RecordBatch) -> int:
         if self._writer is None:
             self._writer = self._open(batch.schema)
-        room = self._work.rows_per_partition - self._writer.rows if self._rolls else len(batch)
+        room = self._step.rows_per_partition - self._writer.rows if self._rolls else len(batch)
         part = batch.slice(0, room)
         self._writer.write(part)
-        full = self._writer.rows >= self._work.rows_per_partition
+        full = self._writer.rows >= self._step.rows_per_partition
         if self._rolls and (full or self._writer.bytes >= PARTITION_BYTES):
             self._close_writer()
         return len(part)
@@ -113,6 +113,6 @@ class Output:
         self._writer = None
 
     def _empty_schema(self) -> pa.Schema:
-        names = self._work.binding.output_names
-        fields = [(names[name], type_) for name, type_ in self._work.binding.outputs.items()]
+        names = self._step.mapping.output_names
+        fields = [(names[name], type_) for name, type_ in self._step.mapping.outputs.items()]
         return pa.schema([("id", pa.string()), *fields])

@@ -1,73 +1,98 @@
 """What is to be done for each partition of a step: nothing, all of it, or its failed rows."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from fondant_spec.dataset import storage
-from fondant_spec.dataset.checkpoint import Record, read_records
+from fondant_spec.dataset.checkpoint import Checkpoint, read_checkpoints
 from fondant_spec.dataset.manifest import Manifest, Partition, combine
-from fondant_spec.worker.step_context import Work
+from fondant_spec.errors import InvalidManifestError
+from fondant_spec.worker.step_context import StepContext
 
 
 @dataclass(frozen=True)
-class Turn:
-    """One partition of what a step reads, under the name that its record gets.
+class PartitionTask:
+    """One partition of what a step reads, under the name that its checkpoint gets.
 
-    `source` is the number of the source among the step's. `earlier` is the partition's record where
-    only its failed rows are to be tried again.
+    `input_number` says which of the step's inputs it is of. `earlier` is the partition's checkpoint
+    where only its failed rows are to be tried again.
     """
 
     name: str
-    source: int
+    input_number: int
     partition: Partition
-    earlier: Record | None = None
+    earlier: Checkpoint | None = None
 
 
-def turns_of(groups: list[list[Manifest]]) -> list[Turn]:
-    """Return the turns of a step that reads groups of branches, one group after the other.
+def partition_tasks(groups: Sequence[Sequence[Manifest]]) -> list[PartitionTask]:
+    """Return the tasks of a step that reads groups of branches, one group after the other.
 
     Where branches are joined, the digest of a partition stands for all of them.
+
+    Raises:
+        InvalidManifestError: branches of one group have other partitions.
     """
-    turns = []
+    tasks = []
     for number, group in enumerate(groups):
+        _check_aligned(group)
         for parts in zip(*(manifest.partitions for manifest in group), strict=True):
             digests = [part.digest for part in parts]
             joined = digests[0] if len(digests) == 1 else combine(digests)
             name = f"{number}-{parts[0].name}" if len(groups) > 1 else parts[0].name
-            turns.append(Turn(name, number, replace(parts[0], digest=joined)))
-    return turns
+            tasks.append(PartitionTask(name, number, replace(parts[0], digest=joined)))
+    return tasks
 
 
-def sort_out(work: Work, turns: list[Turn]) -> tuple[list[Record], list[Turn]]:
-    """Return the records that still count, and the turns that are left."""
-    done = _records(work)
-    kept: list[Record] = []
-    left: list[Turn] = []
-    for turn in turns:
-        record = done.get(turn.name)
-        if record is None or record.made_from != work.made_from(turn.partition.digest):
-            left.append(turn)
-        elif _failed_again(work, record):
+def split_finished(
+    step: StepContext, tasks: Sequence[PartitionTask], *, gathers: bool
+) -> tuple[list[Checkpoint], list[PartitionTask]]:
+    """Return the checkpoints that still count, and the tasks that are left.
+
+    The partitions of a step that `gathers` lie staged until then.
+    """
+    finished = _checkpoints(step, gathers=gathers)
+    kept: list[Checkpoint] = []
+    left: list[PartitionTask] = []
+    for task in tasks:
+        checkpoint = finished.get(task.name)
+        if checkpoint is None or checkpoint.made_from != step.made_from(task.partition.digest):
+            left.append(task)
+        elif _is_retried(step, checkpoint):
             # New ids depend on all the rows of their partition, so there it is done anew.
-            explodes = work.spec.cardinality == "explodes"
-            left.append(turn if explodes else replace(turn, earlier=record))
+            explodes = step.spec.cardinality == "explodes"
+            left.append(task if explodes else replace(task, earlier=checkpoint))
         else:
-            kept.append(record)
+            kept.append(checkpoint)
     return kept, left
 
 
-def loaded(work: Work) -> dict[str, Record]:
-    """Return the records of a load that still count, by name."""
+def finished_loads(step: StepContext) -> dict[str, Checkpoint]:
+    """Return the checkpoints of a load that still count, by name."""
     return {
-        name: record
-        for name, record in _records(work).items()
-        if record.made_from == work.made_from() and not _failed_again(work, record)
+        name: checkpoint
+        for name, checkpoint in _checkpoints(step, gathers=False).items()
+        if checkpoint.made_from == step.made_from() and not _is_retried(step, checkpoint)
     }
 
 
-def _records(work: Work) -> dict[str, Record]:
-    sizes = storage.sizes(work.data) | storage.sizes(work.staged)
-    return read_records(work.records, sizes)
+def _check_aligned(group: Sequence[Manifest]) -> None:
+    first, *others = group
+    for other in others:
+        if [p.name for p in other.partitions] != [p.name for p in first.partitions]:
+            msg = (
+                f"{first.location} and {other.location} share their rows, but not their "
+                "partitions; run the steps that made them again."
+            )
+            raise InvalidManifestError(msg)
 
 
-def _failed_again(work: Work, record: Record) -> bool:
-    return record.failed > 0 and any(map(work.retries, record.rejects))
+def _checkpoints(step: StepContext, *, gathers: bool) -> dict[str, Checkpoint]:
+    sizes = storage.sizes(step.folder.staged if gathers else step.folder.data)
+    return read_checkpoints(step.folder.checkpoints, sizes)
+
+
+def _is_retried(step: StepContext, checkpoint: Checkpoint) -> bool:
+    """Return whether failed rows are to be tried again; not those that this run did try."""
+    if not checkpoint.failed or checkpoint.run_id == step.run_id:
+        return False
+    return any(map(step.retries, checkpoint.rejects))

@@ -10,76 +10,83 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from fondant_spec.dataset import storage
-from fondant_spec.dataset.checkpoint import Record
+from fondant_spec.dataset.checkpoint import Checkpoint
+from fondant_spec.dataset.layout import partition_file
 from fondant_spec.dataset.manifest import Field, Partition
-from fondant_spec.dataset.partitions import PartitionWriter, file_of, read_batches
+from fondant_spec.dataset.partition_writer import PartitionWriter
+from fondant_spec.dataset.partitions import read_batches
 from fondant_spec.dataset.rejects import Rejects
 from fondant_spec.spec.types import type_from_json
+from fondant_spec.worker.base_components import StreamTransformComponent
 from fondant_spec.worker.output_check import check_cardinality
-from fondant_spec.worker.partition_output import Output
-from fondant_spec.worker.partition_tasks import Turn
+from fondant_spec.worker.partition_output import PartitionOutput
+from fondant_spec.worker.partition_tasks import PartitionTask
 from fondant_spec.worker.run_partition import (
     Advance,
-    Transform,
-    counted,
+    Settled,
+    row_context,
     with_origin,
     write_rejects,
 )
-from fondant_spec.worker.step_context import Work
+from fondant_spec.worker.step_context import StepContext
 
 
 def retry_partition(
-    work: Work,
-    component: Transform,
-    turn: Turn,
-    earlier: Record,
+    step: StepContext,
+    component: StreamTransformComponent,
+    task: PartitionTask,
+    earlier: Checkpoint,
     advance: Advance,
-) -> Record:
+) -> Checkpoint:
     """Run a step that maps or filters over the failed rows of a partition, and add what comes.
 
-    Which rows those are is in `work.retry`. The partition and its rejects are written anew, with
+    Which rows those are is in `step.retry`. The partition and its rejects are written anew, with
     the rows in the order of the input.
     """
-    source, partition = work.sources[turn.source], turn.partition
-    told = _read_rejects(work, partition.name)
-    failed = [row for row in told if not row["filtered"] and work.retries(row["reason"])]
+    rows, partition = step.inputs[task.input_number], task.partition
+    before = _read_rejects(step, task.name)
+    failed = [row for row in before if not row["filtered"] and step.retries(row["reason"])]
     again = pa.array([row["id"] for row in failed], pa.string())
-    component.rejects = rejects = Rejects()
-    batches = source.batches(partition.name, component.batch_rows, again)
-    output = Output(work, partition.name, staged=True)
-    ids_in = source.ids(partition.name)
+    context = row_context(step, task.input_number)
+    settled = Settled(advance, len(again), context.rejects)
+    batches = rows.batches(partition.name, component.batch_rows, again)
+    output = PartitionOutput(step, task.name, staged=True)
+    ids_in = rows.ids(partition.name)
     with output:
-        output.write(component.transform_batches(counted(batches, component, advance)))
+        output.write(settled.as_returned(component.transform_batches(batches, context)))
         tried = ids_in.filter(pc.is_in(ids_in, value_set=again))
-        check_cardinality(work.spec.cardinality, tried, output.ids(), rejects, work.where)
-    merged = _merged_rejects(told, {row["id"]: row["attempts"] for row in failed}, rejects)
+        check_cardinality(step.spec.cardinality, tried, output.ids(), context.rejects, step.step_id)
+    settled.close()
+    rejects = _merged_rejects(before, {r["id"]: r["attempts"] for r in failed}, context.rejects)
     fields = output.fields if output.rows else earlier.fields
-    written = _write_both(work, partition.name, fields, ids_in)
-    write_rejects(work, partition.name, merged)
-    record = replace(
+    written = _write_both(step, task.name, fields, ids_in)
+    write_rejects(step, task.name, rejects)
+    checkpoint = replace(
         earlier,
+        run_id=step.run_id,
         partitions=(with_origin(written, partition),),
         fields=fields,
-        rejects=dict(merged.counts),
-        failed=merged.failed,
+        rejects=dict(rejects.counts),
+        failed=rejects.failed,
     )
-    record.write(work.records)
-    return record
+    checkpoint.write(step.folder.checkpoints)
+    storage.remove(partition_file(step.folder.staged, task.name))
+    return checkpoint
 
 
-def _read_rejects(work: Work, name: str) -> list[dict[str, Any]]:
-    table = pq.read_table(storage.open_input(file_of(work.rejects, name)))
+def _read_rejects(step: StepContext, name: str) -> list[dict[str, Any]]:
+    table = pq.read_table(storage.open_input(partition_file(step.folder.rejects, name)))
     return list(table.to_pylist())
 
 
 def _merged_rejects(
-    told: list[dict[str, Any]],
+    before: list[dict[str, Any]],
     attempts: dict[str, int],
     rejects: Rejects,
 ) -> Rejects:
     """Return the rejects that were not tried again, and those of the rows that failed again."""
     merged = Rejects()
-    kept = [row for row in told if row["id"] not in attempts]
+    kept = [row for row in before if row["id"] not in attempts]
     new = rejects.to_table().to_pylist()
     for row in [*kept, *new]:
         if row["filtered"]:
@@ -90,15 +97,15 @@ def _merged_rejects(
     return merged
 
 
-def _write_both(work: Work, name: str, fields: Any, ids: pa.Array) -> Partition:
+def _write_both(step: StepContext, name: str, fields: Any, ids: pa.Array) -> Partition:
     """Write the rows there were and the new ones as one partition, in the order of `ids`."""
     schema = pa.schema(
         [("id", pa.string()), *((key, type_from_json(value)) for key, value in fields.items())]
     )
     place = {row_id: number for number, row_id in enumerate(ids.to_pylist())}
-    writer = PartitionWriter(work.data, name, schema)
+    writer = PartitionWriter(step.folder.data, name, schema)
     try:
-        places = (work.data, work.staged)
+        places = (step.folder.data, step.folder.staged)
         streams = (_rows(location, name, schema, place) for location in places)
         for _, row in heapq.merge(*streams, key=lambda numbered: numbered[0]):
             writer.write(row)

@@ -7,64 +7,58 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from fondant_spec.dataset import storage
-from fondant_spec.dataset.field_mapping import Binding
-from fondant_spec.dataset.rejects import Rejects
-from fondant_spec.spec.arguments import ALL_REASONS
+from fondant_spec.dataset.field_mapping import FieldMapping
+from fondant_spec.dataset.layout import StepFolder
+from fondant_spec.spec.component_arguments import bound
 from fondant_spec.spec.component_spec import ComponentSpec
-from fondant_spec.worker.base_components import Component, WriteComponent
+from fondant_spec.spec.executor_options import ALL_REASONS
+from fondant_spec.worker.base_components import Component, SetupContext
 from fondant_spec.worker.component_code import load_module
-from fondant_spec.worker.input_rows import Source
+from fondant_spec.worker.input_rows import InputRows
 
 
 @dataclass(frozen=True)
-class Work:
-    """A step as its workers see it. `folder` is where all its files go.
+class StepContext:
+    """A step as its workers see it.
 
-    `sources` are read one after the other. `salt` is what a finished partition must have in common
-    with this work, beside its input, to count when the step is run again. `retry` are the reasons
-    of failed rows that are tried once more.
+    Attributes:
+        step_id: the step's id.
+        run_id: the run that the step is part of.
+        cache_key: of the step, over the inputs it has now.
+        main: the path of the component's `main.py`.
+        class_name: the component's class in it.
+        spec: the component's spec.
+        arguments: the component's arguments.
+        mapping: of the component's fields to the dataset's.
+        folder: where all files of the step go.
+        inputs: what is read, one after the other.
+        rows_per_partition: rows in a partition, where the step makes new ones.
+        retry: the reasons of failed rows that are tried once more.
+        resume_key: what a finished partition must have in common with this run, beside its input,
+            to be kept.
     """
 
+    step_id: str
+    run_id: str
+    cache_key: str
     main: str
     class_name: str
     spec: ComponentSpec
     arguments: Mapping[str, Any]
-    binding: Binding
-    folder: str
-    where: str
-    salt: str = ""
-    sources: tuple[Source, ...] = ()
+    mapping: FieldMapping
+    folder: StepFolder
+    inputs: tuple[InputRows, ...] = ()
     rows_per_partition: int = 1000
     retry: tuple[str, ...] = ()
+    resume_key: str = ""
 
     def retries(self, reason: str) -> bool:
         """Return whether rows that failed for a reason are to be tried again."""
         return ALL_REASONS in self.retry or reason in self.retry
 
     def made_from(self, digest: str = "") -> str:
-        """Return what a record says it was made from, given the digest of the input partition."""
-        return f"{digest}-{self.salt}"
-
-    @property
-    def data(self) -> str:
-        """Where the partitions go."""
-        return storage.join(self.folder, "data")
-
-    @property
-    def staged(self) -> str:
-        """Where partitions wait to be gathered."""
-        return storage.join(self.folder, "staged")
-
-    @property
-    def rejects(self) -> str:
-        """Where the rejects go."""
-        return storage.join(self.folder, "rejects")
-
-    @property
-    def records(self) -> str:
-        """Where the records go."""
-        return storage.join(self.folder, "records")
+        """Return what a checkpoint says it was made from, given the input partition's digest."""
+        return f"{digest}-{self.resume_key}"
 
     def component_class(self) -> type[Component]:
         """Return the component's class, from its `main.py` if it is not loaded already."""
@@ -74,17 +68,19 @@ class Work:
         return getattr(load_module(Path(self.main).parents[1]), self.class_name)  # type: ignore[no-any-return]
 
     @contextmanager
-    def component(self) -> Iterator[Component]:
+    def component(self) -> Iterator[Any]:
         """Set up the component, and tear it down afterwards."""
-        component = self.component_class()(**self.arguments)
-        component.input_fields = dict(self.sources[0].inputs) if self.sources else {}
-        component.output_fields = frozenset(self.binding.outputs)
-        component.output_types = dict(self.binding.outputs)
-        component.rejects = Rejects()
-        if isinstance(component, WriteComponent):
-            component.output_directory = storage.join(self.folder, "output")
+        component_class = self.component_class()
+        component = component_class(**bound(component_class, self.arguments))
+        context = SetupContext(
+            input_fields=self.inputs[0].fields if self.inputs else {},
+            output_fields=frozenset(self.mapping.outputs),
+            output_types=self.mapping.outputs,
+            output_directory=self.folder.output,
+            cache_key=self.cache_key,
+        )
         try:
-            component.setup()
+            component.setup(context)
             yield component
         finally:
             component.teardown()

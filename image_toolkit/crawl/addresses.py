@@ -29,7 +29,7 @@ _PRIVATE: Final[tuple[Network, ...]] = (
 
 @dataclass(frozen=True)
 class AddressPolicy:
-    """Says yes to public addresses, and to the networks in `also`.
+    """Allows public addresses, and the networks in `also`.
 
     An IPv6 address that wraps an IPv4 address (mapped, NAT64, 6to4) counts as the latter.
     Link-local, carrier-grade NAT and metadata addresses are refused whatever `also` says.
@@ -43,7 +43,7 @@ class AddressPolicy:
         return cls(_PRIVATE)
 
     def allows(self, address: str) -> bool:
-        """Tell if a numeric address may be connected to; what is no address may not."""
+        """Return whether a numeric address may be connected to; what is no address may not."""
         try:
             ip = _unwrap(ipaddress.ip_address(address.partition("%")[0]))
         except ValueError:

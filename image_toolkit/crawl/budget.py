@@ -39,7 +39,7 @@ class ByteBudget:
             self._wake()
 
     def has_room(self) -> bool:
-        """Tell if another transfer may start; if not, `wake` is called when one may."""
+        """Return whether another transfer may start; if not, `wake` is called when one may."""
         with self._lock:
             self._starved = self._held >= self._most
             return not self._starved

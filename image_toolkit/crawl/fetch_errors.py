@@ -4,7 +4,7 @@
 class FetchError(Exception):
     """A URL of `host` that was not fetched; `reason` is a short code for the reject table.
 
-    `passing` tells that the same URL may work a little later; `retry_after` is how many seconds the
+    `passing` means that the same URL may work a little later; `retry_after` is how many seconds the
     host asked to wait; `host_failed` counts against the host, not just the URL.
     """
 

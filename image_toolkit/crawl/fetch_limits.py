@@ -1,41 +1,41 @@
-"""The bounds within which URLs are fetched."""
+"""The limits of time, size and load within which URLs are fetched."""
 
 from dataclasses import dataclass
 
 
 @dataclass(frozen=True)
-class Limits:
+class FetchLimits:
     """Seconds, bytes and counts. The defaults suit images on the open web."""
+
+    timeout: float = 20.0
+    """For one attempt in all, from the look-up of the name to the last byte."""
 
     connect_timeout: float = 5.0
     """For the look-up of the name, and again for the connection with its TLS handshake."""
 
-    timeout: float = 20.0
-    """For one attempt in all, from the look-up to the last byte."""
-
-    slowest: int = 1000
-    """Bytes a second; slower than that for `slow_seconds` ends the transfer."""
+    min_bytes_per_second: int = 1000
+    """A transfer slower than that for `slow_seconds` is ended; 0 allows any."""
 
     slow_seconds: int = 5
 
-    body_bytes: int = 20 << 20
+    max_bytes: int = 20 << 20
     """Of a body, before and after its content encoding is undone."""
 
     redirects: int = 5
 
-    connections: int = 128
+    n_connections: int = 128
     """At once, over all hosts."""
 
     waiting_bytes: int = 128 << 20
     """Under way, or fetched and not yet taken: above this no transfer is started."""
 
-    host_connections: int = 4
+    connections_per_host: int = 4
     """At once, to one host."""
 
-    host_interval: float = 0.1
-    """Between the starts of two requests to one host."""
+    requests_per_second_per_host: float = 10.0
+    """Requests begun; 0 for no limit."""
 
-    host_failures: int = 10
+    failures_per_host: int = 10
     """In a row, after which a host is left alone for `host_rest`."""
 
     host_rest: float = 60.0
@@ -44,3 +44,9 @@ class Limits:
 
     longest_wait: float = 60.0
     """The longest `Retry-After` that is waited for; the URL is given up on beyond that."""
+
+    @property
+    def host_interval(self) -> float:
+        """Seconds between the starts of two requests to one host."""
+        rate = self.requests_per_second_per_host
+        return 1 / rate if rate else 0.0

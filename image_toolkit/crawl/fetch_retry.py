@@ -1,13 +1,11 @@
 """When to try again."""
 
 import random
-import time
-from collections.abc import Mapping
-from email.utils import parsedate_to_datetime
 from typing import Final
 
 from image_toolkit.crawl.fetch_errors import FetchError
 from image_toolkit.crawl.transfer import Reply
+from image_toolkit.retry_after import retry_after
 
 _OK: Final = frozenset({200, 203})
 _PASSING: Final = frozenset({408, 425, 429, 500, 502, 503, 504})
@@ -23,7 +21,7 @@ def backoff(attempts: int) -> float:
 
 
 def is_ok(reply: Reply) -> bool:
-    """Tell if the status of a reply says that its body is what was asked for."""
+    """Return whether the status of a reply says that its body is what was asked for."""
     return reply.status in _OK
 
 
@@ -35,7 +33,7 @@ def check_status(reply: Reply) -> None:
     """
     if is_ok(reply) or redirect_of(reply) is not None:
         return
-    wait = retry_after(reply.headers)
+    wait = retry_after(reply.header("retry-after"))
     raise FetchError(
         reason=f"http_{reply.status}",
         message=f"{reply.url.host}: status {reply.status}",
@@ -48,16 +46,3 @@ def check_status(reply: Reply) -> None:
 def redirect_of(reply: Reply) -> str | None:
     """Return where a reply redirects to, or None."""
     return reply.header("location") if reply.status in _REDIRECTS else None
-
-
-def retry_after(headers: Mapping[str, list[str]]) -> float | None:
-    """Return how many seconds `Retry-After` asks for: a number, or a date from now on."""
-    values = headers.get("retry-after")
-    if not values:
-        return None
-    if values[-1].isascii() and values[-1].isdigit():
-        return float(values[-1][:9])
-    try:
-        return max(0.0, parsedate_to_datetime(values[-1]).timestamp() - time.time())
-    except (ValueError, TypeError, OverflowError, OSError):
-        return None

@@ -1,17 +1,17 @@
-"""The door: URLs in from any thread, bodies or reasons out, as they come."""
+"""Fetching many URLs at once: submitted from any thread, answered by callbacks."""
 
 import asyncio
 import logging
 import threading
-from collections.abc import Callable, Container
+from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass, field
-from typing import Final
+from dataclasses import dataclass
 
+from image_toolkit.crawl.access_policy import AccessPolicy
 from image_toolkit.crawl.addresses import AddressPolicy
 from image_toolkit.crawl.budget import ByteBudget
 from image_toolkit.crawl.fetch_errors import FetchError
-from image_toolkit.crawl.fetch_limits import Limits
+from image_toolkit.crawl.fetch_limits import FetchLimits
 from image_toolkit.crawl.fetch_retry import backoff, check_status, is_ok, redirect_of
 from image_toolkit.crawl.frontier import Frontier
 from image_toolkit.crawl.multi import Multi
@@ -22,27 +22,6 @@ from image_toolkit.crawl.transfer import CheckHead, Reply, Transport
 from image_toolkit.crawl.urls import Url, join, parse_url
 
 logger = logging.getLogger(__name__)
-
-USUAL_PORTS: Final = frozenset({80, 443})
-
-
-@dataclass(frozen=True)
-class Settings:
-    """Whom to ask, as whom, and what to respect.
-
-    `user_agent` begins with the product token, such as `name/1.0`, that robots.txt may name. With
-    `ports` None any port is allowed.
-    """
-
-    user_agent: str
-    limits: Limits = field(default_factory=Limits)
-    addresses: AddressPolicy = field(default_factory=AddressPolicy)
-    ports: Container[int] | None = USUAL_PORTS
-    respect_robots: bool = True
-    respect_opt_outs: bool = True
-    proxy: str = ""
-    ca_file: str = ""
-    lookup: Lookup = system_lookup
 
 
 @dataclass(frozen=True)
@@ -57,9 +36,9 @@ class Fetched:
 class Ticket:
     """A URL on its way. Its `origin` is that of the hop at hand."""
 
-    def __init__(self, url: Url, tell: Callable[[Fetched], None]) -> None:
+    def __init__(self, url: Url, on_done: Callable[[Fetched], None]) -> None:
         self.url = url
-        self.tell = tell
+        self.on_done = on_done
         self.attempts = 0
         self.hops = 0
         self.finished = False
@@ -74,15 +53,26 @@ class Ticket:
 class Fetcher:
     """Fetches URLs on an event loop in a thread of its own, which starts with `start`."""
 
-    def __init__(self, settings: Settings) -> None:
-        self._settings = settings
-        self._token = settings.user_agent.split("/")[0].lower()
+    def __init__(
+        self,
+        limits: FetchLimits,
+        access: AccessPolicy,
+        *,
+        addresses: AddressPolicy | None = None,
+        lookup: Lookup = system_lookup,
+        ca_file: str = "",
+    ) -> None:
+        """Prepare a fetcher; `addresses` and `lookup` stand in for those of the policy and system.
+
+        `ca_file` holds the certificates to trust instead of the usual ones.
+        """
+        self._limits = limits
+        self._access = access
+        self._ports = access.ports
+        self._addresses = addresses or access.addresses
+        self._lookup = lookup
         self._transport = Transport(
-            settings.user_agent,
-            settings.addresses,
-            settings.limits,
-            settings.proxy,
-            settings.ca_file,
+            access.full_user_agent, self._addresses, limits, access.proxy or "", ca_file
         )
         self._tickets: set[Ticket] = set()
         self._loop = asyncio.new_event_loop()
@@ -94,23 +84,23 @@ class Fetcher:
         asyncio.run_coroutine_threadsafe(self._set_up(), self._loop).result()
 
     def close(self) -> None:
-        """Close all connections and end the thread; what is on its way is told `closed`."""
+        """Close all connections and end the thread; what is under way ends with reason `closed`."""
         asyncio.run_coroutine_threadsafe(self._tear_down(), self._loop).result()
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join()
         self._loop.close()
 
-    def submit(self, url: str | None, tell: Callable[[Fetched], None]) -> Ticket | None:
-        """Queue a URL; `tell` is called once, on the fetching thread unless the URL is invalid.
+    def submit(self, url: str | None, on_done: Callable[[Fetched], None]) -> Ticket | None:
+        """Queue a URL; `on_done` is called once, on the fetching thread unless the URL is invalid.
 
         Call `release` with the length of the body when it has been taken.
         """
         try:
-            checked = parse_url(url, self._settings.ports)
+            checked = parse_url(url, self._ports)
         except FetchError as error:
-            tell(Fetched(None, error, attempts=0))
+            on_done(Fetched(None, error, attempts=0))
             return None
-        ticket = Ticket(checked, tell)
+        ticket = Ticket(checked, on_done)
         self._loop.call_soon_threadsafe(self._accept, ticket)
         return ticket
 
@@ -119,18 +109,17 @@ class Fetcher:
         self._budget.give_back(count)
 
     def cancel(self, ticket: Ticket) -> None:
-        """Give a URL up: `tell` is called with reason `straggler` if it was not yet."""
-        with suppress(RuntimeError):  # the loop is closed, and everything told
+        """Give a URL up: it ends as a `straggler`, unless it has ended already."""
+        with suppress(RuntimeError):  # the loop is closed, and every URL settled
             self._loop.call_soon_threadsafe(self._cancel, ticket)
 
     async def _set_up(self) -> None:
-        settings = self._settings
         self._multi = Multi()
-        self._resolver = Resolver(settings.addresses, settings.lookup)
-        self._robots = Robots(self._follow, settings.user_agent)
-        self._budget = ByteBudget(settings.limits.waiting_bytes, self._wake)
+        self._resolver = Resolver(self._addresses, self._lookup)
+        self._robots = Robots(self._follow, self._access.full_user_agent)
+        self._budget = ByteBudget(self._limits.waiting_bytes, self._wake)
         self._frontier: Frontier[Ticket] = Frontier(
-            settings.limits, self._launch, self._refuse, self._budget.has_room
+            self._limits, self._launch, self._refuse, self._budget.has_room
         )
 
     async def _tear_down(self) -> None:
@@ -179,8 +168,7 @@ class Fetcher:
 
     async def _request(self, url: Url) -> Reply:
         """Return the reply to a request that host and user allow."""
-        settings = self._settings
-        if settings.respect_robots:
+        if self._access.respect_robots:
             delay = await self._robots.check(url)
             if delay:
                 self._frontier.slow_down(url.origin, delay)
@@ -193,9 +181,9 @@ class Fetcher:
         return reply
 
     async def _get(self, url: Url, check_head: CheckHead) -> Reply:
-        limits = self._settings.limits
+        limits = self._limits
         addresses: list[str] = []
-        if not self._settings.proxy:
+        if not self._access.proxy:
             try:
                 async with asyncio.timeout(limits.connect_timeout):
                     addresses = await self._resolver.resolve(url.host)
@@ -207,31 +195,31 @@ class Fetcher:
         return await self._transport.get(self._multi, self._budget, url, addresses, check_head)
 
     def _check_head(self, reply: Reply) -> None:
-        if self._settings.respect_opt_outs and is_ok(reply):
-            check_opt_outs(reply, self._token)
+        if self._access.respect_opt_outs and is_ok(reply):
+            check_opt_outs(reply, self._access.product_token)
 
     async def _follow(self, url: Url) -> Reply:
         """Return what a URL leads to, whatever its status."""
-        for _ in range(self._settings.limits.redirects + 1):
+        for _ in range(self._limits.redirects + 1):
             reply = await self._get(url, _take_any)
             self._budget.give_back(len(reply.body))
             location = redirect_of(reply)
             if location is None:
                 return reply
-            url = join(url, location, self._settings.ports)
+            url = join(url, location, self._ports)
         raise FetchError(reason="too_many_redirects", message=url.host)
 
     def _hop(self, ticket: Ticket, location: str) -> None:
         """Send a URL on to where it redirects, which is checked and queued like any other."""
         ticket.hops += 1
-        if ticket.hops > self._settings.limits.redirects:
-            message = f"{ticket.url.host}: over {self._settings.limits.redirects}"
+        if ticket.hops > self._limits.redirects:
+            message = f"{ticket.url.host}: over {self._limits.redirects}"
             raise FetchError(reason="too_many_redirects", message=message)
-        ticket.url = join(ticket.url, location, self._settings.ports)
+        ticket.url = join(ticket.url, location, self._ports)
         self._loop.call_soon(self._frontier.put, ticket)
 
     def _retry_or_finish(self, ticket: Ticket, error: FetchError) -> None:
-        limits = self._settings.limits
+        limits = self._limits
         ticket.attempts += 1
         wait = max(backoff(ticket.attempts), error.retry_after or 0.0)
         if error.passing and ticket.attempts <= limits.retries and wait <= limits.longest_wait:
@@ -256,7 +244,7 @@ class Fetcher:
         else:
             ticket.finished = True
             self._tickets.discard(ticket)
-            ticket.tell(Fetched(reply, error, ticket.attempts + (reply is not None)))
+            ticket.on_done(Fetched(reply, error, ticket.attempts + (reply is not None)))
 
 
 def _take_any(_reply: Reply) -> None:

@@ -4,10 +4,12 @@ import asyncio
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Generic, Protocol, TypeVar
+from typing import Final, Generic, Protocol, TypeVar
 
 from image_toolkit.crawl.fetch_errors import FetchError
-from image_toolkit.crawl.fetch_limits import Limits
+from image_toolkit.crawl.fetch_limits import FetchLimits
+
+_HOSTS: Final = 20_000
 
 
 class _HasHost(Protocol):
@@ -15,12 +17,12 @@ class _HasHost(Protocol):
     def origin(self) -> str: ...
 
 
-Job = TypeVar("Job", bound=_HasHost)
+Request = TypeVar("Request", bound=_HasHost)
 
 
 @dataclass
-class _Host(Generic[Job]):
-    queue: deque[Job] = field(default_factory=deque)
+class _Host(Generic[Request]):
+    queue: deque[Request] = field(default_factory=deque)
     active: int = 0
     ready: bool = False
     timer: asyncio.TimerHandle | None = None
@@ -30,39 +32,56 @@ class _Host(Generic[Job]):
     last_failure: str = ""
     rests_until: float = 0.0
 
+    def is_forgettable(self, now: float) -> bool:
+        """Return whether nothing is under way here, and no pause is due."""
+        in_use = self.queue or self.active or self.ready or self.timer is not None
+        return not in_use and max(self.not_before, self.rests_until) <= now
 
-class Frontier(Generic[Job]):
+
+class Frontier(Generic[Request]):
     """Queues by host, on one event loop.
 
     `start` is called with each URL whose turn has come, `refuse` with those of a host that is left
     alone for a while. While `has_room` says no, nothing is started; `pump` when it would say yes.
+
+    Beyond `most_hosts`, hosts without work are forgotten, those asked longest ago first, once no
+    pause is due there. All that is lost with one is its count of failures in a row.
     """
 
     def __init__(
         self,
-        limits: Limits,
-        start: Callable[[Job], None],
-        refuse: Callable[[Job, FetchError], None],
+        limits: FetchLimits,
+        start: Callable[[Request], None],
+        refuse: Callable[[Request, FetchError], None],
         has_room: Callable[[], bool],
+        most_hosts: int = _HOSTS,
     ) -> None:
         self._limits = limits
         self._start = start
         self._refuse = refuse
         self._has_room = has_room
         self._loop = asyncio.get_running_loop()
-        self._hosts: dict[str, _Host[Job]] = {}
-        self._ready: deque[_Host[Job]] = deque()
+        self._hosts: dict[str, _Host[Request]] = {}
+        self._ready: deque[_Host[Request]] = deque()
         self._active = 0
+        self._most_hosts = self._forget_from = most_hosts
 
-    def put(self, job: Job) -> None:
+    @property
+    def hosts(self) -> int:
+        """How many hosts are remembered."""
+        return len(self._hosts)
+
+    def put(self, request: Request) -> None:
         """Queue a URL."""
-        host = self._hosts.get(job.origin)
+        host = self._hosts.pop(request.origin, None)
         if host is None:
-            host = self._hosts[job.origin] = _Host(interval=self._limits.host_interval)
+            self._forget_hosts()
+            host = _Host(interval=self._limits.host_interval)
+        self._hosts[request.origin] = host  # at the end: the order is that of their last use
         if host.rests_until > self._loop.time():
-            self._refuse(job, _resting(job.origin, host.last_failure))
+            self._refuse(request, _resting(request.origin, host.last_failure))
             return
-        host.queue.append(job)
+        host.queue.append(request)
         self._offer(host)
         self.pump()
 
@@ -84,22 +103,36 @@ class Frontier(Generic[Job]):
         host.interval = max(host.interval, interval)
         host.not_before = max(host.not_before, self._loop.time() + interval)
 
-    def _count_failure(self, host: _Host[Job], error: FetchError) -> None:
+    def _forget_hosts(self) -> None:
+        """Make room for further hosts.
+
+        Half of them go at once, and the next time is when as many have come as were kept, so that
+        the time for it, spread over all hosts, is small for each.
+        """
+        if len(self._hosts) < self._forget_from:
+            return
+        now = self._loop.time()
+        idle = [origin for origin, host in self._hosts.items() if host.is_forgettable(now)]
+        for origin in idle[: len(self._hosts) - self._most_hosts // 2]:
+            del self._hosts[origin]
+        self._forget_from = max(self._most_hosts, 2 * len(self._hosts))
+
+    def _count_failure(self, host: _Host[Request], error: FetchError) -> None:
         host.failures += 1
         host.last_failure = error.reason
         now = self._loop.time()
         if error.retry_after is not None:
             pause = min(error.retry_after, self._limits.longest_wait)
             host.not_before = max(host.not_before, now + pause)
-        if host.failures >= self._limits.host_failures:
+        if host.failures >= self._limits.failures_per_host:
             host.rests_until = now + self._limits.host_rest
             queue, host.queue = host.queue, deque()
-            for job in queue:
-                self._refuse(job, _resting(job.origin, host.last_failure))
+            for request in queue:
+                self._refuse(request, _resting(request.origin, host.last_failure))
 
-    def _offer(self, host: _Host[Job]) -> None:
+    def _offer(self, host: _Host[Request]) -> None:
         """Give a host its place in the round, now or when it may be asked again."""
-        if host.ready or not host.queue or host.active >= self._limits.host_connections:
+        if host.ready or not host.queue or host.active >= self._limits.connections_per_host:
             return
         if host.not_before > self._loop.time():
             if host.timer is None:
@@ -108,7 +141,7 @@ class Frontier(Generic[Job]):
         host.ready = True
         self._ready.append(host)
 
-    def _wake(self, host: _Host[Job]) -> None:
+    def _wake(self, host: _Host[Request]) -> None:
         host.timer = None
         self._offer(host)
         self.pump()
@@ -116,7 +149,7 @@ class Frontier(Generic[Job]):
     def pump(self) -> None:
         """Start what may be started."""
         limits = self._limits
-        while self._ready and self._active < limits.connections and self._has_room():
+        while self._ready and self._active < limits.n_connections and self._has_room():
             host = self._ready.popleft()
             host.ready = False
             if not host.queue:
@@ -124,9 +157,9 @@ class Frontier(Generic[Job]):
             host.active += 1
             self._active += 1
             host.not_before = max(host.not_before, self._loop.time() + host.interval)
-            job = host.queue.popleft()
+            request = host.queue.popleft()
             self._offer(host)
-            self._start(job)
+            self._start(request)
 
 
 def _resting(origin: str, last_failure: str) -> FetchError:

@@ -38,12 +38,12 @@ def robots_directives(values: Iterable[str], agent: str) -> Iterator[str]:
     A name before a colon limits what follows it, in that header, to that agent.
     """
     for value in values:
-        concerns_us = True
+        applies = True
         for part in value.lower().split(","):
             directive = part.strip()
             named = _AGENT.fullmatch(directive)
             if named is not None and named[1] not in _WITH_VALUE:
-                concerns_us = named[1] in ("*", agent)
+                applies = named[1] in ("*", agent)
                 directive = named[2].strip()
-            if concerns_us and directive:
+            if applies and directive:
                 yield directive

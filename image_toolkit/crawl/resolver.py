@@ -12,6 +12,8 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Final
 
+from cachetools import LRUCache
+
 from image_toolkit.crawl.addresses import AddressPolicy
 from image_toolkit.crawl.fetch_errors import FetchError
 
@@ -23,6 +25,7 @@ _TRIES: Final = 2
 _PAUSE: Final = 0.5
 _KEEP_GOOD: Final = 300.0
 _KEEP_BAD: Final = 30.0
+_HOSTS: Final = 20_000
 
 
 def system_lookup(host: str) -> list[str]:
@@ -38,12 +41,15 @@ class _Answer:
 
 
 class Resolver:
-    """Looks names up and remembers the answers, the bad ones for a shorter time. One event loop."""
+    """Looks names up and remembers the answers, the bad ones for a shorter time. One event loop.
+
+    Of many hosts, the answers for those that were asked last are remembered.
+    """
 
     def __init__(self, policy: AddressPolicy, lookup: Lookup = system_lookup) -> None:
         self._policy = policy
         self._lookup = lookup
-        self._known: dict[str, _Answer] = {}
+        self._known: LRUCache[str, _Answer] = LRUCache(_HOSTS)
         self._threads = ThreadPoolExecutor(_THREADS, thread_name_prefix="dns")
 
     async def resolve(self, host: str) -> list[str]:

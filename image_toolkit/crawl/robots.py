@@ -5,6 +5,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Final
 
+from cachetools import LRUCache
 from protego import Protego
 
 from image_toolkit.crawl.fetch_errors import FetchError
@@ -30,12 +31,15 @@ class Rules:
 
 
 class Robots:
-    """Knows which URLs an agent may fetch. One event loop."""
+    """Decides which URLs an agent may fetch, by the rules of each host. One event loop.
+
+    The rules of the hosts that were asked last are remembered; others are fetched anew.
+    """
 
     def __init__(self, fetch: FetchRobots, user_agent: str) -> None:
         self._fetch = fetch
         self._user_agent = user_agent
-        self._known: dict[str, asyncio.Future[Rules]] = {}
+        self._known: LRUCache[str, asyncio.Future[Rules]] = LRUCache(_HOSTS)
 
     async def check(self, url: Url) -> float:
         """Return the seconds that the host wants between two requests; 0 where it does not say.
@@ -44,8 +48,6 @@ class Robots:
             FetchError: `robots_txt` where the host disallows the URL, `robots_unreachable` where
                 its robots.txt cannot be had at present: the RFC takes that for a complete "no".
         """
-        if len(self._known) > _HOSTS:
-            self._known.clear()
         future = self._known.get(url.origin)
         if future is None:
             future = self._known[url.origin] = asyncio.ensure_future(self._rules(url))

@@ -13,7 +13,7 @@ import pycurl
 from image_toolkit.crawl.addresses import AddressPolicy
 from image_toolkit.crawl.budget import ByteBudget
 from image_toolkit.crawl.fetch_errors import FetchError
-from image_toolkit.crawl.fetch_limits import Limits
+from image_toolkit.crawl.fetch_limits import FetchLimits
 from image_toolkit.crawl.multi import Multi
 from image_toolkit.crawl.urls import Url
 
@@ -71,9 +71,8 @@ class Transport:
 
     user_agent: str
     policy: AddressPolicy
-    limits: Limits
+    limits: FetchLimits
     proxy: str = ""
-    """URL of a proxy; then it is the proxy that looks names up, and must keep private hosts out."""
 
     ca_file: str = ""
     """Certificates to trust; else the file SSL_CERT_FILE names, or Mozilla's."""
@@ -125,9 +124,9 @@ class Transport:
             (pycurl.CAINFO, self.ca_file or os.environ.get("SSL_CERT_FILE") or certifi.where()),
             (pycurl.CONNECTTIMEOUT_MS, int(limits.connect_timeout * 1000)),
             (pycurl.TIMEOUT_MS, int(limits.timeout * 1000)),
-            (pycurl.LOW_SPEED_LIMIT, limits.slowest),
+            (pycurl.LOW_SPEED_LIMIT, limits.min_bytes_per_second),
             (pycurl.LOW_SPEED_TIME, limits.slow_seconds),
-            (pycurl.MAXFILESIZE, limits.body_bytes),
+            (pycurl.MAXFILESIZE, limits.max_bytes),
             (pycurl.BUFFERSIZE, _BUFFER),
             (pycurl.HEADERFUNCTION, exchange.take_header),
             (pycurl.WRITEFUNCTION, exchange.take_body),
@@ -158,7 +157,7 @@ class _Exchange:
         self.refusal: FetchError | None = None
         self._check_head = check_head
         self._policy = transport.policy
-        self._body_bytes = transport.limits.body_bytes
+        self._body_bytes = transport.limits.max_bytes
         self._budget = budget
         self.body_matters = True
 

@@ -148,7 +148,7 @@ def displayed_size(image: Image.Image) -> tuple[int, int]:
 
 
 def is_plain(image: Image.Image) -> bool:
-    """Tell if an opened image is a JPEG that shows as it is: upright, sRGB or grey."""
+    """Return whether an opened image is a JPEG that shows as it is: upright, sRGB or grey."""
     profile = image.info.get("icc_profile")
     usual = image.format == "JPEG" and image.mode in ("RGB", "L") and orientation(image) == 1
     return usual and (profile is None or is_srgb(profile))
@@ -233,7 +233,7 @@ def _over_white(image: Image.Image) -> Image.Image:
 
 @lru_cache(maxsize=64)
 def is_srgb(profile: bytes) -> bool:
-    """Tell if a profile calls itself sRGB: then there is nothing to convert."""
+    """Return whether a profile calls itself sRGB: then there is nothing to convert."""
     try:
         name = ImageCms.getProfileDescription(ImageCms.ImageCmsProfile(io.BytesIO(profile)))
     except (ImageCms.PyCMSError, OSError, ValueError, TypeError):

@@ -29,7 +29,7 @@ def without_metadata(jpeg: bytes) -> bytes:
 
 
 def has_end(jpeg: bytes) -> bool:
-    """Tell if a JPEG has its end marker, which one that was cut short lacks."""
+    """Return whether a JPEG has its end marker, which one that was cut short lacks."""
     return JPEG_END in jpeg[-_TAIL:]
 
 

@@ -68,11 +68,11 @@ class Rendering:
 
     image_size: int = 512
     resize_mode: ResizeMode = "keep_ratio"
-    only_if_bigger: bool = True
+    resize_only_if_bigger: bool = True
     encode_format: EncodeFormat = "jpg"
     quality: int = 95
-    min_image_size: int = 0
-    max_aspect_ratio: float = float("inf")
+    min_image_size: int = 256
+    max_aspect_ratio: float = 2.5
     max_pixels: int = MAX_PIXELS
     decode_kept: bool = True
     """Decode JPEGs that stay as they are as well: finds the damaged ones, and gives their hash."""
@@ -112,7 +112,7 @@ class Rendering:
     def _changes_size(self, width: int, height: int) -> bool:
         if self.resize_mode == "no":
             return False
-        if self.only_if_bigger and self._side(width, height) <= self.image_size:
+        if self.resize_only_if_bigger and self._side(width, height) <= self.image_size:
             return False
         if self.resize_mode == "keep_ratio":
             return min(width, height) != self.image_size

@@ -1,9 +1,9 @@
-"""Binding a component to a dataset: which field is which, and what the dataset becomes."""
+"""Mapping a component's fields to a dataset's: which is which, and what the dataset becomes."""
 
 import pyarrow as pa
 import pytest
 
-from fondant_spec.dataset.field_mapping import bind, evolve, satisfies
+from fondant_spec.dataset.field_mapping import fields_after, map_fields, satisfies
 from fondant_spec.dataset.manifest import Field
 from fondant_spec.errors import InvalidPipelineError
 from fondant_spec.spec.component_spec import ComponentSpec
@@ -72,8 +72,9 @@ def spec(cardinality: str = "maps", **content: object) -> ComponentSpec:
 )
 def test_evolution(component, produces, expected):
     """A step adds and overwrites what it produces and keeps the rest; new ids keep none."""
-    binding = bind(component, AVAILABLE, {}, produces, "step")
-    fields = evolve(component, binding, AVAILABLE, "/step/data")
+    mapping = map_fields(component, AVAILABLE, {}, produces, "step")
+    kept = {} if component.makes_ids else AVAILABLE
+    fields = fields_after(mapping, kept, "/step/data")
     assert {
         name: field.location.removesuffix("/data") for name, field in fields.items()
     } == expected
@@ -84,8 +85,8 @@ def test_consumes_maps_names():
     """A component's field is read from the dataset's field that the step names."""
     component = spec(consumes={"image": IMAGE, "additionalProperties": True}, produces={"x": TEXT})
     available = AVAILABLE | {"photo": Field("photo", pa.large_binary(), "/p")}
-    binding = bind(component, available, {"image": "photo", "label": "text"}, {}, "step")
-    assert {name: field.name for name, field in binding.inputs.items()} == {
+    mapping = map_fields(component, available, {"image": "photo", "label": "text"}, {}, "step")
+    assert {name: field.name for name, field in mapping.inputs.items()} == {
         "image": "photo",
         "label": "text",
     }
@@ -96,8 +97,8 @@ def test_optional_fields():
     component = spec(
         consumes={"image": IMAGE, "alt": {**TEXT, "optional": True}}, produces={"x": TEXT}
     )
-    assert list(bind(component, AVAILABLE, {}, {}, "step").inputs) == ["image"]
-    named = bind(component, AVAILABLE, {"alt": "text"}, {}, "step")
+    assert list(map_fields(component, AVAILABLE, {}, {}, "step").inputs) == ["image"]
+    named = map_fields(component, AVAILABLE, {"alt": "text"}, {}, "step")
     assert named.inputs["alt"].name == "text"
 
 
@@ -140,7 +141,7 @@ def test_what_does_not_fit(consumes, produces, message):
     """A field that is not there, of another type, or misspelt is told with what there is."""
     component = spec(consumes={"text": TEXT}, produces={"caption": TEXT, "score": TEXT})
     with pytest.raises(InvalidPipelineError) as caught:
-        bind(component, AVAILABLE, consumes, produces, "step")
+        map_fields(component, AVAILABLE, consumes, produces, "step")
     assert str(caught.value) == f"step: {message}"
 
 
@@ -156,7 +157,7 @@ def test_additional_fields_need_a_type(value, message):
     """A field that only the step names has a type, spelt as in a spec."""
     component = spec(consumes={"text": TEXT}, produces={"additionalProperties": True})
     with pytest.raises(InvalidPipelineError) as caught:
-        bind(component, AVAILABLE, {}, {"x": value}, "step")
+        map_fields(component, AVAILABLE, {}, {"x": value}, "step")
     assert str(caught.value).startswith(message)
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pyarrow as pa
 import pytest
 
-from fondant_spec.dataset.manifest import Field, Input, Manifest, Partition, join_fields, merge
+from fondant_spec.dataset.manifest import Field, Input, Manifest, Partition, join_fields
 from fondant_spec.errors import InvalidManifestError, InvalidPipelineError
 from tests.small import dataset, rows
 
@@ -150,28 +150,18 @@ def test_the_digest_follows_the_content(tmp_path):
     assert replace(manifest, partitions=(other_file,)).digest != manifest.digest
 
 
-def test_branches_are_merged(tmp_path):
-    """The fields of all branches stand side by side, the rows are those of the first."""
+def test_branches_are_joined(tmp_path):
+    """The fields of all branches stand side by side."""
     left = a_manifest(str(tmp_path))
     caption = Field("caption", pa.string(), f"{tmp_path}/pipe/caption/89/data")
-    right = replace(
-        left, step_id="caption", fields={"image": left.fields["image"], "caption": caption}
-    )
-    merged = merge([left, right], "step")
-    assert list(merged.fields) == ["image", "vector", "caption"]
-    assert merged.index_location == left.index_location
+    right = {"image": left.fields["image"], "caption": caption}
+    joined = join_fields({"embed": left.fields, "caption": right}, "step")
+    assert list(joined) == ["image", "vector", "caption"]
 
 
 def test_branches_that_do_not_fit(tmp_path):
-    """Other partitions, or one name for two fields, cannot be merged."""
+    """One name for two fields cannot be joined."""
     left = a_manifest(str(tmp_path))
-    cut = replace(left, step_id="cut", partitions=(Partition("part-00009", 1, 1, "x", "x"),))
-    with pytest.raises(InvalidManifestError) as caught:
-        merge([left, cut], "step")
-    assert str(caught.value) == (
-        "step: 'embed' and 'cut' cannot be joined: their partitions differ, because one of them "
-        "made new ids."
-    )
     vector = Field("vector", pa.binary(), "/elsewhere/data")
     with pytest.raises(InvalidPipelineError) as caught:
         join_fields({"embed": left.fields, "other": {"vector": vector}}, "step")

@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 
 from fondant_spec.dataset import partitions
 from fondant_spec.dataset.manifest import Field
-from fondant_spec.dataset.partitions import PartitionWriter, read_batches, read_ids, write_table
+from fondant_spec.dataset.partition_writer import PartitionWriter, write_table
+from fondant_spec.dataset.partitions import read_batches, read_ids
 from fondant_spec.dataset.storage import sha256_of, sizes
 from fondant_spec.errors import CardinalityError, InvalidDatasetError
 
@@ -253,7 +254,7 @@ def test_files_that_cannot_be_read(tmp_path):
     file.write_bytes(b"PAR1 and no more")
     with pytest.raises(InvalidDatasetError) as caught:
         read({"n": ("n", place)}, place)
-    assert str(caught.value).startswith(f"{file}: not a readable Parquet file (")
+    assert str(caught.value).startswith(f"{file}: is damaged (")
     file.unlink()
     with pytest.raises(InvalidDatasetError) as caught:
         read({"n": ("n", place)}, place)
@@ -280,3 +281,22 @@ def test_rows_are_read_forward_only(tmp_path):
     numbers = [row["n"] for row in read({"n": ("n", a)}, b, batch_rows=2)]
     assert numbers == list(range(0, 9000, 1001))
     assert all(x < y for x, y in pairwise(numbers))
+
+
+@pytest.mark.parametrize("column", ["id", "word"])
+def test_damage_inside_a_file(tmp_path, column):
+    """A page that does not decompress is told with the file's name, wherever it lies."""
+    ids = [f"{n:04}" for n in range(500)]
+    place = put(tmp_path, ids, word=[f"word number {n}" for n in range(500)])
+    file = tmp_path / f"{NAME}.parquet"
+    group = pq.ParquetFile(file).metadata.row_group(0)
+    index = next(i for i in range(2) if group.column(i).path_in_schema == column)
+    chunk = group.column(index)
+    start = (chunk.dictionary_page_offset or chunk.data_page_offset) + 40
+    content = bytearray(file.read_bytes())
+    content[start : start + 40] = b"\xff" * 40
+    file.write_bytes(content)
+    with pytest.raises(InvalidDatasetError) as caught:
+        read({"word": ("word", place)}, place)
+    assert str(caught.value).startswith(f"{file}: is damaged (")
+    assert str(caught.value).endswith("; remove it, and run the step that wrote it again.")

@@ -107,7 +107,7 @@ def test_what_is_no_parquet(made):
     first, *others = made.partitions
     first = replace(first, sha256=sha256_of(str(file)))
     (problem,) = validate(replace(made, partitions=(first, *others)))
-    assert problem.startswith(f"{file}: not a readable Parquet file (")
+    assert problem.startswith(f"{file}: is damaged (")
 
 
 def test_earlier_steps_are_checked(made):

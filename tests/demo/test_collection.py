@@ -109,6 +109,7 @@ def test_duplicates_show_an_image_that_is_there_already(collection):
     truth = pq.read_table(collection / "truth.parquet").to_pylist()
     of_kind = {kind: [row["url"] for row in truth if row["kind"] == kind] for kind in KINDS}
     originals = {web_file(collection, url).read_bytes() for url in of_kind["image"]}
+    assert min(len(of_kind["exact_duplicate"]), len(of_kind["near_duplicate"])) > 5
     for url in of_kind["exact_duplicate"]:
         assert web_file(collection, url).read_bytes() in originals
     for url in of_kind["near_duplicate"]:

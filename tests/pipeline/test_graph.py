@@ -109,7 +109,10 @@ def broken(pipeline: Pipeline, **options: object) -> None:
         ),
         (
             {"after": ()},
-            "double: the component consumes fields; say which step it comes `after`.",
+            (
+                "double: the component consumes fields; say which step it comes `after` (for the "
+                "executor, --input_manifest_path)."
+            ),
         ),
         (
             {"component": "pictures"},
@@ -157,8 +160,11 @@ def test_what_does_not_fit(pipeline, options, message):
             {"component": "misbehave"},
             "misbehave: missing argument 'how'; give it a value.",
         ),
-        ({"workers": 0}, "double: workers must be at least 1, not 0."),
-        ({"max_reject_share": 50}, "double: max_reject_share must be between 0 and 1, not 50."),
+        ({"workers": 0}, "double: argument 'workers' must be at least 1, not 0."),
+        (
+            {"max_reject_share": 50},
+            "double: argument 'max_reject_share' must be from 0 to 1, not 50.0.",
+        ),
     ],
 )
 def test_wrong_arguments(pipeline, options, message):

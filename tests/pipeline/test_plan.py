@@ -30,15 +30,14 @@ def plan(tmp_path):
 
 
 def test_the_words_of_each_step(plan, tmp_path):
-    """The argument vector of a step is what its executor is told, and nothing that is default."""
+    """The argument vector of a step names all arguments, and options that are no default."""
     numbers, twice, waits = plan.steps
     common = ["--base_path", str(tmp_path), "--pipeline_name", "small", "--step_id"]
     run = ["--run_id", "run-1", "--output_manifest_path"]
     assert plan.argv(numbers, [], "/out/1") == [
         *common, "numbers", *run, "/out/1",
         "--rows_per_partition", "100",
-        "--rows", "3",
-        "--skip", "[1]",
+        "--rows", "3", "--batch_rows", "7", "--own_ids", "false", "--skip", "[1]",
     ]  # fmt: skip
     assert plan.argv(twice, ["/in/1"], "/out/2") == [
         *common, "twice", *run, "/out/2",
@@ -47,12 +46,13 @@ def test_the_words_of_each_step(plan, tmp_path):
         "--max_reject_share", "0.25",
         "--workers", "1",
         "--cache", "false",
-        "--factor", "-2",
+        "--factor", "-2", "--reject_odd", "false", "--lexicon", "",
     ]  # fmt: skip
     assert plan.argv(waits, ["/in/2", "/in/1"], "/out/3") == [
         *common, "waits", *run, "/out/3",
         "--input_manifest_path", '["/in/2", "/in/1"]',
         "--consumes", '{"number": "two words"}',
+        "--at", "0", "--gate", "", "--child", "false",
     ]  # fmt: skip
 
 
@@ -68,9 +68,7 @@ def test_the_executor_agrees_with_the_plan(plan, enter):
     for step in plan.steps:
         inputs = [made[name].location for name in step.step.after]
         words = plan.argv(step, inputs, "/dev/null")[2:]
-        made[step.id] = enter(
-            step.spec.component_id, base=plan.base_path, words=words[: -0 or None]
-        )
+        made[step.id] = enter(step.spec.component_id, base=plan.base_path, words=words)
         assert made[step.id].location == step.location
         assert {n: (f.type, f.location) for n, f in made[step.id].fields.items()} == {
             n: (f.type, f.location) for n, f in step.fields.items()

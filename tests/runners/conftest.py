@@ -22,7 +22,7 @@ from tests.small import COMPONENTS
 ROOT = Path(__file__).parents[2]
 NAMES = sorted(spec.parent.name for spec in (ROOT / "components").glob("*/fondant_component.yaml"))
 CODE = (
-    "from fondant_spec.dataset.cache_key import code_digest as digest; "
+    "from fondant_spec.dataset.code_digest import code_digest as digest; "
     "from fondant_spec.spec.component_spec import ComponentSpec as Spec; "
     "from fondant_spec.worker.component_code import component_class; "
     "from pathlib import Path; import os, tempfile; "

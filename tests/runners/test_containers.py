@@ -1,18 +1,23 @@
 """Steps in real containers: the same rows, bytes and keys as without, and nothing left behind."""
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
 
+import pyarrow as pa
 import pytest
 
-from fondant_spec.dataset.cache_key import code_digest
+from fondant_spec.dataset.code_digest import code_digest
+from fondant_spec.dataset.manifest import Manifest
 from fondant_spec.errors import InvalidConfigError, StepFailedError
 from fondant_spec.pipeline import Pipeline
 from fondant_spec.pipeline.run_history import StepResult, read_runs
 from fondant_spec.runners import docker, local
+from fondant_spec.runners.image_lock import image_of, read_lock
 from fondant_spec.spec.component_spec import ComponentSpec
+from fondant_spec.testing import write_dataset
 from tests.runners.conftest import CODE, NAMES, ROOT, call, final
 from tests.runners.plans import forked
 from tests.small import COMPONENTS, rows, start, wait_for
@@ -102,8 +107,61 @@ def test_an_image_that_was_not_built(tmp_path):
     with pytest.raises(InvalidConfigError) as caught:
         docker.run(pipeline.plan())
     assert str(caught.value) == (
-        "unbuilt: there is no image fondant/unbuilt:dev here; run: bash build_images.sh -C unbuilt"
+        "unbuilt: there is no image fondant/unbuilt:dev here; "
+        f"run: bash build_images.sh -C {os.path.relpath(folder)}"
     )
+
+
+@pytest.mark.usefixtures("images")
+def test_code_that_was_changed_since(tmp_path):
+    """An image is used as long as the component's code is what it was built from, no longer."""
+    folder = tmp_path / "components" / "generate_prompts"
+    shutil.copytree(ROOT / "components" / "generate_prompts", folder)
+    shutil.copy(ROOT / "images.lock", tmp_path)
+    pipeline = Pipeline("small", tmp_path / "base")
+    pipeline.add(folder, arguments={"n_rows_to_load": 3})
+    [result] = docker.run(pipeline.plan(), lambda _: None)
+    assert result.manifest.rows == 3
+    (folder / "src" / "prompts.py").open("a").write("# edited\n")
+    with pytest.raises(InvalidConfigError) as caught:
+        docker.run(pipeline.plan(), lambda _: None)
+    image = read_lock(ROOT / "images.lock")["generate_prompts"].name
+    assert str(caught.value) == (
+        f"generate_prompts: the image {image} was built from other code than the present; "
+        f"run: bash build_images.sh -C {os.path.relpath(folder)}"
+    )
+
+
+@pytest.mark.usefixtures("images")
+def test_ones_own_component(engine, tmp_path):
+    """A component that lies elsewhere is built, found and run; the image has all of its specs."""
+    folder = tmp_path / "mine" / "my_filter"
+    shutil.copytree(ROOT / "examples" / "filter_image_resolution", folder)
+    spec = (folder / "fondant_component.yaml").read_text(encoding="utf-8")
+    (folder / "other.yaml").write_text(f"{spec}tags: [other]\n", encoding="utf-8")
+    call(
+        *("bash", str(ROOT / "build_images.sh"), "-C", "my_filter", "-n", "me", "-t", "test"),
+        cwd=folder.parent,
+        env=os.environ | {"CONTAINER_ENGINE": engine.program},
+    )
+    sides = pa.array([640, 64], pa.int32())
+    given = write_dataset(pa.table({"image_width": sides, "image_height": sides}), tmp_path / "d")
+    for name in ("fondant_component.yaml", "other.yaml"):
+        planned = ComponentSpec.from_file(folder / name)
+        image = image_of(planned)
+        assert image.name == "me/my_filter:test"
+        assert code_digest(planned) in image.code
+        out = tmp_path / "d" / "location"
+        call(
+            *(engine.program, "run", "--rm", "--user", engine.user, "--network", "none"),
+            *("--volume", f"{tmp_path}:{tmp_path}", image.here, *docker.COMMAND),
+            *("--base_path", str(tmp_path / "d"), "--input_manifest_path", given.location),
+            *("--output_manifest_path", str(out), "--spec_file", name, "--min_side", "100"),
+        )
+        made = Manifest.read(out.read_text(encoding="utf-8"))
+        assert made.rows == 1
+        assert made.key_parts["code"] == code_digest(planned)
+    call(engine.program, "image", "rm", "me/my_filter:test")
 
 
 @pytest.mark.parametrize("name", NAMES)

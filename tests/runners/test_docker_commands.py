@@ -54,7 +54,8 @@ def test_whole_command(pipeline, tmp_path):
         "--mount type=bind,source=TMP/own/numbers,target=TMP/own/numbers "
         "fondant/numbers:dev python /component/src/main.py --base_path TMP/base "
         "--pipeline_name small --step_id numbers --run_id run-1 "
-        "--output_manifest_path TMP/own/numbers/output_manifest_path"
+        "--output_manifest_path TMP/own/numbers/output_manifest_path "
+        "--rows 10 --batch_rows 7 --own_ids false --skip '[]'"
     )
 
 

@@ -118,10 +118,11 @@ def test_images_come_from_the_lock_file(tmp_path):
 
     assert image() == "fondant/numbers:dev"
     lock, digest = tmp_path / "images.lock", f"sha256:{'a' * 64}"
-    lock.write_text(f"# a comment\nnumbers ghcr.io/me/numbers:v1 {digest} -\n")
+    lock.write_text(f"# a comment\nnumbers ghcr.io/me/numbers:v1 {digest} - {digest}\n")
     assert image() == "ghcr.io/me/numbers:v1"
-    lock.write_text(f"numbers ghcr.io/me/numbers:v1 {digest} ghcr.io/me/numbers@{digest}\n")
-    assert image() == f"ghcr.io/me/numbers@{digest}"
+    pushed = f"ghcr.io/me/numbers@{digest}"
+    lock.write_text(f"numbers ghcr.io/me/numbers:v1 {digest} {pushed} {digest}\n")
+    assert image() == pushed
     lock.write_text("numbers ghcr.io/me/numbers:v1\n")
     with pytest.raises(InvalidConfigError, match="line 1: expected component, image, id"):
         image()

@@ -261,7 +261,8 @@ def test_success():
     with serving(KfpServer(looks)) as server:
         said = submit(server)
         [run] = server.runs.values()
-        assert said == [
+        assert said[0].startswith("in no images.lock, so whether they hold the present code is")
+        assert said[1:] == [
             f"run 'small_one run-1': {server.url}/#/runs/details/{run['run_id']}",
             "[numbers] running",
             "[numbers] succeeded",
@@ -284,9 +285,10 @@ def test_images_that_were_not_pushed(tmp_path):
     """An image that only this machine has is told of before it cannot be pulled."""
     folder = tmp_path / "components" / "numbers"
     shutil.copytree(COMPONENTS / "numbers", folder)
-    (tmp_path / "images.lock").write_text(f"numbers me/numbers:v1 sha256:{'a' * 64} -\n")
     pipeline = Pipeline("p", "s3://bucket")
     pipeline.add(folder)
+    code = pipeline.plan().steps[0].key_parts["code"]
+    (tmp_path / "images.lock").write_text(f"numbers me/numbers:v1 sha256:{'a' * 64} - {code}\n")
     said: list[str] = []
     with serving(KfpServer()) as server:
         kubeflow.run(pipeline.plan(), cluster(server), said.append)
@@ -324,7 +326,7 @@ def test_a_host_that_goes_away_and_comes_back():
     """While the host is away the run is not given up; one line tells each change."""
     with serving(KfpServer(away=4)) as server:
         said = submit(server)
-        assert said[1:] == [
+        assert said[2:] == [
             f"{server.url} is in trouble (502); try again later. Trying again; the run goes on.",
             "the host is back",
         ]

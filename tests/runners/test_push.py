@@ -11,7 +11,9 @@ from pathlib import Path
 
 import pytest
 
+from fondant_spec.dataset.code_digest import code_digest
 from fondant_spec.runners.image_lock import read_lock
+from fondant_spec.spec.component_spec import ComponentSpec
 from tests.runners.conftest import ROOT, call, lacking
 
 pytestmark = pytest.mark.docker
@@ -59,8 +61,9 @@ def _wait_for(url: str, process: "subprocess.Popen[bytes]") -> None:
 def test_push(engine, registry, tmp_path):
     """A pushed image is noted with its digest, by which it can be pulled again."""
     lock = tmp_path / "images.lock"
-    other = f"other demo/other:v1 sha256:{'0' * 64} -"
-    lock.write_text(f"{other}\ngenerate_prompts old/name:v0 sha256:{'1' * 64} -\n")
+    code = f"sha256:{'0' * 64}"
+    other = f"other demo/other:v1 sha256:{'0' * 64} - {code}"
+    lock.write_text(f"{other}\ngenerate_prompts old/name:v0 sha256:{'1' * 64} - {code}\n")
     words = ("-C", "generate_prompts", "-n", "team", "-t", "v1", "--registry", registry, "--push")
     call(
         *("bash", "build_images.sh", *words, "--lock", str(lock)),
@@ -69,6 +72,8 @@ def test_push(engine, registry, tmp_path):
     )
     assert other in lock.read_text().splitlines()
     image = read_lock(lock)["generate_prompts"]
+    spec = ComponentSpec.from_file(ROOT / "components" / "generate_prompts")
+    assert image.code == (code_digest(spec),)
     assert image.name == f"{registry}/team/generate_prompts:v1"
     assert image.anywhere.startswith(f"{registry}/team/generate_prompts@sha256:")
     call(engine.program, "image", "rm", image.name)

@@ -1,5 +1,6 @@
 """The reader of component specs: Fondant's own, and bad ones."""
 
+import math
 from pathlib import Path
 
 import pyarrow as pa
@@ -7,6 +8,7 @@ import pytest
 import yaml
 
 from fondant_spec.errors import InvalidComponentSpecError
+from fondant_spec.spec.bounds import Bounds
 from fondant_spec.spec.component_spec import ComponentSpec, FieldSpec
 
 FONDANT_SPECS = sorted((Path(__file__).parents[1] / "fondant_specs").glob("*.yaml"))
@@ -28,7 +30,7 @@ args:
   model_id: {type: str, description: The model., default: blip, path: true}
   precision: {type: str, default: auto, choices: [auto, bf16]}
   revision: {type: str, default: null}
-  steps: {type: float, default: 1}
+  steps: {type: float, default: 1, exclusive_minimum: 0, maximum: 9}
   limit: {type: int}
 """
 
@@ -88,6 +90,7 @@ def test_the_content_of_a_spec(tmp_path):
     assert spec.arguments["precision"].choices == ("auto", "bf16")
     assert spec.arguments["revision"].default is None
     assert repr(spec.arguments["steps"].default) == "1.0"
+    assert spec.arguments["steps"].bounds == Bounds(exclusive_minimum=0, maximum=9)
     assert spec.arguments["limit"].required
     assert spec.source is None
 
@@ -149,7 +152,9 @@ RESERVED = "an argument needs a name of letters, digits and `_` that is not rese
             {**BASE, "args": {"a": {"type": "int", "defualt": 1}}},
             (
                 "s: args.a: unknown key 'defualt'; did you mean 'default'? Known: "
-                "choices, default, description, output, path, type."
+                "affects_result, choices, default, description, exclusive_maximum, "
+                "exclusive_minimum, maximum, "
+                "minimum, output, path, pattern, type."
             ),
         ),
         ({**BASE, "tags": "x"}, "s: `tags` must be a list of texts."),
@@ -258,10 +263,56 @@ RESERVED = "an argument needs a name of letters, digits and `_` that is not rese
             {**BASE, "args": {"a": {"type": "str", "path": "yes"}}},
             "s: args.a: `path` must be true or false, not 'yes'.",
         ),
+        (
+            {**BASE, "args": {"a": {"type": "int", "default": 0, "minimum": 1}}},
+            "s: args.a: the default is wrong: argument 'a' must be at least 1, not 0.",
+        ),
+        (
+            {**BASE, "args": {"a": {"type": "str", "default": "x", "pattern": "y+"}}},
+            "s: args.a: the default is wrong: argument 'a' must be a text of the form y+, not 'x'.",
+        ),
+        (
+            {**BASE, "args": {"a": {"type": "float", "default": math.nan}}},
+            (
+                "s: args.a: the default is wrong: argument 'a' must have finite numbers only, "
+                "not nan."
+            ),
+        ),
+        (
+            {**BASE, "args": {"a": {"type": "str", "minimum": 1}}},
+            "s: args.a: `minimum` is for numbers and lists of numbers, not for the type str.",
+        ),
+        (
+            {**BASE, "args": {"a": {"type": "int", "pattern": "x"}}},
+            "s: args.a: `pattern` is for texts and lists of texts, not for the type int.",
+        ),
+        (
+            {**BASE, "args": {"a": {"type": "int", "maximum": "9"}}},
+            "s: args.a: `maximum` must be a finite number, not '9'.",
+        ),
+        (
+            {**BASE, "args": {"a": {"type": "float", "exclusive_minimum": -math.inf}}},
+            "s: args.a: `exclusive_minimum` must be a finite number, not -inf.",
+        ),
+        (
+            {**BASE, "args": {"a": {"type": "str", "pattern": "["}}},
+            "s: args.a: `pattern` must be a regular expression, not '['.",
+        ),
+        (
+            {**BASE, "args": {"a": {"type": "int", "minimum": 2, "maximum": 1}}},
+            "s: args.a: no value is from 2 to 1; state bounds that a value can satisfy.",
+        ),
+        (
+            {**BASE, "args": {"a": {"type": "int", "exclusive_minimum": 1, "maximum": 1}}},
+            (
+                "s: args.a: no value is above 1 and at most 1; state bounds that a value can "
+                "satisfy."
+            ),
+        ),
     ],
 )
 def test_bad_specs_are_refused(content, message):
-    """The first broken rule is told, with its place and the remedy."""
+    """The first broken rule is named, with its place and the remedy."""
     with pytest.raises(InvalidComponentSpecError) as caught:
         ComponentSpec.from_dict(content, where="s")
     assert str(caught.value) == message

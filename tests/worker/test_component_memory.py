@@ -1,4 +1,4 @@
-"""Memory is bounded by the batch, not by the data: a thousand images of 1 MB through real doors."""
+"""Memory is bounded by the batch, not by the data: 500 images of 1 MB through real doors."""
 
 import io
 import os
@@ -17,7 +17,7 @@ from PIL import Image
 from fondant_spec.dataset.manifest import Manifest
 
 COMPONENTS = Path(__file__).parents[2] / "components"
-IMAGES = 1000
+IMAGES = 500
 IMAGE_BYTES = 1_000_000
 ROWS_IN_GROUP = 100  # what the hub's Parquet files of images have
 LIMIT_MB = 600
@@ -32,12 +32,15 @@ runpy.run_path(sys.argv[0], run_name="__main__")
 print(re.search(r"VmHWM:\\s+(\\d+)", Path("/proc/self/status").read_text())[1])
 """
 
-pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="peak memory is read from /proc")
+pytestmark = [
+    pytest.mark.long,
+    pytest.mark.skipif(sys.platform != "linux", reason="peak memory is read from /proc"),
+]
 
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """Return a folder with `rows.parquet`: a gigabyte of images. It is removed at the end."""
+    """Return a folder with `rows.parquet`: half a gigabyte of images. It is removed at the end."""
     path = tmp_path_factory.mktemp("memory")
     schema = pa.schema([("image", pa.binary()), ("caption", pa.string())])
     photo = _photo()
@@ -72,8 +75,11 @@ def run(folder: Path, component: str, *words: str) -> tuple[Manifest, int]:
     return Manifest.read(told.read_text()), int(done.stdout.split()[-1]) // 1024
 
 
-def test_loading_and_exporting_a_gigabyte_takes_little_memory(folder):
-    """Peak resident memory stays below 600 MB in both steps, which keep every image."""
+def test_loading_and_exporting_takes_less_memory_than_the_data(folder):
+    """Peak resident memory stays below 600 MB in both steps, which keep every image.
+
+    Their imports alone take some 300 MB, so the images can only pass through.
+    """
     words = ["--dataset_name", str(folder / "rows.parquet"), "--produces", '{"caption": "string"}']
     loaded, peak = run(folder, "load_from_hub", *words)
     assert loaded.rows == IMAGES

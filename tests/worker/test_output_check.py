@@ -3,18 +3,18 @@
 import pyarrow as pa
 import pytest
 
-from fondant_spec.dataset.field_mapping import bind
+from fondant_spec.dataset.field_mapping import map_fields
 from fondant_spec.errors import CardinalityError
 from fondant_spec.spec.component_spec import ComponentSpec
 from fondant_spec.spec.types import type_to_json
-from fondant_spec.worker.output_check import Conform
+from fondant_spec.worker.output_check import OutputValidator
 
 
-def conform(declared: pa.DataType) -> Conform:
+def conform(declared: pa.DataType) -> OutputValidator:
     """Return the check for a component that produces `x`, which becomes `y`."""
     content = {"name": "A", "description": "B", "image": "c", "cardinality": "maps"}
     spec = ComponentSpec.from_dict(content | {"produces": {"x": type_to_json(declared)}})
-    return Conform(spec, bind(spec, {}, {}, {"x": "y"}, "step"), "step")
+    return OutputValidator(spec, map_fields(spec, {}, {}, {"x": "y"}, "step"), "step")
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ import pytest
 
 from fondant_spec.dataset.manifest import Manifest
 from fondant_spec.dataset.validate import validate
-from fondant_spec.errors import RejectThresholdError
+from fondant_spec.errors import CardinalityError, RejectThresholdError
 from tests.small import command, dataset, rows, start, wait_for
 
 
@@ -51,7 +51,7 @@ def test_kill_9_costs_one_partition(waiting, tmp_path):
         "part-00001.parquet",
     ]
     assert not (folder / "manifest.json").exists()
-    (folder / "records" / ".part-00002.json.0.tmp").write_text('{"na', encoding="utf-8")
+    (folder / "checkpoints" / ".part-00002.json.0.tmp").write_text('{"na', encoding="utf-8")
     (folder / "data" / ".part-00002.parquet.0.tmp").write_bytes(b"PAR1 half")
     gate.unlink()
     log = subprocess.run(argv, capture_output=True, text=True, check=True).stderr
@@ -67,7 +67,7 @@ def test_kill_9_costs_one_partition(waiting, tmp_path):
     assert not list(folder.rglob("*.tmp"))
     resumed = {name: content for name, (content, _) in after.items()}
     (folder / "manifest.json").unlink()
-    for record in folder.glob("records/*"):
+    for record in folder.glob("checkpoints/*"):
         record.unlink()
     subprocess.run(argv, capture_output=True, check=True)
     assert {name: content for name, (content, _) in files_of(folder).items()} == resumed
@@ -95,7 +95,7 @@ def test_a_load_resumes(enter, tmp_path):
     folder = the_step(tmp_path, "numbers")
     before = files_of(folder)
     assert list(before) == ["part-00000.parquet", "part-00001.parquet"]
-    main = json.loads((folder / "records" / "part-00001.json").read_text(encoding="utf-8"))
+    main = json.loads((folder / "checkpoints" / "part-00001.json").read_text(encoding="utf-8"))
     assert (main["rows_in"], main["partitions"][0]["last_id"]) == (4, "000000000007")
     with pytest.raises(RuntimeError):
         enter("numbers", rows=12, fail_at=9, batch_rows=3, words=words)
@@ -103,14 +103,18 @@ def test_a_load_resumes(enter, tmp_path):
 
 
 def test_other_cuts_do_not_mix(enter, tmp_path):
-    """Partitions of another size do not count, so no row is lost between old and new ones."""
-    with pytest.raises(RuntimeError):
-        enter("numbers", rows=12, fail_at=9, batch_rows=3, words=["--rows_per_partition", "4"])
-    words = ["--rows_per_partition", "6"]
-    with pytest.raises(RuntimeError):
-        enter("numbers", rows=12, fail_at=9, batch_rows=3, words=words)
-    record = the_step(tmp_path, "numbers") / "records" / "part-00000.json"
-    assert json.loads(record.read_text(encoding="utf-8"))["rows_in"] == 6
+    """Partitions of another size are another result, so no row is lost between old and new."""
+    for size in ("4", "6"):
+        with pytest.raises(RuntimeError):
+            enter(
+                "numbers",
+                rows=12,
+                fail_at=9,
+                batch_rows=3,
+                words=["--rows_per_partition", size],
+            )
+    found = tmp_path.glob("pipeline/numbers/*/checkpoints/part-00000.json")
+    assert sorted(json.loads(file.read_text())["rows_in"] for file in found) == [4, 6]
 
 
 def test_a_lost_file_is_made_again(enter, tmp_path):
@@ -210,4 +214,33 @@ def test_a_mended_cause_is_tried_again(enter, tmp_path):
     with pytest.raises(RejectThresholdError):
         enter("double", source, reject_odd=True)
     folder = the_step(tmp_path, "double")
-    assert [path.name for path in folder.glob("records/*")] == ["part-00000.json"]
+    assert [path.name for path in folder.glob("checkpoints/*")] == ["part-00000.json"]
+
+
+def test_a_model_that_moved(enter, tmp_path):
+    """Partitions that another model made do not go under the name of the present one."""
+    source = dataset(tmp_path, 2, number=list(range(8)))
+    model, log, broken = tmp_path / "model", tmp_path / "log", tmp_path / "broken"
+    arguments = {"model": str(model), "log": str(log), "broken": str(broken)}
+    model.write_text("A")
+    broken.write_text("4")
+    with pytest.raises(RuntimeError, match="broken at 4"):
+        enter("stamp", source, **arguments)
+    model.write_text("B")
+    broken.write_text("")
+    log.unlink()
+    made = enter("stamp", source, **arguments)
+    assert [line.split()[1] for line in log.read_text().splitlines()] == ["4", "6", "0", "2"]
+    assert made.fields["stamped"].metadata == {"model": "B"}
+    assert [row["stamped"] for row in rows(made)] == list(range(8))
+
+
+def test_slices_of_two_models(enter, tmp_path):
+    """Where slices were made by different models, nothing is committed."""
+    source = dataset(tmp_path, 2, number=list(range(4)))
+    model = tmp_path / "model"
+    for n, name in enumerate("AB"):
+        model.write_text(name)
+        enter("stamp", source, words=["--slice", f"{n}/2"], model=str(model))
+    with pytest.raises(CardinalityError, match="were made by different things"):
+        enter("stamp", source, model=str(model))

@@ -1,8 +1,11 @@
 """Trying the failed rows of a finished step once more, without doing the others again."""
 
+from pathlib import Path
+
 import pytest
 
 from fondant_spec.dataset.validate import validate
+from fondant_spec.errors import RejectThresholdError
 from fondant_spec.testing import read_rejects
 from tests.small import dataset, rows
 
@@ -114,3 +117,55 @@ def test_a_retry_with_nothing_failed_changes_nothing(enter, doors, tmp_path):
     assert again.partitions == first.partitions
     with pytest.raises(FileNotFoundError):
         knocked()
+
+
+def test_what_an_interrupted_retry_left(enter, doors, tmp_path):
+    """Files of a retry that was stopped do not make a finished partition look broken."""
+    set_open, knocked, arguments = doors
+    source = dataset(tmp_path, 2, number=list(range(4)))
+    set_open(0, 1, 2)
+    first = enter("knock", source, words=LENIENT, **arguments)
+    knocked()
+    staged = Path(first.folder) / "staged"
+    staged.mkdir()
+    for name in ("part-00000.parquet", "part-00001.parquet"):
+        (staged / name).write_bytes(b"PAR1 half")
+    set_open(0, 1, 2, 3)
+    again = enter("knock", source, words=[*LENIENT, *ALL], **arguments)
+
+    assert knocked() == [3]
+    assert answers(again) == [0, 10, 20, 30]
+    assert not staged.exists()
+
+
+def test_slices_retry_and_the_commit_does_not(enter, doors, tmp_path):
+    """What the slices of a run tried once more, its commit takes as it is."""
+    set_open, knocked, arguments = doors
+    source = dataset(tmp_path, 2, number=list(range(4)))
+    set_open(0, 2)
+    enter("knock", source, words=LENIENT, **arguments)
+    set_open(0, 1, 2)
+    knocked()
+    run = [*LENIENT, *ALL, "--run_id", "run-2"]
+    for n in range(2):
+        enter("knock", source, words=[*run, "--slice", f"{n}/2"], **arguments)
+    assert knocked() == [1, 3]
+    made = enter("knock", source, words=run, **arguments)
+
+    assert not Path(arguments["log"]).exists()
+    assert answers(made) == [0, 10, 20]
+    assert made.rejects == {"odd_door": 1}
+    assert read_rejects(made).column("attempts").to_pylist() == [2]
+
+
+def test_a_hit_must_be_good_enough(enter, doors, tmp_path):
+    """Asked for fewer failures, a finished result is refused, and stays for who takes it."""
+    set_open, knocked, arguments = doors
+    source = dataset(tmp_path, 4, number=list(range(4)))
+    set_open(0)
+    first = enter("knock", source, words=LENIENT, **arguments)
+    knocked()
+    with pytest.raises(RejectThresholdError, match=r"^knock: 3 of 4 rows failed \(75%\)"):
+        enter("knock", source, words=["--max_reject_share", "0.5"], **arguments)
+    assert enter("knock", source, words=LENIENT, **arguments) == first
+    assert not Path(arguments["log"]).exists()

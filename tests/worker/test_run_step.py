@@ -2,6 +2,7 @@
 
 import json
 import subprocess
+import sys
 from pathlib import Path
 
 import pyarrow as pa
@@ -111,9 +112,9 @@ def test_a_step_that_gathers(enter):
     assert [row["remainder"] for row in rows(made)] == [0, 1, 2]
     assert (made.rows_in, made.rejects, made.failed) == (9, {"duplicate": 6}, 0)
     assert sorted(path.name for path in Path(made.folder).iterdir()) == [
+        "checkpoints",
         "data",
         "manifest.json",
-        "records",
         "rejects",
     ]
 
@@ -129,6 +130,25 @@ def test_a_step_that_writes(enter):
     Path(made.artifacts[0]).unlink()
     assert validate(made) == [f"{made.artifacts[0]}: what the step wrote is no longer there."]
     assert Path(enter("write_lines", source, words=words).artifacts[0]).exists()
+
+
+def test_a_step_that_writes_joined_branches(enter):
+    """It passes on the rows that all branches have, with the fields of all of them."""
+    source = enter("numbers", rows=8, words=["--rows_per_partition", "3"])
+    even = enter("keep_even", source)
+    doubled = enter("double", source, reject_odd=False)
+    inputs = json.dumps([doubled.location, even.location])
+    words = ["--consumes", '{"twice": "double"}', "--input_manifest_path", inputs]
+    made = enter("write_lines", words=words)
+    lines = Path(made.artifacts[0]).read_text(encoding="utf-8").splitlines()
+    assert [json.loads(line)["twice"] for line in lines] == [0, 4, 8, 12]
+    assert [(row["number"], row["double"]) for row in rows(made)] == [
+        (0, 0),
+        (2, 4),
+        (4, 8),
+        (6, 12),
+    ]
+    assert validate(made) == []
 
 
 def test_fields_that_the_step_asks_for(enter, tmp_path):
@@ -320,7 +340,7 @@ def test_a_run_as_a_program(tmp_path, scheme):
             "numbers: argument 'rows' must be of type int in JSON, not 'many'.",
         ),
         (["rows"], 2, "expected an argument name such as --batch_size, found 'rows'."),
-        (["--workers", "0"], 2, "numbers: workers must be at least 1, not 0."),
+        (["--workers", "0"], 2, "numbers: argument 'workers' must be at least 1, not 0."),
         (
             ["--slice", "2/2"],
             2,
@@ -360,10 +380,11 @@ def test_no_base_path():
 
 def test_no_input(enter):
     """A component that consumes fields needs a dataset."""
-    with pytest.raises(InvalidArgumentError) as caught:
+    with pytest.raises(InvalidPipelineError) as caught:
         enter("double")
     assert str(caught.value) == (
-        "double: the component consumes fields; name --input_manifest_path."
+        "double: the component consumes fields; say which step it comes `after` (for the executor, "
+        "--input_manifest_path)."
     )
 
 
@@ -438,3 +459,16 @@ def test_every_field_in_a_manifest_is_on_disk(tmp_path_factory, steps, numbers, 
     assert found == truth
     assert {f.location for f in made.own_fields} <= {made.data_location}
     assert set(read_table(made).column_names) == {"id", *(f.name for f in made.own_fields)}
+
+
+@pytest.mark.parametrize("word", ["-h", "--help"])
+def test_help(word):
+    """A component says which arguments it takes, and ends well."""
+    done = subprocess.run(
+        [sys.executable, str(COMPONENTS / "double" / "src" / "main.py"), word],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert "--factor" in done.stdout
+    assert "--rows_per_partition" in done.stdout

@@ -1,4 +1,4 @@
-"""Caption images through the door by which runners enter it."""
+"""Caption images, run as runners run it."""
 
 import io
 import json
@@ -118,7 +118,11 @@ def test_words_around_captions(models, tmp_path):
         assert text.endswith(", unsplash photography")
     metadata = result.manifest.fields["caption"].metadata
     assert metadata["generation"]["repetition_penalty"] == 1.4
-    assert metadata["frame"]["suffix"] == ", unsplash photography"
+    assert metadata["frame"] == {
+        "trigger_word": "sks",
+        "prefix": "film,",
+        "suffix": ", unsplash photography",
+    }
 
 
 def test_captions_and_alt_texts_are_kept(models, tmp_path):
@@ -186,7 +190,7 @@ def test_clip_ranks_and_scores(models, tmp_path):
     assert all(count >= plain for count, plain in zip(tokens, words, strict=True))
 
 
-def test_a_field_that_is_not_there_is_told(models, tmp_path, caplog):
+def test_a_field_that_is_not_there_is_warned_about(models, tmp_path, caplog):
     """Where rows have no captions of their own to keep, that is said, and how to name them."""
     model = str(models / "blip")
     run_component(COMPONENT, rows(), tmp_path, model_id=model, keep_existing=True)
@@ -194,7 +198,7 @@ def test_a_field_that_is_not_there_is_told(models, tmp_path, caplog):
     assert "{'caption': <its name>}" in caplog.text
 
 
-def test_long_captions_are_told(models, tmp_path, caplog):
+def test_long_captions_are_counted(models, tmp_path, caplog):
     """Captions that trainers would cut at 77 tokens are counted."""
     run_component(
         COMPONENT,
@@ -231,11 +235,26 @@ def test_long_captions_are_told(models, tmp_path, caplog):
         ),
         (
             {"batch_size": -1},
-            "batch_size: -1 is below 0; 0 chooses by the memory.",
+            "caption_images: argument 'batch_size' must be at least 0, not -1.",
         ),
         (
             {"alt_text_ratio": 1.5},
-            "alt_text_ratio: must be from 0 to 1.",
+            "caption_images: argument 'alt_text_ratio' must be from 0 to 1, not 1.5.",
+        ),
+        (
+            {"temperature": -1.0},
+            "caption_images: argument 'temperature' must be above 0, not -1.0.",
+        ),
+        (
+            {"num_beams": 0},
+            "caption_images: argument 'num_beams' must be at least 1, not 0.",
+        ),
+        (
+            {"device": "gpu"},
+            (
+                "caption_images: argument 'device' must be a text of the form "
+                "auto|cpu|cuda(:[0-9]+)?, not 'gpu'."
+            ),
         ),
     ],
 )
@@ -247,7 +266,7 @@ def test_what_cannot_be_is_refused(arguments, message, models, tmp_path):
 
 
 def test_a_wrong_model_is_one_line(tmp_path, monkeypatch):
-    """A model that cannot be had is told in one line, with what to do."""
+    """A model that cannot be had is one line, with what to do."""
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
     with pytest.raises(InputDataError, match=r"^Model 'nobody/nothing': it is not on this mach.*"):
         run_component(COMPONENT, rows(), tmp_path, model_id="nobody/nothing")

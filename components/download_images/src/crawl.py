@@ -94,7 +94,7 @@ class Crawl:
         while self._under_way:
             left = deadline - time.monotonic()
             if left <= 0:
-                self._cancel()  # each of them now tells that it is a straggler
+                self._cancel()  # each of them now comes back as a straggler
             with suppress(queue.Empty):
                 outcome = self._outcomes.get(timeout=max(left, _MOMENT))
                 yield from self._settle(outcome, reorder)

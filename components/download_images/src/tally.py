@@ -27,7 +27,7 @@ class Tally:
         self._hosts: Counter[tuple[str, str]] = Counter()
 
     def count(self, outcome: Outcome) -> None:
-        """Count a row that is settled, and tell how it goes now and then."""
+        """Count a row that is settled, and log how it goes now and then."""
         with self._lock:
             self._rows += 1
             self._bytes += outcome.fetched_bytes
@@ -42,7 +42,7 @@ class Tally:
         if due:
             logger.info("%s", self.line())
 
-    def tell(self) -> None:
+    def log(self) -> None:
         """Log how it went, and the table of losses."""
         logger.info("%s", self.line())
         if self._reasons:

@@ -1,7 +1,7 @@
-"""Telling an image from the one that the index saw, by its vector.
+"""Comparing an image with the one that the index saw, by their vectors.
 
 A domain that expired can be bought, and serve other images under the URLs of an index: the cheapest
-way to poison a dataset. A hash would tell, but it also condemns every image that its host has
+way to poison a dataset. A hash would show it, but would also condemn every image that its host has
 compressed anew; the vector of such an image hardly moves, that of another image does.
 """
 

@@ -9,9 +9,10 @@ from publishing import MARK, check_replaceable, published
 from training_formats import FORMATS, TrainingFormat
 from training_pairs import TRAIN, BadPairError, PairMaker
 
-from fondant_spec.component import WriteComponent
+from fondant_spec.component import RowContext, SetupContext, WriteComponent
 from fondant_spec.dataset import storage
-from fondant_spec.errors import InputDataError, InvalidArgumentError
+from fondant_spec.dataset.rejects import Rejects
+from fondant_spec.errors import InputDataError
 from fondant_spec.executor import execute
 from image_toolkit.images.decoding import NotAnImageError
 
@@ -32,18 +33,6 @@ class ExportDataset(WriteComponent):
         resolution: int = 512,
         pairs_per_archive: int = 10_000,
     ) -> None:
-        if not 0 <= validation_fraction < 1:
-            msg = (
-                f"export_dataset: validation_fraction must be in [0, 1), not {validation_fraction}."
-            )
-            raise InvalidArgumentError(msg)
-        for name, value in {
-            "resolution": resolution,
-            "pairs_per_archive": pairs_per_archive,
-        }.items():
-            if value < 1:
-                msg = f"export_dataset: {name} must be at least 1, not {value}."
-                raise InvalidArgumentError(msg)
         self._output_path = output_path and storage.normalize(output_path)
         self._layout = layout
         self._settings = {"resolution": resolution, "pairs_per_archive": pairs_per_archive}
@@ -54,14 +43,14 @@ class ExportDataset(WriteComponent):
             validation_fraction=validation_fraction,
         )
 
-    def setup(self) -> None:
+    def setup(self, context: SetupContext) -> None:
         """Make sure, before any work, that the fields fit and that the target is free.
 
         Raises:
             InputDataError: a field cannot go into the metadata.
             StorageError: the target holds somebody else's files.
         """
-        for name, field in self.input_fields.items():
+        for name, field in context.input_fields.items():
             problem = None
             if name in RESERVED or name.endswith(("_file_name", "_file_names")):
                 problem = "has a meaning of its own to the readers; give it another name"
@@ -72,44 +61,45 @@ class ExportDataset(WriteComponent):
                 raise InputDataError(msg)
         if self._output_path:
             check_replaceable(self._output_path)
+        self._target = self._output_path or context.output_directory
+        self._made_by = context.cache_key
 
-    def write(self, batches: Iterator[pa.RecordBatch]) -> list[str]:
+    def write(self, batches: Iterator[pa.RecordBatch], context: RowContext) -> list[str]:
         """Write all pairs, check them, and return what tells that they are there.
 
         Raises:
             InputDataError: there is nothing to train on.
             InvalidDatasetError: what was written reads back as something else.
         """
-        target = self._output_path or self.output_directory
-        told: dict[str, Any] = {"layout": self._layout}
-        with published(target, told) as folder:
+        mark: dict[str, Any] = {"layout": self._layout, "cache_key": self._made_by}
+        with published(self._target, mark) as folder:
             layout = FORMATS[self._layout](folder, **self._settings)
             for batch in batches:
-                self._add(batch, layout)
+                self._add(batch, layout, context.rejects)
             layout.close()
             if not layout.counts[TRAIN]:
                 msg = (
                     f"export_dataset: no pairs to train on; {layout.counts.total()} are for "
-                    f"validation, and {len(self.rejects)} rows were rejected."
+                    f"validation, and {len(context.rejects)} rows were rejected."
                 )
                 raise InputDataError(msg)
             layout.check()
             counts = dict(sorted(layout.counts.items()))
-            told["pairs"] = counts
-            (folder / CARD).write_text(self._card(counts), encoding="utf-8")
-        return [storage.join(target, name) for name in (MARK, CARD)]
+            mark["pairs"] = counts
+            (folder / CARD).write_text(self._card(counts, context), encoding="utf-8")
+        return [storage.join(self._target, name) for name in (MARK, CARD)]
 
-    def _add(self, batch: pa.RecordBatch, layout: TrainingFormat) -> None:
+    def _add(self, batch: pa.RecordBatch, layout: TrainingFormat, rejects: Rejects) -> None:
         for row in batch.to_pylist():
             try:
                 layout.add(self._maker.pair(row))
             except (BadPairError, NotAnImageError) as bad:
-                self.rejects.add(row["id"], bad.reason, bad.message)
+                rejects.add(row["id"], bad.reason, bad.message)
 
-    def _card(self, counts: dict[str, int]) -> str:
-        lineage = {name: field.metadata for name, field in self.input_fields.items()}
+    def _card(self, counts: dict[str, int], context: RowContext) -> str:
+        lineage = {name: field.metadata for name, field in context.input_fields.items()}
         resolution = self._settings["resolution"]
-        return dataset_card(self._layout, counts, self.rejects.counts, lineage, resolution)
+        return dataset_card(self._layout, counts, context.rejects.counts, lineage, resolution)
 
 
 def _is_binary(data_type: pa.DataType) -> bool:

@@ -227,7 +227,7 @@ def test_all_images_become_jpeg_where_asked_or_needed(tmp_path, arguments):
 
 
 def test_every_bad_row_is_one_reject(tmp_path):
-    """Missing, corrupt and truncated images and missing captions are told one by one."""
+    """Missing, corrupt and truncated images and missing captions are reported one by one."""
     images = [photo(0), None, b"", b"<html>", photo(0)[:-200], photo(1)]
     table = pa.table({"image": images, "caption": ["a", "b", "c", "d", "e", None]})
     out, result = export(table, tmp_path)
@@ -407,17 +407,21 @@ def test_an_image_turned_by_late_metadata_is_exported_upright(tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"validation_fraction": 1.0}, "validation_fraction must be in [0, 1), not 1.0."),
-        ({"validation_fraction": math.nan}, "validation_fraction must be in [0, 1), not nan."),
-        ({"resolution": 0}, "resolution must be at least 1, not 0."),
-        ({"pairs_per_archive": 0}, "pairs_per_archive must be at least 1, not 0."),
+        (
+            {"validation_fraction": 1.0},
+            "must be at least 0 and below 1, not 1.0.",
+        ),
+        ({"validation_fraction": math.nan}, "must have finite numbers only, not nan."),
+        ({"resolution": 0}, "must be at least 1, not 0."),
+        ({"pairs_per_archive": 0}, "must be at least 1, not 0."),
     ],
 )
 def test_arguments_out_of_range_are_refused(tmp_path, arguments, message):
     """The error names the argument, its range and the value."""
     with pytest.raises(InvalidArgumentError) as error:
         export(pairs(1), tmp_path, **arguments)
-    assert str(error.value) == f"export_dataset: {message}"
+    (name,) = arguments
+    assert str(error.value) == f"export_dataset: argument {name!r} {message}"
 
 
 def test_an_unwritable_target_is_a_clear_error(tmp_path):

@@ -6,8 +6,7 @@ from pathlib import Path
 import pyarrow as pa
 from prompts import PromptSpace, read_prompts
 
-from fondant_spec.component import LoadComponent
-from fondant_spec.errors import InvalidArgumentError
+from fondant_spec.component import LoadComponent, RowContext
 from fondant_spec.executor import execute
 
 INTERIOR_DESIGN = Path(__file__).parent / "interior_design.yaml"
@@ -24,17 +23,14 @@ class GeneratePrompts(LoadComponent):
         n_rows_to_load: int | None = None,
         seed: int = 0,
     ) -> None:
-        if n_rows_to_load is not None and n_rows_to_load < 1:
-            msg = f"n_rows_to_load: must be at least 1, not {n_rows_to_load}."
-            raise InvalidArgumentError(msg)
         self._file = INTERIOR_DESIGN if prompts is None else Path(prompts)
         self._most = n_rows_to_load
         self._seed = seed
 
-    def load(self) -> Iterator[pa.RecordBatch]:
+    def load(self, context: RowContext) -> Iterator[pa.RecordBatch]:
         """Yield `text`, and the words of the lists that the step asks for."""
         space = read_prompts(self._file)
-        words = sorted(self.output_fields - {"text"})
+        words = sorted(context.output_fields - {"text"})
         space.check_lists(words)
         numbers = space.draw(self._most, self._seed)
         for start in range(0, len(numbers), ROWS_AT_ONCE):

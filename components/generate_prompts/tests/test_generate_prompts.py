@@ -1,4 +1,4 @@
-"""Prompts from lists and templates, through the door by which runners enter the component."""
+"""Prompts from lists and templates, made as runners have them made."""
 
 from pathlib import Path
 from typing import Any
@@ -99,12 +99,12 @@ def test_a_list_that_is_not_there(tmp_path: Path, animals: str) -> None:
 
 def test_no_prompts_are_none(tmp_path: Path) -> None:
     """Zero prompts are refused."""
-    with pytest.raises(InvalidArgumentError, match="n_rows_to_load: must be at least 1, not 0"):
+    with pytest.raises(InvalidArgumentError, match="'n_rows_to_load' must be at least 1, not 0"):
         texts(tmp_path, n_rows_to_load=0)
 
 
 @pytest.mark.parametrize(
-    ("content", "told"),
+    ("content", "message"),
     [
         ("[1]", "needs the keys `templates` and `lists`, and no others."),
         ("templates: [a]", "needs the keys `templates` and `lists`, and no others."),
@@ -138,15 +138,15 @@ def test_no_prompts_are_none(tmp_path: Path) -> None:
         ),
     ],
 )
-def test_files_that_are_refused(tmp_path: Path, content: str, told: str) -> None:
-    """What is no list of templates and words is told, with where."""
+def test_files_that_are_refused(tmp_path: Path, content: str, message: str) -> None:
+    """What is no list of templates and words is an error, with where."""
     file = tmp_path / "prompts.yaml"
     file.write_text(content)
 
     with pytest.raises(InputDataError) as error:
         read_prompts(file)
 
-    assert str(error.value) == f"{file}: {told}"
+    assert str(error.value) == f"{file}: {message}"
 
 
 @pytest.mark.parametrize("content", ["{", "!!python/object/apply:os.system ['true']"])

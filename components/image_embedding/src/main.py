@@ -6,7 +6,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from fondant_spec.component import StreamTransformComponent
+from fondant_spec.component import RowContext, SetupContext, StreamTransformComponent
 from fondant_spec.executor import execute
 from image_toolkit.models.embedding.embedders import image_encoder
 from image_toolkit.models.embedding.embedding_stream import Embedder
@@ -35,7 +35,7 @@ class ImageEmbedding(StreamTransformComponent):
             most=batch_size,
         )
 
-    def setup(self) -> None:
+    def setup(self, context: SetupContext) -> None:
         """Load the model, once for each device."""
         self._embedder.load()
         self.partitions_at_once = self._embedder.partitions_at_once
@@ -44,9 +44,11 @@ class ImageEmbedding(StreamTransformComponent):
         """Stop the threads that prepare images."""
         self._embedder.close()
 
-    def transform_batches(self, batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+    def transform_batches(
+        self, batches: Iterator[pa.RecordBatch], context: RowContext
+    ) -> Iterator[pa.RecordBatch]:
         """Yield `id` and `embedding` of the images that can be decoded."""
-        yield from self._embedder.batches(batches, "image", self.rejects)
+        yield from self._embedder.batches(batches, "image", context.rejects)
 
     def field_metadata(self) -> Mapping[str, Mapping[str, Any]]:
         """Return which model made the vectors."""

@@ -1,4 +1,4 @@
-"""Image embedding through the door by which runners enter it."""
+"""Image embedding, run as runners run it."""
 
 import io
 from pathlib import Path
@@ -59,7 +59,7 @@ def test_vectors_are_those_of_the_model(clip, tmp_path):
 
 
 def test_the_field_says_which_model_made_it(clip, tmp_path):
-    """Whoever reads the vectors can tell the model, its revision, and what to expect."""
+    """Whoever reads the vectors can see the model, its revision, and what to expect."""
     result = run_component(COMPONENT, images(*PHOTOS), tmp_path, model_id=str(clip))
     metadata = result.manifest.fields["embedding"].metadata
     assert metadata["revision"].startswith("sha256:")
@@ -132,7 +132,7 @@ def test_no_rows(clip, tmp_path):
     ],
 )
 def test_a_wrong_model_is_one_line(model_id, message, tmp_path, monkeypatch):
-    """A model that cannot be had is told in one line, with what to do."""
+    """A model that cannot be had is one line, with what to do."""
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
     with pytest.raises(InputDataError) as caught:
         run_component(COMPONENT, images(*PHOTOS), tmp_path, model_id=model_id)
@@ -140,6 +140,6 @@ def test_a_wrong_model_is_one_line(model_id, message, tmp_path, monkeypatch):
 
 
 def test_a_folder_that_is_not_there(tmp_path):
-    """A path that leads nowhere is told as such, not looked up on the hub."""
+    """A path that leads nowhere is an error as such, not looked up on the hub."""
     with pytest.raises(FondantError, match="nowhere"):
         run_component(COMPONENT, images(*PHOTOS), tmp_path, model_id=str(tmp_path / "nowhere"))

@@ -1,4 +1,4 @@
-"""LAION retrieval through the door by which runners enter it."""
+"""LAION retrieval, run as runners run it."""
 
 import functools
 import json
@@ -62,8 +62,8 @@ def seeds(vectors: np.ndarray | list[Any]) -> pa.Table:
 
 def retrieve(table: pa.Table, tmp_path: Path, **arguments: Any) -> Result:
     """Run the component over seeds that CLIP ViT-B/32 has made."""
-    told = arguments.pop("metadata_of_field", MADE_BY)
-    return run_component(COMPONENT, table, tmp_path, metadata={"embedding": told}, **arguments)
+    made_by = arguments.pop("metadata_of_field", MADE_BY)
+    return run_component(COMPONENT, table, tmp_path, metadata={"embedding": made_by}, **arguments)
 
 
 @pytest.fixture(scope="module")
@@ -74,7 +74,7 @@ def vectors(index: Path) -> np.ndarray:
 
 @pytest.mark.parametrize("layout", ["", "img_emb", "indices_paths.json"])
 def test_nearest_images(index: Path, vectors: np.ndarray, tmp_path: Path, layout: str) -> None:
-    """Each seed gets its nearest images, with everything that tells where they come from."""
+    """Each seed gets its nearest images, with everything that says where they come from."""
     found = retrieve(seeds(vectors[[10, 20]]), tmp_path, index=str(index / layout), num_images=3)
 
     rows = found.table.to_pylist()
@@ -168,11 +168,17 @@ def test_copies_and_unsafe_images_are_left_out(
 
 
 def test_limits_and_block_list(index: Path, vectors: np.ndarray, tmp_path: Path) -> None:
-    """Similarity bounds and a block list are kept; a seed left with nothing is told."""
+    """Similarity bounds and a block list are kept; a seed left with nothing is reported."""
     blocked = tmp_path / "blocked.txt"
     blocked.write_text("host.example\n")
     near = retrieve(seeds(vectors[[10]]), tmp_path / "a", index=str(index), max_similarity=0.9)
-    none = retrieve(seeds(vectors[[10]]), tmp_path / "b", index=str(index), min_similarity=1.5)
+    none = retrieve(
+        seeds(vectors[[10]]),
+        tmp_path / "b",
+        index=str(index),
+        min_similarity=0.99,
+        max_similarity=0.99,
+    )
     gone = retrieve(seeds(vectors[[10]]), tmp_path / "c", index=str(index), block_list=str(blocked))
 
     assert max(near.table["similarity"].to_pylist()) <= 0.9
@@ -242,7 +248,7 @@ def test_a_service_gives_the_same_rows(index: Path, vectors: np.ndarray, tmp_pat
 
 
 def test_a_query_that_a_service_fails_is_a_reject(tmp_path: Path) -> None:
-    """A failed query is told with its reason and attempts; the step's threshold decides."""
+    """A failed query is reported with its reason and attempts; the step's threshold decides."""
     numbers = np.zeros((4, DIMENSION))
     numbers[:, 0], numbers[:, 1] = np.arange(1, 5) / 1000, 1
     table = seeds(numbers)
@@ -273,7 +279,7 @@ def test_a_query_that_a_service_fails_is_a_reject(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("made_by", "told"),
+    ("made_by", "message"),
     [
         (
             {"model_id": "openai/clip-vit-large-patch14", "dimension": 768},
@@ -294,41 +300,44 @@ def test_a_query_that_a_service_fails_is_a_reject(tmp_path: Path) -> None:
     ],
 )
 def test_an_index_of_another_model_is_refused(
-    index: Path, vectors: np.ndarray, tmp_path: Path, made_by: dict[str, Any], told: str
+    index: Path, vectors: np.ndarray, tmp_path: Path, made_by: dict[str, Any], message: str
 ) -> None:
     """Vectors of another model or dimension than the index's stop the step, both being named."""
     with pytest.raises(InputDataError) as error:
         retrieve(seeds(vectors[:1]), tmp_path, index=str(index), metadata_of_field=made_by)
 
-    assert told in str(error.value)
+    assert message in str(error.value)
 
 
 @pytest.mark.parametrize(
-    ("arguments", "told"),
+    ("arguments", "message"),
     [
-        ({}, "laion_retrieval: name either an `index` or the `url` of a service. (LAION's own"),
-        ({"index": "/x", "url": "http://x"}, "laion_retrieval: name either an `index` or"),
-        ({"index": "/x", "num_images": 0}, "num_images: must be at least 1, not 0."),
+        ({}, "index, url: name either an `index` or the `url` of a service. (LAION's own"),
+        ({"index": "/x", "url": "http://x"}, "index, url: name either an `index` or"),
+        ({"index": "/x", "num_images": 0}, "'num_images' must be at least 1, not 0."),
         ({"index": "/x", "aesthetic_score": 9}, "aesthetic_score: this index needs"),
-        ({"index": "/x", "aesthetic_score": 12}, "aesthetic_score must be from 0 to 9, not 12."),
+        ({"index": "/x", "aesthetic_score": 12}, "'aesthetic_score' must be from 0 to 9, not 12."),
         ({"url": "http://x", "duplicate_threshold": 0.9}, "duplicate_threshold: a service has"),
-        ({"url": "ftp://x"}, "url: must begin with http:// or https://"),
+        ({"url": "ftp://x"}, "'url' must be a text of the form https?://.+, not 'ftp://x'."),
+        ({"url": "http://x", "retries": -1}, "'retries' must be at least 0, not -1."),
+        ({"url": "http://x", "timeout": 0}, "'timeout' must be at least 0.001, not 0.0."),
+        ({"index": "/x", "duplicate_threshold": 5}, "must be from 0 to 1, not 5.0."),
         ({"index": "/x", "modality": "audio"}, "must be one of 'image', 'text', not 'audio'."),
         ({"index": "/x", "min_similarity": 0.5, "max_similarity": 0.4}, "min_similarity (0.5)"),
     ],
 )
 def test_arguments_that_are_refused(
-    vectors: np.ndarray, tmp_path: Path, arguments: dict[str, Any], told: str
+    vectors: np.ndarray, tmp_path: Path, arguments: dict[str, Any], message: str
 ) -> None:
     """Arguments that cannot work are refused, with what to do."""
     with pytest.raises(InvalidArgumentError) as error:
         retrieve(seeds(vectors[:1]), tmp_path, **arguments)
 
-    assert told in str(error.value)
+    assert message in str(error.value)
 
 
 def test_a_column_that_the_index_lacks(index: Path, vectors: np.ndarray, tmp_path: Path) -> None:
-    """A metadata column that is not there is told, with those that are."""
+    """A metadata column that is not there is named, with those that are."""
     with pytest.raises(InvalidArgumentError) as error:
         retrieve(
             seeds(vectors[:1]),

@@ -44,7 +44,7 @@ def table_of(file: DataFile) -> Table:
         return CsvTable(file, "\t" if file.suffix == ".tsv" else ",")
     if file.suffix in (".json", ".jsonl"):
         return JsonLines(file)
-    if file.suffix == ".txt":
+    if file.suffix in CAPTION_SUFFIXES:
         return TextLines(file)
     if file.suffix in ARCHIVE_SUFFIXES:
         return TarSamples(file)

@@ -1,6 +1,6 @@
 """Load images, texts, or both from a Hugging Face dataset, a local folder, or files."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 
 import pyarrow as pa
@@ -8,8 +8,8 @@ from dataset_sources import open_source
 from image_cells import holds_arrays, holds_images
 from source_rows import FILE_NAME, IMAGE_FIELDS, RowReader
 
-from fondant_spec.component import LoadComponent
-from fondant_spec.errors import InputDataError, InvalidArgumentError
+from fondant_spec.component import LoadComponent, RowContext, SetupContext
+from fondant_spec.errors import InputDataError
 from fondant_spec.executor import execute
 
 NO_IMAGES: Final = "Name one as image_column, or set that to an empty text to load no images."
@@ -26,34 +26,30 @@ class LoadFromHub(LoadComponent):
         split: str = "train",
         revision: str | None = None,
         image_column: str = "image",
-        image_column_names: list[str] | None = None,
-        column_name_mapping: Mapping[str, str] | None = None,
+        image_column_names: Sequence[str] = (),
+        column_name_mapping: Mapping[str, str] = {},
         n_rows_to_load: int | None = None,
         index_column: str | None = None,
         follow_links: bool = False,
         batch_rows: int = 32,
     ) -> None:
-        for name, value in {"n_rows_to_load": n_rows_to_load, "batch_rows": batch_rows}.items():
-            if value is not None and value < 1:
-                msg = f"{dataset_name}: {name} must be at least 1, not {value}."
-                raise InvalidArgumentError(msg)
         self._dataset_name = dataset_name
         self._config, self._split, self._revision = config, split, revision
-        self._column_of = {field: column for column, field in (column_name_mapping or {}).items()}
+        self._column_of = {field: column for column, field in column_name_mapping.items()}
         self._column_of.setdefault("image", image_column)
-        self._image_columns = image_column_names or []
+        self._image_columns = image_column_names
         self._index_column = index_column
         self._end = n_rows_to_load
         self._follow_links = follow_links
         self._rows_at_a_time = batch_rows
 
-    def setup(self) -> None:
+    def setup(self, context: SetupContext) -> None:
         """Open the dataset, and make sure that it has the columns asked for.
 
         Raises:
             InputDataError: it cannot be opened, or lacks a column.
         """
-        extras = sorted(self.output_fields - set(IMAGE_FIELDS))
+        extras = sorted(context.output_fields - set(IMAGE_FIELDS))
         wanted = {field: self._column_of.get(field, field) for field in extras}
         if self._column_of["image"]:
             wanted["image"] = self._column_of["image"]
@@ -73,7 +69,7 @@ class LoadFromHub(LoadComponent):
             self._source,
             images,
             others,
-            types=self.output_types,
+            types=context.output_types,
             index_column=self._index_column or None,
             name_column=self._column_of.get(FILE_NAME, FILE_NAME),
         )
@@ -93,7 +89,7 @@ class LoadFromHub(LoadComponent):
             made[field] = {**origin, "column": column, "encoding": encoding}
         return made
 
-    def load(self) -> Iterator[pa.RecordBatch]:
+    def load(self, context: RowContext) -> Iterator[pa.RecordBatch]:
         """Yield the rows whose images can be had.
 
         Raises:
@@ -102,17 +98,13 @@ class LoadFromHub(LoadComponent):
         number = 0
         for chunk in self._source.chunks(self._reader.columns, self._rows_at_a_time):
             wanted = chunk if self._end is None else chunk.head(self._end - number)
-            yield from self._reader.read(wanted, number, self._reject)
+            yield from self._reader.read(wanted, number, context.rejects.add)
             number += len(wanted)
             if number == self._end:
                 return
         if not number:
             msg = f"{self._dataset_name}: split {self._split!r} has no rows; name another one."
             raise InputDataError(msg)
-
-    def _reject(self, row_id: str, reason: str, message: str) -> None:
-        """Tell of a row with the partition that is being filled when it turns out to be bad."""
-        self.rejects.add(row_id, reason, message)
 
     def _check(self, wanted: Mapping[str, str]) -> None:
         if not wanted:

@@ -24,7 +24,7 @@ IMAGE_FIELDS: Final = {
 
 _PIECE_BYTES: Final = 16 << 20
 
-Reject = Callable[[str, str, str], None]
+Reject = Callable[[str, str, str], object]
 """Called with the id, the reason and the message of a row that cannot be used."""
 
 

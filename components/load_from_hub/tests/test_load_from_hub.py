@@ -78,7 +78,7 @@ def load(dataset: Path | str, tmp_path: Path, produces: dict | None = None, **ar
     )
 
 
-def told(result: Result) -> list[tuple[str, str]]:
+def rejected(result: Result) -> list[tuple[str, str]]:
     """Return (id, reason) of the rejects."""
     rejects = result.rejects.to_pydict()
     return list(zip(rejects["id"], rejects["reason"], strict=True))
@@ -150,7 +150,7 @@ def test_an_imagefolder_brings_its_captions(tmp_path):
     result = load(folder, tmp_path, {"text": "string"})
     assert result.table["text"].to_pylist() == ["one", "two"]
     assert result.table["image"].to_pylist() == [photo(1), photo(2)]
-    assert told(result) == [
+    assert rejected(result) == [
         ("000000000001", "file_not_found"),
         ("000000000002", "not_an_image"),
     ]
@@ -164,7 +164,7 @@ def test_metadata_that_points_outside_is_refused(tmp_path):
     (tmp_path / "photos" / "metadata.jsonl").write_text('{"file_name": "../secret.jpg"}\n')
     result = load(tmp_path / "photos", tmp_path)
     assert result.table["image"].to_pylist() == [photo(1)]
-    assert told(result) == [("000000000000", "path_outside_dataset")]
+    assert rejected(result) == [("000000000000", "path_outside_dataset")]
     assert "'../secret.jpg' leads out of the dataset" in result.rejects["message"][0].as_py()
 
 
@@ -178,7 +178,7 @@ def test_images_inside_a_zip_are_read(tmp_path):
     (folder / "README.md").write_text("---\nlicense: cc0-1.0\n---\n")
     result = load(folder, tmp_path)
     assert result.table["image"].to_pylist() == [photo(1)]
-    assert told(result) == [("000000000001", "not_an_image")]
+    assert rejected(result) == [("000000000001", "not_an_image")]
 
 
 @pytest.mark.parametrize("kind", ["csv", "jsonl", "parquet"])
@@ -211,7 +211,7 @@ def test_a_data_file_may_name_image_files(tmp_path, kind):
     result = load(file, tmp_path, {"text": "string"}, image_column="photo")
     assert result.table["image"].to_pylist() == [photo(1)]
     assert result.table["text"].to_pylist() == ["row 0"]
-    assert [reason for _, reason in told(result)] == [r for r in paths.values() if r]
+    assert [reason for _, reason in rejected(result)] == [r for r in paths.values() if r]
 
 
 def test_a_url_is_refused_with_the_way_to_go(tmp_path):
@@ -225,12 +225,12 @@ def test_a_url_is_refused_with_the_way_to_go(tmp_path):
 
 
 def test_every_bad_image_is_one_reject(tmp_path):
-    """Null cells, empty bytes, and bytes that are no image are told one by one."""
+    """Null cells, empty bytes, and bytes that are no image are reported one by one."""
     cells = [photo(0), None, b"", b"<html>", photo(1)[:2], photo(2)]
     pq.write_table(pa.table({"image": cells}), tmp_path / "rows.parquet")
     result = load(tmp_path / "rows.parquet", tmp_path)
     assert result.table["image"].to_pylist() == [photo(0), photo(2)]
-    assert [reason for _, reason in told(result)] == [
+    assert [reason for _, reason in rejected(result)] == [
         "no_image",
         "empty",
         "not_an_image",
@@ -250,7 +250,7 @@ def test_decoded_arrays_become_png(tmp_path):
     assert [image.format for image in images] == ["PNG", "PNG"]
     assert np.array(images[0]).tolist() == pixels
     assert np.array(images[1])[:, :, None].tolist() == gray
-    assert [reason for _, reason in told(result)] == ["not_an_image"] * 3
+    assert [reason for _, reason in rejected(result)] == ["not_an_image"] * 3
     assert result.manifest.fields["image"].metadata["encoding"] == "PNG, made from arrays"
 
 
@@ -270,7 +270,7 @@ def test_an_index_column_gives_the_ids(tmp_path):
     arguments = {"image_column": "", "index_column": "key"}
     result = load(tmp_path / "rows.parquet", tmp_path, {"text": "string"}, **arguments)
     assert result.table["id"].to_pylist() == ["b", "a"]
-    assert told(result) == [("000000000002", "no_id"), ("000000000003", "duplicate_id")]
+    assert rejected(result) == [("000000000002", "no_id"), ("000000000003", "duplicate_id")]
 
     pq.write_table(pa.table({"key": [7, 5], "text": ["x", "y"]}), tmp_path / "numbers.parquet")
     result = load(tmp_path / "numbers.parquet", tmp_path, {"text": "string"}, **arguments)
@@ -338,15 +338,21 @@ STRUCT = "struct<bytes: binary, path: string>"
         ),
         ({"split": "valid"}, {}, f"there is no split 'valid'. Splits: {SPLITS}."),
         ({"image_column": ""}, {}, "nothing to load; name an image_column, or other fields."),
-        ({"n_rows_to_load": 0}, {}, "n_rows_to_load must be at least 1, not 0."),
-        ({"batch_rows": -1}, {}, "batch_rows must be at least 1, not -1."),
     ],
 )
 def test_what_is_not_there_is_named(hub_repository, tmp_path, arguments, produces, message):
     """A missing column or split is one clear line with the choices there are."""
-    with pytest.raises((InputDataError, InvalidArgumentError)) as error:
+    with pytest.raises(InputDataError) as error:
         load(hub_repository, tmp_path, produces, **arguments)
     assert str(error.value) == f"{hub_repository}: {message}"
+
+
+@pytest.mark.parametrize("name", ["n_rows_to_load", "batch_rows"])
+def test_no_rows_at_all_are_refused(hub_repository, tmp_path, name):
+    """The least number of rows is one."""
+    with pytest.raises(InvalidArgumentError) as error:
+        load(hub_repository, tmp_path, {}, **{name: 0})
+    assert str(error.value) == f"load_from_hub: argument {name!r} must be at least 1, not 0."
 
 
 @pytest.mark.parametrize(
@@ -368,7 +374,7 @@ def test_what_is_not_there_is_named(hub_repository, tmp_path, arguments, produce
     ],
 )
 def test_a_broken_file_is_one_clear_error(tmp_path, name, content, message):
-    """Files that are missing, broken or of another kind are told in one line."""
+    """Files that are missing, broken or of another kind are errors of one line."""
     if content is not None:
         (tmp_path / name).write_text(content)
     with pytest.raises(FondantError) as error:

@@ -6,7 +6,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from fondant_spec.component import StreamTransformComponent
+from fondant_spec.component import RowContext, SetupContext, StreamTransformComponent
 from fondant_spec.executor import execute
 from image_toolkit.models.embedding.embedders import text_encoder
 from image_toolkit.models.embedding.embedding_stream import Embedder
@@ -34,7 +34,7 @@ class TextEmbedding(StreamTransformComponent):
             most=batch_size,
         )
 
-    def setup(self) -> None:
+    def setup(self, context: SetupContext) -> None:
         """Load the model, once for each device."""
         self._embedder.load()
         self.partitions_at_once = self._embedder.partitions_at_once
@@ -43,9 +43,11 @@ class TextEmbedding(StreamTransformComponent):
         """Stop the threads that prepare texts."""
         self._embedder.close()
 
-    def transform_batches(self, batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+    def transform_batches(
+        self, batches: Iterator[pa.RecordBatch], context: RowContext
+    ) -> Iterator[pa.RecordBatch]:
         """Yield `id` and `embedding` of the texts that are not empty."""
-        yield from self._embedder.batches(batches, "text", self.rejects)
+        yield from self._embedder.batches(batches, "text", context.rejects)
 
     def field_metadata(self) -> Mapping[str, Mapping[str, Any]]:
         """Return which model made the vectors."""

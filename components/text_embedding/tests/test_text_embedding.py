@@ -1,4 +1,4 @@
-"""Text embedding through the door by which runners enter it."""
+"""Text embedding, run as runners run it."""
 
 from pathlib import Path
 

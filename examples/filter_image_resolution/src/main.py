@@ -2,7 +2,7 @@
 
 import pandas as pd
 
-from fondant_spec.component import PandasTransformComponent
+from fondant_spec.component import PandasTransformComponent, RowContext
 from fondant_spec.executor import execute
 
 
@@ -13,14 +13,14 @@ class FilterImageResolution(PandasTransformComponent):
         self.min_side = min_side
         self.max_aspect_ratio = max_aspect_ratio
 
-    def transform(self, frame: pd.DataFrame) -> pd.DataFrame:
+    def transform(self, frame: pd.DataFrame, context: RowContext) -> pd.DataFrame:
         """Return the rows to keep; the executor records the others as filtered."""
         shorter, longer = frame.min(axis="columns", skipna=False), frame.max(axis="columns")
         large, compact = shorter >= self.min_side, longer <= shorter * self.max_aspect_ratio
         for row_id in frame.index[~large]:
-            self.rejects.filter(row_id, "too_small", f"shorter side {shorter[row_id]}")
+            context.rejects.filter(row_id, "too_small", f"shorter side {shorter[row_id]}")
         for row_id in frame.index[large & ~compact]:
-            self.rejects.filter(row_id, "too_long", f"{longer[row_id]} by {shorter[row_id]}")
+            context.rejects.filter(row_id, "too_long", f"{longer[row_id]} by {shorter[row_id]}")
         return frame[large & compact]
 
 

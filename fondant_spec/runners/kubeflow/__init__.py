@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from fondant_spec.pipeline.plan import Plan
-from fondant_spec.runners.image_lock import image_of
+from fondant_spec.runners.image_lock import doubts, refuse_other_code
 from fondant_spec.runners.kubeflow.cluster import Cluster
 
 if TYPE_CHECKING:
@@ -17,14 +17,19 @@ if TYPE_CHECKING:
 __all__ = ["Cluster", "preflight", "run", "write_package"]
 
 
-def write_package(plan: Plan, cluster: Cluster, file: Path) -> None:
+def write_package(
+    plan: Plan, cluster: Cluster, file: Path, say: Callable[[str], None] = print
+) -> None:
     """Compile a plan to a package that any host can be given, and check it.
 
+    `say` is given each line for the user.
+
     Raises:
+        InvalidConfigError: an image was built from other code.
         InvalidPipelineError: the plan cannot run on a cluster.
         MissingDependencyError: the extra `kubeflow` is not installed.
     """
-    file.write_text(_package(plan, cluster), encoding="utf-8")
+    file.write_text(_package(plan, cluster, say), encoding="utf-8")
 
 
 def run(
@@ -46,6 +51,7 @@ def run(
 
     Raises:
         HostError: the host cannot be used; the message says why and what to do.
+        InvalidConfigError: an image was built from other code.
         InvalidPipelineError: the plan cannot run on a cluster.
         StepFailedError: the run failed or was cancelled.
         MissingDependencyError: the extra `kubeflow` is not installed.
@@ -53,9 +59,7 @@ def run(
     from fondant_spec.runners.kubeflow.follow import follow  # noqa: PLC0415
 
     host, namespace = preflight(cluster)
-    package = _package(plan, cluster)
-    if unpushed := _unpushed(plan):
-        say(f"not pushed, so the cluster's nodes must have them: {', '.join(unpushed)}")
+    package = _package(plan, cluster, say)
     experiment = host.experiment(cluster.experiment or plan.pipeline_name, namespace)
     name = name or f"{plan.pipeline_name} {plan.run_id}"
     run_id = host.submit(package, name, experiment, cluster.service_account)
@@ -88,15 +92,13 @@ def preflight(cluster: Cluster) -> tuple["Host", str]:
     return host, namespace_for(cluster.namespace, several_users=health.several_users)
 
 
-def _unpushed(plan: Plan) -> list[str]:
-    images = {image_of(planned.spec) for planned in plan.steps}
-    return sorted(image.name for image in images if image.id and not image.digest)
-
-
-def _package(plan: Plan, cluster: Cluster) -> str:
+def _package(plan: Plan, cluster: Cluster, say: Callable[[str], None]) -> str:
     from fondant_spec.runners.kubeflow.checker import check_package  # noqa: PLC0415
     from fondant_spec.runners.kubeflow.compiler import compile_plan  # noqa: PLC0415
 
+    refuse_other_code(plan.steps)
     package = compile_plan(plan, cluster)
     check_package(package, plan)
+    for line in doubts(plan.steps):
+        say(line)
     return package

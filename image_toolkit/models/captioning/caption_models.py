@@ -42,7 +42,7 @@ _GROUPS_AHEAD: Final = 3
 class CaptionModels:
     """Which models caption and rank, and where they run; see the component's arguments."""
 
-    model_id: str
+    model_id: str = "Salesforce/blip-image-captioning-base"
     revision: str | None = None
     endpoint: str | None = None
     prompt: str | None = None

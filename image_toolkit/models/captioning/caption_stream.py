@@ -38,12 +38,11 @@ class Choice:
     """Which captions are taken from the dataset instead of a model.
 
     `keep_existing`: a row's `caption`, where it has one. `alt_text_ratio`: the share of rows that
-    keep their `alt_text`, where they have one; which rows these are depends on their id and `seed`.
+    keep their `alt_text`, where they have one; which rows these are depends on their id and a seed.
     """
 
     keep_existing: bool = False
     alt_text_ratio: float = 0.0
-    seed: int = 0
 
     def __post_init__(self) -> None:
         """Check the ratio.
@@ -60,19 +59,15 @@ class Choice:
         """The columns that this needs, where the dataset has them."""
         return ("caption",) * self.keep_existing + ("alt_text",) * (self.alt_text_ratio > 0)
 
-    def given(self, row: Row) -> tuple[str, str] | None:
+    def given(self, row: Row, seed: int) -> tuple[str, str] | None:
         """Return the caption that a row brings along, and its source; None if it needs one."""
         existing = (row.fields.get("caption") or "").strip()
         if existing:
             return existing, "existing"
         alt_text = " ".join((row.fields.get("alt_text") or "").split())
-        if alt_text and self._lot(row.id) < self.alt_text_ratio:
+        if alt_text and _lot(row.id, seed) < self.alt_text_ratio:
             return alt_text, "alt_text"
         return None
-
-    def _lot(self, row_id: str) -> float:
-        digest = hashlib.blake2b(f"{self.seed}:alt:{row_id}".encode(), digest_size=8).digest()
-        return int.from_bytes(digest) / 2**64
 
 
 @dataclass
@@ -113,7 +108,7 @@ class CaptionWriter:
             UnusableError: there is no image.
         """
         draft = Draft(row)
-        given = self.choice.given(row)
+        given = self.choice.given(row, self.generation.seed)
         if given is None:
             draft.pixels = self.captioner.prepare(row.cell())
         else:
@@ -264,6 +259,11 @@ class Captioning:
 
 
 _TOO_LARGE: Final = UnusableError("out_of_memory", "does not fit in the memory, even alone")
+
+
+def _lot(row_id: str, seed: int) -> float:
+    digest = hashlib.blake2b(f"{seed}:alt:{row_id}".encode(), digest_size=8).digest()
+    return int.from_bytes(digest) / 2**64
 
 
 def _poor(text: str) -> bool:

@@ -28,16 +28,16 @@ _REFUSAL: Final = re.compile(
 
 @dataclass(frozen=True)
 class Frame:
-    """What is put around each caption: `<trigger>, <prefix><caption><suffix>`."""
+    """What is put around each caption: `<trigger word>, <prefix><caption><suffix>`."""
 
-    trigger: str = ""
-    prefix: str = ""
-    suffix: str = ""
+    trigger_word: str | None = None
+    prefix: str | None = None
+    suffix: str | None = None
 
     def around(self, caption: str) -> str:
         """Return the caption with everything around it."""
-        text = _joined(_joined(self.prefix, caption), self.suffix)
-        return f"{self.trigger}, {text}" if self.trigger else text
+        text = _joined(_joined(self.prefix or "", caption), self.suffix or "")
+        return f"{self.trigger_word}, {text}" if self.trigger_word else text
 
 
 def clean(text: str) -> str:

@@ -16,29 +16,6 @@ from transformers import (
 
 from fondant_spec.errors import InvalidArgumentError
 
-PRESETS: Final[dict[str, dict[str, Any]]] = {
-    "none": {},
-    # The defaults of EveryDream's captioning script: its `q_factor` is the repetition penalty.
-    "everydream": {
-        "num_beams": 16,
-        "min_new_tokens": 22,
-        "max_new_tokens": 48,
-        "repetition_penalty": 1.0,
-        "no_repeat_ngram_size": 0,
-    },
-    # That script as a well-known report on fine-tuning with Unsplash photographs used it:
-    # q_factor 1.4, and `min_words` 30, which counted tokens. The n-gram rule is ours: without it
-    # these settings are known to give "a body of water in the middle of a body of water".
-    "unsplash_report": {
-        "num_beams": 16,
-        "min_new_tokens": 30,
-        "max_new_tokens": 48,
-        "repetition_penalty": 1.4,
-        "no_repeat_ngram_size": 3,
-        "suffix": ", unsplash photography",
-    },
-}
-
 _STRONG_PENALTY: Final = 1.5
 _STRONG_BEAMS: Final = 3
 _STRONG_NGRAM: Final = 2
@@ -199,8 +176,3 @@ def inverted(scores: torch.Tensor, lots: torch.Tensor) -> torch.Tensor:
         return drawn
     # Rounding may end on a token that was ruled out.
     return torch.where(possible, drawn, scores.argmax(-1, keepdim=True))
-
-
-def with_preset(name: str, **given: Any) -> dict[str, Any]:
-    """Return the settings of a preset, replaced by those that are given (not None)."""
-    return PRESETS[name] | {key: value for key, value in given.items() if value is not None}

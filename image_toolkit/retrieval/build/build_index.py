@@ -39,7 +39,7 @@ class BuildOptions:
         memory_gb: The memory that building and serving may take.
         target_recall: The recall@10 that the saved search options should reach.
         name: The index's name for a service.
-        model_id: The model of the vectors, where the source does not tell it.
+        model_id: The model of the vectors, where the source does not state it.
         keep_vectors: Keep the vectors as `img_emb/*.npy`, for exact search.
     """
 

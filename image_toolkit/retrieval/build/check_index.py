@@ -1,4 +1,4 @@
-"""Check an index on disk, and tell what it is and how well it finds."""
+"""Check an index on disk, and describe what it is and how well it finds."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -8,7 +8,7 @@ import numpy as np
 
 from fondant_spec.errors import InputDataError, InvalidArgumentError
 from image_toolkit.retrieval.build.recall import NEIGHBOURS, recall
-from image_toolkit.retrieval.search.columns import find_columns
+from image_toolkit.retrieval.search.columns import ColumnChoice, find_columns
 from image_toolkit.retrieval.search.exact import exact_neighbours
 from image_toolkit.retrieval.search.hits import IntArray
 from image_toolkit.retrieval.search.index_folder import IndexFolder
@@ -20,7 +20,7 @@ _QUERIES: Final = 200
 
 
 def check_index(where: IndexFolder) -> Iterator[str]:
-    """Yield lines that tell what an index is, having checked that its parts fit.
+    """Yield lines that describe an index, having checked that its parts fit.
 
     Where its vectors are at hand as `img_emb/*.npy`, its recall is measured: how many of the true
     neighbours of some of its rows it finds, each row itself left out.
@@ -36,15 +36,15 @@ def check_index(where: IndexFolder) -> Iterator[str]:
     yield f"dimension     {info.dimension}"
     yield f"model         {info.model_id or 'unknown: say it with index_model_id when searching'}"
     yield f"columns       {', '.join(info.columns or ())}"
-    yield from _told_by_columns(index)
+    yield from _column_notes(index)
     embeddings = where.path / "img_emb"
     if where.path.is_dir() and embeddings.is_dir():
         yield f"recall@{NEIGHBOURS}     {_recall(index, embeddings):.4f}"
 
 
-def _told_by_columns(index: LocalIndex) -> Iterator[str]:
+def _column_notes(index: LocalIndex) -> Iterator[str]:
     try:
-        columns = find_columns(index.info.columns, url=None, caption=None, extra=())
+        columns = find_columns(index.info.columns, ColumnChoice())
     except InvalidArgumentError as error:
         yield f"note          {error}"
         return

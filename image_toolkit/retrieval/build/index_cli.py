@@ -25,7 +25,7 @@ def add_command(commands: "argparse._SubParsersAction[argparse.ArgumentParser]")
     parser.set_defaults(command=run)
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     _add_build(commands.add_parser("build", help="build an index of vectors or of images"))
-    _add_check(commands.add_parser("check", help="check an index and tell what it is"))
+    _add_check(commands.add_parser("check", help="check and describe an index"))
     _add_serve(commands.add_parser("serve", help="serve an index over clip-retrieval's protocol"))
 
 
@@ -155,8 +155,8 @@ def _serve(args: argparse.Namespace) -> int:
     server = Server({name: index}, args.modality, encoders, args.aesthetic_embeddings)
     if not is_loopback(args.host):
         print(f"warning: anyone who reaches {args.host} can ask; there is no password.")
-    told = f"{name}: {index.info.rows} rows at http://{args.host}:{args.port}/knn-service"
-    print(told, flush=True)
+    address = f"{name}: {index.info.rows} rows at http://{args.host}:{args.port}/knn-service"
+    print(address, flush=True)
     web.run_app(make_app(server, args.host), host=args.host, port=args.port, print=None)
     return 0
 

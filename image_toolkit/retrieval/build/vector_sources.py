@@ -19,7 +19,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from fondant_spec.dataset.manifest import MANIFEST_FILE, Field, Manifest, Partition
+from fondant_spec.dataset.layout import MANIFEST_FILE
+from fondant_spec.dataset.manifest import Field, Manifest, Partition
 from fondant_spec.dataset.partitions import read_batches
 from fondant_spec.errors import InputDataError
 from image_toolkit.retrieval.search.fingerprint import fingerprint
@@ -50,7 +51,7 @@ class Stretch:
 class VectorSource:
     """Rows to build an index from, always in the same order.
 
-    `identity` changes when the contents do. `model_id` is the model of the vectors, if it is told.
+    `identity` changes when the contents do. `model_id` is the model of the vectors, if known.
     """
 
     stretches: Sequence[Stretch]
@@ -166,7 +167,7 @@ def _dataset_source(manifest: Manifest, name: str | None) -> VectorSource:
     field = manifest.fields[name]
     dimension = field.metadata.get("dimension") or getattr(field.type, "list_size", None)
     if dimension is None:
-        msg = f"{manifest.location}: field {name!r} does not tell the dimension of its vectors."
+        msg = f"{manifest.location}: field {name!r} does not state the dimension of its vectors."
         raise InputDataError(msg)
     wanted = {n: f for n, f in manifest.fields.items() if n == name or is_metadata(f.type)}
     stretches = [

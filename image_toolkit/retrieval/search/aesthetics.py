@@ -17,27 +17,16 @@ class Aesthetics:
     """The rating to move queries towards, and how far.
 
     Args:
-        score: From 0 to 9, 9 being the prettiest; None leaves queries as they are.
-        weight: From 0 to 1, the length of the move.
-        folder: The vectors of the ratings, `rating0.npy` to `rating9.npy`, as LAION publishes them
-            beside its aesthetic predictor, one folder for each CLIP model.
-
-    Raises:
-        InvalidArgumentError: the score or the weight is out of range.
+        aesthetic_score: From 0 to 9, 9 being the prettiest; None leaves queries as they are.
+        aesthetic_weight: From 0 to 1, the length of the move.
+        aesthetic_embeddings: Folder with the vectors of the ratings, `rating0.npy` to
+            `rating9.npy`, as LAION publishes them beside its aesthetic predictor, one folder for
+            each CLIP model.
     """
 
-    score: int | None = None
-    weight: float = 0.5
-    folder: Path | None = None
-
-    def __post_init__(self) -> None:
-        """Refuse what is out of range."""
-        if self.score is not None and not 0 <= self.score <= BEST_SCORE:
-            msg = f"aesthetic_score must be from 0 to {BEST_SCORE}, not {self.score}."
-            raise InvalidArgumentError(msg)
-        if not 0 <= self.weight <= 1:
-            msg = f"aesthetic_weight must be from 0 to 1, not {self.weight}."
-            raise InvalidArgumentError(msg)
+    aesthetic_score: int | None = None
+    aesthetic_weight: float = 0.5
+    aesthetic_embeddings: str | Path | None = None
 
     def check_folder(self) -> None:
         """Refuse a score without the vectors that an index of one's own needs for it.
@@ -45,7 +34,7 @@ class Aesthetics:
         Raises:
             InvalidArgumentError: `aesthetic_embeddings` is missing.
         """
-        if self.score is not None and self.folder is None:
+        if self.aesthetic_score is not None and self.aesthetic_embeddings is None:
             msg = (
                 f"aesthetic_score: this index needs `aesthetic_embeddings` too, the folder with "
                 f"rating0.npy to rating{BEST_SCORE}.npy of its CLIP model; or leave the score out."
@@ -58,27 +47,29 @@ class Aesthetics:
         Raises:
             InputDataError: the rating's vector is missing, or belongs to another model.
         """
-        if self.score is None or self.folder is None or not len(queries):
+        if self.aesthetic_score is None or self.aesthetic_embeddings is None or not len(queries):
             return queries
-        rating = self._rating(self.folder / f"rating{self.score}.npy", queries.shape[1])
-        return unit_vectors(queries + self.weight * rating)
-
-    def _rating(self, path: Path, dimension: int) -> FloatArray:
-        try:
-            vector: FloatArray = np.load(path, allow_pickle=False).astype(np.float32).reshape(-1)
-        except (OSError, ValueError) as error:
-            msg = f"aesthetic_embeddings: cannot read {path} ({error})."
-            raise InputDataError(msg) from error
-        if len(vector) != dimension:
-            msg = (
-                f"{path} has {len(vector)} dimensions, but the queries have {dimension}: it "
-                f"belongs to another CLIP model."
-            )
-            raise InputDataError(msg)
-        return vector
+        file = Path(self.aesthetic_embeddings) / f"rating{self.aesthetic_score}.npy"
+        rating = _rating(file, queries.shape[1])
+        return unit_vectors(queries + self.aesthetic_weight * rating)
 
 
 def unit_vectors(vectors: FloatArray) -> FloatArray:
     """Return `vectors`, of shape (n, dimension), each divided by its length; zeros stay zeros."""
     lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
     return (vectors / np.where(lengths == 0, 1, lengths)).astype(np.float32, copy=False)
+
+
+def _rating(path: Path, dimension: int) -> FloatArray:
+    try:
+        vector: FloatArray = np.load(path, allow_pickle=False).astype(np.float32).reshape(-1)
+    except (OSError, ValueError) as error:
+        msg = f"aesthetic_embeddings: cannot read {path} ({error})."
+        raise InputDataError(msg) from error
+    if len(vector) != dimension:
+        msg = (
+            f"{path} has {len(vector)} dimensions, but the queries have {dimension}: it "
+            f"belongs to another CLIP model."
+        )
+        raise InputDataError(msg)
+    return vector

@@ -16,7 +16,7 @@ _WATERMARK: Final = ("pwatermark", "p_watermark", "watermark")
 
 @dataclass(frozen=True)
 class MetadataColumns:
-    """The names that an index gives to what this pipeline knows by a name of its own.
+    """The names that an index gives to the columns that retrieval reads.
 
     None stands for a column that the index lacks. `extra` are the columns that the step passes on
     under their own names.
@@ -34,21 +34,30 @@ class MetadataColumns:
         return list(dict.fromkeys(name for name in named if name is not None))
 
 
+@dataclass(frozen=True)
+class ColumnChoice:
+    """The user's choice of metadata columns.
+
+    None stands for the usual names (in any case: LAION writes `URL` and `TEXT`, clip-retrieval
+    `url` and `caption`).
+    """
+
+    url_column: str | None = None
+    caption_column: str | None = None
+
+
 def find_columns(
     available: Sequence[str] | None,
+    choice: ColumnChoice,
     *,
-    url: str | None,
-    caption: str | None,
-    extra: Sequence[str],
+    extra: Sequence[str] = (),
 ) -> MetadataColumns:
     """Return the columns of an index that has `available` ones; None is a service that is silent.
-
-    `url` and `caption` are the user's choice, None for the usual names (in any case: LAION writes
-    `URL` and `TEXT`, clip-retrieval `url` and `caption`).
 
     Raises:
         InvalidArgumentError: a column that was asked for is not there.
     """
+    url, caption = choice.url_column, choice.caption_column
     if available is None:
         return MetadataColumns(
             url or "url", caption or "caption", "punsafe", "pwatermark", tuple(extra)
@@ -79,7 +88,7 @@ def find_columns(
 def rename_usual(table: pa.Table) -> pa.Table:
     """Return `table` with its URL column named `url` and its caption column named `caption`.
 
-    Those are the names that clip-retrieval's service returns unless told otherwise.
+    Those are the names that clip-retrieval's service returns by default.
     """
     names = table.column_names
     new = {_first(names, _URL): "url", _first(names, _CAPTION): "caption"}

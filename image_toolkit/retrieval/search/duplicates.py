@@ -10,7 +10,7 @@ from image_toolkit.retrieval.search.hits import BoolArray, FloatArray
 
 _DEFAULT_PORTS: Final = {"http": 80, "https": 443}
 _PLAIN: Final = re.compile(r"https?://[a-z0-9.-]+/[^\s#]*")
-"""Most URLs: in that form already, and a hundred thousand of them are quickly told."""
+"""Most URLs: in that form already, and quickly recognised by the hundred thousand."""
 
 
 def near_duplicates(vectors: FloatArray, threshold: float) -> BoolArray:

@@ -1,7 +1,8 @@
 """Which hits are worth keeping: similarity, unsafe and watermark scores, a block list, URLs."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -62,28 +63,41 @@ def read_block_list(path: Path) -> BlockList:
 
 
 @dataclass(frozen=True)
-class Limits:
-    """Drops hits without a URL and those that break a limit; None leaves a limit out.
+class HitFilters:
+    """Drops hits without a URL, blocked ones, and those beyond a limit; None leaves a limit out.
 
-    Scores go from 0 to 1. One that the metadata lacks, as a column or in a row, breaks no limit.
+    Scores go from 0 to 1, and a limit of 1 keeps all. A score that the metadata lacks, as a column
+    or in a row, breaks no limit. `block_list` is the file that `read_block_list` reads.
+
+    Raises:
+        InvalidArgumentError: limits that nothing can satisfy.
+        InputDataError: the block list cannot be read.
     """
 
     min_similarity: float | None = None
     max_similarity: float | None = None
-    max_unsafe: float | None = None
-    max_watermark: float | None = None
-    blocked: BlockList = field(default_factory=BlockList)
-    unique_urls: bool = True
+    max_unsafe: float = 0.5
+    max_watermark: float = 0.8
+    block_list: str | None = None
 
     def __post_init__(self) -> None:
-        """Refuse limits that nothing can meet."""
+        """Check the limits and read the block list, before any work is done."""
         low, high = self.min_similarity, self.max_similarity
         if low is not None and high is not None and low > high:
             msg = f"min_similarity ({low}) must not exceed max_similarity ({high})."
             raise InvalidArgumentError(msg)
+        _ = self.blocked
 
-    def apply(self, hits: Hits, columns: MetadataColumns) -> Hits:
-        """Return the hits to keep, given the names that the index has for its columns."""
+    @cached_property
+    def blocked(self) -> BlockList:
+        """The content of the block list."""
+        return BlockList() if self.block_list is None else read_block_list(Path(self.block_list))
+
+    def apply(self, hits: Hits, columns: MetadataColumns, *, unique_urls: bool) -> Hits:
+        """Return the hits to keep, given the names that the index has for its columns.
+
+        With `unique_urls`, of the hits of one query that have the same URL the best one is kept.
+        """
         mask = np.ones(len(hits), np.bool_)
         if self.min_similarity is not None:
             mask &= hits.similarity >= self.min_similarity
@@ -92,16 +106,16 @@ class Limits:
         mask &= ~_exceeds(hits.metadata, columns.unsafe, self.max_unsafe)
         mask &= ~_exceeds(hits.metadata, columns.watermark, self.max_watermark)
         hits = hits.keep(mask)
-        return hits.keep(self._by_url(hits, columns.url))
+        return hits.keep(self._by_url(hits, columns.url, unique=unique_urls))
 
-    def _by_url(self, hits: Hits, column: str) -> BoolArray:
+    def _by_url(self, hits: Hits, column: str, *, unique: bool) -> BoolArray:
         urls = hits.metadata[column].to_pylist()
         rows = zip(hits.query.tolist(), urls, hits.index_id.tolist(), strict=True)
         seen: set[tuple[int, str]] = set()
         keep = []
         for query, url, index_id in rows:
             wanted = isinstance(url, str) and bool(url) and not self.blocked.blocks(url, index_id)
-            if wanted and self.unique_urls:
+            if wanted and unique:
                 key = (query, url_key(url))
                 wanted = key not in seen
                 seen.add(key)
@@ -109,9 +123,9 @@ class Limits:
         return np.array(keep, np.bool_)
 
 
-def _exceeds(metadata: pa.Table, column: str | None, limit: float | None) -> BoolArray:
+def _exceeds(metadata: pa.Table, column: str | None, limit: float) -> BoolArray:
     """Return which rows have a score above `limit`, or are tagged as unsafe in words."""
-    if limit is None or limit >= 1 or column not in metadata.schema.names:
+    if limit >= 1 or column not in metadata.schema.names:
         return np.zeros(metadata.num_rows, np.bool_)
     scores = metadata[column]
     if pa.types.is_string(scores.type) or pa.types.is_large_string(scores.type):

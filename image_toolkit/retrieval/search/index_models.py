@@ -57,7 +57,7 @@ def check_index_fits(
     """Refuse an index of another model, or of another dimension, than the vectors to be looked up.
 
     `field_metadata` is what the step that made the vectors said of them: `model_id`, `dimension`.
-    `index_model_id` is the user's word for the index's model, where it does not tell it itself.
+    `index_model_id` is the user's word for the index's model, where it does not state it itself.
 
     Raises:
         InputDataError: naming both models and both dimensions.

@@ -50,7 +50,7 @@ def result_batch(
     )
 
 
-def tell_unanswered(hits: Hits, seeds: pa.Array, rejects: Rejects) -> None:
+def reject_unanswered(hits: Hits, seeds: pa.Array, rejects: Rejects) -> None:
     """Reject the seeds whose query failed, and filter those for which nothing was left."""
     empty = np.flatnonzero(hits.counts(len(seeds)) == 0).tolist()
     for number in empty:

@@ -7,8 +7,9 @@ from typing import Final
 import numpy as np
 
 from image_toolkit.retrieval.search.columns import MetadataColumns
-from image_toolkit.retrieval.search.filters import Limits
+from image_toolkit.retrieval.search.filters import HitFilters
 from image_toolkit.retrieval.search.hits import (
+    CLIP_RETRIEVAL_DUPLICATE_THRESHOLD,
     BoolArray,
     FloatArray,
     Hits,
@@ -24,20 +25,27 @@ _FACTORS: Final = (1.25, 5, 25)
 
 @dataclass(frozen=True)
 class Wanted:
-    """How many images a query should get, and which will do.
+    """How many images a query should get, and whether copies of one image count as one.
 
-    `duplicate_threshold` is the cosine above which two images count as one; None keeps them all.
+    With `deduplicate`, images of the same URL count as one, and those whose vectors have a cosine
+    above `duplicate_threshold`.
     """
 
-    num_images: int
-    limits: Limits
-    duplicate_threshold: float | None
+    num_images: int = 2
+    deduplicate: bool = True
+    duplicate_threshold: float = CLIP_RETRIEVAL_DUPLICATE_THRESHOLD
+
+    @property
+    def threshold(self) -> float | None:
+        """The cosine above which two images count as one; None keeps them all."""
+        return self.duplicate_threshold if self.deduplicate else None
 
 
 def retrieve(
     index: Index,
     queries: FloatArray,
     wanted: Wanted,
+    filters: HitFilters,
     columns: MetadataColumns,
 ) -> Hits:
     """Return up to `wanted.num_images` hits for each of `queries`, of shape (n, dimension).
@@ -53,11 +61,13 @@ def retrieve(
             queries[pending],
             ceil(wanted.num_images * factor) + _EXTRA,
             columns=columns.wanted(),
-            duplicate_threshold=wanted.duplicate_threshold,
+            duplicate_threshold=wanted.threshold,
         )
-        kept = wanted.limits.apply(found, columns)
+        kept = filters.apply(found, columns, unique_urls=wanted.deduplicate)
         kept = kept.keep(kept.ranks() < wanted.num_images)
-        settled = _settled(found, kept, before, wanted)
+        settled = _settled(found, kept, before, wanted.num_images)
+        if filters.min_similarity is not None:  # further hits would be below it, too
+            settled[found.query[found.similarity < filters.min_similarity]] = True
         if factor == _FACTORS[-1]:
             settled[:] = True
         parts.append(_renumber(kept.keep(settled[kept.query]), pending))
@@ -68,13 +78,10 @@ def retrieve(
     return merge_hits(parts)
 
 
-def _settled(found: Hits, kept: Hits, before: IntArray, wanted: Wanted) -> BoolArray:
+def _settled(found: Hits, kept: Hits, before: IntArray, wanted: int) -> BoolArray:
     """Return which queries need not be asked again: enough kept, no more to be found, or failed."""
     counts = found.counts(len(before))
-    settled = (kept.counts(len(before)) >= wanted.num_images) | (counts <= before)
-    low = wanted.limits.min_similarity
-    if low is not None:
-        settled[found.query[found.similarity < low]] = True
+    settled = (kept.counts(len(before)) >= wanted) | (counts <= before)
     settled[list(found.failures)] = True
     return settled
 

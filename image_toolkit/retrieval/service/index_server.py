@@ -18,8 +18,8 @@ from typing import Any, Final, Protocol
 from aiohttp import web
 
 from image_toolkit.retrieval.search.aesthetics import Aesthetics, unit_vectors
-from image_toolkit.retrieval.search.columns import MetadataColumns, find_columns
-from image_toolkit.retrieval.search.filters import Limits
+from image_toolkit.retrieval.search.columns import ColumnChoice, MetadataColumns, find_columns
+from image_toolkit.retrieval.search.filters import HitFilters
 from image_toolkit.retrieval.search.hits import (
     CLIP_RETRIEVAL_DUPLICATE_THRESHOLD,
     FloatArray,
@@ -30,7 +30,7 @@ from image_toolkit.retrieval.service.query_requests import BadRequestError, KnnR
 
 _LOOPBACK_NAMES: Final = frozenset({"localhost", "127.0.0.1", "[::1]"})
 _MOST_BYTES: Final = 16 << 20
-_SAFE: Final = Limits(max_unsafe=0.5, unique_urls=False)
+_SAFE: Final = HitFilters(max_unsafe=0.5, max_watermark=1)
 
 
 class Encoders(Protocol):
@@ -195,8 +195,8 @@ def _metadata(server: Server, content: Any) -> list[dict[str, Any]]:
 
 
 def _without_unsafe(hits: Hits, columns: tuple[str, ...]) -> Hits:
-    named: MetadataColumns = find_columns(columns, url=None, caption=None, extra=())
-    return _SAFE.apply(hits, named)
+    named: MetadataColumns = find_columns(columns, ColumnChoice())
+    return _SAFE.apply(hits, named, unique_urls=False)
 
 
 def _rows(hits: Hits, described: int) -> list[dict[str, Any]]:

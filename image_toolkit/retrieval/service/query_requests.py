@@ -16,7 +16,7 @@ MOST_RESULTS: Final = 10_000
 
 
 class BadRequestError(ValueError):
-    """A request that cannot be answered; the message tells the caller why."""
+    """A request that cannot be answered; the message says why."""
 
 
 @dataclass(frozen=True)

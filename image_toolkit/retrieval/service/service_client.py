@@ -14,11 +14,12 @@ from typing import Any, Final
 
 import numpy as np
 
-from fondant_spec.errors import InputDataError, InvalidArgumentError
+from fondant_spec.errors import InputDataError
 from image_toolkit.retrieval.search.aesthetics import Aesthetics
 from image_toolkit.retrieval.search.hits import Failure, FloatArray, Hits, Index, IndexInfo
 from image_toolkit.retrieval.service.service_answers import Hit, metadata_table, read_answer
 from image_toolkit.retrieval.service.service_http import Http, RequestFailedError
+from image_toolkit.retrieval.service.service_settings import ServiceSettings
 
 KNN_PATH: Final = "/knn-service"
 GONE: Final = (
@@ -37,38 +38,14 @@ class Service:
         indice_name: Which of its indexes; None if it has only one.
         modality: `image` or `text`: the vectors to search among.
         aesthetics: Applied by the service, unless they come with their own vectors.
-        use_safety_model, use_violence_detector: Have the service leave out such images.
-        timeout: Seconds for one request in all.
-        retries: How often a request is tried again.
-        queries_per_second: The most requests a second; 0 for no limit.
-        concurrency: The most requests under way.
+        settings: How it is asked.
     """
 
     url: str
     indice_name: str | None = None
     modality: str = "image"
     aesthetics: Aesthetics = field(default_factory=Aesthetics)
-    use_safety_model: bool = True
-    use_violence_detector: bool = True
-    timeout: float = 30
-    retries: int = 3
-    queries_per_second: float = 5
-    concurrency: int = 4
-
-    def __post_init__(self) -> None:
-        """Refuse what cannot work."""
-        if not self.url.startswith(("http://", "https://")):
-            msg = f"url: must begin with http:// or https://, not {self.url!r}."
-            raise InvalidArgumentError(msg)
-        for name, least in (
-            ("timeout", 1e-3),
-            ("retries", 0),
-            ("queries_per_second", 0),
-            ("concurrency", 1),
-        ):
-            if getattr(self, name) < least:
-                msg = f"{name}: must be at least {least:g}, not {getattr(self, name)}."
-                raise InvalidArgumentError(msg)
+    settings: ServiceSettings = field(default_factory=ServiceSettings)
 
     @property
     def root(self) -> str:
@@ -85,8 +62,9 @@ class Service:
 
     def request(self, indice_name: str, query: FloatArray, count: int, *, distinct: bool) -> Any:
         """Return the JSON of one query."""
-        moved_here = self.aesthetics.folder is not None
-        score = "" if moved_here or self.aesthetics.score is None else self.aesthetics.score
+        aesthetics = self.aesthetics
+        moved_here = aesthetics.aesthetic_embeddings is not None
+        scored = aesthetics.aesthetic_score is not None and not moved_here
         return {
             "text": None,
             "image": None,
@@ -98,10 +76,10 @@ class Service:
             "indice_name": indice_name,
             "use_mclip": False,
             "deduplicate": distinct,
-            "use_safety_model": self.use_safety_model,
-            "use_violence_detector": self.use_violence_detector,
-            "aesthetic_score": score,
-            "aesthetic_weight": "" if score == "" else self.aesthetics.weight,
+            "use_safety_model": self.settings.use_safety_model,
+            "use_violence_detector": self.settings.use_violence_detector,
+            "aesthetic_score": aesthetics.aesthetic_score if scored else "",
+            "aesthetic_weight": aesthetics.aesthetic_weight if scored else "",
         }
 
 
@@ -111,12 +89,7 @@ class ServiceIndex(Index):
     def __init__(self, service: Service) -> None:
         self._service = service
         self._runner = asyncio.Runner()
-        self._http = Http(
-            timeout=service.timeout,
-            retries=service.retries,
-            requests_per_second=service.queries_per_second,
-            concurrency=service.concurrency,
-        )
+        self._http = Http(service.settings)
         try:
             self._name, self.info = self._runner.run(self._handshake())
         except BaseException:
@@ -127,7 +100,7 @@ class ServiceIndex(Index):
         """Ask one query, so as to learn early whether vectors of this dimension are accepted.
 
         From the answer come the names of the metadata columns, and the fingerprint of an index
-        that does not tell its own.
+        that does not state its own.
 
         Raises:
             InputDataError: the service does not answer it.
@@ -180,7 +153,7 @@ class ServiceIndex(Index):
         self._runner.close()
 
     async def _handshake(self) -> tuple[str, IndexInfo]:
-        """Return the name of the index and what the service tells of it."""
+        """Return the name of the index and what the service says of it."""
         root, wanted = self._service.root, self._service.indice_name
         try:
             names = await self._http.get_json(f"{root}/indices-list")
@@ -190,26 +163,26 @@ class ServiceIndex(Index):
                 raise InputDataError(msg) from error
             names = None
         name = _choose(names, wanted, root)
-        told = await self._tell(name)
+        described = await self._description(name)
         aesthetics = self._service.aesthetics
-        if told.get("aesthetics") is False and aesthetics.folder is None:
+        if described.get("aesthetics") is False and aesthetics.aesthetic_embeddings is None:
             aesthetics.check_folder()
         return name, IndexInfo(
             location=f"{root}{KNN_PATH} ({name})",
-            fingerprint=str(told.get("fingerprint") or ""),
-            dimension=told.get("dimension"),
-            rows=told.get("rows"),
-            model_id=told.get("model_id"),
-            columns=tuple(told["columns"]) if told.get("columns") else None,
+            fingerprint=str(described.get("fingerprint") or ""),
+            dimension=described.get("dimension"),
+            rows=described.get("rows"),
+            model_id=described.get("model_id"),
+            columns=tuple(described.get("columns") or ()) or None,
         )
 
-    async def _tell(self, name: str) -> Mapping[str, Any]:
+    async def _description(self, name: str) -> Mapping[str, Any]:
         """Return what `fondant-spec index serve` says of an index; others say nothing."""
         try:
-            told = await self._http.get_json(f"{self._service.root}/index-info", attempts=1)
+            content = await self._http.get_json(f"{self._service.root}/index-info", attempts=1)
         except RequestFailedError:
             return {}
-        found = told.get(name) if isinstance(told, dict) else None
+        found = content.get(name) if isinstance(content, dict) else None
         return found if isinstance(found, dict) else {}
 
     async def _answers(

@@ -6,14 +6,25 @@ import random
 import time
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
-from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
 from http import HTTPStatus
-from typing import Any, Final, TypeVar
+from typing import Any, Final, TypeAlias, TypeVar
 
 import aiohttp
+from tenacity import (
+    AsyncRetrying,
+    RetryCallState,
+    retry_if_exception,
+    stop_after_attempt,
+    wait_exponential,
+)
+
+from image_toolkit.retrieval.service.service_settings import ServiceSettings
+from image_toolkit.retry_after import retry_after
 
 T = TypeVar("T")
+Send: TypeAlias = Callable[
+    [aiohttp.ClientSession], AbstractAsyncContextManager[aiohttp.ClientResponse]
+]
 
 _MOST_BYTES: Final = 64 << 20
 _FIRST_PAUSE: Final = 0.5
@@ -46,27 +57,15 @@ class RequestFailedError(Exception):
 
 
 class Http:
-    """JSON over HTTP with one pool of connections.
+    """JSON over HTTP with one pool of connections, within the limits of the settings."""
 
-    Args:
-        timeout: Seconds for one request, from the connection to the last byte.
-        retries: How often a request that may yet succeed is tried again.
-        requests_per_second: The most requests begun in a second; 0 for no limit.
-        concurrency: The most requests under way.
-    """
-
-    def __init__(
-        self,
-        *,
-        timeout: float,
-        retries: int,
-        requests_per_second: float,
-        concurrency: int,
-    ) -> None:
-        self._timeout = aiohttp.ClientTimeout(total=timeout)
-        self._attempts = retries + 1
-        self._interval = 1 / requests_per_second if requests_per_second else 0.0
-        self._slots = asyncio.Semaphore(concurrency)
+    def __init__(self, settings: ServiceSettings) -> None:
+        self._timeout = aiohttp.ClientTimeout(total=settings.timeout)
+        self._attempts = settings.retries + 1
+        rate = settings.queries_per_second
+        self._interval = 1 / rate if rate else 0.0
+        self._slots = asyncio.Semaphore(settings.concurrency)
+        self._backoff = wait_exponential(multiplier=_FIRST_PAUSE, max=_LONGEST_PAUSE)
         self._session: aiohttp.ClientSession | None = None
         self._next_start = 0.0
         self._failed_in_a_row = 0
@@ -96,41 +95,38 @@ class Http:
         if self._session is not None:
             await self._session.close()
 
-    async def _persist(
-        self,
-        send: Callable[
-            [aiohttp.ClientSession], AbstractAsyncContextManager[aiohttp.ClientResponse]
-        ],
-        read: Callable[[Any], T],
-        attempts: int | None,
-    ) -> T:
-        attempt = 0
-        while True:
-            attempt += 1
-            try:
-                async with self._slots:
-                    await self._pace()
-                    answer = read(await self._once(send))
-            except ValueError as error:
-                failure = RequestFailedError(str(error), "bad_answer")
-            except RequestFailedError as error:
-                failure = error
-            else:
-                self._failed_in_a_row = 0
-                return answer
-            self._failed_in_a_row += 1
-            failure.attempts = attempt
-            gone = self._failed_in_a_row >= _GIVEN_UP
-            if not failure.passing or gone or attempt >= (attempts or self._attempts):
-                raise failure
-            await self._pause(attempt, failure.retry_after)
+    async def _persist(self, send: Send, read: Callable[[Any], T], attempts: int | None) -> T:
+        retrying = AsyncRetrying(
+            retry=retry_if_exception(self._may_pass),
+            stop=stop_after_attempt(attempts or self._attempts),
+            wait=self._pause,
+            reraise=True,
+        )
+        try:
+            return await retrying(self._attempt, send, read)
+        except RequestFailedError as failure:
+            failure.attempts = retrying.statistics["attempt_number"]
+            raise
 
-    async def _once(
-        self,
-        send: Callable[
-            [aiohttp.ClientSession], AbstractAsyncContextManager[aiohttp.ClientResponse]
-        ],
-    ) -> Any:
+    async def _attempt(self, send: Send, read: Callable[[Any], T]) -> T:
+        try:
+            async with self._slots:
+                await self._pace()
+                answer = read(await self._once(send))
+        except ValueError as error:
+            self._failed_in_a_row += 1
+            raise RequestFailedError(str(error), "bad_answer") from error
+        except RequestFailedError:
+            self._failed_in_a_row += 1
+            raise
+        self._failed_in_a_row = 0
+        return answer
+
+    def _may_pass(self, error: BaseException) -> bool:
+        gone = self._failed_in_a_row >= _GIVEN_UP
+        return isinstance(error, RequestFailedError) and error.passing and not gone
+
+    async def _once(self, send: Send) -> Any:
         if self._session is None:
             self._session = aiohttp.ClientSession(timeout=self._timeout)
         try:
@@ -162,15 +158,18 @@ class Http:
         if start > now:
             await asyncio.sleep(start - now)
 
-    async def _pause(self, attempt: int, retry_after: float | None) -> None:
-        """Wait before another try; a wait that the service asked for holds all requests."""
-        if retry_after is not None:
-            pause = min(retry_after, _LONGEST_PAUSE)
-            self._next_start = max(self._next_start, time.monotonic() + pause)
-        else:
-            pause = _FIRST_PAUSE * 2 ** (attempt - 1)
-            pause = min(pause, _LONGEST_PAUSE) * random.uniform(0.5, 1)  # noqa: S311 - no secret
-        await asyncio.sleep(pause)
+    def _pause(self, state: RetryCallState) -> float:
+        """Return the seconds to wait before another try.
+
+        A wait that the service asked for holds all requests.
+        """
+        failure = state.outcome.exception() if state.outcome else None
+        asked = failure.retry_after if isinstance(failure, RequestFailedError) else None
+        if asked is None:
+            return self._backoff(state) * random.uniform(0.5, 1)  # noqa: S311 - no secret
+        pause = min(asked, _LONGEST_PAUSE)
+        self._next_start = max(self._next_start, time.monotonic() + pause)
+        return pause
 
 
 def _refusal(response: aiohttp.ClientResponse, body: bytes) -> RequestFailedError:
@@ -178,24 +177,16 @@ def _refusal(response: aiohttp.ClientResponse, body: bytes) -> RequestFailedErro
     status = response.status
     msg = f"{status} {response.reason}: {body[:200].decode(errors='replace')}"
     if status == HTTPStatus.TOO_MANY_REQUESTS:
-        return RequestFailedError(msg, "service_busy", _retry_after(response))
+        return RequestFailedError(
+            msg, "service_busy", retry_after(response.headers.get("Retry-After"))
+        )
     if status >= HTTPStatus.INTERNAL_SERVER_ERROR:
-        return RequestFailedError(msg, "service_error", _retry_after(response))
+        return RequestFailedError(
+            msg, "service_error", retry_after(response.headers.get("Retry-After"))
+        )
     if location := response.headers.get("Location"):
         msg = f"{status}, moved to {location}; name that address"
     return RequestFailedError(msg, "service_refused")
-
-
-def _retry_after(response: aiohttp.ClientResponse) -> float | None:
-    """Return the seconds of a Retry-After header, which holds a number or a date."""
-    value = response.headers.get("Retry-After", "").strip()
-    if value.isdecimal():
-        return float(value)
-    try:
-        wait = (parsedate_to_datetime(value) - datetime.now(UTC)).total_seconds()
-    except (TypeError, ValueError):
-        return None
-    return max(0.0, wait)
 
 
 async def _read(response: aiohttp.ClientResponse) -> bytes:

@@ -1,4 +1,4 @@
-"""A host that misbehaves, a resolver that knows a few names, and a fetcher pointed at them."""
+"""A host that misbehaves, a resolver with a few names, and a fetcher pointed at them."""
 
 import ipaddress
 import queue
@@ -6,9 +6,10 @@ import socket
 
 import pytest
 
+from image_toolkit.crawl.access_policy import AccessPolicy
 from image_toolkit.crawl.addresses import AddressPolicy
-from image_toolkit.crawl.fetch_limits import Limits
-from image_toolkit.crawl.fetcher import Fetcher, Settings
+from image_toolkit.crawl.fetch_limits import FetchLimits
+from image_toolkit.crawl.fetcher import Fetcher
 from tests.image_toolkit.crawl.fault_host import FaultHost
 
 TRUSTED = ipaddress.ip_network("127.0.0.1/32")
@@ -16,11 +17,17 @@ QUICK = {
     "connect_timeout": 1.0,
     "timeout": 2.0,
     "slow_seconds": 1,
-    "body_bytes": 1 << 20,
-    "host_connections": 64,
-    "host_interval": 0.0,
-    "host_failures": 1_000_000,
+    "max_bytes": 1 << 20,
+    "connections_per_host": 64,
+    "requests_per_second_per_host": 0.0,
+    "failures_per_host": 1_000_000,
     "retries": 0,
+}
+ACCESS = {
+    "user_agent": "test-bot/1.0",
+    "contact": "mailto:bot@example.org",
+    "allowed_ports": (),
+    "respect_robots": False,
 }
 
 
@@ -33,7 +40,7 @@ def host():
 
 @pytest.fixture
 def names():
-    """Return the names that the test's resolver knows, with their addresses."""
+    """Return the names that the test's resolver has addresses for."""
     return {
         "good.test": ["127.0.0.1"],
         "inside.test": ["127.0.0.2"],
@@ -51,16 +58,14 @@ def fetch(names):
             return names[name]
         return [entry[4][0] for entry in socket.getaddrinfo(name, None, type=socket.SOCK_STREAM)]
 
-    def run(*urls, limits=None, **settings):
-        settings = {
-            "user_agent": "test-bot/1.0 (+mailto:bot@example.org)",
-            "limits": Limits(**{**QUICK, **(limits or {})}),
-            "addresses": AddressPolicy((TRUSTED,)),
-            "ports": None,
-            "lookup": lookup,
-            "respect_robots": False,
-        } | settings
-        fetcher = Fetcher(Settings(**settings))
+    def run(*urls, limits=None, lookup=lookup, ca_file="", **access):
+        fetcher = Fetcher(
+            FetchLimits(**{**QUICK, **(limits or {})}),
+            AccessPolicy(**{**ACCESS, **access}),
+            addresses=AddressPolicy((TRUSTED,)),
+            lookup=lookup,
+            ca_file=ca_file,
+        )
         fetcher.start()
         results = queue.SimpleQueue()
         try:

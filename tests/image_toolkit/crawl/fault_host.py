@@ -59,7 +59,7 @@ STEADY = {
 class Request:
     """A path such as `/flaky/2/name?query`: its first part, the second, the query; how often.
 
-    `active` tells how many requests are being answered.
+    `active` is how many requests are being answered.
     """
 
     name: str

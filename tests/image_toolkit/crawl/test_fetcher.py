@@ -5,15 +5,16 @@ import time
 
 import pytest
 
+from image_toolkit.crawl.access_policy import AccessPolicy
 from image_toolkit.crawl.addresses import AddressPolicy
 from image_toolkit.crawl.budget import ByteBudget
 from image_toolkit.crawl.fetch_errors import FetchError
-from image_toolkit.crawl.fetch_limits import Limits
-from image_toolkit.crawl.fetcher import Fetcher, Settings
+from image_toolkit.crawl.fetch_limits import FetchLimits
+from image_toolkit.crawl.fetcher import Fetcher
 from image_toolkit.crawl.multi import Multi
 from image_toolkit.crawl.transfer import Transport
 from image_toolkit.crawl.urls import Url
-from tests.image_toolkit.crawl.conftest import QUICK, TRUSTED
+from tests.image_toolkit.crawl.conftest import ACCESS, QUICK, TRUSTED
 
 
 def reasons(fetched):
@@ -122,7 +123,7 @@ def test_the_last_check_is_on_the_socket_itself(host):
 
     async def get(address):
         multi, budget = Multi(), ByteBudget(1 << 20, lambda: None)
-        transport = Transport("bot/1.0", AddressPolicy((TRUSTED,)), Limits(**QUICK))
+        transport = Transport("bot/1.0", AddressPolicy((TRUSTED,)), FetchLimits(**QUICK))
         url = Url("http", "good.test", host.port, f"http://good.test:{host.port}/ok/1")
         try:
             reply = await transport.get(multi, budget, url, [address], lambda _reply: None)
@@ -153,8 +154,8 @@ def test_a_configured_proxy_is_asked(host, fetch):
 
 def test_ports_are_those_allowed(host, fetch):
     """Only 80 and 443 are asked unless others are allowed, after redirects too."""
-    assert reasons(fetch(f"{host.url}/ok/1", ports={80, 443})) == ["port_not_allowed"]
-    found = fetch(f"{host.url}/to/?http://127.0.0.1:22/", ports={80, 443, host.port})
+    assert reasons(fetch(f"{host.url}/ok/1", allowed_ports=[80, 443])) == ["port_not_allowed"]
+    found = fetch(f"{host.url}/to/?http://127.0.0.1:22/", allowed_ports=[80, 443, host.port])
     assert reasons(found) == ["port_not_allowed"]
 
 
@@ -181,7 +182,7 @@ def test_retry_after_is_waited_for(host, fetch):
 def test_a_host_gets_no_more_requests_at_once_than_allowed(host, fetch):
     """The limit on connections holds for each host, and connections are used again."""
     urls = [f"{host.url}/slow/20/{number}" for number in range(30)]
-    assert set(reasons(fetch(*urls, limits={"host_connections": 3}))) == {"ok"}
+    assert set(reasons(fetch(*urls, limits={"connections_per_host": 3}))) == {"ok"}
     assert host.most_active == 3
     assert host.connections == 3
 
@@ -189,7 +190,7 @@ def test_a_host_gets_no_more_requests_at_once_than_allowed(host, fetch):
 def test_a_host_gets_no_more_requests_a_second_than_allowed(host, fetch):
     """Starts of requests to a host keep their distance."""
     urls = [f"{host.url}/ok/{number}" for number in range(8)]
-    assert set(reasons(fetch(*urls, limits={"host_interval": 0.1}))) == {"ok"}
+    assert set(reasons(fetch(*urls, limits={"requests_per_second_per_host": 10}))) == {"ok"}
     gaps = [later - earlier for earlier, later in zip(host.times, host.times[1:], strict=False)]
     assert sum(gaps) >= 0.65
 
@@ -199,7 +200,7 @@ def test_hosts_take_turns(host, fetch, names):
     names["other.test"] = ["127.0.0.1"]
     many = [f"http://good.test:{host.port}/slow/20/{number}" for number in range(40)]
     few = [f"http://other.test:{host.port}/slow/21/{number}" for number in range(2)]
-    fetch(*many, *few, limits={"host_connections": 2, "connections": 2})
+    fetch(*many, *few, limits={"connections_per_host": 2, "n_connections": 2})
     asked = list(host.hits)
     assert max(asked.index(f"/slow/21/{number}") for number in range(2)) < 8
 
@@ -210,7 +211,7 @@ def test_a_dead_host_is_left_alone(fetch):
         closed.bind(("127.0.0.1", 0))
         port = closed.getsockname()[1]
         urls = [f"http://127.0.0.1:{port}/{number}" for number in range(100)]
-        found = reasons(fetch(*urls, limits={"host_failures": 5, "host_connections": 2}))
+        found = reasons(fetch(*urls, limits={"failures_per_host": 5, "connections_per_host": 2}))
     assert found.count("connect_failed") in (5, 6)
     assert found.count("host_down") == 100 - found.count("connect_failed")
 
@@ -222,42 +223,34 @@ def test_who_asks_is_no_secret(host, fetch):
 
 
 def test_a_cancelled_url_is_a_straggler(host):
-    """What is cancelled tells so at once, and its connection is closed."""
-    told = []
+    """What is cancelled ends at once, and its connection is closed."""
+    ended = []
     fetcher = Fetcher(
-        Settings(
-            "bot/1.0",
-            limits=Limits(timeout=60),
-            addresses=AddressPolicy((TRUSTED,)),
-            ports=None,
-            respect_robots=False,
-        )
+        FetchLimits(timeout=60), AccessPolicy(**ACCESS), addresses=AddressPolicy((TRUSTED,))
     )
     fetcher.start()
-    ticket = fetcher.submit(f"{host.url}/silence", told.append)
+    ticket = fetcher.submit(f"{host.url}/silence", ended.append)
     while not host.active:
         time.sleep(0.01)
     fetcher.cancel(ticket)
     fetcher.close()
-    assert reasons(told) == ["straggler"]
+    assert reasons(ended) == ["straggler"]
 
 
 def test_bodies_that_nobody_takes_hold_the_next_back(host):
     """No transfer starts while too many bytes wait; it does as soon as they are taken."""
-    told = queue.SimpleQueue()
-    limits = Limits(**{**QUICK, "waiting_bytes": 500, "connections": 1})
-    fetcher = Fetcher(
-        Settings("b/1", limits, AddressPolicy((TRUSTED,)), ports=None, respect_robots=False)
-    )
+    fetched = queue.SimpleQueue()
+    limits = FetchLimits(**{**QUICK, "waiting_bytes": 500, "n_connections": 1})
+    fetcher = Fetcher(limits, AccessPolicy(**ACCESS), addresses=AddressPolicy((TRUSTED,)))
     fetcher.start()
     for number in range(3):
-        fetcher.submit(f"{host.url}/ok/{number}", told.put)
-    first = told.get(timeout=10)
+        fetcher.submit(f"{host.url}/ok/{number}", fetched.put)
+    first = fetched.get(timeout=10)
     time.sleep(0.1)
-    assert told.empty()
+    assert fetched.empty()
     assert sum(host.hits.values()) == 1
     fetcher.release(len(first.reply.body))
-    second = told.get(timeout=10)
+    second = fetched.get(timeout=10)
     assert [second.reply.status, sum(host.hits.values())] == [200, 2]
     fetcher.close()
 

@@ -86,7 +86,7 @@ def test_a_crawl_delay_is_kept(host, fetch):
     host.robots = reply(200, b"User-agent: *\nCrawl-delay: 0.5")
     start = time.monotonic()
     urls = [f"{host.url}/ok/{number}" for number in range(3)]
-    found = fetch(*urls, respect_robots=True, limits={"host_connections": 1})
+    found = fetch(*urls, respect_robots=True, limits={"connections_per_host": 1})
     assert [reason(f) for f in found] == ["ok"] * 3
     assert time.monotonic() - start >= 1
 

@@ -62,7 +62,7 @@ def test_http2_is_spoken_where_the_host_speaks_it(authority, tmp_path, fetch, na
     names["localhost"] = ["127.0.0.1"]
     with Http2Host(server_context(authority, "localhost")) as host:
         urls = [f"{host.url}/ok/{number}" for number in range(40)]
-        ca_file, limits = str(tmp_path / "ca.pem"), {"host_connections": 2}
+        ca_file, limits = str(tmp_path / "ca.pem"), {"connections_per_host": 2}
         found = fetch(*urls, f"{host.url}/status", ca_file=ca_file, limits=limits)
     assert reasons(found) == ["ok"] * 40 + ["http_404"]
     assert {f.reply.http_version for f in found[:40]} == {"2"}
@@ -87,7 +87,7 @@ def test_an_http2_connection_that_ends_is_opened_anew(authority, tmp_path, fetch
             *urls,
             f"{host.url}/goaway-once",
             ca_file=str(tmp_path / "ca.pem"),
-            limits={"retries": 2, "host_connections": 1},
+            limits={"retries": 2, "connections_per_host": 1},
         )
         assert host.connections == 2
     assert reasons(found) == ["ok"] * 6

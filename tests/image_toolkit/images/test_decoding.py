@@ -38,7 +38,7 @@ def turned(orientation):
 
 
 def near(pixels, colour, tolerance=6):
-    """Tell if an image is of one colour, but for what compression does to it."""
+    """Return whether an image is of one colour, but for what compression does to it."""
     return np.abs(pixels.astype(int) - colour).max() <= tolerance
 
 
@@ -191,7 +191,7 @@ def test_colours_are_converted_to_srgb():
         (save(photo(), "GIF")[:5000], "truncated"),
     ],
 )
-def test_what_is_no_whole_image_is_told_so(data, reason):
+def test_what_is_no_whole_image_is_an_error(data, reason):
     """Bytes that are no image, or not all of one, end in one exception with a short reason."""
     with pytest.raises(NotAnImageError) as caught:
         decode_pixels(data)

@@ -1,5 +1,6 @@
 import io
 
+import imagehash
 import numpy as np
 import pytest
 from PIL import Image
@@ -11,8 +12,13 @@ from image_toolkit.images.rendering import Rendering, UnwantedImageError, phash
 from tests.image_toolkit.images.test_decoding import photo, save, turned
 
 
+def rendering_of(*arguments, **settings):
+    """Return a rendering that leaves no image out for its shape."""
+    return Rendering(*arguments, **{"min_image_size": 0, "max_aspect_ratio": 1e9, **settings})
+
+
 @pytest.mark.parametrize(
-    ("mode", "only_if_bigger", "size", "expected"),
+    ("mode", "resize_only_if_bigger", "size", "expected"),
     [
         ("no", False, (640, 480), (640, 480)),
         ("keep_ratio", False, (640, 480), (171, 128)),
@@ -29,9 +35,11 @@ from tests.image_toolkit.images.test_decoding import photo, save, turned
     ],
 )
 @pytest.mark.parametrize("image_format", ["JPEG", "PNG"])
-def test_sizes_are_those_of_the_resize_mode(image_format, mode, only_if_bigger, size, expected):
-    """Each mode gives its size; the original one is told beside it."""
-    rendering = Rendering(128, mode, only_if_bigger=only_if_bigger)
+def test_sizes_are_those_of_the_resize_mode(
+    image_format, mode, resize_only_if_bigger, size, expected
+):
+    """Each mode gives its size; the original one stands beside it."""
+    rendering = rendering_of(128, mode, resize_only_if_bigger=resize_only_if_bigger)
     made = rendering.render(save(photo(*size), image_format))
     assert (made.width, made.height) == expected
     assert Image.open(io.BytesIO(made.data)).size == expected
@@ -41,7 +49,7 @@ def test_sizes_are_those_of_the_resize_mode(image_format, mode, only_if_bigger, 
 def test_sizes_count_after_orientation():
     """An image that lies on its side is measured as it shows."""
     data = save(photo(300, 200), "JPEG", exif=turned(6))
-    made = Rendering(128, "keep_ratio").render(data)
+    made = rendering_of(128, "keep_ratio").render(data)
     assert (made.original_width, made.original_height) == (200, 300)
     assert (made.width, made.height) == (128, 192)
 
@@ -55,14 +63,16 @@ def test_resizing_is_as_good_as_lanczos(size):
     left, top = (size[0] - side) // 2, (size[1] - side) // 2
     square = image.crop((left, top, left + side, top + side))
     reference = square.resize((256, 256), Image.Resampling.LANCZOS)
-    ours = decode_image(Rendering(256, "center_crop", only_if_bigger=False).render(data).data)
+    rendering = rendering_of(256, "center_crop", resize_only_if_bigger=False)
+    ours = decode_image(rendering.render(data).data)
     pair = [np.asarray(image.convert("L")) for image in (reference, ours)]
     assert structural_similarity(*pair) > 0.98
 
 
 def test_a_border_is_white():
     """Padding is white, above and below or left and right."""
-    made = Rendering(128, "border", only_if_bigger=False).render(save(photo(400, 100), "PNG"))
+    rendering = rendering_of(128, "border", resize_only_if_bigger=False)
+    made = rendering.render(save(photo(400, 100), "PNG"))
     pixels = decode_pixels(made.data)
     assert pixels[:40].min() > 245
     assert pixels[90:].min() > 245
@@ -79,7 +89,7 @@ def test_a_border_is_white():
     ],
 )
 def test_unwanted_shapes_are_left_out(size, reason, message):
-    """What is too small or too narrow is told with its figures."""
+    """What is too small or too narrow is named with its figures."""
     rendering = Rendering(min_image_size=100, max_aspect_ratio=2.5)
     with pytest.raises(UnwantedImageError) as caught:
         rendering.render(save(photo(*size), "PNG"))
@@ -90,7 +100,7 @@ def test_unwanted_shapes_are_left_out(size, reason, message):
 @pytest.mark.parametrize("image_format", ["JPEG", "WEBP", "PNG"])
 def test_any_format_becomes_the_one_asked_for(encode_format, image_format):
     """The format of the result does not depend on that of the source."""
-    made = Rendering(64, encode_format=encode_format).render(save(photo(), image_format))
+    made = rendering_of(64, encode_format=encode_format).render(save(photo(), image_format))
     assert Image.open(io.BytesIO(made.data)).format == {"jpg": "JPEG"}.get(
         encode_format, encode_format.upper()
     )
@@ -99,7 +109,7 @@ def test_any_format_becomes_the_one_asked_for(encode_format, image_format):
 def test_a_jpeg_that_needs_no_change_keeps_its_pixels_but_not_its_metadata():
     """Without a resize the compressed data stay; EXIF, comments and what follows the end go."""
     data = save(photo(), "JPEG", exif=turned(1), comment=b"secret place", quality=70)
-    made = Rendering(resize_mode="no").render(data + b"PK\x03\x04 a second file")
+    made = rendering_of(resize_mode="no").render(data + b"PK\x03\x04 a second file")
     assert len(made.data) < len(data)
     assert b"secret" not in made.data
     assert b"Exif" not in made.data
@@ -110,7 +120,7 @@ def test_a_jpeg_that_needs_no_change_keeps_its_pixels_but_not_its_metadata():
 def test_a_jpeg_that_is_kept_is_still_looked_at():
     """Not encoding again is no reason to take half an image."""
     with pytest.raises(NotAnImageError, match=r"premature end"):
-        Rendering(resize_mode="no").render(save(photo(), "JPEG")[:6000])
+        rendering_of(resize_mode="no").render(save(photo(), "JPEG")[:6000])
 
 
 @pytest.mark.parametrize(
@@ -124,7 +134,6 @@ def test_stripping_what_is_no_jpeg_is_an_error(data):
 
 def test_the_perceptual_hash_is_that_of_imagehash():
     """Like images have like hashes, unlike ones do not, and the bits are those ImageHash counts."""
-    imagehash = pytest.importorskip("imagehash")
     pixels = np.asarray(photo(512, 512))
     theirs = int(str(imagehash.phash(Image.fromarray(pixels))), 16)
     assert (int(phash(pixels), 16) ^ theirs).bit_count() <= 6
@@ -136,7 +145,7 @@ def test_the_perceptual_hash_is_that_of_imagehash():
 
 def test_a_kept_jpeg_may_go_undecoded():
     """Where decoding is switched off, the end marker is still looked for."""
-    rendering = Rendering(resize_mode="no", decode_kept=False)
+    rendering = rendering_of(resize_mode="no", decode_kept=False)
     whole = save(photo(), "JPEG")
     assert rendering.render(whole).data == without_metadata(whole)
     assert rendering.render(whole).phash is None

@@ -3,7 +3,7 @@
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from fondant_spec.component import ArrowTransformComponent
+from fondant_spec.component import ArrowTransformComponent, RowContext
 from fondant_spec.executor import execute
 
 
@@ -15,15 +15,15 @@ class Double(ArrowTransformComponent):
         self.reject_odd = reject_odd
         self.lexicon = lexicon
 
-    def transform(self, batch: pa.RecordBatch) -> pa.RecordBatch:
+    def transform(self, batch: pa.RecordBatch, context: RowContext) -> pa.RecordBatch:
         """Return the multiples; null cells and, where asked for, odd numbers are rejected."""
         keep = []
         for row in batch.to_pylist():
             if row["number"] is None:
-                self.rejects.add(row["id"], "no_number")
+                context.rejects.add(row["id"], "no_number")
             elif self.reject_odd and row["number"] % 2:
-                self.rejects.add(row["id"], "odd", f"{row['number']} is odd", attempts=3)
-            keep.append(row["id"] not in self.rejects.ids())
+                context.rejects.add(row["id"], "odd", f"{row['number']} is odd", attempts=3)
+            keep.append(row["id"] not in context.rejects.ids())
         kept = batch.filter(pa.array(keep, pa.bool_()))
         double = pc.multiply(kept.column("number"), self.factor)
         return pa.RecordBatch.from_arrays([kept.column("id"), double], names=["id", "double"])

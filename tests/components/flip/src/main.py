@@ -2,14 +2,14 @@
 
 import pyarrow as pa
 
-from fondant_spec.component import ArrowTransformComponent
+from fondant_spec.component import ArrowTransformComponent, RowContext
 from fondant_spec.executor import execute
 
 
 class Flip(ArrowTransformComponent):
     """Overwrites the field it reads."""
 
-    def transform(self, batch: pa.RecordBatch) -> pa.RecordBatch:
+    def transform(self, batch: pa.RecordBatch, context: RowContext) -> pa.RecordBatch:
         """Return the reversed images."""
         images = [image[::-1] for image in batch.column("image").to_pylist()]
         return pa.RecordBatch.from_arrays(

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pyarrow as pa
 
-from fondant_spec.component import ArrowTransformComponent
+from fondant_spec.component import ArrowTransformComponent, RowContext
 from fondant_spec.executor import execute
 
 
@@ -15,7 +15,7 @@ class Knock(ArrowTransformComponent):
         self.open = Path(open)
         self.log = Path(log)
 
-    def transform(self, batch: pa.RecordBatch) -> pa.RecordBatch:
+    def transform(self, batch: pa.RecordBatch, context: RowContext) -> pa.RecordBatch:
         """Return the numbers whose doors are open; odd ones fail for another reason."""
         open_doors = {int(word) for word in self.open.read_text(encoding="utf-8").split()}
         kept = []
@@ -26,7 +26,7 @@ class Knock(ArrowTransformComponent):
                     kept.append({"id": row["id"], "answer": row["number"] * 10})
                 else:
                     reason = "odd_door" if row["number"] % 2 else "closed"
-                    self.rejects.add(row["id"], reason, "nobody opened")
+                    context.rejects.add(row["id"], reason, "nobody opened")
         schema = pa.schema([("id", pa.string()), ("answer", pa.int64())])
         return pa.RecordBatch.from_pylist(kept, schema=schema)
 

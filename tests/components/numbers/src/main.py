@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import pyarrow as pa
 
-from fondant_spec.component import LoadComponent, row_id
+from fondant_spec.component import LoadComponent, RowContext, row_id
 from fondant_spec.executor import execute
 
 
@@ -26,7 +26,7 @@ class Numbers(LoadComponent):
         self.skip = skip
         self.fail_at = fail_at
 
-    def load(self) -> Iterator[pa.RecordBatch]:
+    def load(self, context: RowContext) -> Iterator[pa.RecordBatch]:
         """Yield the numbers, some at once."""
         for start in range(0, self.rows, self.rows_at_once):
             numbers = list(range(start, min(start + self.rows_at_once, self.rows)))
@@ -35,7 +35,7 @@ class Numbers(LoadComponent):
                 raise RuntimeError(msg)
             for number in numbers:
                 if number in self.skip:
-                    self.rejects.add(row_id(number), "skipped", "told to")
+                    context.rejects.add(row_id(number), "skipped", "told to")
             kept = [number for number in numbers if number not in self.skip]
             columns = {"number": kept, "word": [f"number {number}" for number in kept]}
             if self.own_ids:

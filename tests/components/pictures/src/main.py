@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import pyarrow as pa
 
-from fondant_spec.component import LoadComponent
+from fondant_spec.component import LoadComponent, RowContext
 from fondant_spec.executor import execute
 
 
@@ -15,7 +15,7 @@ class Pictures(LoadComponent):
         self.rows = rows
         self.size = size
 
-    def load(self) -> Iterator[pa.RecordBatch]:
+    def load(self, context: RowContext) -> Iterator[pa.RecordBatch]:
         """Yield a few at once."""
         for start in range(0, self.rows, 8):
             numbers = range(start, min(start + 8, self.rows))

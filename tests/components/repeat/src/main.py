@@ -2,7 +2,7 @@
 
 import pyarrow as pa
 
-from fondant_spec.component import ArrowTransformComponent
+from fondant_spec.component import ArrowTransformComponent, RowContext
 from fondant_spec.executor import execute
 
 
@@ -12,7 +12,7 @@ class Repeat(ArrowTransformComponent):
     def __init__(self, *, stranger: bool = False) -> None:
         self.stranger = stranger
 
-    def transform(self, batch: pa.RecordBatch) -> pa.RecordBatch:
+    def transform(self, batch: pa.RecordBatch, context: RowContext) -> pa.RecordBatch:
         """Return the copies; a number of 0 leaves none."""
         pairs = [
             (turn, "nobody" if self.stranger else row["id"])

@@ -9,7 +9,7 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from fondant_spec.component import ArrowTransformComponent
+from fondant_spec.component import ArrowTransformComponent, RowContext
 from fondant_spec.executor import execute
 
 
@@ -21,7 +21,7 @@ class Waits(ArrowTransformComponent):
         self.gate = gate
         self.child = child
 
-    def transform(self, batch: pa.RecordBatch) -> pa.RecordBatch:
+    def transform(self, batch: pa.RecordBatch, context: RowContext) -> pa.RecordBatch:
         """Return the negatives, in the end."""
         if self.gate and self.at in batch.column("number").to_pylist():
             self._wait()

@@ -6,16 +6,20 @@ from pathlib import Path
 
 import pyarrow as pa
 
-from fondant_spec.component import WriteComponent
+from fondant_spec.component import RowContext, SetupContext, WriteComponent
 from fondant_spec.executor import execute
 
 
 class WriteLines(WriteComponent):
     """Writes to the folder of the step."""
 
-    def write(self, batches: Iterator[pa.RecordBatch]) -> list[str]:
+    def setup(self, context: SetupContext) -> None:
+        """Keep the folder."""
+        self.folder = Path(context.output_directory)
+
+    def write(self, batches: Iterator[pa.RecordBatch], context: RowContext) -> list[str]:
         """Write one file."""
-        path = Path(self.output_directory) / "lines.jsonl"
+        path = self.folder / "lines.jsonl"
         path.parent.mkdir(parents=True, exist_ok=True)
         with path.open("w", encoding="utf-8") as file:
             for batch in batches:

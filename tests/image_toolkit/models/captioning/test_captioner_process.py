@@ -29,6 +29,8 @@ from image_toolkit.models.runtime.device import Placement
 from image_toolkit.models.runtime.feed import UnusableError
 from image_toolkit.models.runtime.hub import find_model
 
+pytestmark = pytest.mark.long
+
 ON_CPU = Placement(torch.device("cpu"), "fp32")
 SHORT = Generation(max_new_tokens=8, min_new_tokens=4)
 SECONDS = 30

@@ -7,11 +7,17 @@ import pytest
 import torch
 
 from fondant_spec.errors import InvalidArgumentError
+from image_toolkit.models.captioning.caption_text import Frame
 from image_toolkit.models.captioning.captioners import LocalCaptioner
 from image_toolkit.models.captioning.generation import (
     Generation,
     RowSampling,
     inverted,
+)
+from image_toolkit.models.captioning.presets import (
+    Decoding,
+    Sampling,
+    make_generation,
     with_preset,
 )
 from image_toolkit.models.runtime.device import Placement
@@ -55,17 +61,22 @@ def test_contradictions_are_refused(settings, message):
 
 def test_presets_are_those_of_the_recipes():
     """The presets hold the settings that were published, and what is given goes before them."""
-    assert with_preset("everydream", num_beams=None) == {
-        "num_beams": 16,
-        "min_new_tokens": 22,
-        "max_new_tokens": 48,
-        "repetition_penalty": 1.0,
-        "no_repeat_ngram_size": 0,
-    }
-    report = with_preset("unsplash_report", num_beams=4, suffix="")
-    assert (report["repetition_penalty"], report["min_new_tokens"]) == (1.4, 30)
-    assert (report["num_beams"], report["suffix"]) == (4, "")
-    assert with_preset("none", max_new_tokens=9) == {"max_new_tokens": 9}
+    assert with_preset("everydream", Decoding()) == Decoding(48, 22, 16, 1.0, 0)
+    report = with_preset("unsplash_report", Decoding(num_beams=4))
+    assert report == Decoding(48, 30, 4, 1.4, 3)
+    assert with_preset("unsplash_report", Frame("sks")) == Frame(
+        "sks", suffix=", unsplash photography"
+    )
+    assert with_preset("unsplash_report", Frame(suffix="")) == Frame(suffix="")
+    assert with_preset("none", Decoding(max_new_tokens=9)) == Decoding(max_new_tokens=9)
+
+
+def test_settings_that_are_not_given_are_the_defaults():
+    """What neither the user nor a preset gives is that of `Generation`."""
+    assert make_generation(Decoding(), Sampling()) == Generation()
+    assert make_generation(
+        Decoding(max_new_tokens=9, retry_poor=False), Sampling(sample=True, seed=3)
+    ) == Generation(max_new_tokens=9, retry_poor=False, sample=True, seed=3)
 
 
 def test_stronger_settings_rule_out_pairs():

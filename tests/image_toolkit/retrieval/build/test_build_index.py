@@ -95,8 +95,8 @@ def from_dataset(tmp_path: Path) -> VectorSource:
             "image": pa.array([b"\xff\xd8"] * ROWS),
         }
     )
-    told = {"embedding": {"model_id": "openai/clip-vit-base-patch32", "dimension": DIMENSION}}
-    manifest = write_dataset(table, tmp_path, rows_per_partition=600, metadata=told)
+    metadata = {"embedding": {"model_id": "openai/clip-vit-base-patch32", "dimension": DIMENSION}}
+    manifest = write_dataset(table, tmp_path, rows_per_partition=600, metadata=metadata)
     return open_source(Path(manifest.location).parent)
 
 
@@ -143,14 +143,14 @@ def test_recall_of_every_kind(tmp_path: Path, kind: str) -> None:
         from_parquet(tmp_path), tmp_path / "index", BuildOptions(kind=kind, keep_vectors=True)
     )
 
-    told = json.loads((tmp_path / "index" / "image.json").read_text())
+    description = json.loads((tmp_path / "index" / "image.json").read_text())
     lines = dict(line.split(None, 1) for line in check_index(IndexFolder(tmp_path / "index")))
     least = {"flat": 1, "hnsw": 0.95, "ivf_pq": 0.5}[kind]
     assert built.held_out == 100
     assert built.measurements[-1].recall >= least
     assert float(lines["recall@10"]) >= least
-    assert told["10-recall@10"] == built.measurements[-1].recall
-    assert told["index_param"] == built.measurements[-1].options
+    assert description["10-recall@10"] == built.measurements[-1].recall
+    assert description["index_param"] == built.measurements[-1].options
     assert lines["rows"] == "2000, each with its metadata"
 
 
@@ -263,7 +263,7 @@ def break_field(folder: Path) -> VectorSource:
 
 
 @pytest.mark.parametrize(
-    ("break_it", "told"),
+    ("break_it", "message"),
     [
         (break_nothing, "there is no {folder}/missing."),
         (break_empty, "{folder}: has no vectors: no .npy, .npz or Parquet files, and no "),
@@ -283,13 +283,13 @@ def break_field(folder: Path) -> VectorSource:
     ],
 )
 def test_sources_that_are_refused(
-    tmp_path: Path, break_it: Callable[[Path], VectorSource], told: str
+    tmp_path: Path, break_it: Callable[[Path], VectorSource], message: str
 ) -> None:
-    """What cannot be indexed is told, with what there is instead."""
+    """What cannot be indexed is reported, with what there is instead."""
     with pytest.raises(InputDataError) as error:
         break_it(tmp_path)
 
-    assert str(error.value).startswith(told.format(folder=tmp_path))
+    assert str(error.value).startswith(message.format(folder=tmp_path))
 
 
 def test_images_are_embedded_on_the_way(tmp_path: Path) -> None:
@@ -362,7 +362,7 @@ def test_recall_is_the_share_found() -> None:
 
 
 def test_an_index_that_does_not_fit_fails_its_check(tmp_path: Path) -> None:
-    """A check tells vectors that are not those of the index."""
+    """A check finds vectors that are not those of the index."""
     build_index(from_parquet(tmp_path), tmp_path / "index", BuildOptions(keep_vectors=True))
     shutil.rmtree(tmp_path / "index" / "img_emb")
     (tmp_path / "index" / "img_emb").mkdir()

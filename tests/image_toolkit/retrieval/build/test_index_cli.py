@@ -28,7 +28,7 @@ def source(tmp_path: Path) -> Path:
 
 
 def test_build_and_check(source: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """What is built is told with its recall, and passes its check."""
+    """What is built is reported with its recall, and passes its check."""
     folder = tmp_path / "index"
     model = "openai/clip-vit-base-patch32"
 
@@ -46,7 +46,7 @@ def test_build_and_check(source: Path, tmp_path: Path, capsys: pytest.CaptureFix
 
 
 @pytest.mark.parametrize(
-    ("arguments", "code", "told"),
+    ("arguments", "code", "message"),
     [
         (["index", "build", "{missing}", "{out}"], 1, "error: there is no {missing}."),
         (["index", "check", "{missing}"], 1, "error: index: there is no {missing}."),
@@ -57,23 +57,23 @@ def test_build_and_check(source: Path, tmp_path: Path, capsys: pytest.CaptureFix
         ),
     ],
 )
-def test_errors_are_told_in_a_line(
+def test_errors_are_reported_in_a_line(
     tmp_path: Path,
     capsys: pytest.CaptureFixture[str],
     arguments: list[str],
     code: int,
-    told: str,
+    message: str,
 ) -> None:
     """What the user can put right is one line, and the exit code says that it failed."""
     (tmp_path / "empty").mkdir()
     places = {name: str(tmp_path / name) for name in ("missing", "empty", "out")}
 
     assert main([word.format(**places) for word in arguments]) == code
-    assert capsys.readouterr().err == told.format(**places) + "\n"
+    assert capsys.readouterr().err == message.format(**places) + "\n"
 
 
 def test_serve(source: Path, tmp_path: Path) -> None:
-    """The server runs as a program, tells where, and answers."""
+    """The server runs as a program, says where, and answers."""
     folder = tmp_path / "index"
     assert main(["index", "build", str(source), str(folder)]) == 0
     with socket.socket() as free:
@@ -92,9 +92,9 @@ def test_serve(source: Path, tmp_path: Path) -> None:
         assert httpx.post(f"{url}/knn-service", json=body).json()[0]["id"] == 33
     finally:
         server.terminate()
-        told, _ = server.communicate(timeout=20)
+        output, _ = server.communicate(timeout=20)
 
-    assert told == f"mine: 400 rows at {url}/knn-service\n"
+    assert output == f"mine: 400 rows at {url}/knn-service\n"
 
 
 def _names(url: str) -> list[str]:

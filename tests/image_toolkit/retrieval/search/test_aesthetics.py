@@ -28,24 +28,8 @@ def test_no_score_changes_nothing(tmp_path: Path) -> None:
     assert Aesthetics(None, 0.5, tmp_path).apply(query) is query
 
 
-@pytest.mark.parametrize(
-    ("score", "weight", "told"),
-    [
-        (10, 0.5, "aesthetic_score must be from 0 to 9, not 10."),
-        (-1, 0.5, "aesthetic_score must be from 0 to 9, not -1."),
-        (9, 1.5, "aesthetic_weight must be from 0 to 1, not 1.5."),
-    ],
-)
-def test_out_of_range(score: int, weight: float, told: str) -> None:
-    """Scores and weights that mean nothing are refused."""
-    with pytest.raises(InvalidArgumentError) as error:
-        Aesthetics(score, weight)
-
-    assert str(error.value) == told
-
-
 def test_ratings_that_cannot_be_used(tmp_path: Path) -> None:
-    """A missing rating, and one of another model, are told."""
+    """A missing rating, and one of another model, are errors."""
     query = np.array([[0.6, 0.8]], np.float32)
     np.save(tmp_path / "rating1.npy", np.ones(3))
 

@@ -7,8 +7,13 @@ import pyarrow as pa
 import pytest
 
 from fondant_spec.errors import InputDataError, InvalidArgumentError
-from image_toolkit.retrieval.search.columns import MetadataColumns, find_columns, rename_usual
-from image_toolkit.retrieval.search.filters import BlockList, Limits, read_block_list
+from image_toolkit.retrieval.search.columns import (
+    ColumnChoice,
+    MetadataColumns,
+    find_columns,
+    rename_usual,
+)
+from image_toolkit.retrieval.search.filters import BlockList, HitFilters, read_block_list
 from image_toolkit.retrieval.search.hits import Hits
 
 COLUMNS = MetadataColumns("url", "caption", "punsafe", "pwatermark")
@@ -42,52 +47,79 @@ def hits(**columns: list[object]) -> Hits:
 @pytest.mark.parametrize(
     ("limits", "kept"),
     [
-        (Limits(), [10, 11, 12, 13]),
-        (Limits(unique_urls=False), [10, 11, 12, 13, 16]),
-        (Limits(min_similarity=0.75), [10, 11]),
-        (Limits(max_similarity=0.75), [12, 13]),
-        (Limits(min_similarity=0.65, max_similarity=0.85), [11, 12]),
-        (Limits(blocked=BlockList(urls=frozenset({"http://a.example/0.jpg"}))), [11, 12, 13]),
-        (Limits(blocked=BlockList(hosts=frozenset({"b.example"}))), [10, 13]),
-        (Limits(blocked=BlockList(hosts=frozenset({"img.b.example"}))), [10, 11, 13]),
-        (Limits(blocked=BlockList(hosts=frozenset({"example"}))), []),
-        (Limits(blocked=BlockList(ids=frozenset({10, 13}))), [11, 12, 16]),
+        ({}, [10, 11, 12, 13]),
+        ({"min_similarity": 0.75}, [10, 11]),
+        ({"max_similarity": 0.75}, [12, 13]),
+        ({"min_similarity": 0.65, "max_similarity": 0.85}, [11, 12]),
     ],
 )
-def test_limits(limits: Limits, kept: list[int]) -> None:
-    """Only hits with a URL, of the right similarity, not blocked and not seen before are kept."""
-    assert limits.apply(hits(), COLUMNS).index_id.tolist() == kept
+def test_limits(limits: dict[str, float], kept: list[int]) -> None:
+    """Only hits with a URL, of the right similarity and not seen before are kept."""
+    found = HitFilters(**limits).apply(hits(), COLUMNS, unique_urls=True)
+
+    assert found.index_id.tolist() == kept
+
+
+def test_urls_may_come_twice() -> None:
+    """Without `unique_urls`, hits of the same URL all stay."""
+    found = HitFilters().apply(hits(), COLUMNS, unique_urls=False)
+
+    assert found.index_id.tolist() == [10, 11, 12, 13, 16]
+
+
+@pytest.mark.parametrize(
+    ("blocked", "kept"),
+    [
+        ("http://a.example/0.jpg", [11, 12, 13]),
+        ("b.example", [10, 13]),
+        ("img.b.example", [10, 11, 13]),
+        ("example", []),
+        ("10\n13", [11, 12, 16]),
+    ],
+)
+def test_blocked_images(tmp_path: Path, blocked: str, kept: list[int]) -> None:
+    """URLs, hosts with their sub-domains and index ids on the block list are dropped."""
+    file = tmp_path / "blocked.txt"
+    file.write_text(blocked)
+
+    found = HitFilters(block_list=str(file)).apply(hits(), COLUMNS, unique_urls=True)
+
+    assert found.index_id.tolist() == kept
 
 
 @pytest.mark.parametrize(
     ("limits", "columns", "kept"),
     [
-        (Limits(max_unsafe=0.5), {"punsafe": [0.6, None, 0.5, 0.51, 0, 0, 0]}, [11, 12, 16]),
-        (Limits(max_unsafe=None), {"punsafe": [0.6, None, 1, 1, 0, 0, 0]}, [10, 11, 12, 13]),
-        (Limits(max_unsafe=1), {"punsafe": ["NSFW"] * 7}, [10, 11, 12, 13]),
-        (Limits(max_watermark=0.8), {"pwatermark": [0.9, 0.8, 0.7, 1, 0, 0, 0]}, [11, 12, 16]),
+        (HitFilters(max_unsafe=0.5), {"punsafe": [0.6, None, 0.5, 0.51, 0, 0, 0]}, [11, 12, 16]),
+        (HitFilters(max_unsafe=1), {"punsafe": [0.6, None, 1, 1, 0, 0, 0]}, [10, 11, 12, 13]),
+        (HitFilters(max_unsafe=1), {"punsafe": ["NSFW"] * 7}, [10, 11, 12, 13]),
+        (HitFilters(max_watermark=0.8), {"pwatermark": [0.9, 0.8, 0.7, 1, 0, 0, 0]}, [11, 12, 16]),
         (
-            Limits(max_unsafe=0.5),
+            HitFilters(max_unsafe=0.5),
             {"punsafe": ["NSFW", "UNLIKELY", "UNSURE", None, "", "", "nsfw"]},
             [11, 12, 13],
         ),
         (
-            Limits(max_unsafe=0.5),
+            HitFilters(max_unsafe=0.5),
             {"punsafe": [True, False, True, None, None, None, None]},
             [10, 11, 12, 13],
         ),
     ],
 )
-def test_scores(limits: Limits, columns: dict[str, list[object]], kept: list[int]) -> None:
+def test_scores(limits: HitFilters, columns: dict[str, list[object]], kept: list[int]) -> None:
     """Scores above the limit, and the tag NSFW, drop a hit; a missing score does not."""
-    assert limits.apply(hits(**columns), COLUMNS).index_id.tolist() == kept
+    found = limits.apply(hits(**columns), COLUMNS, unique_urls=True)
+
+    assert found.index_id.tolist() == kept
 
 
 def test_scores_that_the_index_lacks() -> None:
     """An index without scores loses nothing by the limits on them."""
     columns = MetadataColumns("url", None, None, None)
 
-    assert len(Limits(max_unsafe=0.0, max_watermark=0.0).apply(hits(), columns)) == 4
+    found = HitFilters(max_unsafe=0.0, max_watermark=0.0).apply(hits(), columns, unique_urls=True)
+
+    assert len(found) == 4
 
 
 def test_one_url_for_two_seeds() -> None:
@@ -100,13 +132,13 @@ def test_one_url_for_two_seeds() -> None:
         one.metadata.take(pa.array([0, 0])),
     )
 
-    assert Limits().apply(both, COLUMNS).query.tolist() == [0, 1]
+    assert HitFilters().apply(both, COLUMNS, unique_urls=True).query.tolist() == [0, 1]
 
 
 def test_limits_that_nothing_meets() -> None:
     """A lower limit above the upper one is refused."""
     with pytest.raises(InvalidArgumentError) as error:
-        Limits(min_similarity=0.9, max_similarity=0.8)
+        HitFilters(min_similarity=0.9, max_similarity=0.8)
 
     assert str(error.value) == "min_similarity (0.9) must not exceed max_similarity (0.8)."
 
@@ -127,7 +159,7 @@ def test_block_list_file(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("content", "told"),
+    ("content", "message"),
     [
         (
             b"ok.example\nb.example/path\n",
@@ -136,15 +168,15 @@ def test_block_list_file(tmp_path: Path) -> None:
         (b"two words\n", "{file}, line 1: 'two words' is no URL (http://...), host or index id."),
     ],
 )
-def test_block_lists_that_are_refused(tmp_path: Path, content: bytes, told: str) -> None:
-    """A line that would block nothing is told with its number."""
+def test_block_lists_that_are_refused(tmp_path: Path, content: bytes, message: str) -> None:
+    """A line that would block nothing is an error with its number."""
     file = tmp_path / "blocked.txt"
     file.write_bytes(content)
 
     with pytest.raises(InputDataError) as error:
         read_block_list(file)
 
-    assert str(error.value) == told.format(file=file)
+    assert str(error.value) == message.format(file=file)
 
 
 def test_a_block_list_that_is_not_there(tmp_path: Path) -> None:
@@ -173,13 +205,13 @@ def test_usual_column_names(
     available: tuple[str, ...], url: str | None, caption: str | None, found: tuple[str | None, ...]
 ) -> None:
     """The columns of LAION, clip-retrieval and this pipeline are found under their own names."""
-    columns = find_columns(available, url=url, caption=caption, extra=())
+    columns = find_columns(available, ColumnChoice(url, caption))
 
     assert (columns.url, columns.caption, columns.unsafe, columns.watermark) == found
 
 
 @pytest.mark.parametrize(
-    ("available", "url", "extra", "told"),
+    ("available", "url", "extra", "message"),
     [
         (
             ("image_path",),
@@ -205,13 +237,13 @@ def test_usual_column_names(
     ],
 )
 def test_columns_that_are_not_there(
-    available: tuple[str, ...], url: str | None, extra: tuple[str, ...], told: str
+    available: tuple[str, ...], url: str | None, extra: tuple[str, ...], message: str
 ) -> None:
     """A column that was asked for and is not there is named, beside those that are."""
     with pytest.raises(InvalidArgumentError) as error:
-        find_columns(available, url=url, caption=None, extra=extra)
+        find_columns(available, ColumnChoice(url), extra=extra)
 
-    assert str(error.value) == told
+    assert str(error.value) == message
 
 
 def test_built_indexes_have_the_usual_names() -> None:

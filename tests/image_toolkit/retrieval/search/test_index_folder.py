@@ -125,7 +125,7 @@ def test_all_layouts_give_the_same_rows(
 def test_the_model_is_known_from_the_listing(
     small_index: Any, tmp_path: Path, layout: Callable[[Any, Path], IndexFolder]
 ) -> None:
-    """indices_paths.json, in the folder or naming it, tells the index's model."""
+    """indices_paths.json, in the folder or naming it, states the index's model."""
     assert layout(small_index, tmp_path).open().info.model_id == "ViT-B/32"
 
 
@@ -238,7 +238,7 @@ def break_files(folder: Path) -> IndexFolder:
 
 
 @pytest.mark.parametrize(
-    ("break_it", "told"),
+    ("break_it", "message"),
     [
         (break_nothing_there, "index: there is no {folder}/missing."),
         (
@@ -298,15 +298,15 @@ def break_files(folder: Path) -> IndexFolder:
     ],
 )
 def test_parts_that_do_not_fit(
-    small_index: Any, tmp_path: Path, break_it: Callable[[Path], IndexFolder], told: str
+    small_index: Any, tmp_path: Path, break_it: Callable[[Path], IndexFolder], message: str
 ) -> None:
-    """What is missing or does not belong together is told, with where and what to do."""
+    """What is missing or does not belong together is reported, with where and what to do."""
     folder = shutil.copytree(small_index.folder, tmp_path / "index")
 
     with pytest.raises(InputDataError) as error:
         break_it(folder).open()
 
-    assert str(error.value) == told.format(folder=folder).replace("/index/..", "")
+    assert str(error.value) == message.format(folder=folder).replace("/index/..", "")
 
 
 def test_a_listing_that_is_none(small_index: Any, tmp_path: Path) -> None:

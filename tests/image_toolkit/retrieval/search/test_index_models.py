@@ -63,7 +63,7 @@ def test_name_for_clip_retrieval(model_id: str, name: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("index", "field", "told"),
+    ("index", "field", "message"),
     [
         (
             IndexInfo("x.index", "f", 512, 10, "ViT-B/32"),
@@ -88,12 +88,12 @@ def test_name_for_clip_retrieval(model_id: str, name: str) -> None:
         ),
     ],
 )
-def test_another_model_is_refused(index: IndexInfo, field: dict[str, object], told: str) -> None:
+def test_another_model_is_refused(index: IndexInfo, field: dict[str, object], message: str) -> None:
     """An index of another model or dimension is refused, both being named."""
     with pytest.raises(InputDataError) as error:
         check_index_fits(index, field)
 
-    assert str(error.value) == told
+    assert str(error.value) == message
 
 
 def test_the_users_word_counts_where_the_index_is_silent() -> None:
@@ -105,7 +105,7 @@ def test_the_users_word_counts_where_the_index_is_silent() -> None:
         check_index_fits(IndexInfo("x", "f", 512, 10), field, "ViT-L/14")
 
 
-def test_an_unknown_model_is_told(caplog: pytest.LogCaptureFixture) -> None:
+def test_an_unknown_model_is_reported(caplog: pytest.LogCaptureFixture) -> None:
     """Where nobody knows whether the models match, the log says so."""
     with caplog.at_level(logging.WARNING):
         check_index_fits(IndexInfo("x", "f", 512, 10), {"model_id": "m", "dimension": 512})

@@ -104,7 +104,7 @@ def test_unpadded_numbers_are_refused(tmp_path: Path) -> None:
 
 
 def test_a_broken_file_is_named(tmp_path: Path) -> None:
-    """A file that is not what its name says is told, not a traceback."""
+    """A file that is not what its name says is reported, not a traceback."""
     broken = tmp_path / "metadata_0.parquet"
     broken.write_text("<html>404</html>")
 

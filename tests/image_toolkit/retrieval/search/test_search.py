@@ -1,5 +1,6 @@
 """Exact search and FAISS give the neighbours that plain arithmetic gives."""
 
+import sys
 from pathlib import Path
 
 import faiss
@@ -148,17 +149,17 @@ def test_equal_vectors_come_in_order(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("key", "options", "told"),
+    ("key", "options", "message"),
     [
         ("Flat", "nprobe=4", "does not suit"),
         ("HNSW32,Flat", "nonsense", "does not suit"),
     ],
 )
-def test_options_that_do_not_suit(tmp_path: Path, key: str, options: str, told: str) -> None:
+def test_options_that_do_not_suit(tmp_path: Path, key: str, options: str, message: str) -> None:
     """FAISS options of another kind of index are refused with a hint."""
     faiss_search(tmp_path, key)
 
-    with pytest.raises(InvalidArgumentError, match=told):
+    with pytest.raises(InvalidArgumentError, match=message):
         FaissSearch(tmp_path / "image.index", options)
 
 
@@ -173,13 +174,17 @@ def test_vectors_that_are_not_normalised(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("key", ["Flat", "HNSW32,Flat", "IVF8,Flat", "OPQ4,IVF8,PQ4x4"])
-def test_normalised_vectors_pass(tmp_path: Path, key: str) -> None:
-    """Normalised vectors pass, also after quantisation."""
+def test_normalised_vectors_pass(tmp_path: Path, key: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Normalised vectors pass, also after quantisation; those of twice the length do not."""
     faiss_search(tmp_path, key).check_lengths()
+
+    monkeypatch.setattr(sys.modules[__name__], "VECTORS", 2 * VECTORS)
+    with pytest.raises(InputDataError, match=r"typical length of (2|1\.[7-9]\d*), not 1"):
+        faiss_search(tmp_path, key).check_lengths()
 
 
 def test_a_file_that_is_no_index(tmp_path: Path) -> None:
-    """A file that FAISS cannot read is told in a line."""
+    """A file that FAISS cannot read is reported in a line."""
     file = tmp_path / "image.index"
     file.write_bytes(b"not an index at all")
 
@@ -188,7 +193,7 @@ def test_a_file_that_is_no_index(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("content", "told"),
+    ("content", "message"),
     [
         (b"\x93NUMPY broken", "is no .npy file that can be read"),
         (np.arange(4.0), r"needs floats of shape \(rows, dimensions\), not float64 \(4,\)"),
@@ -196,7 +201,7 @@ def test_a_file_that_is_no_index(tmp_path: Path) -> None:
         (np.array([[{}]], object), "is no .npy file that can be read"),
     ],
 )
-def test_npy_files_that_are_refused(tmp_path: Path, content: object, told: str) -> None:
+def test_npy_files_that_are_refused(tmp_path: Path, content: object, message: str) -> None:
     """Only arrays of floats are read, and nothing pickled ever."""
     file = tmp_path / "a.npy"
     if isinstance(content, bytes):
@@ -204,7 +209,7 @@ def test_npy_files_that_are_refused(tmp_path: Path, content: object, told: str) 
     else:
         np.save(file, content, allow_pickle=True)
 
-    with pytest.raises(InputDataError, match=told):
+    with pytest.raises(InputDataError, match=message):
         NpyVectors([file])
 
 
@@ -219,7 +224,7 @@ def test_files_of_two_dimensions(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("bad", [None, [1.0, 2.0], [1.0, None, *[0.0] * (DIMENSION - 2)]])
 def test_parquet_vectors_must_be_whole(tmp_path: Path, bad: object) -> None:
-    """A null, short or holed vector in Parquet is told before it shifts the others."""
+    """A null, short or holed vector in Parquet is reported before it shifts the others."""
     rows = [VECTORS[0].tolist(), bad]
     pq.write_table(pa.table({"v": pa.array(rows, pa.list_(pa.float32()))}), tmp_path / "a.parquet")
     search = ExactSearch(ParquetVectors([tmp_path / "a.parquet"], "v"))

@@ -109,7 +109,7 @@ def test_our_service_answers_its_client(index: Path, service: str, vectors: np.n
             for deduplicate in (True, False)
             for address in (service, url)
         ]
-        answers = [told["answers"] for told in ask(clients, queries)]
+        answers = [reply["answers"] for reply in ask(clients, queries)]
 
     for theirs, ours in (answers[:2], answers[2:]):
         for own, their in zip(ours, theirs, strict=True):

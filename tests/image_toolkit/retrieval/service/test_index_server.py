@@ -97,7 +97,7 @@ def test_what_a_client_can_know(small_index: Any) -> None:
     assert [(row["id"], row["metadata"]["width"]) for row in metadata] == [(599, 699), (0, 100)]
 
 
-def test_our_client_knows_all_of_it(small_index: Any) -> None:
+def test_our_client_reads_all_of_it(small_index: Any) -> None:
     """The service backend learns model, dimension, rows and fingerprint without a query."""
     with serve_index(small_index.folder) as url:
         index = Service(url).open()
@@ -105,8 +105,8 @@ def test_our_client_knows_all_of_it(small_index: Any) -> None:
         index.close()
 
     local = IndexFolder(small_index.folder).open().info
-    told = index.info
-    assert (told.model_id, told.dimension, told.rows, told.fingerprint, told.columns) == (
+    info = index.info
+    assert (info.model_id, info.dimension, info.rows, info.fingerprint, info.columns) == (
         local.model_id,
         local.dimension,
         local.rows,
@@ -133,7 +133,7 @@ def test_aesthetics(small_index: Any, tmp_path: Path) -> None:
 
 
 def test_texts_and_images(small_index: Any) -> None:
-    """With a model, texts and base64 images are embedded; what is no image is told."""
+    """With a model, texts and base64 images are embedded; what is no image is reported."""
 
     class Words:
         def vector(self, cell: str | bytes) -> np.ndarray:
@@ -151,7 +151,7 @@ def test_texts_and_images(small_index: Any) -> None:
 
 
 @pytest.mark.parametrize(
-    ("content", "told"),
+    ("content", "message"),
     [
         ({}, "one of `text`, `image` and `embedding_input` is needed"),
         ({"embedding_input": [1.0] * 7}, "the query has 7 dimensions, the index 16"),
@@ -176,7 +176,7 @@ def test_texts_and_images(small_index: Any) -> None:
         ),
     ],
 )
-def test_requests_that_are_refused(small_index: Any, content: dict[str, Any], told: str) -> None:
+def test_requests_that_are_refused(small_index: Any, content: dict[str, Any], message: str) -> None:
     """A request that makes no sense is answered with 400 and the reason; nothing is fetched."""
     import json  # noqa: PLC0415
 
@@ -185,11 +185,11 @@ def test_requests_that_are_refused(small_index: Any, content: dict[str, Any], to
         answer = httpx.post(f"{url}/knn-service", content=body)
 
     assert answer.status_code == 400
-    assert answer.json()["message"].startswith(told) or told in answer.json()["message"]
+    assert answer.json()["message"].startswith(message) or message in answer.json()["message"]
 
 
 @pytest.mark.parametrize(
-    ("path", "body", "told"),
+    ("path", "body", "message"),
     [
         ("knn-service", b"{", "the body must be JSON"),
         ("knn-service", b"[]", "the body must be a JSON object"),
@@ -200,12 +200,12 @@ def test_requests_that_are_refused(small_index: Any, content: dict[str, Any], to
         ("metadata", b'{"ids": [0]}', "there is no index 'None', but 'small'"),
     ],
 )
-def test_bodies_that_are_refused(small_index: Any, path: str, body: bytes, told: str) -> None:
+def test_bodies_that_are_refused(small_index: Any, path: str, body: bytes, message: str) -> None:
     """A body of another form is answered with 400 and the reason."""
     with serve_index(small_index.folder) as url:
         answer = httpx.post(f"{url}/{path}", content=body)
 
-    assert (answer.status_code, answer.json()) == (400, {"message": told})
+    assert (answer.status_code, answer.json()) == (400, {"message": message})
 
 
 def test_a_foreign_name_is_refused(small_index: Any) -> None:

@@ -1,0 +1,66 @@
+"""Results that are there already: whether one still stands, and whether it is good enough."""
+
+from collections.abc import Iterable, Mapping
+
+from fondant_spec.dataset import storage
+from fondant_spec.dataset.layout import PARTITION_ENDING
+from fondant_spec.dataset.manifest import Manifest
+from fondant_spec.errors import InvalidManifestError, RejectThresholdError
+
+
+def committed_manifest(location: str, inputs: Iterable[Manifest]) -> Manifest | None:
+    """Return the manifest at a location if it is there and still stands, else None.
+
+    It stands if it was made from the present content of its inputs, all its partitions are there in
+    their full size, and what it wrote elsewhere is there with the content that it had.
+    """
+    if not storage.exists(location):
+        return None
+    try:
+        manifest = Manifest.read(location)
+    except InvalidManifestError:
+        return None
+    return manifest if _stands(manifest, inputs) else None
+
+
+def artifact_digests(artifacts: Iterable[str]) -> dict[str, str]:
+    """Return the sha256 of those artifacts that are files, by path."""
+    return {path: storage.sha256_of(path) for path in artifacts if storage.is_file(path)}
+
+
+def check_reject_share(manifest: Manifest, most: float) -> None:
+    """Refuse a result in which more rows failed than allowed.
+
+    Args:
+        manifest: the result, or what is about to be one.
+        most: the share of failed rows, between 0 and 1, that is still allowed.
+
+    Raises:
+        RejectThresholdError: more failed; the message has the reasons, and what to do.
+    """
+    share = manifest.failed / max(manifest.rows_in, 1)
+    if share <= most:
+        return
+    msg = (
+        f"{manifest.step_id}: {manifest.failed} of {manifest.rows_in} rows failed ({share:.0%}), "
+        f"more than max_reject_share {most:.0%} allows. Reasons: {reasons(manifest.rejects)}. The "
+        f"rows are at {manifest.rejects_location}. Mend their cause, or allow a greater share, and "
+        "run again."
+    )
+    raise RejectThresholdError(msg)
+
+
+def reasons(rejects: Mapping[str, int]) -> str:
+    """Return the numbers of rejects by reason, in words."""
+    return ", ".join(f"{reason} {count}" for reason, count in rejects.items())
+
+
+def _stands(manifest: Manifest, inputs: Iterable[Manifest]) -> bool:
+    if [i.digest for i in manifest.inputs] != [m.digest for m in inputs]:
+        return False
+    if not all(map(storage.exists, manifest.artifacts)):
+        return False
+    if artifact_digests(manifest.artifact_sha256) != manifest.artifact_sha256:
+        return False
+    sizes = storage.sizes(manifest.index_location)
+    return all(sizes.get(f"{p.name}{PARTITION_ENDING}") == p.bytes for p in manifest.partitions)

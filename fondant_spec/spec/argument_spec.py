@@ -1,0 +1,86 @@
+"""The reader of the arguments in a component's spec."""
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any, Final
+
+from fondant_spec.errors import InvalidArgumentError, InvalidComponentSpecError
+from fondant_spec.spec.arguments import ARGUMENT_TYPES, REQUIRED, Argument
+from fondant_spec.spec.bounds import BOUND_KEYS, read_bounds
+from fondant_spec.spec.executor_options import EXECUTOR_ARGUMENTS
+from fondant_spec.spec.types import reject_unknown_keys
+
+_ARGUMENT_KEYS: Final = {
+    "type",
+    "description",
+    "default",
+    "choices",
+    "path",
+    "output",
+    "affects_result",
+    *BOUND_KEYS,
+}
+
+
+def read_arguments(value: Any, where: str) -> dict[str, Argument]:
+    """Return the arguments that a spec declares; `where` names the spec in errors.
+
+    Raises:
+        InvalidComponentSpecError: with the first rule that the content breaks.
+    """
+    if value is None:
+        return {}
+    if not isinstance(value, dict):
+        msg = f"{where}: `args` must be a mapping of argument name to its type and description."
+        raise InvalidComponentSpecError(msg)
+    return {
+        name: _argument(name, content, f"{where}: args.{name}") for name, content in value.items()
+    }
+
+
+def _argument(name: Any, content: Any, where: str) -> Argument:
+    if not isinstance(name, str) or not name.isidentifier() or name in EXECUTOR_ARGUMENTS:
+        msg = f"{where}: an argument needs a name of letters, digits and `_` that is not reserved."
+        raise InvalidComponentSpecError(msg)
+    if not isinstance(content, dict):
+        msg = f"{where}: must be a mapping with a `type`, such as `{{type: int, default: 1}}`."
+        raise InvalidComponentSpecError(msg)
+    reject_unknown_keys(content, _ARGUMENT_KEYS, where)
+    if content.get("type") not in ARGUMENT_TYPES:
+        msg = f"{where}: `type` must be one of {', '.join(ARGUMENT_TYPES)}."
+        raise InvalidComponentSpecError(msg)
+    choices = content.get("choices", [])
+    if not isinstance(choices, list):
+        msg = f"{where}: `choices` must be a list of values."
+        raise InvalidComponentSpecError(msg)
+    default = content.get("default", REQUIRED)
+    argument = Argument(
+        name=name,
+        type=content["type"],
+        description=str(content.get("description", "")).strip(),
+        # Fondant's specs spell "no value" as the text None.
+        default=None if default == "None" else default,
+        choices=tuple(choices),
+        path=read_flag(content, "path", where),
+        output=read_flag(content, "output", where),
+        affects_result=read_flag({"affects_result": True} | content, "affects_result", where),
+        bounds=read_bounds(content, content["type"], where),
+    )
+    return argument if argument.required else _with_typed_default(argument, where)
+
+
+def _with_typed_default(argument: Argument, where: str) -> Argument:
+    try:
+        return replace(argument, default=argument.check(argument.default))
+    except InvalidArgumentError as error:
+        msg = f"{where}: the default is wrong: {error}"
+        raise InvalidComponentSpecError(msg) from None
+
+
+def read_flag(mapping: Mapping[str, Any], key: str, where: str) -> bool:
+    """Return a value of a spec that is true or false; false if it is not there."""
+    value = mapping.get(key, False)
+    if not isinstance(value, bool):
+        msg = f"{where}: `{key}` must be true or false, not {value!r}."
+        raise InvalidComponentSpecError(msg)
+    return value

@@ -1,0 +1,128 @@
+"""What a value must satisfy beside its type: a range of numbers, or a pattern of texts."""
+
+import math
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+from fondant_spec.errors import InvalidArgumentError, InvalidComponentSpecError
+
+_NUMBER_KEYS: Final = ("minimum", "maximum", "exclusive_minimum", "exclusive_maximum")
+_LISTS: Final = ("list", "tuple", "set")
+
+BOUND_KEYS: Final = (*_NUMBER_KEYS, "pattern")
+"""The keys of an argument in a spec that state its bounds."""
+
+
+@dataclass(frozen=True)
+class Bounds:
+    """The range of a number, or the regular expression that a whole text matches.
+
+    For a list they hold for each of its items. None leaves a bound out.
+    """
+
+    minimum: float | None = None
+    maximum: float | None = None
+    exclusive_minimum: float | None = None
+    exclusive_maximum: float | None = None
+    pattern: str | None = None
+
+    def describe(self, quote: str = "") -> str:
+        """Return the bounds in words, such as `from 1 to 100`; empty without any.
+
+        A pattern stands between two `quote`.
+        """
+        if self.pattern is not None:
+            return f"a text of the form {quote}{self.pattern}{quote}"
+        if self.minimum is not None and self.maximum is not None:
+            return f"from {self.minimum} to {self.maximum}"
+        parts = {
+            "at least": self.minimum,
+            "above": self.exclusive_minimum,
+            "at most": self.maximum,
+            "below": self.exclusive_maximum,
+        }
+        return " and ".join(
+            f"{word} {number}" for word, number in parts.items() if number is not None
+        )
+
+    def check(self, name: str, value: Any) -> None:
+        """Refuse a value of the argument `name` that is out of bounds.
+
+        Raises:
+            InvalidArgumentError: naming the value, or the first such item of a list.
+        """
+        wanted = self.describe()
+        if not wanted:
+            return
+        for item in value if isinstance(value, list) else [value]:
+            if not self._allows(item):
+                subject = "every item of " if isinstance(value, list) else ""
+                msg = f"{subject}argument {name!r} must be {wanted}, not {item!r}."
+                raise InvalidArgumentError(msg)
+
+    def _allows(self, value: Any) -> bool:
+        if self.pattern is not None:
+            return isinstance(value, str) and re.fullmatch(self.pattern, value) is not None
+        if type(value) not in (int, float):
+            return False
+        return (
+            (self.minimum is None or value >= self.minimum)
+            and (self.maximum is None or value <= self.maximum)
+            and (self.exclusive_minimum is None or value > self.exclusive_minimum)
+            and (self.exclusive_maximum is None or value < self.exclusive_maximum)
+        )
+
+
+NO_BOUNDS: Final = Bounds()
+
+
+def read_bounds(content: Mapping[str, Any], type_name: str, where: str) -> Bounds:
+    """Return the bounds that a spec states for an argument of the type `type_name`.
+
+    Raises:
+        InvalidComponentSpecError: a bound that is of no use, or that this type cannot have.
+    """
+    given = {key: content[key] for key in BOUND_KEYS if content.get(key) is not None}
+    for key, value in given.items():
+        find_problem = _pattern_problem if key == "pattern" else _number_problem
+        if problem := find_problem(value, type_name):
+            msg = f"{where}: `{key}` {problem}."
+            raise InvalidComponentSpecError(msg)
+    bounds = Bounds(**given)
+    if _is_empty(bounds):
+        msg = f"{where}: no value is {bounds.describe()}; state bounds that a value can satisfy."
+        raise InvalidComponentSpecError(msg)
+    return bounds
+
+
+def _number_problem(value: Any, type_name: str) -> str | None:
+    if type_name not in ("int", "float", *_LISTS):
+        return f"is for numbers and lists of numbers, not for the type {type_name}"
+    if type(value) not in (int, float) or not math.isfinite(value):
+        return f"must be a finite number, not {value!r}"
+    return None
+
+
+def _pattern_problem(value: Any, type_name: str) -> str | None:
+    if type_name not in ("str", *_LISTS):
+        return f"is for texts and lists of texts, not for the type {type_name}"
+    try:
+        re.compile(value)
+    except (re.error, TypeError):
+        return f"must be a regular expression, not {value!r}"
+    return None
+
+
+def _is_empty(bounds: Bounds) -> bool:
+    """Return whether the bounds leave no number; both kinds of bounds at once count as such."""
+    lows = [n for n in (bounds.minimum, bounds.exclusive_minimum) if n is not None]
+    highs = [n for n in (bounds.maximum, bounds.exclusive_maximum) if n is not None]
+    if bounds.pattern is not None:
+        return bool(lows or highs)
+    if not lows or not highs:
+        return False
+    low, high = max(lows), min(highs)
+    excluded = low == bounds.exclusive_minimum or high == bounds.exclusive_maximum
+    return low > high or (low == high and excluded)

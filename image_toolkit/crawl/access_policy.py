@@ -1,0 +1,52 @@
+"""As whom a crawl makes its requests, where they may go, and which wishes of hosts it respects."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from image_toolkit.crawl.addresses import AddressPolicy
+
+
+@dataclass(frozen=True)
+class AccessPolicy:
+    """What a crawl may ask for, and under which name.
+
+    Args:
+        user_agent: Begins with the product token, such as `name/1.0`, that robots.txt may name.
+        contact: A web or mail address for the hosts' operators, part of the User-Agent header.
+        respect_robots: Obey robots.txt.
+        respect_opt_outs: Obey X-Robots-Tag and TDM reservations.
+        allow_private_hosts: Connect to loopback and private addresses as well.
+        allowed_ports: The ports that URLs may name; empty allows all.
+        proxy: URL of a proxy; then it is the proxy that looks names up, and must keep private hosts
+            out.
+    """
+
+    user_agent: str = "fondant-image-bot/1.0"
+    contact: str | None = None
+    respect_robots: bool = True
+    respect_opt_outs: bool = True
+    allow_private_hosts: bool = False
+    allowed_ports: Sequence[int] = (80, 443)
+    proxy: str | None = None
+
+    @property
+    def full_user_agent(self) -> str:
+        """The User-Agent header, with the contact where there is one."""
+        return f"{self.user_agent} (+{self.contact})" if self.contact else self.user_agent
+
+    @property
+    def product_token(self) -> str:
+        """The name under which X-Robots-Tag may address this crawler, in lower case."""
+        return self.user_agent.split("/")[0].lower()
+
+    @property
+    def ports(self) -> frozenset[int] | None:
+        """The ports that URLs may name; None for any."""
+        return frozenset(self.allowed_ports) or None
+
+    @property
+    def addresses(self) -> AddressPolicy:
+        """Which addresses may be connected to."""
+        if self.allow_private_hosts:
+            return AddressPolicy.with_private_hosts()
+        return AddressPolicy()

@@ -1,0 +1,23 @@
+"""How a clip-retrieval service is asked."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class ServiceSettings:
+    """What is asked of a service, and how patiently.
+
+    Args:
+        use_safety_model, use_violence_detector: Have the service leave out such images.
+        timeout: Seconds for one request in all, from the connection to the last byte.
+        retries: How often a request that may yet succeed is tried again.
+        queries_per_second: The most requests begun in a second; 0 for no limit.
+        concurrency: The most requests under way.
+    """
+
+    use_safety_model: bool = True
+    use_violence_detector: bool = True
+    timeout: float = 30.0
+    retries: int = 3
+    queries_per_second: float = 5.0
+    concurrency: int = 4

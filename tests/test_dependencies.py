@@ -1,0 +1,59 @@
+"""Dependencies stand in one place, and constraints.txt pins all of them."""
+
+import subprocess
+import sys
+import tomllib
+from importlib.metadata import PackageNotFoundError, requires
+from pathlib import Path
+
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
+
+ROOT = Path(__file__).parents[1]
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+EXTRAS = PROJECT["optional-dependencies"]
+COMPONENTS = {spec.parent.name for spec in (ROOT / "components").glob("*/fondant_component.yaml")}
+PINS = {
+    canonicalize_name(name): version
+    for name, version in (
+        line.split("==") for line in (ROOT / "constraints.txt").read_text().splitlines()
+    )
+}
+
+
+def test_requirements_are_made_from_the_extras():
+    """Making them again changes nothing; if it does, run scripts/requirements_files.py."""
+    script = ROOT / "scripts" / "requirements_files.py"
+    done = subprocess.run(
+        [sys.executable, str(script), "--check"], check=False, capture_output=True, text=True
+    )
+    assert (done.stdout, done.returncode) == ("all requirements.txt are up to date\n", 0)
+
+
+def test_the_extra_of_all_components():
+    """`components` brings what each of them needs."""
+    named = {name for line in EXTRAS["components"] for name in Requirement(line).extras}
+    assert named == COMPONENTS
+
+
+def test_all_is_pinned():
+    """Each requirement has a version in constraints.txt that it allows."""
+    lines = [*PROJECT["dependencies"], *(line for extra in EXTRAS.values() for line in extra)]
+    wanted = [one for line in lines if (one := Requirement(line)).name != PROJECT["name"]]
+    assert len(wanted) > 40
+    for one in wanted:
+        assert one.specifier.contains(PINS[canonicalize_name(one.name)]), one
+
+
+def test_what_those_need_is_pinned():
+    """So is what the pinned packages need in turn, as far as they are installed here."""
+    unpinned = set()
+    for name in PINS:
+        try:
+            needed = map(Requirement, requires(name) or ())
+        except PackageNotFoundError:
+            continue
+        for one in needed:
+            if one.marker is None or one.marker.evaluate({"extra": ""}):
+                unpinned.add(canonicalize_name(one.name))
+    assert unpinned - PINS.keys() <= {"setuptools"}
