@@ -25,7 +25,7 @@ class ParquetTable:
         """The file's path."""
         return self.file.name
 
-    def columns(self, wanted: Collection[str]) -> Mapping[str, pa.DataType]:  # noqa: ARG002
+    def columns(self, wanted: Collection[str]) -> Mapping[str, pa.DataType]:
         """Return the columns and their types."""
         schema = self.schema()
         return dict(zip(schema.names, schema.types, strict=True))
@@ -58,7 +58,7 @@ class ArrowTable:
         """The file's path."""
         return self.file.name
 
-    def columns(self, wanted: Collection[str]) -> Mapping[str, pa.DataType]:  # noqa: ARG002
+    def columns(self, wanted: Collection[str]) -> Mapping[str, pa.DataType]:
         """Return the columns and their types."""
         schema = self.schema()
         return dict(zip(schema.names, schema.types, strict=True))

@@ -101,7 +101,8 @@ def _set_aside(layout: Layout) -> None:
     stems = {stem_of(image) for image in layout.images}
     folders = {part for stem in stems for part in _parents(stem)}
     archives = {stem_of(t) for t in layout.tables if suffix_of(t) in ARCHIVE_SUFFIXES}
-    for table in list(layout.tables):
+    tables, layout.tables = layout.tables, []
+    for table in tables:
         stem, suffix = stem_of(table), suffix_of(table)
         listed = stem in archives or (stem in folders and posixpath.basename(stem).isdigit())
         if suffix == ".json" and stem in stems:
@@ -113,8 +114,7 @@ def _set_aside(layout: Layout) -> None:
         ):
             layout.unread.append(table)
         else:
-            continue
-        layout.tables.remove(table)
+            layout.tables.append(table)
     if layout.is_image_folder:
         beside = [text for text in layout.texts if stem_of(text) in stems]
         layout.unread += sorted({*layout.texts} - {*beside})

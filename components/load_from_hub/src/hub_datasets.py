@@ -131,7 +131,7 @@ class StreamedTable:
             return datasets.Features.from_arrow_schema(table.schema)
         return datasets.Features()
 
-    def columns(self, wanted: Collection[str]) -> Mapping[str, pa.DataType]:  # noqa: ARG002
+    def columns(self, wanted: Collection[str]) -> Mapping[str, pa.DataType]:
         """Return the columns and their types."""
         schema = self.features.arrow_schema
         return dict(zip(schema.names, schema.types, strict=True))

@@ -61,7 +61,7 @@ class CsvTable(RecordTable):
 
     delimiter: str = ","
 
-    def columns(self, wanted: Collection[str]) -> Mapping[str, pa.DataType]:  # noqa: ARG002
+    def columns(self, wanted: Collection[str]) -> Mapping[str, pa.DataType]:
         """Return the columns that the first line names; all cells are texts."""
         with explained(self.name), self.file.open() as file:
             return dict.fromkeys(self._header(self._reader(file)), pa.string())

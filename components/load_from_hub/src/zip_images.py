@@ -32,7 +32,7 @@ class ZipImages:
         """The file's path."""
         return self.file.name
 
-    def columns(self, wanted: Collection[str]) -> Mapping[str, pa.DataType]:  # noqa: ARG002
+    def columns(self, wanted: Collection[str]) -> Mapping[str, pa.DataType]:
         """Return the columns."""
         texts = dict.fromkeys(("file_name", "text", "caption"), pa.string())
         return {"image": pa.binary(), **texts}

@@ -46,3 +46,20 @@ def photo() -> Callable[..., bytes]:
         return file.getvalue()
 
     return make
+
+
+@pytest.fixture
+def fill(tmp_path, photo):
+    """Return a function that writes images, and other files, into a folder."""
+
+    def write(*names, **files):
+        folder = tmp_path / "photos"
+        for number, name in enumerate(names):
+            (folder / name).parent.mkdir(parents=True, exist_ok=True)
+            (folder / name).write_bytes(photo(number))
+        for name, content in files.items():
+            (folder / name).parent.mkdir(parents=True, exist_ok=True)
+            (folder / name).write_bytes(content if isinstance(content, bytes) else content.encode())
+        return folder
+
+    return write
