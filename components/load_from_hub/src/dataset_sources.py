@@ -9,6 +9,7 @@ import logging
 import posixpath
 import re
 from collections.abc import Collection, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
@@ -128,12 +129,14 @@ def _folder_source(
         layout = layout_of(folder, listing, listing.names)
         tables: Mapping[str, Sequence[Table]] = tables_by_split(layout)
         left_out = layout.left_out()
+        hint = _hint(name, layout.beside_tables)
     else:
         chosen = {s: matching(name, found, listing.names) for s, found in patterns.items()}
         tables = {
             s: declared_split(layout_of(folder, listing, names), names)
             for s, names in chosen.items()
         }
+        hint = ""
         named = {path for names in chosen.values() for path in names}
         left_out = f"{len(set(listing.names) - named)} files that its README does not name"
     if left_out:
@@ -142,7 +145,17 @@ def _folder_source(
         path, fault = next(iter(listing.faults.items()))
         msg = f"{name}: {path} is not read: {fault.message}."
         raise InputDataError(msg)
-    return _source(name, tables, split, wanted, folder, declared_features(matter, config))
+    declared = declared_features(matter, config)
+    return replace(_source(name, tables, split, wanted, folder, declared), hint=hint)
+
+
+def _hint(name: str, images: int) -> str:
+    """Say that images in a folder with files of rows are no rows themselves."""
+    if not images:
+        return ""
+    told = f"The rows are those of its data files, not its {images} images"
+    logger.info("%s: %s%s, which are read where a row names them", name, told[0].lower(), told[1:])
+    return f"{told}; call a file that describes them metadata.csv, or move the files of rows away."
 
 
 def _readme(folder: LocalFolder, names: Sequence[str]) -> str:

@@ -59,6 +59,11 @@ class Layout:
         """Whether the images themselves are the rows."""
         return bool(self.metadata or (self.images and not self.tables))
 
+    @property
+    def beside_tables(self) -> int:
+        """How many images there are that are no rows, since there are files of rows."""
+        return 0 if self.is_image_folder else len(self.images)
+
     def left_out(self) -> str:
         """Return what is not loaded, with counts by suffix; empty where all is."""
         counts = self.listing.left_out + self.listing.left_out.__class__(map(kind_of, self.unread))

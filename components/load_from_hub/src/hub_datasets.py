@@ -1,5 +1,6 @@
 """Datasets on the hub: `datasets` finds their files, and reads what is not read here."""
 
+import logging
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
@@ -22,6 +23,8 @@ from loaded_rows import Chunk, Source, Table, columns_together
 from readme_configs import README, configurations, front_matter
 
 from fondant_spec.errors import InputDataError
+
+logger = logging.getLogger(__name__)
 
 _READ_HERE: Final = ("parquet", "csv", "json", "text", "webdataset")
 _IMAGES: Final = "imagefolder"
@@ -103,7 +106,11 @@ def _image_splits(
     names = sorted(str(found).removeprefix(f"{path}/") for found in fs.find(path))
     folder, listing = RemoteFolder(root), Listing(names)
     if files is None:
-        return tables_by_split(layout_of(folder, listing, names))
+        layout = layout_of(folder, listing, names)
+        splits = tables_by_split(layout)
+        if layout.left_out():
+            logger.warning("%s: left out, as no part of the dataset: %s", root, layout.left_out())
+        return splits
     below = {s: [p.removeprefix(f"{root}/") for p in paths] for s, paths in files.items()}
     return {s: declared_split(layout_of(folder, listing, n), n) for s, n in below.items()}
 

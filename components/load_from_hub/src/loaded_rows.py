@@ -74,7 +74,8 @@ class Source:
     `name` is how messages call it. `columns` are the types of its cells; null where they are as the
     step declares them. `image_columns` are those that the dataset itself says hold images, and
     `classes` the names of the classes that a column counts. `open_file` returns the bytes of a file
-    that a cell names. `commit` is that of a dataset on the hub.
+    that a cell names. `commit` is that of a dataset on the hub. `hint` is said where a column is
+    missing.
     """
 
     name: str
@@ -84,6 +85,7 @@ class Source:
     image_columns: frozenset[str] = frozenset()
     classes: Mapping[str, Sequence[str]] = field(default_factory=dict)
     commit: str | None = None
+    hint: str = ""
 
     def chunks(self, columns: Sequence[str], rows: int) -> Iterator[Chunk]:
         """Yield the given columns of all rows, at most `rows` at a time, in an order that stays."""
@@ -105,8 +107,8 @@ class Source:
                 problem = f"column {column!r} is not {kind}, but {self.columns[column]}."
             else:
                 continue
-            msg = f"{self.name}: {problem} {self._known()} {advice}".rstrip()
-            raise InputDataError(msg)
+            words = [f"{self.name}:", problem, self._known(), self.hint, advice]
+            raise InputDataError(" ".join(filter(None, words)))
 
     def _known(self) -> str:
         marked = [f"{c} (images)" if c in self.image_columns else c for c in self.columns]

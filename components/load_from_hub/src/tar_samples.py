@@ -4,6 +4,7 @@ An archive is read as a stream, and nothing is unpacked to disk. What is no plai
 path that would lead out of a folder, is refused by name.
 """
 
+import logging
 import posixpath
 import tarfile
 from collections.abc import Iterator, Mapping
@@ -14,6 +15,8 @@ from data_files import printable
 from loaded_rows import Fault, Record
 from text_tables import RecordTable
 from typed_cells import parsed_json
+
+logger = logging.getLogger(__name__)
 
 MAX_BYTES: Final = 256 << 20
 """The most that is read of one member."""
@@ -35,9 +38,11 @@ class TarSamples(RecordTable):
         """Yield the samples; members that may not be read are faults of their own."""
         key: str | None = None
         members: dict[str, tuple[str, bytes | Fault]] = {}
+        hidden = 0
         with self.file.open() as file, tarfile.open(fileobj=file, mode="r|") as archive:
             for member in archive:
                 if member.isdir() or posixpath.basename(member.name).startswith("."):
+                    hidden += not member.isdir()
                     continue
                 problem = _problem(member)
                 folder, base = posixpath.split(member.name)
@@ -55,6 +60,8 @@ class TarSamples(RecordTable):
                     members[suffix.lower()] = member.name, data
         if members:
             yield self._sample(key or "", members)
+        if hidden:
+            logger.warning("%s: left out, as no part of the dataset: %d hidden", self.name, hidden)
 
     def _sample(self, key: str, members: Mapping[str, tuple[str, Any]]) -> Record:
         found: dict[str, Any] = {"__key__": printable(key), "__url__": self.file.location}

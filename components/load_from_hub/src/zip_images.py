@@ -1,5 +1,6 @@
 """Zip archives of images. Members are read in memory, never unpacked to disk."""
 
+import logging
 import zipfile
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -12,6 +13,8 @@ from dataset_errors import explained
 from loaded_rows import Chunk, Fault, Record, chunked
 
 from fondant_spec.errors import InputDataError
+
+logger = logging.getLogger(__name__)
 
 MAX_BYTES: Final = 256 << 20
 """The most that is read of one member."""
@@ -49,9 +52,13 @@ class ZipImages:
             if described is not None:
                 msg = f"{self.name}: holds {described!r}, which is not read there; unpack it."
                 raise InputDataError(msg)
-            for name in sorted(members):
-                if Path(name).name.startswith(".") or Path(name).suffix.lower() == _CAPTION:
-                    continue
+            pictures = [n for n in sorted(members) if not _is_beside(n)]
+            texts = {str(Path(n).with_suffix(_CAPTION)) for n in pictures}
+            left = {*members} - {*pictures} - texts
+            if left:
+                told = f"{len(left)} hidden or beside no image"
+                logger.warning("%s: left out, as no part of the dataset: %s", self.name, told)
+            for name in pictures:
                 member = members[name]
                 path = f"{self.name}/{name}"
                 fault = _problem(member)
@@ -66,6 +73,12 @@ class ZipImages:
                     yield Record(path, {}, Fault("unreadable_file", str(error)))
                     continue
                 yield Record(path, {**cells, "text": caption, "caption": caption})
+
+
+def _is_beside(name: str) -> bool:
+    """Return whether a member is hidden, the system's own, or the text of an image."""
+    path = Path(name)
+    return path.name.startswith(".") or "__MACOSX" in path.parts or path.suffix.lower() == _CAPTION
 
 
 def _problem(member: zipfile.ZipInfo) -> Fault | None:

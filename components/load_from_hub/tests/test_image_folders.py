@@ -216,6 +216,18 @@ def test_what_systems_leave_is_left_out(fill, load, photo, caplog):
     assert "7 hidden or the system's own" in caplog.text
 
 
+def test_files_of_rows_beside_images(fill, load, caplog):
+    """Where there are files of rows, they are the rows; that the images are not is said."""
+    caplog.set_level("INFO")
+    folder = fill("a.jpg", "b.jpg", **{"list.csv": "image,text\nb.jpg,x\n"})
+    result = load(folder, produces=TEXT)
+    assert result.table["file_name"].to_pylist() == ["b.jpg"]
+    assert "the rows are those of its data files, not its 2 images" in caplog.text
+    (folder / "list.csv").write_text("name,text\nb.jpg,x\n")
+    with pytest.raises(InputDataError, match=r"not its 2 images; call a file that describes them"):
+        load(folder)
+
+
 def test_rejects_and_fields_say_which_file(fill, load):
     """The path of an image is a field from the start, and begins the message of its reject."""
     result = load(fill("b.jpg", **{"a/garbage.jpg": b"garbage", "empty.jpg": b""}))

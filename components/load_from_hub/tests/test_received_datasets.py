@@ -133,7 +133,7 @@ def test_pipes_and_devices_in_a_table_do_not_hang(tmp_path, load):
     ]
 
 
-def test_members_of_a_zip_that_lead_elsewhere_are_refused(tmp_path, load, photo):
+def test_members_of_a_zip_that_lead_elsewhere_are_refused(tmp_path, load, photo, caplog):
     """Links and paths out of an archive are rejects, each by name."""
     folder = tmp_path / "received"
     folder.mkdir()
@@ -144,7 +144,12 @@ def test_members_of_a_zip_that_lead_elsewhere_are_refused(tmp_path, load, photo)
         link = zipfile.ZipInfo("d.jpg")
         link.external_attr = 0o120777 << 16
         archive.writestr(link, "/etc/passwd")
-    result = load(folder)
+        archive.writestr("a.txt", "a cat")
+        archive.writestr("lonely.txt", "a dog")
+        archive.writestr("__MACOSX/._a.jpg", b"fork")
+    result = load(folder, produces={"text": "string"})
+    assert result.table["text"].to_pylist() == ["a cat"]
+    assert "images.zip: left out, as no part of the dataset: 2 hidden or beside no" in caplog.text
     assert result.table["file_name"].to_pylist() == ["images.zip/a.jpg"]
     assert sorted(result.rejects["reason"].to_pylist()) == [
         *("not_a_file", "path_outside_dataset", "path_outside_dataset")
