@@ -14,7 +14,7 @@ help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "%-12s%s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 demo: $(SETUP)  ## run the whole pipeline offline, and look at what it made
-	$(BIN)/python pipeline.py
+	$(BIN)/python -m demo.run
 	$(BIN)/python -m demo.report
 
 test: $(SETUP)  ## run the tests, a process a core; not those of `peers` and `containers`

@@ -5,21 +5,18 @@ r"""From a few seed images to a captioned image dataset for Stable Diffusion fin
     generate_prompts -> text_embedding  /                                       -> export_dataset
 
 Run `python pipeline.py`. What it runs on is set in `pipeline_configs.py` or the environment; with
-nothing set it is the offline demo, and everything lands in ./artifacts.
+nothing set it says what to set, and ends with 1. `make demo` runs it on data of its own, offline.
 """
 
 import argparse
 import sys
 from collections.abc import Sequence
-from contextlib import nullcontext
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 
-import demo
 from fondant_spec.errors import InvalidConfigError
 from fondant_spec.pipeline import Pipeline, Resources, Step
 from fondant_spec.runners.command_line import launch
-from fondant_spec.runners.kubeflow import Cluster
 from pipeline_configs import PipelineConfigs
 
 NAME = "stable-diffusion"
@@ -55,7 +52,11 @@ def build(configs: PipelineConfigs) -> Pipeline:
         )
         starts.append(_embedding(pipeline, "text_embedding", prompts, configs, gpu))
     if not starts:
-        msg = "nothing to begin with: set DATASET_NAME to seed images, or PROMPTS to prompts."
+        msg = (
+            "set DATASET_NAME to seed images or PROMPTS to prompts, and INDEX or INDEX_URL to what "
+            "is searched (see pipeline_configs.py).\n`make demo` runs the pipeline on data of its "
+            "own, offline."
+        )
         raise InvalidConfigError(msg)
     hits = pipeline.add(
         COMPONENTS / "laion_retrieval",
@@ -82,17 +83,15 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--base-path", help="instead of BASE_PATH in pipeline_configs.py")
     configs = PipelineConfigs.from_environment()
+    parser.add_argument(
+        "--base-path", default=configs.BASE_PATH, help="where all lands (default: BASE_PATH)"
+    )
 
     def build_it(options: argparse.Namespace) -> Pipeline:
-        chosen = replace(configs, BASE_PATH=options.base_path or configs.BASE_PATH)
-        if configs.is_demo:
-            return demo.adapt(build(demo.configure(chosen)))
-        return build(chosen)
+        return build(replace(configs, BASE_PATH=options.base_path))
 
-    during = demo.serving if configs.is_demo else nullcontext
-    return launch(build_it, parser, argv, during, Cluster.from_environment(configs.HOST))
+    return launch(build_it, parser, argv, settings=asdict(configs))
 
 
 def _embedding(
@@ -108,6 +107,12 @@ def _embedding(
 
 
 def _index(configs: PipelineConfigs) -> dict[str, str]:
+    if configs.INDEX and configs.INDEX_URL:
+        msg = (
+            f"both INDEX ({configs.INDEX}) and INDEX_URL ({configs.INDEX_URL}) are set, but one "
+            "index is searched; unset the other."
+        )
+        raise InvalidConfigError(msg)
     if configs.INDEX_URL:
         return {"url": configs.INDEX_URL}
     if configs.INDEX:

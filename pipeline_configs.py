@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from typing import Self
 
 
@@ -10,8 +10,7 @@ from typing import Self
 class PipelineConfigs:
     """Where the pipeline runs and what it runs on. Every name is also an environment variable.
 
-    The pipeline begins with the images of `DATASET_NAME`, with `PROMPTS`, or both. With neither
-    and no index it runs on the offline demo.
+    The pipeline begins with the images of `DATASET_NAME`, with `PROMPTS`, or both.
 
     Attributes:
         BASE_PATH: a folder or an fsspec URL (`s3://`, `gs://`); everything lands there.
@@ -26,6 +25,7 @@ class PipelineConfigs:
         GPU_RESOURCE: resource name of a GPU on the host's nodes.
         GPU_POOL_LABEL: label of the nodes that the CLIP and BLIP steps should run on.
         GPU_POOL: value of that label; empty, any node with a GPU will do.
+        KUBEFLOW_NAMESPACE: and the rest: of the host alone, see docs/kubeflow.md.
     """
 
     BASE_PATH: str = "./artifacts"
@@ -41,13 +41,20 @@ class PipelineConfigs:
     GPU_POOL_LABEL: str = "node_pool"
     GPU_POOL: str = "gpu"
 
-    @property
-    def is_demo(self) -> bool:
-        """Whether neither seed images nor an index are named."""
-        return not (self.DATASET_NAME or self.INDEX or self.INDEX_URL)
+    KUBEFLOW_NAMESPACE: str = ""
+    KUBEFLOW_EXPERIMENT: str = ""
+    KUBEFLOW_SERVICE_ACCOUNT: str = ""
+    KUBEFLOW_VOLUME: str = ""
+    KUBEFLOW_SECRETS: str = ""
+    KUBEFLOW_PULL_POLICY: str = "IfNotPresent"
+    KUBEFLOW_PULL_SECRETS: str = ""
+    KUBEFLOW_INTERVAL: str = "5"
+    KUBEFLOW_TOKEN: str = field(default="", repr=False)
+    KUBEFLOW_TOKEN_FILE: str = ""
+    KUBEFLOW_COOKIE: str = field(default="", repr=False)
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str] = os.environ) -> Self:
         """Return the settings, those in the environment before the defaults."""
-        names = {field.name for field in fields(cls)}
+        names = [setting.name for setting in fields(cls)]
         return cls(**{name: environment[name] for name in names if name in environment})

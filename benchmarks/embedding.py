@@ -26,6 +26,7 @@ from benchmarks.models import (
     table,
 )
 from image_toolkit.models.embedding.embedders import image_encoder
+from image_toolkit.models.runtime.shortcuts import only_first_token
 
 PEERS = (
     "ours",
@@ -41,6 +42,7 @@ PEERS = (
 def gflop_of_tower(model: Path) -> float:
     """Return what our tower multiplies and adds for an image, in 1e9, as PyTorch counts it."""
     encoder = image_encoder(str(model))
+    only_first_token(encoder.tower)
     with torch.inference_mode(), FlopCounterMode(display=False) as counter:
         encoder.tower(**encoder.collate(encoder.probes()[:1]))
     return float(counter.get_total_flops()) / 1e9

@@ -92,7 +92,7 @@ def newest_run(base_path: str) -> dict[str, Manifest]:
     """
     runs = [run for run in read_runs(base_path, NAME) if run["state"] == "succeeded"]
     if not runs:
-        message = f"{base_path}: no run has succeeded there; run `python pipeline.py` first."
+        message = f"{base_path}: no run has succeeded there; run `python -m demo.run` first."
         raise InputDataError(message)
     return {step["step_id"]: Manifest.read(step["manifest"]) for step in runs[-1]["steps"]}
 

@@ -2,7 +2,6 @@
 
 import json
 from collections.abc import Iterable
-from pathlib import Path
 
 import torch
 from tokenizers import Tokenizer, models, pre_tokenizers, trainers
@@ -20,8 +19,9 @@ from transformers import (
 from transformers.models.blip.image_processing_pil_blip import BlipImageProcessorPil
 from transformers.models.clip.image_processing_pil_clip import CLIPImageProcessorPil
 
-MODELS = Path(__file__).parent / "models"
-CLIP_FOLDER, BLIP_FOLDER = MODELS / "clip", MODELS / "blip"
+import demo
+
+CLIP_FOLDER, BLIP_FOLDER = demo.CLIP_FOLDER, demo.BLIP_FOLDER
 IMAGE_SIZE = 64  # pixels a side
 PATCH_SIZE = 8
 CLIP_DIMENSION = 64

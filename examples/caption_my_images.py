@@ -7,6 +7,7 @@ given as well: --set caption_images.trigger_word=sks
 """
 
 import argparse
+import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -40,7 +41,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--image-column", default="image")
     parser.add_argument("--model", default="Salesforce/blip-image-captioning-base")
     parser.add_argument("--base-path", default="artifacts", help="where the steps write")
-    return launch(build, parser, argv)
+    return launch(build, parser, argv, settings=os.environ)
 
 
 if __name__ == "__main__":

@@ -1,7 +1,6 @@
 """`fondant-spec`: what a user needs on a dataset that a pipeline wrote, and on an index.
 
-The only place, beside a component's and a pipeline file's own command line, that prints and sets
-exit codes: 1 for an error that the user can fix, 2 for wrong usage, 130 when interrupted.
+The only place, beside a component's and a pipeline file's own command line, that prints.
 """
 
 import argparse
@@ -14,9 +13,8 @@ from typing import Final
 from fondant_spec import __version__
 from fondant_spec.dataset import storage
 from fondant_spec.dataset.manifest import Manifest
-from fondant_spec.errors import FondantError, InvalidArgumentError
+from fondant_spec.exit_codes import exit_code
 from fondant_spec.pipeline import garbage_collection as gc
-from fondant_spec.runners.command_line import EXIT_ERROR, EXIT_INTERRUPTED, EXIT_USAGE
 
 COMMANDS: Final = "fondant_spec.commands"
 """The entry points of packages that add a command: functions that are given the sub-parsers."""
@@ -29,14 +27,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     if rest and options.command not in (_execute, _explain):
         parser.error(f"unrecognized arguments: {' '.join(rest)}")
     options.rest = rest
-    try:
-        return int(options.command(options))
-    except InvalidArgumentError as error:
-        return _fail(error, EXIT_USAGE)
-    except FondantError as error:
-        return _fail(error, EXIT_ERROR)
-    except KeyboardInterrupt:
-        return _fail("interrupted", EXIT_INTERRUPTED)
+    return exit_code(lambda: options.command(options), debug=options.debug)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -69,6 +60,10 @@ def _parser() -> argparse.ArgumentParser:
     execute.set_defaults(command=_execute)
     for command in entry_points(group=COMMANDS):
         command.load()(commands)
+    text = "show the traceback of a defect"
+    parser.add_argument("--debug", action="store_true", help=text)
+    for sub in commands.choices.values():  # before a command or after it
+        sub.add_argument("--debug", action="store_true", default=argparse.SUPPRESS, help=text)
     return parser
 
 
@@ -96,7 +91,8 @@ def _show(options: argparse.Namespace) -> int:
 def _explain(options: argparse.Namespace) -> int:
     import subprocess  # noqa: PLC0415
 
-    command = [sys.executable, options.pipeline, "--dry-run", *options.rest]
+    debug = ["--debug"] if options.debug else []
+    command = [sys.executable, options.pipeline, "--dry-run", *debug, *options.rest]
     return subprocess.run(command, check=False).returncode  # noqa: S603 - the user's own file
 
 
@@ -119,8 +115,3 @@ def _execute(options: argparse.Namespace) -> int:
 
     execute(component_class(Path(options.component)), options.rest)
     return 0
-
-
-def _fail(error: object, code: int) -> int:
-    print(f"error: {error}", file=sys.stderr)
-    return code

@@ -1,5 +1,6 @@
 """The command line `fondant-spec`."""
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -11,6 +12,7 @@ from fondant_spec.cli import main
 from tests.small import COMPONENTS, dataset
 
 PIPELINE = Path(__file__).parent / "pipelines" / "small.py"
+PROGRAM = "import sys; from fondant_spec.cli import main; sys.exit(main(sys.argv[1:]))"
 
 
 def test_validate(tmp_path, capsys):
@@ -37,12 +39,18 @@ def test_show(tmp_path, capsys):
 
 def test_gc(tmp_path, capsys):
     """Garbage is listed first, and removed only when told to."""
-    made = dataset(tmp_path, number=[1])
+    stray = tmp_path / "pipeline" / "numbers" / "0123456789abcdef"
+    (stray / "checkpoints").mkdir(parents=True)
     words = ["gc", str(tmp_path), "pipeline"]
+    assert main(words) == 2
+    assert capsys.readouterr().err == (
+        f"error: {tmp_path} holds no runs of a pipeline 'pipeline'. Pipelines: none.\n"
+    )
+    (tmp_path / "pipeline" / "runs" / "run-1").mkdir(parents=True)
     assert main(words) == 0
-    assert capsys.readouterr().out == f"{made.folder}\nwould remove 1 folders\n"
+    assert capsys.readouterr().out == f"{stray}\nwould remove 1 folders\n"
     assert main([*words, "--delete"]) == 0
-    assert capsys.readouterr().out == f"{made.folder}\nremoved 1 folders\n"
+    assert capsys.readouterr().out == f"{stray}\nremoved 1 folders\n"
     assert main(words) == 0
     assert capsys.readouterr().out == "nothing to remove\n"
     assert main([*words, "--keep-runs", "-1"]) == 2
@@ -57,11 +65,11 @@ def test_explain(tmp_path, capfd):
 def test_execute(tmp_path):
     """A component is run by its folder, with its arguments, and its exit code is told."""
     words = ["--base_path", str(tmp_path), "--rows", "3"]
-    program = "import sys; from fondant_spec.cli import main; sys.exit(main(sys.argv[1:]))"
-    command = [sys.executable, "-c", program, "execute", str(COMPONENTS / "numbers")]
+    command = [sys.executable, "-c", PROGRAM, "execute", str(COMPONENTS / "numbers")]
     done = subprocess.run([*command, *words], capture_output=True, text=True, check=True)
     assert "INFO numbers: 3 rows at " in done.stderr
-    done = subprocess.run([*command, "--rows", "x"], capture_output=True, text=True, check=False)
+    words[-1] = "x"
+    done = subprocess.run([*command, *words], capture_output=True, text=True, check=False)
     assert (done.returncode, done.stderr) == (
         2,
         "error: numbers: argument 'rows' must be of type int in JSON, not 'x'.\n",
@@ -85,6 +93,25 @@ def test_wrong_usage(words, capsys):
         main(words)
     assert caught.value.code == 2
     assert "usage: fondant-spec" in capsys.readouterr().err
+
+
+def test_a_reader_that_goes_away(tmp_path):
+    """As with `| head -1`: nothing more is printed, and nothing is said of it."""
+    made = dataset(tmp_path, number=[1, 2])
+    reading, writing = os.pipe()
+    os.close(reading)
+    command = [sys.executable, "-c", PROGRAM, "show", made.folder]
+    done = subprocess.run(command, stdout=writing, stderr=subprocess.PIPE, check=False)
+    os.close(writing)
+    assert (done.returncode, done.stderr) == (141, b"")
+
+
+@pytest.mark.parametrize("first", [True, False])
+def test_debug(tmp_path, capsys, first):
+    """`--debug` may stand before a command or after it."""
+    words = ["show", dataset(tmp_path, number=[1, 2]).folder]
+    assert main(["--debug", *words] if first else [*words, "--debug"]) == 0
+    assert "rows      2" in capsys.readouterr().out
 
 
 def test_version(capsys):

@@ -10,7 +10,6 @@ from pathlib import Path
 import pytest
 from datasets import load_dataset
 
-import demo
 import pipeline
 from demo.collection import MARKER, make_collection
 from demo.evaluate import evaluate, read_truth
@@ -18,6 +17,7 @@ from demo.host import ADDRESS, serving
 from demo.index import build_index
 from demo.prepare import DemoFiles
 from demo.report import FIELDS, newest_run, read_rows, seed_subjects
+from demo.run import ARGUMENTS
 from demo.seeds import make_seeds
 from demo.tiny_models import BLIP_FOLDER, CLIP_FOLDER
 from fondant_spec.dataset.lineage import lineage
@@ -40,7 +40,9 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DemoFiles]:
         held.bind((ADDRESS, 0))
         port = held.getsockname()[1]
         root = make_collection(tmp_path_factory.mktemp("demo"), pages=PAGES, port=port)
-        yield DemoFiles(root, make_seeds(root), build_index(root), root / "truth.parquet")
+        make_seeds(root)
+        build_index(root)
+        yield DemoFiles(root)
 
 
 @pytest.fixture(scope="module")
@@ -57,7 +59,7 @@ def run(files, tmp_path_factory):
         "PATH": "",
         "PYTHONPATH": str(REPOSITORY),
     }
-    settings = [f"--set={name}={word}" for name, word in demo.ARGUMENTS.items()]
+    settings = [f"--set={name}={word}" for name, word in ARGUMENTS.items()]
     port = json.loads((files.root / MARKER).read_text())["config"]["port"]
 
     def run_it(*words: str) -> str:

@@ -4,6 +4,8 @@ Their real configuration classes, processors and tokenizers; only the sizes are 
 is nonsense, but it is said the way the architecture says it.
 """
 
+# ruff: noqa: E402 - transformers imports torchvision, which can be imported once torch is prepared
+
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Final
@@ -12,6 +14,11 @@ import pytest
 import torch
 from tokenizers import Tokenizer, pre_tokenizers, processors
 from tokenizers.models import WordLevel
+
+from image_toolkit.models.runtime.torch_setup import prepare_torch
+
+prepare_torch()
+
 from transformers import (
     Blip2Config,
     Blip2ForConditionalGeneration,

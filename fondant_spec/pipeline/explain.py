@@ -68,4 +68,10 @@ def _earlier(plan: Plan, planned: PlannedStep) -> list[Manifest]:
                 found.append(Manifest.read(location))
             except FondantError:
                 continue
-    return sorted(found, key=lambda manifest: manifest.run_id)
+    return sorted(found, key=_committed_at)
+
+
+def _committed_at(manifest: Manifest) -> float:
+    """Return when a manifest was written, in seconds; the names of runs do not tell."""
+    fs, path = storage.filesystem(manifest.location)
+    return float(fs.modified(path).timestamp())

@@ -1,10 +1,19 @@
-"""Collecting what no run refers to: results of steps under old keys, and half-finished ones."""
+"""Collecting what no run refers to: results of steps under old keys, and half-finished ones.
+
+Only what is certainly a result is garbage: a folder `<step>/<cache key>` with a manifest or the
+checkpoints of finished partitions, in a pipeline that has runs.
+"""
+
+import re
+from typing import Final
 
 from fondant_spec.dataset import run_references as references
 from fondant_spec.dataset import storage
-from fondant_spec.dataset.layout import PipelineFolder
-from fondant_spec.errors import InvalidArgumentError
+from fondant_spec.dataset.layout import PipelineFolder, StepFolder
+from fondant_spec.errors import InvalidArgumentError, did_you_mean
 from fondant_spec.pipeline.run_history import read_runs
+
+_CACHE_KEY: Final = re.compile(r"[0-9a-f]{16}")
 
 
 def collect(
@@ -21,12 +30,14 @@ def collect(
     of the runs with a record only the newest so many count, and older ones go too.
 
     Raises:
-        InvalidArgumentError: `keep_runs` is negative.
+        InvalidArgumentError: `keep_runs` is negative, or there is no such pipeline.
+        InvalidDatasetError: a run's record cannot be read, so what it refers to is not known.
     """
     if keep_runs is not None and keep_runs < 0:
         msg = f"keep_runs must be 0 or more, not {keep_runs}."
         raise InvalidArgumentError(msg)
     base_path = storage.normalize(base_path)
+    _check_pipeline(base_path, pipeline_name)
     root = PipelineFolder.of(base_path, pipeline_name)
     runs = read_runs(base_path, pipeline_name)
     old = runs[: max(len(runs) - keep_runs, 0)] if keep_runs is not None else []
@@ -39,10 +50,28 @@ def collect(
         root.step(step, key).location
         for step in root.step_ids()
         for key in root.cache_keys(step)
-        if (step, key) not in referred
+        if (step, key) not in referred and _is_result(root.step(step, key), key)
     ]
     garbage += [root.run(run["run_id"]).location for run in old]
     if delete:
         for folder in garbage:
             storage.remove(folder)
     return garbage
+
+
+def _check_pipeline(base_path: str, name: str) -> None:
+    found = [
+        folder
+        for folder in storage.folders(base_path)
+        if storage.exists(PipelineFolder.of(base_path, folder).runs)
+    ]
+    if name not in found:
+        hint = did_you_mean(name, found)
+        msg = f"{base_path} holds no runs of a pipeline {name!r}{hint} Pipelines: "
+        raise InvalidArgumentError(msg + (", ".join(found) or "none") + ".")
+
+
+def _is_result(folder: StepFolder, key: str) -> bool:
+    return bool(_CACHE_KEY.fullmatch(key)) and (
+        storage.exists(folder.manifest) or storage.exists(folder.checkpoints)
+    )

@@ -16,7 +16,12 @@ from pathlib import Path
 from typing import Any, Final
 
 from fondant_spec.dataset import storage
-from fondant_spec.errors import InvalidArgumentError, InvalidPipelineError, did_you_mean
+from fondant_spec.errors import (
+    InvalidArgumentError,
+    InvalidConfigError,
+    InvalidPipelineError,
+    did_you_mean,
+)
 from fondant_spec.pipeline.plan import Plan, plan_steps
 from fondant_spec.pipeline.step import Resources, Step
 from fondant_spec.spec.arguments import resolve
@@ -25,13 +30,23 @@ from fondant_spec.spec.component_spec import ComponentSpec
 __all__ = ["Pipeline", "Resources", "Step", "new_run_id"]
 
 _NAME: Final = re.compile(r"[a-z][a-z0-9_-]{0,62}")
+_NONE: Final[Mapping[str, Any]] = {}
+_ANY_MACHINE: Final = Resources()
 
 
 class Pipeline:
-    """A directed acyclic graph of steps; their data lands below `base_path`."""
+    """A directed acyclic graph of steps; their data lands below `base_path`.
+
+    Raises:
+        InvalidPipelineError: the name is malformed.
+        InvalidConfigError: the base path is empty.
+    """
 
     def __init__(self, name: str, base_path: str | Path) -> None:
         _check_name(name, "pipeline name")
+        if not str(base_path).strip():
+            msg = "the base path (BASE_PATH, --base-path) is empty; name a folder or a URL."
+            raise InvalidConfigError(msg)
         self.name = name
         self.base_path = storage.normalize(base_path)
         self._steps: dict[str, Step] = {}
@@ -41,13 +56,22 @@ class Pipeline:
         """The steps by id, in the order they were added."""
         return dict(self._steps)
 
-    def add(
+    def add(  # noqa: PLR0913 - as many as a step has
         self,
         component: str | Path | ComponentSpec,
         *,
         after: "Step | str | Sequence[Step | str]" = (),
         step_id: str | None = None,
-        **options: Any,
+        arguments: Mapping[str, Any] = _NONE,
+        consumes: Mapping[str, str] = _NONE,
+        produces: Mapping[str, Any] = _NONE,
+        resources: Resources = _ANY_MACHINE,
+        max_reject_share: float | None = None,
+        rows_per_partition: int | None = None,
+        workers: int | None = None,
+        cache: bool = True,
+        retry: Sequence[str] = (),
+        fan_out: int = 1,
     ) -> Step:
         """Add a step and return it, for others to follow.
 
@@ -55,11 +79,19 @@ class Pipeline:
             component: the YAML spec, or the folder that holds it.
             after: the step or steps that it reads from.
             step_id: a name of its own; by default the component's id, numbered from the second use.
-            options: the other attributes of `Step`: arguments, consumes, produces, resources,
-                max_reject_share, rows_per_partition, workers, cache, fan_out.
+            arguments: of the component, by name; those left out have the spec's defaults.
+            consumes: the component's field to the dataset's, where their names differ.
+            produces: the component's field to its name in the dataset, or to a further one's type.
+            resources: what it wants of the machine.
+            max_reject_share: the share of rows, 0 to 1, beyond which giving up on them is an error.
+            rows_per_partition: of a step that makes new ids.
+            workers: how many partitions are computed at a time; by default as many as fit.
+            cache: whether a committed result is taken as it is.
+            retry: the reasons of failed rows that are tried once more, or `all`.
+            fan_out: how many machines share the partitions, where a runner has several.
 
         Raises:
-            InvalidPipelineError: the id is taken or malformed.
+            InvalidPipelineError: the id is taken or malformed, or an option is of another type.
             InvalidArgumentError: an argument is unknown, missing or of the wrong type.
             InvalidComponentSpecError: the spec cannot be read.
         """
@@ -74,11 +106,23 @@ class Pipeline:
             msg = f"there are two steps {step_id!r}; give one of them another step_id."
             raise InvalidPipelineError(msg)
         before = [after] if isinstance(after, Step | str) else after
-        names = tuple(s.id if isinstance(s, Step) else s for s in before)
-        step = Step(step_id, spec, after=names, **options)
-        step = replace(step, arguments=_with_paths(step))
-        self._steps[step_id] = step
-        return step
+        step = Step(
+            id=step_id,
+            spec=spec,
+            arguments=arguments,
+            after=tuple(s.id if isinstance(s, Step) else s for s in before),
+            consumes=consumes,
+            produces=produces,
+            resources=resources,
+            max_reject_share=max_reject_share,
+            rows_per_partition=rows_per_partition,
+            workers=workers,
+            cache=cache,
+            retry=_listed(retry),
+            fan_out=fan_out,
+        )
+        self._steps[step_id] = _settled(step)
+        return self._steps[step_id]
 
     def override(self, step_id: str, argument: str, text: str) -> None:
         """Give an argument of a step another value, as a word from a command line.
@@ -87,26 +131,55 @@ class Pipeline:
             InvalidPipelineError: there is no such step.
             InvalidArgumentError: there is no such argument, or the word does not spell its type.
         """
-        step = self._step(step_id)
-        if argument not in step.spec.arguments:
-            hint = did_you_mean(argument, list(step.spec.arguments))
-            msg = f"{step_id}: unknown argument {argument!r}{hint}"
+        declared = self._step(step_id).spec.arguments
+        if argument not in declared:
+            msg = f"{step_id}: unknown argument {argument!r}{did_you_mean(argument, [*declared])}"
             raise InvalidArgumentError(msg)
         try:
-            value = step.spec.arguments[argument].from_text(text)
+            value = declared[argument].from_text(text)
         except InvalidArgumentError as error:
             msg = f"{step_id}: {error}"
             raise InvalidArgumentError(msg) from None
-        step = replace(step, arguments={**step.arguments, argument: value})
-        self._steps[step_id] = replace(step, arguments=_with_paths(step))
+        self.change(step_id, arguments={argument: value})
 
-    def change(self, step_id: str, **options: Any) -> None:
-        """Give a step other options, such as `fan_out` or `resources`; see `add`.
+    def change(  # noqa: PLR0913 - as many as a step has
+        self,
+        step_id: str,
+        *,
+        arguments: Mapping[str, Any] = _NONE,
+        consumes: Mapping[str, str] | None = None,
+        produces: Mapping[str, Any] | None = None,
+        resources: Resources | None = None,
+        max_reject_share: float | None = None,
+        rows_per_partition: int | None = None,
+        workers: int | None = None,
+        cache: bool | None = None,
+        retry: Sequence[str] | None = None,
+        fan_out: int | None = None,
+    ) -> None:
+        """Give a step other arguments and options, named as in `add`; the rest stays as it is.
 
         Raises:
-            InvalidPipelineError: there is no such step.
+            InvalidPipelineError: there is no such step, or an option is of another type.
+            InvalidArgumentError: an argument is unknown or of the wrong type.
         """
-        self._steps[step_id] = replace(self._step(step_id), **options)
+        step = self._step(step_id)
+        options = {
+            "consumes": consumes,
+            "produces": produces,
+            "resources": resources,
+            "max_reject_share": max_reject_share,
+            "rows_per_partition": rows_per_partition,
+            "workers": workers,
+            "cache": cache,
+            "retry": None if retry is None else _listed(retry),
+            "fan_out": fan_out,
+        }
+        changed: dict[str, Any] = {name: v for name, v in options.items() if v is not None}
+        if arguments:
+            changed["arguments"] = {**step.arguments, **arguments}
+        step = replace(step, **changed)
+        self._steps[step_id] = _settled(step) if arguments else step
 
     def plan(self, run_id: str | None = None) -> Plan:
         """Settle every path, argument and cache key, and check that the steps fit together.
@@ -170,8 +243,13 @@ def _check_name(name: str, what: str) -> None:
         raise InvalidPipelineError(msg)
 
 
-def _with_paths(step: Step) -> dict[str, Any]:
-    """Return a step's arguments, checked, with the local paths among them made absolute."""
+def _listed(retry: Sequence[str]) -> tuple[str, ...]:
+    """Return reasons as a tuple; one text is one reason, not its letters."""
+    return (retry,) if isinstance(retry, str) else tuple(retry)
+
+
+def _settled(step: Step) -> Step:
+    """Return a step with all its arguments filled in and checked, and local paths absolute."""
     values = resolve(step.spec.arguments, step.arguments, step.id)
     for name, value in values.items():
         argument = step.spec.arguments[name]
@@ -179,4 +257,4 @@ def _with_paths(step: Step) -> dict[str, Any]:
         there = argument.path and local and Path(value).expanduser().exists()
         if there or (argument.output and local):
             values[name] = storage.normalize(value)
-    return values
+    return replace(step, arguments=values)

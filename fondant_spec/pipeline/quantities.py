@@ -20,8 +20,8 @@ def quantity(text: str) -> float:
     Raises:
         InvalidPipelineError: it is none.
     """
-    match = _QUANTITY.fullmatch(text)
+    match = _QUANTITY.fullmatch(text) if isinstance(text, str) else None
     if match is None or match[2] not in _UNITS:
-        msg = f"{text!r} is no quantity of Kubernetes; write it like 500m, 2, 8Gi or 16G."
+        msg = f"{text!r} is no quantity of Kubernetes; write it like '500m', '2', '8Gi' or '16G'."
         raise InvalidPipelineError(msg)
     return float(match[1]) * _UNITS[match[2]]

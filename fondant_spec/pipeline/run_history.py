@@ -5,7 +5,8 @@ refers to can be collected as garbage.
 """
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -13,6 +14,7 @@ from typing import Any
 from fondant_spec.dataset import storage
 from fondant_spec.dataset.layout import PipelineFolder
 from fondant_spec.dataset.manifest import Manifest
+from fondant_spec.errors import InvalidDatasetError
 from fondant_spec.pipeline.plan import Plan
 
 
@@ -33,22 +35,21 @@ class RunLog:
         self._plan = plan
         self._folder = PipelineFolder.of(plan.base_path, plan.pipeline_name).run(plan.run_id)
         self._started = _now()
-        self._results: list[StepResult] = []
+        self.results: list[StepResult] = []
         self._write("running")
 
     def add(self, result: StepResult) -> None:
         """Note a step that is done."""
-        self._results.append(result)
+        self.results.append(result)
         self._write("running")
 
     def write_log(self, step_id: str, text: str) -> None:
         """Keep what a step printed."""
         storage.write_text(self._folder.log(step_id), text)
 
-    def finish(self, state: str) -> list[StepResult]:
-        """Note how the run ended, and return its results."""
+    def finish(self, state: str) -> None:
+        """Note how the run ended."""
         self._write(state)
-        return self._results
 
     def _write(self, state: str) -> None:
         content: dict[str, Any] = {
@@ -66,18 +67,50 @@ class RunLog:
                     "seconds": round(result.seconds, 3),
                     "cached": result.cached,
                 }
-                for result in self._results
+                for result in self.results
             ],
             "planned": {step.id: step.cache_key for step in self._plan.steps},
         }
         storage.write_text(self._folder.record, json.dumps(content, indent=2) + "\n")
 
 
+@contextmanager
+def recorded(plan: Plan) -> Iterator[RunLog]:
+    """Keep the record of a run while a `with` statement lasts, however it ends."""
+    log = RunLog(plan)
+    state = "interrupted"
+    try:
+        yield log
+        state = "succeeded"
+    except Exception:
+        state = "failed"
+        raise
+    finally:
+        log.finish(state)
+
+
 def read_runs(base_path: str, pipeline_name: str) -> list[dict[str, Any]]:
-    """Return the records of the runs of a pipeline, oldest first."""
+    """Return the records of the runs of a pipeline, oldest first.
+
+    A run's `run_id` is the name of its folder, whatever the record says.
+
+    Raises:
+        InvalidDatasetError: a record cannot be read.
+    """
     folder = PipelineFolder.of(base_path, pipeline_name)
-    files = [folder.run(run_id).record for run_id in folder.run_ids()]
-    return [json.loads(storage.read_text(file)) for file in files if storage.exists(file)]
+    found = [_read_run(folder.run(run_id).record, run_id) for run_id in folder.run_ids()]
+    return sorted(filter(None, found), key=lambda run: str(run["started"]))
+
+
+def _read_run(file: str, run_id: str) -> dict[str, Any] | None:
+    if not storage.exists(file):
+        return None
+    try:
+        run = json.loads(storage.read_text(file))
+        return {**run, "planned": dict(run["planned"]), "started": run["started"], "run_id": run_id}
+    except (ValueError, TypeError, KeyError) as error:
+        msg = f"{file}: not the record of a run ({error}); remove its folder."
+        raise InvalidDatasetError(msg) from None
 
 
 def table(results: Sequence[StepResult]) -> str:

@@ -1,9 +1,12 @@
 """A step: one use of a component, and what it wants of the machine it runs on."""
 
+import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import dataclass, field, fields
+from types import UnionType
+from typing import Any, get_args, get_origin
 
+from fondant_spec.errors import InvalidPipelineError
 from fondant_spec.pipeline.quantities import quantity
 from fondant_spec.spec.component_spec import ComponentSpec
 from fondant_spec.spec.executor_options import check_step_options
@@ -16,6 +19,9 @@ class Resources:
     Quantities are those of Kubernetes (`cpu="2"`, `memory="8Gi"`, `shared_memory="2Gi"`).
     `accelerator` is the resource name of a device, such as `nvidia.com/gpu`. With `host_network`, a
     container on this machine reaches servers on it. `timeout` is in seconds.
+
+    Raises:
+        InvalidPipelineError: a value is of another type, or a quantity is none.
     """
 
     cpu: str | None = None
@@ -30,19 +36,24 @@ class Resources:
     timeout: int | None = None
 
     def __post_init__(self) -> None:
-        """Refuse quantities that no runner could read."""
+        """Refuse what no runner could read."""
         for value in (self.cpu, self.memory, self.shared_memory):
             if value is not None:
                 quantity(value)
+        _check_types(self, "Resources")
 
 
 @dataclass(frozen=True)
 class Step:
     """One use of a component. Its `id` is unique in the pipeline.
 
-    `arguments` are those given; the defaults are filled in by the plan. Options left at None are
-    the executor's own. A runner that has more than one machine spreads the partitions over
-    `fan_out` of them. `retry` holds the reasons of failed rows that are tried once more, or `all`.
+    `arguments` holds the value of every argument of the component, defaults included: `Pipeline`
+    fills them in and checks them; its `add` tells of the rest. Options left at None are the
+    executor's own.
+
+    Raises:
+        InvalidArgumentError: a limit is out of its range.
+        InvalidPipelineError: a value is of another type.
     """
 
     id: str
@@ -65,5 +76,36 @@ class Step:
         return self.cache and not self.retry
 
     def __post_init__(self) -> None:
-        """Refuse numbers that the executor would refuse."""
+        """Refuse what the executor or a runner would refuse."""
         check_step_options(vars(self), self.id)
+        _check_types(self, self.id)
+        if self.fan_out < 1:
+            msg = f"{self.id}: fan_out must be at least 1, not {self.fan_out}."
+            raise InvalidPipelineError(msg)
+
+
+def _check_types(record: Any, where: str) -> None:
+    """Refuse values that are not of the type that their attribute is declared with."""
+    for attribute in fields(record):
+        value = getattr(record, attribute.name)
+        if not _fits(value, attribute.type):
+            kind: Any = attribute.type
+            spelled = re.sub(r"(\w+\.)+", "", str(kind) if get_args(kind) else kind.__name__)
+            msg = f"{where}: {attribute.name} must be of type {spelled}, not {value!r}."
+            raise InvalidPipelineError(msg)
+
+
+def _fits(value: Any, wanted: Any) -> bool:
+    origin, inner = get_origin(wanted), get_args(wanted)
+    if wanted is Any:
+        return True
+    if origin is UnionType:
+        return any(_fits(value, one) for one in inner)
+    if origin is tuple:
+        return isinstance(value, tuple) and all(_fits(item, inner[0]) for item in value)
+    if origin is not None:
+        pairs = value.items() if isinstance(value, origin) else [(None, None)]
+        return all(_fits(key, inner[0]) and _fits(item, inner[1]) for key, item in pairs)
+    if isinstance(value, bool):
+        return wanted is bool
+    return isinstance(value, int | float if wanted is float else wanted)

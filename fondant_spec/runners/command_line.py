@@ -2,33 +2,36 @@
 
 import argparse
 import signal
-import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import replace
 from pathlib import Path
+from types import MappingProxyType
+from typing import Final
 
-from fondant_spec import runners
-from fondant_spec.errors import FondantError, InvalidArgumentError
+from fondant_spec.errors import InvalidArgumentError
+from fondant_spec.exit_codes import exit_code
 from fondant_spec.pipeline.explain import explain
 from fondant_spec.pipeline.graph import Pipeline
 from fondant_spec.pipeline.plan import Plan
-from fondant_spec.pipeline.run_history import StepResult, table
-from fondant_spec.runners import kubeflow
-from fondant_spec.runners.kubeflow import Cluster
+from fondant_spec.pipeline.run_history import table
+from fondant_spec.runners import RUNNERS, default_runner
+from fondant_spec.runners.protocol import Runner, Settings
 from fondant_spec.spec.executor_options import ALL_REASONS
 
-EXIT_ERROR = 1
-EXIT_USAGE = 2
-EXIT_INTERRUPTED = 130
+Build = Callable[[argparse.Namespace], Pipeline]
+During = Callable[[], AbstractContextManager[object]]
+
+_NO_SETTINGS: Final[Settings] = MappingProxyType({})
 
 
 def launch(
-    build: Callable[[argparse.Namespace], Pipeline],
+    build: Build,
     parser: argparse.ArgumentParser,
     argv: Sequence[str] | None = None,
-    during: Callable[[], AbstractContextManager[object]] = nullcontext,
-    cluster: Cluster | None = None,
+    *,
+    during: During = nullcontext,
+    settings: Settings = _NO_SETTINGS,
+    runners: Mapping[str, type[Runner]] = RUNNERS,
 ) -> int:
     """Build a pipeline and run it, or tell what would be run. Returns the exit code.
 
@@ -36,69 +39,72 @@ def launch(
         build: makes the pipeline from the options; `--base-path` is among them.
         parser: has the pipeline file's own options; the common ones are added to it.
         argv: the words of the command line; by default those of this process.
-        during: what must hold while the pipeline runs on this machine, such as a server.
-        cluster: the Kubeflow host; one with an address is where the pipeline runs by default.
+        during: what must hold while the pipeline runs, such as a server on this machine.
+        settings: where the pipeline runs: HOST and what else the runners know, by name.
+        runners: the places to choose from, by name.
     """
-    add_options(parser)
+    add_options(parser, runners)
     options = parser.parse_args(argv)
     for ending in (signal.SIGTERM, signal.SIGHUP):  # the second one as a terminal is closed
-        signal.signal(ending, signal.default_int_handler)  # ends the steps, too
-    options.runner = options.runner or ("kubeflow" if cluster and cluster.host else "local")
-    try:
-        _launch(build, options, during, cluster or Cluster())
-    except InvalidArgumentError as error:
-        return _fail(error, EXIT_USAGE)
-    except FondantError as error:
-        return _fail(error, EXIT_ERROR)
-    except KeyboardInterrupt:
-        return _fail("interrupted; what is finished is kept, run again to go on", EXIT_INTERRUPTED)
-    return 0
+        if signal.getsignal(ending) != signal.SIG_IGN:  # as nohup wants it
+            signal.signal(ending, signal.default_int_handler)  # ends the steps, too
+    return exit_code(
+        lambda: _launch(build, options, during, settings, runners),
+        interrupted="interrupted; what is finished is kept, run again to go on",
+        debug=options.debug,
+    )
 
 
 def _launch(
-    build: Callable[[argparse.Namespace], Pipeline],
+    build: Build,
     options: argparse.Namespace,
-    during: Callable[[], AbstractContextManager[object]],
-    cluster: Cluster,
+    during: During,
+    settings: Settings,
+    runners: Mapping[str, type[Runner]],
 ) -> None:
-    here = options.dry_run or options.compile_only or options.runner != "kubeflow"
-    if not here:
-        kubeflow.preflight(cluster)
+    package: Path | None = options.compile_only
+    name = options.runner or default_runner(settings, package=package is not None)
+    runner = runners[name].from_settings(settings, options)
+    if not (options.dry_run or package):
+        runner.check()
     pipeline = build(options)
     for setting in options.set:
         pipeline.override(*_setting(setting))
     for again in options.retry:
         step_id, _, reasons = again.partition("=")
-        pipeline.change(step_id, retry=tuple(reasons.split(",") if reasons else [ALL_REASONS]))
-    for spread in options.fan_out:
-        step_id, count = _fan_out(spread)
-        pipeline.change(step_id, fan_out=count)
+        pipeline.change(step_id, retry=reasons.split(",") if reasons else [ALL_REASONS])
+    runner.adapt(pipeline)
     plan = pipeline.plan()
     if options.dry_run:
         print(describe(plan))
-    elif options.compile_only:
-        kubeflow.write_package(plan, cluster, options.compile_only)
-        print(f"wrote {options.compile_only}")
-    elif not here:
-        cluster = replace(cluster, experiment=options.experiment or cluster.experiment)
-        kubeflow.run(plan, cluster, name=options.run_name, following=options.follow)
+    elif package:
+        _write_package(runner, name, plan, package)
+        print("\n".join([*runner.doubts(plan), f"wrote {package}"]))
     else:
         with during():
-            results: list[StepResult] = runners.load(options.runner).run(plan)
-        print(f"\n{table(results)}")
+            results = runner.run(plan)
+        if results:
+            print(f"\n{table(results)}")
 
 
-def add_options(parser: argparse.ArgumentParser) -> None:
-    """Add the options that every pipeline file has."""
+def add_options(parser: argparse.ArgumentParser, runners: Mapping[str, type[Runner]]) -> None:
+    """Add the options that every pipeline file has, and those of the runners."""
     parser.add_argument(
         "--runner",
-        choices=list(runners.RUNNERS),
+        choices=list(runners),
         help="where the steps run (default: kubeflow if HOST is set, else local)",
     )
     parser.add_argument(
         "--dry-run",
         action="store_true",
         help="print the plan - steps, arguments, cache hits to come - and run nothing",
+    )
+    parser.add_argument(
+        "--compile-only",
+        type=Path,
+        metavar="FILE",
+        help="write the package that the runner would submit, by default for Kubeflow, and run "
+        "nothing",
     )
     parser.add_argument(
         "--set",
@@ -115,28 +121,9 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         help="try the failed rows of a finished step once more, or those that failed for the "
         "reasons given; repeatable",
     )
-    group = parser.add_argument_group("on Kubeflow Pipelines")
-    group.add_argument(
-        "--compile-only",
-        type=Path,
-        metavar="FILE",
-        help="write the package that a host takes, and run nothing",
-    )
-    group.add_argument(
-        "--fan-out",
-        action="append",
-        default=[],
-        metavar="STEP=N",
-        help="spread the partitions of a step over N pods; repeatable",
-    )
-    group.add_argument(
-        "--follow",
-        action=argparse.BooleanOptionalAction,
-        default=True,
-        help="show each step's state until the run ends (default), or only submit",
-    )
-    group.add_argument("--experiment", help="the experiment that the run belongs to")
-    group.add_argument("--run-name", default="", help="the run's name")
+    parser.add_argument("--debug", action="store_true", help="show the traceback of a defect")
+    for runner in runners.values():
+        runner.add_options(parser)
 
 
 def describe(plan: Plan) -> str:
@@ -152,6 +139,18 @@ def describe(plan: Plan) -> str:
     return "\n".join(lines)
 
 
+def _write_package(runner: Runner, name: str, plan: Plan, file: Path) -> None:
+    package = runner.compile(plan)
+    if not isinstance(package, str):
+        msg = f"--compile-only: the runner {name!r} starts commands and has no package to write."
+        raise InvalidArgumentError(msg)
+    try:
+        file.write_text(package, encoding="utf-8")
+    except OSError as error:
+        msg = f"--compile-only {file}: cannot be written ({error.strerror})."
+        raise InvalidArgumentError(msg) from None
+
+
 def _setting(text: str) -> tuple[str, str, str]:
     name, equals, value = text.partition("=")
     step_id, dot, argument = name.rpartition(".")
@@ -159,16 +158,3 @@ def _setting(text: str) -> tuple[str, str, str]:
         msg = f"--set {text}: expected STEP.ARGUMENT=VALUE, such as caption_images.num_beams=3."
         raise InvalidArgumentError(msg)
     return step_id, argument, value
-
-
-def _fan_out(text: str) -> tuple[str, int]:
-    step_id, _, count = text.partition("=")
-    if not step_id or not count.isascii() or not count.isdigit() or int(count) < 1:
-        msg = f"--fan-out {text}: expected STEP=N, such as caption_images=4."
-        raise InvalidArgumentError(msg)
-    return step_id, int(count)
-
-
-def _fail(error: object, code: int) -> int:
-    print(f"error: {error}", file=sys.stderr)
-    return code

@@ -4,177 +4,90 @@ A step sees the base path, the local paths that its arguments name and the Huggi
 under the path it has outside; it runs as the caller, without capabilities.
 """
 
-import csv
-import io
-import os
-import shutil
-import subprocess
-import tempfile
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
-from functools import partial
-from ipaddress import ip_address
+from collections.abc import Callable, Iterator, Sequence
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Final
-from urllib.parse import urlsplit
 
 from fondant_spec.dataset import storage
 from fondant_spec.errors import InvalidConfigError
 from fondant_spec.pipeline.plan import Plan, PlannedStep
 from fondant_spec.pipeline.quantities import quantity
 from fondant_spec.pipeline.run_history import StepResult
+from fondant_spec.runners import container_view as view
+from fondant_spec.runners.container_engine import Engine, find_engine
+from fondant_spec.runners.container_engine import call as _run
 from fondant_spec.runners.image_lock import build_command, image_of, refuse_other_code
-from fondant_spec.runners.subprocesses import Command, compile_steps, run_steps
+from fondant_spec.runners.protocol import Runner
+from fondant_spec.runners.subprocesses import Command, compile_steps, own_folder, run_steps
 
 COMMAND: Final = ("python", "/component/src/main.py")
 """What enters a component, in every image."""
 
-HF_HOME: Final = "/cache/huggingface"
-"""Where the images look for models; the caller's cache is mounted there."""
 
-_PASSED: Final = (
-    "AWS_",
-    "AZURE_STORAGE_",
-    "DASK_",
-    "FSSPEC_",
-    "GCSFS_",
-    "GOOGLE_",
-    "HF_ENDPOINT",
-    "HF_HUB_OFFLINE",
-    "HF_TOKEN",
-    "HTTPS_PROXY",
-    "HTTP_PROXY",
-    "NO_PROXY",
-    "OPENAI_API_KEY",
-    "STORAGE_EMULATOR_HOST",
-)
-"""Beginnings of the names of environment variables that a container inherits."""
+class DockerRunner(Runner):
+    """Runs each step in a container.
 
-_OF_THE_IMAGE: Final = (Path("/"), Path("/tmp"))  # noqa: S108 - nothing is written there
-"""Folders that a container must not have mounted over its own."""
-
-
-@dataclass(frozen=True)
-class Engine:
-    """The container engine of this machine, and what the machine has.
-
-    `user` is the caller, as uid:gid. `gpus` says whether containers can have GPUs. `environment` is
-    the caller's.
+    Args:
+        engine: of this machine; by default the one that is found when it is first needed.
+        folder: for the runner's own files while it runs.
     """
 
-    program: str
-    user: str
-    gpus: bool = False
-    cpus: int = 1
-    environment: Mapping[str, str] = field(default_factory=dict)
+    def __init__(self, engine: Engine | None = None, folder: str | None = None) -> None:
+        self._given = engine
+        self._folder = folder or own_folder()
 
-    @property
-    def hf_home(self) -> str:
-        """The caller's Hugging Face cache."""
-        home = self.environment.get("HOME", "~")
-        default = str(Path(home).expanduser() / ".cache" / "huggingface")
-        return storage.normalize(self.environment.get("HF_HOME", default))
+    @cached_property
+    def engine(self) -> Engine:
+        """The engine of this machine."""
+        return self._given or find_engine()
 
+    def check(self) -> None:
+        """Make sure that there is an engine that answers."""
+        _ = self.engine
 
-def find_engine(environment: Mapping[str, str] = os.environ) -> Engine:
-    """Return the engine of this machine; CONTAINER_ENGINE names another than the first found.
+    def compile(self, plan: Plan) -> list[Command]:
+        """Return the command of every step."""
+        return compile_steps(plan, partial(self._command, plan))
 
-    Raises:
-        InvalidConfigError: there is none, or it does not answer.
-    """
-    candidates = environment.get("CONTAINER_ENGINE", "docker podman").split()
-    program = next(filter(shutil.which, candidates), None)
-    if program is None:
-        msg = f"found no {' or '.join(candidates)}; install one of them, or use --runner local."
-        raise InvalidConfigError(msg)
-    answer = _run([program, "version", "--format", "{{.Server.Version}}"])
-    if answer.returncode:
-        reason = answer.stderr.strip().rpartition("\n")[2]
-        msg = f"no {program} engine answers ({reason}); start it, or use --runner local."
-        raise InvalidConfigError(msg)
-    return Engine(
-        program=Path(program).name,
-        user=f"{os.getuid()}:{os.getgid()}",
-        gpus=bool(shutil.which("nvidia-smi"))
-        and _run(["nvidia-smi", "-L"]).stdout.startswith("GPU"),
-        cpus=os.cpu_count() or 1,
-        environment=environment,
-    )
+    def run(self, plan: Plan, say: Callable[[str], None] = print) -> list[StepResult]:
+        """Run the steps of a plan that are not done yet, once all images are there."""
+        _check_images(plan, self.engine)
+        written = (path for planned in plan.steps for path in view.written(planned))
+        for folder in (self.engine.hf_home, *written):
+            if not storage.is_remote(folder):
+                Path(folder).mkdir(parents=True, exist_ok=True)
+        return run_steps(plan, partial(self._command, plan), self._folder, say)
 
-
-def compile_plan(plan: Plan, folder: str, engine: Engine) -> list[Command]:
-    """Return the command of every step; `folder` is a local one for the runner's own files."""
-    return compile_steps(plan, partial(_compile_step, plan, folder, engine))
-
-
-def run(plan: Plan, say: Callable[[str], None] = print) -> list[StepResult]:
-    """Run the steps of a plan that are not done yet, and return how each one ended.
-
-    Raises:
-        InvalidConfigError: no engine answers, or an image is not there.
-        StepFailedError: a step failed; the message holds the end of its log.
-        StorageError: the base path cannot be written.
-    """
-    engine = find_engine()
-    _check_images(plan, engine)
-    for folder in (engine.hf_home, *(path for step in plan.steps for path in _written(step))):
-        if not storage.is_remote(folder):
-            Path(folder).mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix="fondant-") as folder:
-        return run_steps(plan, partial(_compile_step, plan, folder, engine), say)
-
-
-def needs_network(planned: PlannedStep, base_path: str) -> bool:
-    """Return whether a step reaches for anything that is not on this machine's disk."""
-    remote = any(
-        isinstance(value, str) and value and not _is_local(value)
-        for name, value in planned.arguments.items()
-        if planned.spec.arguments[name].path
-    )
-    return (
-        remote
-        or planned.spec.network
-        or storage.is_remote(base_path)
-        or any(_urls(planned.arguments.values()))
-    )
-
-
-def _compile_step(
-    plan: Plan, folder: str, engine: Engine, planned: PlannedStep, inputs: Sequence[str]
-) -> Command:
-    name = f"fondant-{plan.run_id}-{planned.id}"
-    output_folder = str(Path(folder) / planned.id)
-    output_path = storage.join(output_folder, "output_manifest_path")
-    gpu = planned.step.resources.accelerator is not None
-    argv = (
-        *(engine.program, "run", "--rm", "--name", name),
-        *(("--init",) if engine.program == "docker" else ()),  # Podman's is a package of its own
-        *("--user", engine.user, "--cap-drop", "ALL", "--security-opt", "no-new-privileges"),
-        *(("--userns", "keep-id") if _is_rootless_podman(engine) else ()),
-        *_network(planned, plan.base_path),
-        *_resources(planned, engine),
-        *_environment(engine),
-        *_mounts(plan, planned, engine, output_folder),
-        image_of(planned.spec).here,
-        *COMMAND,
-        *plan.argv(planned, inputs, output_path),
-    )
-    return Command(
-        planned.id,
-        argv,
-        output_path,
-        removal=(engine.program, "rm", "--force", name),
-        notes=("no GPU for containers here: runs on the CPU",) if gpu and not engine.gpus else (),
-    )
-
-
-def _network(planned: PlannedStep, base_path: str) -> Iterator[str]:
-    if planned.step.resources.host_network or any(
-        _is_this_machine(url) for url in _urls(planned.arguments.values())
-    ):
-        yield from ("--network", "host")
-    elif not needs_network(planned, base_path):
-        yield from ("--network", "none")
+    def _command(self, plan: Plan, planned: PlannedStep, inputs: Sequence[str]) -> Command:
+        engine = self.engine
+        name = f"fondant-{plan.run_id}-{planned.id}"
+        output_folder = str(Path(self._folder) / planned.id)
+        output_path = storage.join(output_folder, "output_manifest_path")
+        no_gpu = planned.step.resources.accelerator is not None and not engine.gpus
+        argv = (
+            *(engine.program, "run", "--rm", "--name", name),
+            *(("--init",) if engine.program == "docker" else ()),  # Podman's is its own package
+            *("--user", engine.user, "--cap-drop", "ALL", "--security-opt", "no-new-privileges"),
+            *(("--userns", "keep-id") if engine.is_rootless_podman else ()),
+            *view.network_options(planned, plan.base_path),
+            *_resources(planned, engine),
+            *view.environment_options(engine),
+            *view.mount_options(planned, plan.base_path, engine, output_folder),
+            image_of(planned.spec).here,
+            *COMMAND,
+            *plan.argv(planned, inputs, output_path),
+        )
+        return Command(
+            planned.id,
+            argv,
+            output_path,
+            removal=(engine.program, "rm", "--force", name),
+            notes=(
+                *(("no GPU for containers here: runs on the CPU",) if no_gpu else ()),
+                *view.unseen(planned, engine),
+            ),
+        )
 
 
 def _resources(planned: PlannedStep, engine: Engine) -> Iterator[str]:
@@ -190,79 +103,6 @@ def _resources(planned: PlannedStep, engine: Engine) -> Iterator[str]:
             yield from ("--device", "nvidia.com/gpu=all")
         else:
             yield from ("--gpus", str(wanted.accelerators))
-
-
-def _environment(engine: Engine) -> Iterator[str]:
-    """Pass variables on by name alone: their values stay out of the command line."""
-    for name in sorted(engine.environment):
-        if name.upper().startswith(_PASSED):
-            yield from ("--env", name)
-
-
-def _mounts(plan: Plan, planned: PlannedStep, engine: Engine, output: str) -> Iterator[str]:
-    """Yield the options for what a container sees of this machine, each path once."""
-    writable = {output: output, engine.hf_home: HF_HOME}
-    places = (plan.base_path, *_written(planned))
-    writable |= {path: path for path in places if not storage.is_remote(path)}
-    readable = {path: path for path in _readable(planned, engine) if path not in writable}
-    for mode, paths in (("", writable), ("readonly", readable)):
-        for source, target in sorted(paths.items()):
-            words = ["type=bind", f"source={source}", f"target={target}", mode]
-            yield from ("--mount", _csv(filter(None, words)))
-
-
-def _written(planned: PlannedStep) -> Iterator[str]:
-    for name, value in planned.arguments.items():
-        if planned.spec.arguments[name].output and value:
-            yield str(value)
-
-
-def _readable(planned: PlannedStep, engine: Engine) -> Iterator[str]:
-    """Yield the folders and files of this machine that a step reads."""
-    for name, value in planned.arguments.items():
-        if planned.spec.arguments[name].path and isinstance(value, str) and _is_local(value):
-            path = _existing(value)
-            # A file's neighbours are mounted with it, since a table may name images beside it.
-            folder = path if path.is_dir() or path.parent in _OF_THE_IMAGE else path.parent
-            yield str(folder)
-            # A snapshot in the Hugging Face cache is made of links to files outside of it.
-            for link in folder.rglob("*"):
-                if link.is_symlink() and not link.resolve().is_relative_to(folder):
-                    yield str(link.resolve().parent)
-    for name, value in engine.environment.items():
-        if name.upper().startswith(_PASSED) and value.startswith("/") and Path(value).exists():
-            yield value
-
-
-def _is_local(value: str) -> bool:
-    """Return whether a word is an absolute path, perhaps with wildcards, of this machine."""
-    return value.startswith("/") and len(_existing(value).parts) > 1
-
-
-def _existing(value: str) -> Path:
-    """Return the longest beginning of a path that exists."""
-    path = Path(value)
-    return path if path.exists() else _existing(str(path.parent))
-
-
-def _urls(values: Iterable[object]) -> Iterator[str]:
-    for value in values:
-        if isinstance(value, list):
-            yield from _urls(value)
-        elif isinstance(value, str) and storage.is_remote(value):
-            yield value
-
-
-def _is_this_machine(url: str) -> bool:
-    host = urlsplit(url).hostname or ""
-    try:
-        return ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
-
-
-def _is_rootless_podman(engine: Engine) -> bool:
-    return engine.program == "podman" and not engine.user.startswith("0:")
 
 
 def _check_images(plan: Plan, engine: Engine) -> None:
@@ -283,18 +123,3 @@ def _check_images(plan: Plan, engine: Engine) -> None:
                 f"run: {build_command(planned.spec)}"
             )
             raise InvalidConfigError(msg)
-
-
-def _has_gpu() -> bool:
-    return bool(shutil.which("nvidia-smi")) and _run(["nvidia-smi", "-L"]).stdout.startswith("GPU")
-
-
-def _run(command: Sequence[str]) -> "subprocess.CompletedProcess[str]":
-    return subprocess.run(command, check=False, capture_output=True, text=True)  # noqa: S603 - ours
-
-
-def _csv(words: Iterable[str]) -> str:
-    """Return words as the engines read those of --mount: separated by commas, quoted for safety."""
-    line = io.StringIO()
-    csv.writer(line, lineterminator="").writerow(words)
-    return line.getvalue()

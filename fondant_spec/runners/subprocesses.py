@@ -5,11 +5,14 @@ data.
 """
 
 import os
+import shutil
 import signal
 import subprocess
+import tempfile
 import time
+import uuid
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
@@ -19,7 +22,7 @@ from fondant_spec.dataset.committed import check_reject_share, committed_manifes
 from fondant_spec.dataset.manifest import Manifest
 from fondant_spec.errors import StepFailedError
 from fondant_spec.pipeline.plan import Plan, PlannedStep
-from fondant_spec.pipeline.run_history import RunLog, StepResult
+from fondant_spec.pipeline.run_history import RunLog, StepResult, recorded
 from fondant_spec.spec.executor_options import EXECUTOR_ARGUMENTS
 
 _TAIL: Final = 20
@@ -56,33 +59,60 @@ def compile_steps(plan: Plan, compile_step: Compile) -> list[Command]:
     ]
 
 
-def run_steps(plan: Plan, compile_step: Compile, say: Callable[[str], None]) -> list[StepResult]:
+def own_folder() -> str:
+    """Return a path for a runner's own files, which `run_steps` makes and removes."""
+    return str(Path(tempfile.gettempdir()) / f"fondant-{uuid.uuid4().hex}")
+
+
+def run_steps(
+    plan: Plan, compile_step: Compile, folder: str, say: Callable[[str], None]
+) -> list[StepResult]:
     """Run the steps of a plan that are not done yet, and return how each one ended.
+
+    Args:
+        plan: what to run.
+        compile_step: makes the command of a step.
+        folder: holds the files that the steps leave for the runner.
+        say: is given each line for the user.
 
     Raises:
         StepFailedError: a step failed; the message holds the end of its log.
         StorageError: the base path cannot be written.
     """
     storage.check_writable(plan.base_path)
-    log = RunLog(plan)
+    Path(folder).mkdir(mode=0o700, parents=True)  # not one that is there: it is removed at the end
     manifests: dict[str, Manifest] = {}
-    for planned in plan.steps:
-        inputs = [manifests[name] for name in planned.step.after]
-        began = time.monotonic()
-        taken = planned.step.takes_committed
-        manifest = committed_manifest(planned.location, inputs) if taken else None
-        cached = manifest is not None
-        if manifest is None:
-            say(f"[{planned.id}] starts")
-            command = compile_step(planned, [one.location for one in inputs])
-            manifest = _run_step(command, log, say)
-        else:
-            share = planned.step.max_reject_share
-            check_reject_share(manifest, MAX_REJECT_SHARE if share is None else share)
-            say(f"[{planned.id}] already done: {manifest.rows} rows")
-        manifests[planned.id] = manifest
-        log.add(StepResult(planned.id, manifest, time.monotonic() - began, cached=cached))
-    return log.finish("succeeded")
+    try:
+        with recorded(plan) as log:
+            for planned in plan.steps:
+                result = _step_result(planned, manifests, compile_step, log, say)
+                manifests[planned.id] = result.manifest
+                log.add(result)
+        return log.results
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _step_result(
+    planned: PlannedStep,
+    manifests: Mapping[str, Manifest],
+    compile_step: Compile,
+    log: RunLog,
+    say: Callable[[str], None],
+) -> StepResult:
+    inputs = [manifests[name] for name in planned.step.after]
+    began = time.monotonic()
+    taken = planned.step.takes_committed
+    manifest = committed_manifest(planned.location, inputs) if taken else None
+    cached = manifest is not None
+    if manifest is None:
+        say(f"[{planned.id}] starts")
+        manifest = _run_step(compile_step(planned, [one.location for one in inputs]), log, say)
+    else:
+        share = planned.step.max_reject_share
+        check_reject_share(manifest, MAX_REJECT_SHARE if share is None else share)
+        say(f"[{planned.id}] already done: {manifest.rows} rows")
+    return StepResult(planned.id, manifest, time.monotonic() - began, cached=cached)
 
 
 def _run_step(command: Command, log: RunLog, say: Callable[[str], None]) -> Manifest:
@@ -105,14 +135,12 @@ def _run_step(command: Command, log: RunLog, say: Callable[[str], None]) -> Mani
         code = process.wait()
     except BaseException:
         _stop(process, command.removal)
-        log.finish("interrupted")
         raise
     finally:
         log.write_log(command.step_id, "".join(lines))
     output = Path(command.output_path)
     if code == 0 and output.exists():
         return Manifest.read(output.read_text(encoding="utf-8"))
-    log.finish("failed")
     how = f"failed with exit code {code}." if code else "left no manifest; does main.py execute()?"
     tail = "".join(deque(lines, _TAIL)).rstrip()
     msg = f"step {command.step_id!r} {how} The end of its log:\n{tail}"

@@ -40,9 +40,10 @@ class Argument:
     """One argument of a component, as its spec declares it.
 
     `path` marks an argument that may name a local file or folder: it is made absolute, mounted into
-    containers, and its content is part of the cache key. `output` marks one that names where to
-    write: it is made absolute, and mounted to be written. One that does not `affects_result` (a
-    batch size, a device, a timeout) is no part of the cache key.
+    containers, and its content is part of the cache key. With `neighbours`, a container also sees
+    what lies beside a file that it names. `output` marks one that names where to write: it is made
+    absolute, and mounted to be written. One that does not `affects_result` (a batch size, a device,
+    a timeout) is no part of the cache key.
     """
 
     name: str
@@ -51,6 +52,7 @@ class Argument:
     default: Any = REQUIRED
     choices: tuple[Any, ...] = ()
     path: bool = False
+    neighbours: bool = False
     output: bool = False
     affects_result: bool = True
     bounds: Bounds = NO_BOUNDS

@@ -1,8 +1,8 @@
 """The reader of `fondant_component.yaml`.
 
 It accepts every component spec of Fondant 0.12's hub, and adds: `cardinality` and `network`; on a
-consumed field `optional`; on a field `description`; on an argument `choices`, `path`, `output`, and
-the bounds `minimum`, `maximum`, `exclusive_minimum`, `exclusive_maximum` and `pattern`.
+consumed field `optional`; on a field `description`; on an argument `choices`, `path`, `neighbours`,
+`output`, and the bounds `minimum`, `maximum`, `exclusive_minimum`, `exclusive_maximum`, `pattern`.
 """
 
 from collections.abc import Mapping

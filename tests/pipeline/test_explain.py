@@ -1,7 +1,9 @@
 """Saying why a step is, or is not, a cache hit."""
 
 import json
+import os
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -74,6 +76,17 @@ def test_files_that_changed(tmp_path):
     words.write_text("two", encoding="utf-8")
     assert explain(plan(tmp_path / "base", **options))[1] == (
         "double: runs; arguments.lexicon: the content of the files changed"
+    )
+
+
+def test_the_latest_result_is_told_by_time(tmp_path):
+    """What differs is told from the result that was written last, whatever its run's name."""
+    for run_id, factor, written in (("manual-ffff", 3, 100), ("20260101T000000-abcdef", 4, 200)):
+        options = {"arguments": {"factor": factor}}
+        made = run_here(replace(plan(tmp_path, **options), run_id=run_id))
+        os.utime(made[1].location, (written, written))
+    assert explain(plan(tmp_path, arguments={"factor": 5}))[1] == (
+        "double: runs; arguments.factor: 4 became 5"
     )
 
 

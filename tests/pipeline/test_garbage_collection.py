@@ -1,11 +1,12 @@
 """Collecting what no run refers to."""
 
+import json
 from pathlib import Path
 
 import pytest
 
 from fondant_spec.dataset.validate import validate
-from fondant_spec.errors import InvalidArgumentError
+from fondant_spec.errors import InvalidArgumentError, InvalidDatasetError
 from fondant_spec.pipeline.garbage_collection import collect
 from fondant_spec.pipeline.graph import Pipeline
 from fondant_spec.pipeline.plan import Plan
@@ -26,7 +27,7 @@ def test_what_runs_refer_to_is_kept(tmp_path):
     numbers, old = (made.folder for made in run_here(plan(tmp_path, "run-1", 2)))
     _, new = run_here(plan(tmp_path, "run-2", 3))
     stray = tmp_path / "small" / "double" / "0123456789abcdef"
-    (stray / "data").mkdir(parents=True)
+    (stray / "checkpoints").mkdir(parents=True)
     assert collect(str(tmp_path), "small") == [str(stray)]
     assert stray.exists()
     assert collect(str(tmp_path), "small", delete=True) == [str(stray)]
@@ -40,9 +41,76 @@ def test_what_runs_refer_to_is_kept(tmp_path):
     assert collect(str(tmp_path), "small") == []
 
 
-def test_nothing_there(tmp_path):
-    """A base path or pipeline that does not exist has no garbage."""
-    assert collect(str(tmp_path), "small") == []
+def test_a_pipeline_that_is_not_there(tmp_path):
+    """A mistyped pipeline or base path is told with the pipelines that there are."""
+    with pytest.raises(InvalidArgumentError) as caught:
+        collect(str(tmp_path), "small")
+    assert str(caught.value) == (
+        f"{tmp_path} holds no runs of a pipeline 'small'. Pipelines: none."
+    )
+    run_here(plan(tmp_path, "run-1", 2))
+    (tmp_path / "other").mkdir()
+    for name in ("smal", "other", "../" + tmp_path.name + "/small", ""):
+        with pytest.raises(InvalidArgumentError, match=r" Pipelines: small\.$"):
+            collect(str(tmp_path), name, delete=True)
+    assert (tmp_path / "small" / "numbers").exists()
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "taxes/2024/letter.txt",
+        "double/keep/manifest.json",
+        "double/0123456789abcdef/holiday.jpg",
+        "double/0123456789ABCDEF/manifest.json",
+        "double/0123456789abcdef0/checkpoints/x",
+        "double/0123456789abcdef",
+    ],
+)
+def test_what_is_no_result_stays(tmp_path, name):
+    """Only folders that steps made are removed: named by a key, with a manifest or checkpoints."""
+    run_here(plan(tmp_path, "run-1", 2))
+    file = tmp_path / "small" / name
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_text("mine")
+    assert collect(str(tmp_path), "small", delete=True) == []
+    assert file.read_text() == "mine"
+
+
+@pytest.mark.parametrize("run_id", ["../../mine", "/mine", ".."])
+def test_a_record_names_no_folder(tmp_path, run_id):
+    """A run is forgotten by the name of its folder, whatever its record says."""
+    run_here(plan(tmp_path / "base", "run-1", 2))
+    mine = tmp_path / "mine"
+    mine.mkdir()
+    record = tmp_path / "base" / "small" / "runs" / "run-1" / "run.json"
+    record.write_text(json.dumps(json.loads(record.read_text()) | {"run_id": run_id}))
+    assert collect(str(tmp_path / "base"), "small", delete=True) == []
+    gone = collect(str(tmp_path / "base"), "small", keep_runs=0, delete=True)
+    assert str(record.parent) in gone
+    assert all(Path(folder).is_relative_to(tmp_path / "base" / "small") for folder in gone)
+    assert mine.exists()
+
+
+@pytest.mark.parametrize("text", ["{", "[]", "{}", '{"planned": 1, "started": "x"}'])
+def test_a_record_that_cannot_be_read(tmp_path, text):
+    """Where it is not known what a run refers to, nothing is removed."""
+    run_here(plan(tmp_path, "run-1", 2))
+    record = tmp_path / "small" / "runs" / "run-1" / "run.json"
+    record.write_text(text)
+    with pytest.raises(InvalidDatasetError, match=r"run\.json: not the record of a run"):
+        collect(str(tmp_path), "small", delete=True)
+    assert (tmp_path / "small" / "numbers").exists()
+
+
+def test_the_newest_runs_are_told_by_time(tmp_path):
+    """Runs are forgotten by age, whatever their names."""
+    _, first = run_here(plan(tmp_path, "z", 2))
+    record = tmp_path / "small" / "runs" / "z" / "run.json"
+    record.write_text(record.read_text().replace('"started": "2', '"started": "1'))
+    run_here(plan(tmp_path, "a", 3))
+    expected = [first.folder, str(record.parent)]
+    assert collect(str(tmp_path), "small", keep_runs=1) == expected
 
 
 def test_no_fewer_than_no_runs(tmp_path):

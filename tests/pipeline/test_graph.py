@@ -10,9 +10,10 @@ import pytest
 from fondant_spec.errors import (
     InvalidArgumentError,
     InvalidComponentSpecError,
+    InvalidConfigError,
     InvalidPipelineError,
 )
-from fondant_spec.pipeline.graph import Pipeline
+from fondant_spec.pipeline.graph import Pipeline, Resources
 from tests.small import COMPONENTS
 
 
@@ -172,6 +173,77 @@ def test_wrong_arguments(pipeline, options, message):
     with pytest.raises(InvalidArgumentError) as caught:
         broken(pipeline, **options)
     assert str(caught.value) == message
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"consumes": ["number"]}, "argument 'consumes' must be of type dict, not ['number']"),
+        ({"produces": ["number"]}, "produces must be of type Mapping[str, Any], not ['number']."),
+        ({"resources": {"cpu": "2"}}, "double: resources must be of type Resources, not {'cpu'"),
+        ({"cache": "no"}, "double: argument 'cache' must be of type bool, not 'no'"),
+        ({"fan_out": True}, "double: fan_out must be of type int, not True."),
+        ({"fan_out": 0}, "double: fan_out must be at least 1, not 0."),
+        ({"retry": [404]}, "double: retry must be of type tuple[str, ...], not (404,)."),
+        ({"arguments": [1]}, "double: arguments must be of type Mapping[str, Any], not [1]."),
+    ],
+)
+def test_options_of_another_type(pipeline, options, message):
+    """An option of another type is refused in words, when a step is added and when it changes."""
+    with pytest.raises((InvalidPipelineError, InvalidArgumentError)) as caught:
+        broken(pipeline, **options)
+    assert message in str(caught.value)
+    if "arguments" not in options:
+        pipeline.add(COMPONENTS / "double")
+        with pytest.raises((InvalidPipelineError, InvalidArgumentError)) as caught:
+            pipeline.change("double", **options)
+        assert message in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"cpu": 2}, "2 is no quantity of Kubernetes; write it like '500m', '2', '8Gi' or '16G'."),
+        ({"accelerators": "1"}, "Resources: accelerators must be of type int, not '1'."),
+        ({"node_selector": {"a": 1}}, "must be of type Mapping[str, str], not {'a': 1}."),
+        ({"tolerations": [{"key": "a"}]}, "must be of type tuple[Mapping[str, str], ...], not [{"),
+        ({"timeout": "1h"}, "Resources: timeout must be of type int | None, not '1h'."),
+    ],
+)
+def test_resources_of_another_type(options, message):
+    """What no runner could read is refused where it is written."""
+    with pytest.raises(InvalidPipelineError) as caught:
+        Resources(**options)
+    assert message in str(caught.value)
+
+
+@pytest.mark.parametrize("method", ["add", "change"])
+def test_a_wrong_keyword(pipeline, method):
+    """A keyword that does not exist is Python's own error, with its name."""
+    pipeline.add(COMPONENTS / "double")
+    with pytest.raises(TypeError, match="unexpected keyword argument 'argument'"):
+        getattr(pipeline, method)("double", argument={"factor": 2})
+
+
+def test_change(pipeline):
+    """Only what is named changes; arguments are checked and filled as when a step is added."""
+    pipeline.add(COMPONENTS / "double", arguments={"factor": 3}, workers=2)
+    pipeline.change("double", arguments={"reject_odd": True}, retry="odd", cache=False)
+    step = pipeline.steps["double"]
+    assert step.arguments == {"factor": 3, "reject_odd": True, "lexicon": ""}
+    assert (step.workers, step.retry, step.cache) == (2, ("odd",), False)
+    with pytest.raises(InvalidArgumentError, match="double: unknown argument 'fcator'; did you"):
+        pipeline.change("double", arguments={"fcator": 3})
+
+
+@pytest.mark.parametrize("base_path", ["", " "])
+def test_an_empty_base_path(base_path):
+    """No data lands where nobody said."""
+    with pytest.raises(InvalidConfigError) as caught:
+        Pipeline("small", base_path)
+    assert str(caught.value) == (
+        "the base path (BASE_PATH, --base-path) is empty; name a folder or a URL."
+    )
 
 
 def test_a_circle_of_several(pipeline):

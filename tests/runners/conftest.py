@@ -14,7 +14,7 @@ import pytest
 
 from fondant_spec.dataset.manifest import Manifest
 from fondant_spec.errors import FondantError
-from fondant_spec.runners.docker import Engine, find_engine
+from fondant_spec.runners.container_engine import Engine, find_engine
 from fondant_spec.runners.image_lock import Image, image_of, read_lock
 from fondant_spec.spec.component_spec import ComponentSpec
 from tests.small import COMPONENTS
@@ -95,7 +95,7 @@ def demo(images: dict[str, Image], tmp_path_factory: pytest.TempPathFactory) -> 
     bases = {name: tmp_path_factory.mktemp("demo") / name for name in ("docker", "local")}
     for name, base in bases.items():
         call(
-            *(sys.executable, "pipeline.py", "--runner", name, "--base-path", str(base)),
+            *(sys.executable, "-m", "demo.run", "--runner", name, "--base-path", str(base)),
             cwd=ROOT,
             env=os.environ | {"PYTHONPATH": str(ROOT)},
         )

@@ -1,9 +1,12 @@
 """The command line of a pipeline file."""
 
 import argparse
+import subprocess
+import sys
 from contextlib import contextmanager
 
 import pytest
+import yaml
 
 from fondant_spec.pipeline import Pipeline
 from fondant_spec.runners.command_line import launch
@@ -96,6 +99,105 @@ def test_a_failed_run(tmp_path, capsys):
     error = capsys.readouterr().err
     assert error.startswith("error: step 'numbers' failed with exit code 1.")
     assert error.endswith("RuntimeError: the source broke at 1\n")
+
+
+def test_a_defect(capsys):
+    """What nobody thought of is one sentence, and with --debug its traceback."""
+
+    def build(_: argparse.Namespace) -> Pipeline:
+        return Pipeline("small", "base").add(COMPONENTS / "numbers", argument={"rows": 3})
+
+    assert launch(build, argparse.ArgumentParser(), []) == 1
+    assert capsys.readouterr().err == (
+        "error: TypeError: Pipeline.add() got an unexpected keyword argument 'argument'. This is a "
+        "defect; run again with --debug for the traceback.\n"
+    )
+    assert launch(build, argparse.ArgumentParser(), ["--debug"]) == 1
+    assert capsys.readouterr().err.startswith("Traceback (most recent call last):\n")
+
+
+def test_an_empty_base_path(capsys):
+    """An empty base path is refused, wherever it comes from."""
+    assert start("") == 1
+    assert capsys.readouterr().err.startswith("error: the base path (BASE_PATH, --base-path) is ")
+
+
+@pytest.mark.parametrize("runner", ["local", "docker"])
+def test_runners_without_a_package(tmp_path, capsys, runner):
+    """A runner that starts commands has nothing to write, and says so."""
+    file = tmp_path / "package"
+    words = ["--runner", runner, "--compile-only", str(file), "--set", "numbers.rows=4"]
+    environment = {"CONTAINER_ENGINE": "true"}  # answers whatever it is asked
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in environment.items():
+            patch.setenv(name, value)
+        assert start(tmp_path / "base", *words) == 2
+    assert capsys.readouterr().err == (
+        f"error: --compile-only: the runner {runner!r} starts commands and has no package to "
+        "write.\n"
+    )
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_package(tmp_path, capsys):
+    """Without a runner's name or HOST, a package is one for Kubeflow; a bad place is told."""
+    file = tmp_path / "package.yaml"
+    assert start("s3://bucket/base", "--compile-only", str(file), "--fan-out", "double=2") == 0
+    doubt, told = capsys.readouterr().out.splitlines()
+    assert doubt.startswith("in no images.lock, so whether they hold the present code is not known")
+    assert told == f"wrote {file}"
+    assert '["0/2", "1/2"]' in str(yaml.safe_load(file.read_text(encoding="utf-8").split("---")[0]))
+    assert start("s3://bucket/base", "--compile-only", str(tmp_path / "no" / "file")) == 2
+    assert "cannot be written (No such file or directory)." in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("settings", "words", "code", "message"),
+    [
+        ({"KUBEFLOW_VOLUME": "sd data"}, [], 1, "KUBEFLOW_VOLUME must be CLAIM or CLAIM:/MOUNT/PA"),
+        ({"KUBEFLOW_INTERVAL": "soon"}, [], 1, "KUBEFLOW_INTERVAL must be a number of seconds"),
+        ({}, ["--fan-out", "doubel=2"], 1, "there is no step 'doubel'; did you mean 'double'?"),
+        ({}, ["--fan-out", "double=no"], 2, "--fan-out double=no: expected STEP=N, such as "),
+    ],
+)
+def test_what_a_runner_refuses(capsys, settings, words, code, message):
+    """A runner's settings and options are read with the rest, and refused in one line."""
+    settings = {"HOST": "http://kfp.example.com", **settings}
+    assert start("s3://bucket/base", "--dry-run", *words, settings=settings) == code
+    error = capsys.readouterr().err
+    assert error.startswith(f"error: {message}")
+    assert error.count("\n") == 1
+
+
+def test_a_host_is_looked_for_before_the_plan(capsys):
+    """The preflight is the runner's, and comes before the pipeline is built."""
+
+    def build(_: argparse.Namespace) -> Pipeline:
+        raise AssertionError
+
+    settings = {"HOST": "my-laptop"}
+    assert launch(build, argparse.ArgumentParser(), [], settings=settings) == 1
+    assert capsys.readouterr().err.startswith("error: HOST is 'my-laptop', which is no URL.")
+
+
+@pytest.mark.parametrize("ignored", [True, False])
+def test_nohup(tmp_path, ignored):
+    """A closed terminal ends the steps, unless nohup has us ignore that."""
+    program = (
+        "import os, signal, sys; "
+        + ("signal.signal(signal.SIGHUP, signal.SIG_IGN); " if ignored else "")
+        + "from argparse import ArgumentParser; "
+        "from fondant_spec.pipeline import Pipeline; "
+        "from fondant_spec.runners.command_line import launch\n"
+        "def build(_):\n"
+        "    os.kill(os.getpid(), signal.SIGHUP)\n"
+        f"    pipeline = Pipeline('small', {str(tmp_path)!r})\n"
+        f"    pipeline.add({str(COMPONENTS / 'numbers')!r})\n"
+        "    return pipeline\n"
+        "sys.exit(launch(build, ArgumentParser(), ['--dry-run']))"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, check=False)
+    assert done.returncode == (0 if ignored else 130), done.stderr
 
 
 def test_an_unknown_runner(tmp_path, capsys):

@@ -14,7 +14,8 @@ from fondant_spec.dataset.manifest import Manifest
 from fondant_spec.errors import InvalidConfigError, StepFailedError
 from fondant_spec.pipeline import Pipeline
 from fondant_spec.pipeline.run_history import StepResult, read_runs
-from fondant_spec.runners import docker, local
+from fondant_spec.runners import DockerRunner, LocalRunner
+from fondant_spec.runners.docker import COMMAND
 from fondant_spec.runners.image_lock import image_of, read_lock
 from fondant_spec.spec.component_spec import ComponentSpec
 from fondant_spec.testing import write_dataset
@@ -33,15 +34,15 @@ def hashes(results: list[StepResult]) -> dict[str, list[str]]:
 @pytest.mark.usefixtures("small_images")
 def test_the_same_as_without_containers(tmp_path, capsys):
     """Rows, bytes and cache keys are those of the local runner, which takes over from there."""
-    in_containers = docker.run(forked(tmp_path / "a").plan("run-1"))
+    in_containers = DockerRunner().run(forked(tmp_path / "a").plan("run-1"))
     output = capsys.readouterr().out
-    here = local.run(forked(tmp_path / "b").plan("run-1"), lambda _: None)
+    here = LocalRunner().run(forked(tmp_path / "b").plan("run-1"), lambda _: None)
     assert hashes(in_containers) == hashes(here)
     assert [r.manifest.cache_key for r in in_containers] == [r.manifest.cache_key for r in here]
     assert [r.manifest.rejects for r in in_containers] == [r.manifest.rejects for r in here]
     assert "[double] no GPU for containers here: runs on the CPU\n" in output
     assert f"[numbers] INFO numbers: 18 rows at {in_containers[0].manifest.folder}\n" in output
-    again = local.run(forked(tmp_path / "a").plan("run-2"), lambda _: None)
+    again = LocalRunner().run(forked(tmp_path / "a").plan("run-2"), lambda _: None)
     assert [r.step_id for r in again if not r.cached] == ["waits"]
     owners = {(p.stat().st_uid, p.stat().st_gid) for p in (tmp_path / "a").rglob("*")}
     assert owners == {(os.getuid(), os.getgid())}
@@ -54,7 +55,7 @@ def test_a_step_that_fails(engine, tmp_path):
     numbers = pipeline.add(COMPONENTS / "numbers")
     pipeline.add(COMPONENTS / "misbehave", after=numbers, arguments={"how": "lose"}, workers=1)
     with pytest.raises(StepFailedError) as caught:
-        docker.run(pipeline.plan("run-1"), lambda _: None)
+        DockerRunner().run(pipeline.plan("run-1"), lambda _: None)
     head, *_, last = str(caught.value).splitlines()
     assert head == "step 'misbehave' failed with exit code 1. The end of its log:"
     assert last.startswith("error: misbehave: the component lost row")
@@ -105,7 +106,7 @@ def test_an_image_that_was_not_built(tmp_path):
     )
     pipeline.add(folder)
     with pytest.raises(InvalidConfigError) as caught:
-        docker.run(pipeline.plan())
+        DockerRunner().run(pipeline.plan())
     assert str(caught.value) == (
         "unbuilt: there is no image fondant/unbuilt:dev here; "
         f"run: bash build_images.sh -C {os.path.relpath(folder)}"
@@ -120,11 +121,11 @@ def test_code_that_was_changed_since(tmp_path):
     shutil.copy(ROOT / "images.lock", tmp_path)
     pipeline = Pipeline("small", tmp_path / "base")
     pipeline.add(folder, arguments={"n_rows_to_load": 3})
-    [result] = docker.run(pipeline.plan(), lambda _: None)
+    [result] = DockerRunner().run(pipeline.plan(), lambda _: None)
     assert result.manifest.rows == 3
     (folder / "src" / "prompts.py").open("a").write("# edited\n")
     with pytest.raises(InvalidConfigError) as caught:
-        docker.run(pipeline.plan(), lambda _: None)
+        DockerRunner().run(pipeline.plan(), lambda _: None)
     image = read_lock(ROOT / "images.lock")["generate_prompts"].name
     assert str(caught.value) == (
         f"generate_prompts: the image {image} was built from other code than the present; "
@@ -154,7 +155,7 @@ def test_ones_own_component(engine, tmp_path):
         out = tmp_path / "d" / "location"
         call(
             *(engine.program, "run", "--rm", "--user", engine.user, "--network", "none"),
-            *("--volume", f"{tmp_path}:{tmp_path}", image.here, *docker.COMMAND),
+            *("--volume", f"{tmp_path}:{tmp_path}", image.here, *COMMAND),
             *("--base_path", str(tmp_path / "d"), "--input_manifest_path", given.location),
             *("--output_manifest_path", str(out), "--spec_file", name, "--min_side", "100"),
         )

@@ -12,8 +12,8 @@ import pytest
 from fondant_spec.errors import InvalidConfigError, InvalidPipelineError
 from fondant_spec.pipeline import Pipeline, Resources
 from fondant_spec.pipeline.quantities import quantity
-from fondant_spec.runners import docker
-from fondant_spec.runners.docker import Engine
+from fondant_spec.runners import DockerRunner
+from fondant_spec.runners.container_engine import Engine, find_engine
 from tests.small import COMPONENTS
 
 ENGINE = Engine("docker", "1000:1000", cpus=2, environment={"HF_HOME": "/models"})
@@ -22,7 +22,7 @@ ENGINE = Engine("docker", "1000:1000", cpus=2, environment={"HF_HOME": "/models"
 def argv(pipeline: Pipeline, step: str, engine: Engine = ENGINE) -> list[str]:
     """Return the command of a step."""
     plan = pipeline.plan("run-1")
-    commands = docker.compile_plan(plan, str(Path(plan.base_path).parent / "own"), engine)
+    commands = DockerRunner(engine, str(Path(plan.base_path).parent / "own")).compile(plan)
     return next(list(c.argv) for c in commands if c.step_id == step)
 
 
@@ -59,20 +59,109 @@ def test_whole_command(pipeline, tmp_path):
     )
 
 
-def test_paths_in_arguments(pipeline, tmp_path):
-    """A local path is mounted to be read; a file with its neighbours, links with their targets."""
+def readable(pipeline: Pipeline, step: str, engine: Engine = ENGINE) -> list[str]:
+    """Return what a step sees of this machine and cannot write."""
+    found = [m for m in mounts(argv(pipeline, step, engine)) if m.endswith(",readonly")]
+    return [m.split("source=")[1].split(",target=")[0] for m in found]
+
+
+def test_a_file_in_an_argument(pipeline, tmp_path):
+    """Of a file its container sees nothing but the file, under the same path."""
     (tmp_path / "a, b").mkdir()
     lexicon = tmp_path / "a, b" / "lexicon.txt"
-    lexicon.write_text("one")
-    blobs = tmp_path / "blobs"
-    blobs.mkdir()
-    (blobs / "abc").write_text("two")
-    (lexicon.parent / "linked").symlink_to(blobs / "abc")
+    for file in (lexicon, lexicon.with_name("secret")):
+        file.write_text("one")
     pipeline.add(COMPONENTS / "double", after="numbers", arguments={"lexicon": str(lexicon)})
-    found = mounts(argv(pipeline, "double"))
-    folder = lexicon.parent
-    assert f'type=bind,"source={folder}","target={folder}",readonly' in found
-    assert f"type=bind,source={blobs},target={blobs},readonly" in found
+    found = [m for m in mounts(argv(pipeline, "double")) if m.endswith("readonly")]
+    assert found == [f'type=bind,"source={lexicon}","target={lexicon}",readonly']
+
+
+def test_a_folder_in_an_argument(pipeline, tmp_path):
+    """Of a folder it sees the folder; links that lead out of it lead nowhere, which is told."""
+    folder = tmp_path / "words"
+    folder.mkdir()
+    (folder / "one").write_text("one")
+    (folder / "inside").symlink_to("one")
+    pipeline.add(COMPONENTS / "double", after="numbers", arguments={"lexicon": str(folder)})
+    assert readable(pipeline, "double") == [str(folder)]
+    runner = DockerRunner(ENGINE, str(tmp_path / "own"))
+    assert runner.compile(pipeline.plan())[1].notes == ()
+    (folder / "hosts").symlink_to("/etc/hosts")
+    assert readable(pipeline, "double") == [str(folder)]
+    assert runner.compile(pipeline.plan())[1].notes == (
+        f"lexicon: links in {folder} that lead out of it lead nowhere there",
+    )
+
+
+@pytest.mark.parametrize("names_file", [True, False])
+def test_a_snapshot_of_the_hugging_face_cache(pipeline, tmp_path, names_file):
+    """The blobs that a snapshot's links lead to are seen with it, and no other folder."""
+    repository = tmp_path / "hub" / "models--user--words"
+    snapshot, blobs = repository / "snapshots" / "abc", repository / "blobs"
+    snapshot.mkdir(parents=True)
+    blobs.mkdir()
+    (blobs / "123").write_text("one")
+    (snapshot / "lexicon.txt").symlink_to("../../blobs/123")
+    named = snapshot / "lexicon.txt" if names_file else snapshot
+    pipeline.add(COMPONENTS / "double", after="numbers", arguments={"lexicon": str(named)})
+    assert readable(pipeline, "double") == [str(blobs), str(named)]
+    assert DockerRunner(ENGINE, str(tmp_path)).compile(pipeline.plan())[1].notes == ()
+
+
+def test_links_to_the_system_are_not_followed(pipeline, tmp_path):
+    """A folder that only looks like a snapshot cannot bring in a folder of the system."""
+    snapshot = tmp_path / "models--user--words" / "snapshots" / "abc"
+    snapshot.mkdir(parents=True)
+    (snapshot.parents[1] / "blobs").symlink_to("/etc")
+    (snapshot / "passwd").symlink_to("/etc/passwd")
+    pipeline.add(COMPONENTS / "double", after="numbers", arguments={"lexicon": str(snapshot)})
+    assert readable(pipeline, "double") == [str(snapshot)]
+
+
+@pytest.mark.parametrize("name", ["/", "/etc", "/usr", "/tmp", "/proc/self", "/component", "/no/a"])
+def test_folders_of_the_system_stay_those_of_the_image(pipeline, name):
+    """Nothing is mounted over them, nor in the place of a path that does not exist."""
+    environment = {"HF_HOME": "/models", "AWS_CONFIG_FILE": name}
+    assert readable(pipeline, "numbers", replace(ENGINE, environment=environment)) == []
+
+
+def test_a_path_that_does_not_exist(pipeline, tmp_path):
+    """Of a mistyped path no part is seen, least of all the folder that is there."""
+    path = str(tmp_path / "wrods" / "one.txt")
+    pipeline.add(COMPONENTS / "double", after="numbers", arguments={"lexicon": path})
+    assert readable(pipeline, "double") == []
+
+
+@pytest.fixture
+def table(tmp_path):
+    """Return a pipeline that loads a table, and the table."""
+    file = tmp_path / "data" / "seeds.csv"
+    file.parent.mkdir()
+    file.write_text("image\none.jpg\n")
+    pipeline = Pipeline("small", tmp_path / "base")
+    pipeline.add(
+        Path(__file__).parents[2] / "components" / "load_from_hub",
+        arguments={"dataset_name": str(file)},
+    )
+    return pipeline, file
+
+
+def test_neighbours_are_seen_where_the_spec_asks(table):
+    """A table may name images beside it, so its folder is seen with it; but not one's home."""
+    pipeline, file = table
+    assert readable(pipeline, "load_from_hub") == [str(file.parent), str(file)]
+    at_home = replace(ENGINE, environment={"HOME": str(file.parent), "HF_HOME": "/models"})
+    assert readable(pipeline, "load_from_hub", at_home) == [str(file)]
+    [command] = DockerRunner(at_home, "/tmp/fondant-test-own").compile(pipeline.plan())
+    [note] = command.notes
+    assert note.startswith(f"dataset_name: only {file} itself is seen, not what lies beside it; ")
+
+
+def test_wildcards_name_what_is_in_a_folder(table):
+    """Of a path with wildcards the folder before them is seen."""
+    pipeline, file = table
+    pipeline.override("load_from_hub", "dataset_name", f"{file.parent}/*.csv")
+    assert readable(pipeline, "load_from_hub") == [str(file.parent)]
 
 
 def test_places_to_write_to(tmp_path):
@@ -121,7 +210,7 @@ def test_object_stores_are_not_mounted():
     pipeline = Pipeline("small", "s3://bucket/base")
     pipeline.add(COMPONENTS / "numbers")
     plan = pipeline.plan("run-1")
-    [command] = docker.compile_plan(plan, "/tmp/fondant-test-own", ENGINE)
+    [command] = DockerRunner(ENGINE, "/tmp/fondant-test-own").compile(plan)
     assert [re.search("source=([^,]*)", m)[1] for m in mounts(list(command.argv))] == [
         "/models",
         "/tmp/fondant-test-own/numbers",
@@ -147,7 +236,7 @@ def test_network(tmp_path, arguments, resources, base, expected):
     given = {name: word.replace("HERE", str(tmp_path)) for name, word in arguments.items()}
     pipeline = Pipeline("small", base.replace("HERE", str(tmp_path)))
     pipeline.add(spec, arguments=given, resources=resources)
-    [command] = docker.compile_plan(pipeline.plan(), str(tmp_path), ENGINE)
+    [command] = DockerRunner(ENGINE, str(tmp_path)).compile(pipeline.plan())
     assert value(list(command.argv), "--network") == expected
 
 
@@ -160,7 +249,7 @@ def test_resources(pipeline):
     assert value(words, "--memory") == str(2 << 30)
     assert value(words, "--shm-size") == "1000000000"
     assert "--gpus" not in words
-    [command] = docker.compile_plan(pipeline.plan(), "/tmp/fondant-test-own", ENGINE)
+    [command] = DockerRunner(ENGINE, "/tmp/fondant-test-own").compile(pipeline.plan())
     assert command.notes == ("no GPU for containers here: runs on the CPU",)
     assert value(argv(pipeline, "numbers", replace(ENGINE, gpus=True)), "--gpus") == "1"
     podman = replace(ENGINE, program="podman", gpus=True)
@@ -188,11 +277,9 @@ def test_no_quantities(text):
 def test_no_engine():
     """Without an engine, or with one that does not answer, the error says what to do."""
     with pytest.raises(InvalidConfigError) as caught:
-        docker.find_engine({"CONTAINER_ENGINE": "nosuchengine"})
+        find_engine({"CONTAINER_ENGINE": "nosuchengine"})
     assert str(caught.value) == (
         "found no nosuchengine; install one of them, or use --runner local."
     )
     with pytest.raises(InvalidConfigError, match="no false engine answers"):
-        docker.find_engine(
-            {"CONTAINER_ENGINE": "false"} | dict(os.environ, CONTAINER_ENGINE="false")
-        )
+        find_engine({"CONTAINER_ENGINE": "false"} | dict(os.environ, CONTAINER_ENGINE="false"))

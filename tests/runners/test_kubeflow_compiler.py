@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +11,7 @@ import yaml
 
 from fondant_spec.errors import InvalidConfigError, InvalidPipelineError
 from fondant_spec.pipeline import Pipeline, Resources
-from fondant_spec.runners.kubeflow import Cluster, write_package
+from fondant_spec.runners.kubeflow import Cluster, KubeflowRunner
 from fondant_spec.runners.kubeflow.checker import check_package
 from fondant_spec.runners.kubeflow.compiler import compile_plan
 from fondant_spec.runners.kubeflow.package import documents
@@ -241,10 +241,11 @@ def test_files_that_are_no_package(text, message):
     assert message in str(caught.value)
 
 
-def test_write_package(tmp_path):
-    """The package is written to the file that was named, checked."""
-    write_package(fixed(), CLUSTER, tmp_path / "p.yaml")
-    assert (tmp_path / "p.yaml").read_text(encoding="utf-8") == GOLDEN.read_text(encoding="utf-8")
+def test_the_runner_compiles(tmp_path):
+    """What the runner compiles is that package, checked; what cannot run there is refused."""
+    assert KubeflowRunner(CLUSTER).compile(fixed()) == GOLDEN.read_text(encoding="utf-8")
+    with pytest.raises(InvalidPipelineError, match="is a folder of this machine, which"):
+        KubeflowRunner(CLUSTER).compile(forked(tmp_path).plan())
 
 
 def test_paths_of_this_machine_are_refused(tmp_path):
@@ -301,18 +302,22 @@ def test_retries_and_timeouts():
         ("KUBEFLOW_VOLUME", "claim:data", "KUBEFLOW_VOLUME must be CLAIM or CLAIM:/MOUNT/PATH"),
         ("KUBEFLOW_SECRETS", "HF_TOKEN=hf_abc", "this is not: 'HF_TOKEN=hf_abc'"),
         ("KUBEFLOW_PULL_POLICY", "Sometimes", "must be one of Always, IfNotPresent, Never"),
+        ("KUBEFLOW_INTERVAL", "soon", "must be a number of seconds from 0 to 3600"),
+        ("KUBEFLOW_INTERVAL", "nan", "must be a number of seconds from 0 to 3600"),
+        ("KUBEFLOW_INTERVAL", "-1", "must be a number of seconds from 0 to 3600"),
     ],
 )
 def test_malformed_settings(variable, text, message):
     """A variable that cannot be read is an error that shows how to write it."""
     with pytest.raises(InvalidConfigError) as caught:
-        Cluster.from_environment("", {variable: text})
+        Cluster.from_settings({variable: text})
     assert message in str(caught.value)
 
 
-def test_settings_from_the_environment():
-    """All that a cluster is told can come from the environment."""
-    environment = {
+def test_settings():
+    """All that a cluster is told can come from the settings, whose defaults are its own."""
+    settings = {
+        "HOST": "http://kfp",
         "KUBEFLOW_VOLUME": "sd-data:/mnt/data",
         "KUBEFLOW_SECRETS": "HF_TOKEN=hf/token, AWS_SECRET_ACCESS_KEY=store/secret",
         "KUBEFLOW_PULL_POLICY": "Always",
@@ -321,7 +326,7 @@ def test_settings_from_the_environment():
         "KUBEFLOW_EXPERIMENT": "seeds",
         "KUBEFLOW_SERVICE_ACCOUNT": "editor",
     }
-    assert Cluster.from_environment("http://kfp", environment) == Cluster(
+    assert Cluster.from_settings(settings) == Cluster(
         host="http://kfp",
         volume="sd-data",
         volume_path="/mnt/data",
@@ -332,4 +337,5 @@ def test_settings_from_the_environment():
         experiment="seeds",
         service_account="editor",
     )
-    assert replace(Cluster.from_environment("", {}), host="x") == Cluster(host="x")
+    assert Cluster.from_settings({"HOST": "x"}) == Cluster(host="x")
+    assert Cluster.from_settings(asdict(PipelineConfigs(HOST="x"))) == Cluster(host="x")

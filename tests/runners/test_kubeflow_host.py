@@ -17,10 +17,9 @@ from cryptography.hazmat.primitives.asymmetric import ec
 import pipeline
 from fondant_spec.errors import HostError, StepFailedError
 from fondant_spec.pipeline import Pipeline
-from fondant_spec.runners import kubeflow
-from fondant_spec.runners.kubeflow import Cluster
+from fondant_spec.runners.kubeflow import Cluster, Credentials, KubeflowRunner
 from fondant_spec.runners.kubeflow.follow import follow
-from fondant_spec.runners.kubeflow.host import Credentials, Host
+from fondant_spec.runners.kubeflow.host import Host
 from tests.runners.kfp_server import KfpServer, Look, listening, reply, serving
 from tests.runners.plans import forked
 from tests.small import COMPONENTS
@@ -124,6 +123,32 @@ def test_refused():
     )
 
 
+def test_a_proxy_that_is_not_there(monkeypatch):
+    """A proxy that cannot be reached is not taken for the host."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = listener.getsockname()[1]
+    monkeypatch.setenv("http_proxy", f"http://127.0.0.1:{port}")
+    monkeypatch.setenv("no_proxy", "")
+    assert refusal("http://kfp.example.com") == (
+        "the proxy to http://kfp.example.com does not serve; check HTTPS_PROXY, HTTP_PROXY and "
+        "NO_PROXY."
+    )
+
+
+def test_a_path_that_speaks_of_refusal():
+    """What the address itself says is not taken for the reason."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        url = f"http://127.0.0.1:{listener.getsockname()[1]}/refused-NameResolutionError"
+
+        def accept() -> None:
+            listener.accept()[0].close()
+
+        thread = threading.Thread(target=accept)
+        thread.start()
+        assert refusal(url).startswith(f"the connection to {url} broke off (")
+        thread.join()
+
+
 @pytest.mark.parametrize("backlog", [True, False], ids=["no answer", "answer cut off"])
 def test_slow_host(backlog):
     """A host that takes the connection and says nothing is not waited for."""
@@ -219,7 +244,7 @@ def test_signing_in(environment, headers, tmp_path):
     file = tmp_path / "token"
     file.write_text("from-file\n")
     environment = {name: value.replace("FILE", str(file)) for name, value in environment.items()}
-    credentials = Credentials.from_environment(environment)
+    credentials = Credentials.from_settings(environment)
     assert not any(secret in repr(credentials) for secret in ("abc", "session"))
     with serving(KfpServer(headers=headers)) as server:
         assert Host(server.url, credentials).check().version == "2.17.0"
@@ -238,7 +263,8 @@ def cluster(server: KfpServer, **options: object) -> Cluster:
 def submit(server: KfpServer, **options: object) -> list[str]:
     """Submit the small pipeline, and return what is said."""
     said: list[str] = []
-    kubeflow.run(forked("s3://bucket/base").plan("run-1"), cluster(server, **options), said.append)
+    runner = KubeflowRunner(cluster(server, **options))
+    assert runner.run(forked("s3://bucket/base").plan("run-1"), said.append) == []
     return said
 
 
@@ -291,7 +317,7 @@ def test_images_that_were_not_pushed(tmp_path):
     (tmp_path / "images.lock").write_text(f"numbers me/numbers:v1 sha256:{'a' * 64} - {code}\n")
     said: list[str] = []
     with serving(KfpServer()) as server:
-        kubeflow.run(pipeline.plan(), cluster(server), said.append)
+        KubeflowRunner(cluster(server)).run(pipeline.plan(), said.append)
     assert said[0] == "not pushed, so the cluster's nodes must have them: me/numbers:v1"
 
 
@@ -348,8 +374,10 @@ def test_a_token_that_runs_out():
         host = Host(server.url)
         run_id = host.submit("pipelineInfo: {name: p}", "name", host.experiment("e"))
         server.headers = {"Authorization": "Bearer new"}
+        said: list[str] = []
         with pytest.raises(HostError, match=r"does not know us \(401\).*The run goes on: "):
-            follow(host, run_id, (), lambda _: None, interval=0.01)
+            follow(host, run_id, (), said.append, interval=0.01)
+        assert said == []
 
 
 def test_several_users():

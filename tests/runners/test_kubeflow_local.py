@@ -8,13 +8,13 @@ from pathlib import Path
 
 import pytest
 
-import demo as offline
+from demo.host import serving
+from demo.run import adapt, configure, prepared
 from fondant_spec.dataset.manifest import Manifest
 from fondant_spec.pipeline import Pipeline
-from fondant_spec.runners import local
-from fondant_spec.runners.kubeflow import Cluster, write_package
+from fondant_spec.runners import LocalRunner
+from fondant_spec.runners.kubeflow import Cluster, KubeflowRunner
 from pipeline import build
-from pipeline_configs import PipelineConfigs
 from tests.runners.conftest import ROOT, call, final
 from tests.runners.plans import forked
 from tests.small import rows
@@ -25,7 +25,8 @@ pytestmark = pytest.mark.docker
 def run_package(pipeline: Pipeline, folder: Path, *options: str) -> None:
     """Compile a pipeline, and run the file under Kubeflow's local runner."""
     package = folder / "package.yaml"
-    write_package(pipeline.plan(), Cluster(volume="claim", volume_path=str(folder)), package)
+    runner = KubeflowRunner(Cluster(volume="claim", volume_path=str(folder)))
+    package.write_text(runner.compile(pipeline.plan()), encoding="utf-8")
     words = (sys.executable, "-m", "tests.runners.kfp_local", str(package), str(folder), *options)
     call(*words, cwd=ROOT, env=os.environ | {"PYTHONPATH": str(ROOT)})
 
@@ -43,7 +44,7 @@ def test_the_same_with_fan_out(tmp_path):
     found = manifests(tmp_path / "base")
     here = {
         result.step_id: result.manifest
-        for result in local.run(forked(tmp_path / "b", fan_out=1).plan(), lambda _: None)
+        for result in LocalRunner().run(forked(tmp_path / "b", fan_out=1).plan(), lambda _: None)
     }
     assert found.keys() == here.keys()
     for step, manifest in here.items():
@@ -65,13 +66,13 @@ def test_parameters_of_the_form(tmp_path):
 
 def spread_demo(base: Path, inputs: Path | None = None) -> Pipeline:
     """Return the demo with few images and slow steps that are spread, on a copy of its inputs."""
-    configs = offline.configure(PipelineConfigs(BASE_PATH=str(base)))
+    configs = prepared(configure({"BASE_PATH": str(base)}))
     if inputs:
         for name in ("DATASET_NAME", "CLIP_MODEL", "INDEX", "CAPTION_MODEL"):
             folder = Path(getattr(configs, name))
             copy = shutil.copytree(folder, inputs / folder.name)
             configs = replace(configs, **{name: str(copy)})
-    pipeline = offline.adapt(build(configs))
+    pipeline = adapt(build(configs))
     pipeline.override("laion_retrieval", "num_images", "5")
     pipeline.change("laion_retrieval", rows_per_partition=40)
     pipeline.change("download_images", fan_out=2)
@@ -83,9 +84,9 @@ def spread_demo(base: Path, inputs: Path | None = None) -> Pipeline:
 @pytest.mark.timeout(1200)
 def test_demo(tmp_path):
     """The demo's package, with its slow steps spread over pods, gives the same rows as without."""
-    with offline.serving():
+    with serving():
         run_package(spread_demo(tmp_path / "base", tmp_path), tmp_path, "--network", "host")
-        local.run(spread_demo(tmp_path / "here").plan(), lambda _: None)
+        LocalRunner().run(spread_demo(tmp_path / "here").plan(), lambda _: None)
     found = [rows(final(tmp_path / base)) for base in ("base", "here")]
     assert len(found[0]) > 50
     for row in (row for part in found for row in part):

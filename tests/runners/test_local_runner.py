@@ -12,7 +12,7 @@ import pytest
 from fondant_spec.errors import InvalidPipelineError, StepFailedError, StorageError
 from fondant_spec.pipeline import Pipeline
 from fondant_spec.pipeline.run_history import read_runs, table
-from fondant_spec.runners import local
+from fondant_spec.runners import LocalRunner
 from tests.small import COMPONENTS, is_alive, start, wait_for
 
 PIPELINE = Path(__file__).parents[1] / "pipelines" / "small.py"
@@ -35,7 +35,7 @@ def small(base: Path, factor: int = 2) -> Pipeline:
 def test_a_run_and_what_follows(tmp_path):
     """A second run is all hits; another argument runs its step and those after it, only."""
     said: list[str] = []
-    first = local.run(small(tmp_path).plan("run-1"), said.append)
+    first = LocalRunner().run(small(tmp_path).plan("run-1"), said.append)
     assert [(r.step_id, r.manifest.rows, r.cached) for r in first] == [
         ("numbers", 10, False),
         ("double", 5, False),
@@ -44,14 +44,14 @@ def test_a_run_and_what_follows(tmp_path):
     assert said[0] == "[numbers] starts"
     assert f"[numbers] INFO numbers: 10 rows at {first[0].manifest.folder}" in said
     said.clear()
-    second = local.run(small(tmp_path).plan("run-2"), said.append)
+    second = LocalRunner().run(small(tmp_path).plan("run-2"), said.append)
     assert [r.cached for r in second] == [True, True, True]
     assert said == [
         "[numbers] already done: 10 rows",
         "[double] already done: 5 rows",
         "[write_lines] already done: 5 rows",
     ]
-    third = local.run(small(tmp_path, factor=5).plan("run-3"), said.append)
+    third = LocalRunner().run(small(tmp_path, factor=5).plan("run-3"), said.append)
     assert [r.cached for r in third] == [True, False, False]
     lines = Path(third[2].manifest.artifacts[0]).read_text(encoding="utf-8").splitlines()
     assert [json.loads(line)["n"] for line in lines] == [0, 10, 20, 30, 40]
@@ -74,7 +74,7 @@ def test_a_step_that_fails(tmp_path):
     numbers = pipeline.add(COMPONENTS / "numbers")
     pipeline.add(COMPONENTS / "misbehave", after=numbers, arguments={"how": "lose"}, workers=1)
     with pytest.raises(StepFailedError) as caught:
-        local.run(pipeline.plan("run-1"), lambda _: None)
+        LocalRunner().run(pipeline.plan("run-1"), lambda _: None)
     assert str(caught.value) == (
         "step 'misbehave' failed with exit code 1. The end of its log:\n"
         "error: misbehave: the component lost row '000000000000' and 0 more; reject them."
@@ -89,7 +89,7 @@ def test_the_end_of_a_long_log(tmp_path):
     pipeline = Pipeline("small", tmp_path)
     pipeline.add(component)
     with pytest.raises(StepFailedError) as caught:
-        local.run(pipeline.plan(), lambda _: None)
+        LocalRunner().run(pipeline.plan(), lambda _: None)
     head, *tail = str(caught.value).splitlines()
     assert head == "step 'own' failed with exit code 3. The end of its log:"
     assert tail == [str(n) for n in range(80, 100)]
@@ -100,7 +100,7 @@ def test_a_component_that_does_nothing(tmp_path):
     pipeline = Pipeline("small", tmp_path)
     pipeline.add(_component(tmp_path, "print('hello')"))
     with pytest.raises(StepFailedError) as caught:
-        local.run(pipeline.plan(), lambda _: None)
+        LocalRunner().run(pipeline.plan(), lambda _: None)
     assert str(caught.value) == (
         "step 'own' left no manifest; does main.py execute()? The end of its log:\nhello"
     )
@@ -114,7 +114,7 @@ def test_a_component_without_code(tmp_path):
     pipeline.add(COMPONENTS / "numbers")
     pipeline.add(spec)
     with pytest.raises(InvalidPipelineError) as caught:
-        local.run(pipeline.plan(), lambda _: None)
+        LocalRunner().run(pipeline.plan(), lambda _: None)
     assert str(caught.value) == (
         f"own: {spec} has no src/main.py beside it, so it can only run in a container; use "
         "another runner."
@@ -122,11 +122,41 @@ def test_a_component_without_code(tmp_path):
     assert not (tmp_path / "base").exists()
 
 
+def test_an_error_that_is_not_a_steps(tmp_path):
+    """However a run ends, its record says so."""
+
+    def say(line: str) -> None:
+        if "[double] starts" in line:
+            raise OSError(line)
+
+    with pytest.raises(OSError, match="starts"):
+        LocalRunner().run(small(tmp_path).plan(), say)
+    (run,) = read_runs(str(tmp_path), "small")
+    assert (run["state"], [step["step_id"] for step in run["steps"]]) == ("failed", ["numbers"])
+
+
+def test_files_of_its_own(tmp_path):
+    """The folder that a runner is given is made and removed, and never one that is there."""
+    own = tmp_path / "own"
+    commands = LocalRunner(str(own)).compile(small(tmp_path / "base").plan("run-1"))
+    assert [c.step_id for c in commands] == ["numbers", "double", "write_lines"]
+    assert commands[0].argv[2:13] == (
+        str(COMPONENTS / "numbers" / "src" / "main.py"),
+        *("--base_path", f"{tmp_path}/base", "--pipeline_name", "small", "--step_id", "numbers"),
+        *("--run_id", "run-1", "--output_manifest_path", f"{own}/numbers/output_manifest_path"),
+    )
+    assert not own.exists()
+    own.mkdir()
+    with pytest.raises(FileExistsError):
+        LocalRunner(str(own)).run(small(tmp_path / "base").plan(), lambda _: None)
+    assert own.exists()
+
+
 def test_a_base_path_that_cannot_be_written(tmp_path):
     """Nothing starts where nothing can be written."""
     (tmp_path / "file").touch()
     with pytest.raises(StorageError, match=r"^BASE_PATH .*/file is not writable \("):
-        local.run(small(tmp_path / "file").plan(), lambda _: None)
+        LocalRunner().run(small(tmp_path / "file").plan(), lambda _: None)
 
 
 @pytest.mark.parametrize("sent", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])

@@ -7,7 +7,7 @@ from fondant_spec.dataset.lineage import lineage
 from fondant_spec.dataset.validate import validate
 from fondant_spec.errors import InvalidPipelineError
 from fondant_spec.pipeline import Pipeline
-from fondant_spec.runners import local
+from fondant_spec.runners import LocalRunner
 from fondant_spec.testing import write_dataset
 from tests.small import COMPONENTS, rows
 
@@ -40,8 +40,8 @@ def test_a_pipeline_may_begin_twice(tmp_path):
     loads = [pipeline.add(COMPONENTS / "numbers", arguments={"rows": n}) for n in (2, 3)]
     pipeline.add(COMPONENTS / "repeat", after=loads)
 
-    first = local.run(pipeline.plan(), say=lambda _: None)
-    second = local.run(pipeline.plan(), say=lambda _: None)
+    first = LocalRunner().run(pipeline.plan(), say=lambda _: None)
+    second = LocalRunner().run(pipeline.plan(), say=lambda _: None)
 
     assert first[-1].manifest.rows == 0 + 1 + 0 + 1 + 2
     assert first[-1].manifest.location == pipeline.plan().steps[-1].location

@@ -7,7 +7,7 @@ from PIL import Image
 
 from fondant_spec.dataset.partitions import read_batches
 from fondant_spec.pipeline import Pipeline
-from fondant_spec.runners import local
+from fondant_spec.runners import LocalRunner
 from fondant_spec.spec.component_spec import SPEC_FILE
 from fondant_spec.testing import run_component
 
@@ -67,7 +67,7 @@ def test_a_pipeline_takes_it_by_the_path_of_its_spec(tmp_path):
         COMPONENTS / "load_from_hub", arguments={"dataset_name": str(tmp_path / "photos")}
     )
     pipeline.add(COMPONENT / SPEC_FILE, after=seeds, arguments={"min_side": 48})
-    *_, filtered = local.run(pipeline.plan(), say=lambda _: None)
+    *_, filtered = LocalRunner().run(pipeline.plan(), say=lambda _: None)
     manifest = filtered.manifest
     assert (manifest.rows_in, manifest.rows, dict(manifest.rejects)) == (3, 2, {"too_small": 1})
     image = {"image": manifest.fields["image"]}

@@ -3,102 +3,133 @@
 What needs the extra `kubeflow` is imported when it is used.
 """
 
-from collections.abc import Callable
-from pathlib import Path
-from typing import TYPE_CHECKING
+import argparse
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from typing import TYPE_CHECKING, Self
 
+from fondant_spec.errors import InvalidArgumentError
+from fondant_spec.pipeline.graph import Pipeline
 from fondant_spec.pipeline.plan import Plan
+from fondant_spec.pipeline.run_history import StepResult
 from fondant_spec.runners.image_lock import doubts, refuse_other_code
-from fondant_spec.runners.kubeflow.cluster import Cluster
+from fondant_spec.runners.kubeflow.cluster import Cluster, Credentials
+from fondant_spec.runners.protocol import Runner, Settings
 
 if TYPE_CHECKING:
     from fondant_spec.runners.kubeflow.host import Host
 
-__all__ = ["Cluster", "preflight", "run", "write_package"]
+__all__ = ["Cluster", "Credentials", "KubeflowRunner"]
 
 
-def write_package(
-    plan: Plan, cluster: Cluster, file: Path, say: Callable[[str], None] = print
-) -> None:
-    """Compile a plan to a package that any host can be given, and check it.
+@dataclass(frozen=True)
+class KubeflowRunner(Runner):
+    """Submits plans to a host; a `MissingDependencyError` where the extra is not installed.
 
-    `say` is given each line for the user.
-
-    Raises:
-        InvalidConfigError: an image was built from other code.
-        InvalidPipelineError: the plan cannot run on a cluster.
-        MissingDependencyError: the extra `kubeflow` is not installed.
-    """
-    file.write_text(_package(plan, cluster, say), encoding="utf-8")
-
-
-def run(
-    plan: Plan,
-    cluster: Cluster,
-    say: Callable[[str], None] = print,
-    *,
-    name: str = "",
-    following: bool = True,
-) -> str:
-    """Submit a plan to a host and follow the run; return where to look at it.
-
-    Args:
-        plan: what to run.
+    Attributes:
         cluster: where, and with what.
-        say: is given each line for the user.
-        name: of the run; by default the pipeline's and the run's id.
+        credentials: what to show the host.
+        run_name: of the run; by default the pipeline's and the run's id.
         following: whether to wait for the end.
-
-    Raises:
-        HostError: the host cannot be used; the message says why and what to do.
-        InvalidConfigError: an image was built from other code.
-        InvalidPipelineError: the plan cannot run on a cluster.
-        StepFailedError: the run failed or was cancelled.
-        MissingDependencyError: the extra `kubeflow` is not installed.
+        fan_out: step id to the number of pods that its partitions are spread over.
     """
-    from fondant_spec.runners.kubeflow.follow import follow  # noqa: PLC0415
 
-    host, namespace = preflight(cluster)
-    package = _package(plan, cluster, say)
-    experiment = host.experiment(cluster.experiment or plan.pipeline_name, namespace)
-    name = name or f"{plan.pipeline_name} {plan.run_id}"
-    run_id = host.submit(package, name, experiment, cluster.service_account)
-    say(f"run {name!r}: {host.run_url(run_id)}")
-    if following:
-        try:
-            steps = tuple(planned.id for planned in plan.steps)
-            follow(host, run_id, steps, say, interval=cluster.interval)
-        except KeyboardInterrupt:
-            say(f"no longer following; the run goes on: {host.run_url(run_id)}")
-            raise
-    return host.run_url(run_id)
+    cluster: Cluster = field(default_factory=Cluster)
+    credentials: Credentials = field(default_factory=Credentials)
+    run_name: str = ""
+    following: bool = True
+    fan_out: Mapping[str, int] = field(default_factory=dict)
+
+    @classmethod
+    def add_options(cls, parser: argparse.ArgumentParser) -> None:
+        """Add the options for a run on a host."""
+        group = parser.add_argument_group("on Kubeflow Pipelines")
+        group.add_argument(
+            "--fan-out",
+            action="append",
+            default=[],
+            metavar="STEP=N",
+            help="spread the partitions of a step over N pods; repeatable",
+        )
+        group.add_argument(
+            "--follow",
+            action=argparse.BooleanOptionalAction,
+            default=True,
+            help="show each step's state until the run ends (default), or only submit",
+        )
+        group.add_argument("--experiment", help="the experiment that the run belongs to")
+        group.add_argument("--run-name", default="", help="the run's name")
+
+    @classmethod
+    def from_settings(cls, settings: Settings, options: argparse.Namespace) -> Self:
+        """Make the runner; see docs/kubeflow.md for the names of the settings."""
+        cluster = Cluster.from_settings(settings)
+        return cls(
+            replace(cluster, experiment=options.experiment or cluster.experiment),
+            Credentials.from_settings(settings),
+            options.run_name,
+            options.follow,
+            dict(map(_fan_out, options.fan_out)),
+        )
+
+    def check(self) -> None:
+        """Make sure that the host answers."""
+        _ = self._host
+
+    def adapt(self, pipeline: Pipeline) -> None:
+        """Spread the steps that `fan_out` names."""
+        for step_id, count in self.fan_out.items():
+            pipeline.change(step_id, fan_out=count)
+
+    def compile(self, plan: Plan) -> str:
+        """Return a package that any host can be given, held against the rules of the server."""
+        from fondant_spec.runners.kubeflow.checker import check_package  # noqa: PLC0415
+        from fondant_spec.runners.kubeflow.compiler import compile_plan  # noqa: PLC0415
+
+        refuse_other_code(plan.steps)
+        package = compile_plan(plan, self.cluster)
+        check_package(package, plan)
+        return package
+
+    def doubts(self, plan: Plan) -> Iterable[str]:
+        """Tell of images that may not be what the nodes of the cluster get."""
+        return doubts(plan.steps)
+
+    def run(self, plan: Plan, say: Callable[[str], None] = print) -> list[StepResult]:
+        """Submit a plan and follow the run. Its results are on the base path alone: returns []."""
+        from fondant_spec.runners.kubeflow.follow import follow  # noqa: PLC0415
+
+        host, namespace = self._host
+        package = self.compile(plan)
+        for line in self.doubts(plan):
+            say(line)
+        experiment = host.experiment(self.cluster.experiment or plan.pipeline_name, namespace)
+        name = self.run_name or f"{plan.pipeline_name} {plan.run_id}"
+        run_id = host.submit(package, name, experiment, self.cluster.service_account)
+        say(f"run {name!r}: {host.run_url(run_id)}")
+        if self.following:
+            try:
+                steps = tuple(planned.id for planned in plan.steps)
+                follow(host, run_id, steps, say, interval=self.cluster.interval)
+            except KeyboardInterrupt:
+                say(f"no longer following; the run goes on: {host.run_url(run_id)}")
+                raise
+        return []
+
+    @cached_property
+    def _host(self) -> "tuple[Host, str]":
+        """A host that answers, and the namespace to run in."""
+        from fondant_spec.runners.kubeflow.host import Host, namespace_for  # noqa: PLC0415
+
+        host = Host(self.cluster.host, self.credentials)
+        health = host.check()
+        return host, namespace_for(self.cluster.namespace, several_users=health.several_users)
 
 
-def preflight(cluster: Cluster) -> tuple["Host", str]:
-    """Make sure that a host answers; return it, and the namespace to run in.
-
-    Raises:
-        HostError: the host cannot be used; the message says why and what to do.
-        MissingDependencyError: the extra `kubeflow` is not installed.
-    """
-    from fondant_spec.runners.kubeflow.host import (  # noqa: PLC0415
-        Credentials,
-        Host,
-        namespace_for,
-    )
-
-    host = Host(cluster.host, Credentials.from_environment())
-    health = host.check()
-    return host, namespace_for(cluster.namespace, several_users=health.several_users)
-
-
-def _package(plan: Plan, cluster: Cluster, say: Callable[[str], None]) -> str:
-    from fondant_spec.runners.kubeflow.checker import check_package  # noqa: PLC0415
-    from fondant_spec.runners.kubeflow.compiler import compile_plan  # noqa: PLC0415
-
-    refuse_other_code(plan.steps)
-    package = compile_plan(plan, cluster)
-    check_package(package, plan)
-    for line in doubts(plan.steps):
-        say(line)
-    return package
+def _fan_out(text: str) -> tuple[str, int]:
+    step_id, _, count = text.partition("=")
+    if not step_id or not count.isascii() or not count.isdigit() or int(count) < 1:
+        msg = f"--fan-out {text}: expected STEP=N, such as caption_images=4."
+        raise InvalidArgumentError(msg)
+    return step_id, int(count)

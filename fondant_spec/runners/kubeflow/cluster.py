@@ -1,14 +1,16 @@
 """A Kubeflow Pipelines host, and what the steps need of its cluster beside their own resources."""
 
-import os
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Final, Self
 
-from fondant_spec.errors import InvalidConfigError
+from fondant_spec.errors import HostError, InvalidConfigError
 
 PULL_POLICIES: Final = ("Always", "IfNotPresent", "Never")
+MAX_INTERVAL: Final = 3600
+TOKEN_FILE: Final = "/var/run/secrets/kubeflow/pipelines/token"  # noqa: S105 - where it lies
 
 _SECRET: Final = re.compile(r"([A-Za-z_][A-Za-z0-9_]*)=([a-z0-9.-]+)/([A-Za-z0-9._-]+)")
 _VOLUME: Final = re.compile(r"([a-z0-9][a-z0-9.-]*)(?::(/.+))?")
@@ -44,35 +46,81 @@ class Cluster:
     interval: float = 5.0
 
     @classmethod
-    def from_environment(cls, host: str, environment: Mapping[str, str] = os.environ) -> Self:
-        """Return the cluster that the environment describes; see docs/kubeflow.md for the names.
+    def from_settings(cls, settings: Mapping[str, str]) -> Self:
+        """Return the cluster that HOST and KUBEFLOW_* describe; see docs/kubeflow.md.
 
         Raises:
-            InvalidConfigError: a variable is malformed.
+            InvalidConfigError: one of them is malformed.
         """
-        told = {
-            name: environment[f"KUBEFLOW_{name.upper()}"]
-            for name in ("namespace", "experiment", "service_account", "pull_policy")
-            if f"KUBEFLOW_{name.upper()}" in environment
-        }
-        if told.get("pull_policy", PULL_POLICIES[0]) not in PULL_POLICIES:
-            msg = f"KUBEFLOW_PULL_POLICY must be one of {', '.join(PULL_POLICIES)}."
-            raise InvalidConfigError(msg)
-        try:
-            interval = float(environment.get("KUBEFLOW_INTERVAL", cls.interval))
-        except ValueError as error:
-            msg = f"KUBEFLOW_INTERVAL must be a number of seconds ({error})."
-            raise InvalidConfigError(msg) from None
-        volume, path = _volume(environment.get("KUBEFLOW_VOLUME", ""))
+        volume, path = _volume(settings.get("KUBEFLOW_VOLUME", ""))
         return cls(
-            host=host,
+            host=settings.get("HOST", ""),
+            namespace=settings.get("KUBEFLOW_NAMESPACE", ""),
+            experiment=settings.get("KUBEFLOW_EXPERIMENT", ""),
             volume=volume,
             volume_path=path or cls.volume_path,
-            secrets=_secrets(environment.get("KUBEFLOW_SECRETS", "")),
-            pull_secrets=tuple(_words(environment.get("KUBEFLOW_PULL_SECRETS", ""))),
-            interval=interval,
-            **told,
+            secrets=_secrets(settings.get("KUBEFLOW_SECRETS", "")),
+            pull_policy=_pull_policy(settings.get("KUBEFLOW_PULL_POLICY") or cls.pull_policy),
+            pull_secrets=tuple(_words(settings.get("KUBEFLOW_PULL_SECRETS", ""))),
+            service_account=settings.get("KUBEFLOW_SERVICE_ACCOUNT", ""),
+            interval=_interval(settings.get("KUBEFLOW_INTERVAL") or str(cls.interval)),
         )
+
+
+@dataclass(frozen=True)
+class Credentials:
+    """What a caller shows a host: a token, or the cookie of a login; not part of any text."""
+
+    token: str = field(default="", repr=False)
+    token_file: str = ""
+    cookie: str = field(default="", repr=False)
+
+    @classmethod
+    def from_settings(cls, settings: Mapping[str, str]) -> Self:
+        """Return the credentials that KUBEFLOW_* name, or those of the pod that this runs in."""
+        own = settings.get("KUBEFLOW_TOKEN_FILE", "")
+        return cls(
+            token=settings.get("KUBEFLOW_TOKEN", ""),
+            token_file=own or (TOKEN_FILE if Path(TOKEN_FILE).is_file() else ""),
+            cookie=settings.get("KUBEFLOW_COOKIE", ""),
+        )
+
+    def headers(self) -> dict[str, str]:
+        """Return the headers; a token file is read each time, since its content is renewed.
+
+        Raises:
+            HostError: the token file cannot be read.
+        """
+        if self.cookie:
+            return {"Cookie": self.cookie}
+        token = self.token
+        if not token and self.token_file:
+            try:
+                token = Path(self.token_file).read_text(encoding="utf-8").strip()
+            except OSError as error:
+                msg = f"cannot read the token file {self.token_file} ({error.strerror})."
+                raise HostError(msg) from None
+        return {"Authorization": f"Bearer {token}"} if token else {}
+
+
+def _pull_policy(text: str) -> str:
+    if text not in PULL_POLICIES:
+        msg = f"KUBEFLOW_PULL_POLICY must be one of {', '.join(PULL_POLICIES)}, not {text!r}."
+        raise InvalidConfigError(msg)
+    return text
+
+
+def _interval(text: str) -> float:
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = 0.0
+    if not 0 < seconds < MAX_INTERVAL:
+        msg = (
+            f"KUBEFLOW_INTERVAL must be a number of seconds from 0 to {MAX_INTERVAL}, not {text!r}."
+        )
+        raise InvalidConfigError(msg)
+    return seconds
 
 
 def _volume(text: str) -> tuple[str, str | None]:

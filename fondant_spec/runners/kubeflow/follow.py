@@ -59,12 +59,13 @@ def _look(
         try:
             state = host.state(run_id)
         except HostError as error:
+            away = 0.0 if away_since is None else time.monotonic() - away_since
+            if not error.temporary or away > patience:
+                msg = f"{error} The run goes on: {host.run_url(run_id)}"
+                raise HostError(msg) from None
             if away_since is None:
                 away_since = time.monotonic()
                 say(f"{error} Trying again; the run goes on.")
-            if not error.temporary or time.monotonic() - away_since > patience:
-                msg = f"{error} The run goes on: {host.run_url(run_id)}"
-                raise HostError(msg) from None
             time.sleep(interval)
         else:
             if away_since is not None:

@@ -5,9 +5,10 @@ has a deadline.
 """
 
 import json
-import os
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+import socket
+import ssl
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 from urllib.parse import urlsplit
@@ -20,6 +21,7 @@ except ImportError as error:
     message = f"Kubeflow needs the extra `kubeflow`: pip install 'fondant-spec[kubeflow]' ({error})"
     raise MissingDependencyError(message) from None
 
+from fondant_spec.runners.kubeflow.cluster import Credentials
 from fondant_spec.runners.kubeflow.package import documents
 
 API: Final = "apis/v2beta1"
@@ -27,44 +29,11 @@ TIMEOUT: Final = (3.0, 5.0)
 SUBMIT_TIMEOUT: Final = (3.0, 60.0)
 """A host takes its time to make a run of a package."""
 
-TOKEN_FILE: Final = "/var/run/secrets/kubeflow/pipelines/token"  # noqa: S105 - where it lies
 NAMESPACE_FILE: Final = "/var/run/secrets/kubernetes.io/serviceaccount/namespace"
 
 _LOGIN: Final = (
     "set KUBEFLOW_TOKEN, KUBEFLOW_TOKEN_FILE or KUBEFLOW_COOKIE (see docs/kubeflow.md, Signing in)"
 )
-
-
-@dataclass(frozen=True)
-class Credentials:
-    """What a caller shows a host: a token, or the cookie of a login; not part of any text."""
-
-    token: str = field(default="", repr=False)
-    token_file: str = ""
-    cookie: str = field(default="", repr=False)
-
-    @classmethod
-    def from_environment(cls, environment: Mapping[str, str] = os.environ) -> "Credentials":
-        """Return the credentials of the environment, or those of the pod that this runs in."""
-        own = environment.get("KUBEFLOW_TOKEN_FILE", "")
-        return cls(
-            token=environment.get("KUBEFLOW_TOKEN", ""),
-            token_file=own or (TOKEN_FILE if Path(TOKEN_FILE).is_file() else ""),
-            cookie=environment.get("KUBEFLOW_COOKIE", ""),
-        )
-
-    def headers(self) -> dict[str, str]:
-        """Return the headers; a token file is read each time, since its content is renewed."""
-        if self.cookie:
-            return {"Cookie": self.cookie}
-        token = self.token
-        if not token and self.token_file:
-            try:
-                token = Path(self.token_file).read_text(encoding="utf-8").strip()
-            except OSError as error:
-                msg = f"cannot read the token file {self.token_file} ({error.strerror})."
-                raise HostError(msg) from None
-        return {"Authorization": f"Bearer {token}"} if token else {}
 
 
 @dataclass(frozen=True)
@@ -232,45 +201,47 @@ def _checked(url: str) -> str:
 
 
 def _unreachable(url: str, error: requests.RequestException) -> HostError:
-    text = str(error)
-    host = urlsplit(url).hostname
+    causes = list(_causes(error))
     if isinstance(error, requests.exceptions.SSLError):
-        reason = text.rpartition("SSLError(")[2].strip("()'\" ")
+        reason = next((cause for cause in causes if isinstance(cause, ssl.SSLError)), error)
         return HostError(
             f"no safe connection to {url} ({reason}); if its certificate is from an authority of "
             "your own, name that authority's file in REQUESTS_CA_BUNDLE."
         )
-    if isinstance(error, requests.exceptions.Timeout):
+    if isinstance(error, requests.exceptions.ProxyError):
+        msg = f"the proxy to {url} does not serve; check HTTPS_PROXY, HTTP_PROXY and NO_PROXY."
+    elif isinstance(error, requests.exceptions.Timeout):
         msg = f"{url} does not answer in time; check HOST, and the VPN or port-forward to it."
-    elif "NameResolutionError" in text or "getaddrinfo" in text:
-        msg = f"there is no host named {host}; check HOST, and the VPN to it."
-    elif "refused" in text:
+    elif any(isinstance(cause, socket.gaierror) for cause in causes):
+        msg = f"there is no host named {urlsplit(url).hostname}; check HOST, and the VPN to it."
+    elif any(isinstance(cause, ConnectionRefusedError) for cause in causes):
         msg = f"{url} refuses connections; check the port of HOST, and the port-forward to it."
     else:
         msg = f"the connection to {url} broke off ({type(error).__name__})."
     return HostError(msg, temporary=True)
 
 
+def _causes(error: BaseException | None) -> Iterator[BaseException]:
+    while error is not None:
+        yield error
+        error = error.__cause__ or error.__context__
+
+
 def _refused(url: str, response: requests.Response) -> HostError:
     code = response.status_code
     told = _told(response)
+    meanings = {
+        401: f"{url} does not know us (401); {_LOGIN}.",
+        403: f"{url} does not allow this (403){told}; check KUBEFLOW_NAMESPACE and your rights "
+        f"there, or {_LOGIN}.",
+        404: f"there is no Kubeflow Pipelines 2 at {url} (404); check the path of HOST, which on "
+        "many hosts ends in /pipeline.",
+    }
     if response.is_redirect:
         return HostError(f"{url} sends us to a login page; {_LOGIN}.")
-    if code == requests.codes.unauthorized:
-        return HostError(f"{url} does not know us (401); {_LOGIN}.")
-    if code == requests.codes.forbidden:
-        return HostError(
-            f"{url} does not allow this (403){told}; check KUBEFLOW_NAMESPACE and your rights "
-            f"there, or {_LOGIN}."
-        )
-    if code == requests.codes.not_found:
-        return HostError(
-            f"there is no Kubeflow Pipelines 2 at {url} (404); check the path of HOST, which on "
-            "many hosts ends in /pipeline."
-        )
     if code >= requests.codes.server_error or code == requests.codes.too_many_requests:
         return HostError(f"{url} is in trouble ({code}){told}; try again later.", temporary=True)
-    return HostError(f"{url} refuses the request ({code}){told}")
+    return HostError(meanings.get(code, f"{url} refuses the request ({code}){told}"))
 
 
 def _told(response: requests.Response) -> str:

@@ -4,14 +4,13 @@ from collections.abc import Callable
 from typing import Any, Final
 
 import torch
-from transformers import AutoImageProcessor
 
 from fondant_spec.errors import InputDataError, InvalidArgumentError
 from image_toolkit.models.runtime.hub import ModelFiles
 from image_toolkit.models.runtime.intakes import ChatIntake, Intake, PixelIntake
 from image_toolkit.models.runtime.loading import check_tokenizer, load_tokenizer
 from image_toolkit.models.runtime.preparation import probe_images
-from image_toolkit.models.runtime.still_images import load_processor
+from image_toolkit.models.runtime.processors import load_image_processor, load_processor
 
 CHAT_PROMPT: Final = "Describe this image in one sentence, for a caption. Answer with the caption."
 FLORENCE_TASKS: Final = ("<CAPTION>", "<DETAILED_CAPTION>", "<MORE_DETAILED_CAPTION>")
@@ -31,10 +30,7 @@ def intake_for(files: ModelFiles, config: Any, prompt: str | None) -> Intake:
 
 
 def _parts(files: ModelFiles, config: Any) -> tuple[Any, Any]:
-    image_processor = AutoImageProcessor.from_pretrained(
-        files.folder, backend="pil", trust_remote_code=False
-    )
-    return image_processor, load_tokenizer(files, config)
+    return load_image_processor(files), load_tokenizer(files, config)
 
 
 def _blip(files: ModelFiles, config: Any, prompt: str) -> Intake:

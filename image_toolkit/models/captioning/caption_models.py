@@ -25,6 +25,11 @@ from image_toolkit.models.captioning.endpoint import EndpointCaptioner, refuse_u
 from image_toolkit.models.captioning.generation import Generation
 from image_toolkit.models.embedding.clip_score import ClipScore
 from image_toolkit.models.runtime.batching import BatchSize, check_asked, is_out_of_memory
+from image_toolkit.models.runtime.checked_versions import (
+    check_same,
+    with_private_parts,
+    without_private_parts,
+)
 from image_toolkit.models.runtime.device import EXACT, Placement, devices, place
 from image_toolkit.models.runtime.hub import ModelFiles, find_model
 from image_toolkit.models.runtime.model_runner import LEAST_COSINE
@@ -119,17 +124,24 @@ class CaptionModels:
 def _start(models: CaptionModels, placement: Placement) -> LocalCaptioner:
     """Return the captioner, more precise than asked for where it would stray from fp32."""
     files = find_model(models.model_id, models.revision)
-    load = partial(_load, files, models.prompt)
+    return with_private_parts(partial(_compared, files, models.prompt, placement))
+
+
+def _compared(files: ModelFiles, prompt: str | None, placement: Placement) -> LocalCaptioner:
+    """Return the captioner, which has run once: what is wrong with its parts would show."""
+    load = partial(_load, files, prompt)
     exact = replace(placement, precision=EXACT)
     made_for_it = files.stored_dtype == str(placement.dtype).removeprefix("torch.")
     if placement.precision == EXACT or (made_for_it and placement.precision != "int8"):
-        return _told(load(placement))
-    wanted = _exact_logits(load, exact)
+        return _told(_tried(load(placement)))
+    with without_private_parts():
+        wanted = _first_logits(partial(load, exact))
     for faster, closer in pairwise([placement, *placement.closer()]):
         captioner = load(faster)
         if wanted is None:
-            return _told(captioner, ", which was not compared: fp32 does not fit in the memory")
-        cosine = float(cosine_similarity(_first_logits(captioner), wanted, dim=-1).min())
+            how = ", which was not compared: fp32 does not fit in the memory"
+            return _told(_tried(captioner), how)
+        cosine = _cosine(captioner, wanted)
         if cosine >= LEAST_COSINE:  # which no cosine of numbers that are not finite is
             return _told(captioner, f"; cosine of logits to fp32 is {cosine:.5f}")
         logger.warning(
@@ -140,7 +152,15 @@ def _start(models: CaptionModels, placement: Placement) -> LocalCaptioner:
             closer,
         )
         del captioner
-    return _told(load(exact))
+    captioner = load(exact)
+    if wanted is not None:
+        check_same(_cosine(captioner, wanted))
+    return _told(captioner)
+
+
+def _cosine(captioner: LocalCaptioner, wanted: torch.Tensor) -> float:
+    logits = captioner.first_logits(captioner.probes())
+    return float(cosine_similarity(logits, wanted, dim=-1).min())
 
 
 def _load(files: ModelFiles, prompt: str | None, placement: Placement) -> LocalCaptioner:
@@ -149,20 +169,20 @@ def _load(files: ModelFiles, prompt: str | None, placement: Placement) -> LocalC
     return LocalCaptioner(files, placement, prompt)
 
 
-def _exact_logits(
-    load: Callable[[Placement], LocalCaptioner], exact: Placement
-) -> torch.Tensor | None:
-    """Return the logits of the model in fp32; None if it does not fit in the memory."""
+def _first_logits(make: Callable[[], LocalCaptioner]) -> torch.Tensor | None:
+    """Return the logits of a captioner for a few images; None if these do not fit in the memory."""
     try:
-        return _first_logits(load(exact))
+        captioner = make()
+        return captioner.first_logits(captioner.probes())
     except Exception as error:
         if not is_out_of_memory(error):
             raise
         return None
 
 
-def _first_logits(captioner: LocalCaptioner) -> torch.Tensor:
-    return captioner.first_logits(captioner.probes())
+def _tried(captioner: LocalCaptioner) -> LocalCaptioner:
+    _first_logits(lambda: captioner)
+    return captioner
 
 
 def _told(captioner: LocalCaptioner, how: str = "") -> LocalCaptioner:

@@ -6,18 +6,17 @@ from threading import Lock
 from typing import Any, Final, Protocol
 
 import torch
-from transformers import AutoModelForImageTextToText, GenerationConfig
+import transformers
 
 from image_toolkit.models.captioning.caption_families import intake_for
 from image_toolkit.models.captioning.generation import Generation
-from image_toolkit.models.cpu.fast_cpu import speed_up
-from image_toolkit.models.cpu.image_keys import ImageKeys
 from image_toolkit.models.embedding.engines import pinned, to_device
 from image_toolkit.models.runtime.device import Placement
 from image_toolkit.models.runtime.feed import UnusableError
 from image_toolkit.models.runtime.hub import ModelFiles
 from image_toolkit.models.runtime.intakes import Inputs
 from image_toolkit.models.runtime.loading import load_model, loading
+from image_toolkit.models.runtime.shortcuts import share_image_keys, speed_up
 
 _POOLED: Final = re.compile(r"\b(pooler|vision_\w+\.head)\.")
 """Weights that make one vector of an image: captioners look at the patches, and some lack them."""
@@ -62,18 +61,18 @@ class LocalCaptioner:
         self.name, self.revision = files.name, files.revision
         self.placement = placement
         self.precision = placement.precision
-        model = load_model(AutoModelForImageTextToText, files, placement.dtype, _POOLED)
+        model = load_model("AutoModelForImageTextToText", files, placement.dtype, _POOLED)
         with loading(files.name):
             self._intake = intake_for(files, model.config, prompt)
         # Only the arguments decide how captions are made, not a file beside the model.
         own = model.generation_config
-        model.generation_config = GenerationConfig(
+        model.generation_config = transformers.GenerationConfig(
             **{name: getattr(own, name) for name in _TOKEN_SETTINGS}
         )
         # On a GPU no type is changed: some models keep a few layers in fp32.
         fast = model.to(placement.device) if placement.is_cuda else speed_up(model, placement)
         self._model = fast.eval()
-        self._keys = ImageKeys(model, placement)
+        self._captioning = share_image_keys(model, placement)
         self._lock = Lock()
         self.prepare = self._intake.prepare
         self.probes = self._intake.probes
@@ -117,7 +116,7 @@ class LocalCaptioner:
     def _generate(self, inputs: Inputs, images: int, **arguments: Any) -> Any:
         ready = pinned(inputs, self.placement)
         # Of two partitions, one gets its batch ready while the other's runs.
-        with self._lock, torch.inference_mode(), self._keys.of(images):
+        with self._lock, torch.inference_mode(), self._captioning(images):
             given = self._intake.arrived(to_device(ready, self.placement))
             cast = {
                 name: value.to(self.placement.dtype) if value.is_floating_point() else value

@@ -3,13 +3,17 @@
 import base64
 import io
 import os
-import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from threading import Lock
 from typing import Any, Final
 
 import requests
 from PIL import Image
+from requests.adapters import HTTPAdapter
+from requests.exceptions import ChunkedEncodingError
+from urllib3 import Retry
+from urllib3.exceptions import MaxRetryError, ReadTimeoutError
 
 from fondant_spec.errors import InputDataError, InvalidArgumentError
 from image_toolkit.models.captioning.caption_families import CHAT_PROMPT
@@ -23,17 +27,23 @@ _LONGEST_EDGE: Final = 1024
 _QUALITY: Final = 90
 _CONNECTIONS: Final = 8
 _TIMEOUT: Final = (10, 300)
-_PAUSES: Final = (0.5, 1.0, 2.0)
-_LONGEST_PAUSE: Final = 30.0
-_TRY_LATER: Final = (408, 429, 500, 502, 503, 504)
-_MAY_PASS: Final = (
-    requests.ConnectionError,
-    requests.Timeout,
-    requests.exceptions.ChunkedEncodingError,
+_REFUSALS: Final = 8
+"""So many refusals, and not one caption before them, are about the model or the settings."""
+
+_TRIES: Final = 4
+_ASK_AGAIN: Final = Retry(
+    _TRIES - 1,
+    allowed_methods=["POST"],
+    status_forcelist=(408, 429, 500, 502, 503, 504),
+    backoff_factor=1,
+    backoff_max=30,
+    retry_after_max=30,
+    raise_on_status=False,
 )
+"""A busy server is asked again when it says so, or else after 0, 2 and 4 seconds."""
+
 _HIGHEST_PENALTY: Final = 2.0
 _USERS_MATTER: Final = {
-    400: "refuses the request",
     401: f"wants a key: set {KEY_VARIABLE}",
     403: f"forbids it to this key: check {KEY_VARIABLE}",
     404: "does not know the model, or the path: the URL ends in /v1 as a rule",
@@ -48,7 +58,11 @@ _CANNOT: Final[dict[str, tuple[int, ...]]] = {
 
 
 class EndpointCaptioner:
-    """Asks a server for captions, several images at a time."""
+    """Asks a server for captions, several images at a time.
+
+    A server that refuses an image (a safety filter does) costs its row; one that refuses the first
+    images, and has captioned none, ends the step.
+    """
 
     revision = ""
     precision = ""
@@ -58,11 +72,14 @@ class EndpointCaptioner:
         self._url = url.rstrip("/") + "/chat/completions"
         self._prompt = prompt or CHAT_PROMPT
         self._pool = ThreadPoolExecutor(_CONNECTIONS, "endpoint")
-        self._session = requests.Session()
+        self._session = _session()
         key = os.environ.get(KEY_VARIABLE)
         if key:
             self._session.headers["Authorization"] = f"Bearer {key}"
         self.prepare: Callable[[bytes], Any] = ProcessorPreparation(_LONGEST_EDGE)
+        self._lock = Lock()
+        self._captioned = False
+        self._refused = 0
 
     def captions(
         self,
@@ -73,7 +90,8 @@ class EndpointCaptioner:
         """Return the candidates for each image; an image that the server fails on is an error.
 
         Raises:
-            InputDataError: the server cannot be reached, or does not accept the model or the key.
+            InputDataError: the server cannot be reached, does not accept the model or the key, or
+                refuses whatever it is asked.
         """
         bodies = [
             self._body(item, generation, seed)
@@ -105,13 +123,14 @@ class EndpointCaptioner:
         }
 
     def _ask(self, body: dict[str, Any]) -> list[str] | UnusableError:
-        answer = self._post(body)
-        for pause in _PAUSES:
-            if not _is_passing(answer):
-                break
-            time.sleep(_wait(answer, pause))
-            answer = self._post(body)
-        return self._texts(answer) if isinstance(answer, requests.Response) else self._lost(answer)
+        try:
+            return self._texts(self._post(body))
+        except requests.RequestException as error:
+            if _breaks_off(error) or _is_too_late(error):
+                cut = isinstance(error, ChunkedEncodingError)
+                name = (type(error) if cut else requests.ReadTimeout).__name__
+                return UnusableError("endpoint_error", f"{name}: no answer")
+            raise self._unreachable(error) from error
 
     def _ask_again(self, body: dict[str, Any]) -> list[str] | UnusableError:
         """Ask for a second caption: as there is a first one, no failure ends the step."""
@@ -120,24 +139,17 @@ class EndpointCaptioner:
         except InputDataError as error:
             return UnusableError("endpoint_error", str(error))
 
-    def _post(self, body: dict[str, Any]) -> requests.Response | requests.RequestException:
-        """Return the response, or the reason why none came, if it may come another time."""
+    def _post(self, body: dict[str, Any], tries: int = _TRIES) -> requests.Response:
+        """Return the response to a request, which is made anew if the response breaks off.
+
+        What else may pass is up to the session, which does not look into the response.
+        """
         try:
             return self._session.post(self._url, json=body, timeout=_TIMEOUT, allow_redirects=False)
-        except _MAY_PASS as error:
-            return error
         except requests.RequestException as error:
-            raise self._unreachable(error) from error
-
-    def _lost(self, error: requests.RequestException) -> UnusableError:
-        """Return what a row is told whose answer never came.
-
-        Raises:
-            InputDataError: there is no connection, for any row.
-        """
-        if isinstance(error, requests.ConnectionError):
-            raise self._unreachable(error) from error
-        return UnusableError("endpoint_error", f"{type(error).__name__}: no answer")
+            if tries == 1 or not _breaks_off(error):
+                raise
+        return self._post(body, tries - 1)
 
     def _unreachable(self, error: requests.RequestException) -> InputDataError:
         return InputDataError(
@@ -149,13 +161,34 @@ class EndpointCaptioner:
         if reason is not None:
             msg = f"endpoint {self._url}: {response.status_code}, it {reason}. {_start(response)}"
             raise InputDataError(msg)
+        if response.status_code == requests.codes.bad_request:
+            return self._refusal(response)
         if response.status_code != requests.codes.ok:
             return UnusableError("endpoint_error", f"{response.status_code}: {_start(response)}")
         try:
             choices = response.json()["choices"]
-            return [str(choice["message"]["content"] or "") for choice in choices]
+            texts = [str(choice["message"]["content"] or "") for choice in choices]
         except (ValueError, KeyError, TypeError):
             return UnusableError("endpoint_error", f"not a chat completion: {_start(response)}")
+        self._captioned = True
+        return texts
+
+    def _refusal(self, response: requests.Response) -> UnusableError:
+        """Return what a row is told that the server refuses.
+
+        Raises:
+            InputDataError: it has refused as many rows, and captioned none.
+        """
+        with self._lock:
+            self._refused += 1
+            always = self._refused >= _REFUSALS and not self._captioned
+        if always:
+            msg = (
+                f"endpoint {self._url}: 400, it refuses the request, and the {self._refused - 1} "
+                f"before it. {_start(response)}"
+            )
+            raise InputDataError(msg)
+        return UnusableError("refused", f"400: {_start(response)}")
 
 
 def refuse_unsupported(generation: Generation) -> None:
@@ -189,14 +222,28 @@ def _choosing(generation: Generation) -> dict[str, Any]:
     return {**choosing, "frequency_penalty": round(penalty, 6)} if penalty else choosing
 
 
-def _is_passing(answer: requests.Response | requests.RequestException) -> bool:
-    return isinstance(answer, requests.RequestException) or answer.status_code in _TRY_LATER
+def _session() -> requests.Session:
+    """Return a session that asks again by itself, as `_ASK_AGAIN` says."""
+    session = requests.Session()
+    adapter = HTTPAdapter(pool_maxsize=_CONNECTIONS, max_retries=_ASK_AGAIN)
+    session.mount("http://", adapter)
+    session.mount("https://", adapter)
+    return session
 
 
-def _wait(answer: requests.Response | requests.RequestException, pause: float) -> float:
-    """Return for how many seconds to wait: `pause`, if the server does not say otherwise."""
-    told = answer.headers.get("Retry-After", "") if isinstance(answer, requests.Response) else ""
-    return min(float(told) if told.isdigit() else pause, _LONGEST_PAUSE)
+def _breaks_off(error: requests.RequestException) -> bool:
+    """Return whether a response had begun, and did not end."""
+    return isinstance(error, ChunkedEncodingError) or isinstance(_cause(error), ReadTimeoutError)
+
+
+def _is_too_late(error: requests.RequestException) -> bool:
+    """Return whether the server was reached, and gave no response in time, however often."""
+    cause = _cause(error)
+    return isinstance(cause, MaxRetryError) and isinstance(cause.reason, ReadTimeoutError)
+
+
+def _cause(error: requests.RequestException) -> object:
+    return error.args[0] if error.args else None
 
 
 def _start(response: requests.Response) -> str:

@@ -209,6 +209,8 @@ def _attend_fast(model: nn.Module, placement: Placement) -> None:
     in_bf16 = placement.precision == "bf16" or (
         placement.precision == "int8" and multiplies_in_bf16()
     )
+    AttentionInterface.register(_ATTENTION, attention)
+    AttentionMaskInterface.register(_ATTENTION, eager_mask)
     for module in model.modules():
         if isinstance(module, BlipAttention):
             attend = attention if in_bf16 else _fused_attention
@@ -268,7 +270,3 @@ def _fuse_activation(module: nn.Module, make: MakeLayer) -> None:
     module.fc1 = make(scaled(first, weight=scale, bias=scale), activation)
     module.fc2 = make(scaled(second, weight=1 / scale))
     module.activation_fn = nn.Identity()
-
-
-AttentionInterface.register(_ATTENTION, attention)
-AttentionMaskInterface.register(_ATTENTION, eager_mask)

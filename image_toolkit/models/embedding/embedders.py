@@ -8,10 +8,8 @@ import numpy as np
 import numpy.typing as npt
 import torch
 from torch import nn
-from transformers import AutoImageProcessor, AutoModel
 
 from fondant_spec.errors import InputDataError
-from image_toolkit.models.cpu.first_token import only_first_token
 from image_toolkit.models.embedding.open_clip import PREFIX, OpenClipImages, OpenClipTexts
 from image_toolkit.models.runtime.feed import UnusableError
 from image_toolkit.models.runtime.hub import ModelFiles, find_model
@@ -23,6 +21,7 @@ from image_toolkit.models.runtime.preparation import (
     preparation_for,
     probe_images,
 )
+from image_toolkit.models.runtime.processors import load_image_processor
 
 Vectors = npt.NDArray[np.float32]
 Inputs = Mapping[str, torch.Tensor]
@@ -62,9 +61,7 @@ class ImageEncoder:
     def __init__(self, files: ModelFiles) -> None:
         self.name, self.revision = files.name, files.revision
         with loading(files.name):
-            processor = AutoImageProcessor.from_pretrained(
-                files.folder, backend="pil", trust_remote_code=False
-            )
+            processor = load_image_processor(files)
         self._processor = processor
         self.tower = _Tower(_load(files, "image"), "image")
         self.prepare = ProcessorPreparation()
@@ -167,7 +164,6 @@ class _Tower(nn.Module):  # type: ignore[misc]  # torch has no types
         unused = "text_model" if modality == "image" else "vision_model"
         if hasattr(model, unused):
             delattr(model, unused)
-        only_first_token(model)
         self.model = model
         self._features: Callable[..., Any] = getattr(model, f"get_{modality}_features")
 
@@ -191,7 +187,7 @@ class _PixelTower(nn.Module):  # type: ignore[misc]  # torch has no types
 
 
 def _load(files: ModelFiles, modality: str) -> Any:
-    model = load_model(AutoModel, files, torch.float32, _UNUSED[modality])
+    model = load_model("AutoModel", files, torch.float32, _UNUSED[modality])
     both = hasattr(model, "get_image_features") and hasattr(model, "get_text_features")
     if not both or hasattr(model, "language_model"):  # BLIP-2 has both, each in a space of its own
         msg = (

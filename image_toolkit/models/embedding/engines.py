@@ -10,8 +10,8 @@ from torch import nn
 from torch.nn.functional import normalize
 
 from fondant_spec.errors import InvalidArgumentError, MissingDependencyError
-from image_toolkit.models.cpu.fast_cpu import speed_up
 from image_toolkit.models.runtime.device import EXACT, Placement
+from image_toolkit.models.runtime.shortcuts import only_first_token, speed_up
 
 Engine = Callable[[Mapping[str, torch.Tensor]], np.ndarray[Any, np.dtype[np.float32]]]
 """Takes a batch on the CPU; returns unit vectors, float32 of shape (batch, dimension)."""
@@ -53,6 +53,7 @@ def start_engine(
     inputs: Mapping[str, torch.Tensor],
 ) -> Engine:
     """Return the engine that runs `tower`; `inputs` is an example of what it will get."""
+    only_first_token(tower)
     module = _UnitVectors(tower).eval()
     if name == "openvino":
         return _openvino(module, placement, inputs)

@@ -21,6 +21,7 @@ from fondant_spec.errors import InputDataError, MissingDependencyError
 from image_toolkit.models.runtime.hub import downloading
 from image_toolkit.models.runtime.loading import loading
 from image_toolkit.models.runtime.preparation import Normalise, PixelPreparation, probe_images
+from image_toolkit.models.runtime.torch_setup import prepare_torch
 
 PREFIX: Final = "open_clip:"
 _WEIGHTS: Final = "open_clip_model.safetensors"
@@ -154,6 +155,7 @@ def _weights(package: Any, model_id: str, name: str, pretrained: str) -> tuple[P
 
 
 def _package() -> Any:
+    prepare_torch()  # open_clip imports torchvision
     try:
         import open_clip  # noqa: PLC0415 - optional, and heavy
     except ImportError as error:

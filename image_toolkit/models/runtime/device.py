@@ -8,6 +8,7 @@ from typing import Final, Self
 import torch
 
 from fondant_spec.errors import InvalidArgumentError
+from image_toolkit.models.runtime.checked_versions import checked, installed, private_parts_usable
 
 EXACT: Final = "fp32"
 """The precision that others are compared with."""
@@ -79,10 +80,20 @@ def place(device: torch.device, precision: str) -> Placement:
     if precision == "bf16" and device.type == "cpu" and _lacks_bf16():
         msg = "precision: bf16 runs only on CPUs that have AVX-512 or bf16; use auto or fp32."
         raise InvalidArgumentError(msg)
+    if precision == "int8" and not private_parts_usable():
+        raise unable_in_int8()
     if precision == "int8" and not _multiplies_bytes(device):
         msg = "precision: int8 runs only on CPUs that have VNNI; use auto."
         raise InvalidArgumentError(msg)
     return Placement(device, precision)
+
+
+def unable_in_int8() -> InvalidArgumentError:
+    """Return what to tell about int8 where private parts are not usable: its layers are of them."""
+    return InvalidArgumentError(
+        f"precision: int8 does not run with {installed()}; use auto, or versions it was checked "
+        f"with: {checked()}."
+    )
 
 
 @cache
@@ -139,12 +150,15 @@ def _lacks_bf16() -> bool:
     """Return whether oneDNN multiplies on this CPU, and has no bf16 for it."""
     if not torch.backends.mkldnn.is_available():
         return False
-    return not torch.ops.mkldnn._is_mkldnn_bf16_supported()  # noqa: SLF001 - no public name
+    told = getattr(torch.ops.mkldnn, "_is_mkldnn_bf16_supported", None)
+    if told is None or not private_parts_usable():
+        return "AVX512" not in torch.backends.cpu.get_cpu_capability()
+    return not told()
 
 
 def _multiplies_bytes(device: torch.device) -> bool:
     return bool(
         device.type == "cpu"
         and torch.backends.mkldnn.is_available()
-        and torch.cpu._is_vnni_supported()  # noqa: SLF001 - no public name
+        and getattr(torch.cpu, "_is_vnni_supported", bool)()  # there is no public name
     )

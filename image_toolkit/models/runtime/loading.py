@@ -7,12 +7,12 @@ from contextlib import contextmanager
 from typing import Any, Final
 
 import torch
+import transformers
 from safetensors import SafetensorError
-from transformers import AutoTokenizer
-from transformers.utils import logging as transformers_logging
 
 from fondant_spec.errors import InputDataError
 from image_toolkit.models.runtime.hub import ModelFiles
+from image_toolkit.models.runtime.torch_setup import prepare_torch
 
 _LONGEST_REASON: Final = 300
 _NAMED: Final = 3
@@ -37,13 +37,14 @@ _REASONS: Final = {  # what transformers' own message holds, and what is told in
 
 
 def load_model(
-    auto_class: Any,
+    auto_class: str,
     files: ModelFiles,
     dtype: torch.dtype,
     unused: re.Pattern[str],
 ) -> Any:
-    """Return a model of a class such as `AutoModel`, with all its weights as they were stored.
+    """Return a model with all its weights as they were stored.
 
+    `auto_class` is the name of a class of `transformers`, such as `AutoModel`.
     `unused` finds in the names of weights those that may be missing, as nothing is made of them.
 
     Raises:
@@ -51,7 +52,7 @@ def load_model(
             make them up at random.
     """
     with loading(files.name):
-        model, report = auto_class.from_pretrained(
+        model, report = getattr(transformers, auto_class).from_pretrained(
             files.folder,
             use_safetensors=True,
             trust_remote_code=False,
@@ -80,7 +81,9 @@ def load_tokenizer(files: ModelFiles, config: Any) -> Any:
         InputDataError: it cannot be made, or is not the model's.
     """
     with loading(files.name):
-        tokenizer = AutoTokenizer.from_pretrained(files.folder, trust_remote_code=False)
+        tokenizer = transformers.AutoTokenizer.from_pretrained(
+            files.folder, trust_remote_code=False
+        )
     check_tokenizer(files, tokenizer, config)
     return tokenizer
 
@@ -104,8 +107,9 @@ def check_tokenizer(files: ModelFiles, tokenizer: Any, config: Any) -> None:
 @contextmanager
 def loading(model_id: str) -> Iterator[None]:
     """Turn what goes wrong while a model is built from its files into one line for the user."""
-    transformers_logging.set_verbosity_error()
-    transformers_logging.disable_progress_bar()
+    prepare_torch()
+    transformers.logging.set_verbosity_error()
+    transformers.logging.disable_progress_bar()
     try:
         yield
     except InputDataError:

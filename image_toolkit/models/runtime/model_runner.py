@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Callable, Sequence
+from functools import partial
 from threading import Lock
 from typing import Any, Final, Generic, TypeVar
 
@@ -11,7 +12,8 @@ from fondant_spec.errors import InputDataError
 from image_toolkit.models.embedding.embedders import Encoder, Vectors
 from image_toolkit.models.embedding.engines import choose_engine, exact_engine, pinned, start_engine
 from image_toolkit.models.runtime.batching import BatchSize, run_batch
-from image_toolkit.models.runtime.device import Placement
+from image_toolkit.models.runtime.checked_versions import check_same, with_private_parts
+from image_toolkit.models.runtime.device import EXACT, Placement
 
 logger = logging.getLogger(__name__)
 
@@ -69,6 +71,15 @@ def start_runners(
     Raises:
         InputDataError: the model cannot be had, or its vectors are no numbers.
     """
+    return with_private_parts(partial(_started, make, placements, engine, size))
+
+
+def _started(
+    make: Callable[[], Model],
+    placements: Sequence[Placement],
+    engine: str,
+    size: Callable[[], BatchSize],
+) -> list[EncoderRunner[Model]]:
     encoder = make()
     probes = encoder.probes()
     wanted = exact_engine(encoder.tower)(encoder.collate(probes))
@@ -90,7 +101,7 @@ def _unless_astray(
     wanted: Vectors,
 ) -> EncoderRunner[Model]:
     for closer in runner.placement.closer():
-        cosine = float((runner.vectors(probes) * wanted).sum(-1).min())
+        cosine = _cosine(runner, probes, wanted)
         if cosine >= LEAST_COSINE:
             logger.info("Runs on %s; cosine to fp32 is %.5f.", runner, cosine)
             break
@@ -102,4 +113,10 @@ def _unless_astray(
             closer,
         )
         runner = EncoderRunner(make(), closer, "torch", runner.size)
+    if runner.placement.precision == EXACT and runner.engine == "torch":
+        check_same(_cosine(runner, probes, wanted))
     return runner
+
+
+def _cosine(runner: EncoderRunner[Model], probes: Sequence[Any], wanted: Vectors) -> float:
+    return float((runner.vectors(probes) * wanted).sum(-1).min())

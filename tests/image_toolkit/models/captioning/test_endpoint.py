@@ -6,11 +6,13 @@ import json
 import threading
 import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from unittest.mock import patch
 
 import pytest
 from PIL import Image
 
 from fondant_spec.errors import InputDataError, InvalidArgumentError
+from image_toolkit.models.captioning import endpoint
 from image_toolkit.models.captioning.caption_models import CaptionModels
 from image_toolkit.models.captioning.caption_stream import CaptionWriter, Choice, Draft
 from image_toolkit.models.captioning.caption_text import Frame
@@ -26,6 +28,7 @@ class Server(ThreadingHTTPServer):
     def __init__(self):
         super().__init__(("127.0.0.1", 0), Handler)
         self.seen, self.statuses, self.texts, self.body = [], [], [], None
+        self.busy = ""
         self.url = f"http://127.0.0.1:{self.server_port}/v1"
 
 
@@ -50,8 +53,10 @@ class Handler(BaseHTTPRequestHandler):
         if status != 200:
             body = '{"error": "no such luck"}'
         self.send_response(status)
-        if status in (301, 429):
-            self.send_header("Location" if status == 301 else "Retry-After", "0")
+        if status == 301:
+            self.send_header("Location", "0")
+        if status in (429, 503) and self.server.busy:
+            self.send_header("Retry-After", self.server.busy)
         self.end_headers()
         self.wfile.write((self.server.body or body).encode())
 
@@ -70,6 +75,14 @@ class Handler(BaseHTTPRequestHandler):
     def hang(self):
         """Answer too late."""
         time.sleep(0.6)
+
+    def hang_halfway(self):
+        """Begin an answer, and end it too late."""
+        self.send_response(200)
+        self.send_header("Content-Length", "99")
+        self.end_headers()
+        time.sleep(0.6)
+        self.close_connection = True
 
     def log_message(self, *_):
         """Say nothing."""
@@ -90,13 +103,13 @@ def server():
 def no_key(monkeypatch):
     """Start every test without a key, and pause for little."""
     monkeypatch.delenv("OPENAI_API_KEY", raising=False)
-    monkeypatch.setattr("image_toolkit.models.captioning.endpoint._PAUSES", (0.01, 0.02, 0.04))
+    monkeypatch.setattr(endpoint, "_ASK_AGAIN", endpoint._ASK_AGAIN.new(backoff_factor=0.01))
 
 
 @pytest.fixture
 def impatient(monkeypatch):
     """Give up an answer sooner than the server's late ones come."""
-    monkeypatch.setattr("image_toolkit.models.captioning.endpoint._TIMEOUT", (5, 0.4))
+    monkeypatch.setattr(endpoint, "_TIMEOUT", (5, 0.4))
 
 
 IMAGES = [Image.new("RGB", (n, 9)) for n in range(1, 12)]
@@ -185,7 +198,7 @@ def test_what_no_server_can_do_is_refused(settings, message):
 
 
 @pytest.mark.usefixtures("impatient")
-@pytest.mark.parametrize("failure", ["cut", "stop_halfway", "hang"])
+@pytest.mark.parametrize("failure", ["cut", "stop_halfway", "hang", "hang_halfway"])
 def test_a_lost_answer_is_asked_for_again(failure, server):
     """A connection that ends early, or hangs, is a failed attempt and no more."""
     server.statuses = [failure, failure, 503]
@@ -199,16 +212,21 @@ def test_a_lost_answer_is_asked_for_again(failure, server):
 @pytest.mark.usefixtures("impatient")
 @pytest.mark.parametrize(
     ("failure", "message"),
-    [("hang", "ReadTimeout: no answer"), ("stop_halfway", "ChunkedEncodingError: no answer")],
+    [
+        ("hang", "ReadTimeout: no answer"),
+        ("hang_halfway", "ReadTimeout: no answer"),
+        ("stop_halfway", "ChunkedEncodingError: no answer"),
+    ],
 )
 def test_an_answer_that_never_comes_is_one_error(failure, message, server):
     """An image that the server cannot get through with costs one row."""
-    server.statuses = [failure] * 4
+    server.statuses = [failure] * 9
     (error,) = EndpointCaptioner(server.url, "eyes", None).captions(
         IMAGES[:1], ROWS[:1], Generation()
     )
     assert isinstance(error, UnusableError)
     assert (error.reason, str(error)) == ("endpoint_error", message)
+    assert len(server.seen) == 4
 
 
 def test_a_wrong_address_is_told_at_once():
@@ -230,7 +248,6 @@ def test_a_busy_server_is_asked_again(server):
 @pytest.mark.parametrize(
     ("status", "reason"),
     [
-        (400, "400, it refuses the request."),
         (401, "401, it wants a key: set OPENAI_API_KEY."),
         (403, "403, it forbids it to this key: check OPENAI_API_KEY."),
         (404, "404, it does not know the model, or the path: the URL ends in /v1 as a rule."),
@@ -244,6 +261,56 @@ def test_what_the_user_can_fix_ends_the_step(server, status, reason):
     assert str(caught.value) == (
         f'endpoint {server.url}/chat/completions: {reason} {{"error": "no such luck"}}'
     )
+
+
+def refusals(server, statuses):
+    """Return what a captioner makes of one image after the other, of those that are refused."""
+    server.statuses = list(statuses)
+    captioner = EndpointCaptioner(server.url, "eyes", "what")
+    return [captioner.captions(IMAGES[:1], ROWS[:1], Generation())[0] for _ in statuses]
+
+
+@pytest.mark.parametrize(
+    "statuses", [[400] * 7, [200, *[400] * 20], [*[400] * 7, 200, 400]], ids=["few", "one", "late"]
+)
+def test_a_refused_image_is_a_reject(statuses, server):
+    """A safety filter refuses some images: each costs its row, also many in a row."""
+    for status, made in zip(statuses, refusals(server, statuses), strict=True):
+        if status == 200:
+            assert made == ["what 1x9 0"]
+        else:
+            assert (made.reason, str(made)) == ("refused", '400: {"error": "no such luck"}')
+    assert len(server.seen) == len(statuses)
+
+
+def test_a_server_that_refuses_all_ends_the_step(server):
+    """What refuses the first eight images, and captions none, is no filter; errors are neither."""
+    with pytest.raises(InputDataError) as caught:
+        refusals(server, [400, 413, *[400] * 7])
+    assert str(caught.value) == (
+        f"endpoint {server.url}/chat/completions: 400, it refuses the request, and the 7 before "
+        'it. {"error": "no such luck"}'
+    )
+
+
+def test_a_busy_server_says_when(server):
+    """A server that says for how long it is busy is asked no sooner."""
+    server.statuses, server.busy = [503], "1"
+    start = time.monotonic()
+    EndpointCaptioner(server.url, "eyes", None).captions(IMAGES[:1], ROWS[:1], Generation())
+    assert time.monotonic() - start >= 1
+    assert len(server.seen) == 2
+
+
+def test_no_server_keeps_a_step_waiting_for_long(server):
+    """However long a server wants to be left alone, it is asked after half a minute."""
+    waits = []
+    server.statuses, server.busy = [503] * 9, "86400"
+    captioner = EndpointCaptioner(server.url, "eyes", None)
+    with patch("urllib3.util.retry.time.sleep", waits.append):
+        (error,) = captioner.captions(IMAGES[:1], ROWS[:1], Generation())
+    assert waits == [30, 30, 30]
+    assert str(error).startswith("503: ")
 
 
 @pytest.mark.parametrize("status", [301, 413])

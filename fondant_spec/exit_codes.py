@@ -1,0 +1,68 @@
+"""How every command line of this package ends: an exit code, and one sentence for an error.
+
+0 is success, 1 an error that the user can fix or a defect, 2 wrong usage, 130 interrupted.
+"""
+
+import os
+import select
+import sys
+import traceback
+from collections.abc import Callable
+from typing import Final
+
+from fondant_spec.errors import FondantError, InvalidArgumentError
+
+EXIT_ERROR: Final = 1
+EXIT_USAGE: Final = 2
+EXIT_INTERRUPTED: Final = 130
+EXIT_PIPE: Final = 141
+"""What a shell tells of a program whose reader went away, as in `fondant-spec show x | head -3`."""
+
+_STDOUT: Final = 1
+
+
+def exit_code(
+    command: Callable[[], int | None], *, interrupted: str = "interrupted", debug: bool = False
+) -> int:
+    """Run the command of a command line, say on stderr what went wrong, and return the exit code.
+
+    Args:
+        command: returns an exit code of its own, or None for success.
+        interrupted: the sentence for Ctrl-C.
+        debug: show the traceback of a defect, which is any error but a `FondantError`.
+    """
+    try:
+        code = command() or 0
+        sys.stdout.flush()
+    except InvalidArgumentError as error:
+        code, told = EXIT_USAGE, str(error)
+    except FondantError as error:
+        code, told = EXIT_ERROR, str(error)
+    except KeyboardInterrupt:
+        code, told = EXIT_INTERRUPTED, interrupted
+    except Exception as error:  # noqa: BLE001 - the net for what nobody thought of
+        if isinstance(error, BrokenPipeError) and _nobody_reads():
+            return EXIT_PIPE
+        code, told = EXIT_ERROR, _defect(error)
+        if debug:
+            traceback.print_exc()
+            return code
+    else:
+        return code
+    print(f"error: {told}", file=sys.stderr)
+    return code
+
+
+def _defect(error: Exception) -> str:
+    told = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
+    return f"{told.rstrip('.')}. This is a defect; run again with --debug for the traceback."
+
+
+def _nobody_reads() -> bool:
+    """Return whether the reader of our output is gone, and if so write no more to it."""
+    watch = select.poll()
+    watch.register(_STDOUT, 0)
+    gone = bool(watch.poll(0))
+    if gone:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), _STDOUT)
+    return gone

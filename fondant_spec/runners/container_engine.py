@@ -1,0 +1,73 @@
+"""The container engine of this machine: Docker or Podman."""
+
+import os
+import shutil
+import subprocess
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from fondant_spec.dataset import storage
+from fondant_spec.errors import InvalidConfigError
+
+
+@dataclass(frozen=True)
+class Engine:
+    """The container engine of this machine, and what the machine has.
+
+    `user` is the caller, as uid:gid. `gpus` says whether containers can have GPUs. `environment` is
+    the caller's.
+    """
+
+    program: str
+    user: str
+    gpus: bool = False
+    cpus: int = 1
+    environment: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def home(self) -> Path:
+        """The caller's own folder."""
+        return Path(self.environment.get("HOME", "~")).expanduser()
+
+    @property
+    def hf_home(self) -> str:
+        """The caller's Hugging Face cache."""
+        default = str(self.home / ".cache" / "huggingface")
+        return storage.normalize(self.environment.get("HF_HOME", default))
+
+    @property
+    def is_rootless_podman(self) -> bool:
+        """Whether the caller is another uid in a container unless that is asked for."""
+        return self.program == "podman" and not self.user.startswith("0:")
+
+
+def find_engine(environment: Mapping[str, str] = os.environ) -> Engine:
+    """Return the engine of this machine; CONTAINER_ENGINE names another than the first found.
+
+    Raises:
+        InvalidConfigError: there is none, or it does not answer.
+    """
+    candidates = environment.get("CONTAINER_ENGINE", "docker podman").split()
+    program = next(filter(shutil.which, candidates), None)
+    if program is None:
+        msg = f"found no {' or '.join(candidates)}; install one of them, or use --runner local."
+        raise InvalidConfigError(msg)
+    answer = call([program, "version", "--format", "{{.Server.Version}}"])
+    if answer.returncode:
+        reason = answer.stderr.strip().rpartition("\n")[2]
+        msg = f"no {program} engine answers ({reason}); start it, or use --runner local."
+        raise InvalidConfigError(msg)
+    return Engine(
+        program=Path(program).name,
+        user=f"{os.getuid()}:{os.getgid()}",
+        gpus=bool(shutil.which("nvidia-smi"))
+        and call(["nvidia-smi", "-L"]).stdout.startswith("GPU"),
+        cpus=os.cpu_count() or 1,
+        environment=environment,
+    )
+
+
+def call(command: Sequence[str]) -> "subprocess.CompletedProcess[str]":
+    """Run a command of the engine to its end, and return what it printed."""
+    return subprocess.run(command, check=False, capture_output=True, text=True)  # noqa: S603 - ours

@@ -1,0 +1,175 @@
+"""What a container sees of this machine: folders, files, variables, and the network.
+
+A path in an argument is seen under the path that it has outside: a folder with what lies in it, a
+file alone. Links that lead elsewhere lead nowhere in a container, but for those that the Hugging
+Face cache makes its snapshots of.
+"""
+
+import csv
+import io
+import re
+from collections.abc import Iterable, Iterator
+from ipaddress import ip_address
+from pathlib import Path
+from typing import Final
+from urllib.parse import urlsplit
+
+from fondant_spec.dataset import storage
+from fondant_spec.pipeline.plan import PlannedStep
+from fondant_spec.runners.container_engine import Engine
+from fondant_spec.spec.arguments import Argument
+
+HF_HOME: Final = "/cache/huggingface"
+"""Where the images look for models; the caller's cache is mounted there."""
+
+_PASSED: Final = (
+    "AWS_",
+    "AZURE_STORAGE_",
+    "DASK_",
+    "FSSPEC_",
+    "GCSFS_",
+    "GOOGLE_",
+    "HF_ENDPOINT",
+    "HF_HUB_OFFLINE",
+    "HF_TOKEN",
+    "HTTPS_PROXY",
+    "HTTP_PROXY",
+    "NO_PROXY",
+    "OPENAI_API_KEY",
+    "STORAGE_EMULATOR_HOST",
+)
+"""Beginnings of the names of environment variables that a container inherits."""
+
+_OF_THE_IMAGE: Final = re.compile(
+    r"/(bin|boot|cache|component|etc|lib|lib64|run|sbin|tmp|usr|var)?|/(dev|proc|sys)(/.*)?"
+)
+"""Paths that a container must not have mounted over its own."""
+
+_CACHED: Final = re.compile(r"(models|datasets|spaces)--.+")
+"""The folder of a repository in the Hugging Face cache; its `snapshots` are links to `blobs`."""
+
+_WILDCARD: Final = re.compile(r"[*?\[{]")
+
+
+def network_options(planned: PlannedStep, base_path: str) -> Iterator[str]:
+    """Yield the options for what a container reaches: this machine, the world, or nothing."""
+    urls = list(_urls(planned.arguments.values()))
+    remote = any(
+        isinstance(value, str) and value and not value.startswith("/")
+        for name, value in planned.arguments.items()
+        if planned.spec.arguments[name].path
+    )
+    if planned.step.resources.host_network or any(map(_is_this_machine, urls)):
+        yield from ("--network", "host")
+    elif not (remote or urls or planned.spec.network or storage.is_remote(base_path)):
+        yield from ("--network", "none")
+
+
+def environment_options(engine: Engine) -> Iterator[str]:
+    """Pass variables on by name alone: their values stay out of the command line."""
+    for name in sorted(engine.environment):
+        if name.upper().startswith(_PASSED):
+            yield from ("--env", name)
+
+
+def mount_options(
+    planned: PlannedStep, base_path: str, engine: Engine, output: str
+) -> Iterator[str]:
+    """Yield the options for what a container sees of this machine, each path once."""
+    writable = {output: output, engine.hf_home: HF_HOME}
+    places = (base_path, *written(planned))
+    writable |= {path: path for path in places if not storage.is_remote(path)}
+    readable = {path: path for path in _readable(planned, engine) if path not in writable}
+    for mode, paths in (("", writable), ("readonly", readable)):
+        for source, target in sorted(paths.items()):
+            words = ["type=bind", f"source={source}", f"target={target}", mode]
+            yield from ("--mount", _csv(filter(None, words)))
+
+
+def written(planned: PlannedStep) -> Iterator[str]:
+    """Yield the places that a step's arguments name to be written."""
+    for name, value in planned.arguments.items():
+        if planned.spec.arguments[name].output and value:
+            yield str(value)
+
+
+def unseen(planned: PlannedStep, engine: Engine) -> Iterator[str]:
+    """Yield a line for each thing that a path may lead to outside, and not in a container."""
+    for argument, path in _named_paths(planned):
+        if argument.neighbours and path.is_file() and not _has_neighbours(path, engine):
+            yield (
+                f"{argument.name}: only {path} itself is seen, not what lies beside it; move it to "
+                "a folder of its own if it names files there"
+            )
+        links = (link for link in path.rglob("*") if link.is_symlink())
+        if _blobs(path) is None and any(
+            not link.resolve().is_relative_to(path.resolve()) for link in links
+        ):
+            yield f"{argument.name}: links in {path} that lead out of it lead nowhere there"
+
+
+def _readable(planned: PlannedStep, engine: Engine) -> Iterator[str]:
+    """Yield the folders and files of this machine that a step reads."""
+    for argument, path in _named_paths(planned):
+        yield str(path)
+        if argument.neighbours and path.is_file() and _has_neighbours(path, engine):
+            yield str(path.parent)
+        if blobs := _blobs(path):
+            yield str(blobs)
+    for name, value in engine.environment.items():
+        if name.upper().startswith(_PASSED) and (file := _named(value)):
+            yield str(file)
+
+
+def _named_paths(planned: PlannedStep) -> Iterator[tuple[Argument, Path]]:
+    for name, value in planned.arguments.items():
+        argument = planned.spec.arguments[name]
+        if argument.path and isinstance(value, str) and (path := _named(value)):
+            yield argument, path
+
+
+def _has_neighbours(file: Path, engine: Engine) -> bool:
+    """Return whether a file's folder may be seen: not a home folder, which holds anything."""
+    return not _OF_THE_IMAGE.fullmatch(str(file.parent)) and file.parent != engine.home
+
+
+def _blobs(path: Path) -> Path | None:
+    """Return where the links of a snapshot in the Hugging Face cache lead; None elsewhere."""
+    for folder in (path, *path.parents):
+        blobs = folder.parent / "blobs"
+        if folder.name == "snapshots" and _CACHED.fullmatch(folder.parent.name):
+            return blobs if blobs.is_dir() and not blobs.is_symlink() else None
+    return None
+
+
+def _named(value: str) -> Path | None:
+    """Return what an absolute path, perhaps with wildcards, names on this machine."""
+    if not value.startswith("/"):
+        return None
+    path = Path(value)
+    if not path.exists() and (wildcard := _WILDCARD.search(value)):
+        path = Path(value[: wildcard.start()].rpartition("/")[0] or "/")
+    return path if path.exists() and not _OF_THE_IMAGE.fullmatch(str(path)) else None
+
+
+def _urls(values: Iterable[object]) -> Iterator[str]:
+    for value in values:
+        if isinstance(value, list):
+            yield from _urls(value)
+        elif isinstance(value, str) and storage.is_remote(value):
+            yield value
+
+
+def _is_this_machine(url: str) -> bool:
+    host = urlsplit(url).hostname or ""
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+def _csv(words: Iterable[str]) -> str:
+    """Return words as the engines read those of --mount: separated by commas, quoted for safety."""
+    line = io.StringIO()
+    csv.writer(line, lineterminator="").writerow(words)
+    return line.getvalue()

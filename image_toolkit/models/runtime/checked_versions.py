@@ -1,0 +1,115 @@
+"""The versions of torch and transformers whose private parts are known, and what is done elsewhere.
+
+What makes models fast here leans on parts that both may change in any release. It is used only with
+versions that the tests of these modules were run with; with others, and where a part is missing or
+takes other arguments all the same, models run as their libraries run them.
+"""
+
+import logging
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from functools import cache
+from importlib.metadata import version
+from typing import Final, TypeVar
+
+from packaging.specifiers import SpecifierSet
+
+from fondant_spec.errors import FondantError
+from image_toolkit.models.runtime.batching import is_out_of_memory
+
+logger = logging.getLogger(__name__)
+
+Made = TypeVar("Made")
+
+CHECKED: Final = {
+    "torch": SpecifierSet(">=2.13,<2.15"),
+    "transformers": SpecifierSet(">=5.18,<5.25"),
+}
+"""Each from the oldest release with which all tests pass, up to the newest that was tried."""
+
+_SAME: Final = 0.9999
+
+COST: Final = (
+    "models run without the shortcuts made for them: slower on a CPU, captions with beams slower "
+    "anywhere, no int8, and chat models that also take videos need torchvision"
+)
+
+
+def private_parts_usable() -> bool:
+    """Return whether this process may use private parts; the first time, log why it may not."""
+    return not _set_aside.get() and not _known_to_fail and not _unchecked()
+
+
+@contextmanager
+def without_private_parts() -> Iterator[None]:
+    """Have this thread use none for a while: what they give is compared with what is made then."""
+    before = _set_aside.set(True)
+    try:
+        yield
+    finally:
+        _set_aside.reset(before)
+
+
+def check_same(cosine: float) -> None:
+    """Check that fp32 with private parts is what it is without, by the least cosine between them.
+
+    Raises:
+        RuntimeError: it is not; `with_private_parts` then does without.
+    """
+    if private_parts_usable() and not cosine >= _SAME:
+        msg = f"cosine of fp32 with private parts to fp32 without: {cosine:.5f}"
+        raise RuntimeError(msg)
+
+
+def with_private_parts(make: Callable[[], Made]) -> Made:
+    """Return what `make` makes; if it fails with private parts, what it makes without them.
+
+    From then on this process does without, which is logged once. `make` is called anew, so nothing
+    half changed is left; it has to run what it makes, for only then it is known to work. An error
+    that a user is told, want of memory, and one that comes without private parts too, are raised.
+    """
+    if not private_parts_usable():
+        return make()
+    try:
+        return make()
+    except FondantError:
+        raise
+    except Exception as error:
+        if is_out_of_memory(error):
+            raise
+        _known_to_fail.append(f"{type(error).__name__}: {error}")
+    # Outside the handler: the traceback, which keeps the first model alive, is gone by now.
+    try:
+        made = make()
+    except BaseException:
+        _known_to_fail.clear()
+        raise
+    logger.warning("With %s, %s. (%s)", installed(), COST, _known_to_fail[0])
+    return made
+
+
+def installed() -> str:
+    """Return the installed versions, as a user is told them: `torch 2.13.0 and ...`."""
+    return " and ".join(f"{name} {version(name)}" for name in CHECKED)
+
+
+def checked() -> str:
+    """Return the checked versions, as a user is told them: `torch <2.15,>=2.13 and ...`."""
+    return " and ".join(f"{name} {wanted}" for name, wanted in CHECKED.items())
+
+
+_known_to_fail: list[str] = []
+_set_aside: ContextVar[bool] = ContextVar("set aside", default=False)
+
+
+@cache
+def _unchecked() -> bool:
+    outside = [
+        f"{name} {version(name)} (checked: {wanted})"
+        for name, wanted in CHECKED.items()
+        if not wanted.contains(version(name), prereleases=True)
+    ]
+    if outside:
+        logger.warning("Not checked with %s: %s.", " and ".join(outside), COST)
+    return bool(outside)

@@ -1,0 +1,51 @@
+"""The door to `models.cpu`, which leans on private parts of torch and transformers.
+
+No other module imports from there, so that other versions of both do no harm before it is known
+that they are others. Each function is its plain counterpart where private parts are not usable.
+"""
+
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
+
+from torch import nn
+
+from image_toolkit.models.runtime.checked_versions import private_parts_usable
+from image_toolkit.models.runtime.device import Placement, unable_in_int8
+
+
+def speed_up(model: nn.Module, placement: Placement) -> nn.Module:
+    """Return a model where it is placed, made fast in place if that is a CPU.
+
+    Raises:
+        InvalidArgumentError: it is placed in int8, which is there with private parts only.
+    """
+    if private_parts_usable():
+        from image_toolkit.models.cpu import fast_cpu  # noqa: PLC0415 - see above
+
+        return fast_cpu.speed_up(model, placement)
+    if placement.precision == "int8":
+        raise unable_in_int8()
+    return model.to(placement.device, placement.dtype)
+
+
+def only_first_token(model: nn.Module) -> None:
+    """Have the CLIP image towers in a model compute no token that is not read, in place."""
+    if private_parts_usable():
+        from image_toolkit.models.cpu import first_token  # noqa: PLC0415 - see above
+
+        first_token.only_first_token(model)
+
+
+def share_image_keys(
+    model: nn.Module, placement: Placement
+) -> Callable[[int], AbstractContextManager[None]]:
+    """Have the decoders of BLIP in a model read an image's keys once for all beams, in place.
+
+    Returns:
+        A context in which so many images are captioned at a time.
+    """
+    if private_parts_usable():
+        from image_toolkit.models.cpu.image_keys import ImageKeys  # noqa: PLC0415 - see above
+
+        return ImageKeys(model, placement).of
+    return lambda _images: nullcontext()

@@ -1,0 +1,98 @@
+"""pipeline.py and its settings: what is set where, and what is said of what is missing."""
+
+import subprocess
+import sys
+from dataclasses import fields
+from pathlib import Path
+
+import pytest
+
+import pipeline
+from fondant_spec.errors import InvalidConfigError
+from pipeline_configs import PipelineConfigs
+
+FILE = Path(pipeline.__file__)
+MODULES = "{'demo', 'torch', 'transformers', 'dask', 'kfp', 'requests'}"
+
+
+def start(*words: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    """Run pipeline.py with nothing else in its environment."""
+    command = [sys.executable, str(FILE), *words]
+    return subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
+
+
+def test_nothing_set():
+    """It says in two lines what to set, and that `make demo` shows it."""
+    done = start()
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr == (
+        "error: set DATASET_NAME to seed images or PROMPTS to prompts, and INDEX or INDEX_URL to "
+        "what is searched (see pipeline_configs.py).\n"
+        "`make demo` runs the pipeline on data of its own, offline.\n"
+    )
+
+
+def test_describing_it_loads_no_engine():
+    """The recipe knows no demo, and nothing that only runs need."""
+    program = f"import sys, pipeline; print({MODULES} & set(sys.modules))"
+    command = [sys.executable, "-c", program]
+    done = subprocess.run(command, capture_output=True, text=True, check=True, cwd=FILE.parent)
+    assert done.stdout == "set()\n"
+
+
+SET = {"DATASET_NAME": "user/seeds", "INDEX_URL": "http://knn.example.com"}
+
+
+@pytest.mark.parametrize(
+    ("words", "settings", "message"),
+    [
+        ([], {"INDEX": "vectors.npy"}, "both INDEX (vectors.npy) and INDEX_URL (http://knn.examp"),
+        ([], {"INDEX_URL": ""}, "no index to search: set INDEX to a local one, or INDEX_URL to "),
+        (["--base-path", ""], {}, "the base path (BASE_PATH, --base-path) is empty; name a folder"),
+        ([], {"BASE_PATH": ""}, "the base path (BASE_PATH, --base-path) is empty; name a folder"),
+        ([], {"HOST": "http://kfp", "KUBEFLOW_SECRETS": "x"}, "KUBEFLOW_SECRETS must be VARIABLE="),
+        ([], {"HOST": "http://kfp", "KUBEFLOW_PULL_POLICY": "x"}, "KUBEFLOW_PULL_POLICY must be "),
+    ],
+)
+def test_settings_that_do_not_fit(words, settings, message):
+    """What is wrong with the settings is one line, without a traceback."""
+    done = start("--dry-run", *words, **(SET | settings))
+    assert done.returncode == 1
+    assert done.stderr.startswith(f"error: {message}")
+    assert done.stderr.count("\n") == 1
+
+
+def test_the_base_path_of_the_command_line():
+    """The option comes before the variable."""
+    done = start("--dry-run", "--base-path", "memory://one", BASE_PATH="memory://two", **SET)
+    assert done.stdout.startswith("pipeline stable-diffusion at memory://one\n")
+    done = start("--dry-run", BASE_PATH="memory://two", **SET)
+    assert done.stdout.startswith("pipeline stable-diffusion at memory://two\n")
+
+
+def test_both_starts():
+    """Images and prompts may begin together; either is enough."""
+    configs = PipelineConfigs(**SET, PROMPTS=pipeline.INTERIOR_DESIGN)
+    assert list(pipeline.build(configs).steps)[:4] == [
+        "load_from_hub",
+        "image_embedding",
+        "generate_prompts",
+        "text_embedding",
+    ]
+    with pytest.raises(InvalidConfigError, match="set DATASET_NAME to seed images or PROMPTS"):
+        pipeline.build(PipelineConfigs(INDEX="vectors.npy"))
+
+
+def test_every_setting_is_a_variable():
+    """Each setting is read from the environment under its own name; others are left alone."""
+    names = [setting.name for setting in fields(PipelineConfigs)]
+    environment = {name: f"value of {name}" for name in names} | {"PATH": "/bin"}
+    configs = PipelineConfigs.from_environment(environment)
+    assert [getattr(configs, name) for name in names] == [f"value of {name}" for name in names]
+    assert PipelineConfigs.from_environment({}) == PipelineConfigs()
+
+
+def test_secrets_are_in_no_text():
+    """A token or cookie does not show where the settings are printed."""
+    configs = PipelineConfigs(KUBEFLOW_TOKEN="abc", KUBEFLOW_COOKIE="session")
+    assert not any(secret in repr(configs) for secret in ("abc", "session"))
