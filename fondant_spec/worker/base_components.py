@@ -33,6 +33,7 @@ class SetupContext:
         input_fields: the consumed fields, by the component's own names, with the metadata that
             their makers left.
         output_fields: the fields that this step is asked to produce, by the component's own names.
+        output_types: the types that these fields are declared to have.
         output_directory: a folder of the step's own, empty at the start: where a component that
             writes puts its files, unless an argument names another place.
         cache_key: of the step, which names its result.
@@ -40,6 +41,7 @@ class SetupContext:
 
     input_fields: Mapping[str, "Field"]
     output_fields: frozenset[str]
+    output_types: Mapping[str, pa.DataType]
     output_directory: str
     cache_key: str
 

@@ -75,6 +75,7 @@ class StepContext:
         context = SetupContext(
             input_fields=self.inputs[0].fields if self.inputs else {},
             output_fields=frozenset(self.mapping.outputs),
+            output_types=self.mapping.outputs,
             output_directory=self.folder.output,
             cache_key=self.cache_key,
         )

@@ -1,6 +1,6 @@
 """Untrusted bytes to pixels: the one place where images are decoded.
 
-What comes out is 8-bit RGB, upright, in sRGB, over white: EXIF orientation, colour profiles, CMYK,
+What comes out is 8-bit RGB, upright, in sRGB, over white: orientation, colour profiles, CMYK,
 16-bit, palettes and transparency are taken care of; of an animation it is the first frame. The
 pixel count is checked in the header, before anything is decoded.
 
@@ -9,9 +9,10 @@ A JPEG that only lacks its end marker is accepted; one that lacks image data is 
 """
 
 import io
-import struct
+import re
 import warnings
 from functools import lru_cache
+from importlib import import_module
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
@@ -19,27 +20,37 @@ import simplejpeg
 from PIL import Image, ImageCms
 
 from image_toolkit.images.jpeg import JPEG_END, has_end
+from image_toolkit.images.jpeg_scans import lacks_scans
+from image_toolkit.images.orientation import TURNED, has_late_metadata, orientation, upright
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+
+def _heif() -> tuple[str, ...]:
+    """Have Pillow read HEIF, if there is a package for it."""
+    for package in ("pi_heif", "pillow_heif"):
+        try:
+            import_module(package).register_heif_opener(thumbnails=False)
+        except ImportError:
+            continue
+        return ("HEIF",)
+    return ()
+
+
 MAX_PIXELS: Final = 64_000_000
 """The default cap on width times height: 192 MB of pixels; cameras make 24 to 61 million."""
 
-FORMATS: Final = ("JPEG", "PNG", "WEBP", "GIF")
-"""What is decoded. Never SVG, EPS, PSD or TIFF: they are programs, or hold anything."""
+FORMATS: Final = ("JPEG", "PNG", "WEBP", "GIF", "AVIF", *_heif())
+"""What is decoded; HEIF where a reader of it is installed.
 
-_ORIENTATION_TAG: Final = 0x0112
-_TURNED: Final = (5, 6, 7, 8)  # EXIF orientations that swap width and height
-_TRANSPOSES: Final = {
-    2: Image.Transpose.FLIP_LEFT_RIGHT,
-    3: Image.Transpose.ROTATE_180,
-    4: Image.Transpose.FLIP_TOP_BOTTOM,
-    5: Image.Transpose.TRANSPOSE,
-    6: Image.Transpose.ROTATE_270,
-    7: Image.Transpose.TRANSVERSE,
-    8: Image.Transpose.ROTATE_90,
-}
+Never SVG, EPS, PSD or TIFF: they are programs, or hold anything."""
+
+_NOT_READ: Final = (
+    (re.compile(rb"....ftyp(?:hei|mif1|msf1)"), "HEIF: broken, or the package pi-heif is missing"),
+    (re.compile(rb"\xff\x0a|\x00{3}\x0cJXL "), "JPEG XL, which is not read; convert it"),
+    (re.compile(rb"II\*\x00|MM\x00\*"), "TIFF, which is not read; convert it"),
+)
 
 # Pillow warns between its own limit and twice that; `max_pixels` refuses, so that is noise.
 warnings.filterwarnings("ignore", category=Image.DecompressionBombWarning)
@@ -91,8 +102,11 @@ def decode_pixels(
 def open_image(data: bytes, *, max_pixels: int = MAX_PIXELS) -> Image.Image:
     """Return the image in `data` with only its header read, its size checked.
 
+    A PNG that says something of itself after its pixels is decoded to learn how it is turned.
+
     Raises:
-        NotAnImageError: no image, a format that is not accepted, or more than `max_pixels`.
+        NotAnImageError: no image, a format that is not accepted, more than `max_pixels`, or a
+            progressive JPEG that was cut between its scans.
     """
     if not data:
         raise NotAnImageError(reason="empty", message="no bytes")
@@ -101,7 +115,8 @@ def open_image(data: bytes, *, max_pixels: int = MAX_PIXELS) -> Image.Image:
     except Image.DecompressionBombError as error:
         raise NotAnImageError(reason="too_many_pixels", message=str(error)) from error
     except Exception as error:  # hostile headers raise nearly anything
-        message = f"not a {', '.join(FORMATS)} image; begins with {data[:16]!r}"
+        known = next((name for start, name in _NOT_READ if start.match(data)), None)
+        message = known or f"not a {', '.join(FORMATS)} image; begins with {data[:16]!r}"
         raise NotAnImageError(reason="not_an_image", message=message) from error
     width, height = image.size
     if width * height > max_pixels:
@@ -109,24 +124,27 @@ def open_image(data: bytes, *, max_pixels: int = MAX_PIXELS) -> Image.Image:
         raise NotAnImageError(reason="too_many_pixels", message=message)
     if not width or not height:
         raise NotAnImageError(reason="not_an_image", message=f"{width}x{height} has no pixels")
+    if image.info.get("progressive") and lacks_scans(data):
+        message = "JPEG: the last of its scans are missing; it would be blurred"
+        raise NotAnImageError(reason="truncated", message=message)
+    if image.format == "PNG" and has_late_metadata(data):
+        _load(image)
     return image
 
 
-def displayed_size(image: Image.Image) -> tuple[int, int]:
-    """Return (width, height) of an opened image after its EXIF orientation is applied."""
-    width, height = image.size
-    return (height, width) if orientation(image) in _TURNED else (width, height)
-
-
-def orientation(image: Image.Image) -> int:
-    """Return the EXIF orientation of an opened image, 1 to 8; 1 where it has none or nonsense."""
-    if "exif" not in image.info:
-        return 1
+def _load(image: Image.Image) -> None:
+    """Decode an image, or raise `NotAnImageError`."""
     try:
-        value = image.getexif().get(_ORIENTATION_TAG, 1)
-    except (OSError, SyntaxError, ValueError, TypeError, struct.error):
-        return 1
-    return value if value in range(1, 9) else 1
+        image.load()
+    except Exception as error:  # hostile bytes raise nearly anything
+        reason = "truncated" if "truncated" in str(error) else "not_an_image"
+        raise NotAnImageError(reason=reason, message=f"{image.format}: {error}") from error
+
+
+def displayed_size(image: Image.Image) -> tuple[int, int]:
+    """Return (width, height) of an opened image as it is to be shown, turned as it asks for."""
+    width, height = image.size
+    return (height, width) if orientation(image) in TURNED else (width, height)
 
 
 def is_plain(image: Image.Image) -> bool:
@@ -146,8 +164,8 @@ def decode_opened(
             return _finish(image, pixels)
     try:
         image.load()
-        upright = _turn(_to_8_bit(image), orientation(image))
-        return np.asarray(_over_white(_to_srgb(upright, image.info.get("icc_profile"))))
+        turned = upright(_to_8_bit(image), orientation(image))
+        return np.asarray(_over_white(_to_srgb(turned, image.info.get("icc_profile"))))
     except Exception as error:  # hostile bytes raise nearly anything
         reason = "truncated" if "truncated" in str(error) else "not_an_image"
         raise NotAnImageError(reason=reason, message=f"{image.format}: {error}") from error
@@ -178,12 +196,7 @@ def _finish(image: Image.Image, pixels: "NDArray[np.uint8]") -> "NDArray[np.uint
     turned = orientation(image)
     if turned == 1 and (profile is None or is_srgb(profile)):
         return pixels
-    return np.asarray(_to_srgb(_turn(Image.fromarray(pixels), turned), profile))
-
-
-def _turn(image: Image.Image, turned: int) -> Image.Image:
-    method = _TRANSPOSES.get(turned)
-    return image if method is None else image.transpose(method)
+    return np.asarray(_to_srgb(upright(Image.fromarray(pixels), turned), profile))
 
 
 def _to_8_bit(image: Image.Image) -> Image.Image:

@@ -20,6 +20,8 @@ from pathlib import Path
 from typing import IO, ClassVar, Final
 
 import datasets
+from picture_looks import Look, look_of, look_of_file
+from PIL import Image
 from training_pairs import SUFFIXES, TRAIN, Pair
 
 from fondant_spec.errors import InvalidDatasetError
@@ -31,8 +33,8 @@ class TrainingFormat(ABC):
     """Writes pairs into a folder, and reads them back.
 
     `resolution` is the side in pixels that the model trains at; `pairs_per_archive` bounds the
-    archives of a layout that has some. `captions` holds what was written, by split and file stem;
-    `counts` how many there are in each split.
+    archives of a layout that has some. `captions` holds what was written, and `looks` what the
+    captioned images look like, by split and file stem; `counts` how many there are in each split.
     """
 
     kinds: ClassVar[frozenset[str]] = frozenset(SUFFIXES)
@@ -45,11 +47,14 @@ class TrainingFormat(ABC):
         self.resolution = resolution
         self.pairs_per_archive = pairs_per_archive
         self.captions: dict[tuple[str, str], str] = {}
+        self.looks: dict[tuple[str, str], Look] = {}
         self.counts: Counter[str] = Counter()
 
     def add(self, pair: Pair) -> None:
         """Write a pair."""
+        looks = look_of_file(pair.image if pair.captioned is None else pair.captioned)
         self.captions[pair.split, pair.stem] = self._caption(pair)
+        self.looks[pair.split, pair.stem] = looks
         self.counts[pair.split] += 1
         self._write(pair)
 
@@ -58,8 +63,8 @@ class TrainingFormat(ABC):
         """Write what comes last."""
 
     @abstractmethod
-    def read(self) -> Iterator[tuple[str, str, str]]:
-        """Yield (split, file stem, caption) of all pairs, read the way a trainer does."""
+    def read(self) -> Iterator[tuple[str, str, str, Image.Image]]:
+        """Yield (split, file stem, caption, image) of all pairs, read the way a trainer does."""
 
     def check(self) -> None:
         """Compare what is read with what was written.
@@ -74,12 +79,14 @@ class TrainingFormat(ABC):
 
     def _difference(self) -> str | None:
         missing = dict(self.captions)
-        for split, stem, caption in self.read():
+        for split, stem, caption, image in self.read():
             written = missing.pop((split, stem), None)
             if written is None:
                 return f"{split}/{stem} reads back, but was not written, or only once"
             if caption != written:
                 return f"{split}/{stem} reads back as {caption!r}, not {written!r}"
+            if look_of(image).differs(self.looks[split, stem]):
+                return f"{split}/{stem} reads back as another picture than was captioned"
         if missing:
             split, stem = next(iter(missing))
             left = f"{len(missing)} of {len(self.captions)} pairs"
@@ -115,8 +122,8 @@ class ImageFolder(TrainingFormat):
         for file in self._files.values():
             file.close()
 
-    def read(self) -> Iterator[tuple[str, str, str]]:
-        """Yield (split, file stem, caption), as `datasets` loads the folder."""
+    def read(self) -> Iterator[tuple[str, str, str, Image.Image]]:
+        """Yield (split, file stem, caption, image), as `datasets` loads the folder."""
         with tempfile.TemporaryDirectory() as cache:
             splits = datasets.load_dataset(
                 "imagefolder", data_dir=str(self.folder), cache_dir=cache
@@ -124,7 +131,9 @@ class ImageFolder(TrainingFormat):
             for split, dataset in splits.items():
                 rows = dataset.cast_column("image", datasets.Image(decode=False))
                 for row in rows.select_columns(["image", CAPTION_COLUMN]):
-                    yield str(split), Path(row["image"]["path"]).stem, row[CAPTION_COLUMN]
+                    stem = Path(row["image"]["path"]).stem
+                    decoded = datasets.Image().decode_example(row["image"])
+                    yield str(split), stem, row[CAPTION_COLUMN], decoded
 
 
 class Kohya(TrainingFormat):
@@ -157,8 +166,11 @@ num_repeats = 1
 """
         (self.folder / "dataset.toml").write_text(content, encoding="utf-8")
 
-    def read(self) -> Iterator[tuple[str, str, str]]:
-        """Yield (split, file stem, caption), by the rules of the trainer and its configuration."""
+    def read(self) -> Iterator[tuple[str, str, str, Image.Image]]:
+        """Yield (split, file stem, caption, image), by the rules of the trainer.
+
+        It turns no image, whatever the file says.
+        """
         config = tomllib.loads((self.folder / "dataset.toml").read_text(encoding="utf-8"))
         suffix = config["general"]["caption_extension"]
         trained = config["datasets"][0]["subsets"][0]["image_dir"]
@@ -167,7 +179,8 @@ num_repeats = 1
             for image in sorted(folder.iterdir()):
                 if image.suffix != suffix:
                     lines = image.with_suffix(suffix).read_text(encoding="utf-8").splitlines()
-                    yield split, image.stem, lines[0].strip()
+                    with Image.open(image) as opened:
+                        yield split, image.stem, lines[0].strip(), opened
 
 
 class WebDataset(TrainingFormat):
@@ -199,13 +212,13 @@ class WebDataset(TrainingFormat):
         for archive in self._open.values():
             archive.close()
 
-    def read(self) -> Iterator[tuple[str, str, str]]:
-        """Yield (split, key, caption), as `datasets` streams the archives."""
+    def read(self) -> Iterator[tuple[str, str, str, Image.Image]]:
+        """Yield (split, key, caption, image), as `datasets` streams the archives."""
         files = {split: list(map(str, paths)) for split, paths in self._archives.items()}
         splits = datasets.load_dataset("webdataset", data_files=files, streaming=True)
         for split, dataset in splits.items():
-            for row in dataset.select_columns(["__key__", "txt"]):
-                yield str(split), row["__key__"], row["txt"]
+            for row in dataset.select_columns(["__key__", "txt", "jpg"]):
+                yield str(split), row["__key__"], row["txt"], row["jpg"]
 
     def _archive(self, split: str) -> tarfile.TarFile:
         """Return the archive that the next pair of a split goes into."""

@@ -14,12 +14,8 @@ from typing import Any, Final
 
 from PIL import Image
 
-from image_toolkit.images.decoding import (
-    decode_image,
-    is_srgb,
-    open_image,
-    orientation,
-)
+from image_toolkit.images.decoding import decode_image, is_srgb, open_image
+from image_toolkit.images.orientation import orientation
 
 TRAIN: Final = "train"
 VALIDATION: Final = "validation"
@@ -48,7 +44,10 @@ class BadPairError(Exception):
 
 @dataclass(frozen=True)
 class Pair:
-    """An image file, its caption, and what else is known of it. `suffix` begins with a dot."""
+    """An image file, its caption, and what else is known of it. `suffix` begins with a dot.
+
+    `captioned` is the image that the caption is of, where the file was made from it.
+    """
 
     stem: str
     split: str
@@ -56,6 +55,7 @@ class Pair:
     suffix: str
     caption: str
     metadata: Mapping[str, Any]
+    captioned: bytes | None = None
 
 
 @dataclass(frozen=True)
@@ -85,7 +85,7 @@ class PairMaker:
         image, suffix = self._trainable(data)
         others = {name: plain(value) for name, value in row.items() if name not in _PAIR_FIELDS}
         split = split_of(data, self.validation_fraction)
-        return Pair(stem_of(row["id"]), split, image, suffix, caption, others)
+        return Pair(stem_of(row["id"]), split, image, suffix, caption, others, data)
 
     def _trainable(self, data: bytes) -> tuple[bytes, str]:
         """Return an image file that trainers read, and its suffix.

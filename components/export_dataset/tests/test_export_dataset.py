@@ -3,8 +3,10 @@
 import io
 import json
 import math
+import struct
 import tarfile
 import tomllib
+import zlib
 from pathlib import Path
 
 import datasets
@@ -363,6 +365,43 @@ def test_a_difference_is_named(tmp_path, layout):
     assert problem() == "1 of 4 pairs do not read back, the first is train/3."
     del writer.captions["train", "3"], writer.captions["train", "1"]
     assert problem() == "train/1 reads back, but was not written, or only once."
+
+
+@pytest.mark.parametrize("layout", list(FORMATS))
+def test_a_picture_that_a_trainer_sees_otherwise_is_named(tmp_path, layout):
+    """Images are read back by decoding: one that comes out turned is not what was captioned."""
+    turned = Image.Exif()
+    turned[0x0112] = 3
+    upright = photo(1, quality=95)
+    stored = io.BytesIO()
+    Image.open(io.BytesIO(upright)).save(stored, "JPEG", quality=95, exif=turned)
+    writer = FORMATS[layout](tmp_path)
+    made = [photo(0), upright] if layout == "kohya" else [photo(0), stored.getvalue()]
+    captioned = [photo(0), stored.getvalue()] if layout == "kohya" else [photo(0), upright]
+    for number in range(2):
+        image, meant = made[number], captioned[number]
+        writer.add(Pair(f"{number}", "train", image, ".jpg", "a photo", {}, meant))
+    writer.close()
+    with pytest.raises(InvalidDatasetError, match="train/1 reads back as another picture than was"):
+        writer.check()
+
+
+def test_an_image_turned_by_late_metadata_is_exported_upright(tmp_path):
+    """A PNG that says behind its pixels how it is turned becomes what was captioned."""
+    data = photo(3, kind="PNG")
+    exif = (
+        b"MM\x00*\x00\x00\x00\x08\x00\x01\x01\x12\x00\x03\x00\x00\x00\x01\x00\x06\x00\x00"
+        + bytes(4)
+    )
+    place = data.index(b"IEND") - 4
+    late = struct.pack(">I", len(exif)) + b"eXIf" + exif
+    late += struct.pack(">I", zlib.crc32(b"eXIf" + exif))
+    table = pa.table({"image": [data[:place] + late + data[place:]], "caption": ["a cat"]})
+    folder, _ = export(table, tmp_path)
+    read = datasets.load_dataset("imagefolder", data_dir=str(folder), split="train")[0]["image"]
+    assert read.size == (30, 40)
+    upright = np.asarray(Image.open(io.BytesIO(data)).transpose(Image.Transpose.ROTATE_270))
+    assert np.abs(np.asarray(read).astype(int) - upright).mean() < 4
 
 
 @pytest.mark.parametrize(

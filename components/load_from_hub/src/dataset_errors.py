@@ -1,6 +1,9 @@
 """What goes wrong with somebody's dataset, in one line that says what to do."""
 
 import logging
+import tarfile
+import zipfile
+import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Final, cast
@@ -29,6 +32,10 @@ _FAILURES: Final = (
     LookupError,
     ImportError,
     StopIteration,
+    EOFError,
+    zlib.error,
+    tarfile.TarError,
+    zipfile.BadZipFile,
     pa.ArrowException,
     datasets.exceptions.DatasetsError,
     _HTTP_ERROR,

@@ -1,239 +1,200 @@
-"""Where rows come from: any dataset that the `datasets` library can open, on the hub or local.
+"""Where rows come from: a local folder, files, or a dataset on the hub.
 
-`datasets` finds the files of a dataset, its configurations and its splits, and reads all formats
-but Parquet. Parquet is read here, because `datasets` holds several row groups of it at a time,
-which, where they are images, is a gigabyte.
+Folders and files are read here, not by `datasets`: it guesses splits from the names of images,
+types from the first rows, and takes `None` in a text for no text. On the hub it finds the files of
+a dataset, its configurations and its splits, and reads the formats that are not read here.
 """
 
-import os
+import logging
+import posixpath
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
-from itertools import islice
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
-import datasets
-import pyarrow as pa
-import pyarrow.parquet as pq
+import fsspec
+from arrow_tables import ArrowTable, ParquetTable
+from data_files import DataFile, printable, suffix_of
 from dataset_errors import explained
-from datasets.packaged_modules.imagefolder.imagefolder import ImageFolder
-from datasets.packaged_modules.parquet.parquet import Parquet
-from huggingface_hub import HfApi
+from declared_features import Declared, of_schema
+from file_kinds import READ_SUFFIXES, canonical_split, table_of
+from folder_files import LocalFolder, RemoteFolder
+from folder_layout import declared_split, layout_of, tables_by_split
+from hub_datasets import hub_source
+from loaded_rows import Source, Table, columns_together
+from readme_configs import README, declared_features, front_matter, matching, split_patterns
 
-from fondant_spec.dataset import storage
-from fondant_spec.errors import InputDataError, did_you_mean
+from fondant_spec.errors import InputDataError
 
-_FORMATS: Final = {
-    ".parquet": "parquet",
-    ".csv": "csv",
-    ".json": "json",
-    ".jsonl": "json",
-    ".tar": "webdataset",
-}
-_DATA_SUFFIXES: Final = frozenset({*_FORMATS, ".arrow", ".zip", ".tsv", ".gz", ".zst"})
-_METADATA: Final = frozenset(ImageFolder.METADATA_FILENAMES)
-_IMAGE_SUFFIXES: Final = frozenset(ImageFolder.EXTENSIONS)
-_HUB_ID: Final = re.compile(r"[\w.-]+(/[\w.-]+)?")
-_BUFFER_BYTES: Final = 1 << 20
-_BATCH_BYTES: Final = 8 << 20
+logger = logging.getLogger(__name__)
 
-Read = Callable[[list[str], int], Iterator[pa.RecordBatch]]
-Accepts = Callable[[pa.DataType], bool]
-
-
-@dataclass(frozen=True)
-class Source:
-    """A split of a dataset, ready to be read.
-
-    `name` is how messages call it. `root` is the folder or URL that its files lie in. `features`
-    are its columns, as `datasets` types. `commit` is that of a dataset on the hub.
-    `batches(columns, rows)` yields the given columns of all rows, at most `rows` at a time, always
-    in the same order.
-    """
-
-    name: str
-    root: str
-    features: Mapping[str, Any]
-    commit: str | None
-    batches: Read
-
-    def type_of(self, column: str) -> pa.DataType:
-        """Return the Arrow type that a column's cells have."""
-        return datasets.Features({column: self.features[column]}).arrow_schema.field(column).type
-
-    def declares_images(self, column: str) -> bool:
-        """Return whether the dataset itself says that a column holds images."""
-        return isinstance(self.features[column], datasets.Image)
-
-    def require(
-        self, columns: Iterable[str], accepts: Accepts, kind: str, advice: str = ""
-    ) -> None:
-        """Make sure that there are such columns, of a type that `accepts` says is of `kind`.
-
-        Raises:
-            InputDataError: naming the columns that there are, and ending in `advice`.
-        """
-        for column in columns:
-            if column not in self.features:
-                known = list(self.features)
-                problem = f"there is no column {column!r}{did_you_mean(column, known)}"
-            elif not accepts(self.type_of(column)):
-                problem = f"column {column!r} is not {kind}, but {self.type_of(column)}."
-            else:
-                continue
-            msg = f"{self.name}: {problem} {self._columns()} {advice}".rstrip()
-            raise InputDataError(msg)
-
-    def _columns(self) -> str:
-        marked = [f"{c} (images)" if self.declares_images(c) else c for c in self.features]
-        return f"Columns: {', '.join(marked) or 'none'}."
+_HUB_ID: Final = re.compile(r"\w[\w.-]*(/\w[\w.-]*)?")
+_MOST_NAMED: Final = 5
 
 
 def open_source(
     name: str,
     *,
+    wanted: Collection[str] = (),
     config: str | None = None,
     split: str = "train",
     revision: str | None = None,
+    follow_links: bool = False,
 ) -> Source:
     """Open a split of the dataset that `name` stands for: a local folder, files, or an id.
+
+    `wanted` are the columns that will be asked for. `follow_links` allows links in a local folder
+    that lead out of it.
 
     Raises:
         InputDataError: there is no such dataset, configuration, split or revision, it cannot be
             reached, or it cannot be read.
     """
-    commit = None
-    with explained(name):
-        if local := _local_folder(name):
-            root, builder = local, _folder_builder(local, config)
-        elif _is_data_file(name):
-            path = _local_path(name)
-            root, builder = path.rpartition("/")[0], _file_builder(path)
-        else:
-            commit = _commit(name, revision)
-            root = f"hf://datasets/{name}"
-            builder = datasets.load_dataset_builder(name, config, revision=commit)
-        if hasattr(builder.config, "decode_num_threads"):
-            builder.config.decode_num_threads = 0  # not even to read ahead: bytes are all we want
-        is_parquet = isinstance(builder, Parquet)
-        splits = builder.config.data_files if is_parquet else builder.as_streaming_dataset()
-    if split not in splits:
-        msg = f"{name}: there is no split {split!r}. Splits: {', '.join(map(str, splits))}."
+    if not name.strip():
+        msg = "dataset_name is empty; give a folder, a file, or the id of a dataset on the hub."
         raise InputDataError(msg)
-    if is_parquet:
-        files = [str(file) for file in splits[split]]
-        return _parquet(name, root, files, builder.info.features, commit)
-    return _streamed(name, root, splits[split], commit)
+    with explained(name):
+        path = _local_path(name)
+        if path is not None and path.is_dir():
+            folder = LocalFolder(path, follow_links)
+            return _folder_source(name, folder, wanted, config, split)
+        if files := _files(name, path):
+            root = path.parent if path is not None else None
+            opener: LocalFolder | RemoteFolder = RemoteFolder(name.rpartition("/")[0])
+            if root is not None:
+                opener = LocalFolder(root, follow_links)
+            tables = {"train": [table_of(file) for file in files]}
+            return _source(name, tables, split, wanted, opener, Declared())
+        return hub_source(name, wanted=wanted, config=config, split=split, revision=revision)
 
 
-def _local_path(name: str) -> str:
-    if "://" in name and not name.startswith("file://"):
-        return name
-    return str(Path(name.removeprefix("file://")).expanduser().absolute())
+def _local_path(name: str) -> Path | None:
+    """Return the path that a name stands for; None for a URL of other storage."""
+    if name.startswith("file://"):
+        return Path(name.removeprefix("file://")).absolute()
+    path = Path(name).expanduser().absolute()
+    return None if "://" in name and not path.exists() else path
 
 
-def _local_folder(name: str) -> str | None:
-    path = _local_path(name)
-    if "://" not in path and Path(path).is_dir():
-        return path
-    return None
-
-
-def _is_data_file(name: str) -> bool:
-    """Return whether a name is that of files rather than an id on the hub.
+def _files(name: str, path: Path | None) -> list[DataFile]:
+    """Return the files that a name stands for; none if it is an id on the hub.
 
     Raises:
         InputDataError: it is a path or URL, but of nothing that can be read.
     """
-    known = Path(name.removesuffix(".gz")).suffix.lower() in _FORMATS
-    if known and ("://" in name or "*" in name or Path(_local_path(name)).is_file()):
-        return True
-    if "://" in name or not _HUB_ID.fullmatch(name) or Path(name).exists() or known:
-        exists = "://" in name or Path(_local_path(name)).exists()
+    if suffix_of(name) in READ_SUFFIXES:
+        if path is None:
+            found = _remote_files(name)
+        else:
+            paths = [path] if path.exists() else _globbed(path)
+            found = [DataFile(printable(p.name), str(p)) for p in paths]
+        if found:
+            return found
+    exists = path is not None and path.exists()
+    if path is None or exists or suffix_of(name) in READ_SUFFIXES or not _HUB_ID.fullmatch(name):
         problem = "cannot be read as a dataset" if exists else "there is no such file or folder"
         msg = (
-            f"{name}: {problem}; give a folder, a file ending in {', '.join(_FORMATS)}, "
+            f"{name}: {problem}; give a folder, a file ending in {', '.join(READ_SUFFIXES)}, "
             "or the id of a dataset on the Hugging Face hub, such as `owner/name`."
         )
         raise InputDataError(msg)
-    return False
+    return []
 
 
-def _file_builder(path: str) -> Any:
-    kind = _FORMATS[Path(path.removesuffix(".gz")).suffix.lower()]
-    return datasets.load_dataset_builder(kind, data_files={"train": path})
+def _globbed(path: Path) -> list[Path]:
+    """Return the files that a path with wildcards stands for; brackets are such only if need be."""
+    root, pattern = Path(path.anchor), str(path.relative_to(path.anchor))
+    found = [*root.glob(pattern.replace("[", "[[]"))] or [*root.glob(pattern)]
+    return sorted(match for match in found if match.is_file() and match.name[0] != ".")
 
 
-def _folder_builder(folder: str, config: str | None) -> Any:
-    if _is_image_folder(Path(folder)):
-        return datasets.load_dataset_builder("imagefolder", data_dir=folder)
-    return datasets.load_dataset_builder(folder, config)
+def _remote_files(url: str) -> list[DataFile]:
+    fs, path = fsspec.core.url_to_fs(url)
+    matches = sorted(fs.glob(path)) if "*" in url else [path]
+    urls = [fs.unstrip_protocol(match) for match in matches]
+    return [DataFile(url.rpartition("/")[2], url) for url in urls]
 
 
-def _is_image_folder(folder: Path) -> bool:
-    """Return whether a folder holds images and no data files.
-
-    `datasets` goes by the commonest suffix, and takes images with a text file beside each, as
-    trainers read them, for a text dataset.
-    """
-    if (folder / "README.md").exists():
-        return False
-    images = False
-    for _, _, names in os.walk(folder):
-        for name in names:
-            suffix = Path(name).suffix.lower()
-            if suffix in _DATA_SUFFIXES and name not in _METADATA:
-                return False
-            images = images or suffix in _IMAGE_SUFFIXES
-    return images
-
-
-def _commit(name: str, revision: str | None) -> str | None:
-    """Return the commit that a revision of a dataset on the hub stands for at present."""
-    commit = HfApi().dataset_info(name, revision=revision, timeout=30).sha
-    return commit or revision
-
-
-def _parquet(name: str, root: str, files: list[str], features: Any, commit: str | None) -> Source:
-    with explained(name), pq.ParquetFile(storage.open_input(files[0])) as file:
-        declared = features or datasets.Features.from_arrow_schema(file.schema_arrow)
-
-    def read(columns: list[str], rows: int) -> Iterator[pa.RecordBatch]:
-        with explained(name):
-            for file in files:
-                yield from _parquet_batches(file, columns, rows)
-
-    return Source(name, root, dict(declared), commit, read)
+def _folder_source(
+    name: str, folder: LocalFolder, wanted: Collection[str], config: str | None, split: str
+) -> Source:
+    listing = folder.listing()
+    matter = front_matter(_readme(folder, listing.names))
+    patterns = split_patterns(name, matter, config)
+    if patterns is None:
+        if config not in (None, "default"):
+            msg = f"{name}: there is no configuration {config!r}; its README names none."
+            raise InputDataError(msg)
+        layout = layout_of(folder, listing, listing.names)
+        tables: Mapping[str, Sequence[Table]] = tables_by_split(layout)
+        left_out = layout.left_out()
+        hint = _hint(name, layout.beside_tables)
+    else:
+        chosen = {s: matching(name, found, listing.names) for s, found in patterns.items()}
+        tables = {
+            s: declared_split(layout_of(folder, listing, names), names)
+            for s, names in chosen.items()
+        }
+        hint = ""
+        named = {path for names in chosen.values() for path in names}
+        left_out = f"{len(set(listing.names) - named)} files that its README does not name"
+    if left_out:
+        logger.warning("%s: left out, as no part of the dataset: %s", name, left_out)
+    if listing.faults and not any(hasattr(t, "faults") for ts in tables.values() for t in ts):
+        path, fault = next(iter(listing.faults.items()))
+        msg = f"{name}: {path} is not read: {fault.message}."
+        raise InputDataError(msg)
+    declared = declared_features(matter, config)
+    return replace(_source(name, tables, split, wanted, folder, declared), hint=hint)
 
 
-def _parquet_batches(path: str, columns: list[str], rows: int) -> Iterator[pa.RecordBatch]:
-    source = storage.open_input(path)
-    with pq.ParquetFile(source, pre_buffer=False, buffer_size=_BUFFER_BYTES) as file:
-        groups = [file.metadata.row_group(n) for n in range(file.num_row_groups)]
-        row_bytes = max((g.total_byte_size / max(g.num_rows, 1) for g in groups), default=0)
-        most = max(1, min(rows, int(_BATCH_BYTES // max(row_bytes, 1))))
-        for batch in file.iter_batches(most, columns=columns):
-            yield batch.select(columns)
+def _hint(name: str, images: int) -> str:
+    """Say that images in a folder with files of rows are no rows themselves."""
+    if not images:
+        return ""
+    told = f"The rows are those of its data files, not its {images} images"
+    logger.info("%s: %s%s, which are read where a row names them", name, told[0].lower(), told[1:])
+    return f"{told}; call a file that describes them metadata.csv, or move the files of rows away."
 
 
-def _streamed(name: str, root: str, dataset: Any, commit: str | None) -> Source:
-    with explained(name):
-        features = dict(dataset.features or _sniffed(dataset))
-        if dataset.features:
-            dataset = dataset.decode(enable=False)
-
-    def read(columns: list[str], rows: int) -> Iterator[pa.RecordBatch]:
-        with explained(name):
-            chosen = dataset.select_columns(columns).with_format("arrow")
-            for table in chosen.iter(batch_size=rows):
-                yield from table.select(columns).to_batches()
-
-    return Source(name, root, features, commit, read)
+def _readme(folder: LocalFolder, names: Sequence[str]) -> str:
+    if README not in names:
+        return ""
+    with folder.file(README).open() as file:
+        return file.read(1 << 20).decode("utf-8", "replace")
 
 
-def _sniffed(dataset: Any) -> Mapping[str, Any]:
-    """Return the columns of a dataset that does not declare them, from its first row."""
-    for table in islice(dataset.with_format("arrow").iter(batch_size=1), 1):
-        return dict(datasets.Features.from_arrow_schema(table.schema))
-    return {}
+def _source(
+    name: str,
+    splits: Mapping[str, Sequence[Table]],
+    split: str,
+    wanted: Collection[str],
+    opener: LocalFolder | RemoteFolder,
+    declared: Declared,
+) -> Source:
+    tables = splits.get(split) or splits.get(canonical_split(split))
+    if tables is None:
+        told = "; ".join(f"{s} ({_named(splits[s])})" for s in splits)
+        msg = f"{name}: there is no split {split!r}. Splits: {told}."
+        raise InputDataError(msg)
+    others = {s: ts for s, ts in splits.items() if ts is not tables}
+    if others:
+        told = "; ".join(f"{s} ({_named(ts)})" for s, ts in others.items())
+        logger.info("%s: loads the split %r (%s), not %s", name, split, _named(tables), told)
+    columns = columns_together(name, tables, wanted)
+    for table in tables[:1]:
+        if isinstance(table, ParquetTable | ArrowTable):
+            declared = of_schema(table.schema()) | declared
+    images = declared.image_columns | frozenset().union(*map(_image_columns, tables))
+    return Source(name, tables, columns, opener.read, images, declared.classes)
+
+
+def _image_columns(table: Table) -> frozenset[str]:
+    return frozenset(getattr(table, "image_columns", {}).values())
+
+
+def _named(tables: Sequence[Table]) -> str:
+    names = [posixpath.basename(table.name) for table in tables]
+    more = len(names) - _MOST_NAMED
+    return ", ".join(names[:_MOST_NAMED]) + (f" and {more} more" if more > 0 else "")

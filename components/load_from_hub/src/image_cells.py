@@ -1,32 +1,28 @@
-"""Cells of a table to image bytes: whatever a dataset may hold where an image should be.
+"""Cells of a table to image bytes: whatever a dataset may hold where an image should be."""
 
-A cell is untrusted. A path in it leads to files of its own dataset only, never to others on this
-machine, and never out to the network: fetching URLs safely is another component's work.
-"""
-
+import base64
+import binascii
 import io
-import posixpath
 import re
-from pathlib import Path
+from collections.abc import Callable
 from typing import Any, Final
 
-import fsspec
 import numpy as np
 import pyarrow as pa
 from PIL import Image
 
-MAX_BYTES: Final = 256 << 20
-"""The most that is read of one image file."""
+_DATA_URL: Final = re.compile(r"data:[^,]{0,200};base64,", re.IGNORECASE)
+_ENCODED: Final = re.compile(r"(?:/9j/|iVBORw0KGgo|R0lGOD|UklGR|AAAA)[A-Za-z0-9+/\s]{60,}={0,2}\s*")
+"""How the formats of images begin in base64, at a length that no file name has."""
 
-_URL: Final = re.compile(r"[a-z][a-z0-9+.-]*://", re.IGNORECASE)
-_IN_ARCHIVE: Final = re.compile(r"zip://(?P<member>[^:]+)::(?P<archive>.+)")
+_SIDES: Final = 2
 
 
 class BadCellError(Exception):
     """A cell that holds no usable image; `reason` is a short code for the reject table.
 
     Reasons: `no_image`, `file_not_found`, `unreadable_file`, `file_too_large`, `url_not_a_file`,
-    `path_outside_dataset`, `not_an_image`.
+    `path_outside_dataset`, `link_outside_dataset`, `not_an_image`.
     """
 
     def __init__(self, *, reason: str, message: str) -> None:
@@ -37,29 +33,28 @@ class BadCellError(Exception):
 
 def holds_images(column: pa.DataType) -> bool:
     """Return whether a column of this type can hold images in a form that `image_bytes` reads."""
-    if isinstance(column, pa.ExtensionType):
-        return holds_images(column.storage_type)
+    column = _plain(column)
     if pa.types.is_struct(column):
         return bool({"bytes", "path"} & {field.name for field in column})
-    texts = (pa.types.is_string, pa.types.is_large_string, pa.types.is_null)
-    binaries = (pa.types.is_binary, pa.types.is_large_binary)
-    return holds_arrays(column) or any(check(column) for check in texts + binaries)
+    return holds_arrays(column) or any(check(column) for check in (*_TEXTS, *_BINARIES))
 
 
 def holds_arrays(column: pa.DataType) -> bool:
     """Return whether a column of this type holds decoded pixels: nested lists of numbers."""
-    if isinstance(column, pa.ExtensionType):
-        return holds_arrays(column.storage_type)
-    lists = (pa.types.is_list, pa.types.is_large_list, pa.types.is_fixed_size_list)
-    return any(check(column) for check in lists)
+    column = _plain(column)
+    depth = 0
+    while any(check(column) for check in _LISTS):
+        column, depth = column.value_type, depth + 1
+    numbers = (pa.types.is_integer, pa.types.is_floating, pa.types.is_null)
+    return depth >= _SIDES and any(check(column) for check in numbers)
 
 
-def image_bytes(cell: Any, root: str) -> bytes:
+def image_bytes(cell: Any, open_file: Callable[[str], bytes]) -> bytes:
     """Return the encoded image that a cell holds or leads to.
 
-    `cell` is bytes, a struct of `bytes` and `path`, the path of a file, or nested lists of pixel
-    values (height, width[, channels]) from 0 to 255, which become a PNG. `root` is the folder or
-    URL of the dataset, where relative paths begin and which no path may leave.
+    `cell` is bytes, a struct of `bytes` and `path`, the path of a file, the image in base64, or
+    nested lists of pixel values (height, width[, channels]) from 0 to 255, which become a PNG.
+    `open_file` returns the content of a path.
 
     Raises:
         BadCellError: the cell is null, leads nowhere, or elsewhere.
@@ -72,55 +67,68 @@ def image_bytes(cell: Any, root: str) -> bytes:
     if isinstance(cell, bytes):
         return cell
     if isinstance(cell, str):
-        return _read(_located(cell, root))
+        return _from_base64(cell) or _from_file(cell, open_file)
     return _png(cell)
 
 
-def _located(path: str, root: str) -> str:
-    """Return where a file of the dataset lies, given its path as a cell has it.
-
-    The check is on the path as written, not on where links lead: links are put there by the owner
-    of the folder (the hub's own cache is made of them), paths by whoever wrote the data.
-    """
-    archived = _IN_ARCHIVE.fullmatch(path)
-    inner = archived["archive"] if archived else path
-    url = _URL.match(inner)
-    if url and not inner.startswith(root):
-        message = f"{path!r} is a URL, not a file of the dataset; load it as a text field, and let "
-        raise BadCellError(reason="url_not_a_file", message=message + "download_images fetch it")
-    full = inner if url or inner.startswith("/") else f"{root}/{inner}"
-    scheme = _URL.match(full)
-    prefix = scheme.group() if scheme else ""
-    normal = prefix + posixpath.normpath(full.removeprefix(prefix))
-    if not re.match(re.escape(root.rstrip("/")) + "[/@]", normal) or "::" in normal:
-        message = f"{path!r} leads out of the dataset at {root}"
-        raise BadCellError(reason="path_outside_dataset", message=message)
-    return f"zip://{archived['member']}::{normal}" if archived else normal
+def path_of(cell: Any) -> str | None:
+    """Return the path that a cell names; None for images that have none."""
+    path = cell.get("path") if isinstance(cell, dict) else cell
+    is_path = isinstance(path, str) and not (_DATA_URL.match(path) or _ENCODED.fullmatch(path))
+    return path if is_path else None
 
 
-def _read(location: str) -> bytes:
+_TEXTS: Final = (
+    pa.types.is_string,
+    pa.types.is_large_string,
+    pa.types.is_string_view,
+    pa.types.is_null,
+)
+_BINARIES: Final = (
+    pa.types.is_binary,
+    pa.types.is_large_binary,
+    pa.types.is_binary_view,
+    pa.types.is_fixed_size_binary,
+)
+_LISTS: Final = (pa.types.is_list, pa.types.is_large_list, pa.types.is_fixed_size_list)
+
+
+def _plain(column: pa.DataType) -> pa.DataType:
+    if isinstance(column, pa.ExtensionType):
+        return column.storage_type
+    return column.value_type if pa.types.is_dictionary(column) else column
+
+
+def _from_base64(text: str) -> bytes | None:
+    url = _DATA_URL.match(text)
+    if url is None and not _ENCODED.fullmatch(text):
+        return None
     try:
-        local = "://" not in location
-        with Path(location).open("rb") if local else fsspec.open(location, "rb") as file:
-            data: bytes = file.read(MAX_BYTES + 1)
+        return base64.b64decode("".join(text[url.end() if url else 0 :].split()), validate=True)
+    except binascii.Error as error:
+        raise BadCellError(reason="not_an_image", message=f"broken base64: {error}") from None
+
+
+def _from_file(path: str, open_file: Callable[[str], bytes]) -> bytes:
+    try:
+        return open_file(path)
     except (FileNotFoundError, NotADirectoryError):
-        message = f"there is no file {location}"
+        message = f"there is no file {path}"
         raise BadCellError(reason="file_not_found", message=message) from None
     except (OSError, ValueError) as error:
-        raise BadCellError(reason="unreadable_file", message=f"{location}: {error}") from None
-    if len(data) > MAX_BYTES:
-        message = f"{location} has more than {MAX_BYTES} bytes"
-        raise BadCellError(reason="file_too_large", message=message)
-    return data
+        raise BadCellError(reason="unreadable_file", message=f"{path}: {error}") from None
 
 
 def _png(cell: Any) -> bytes:
     try:
         pixels = np.asarray(cell)
-    except ValueError:
+        if pixels.dtype.kind == "U":  # numbers as a text file spells them
+            pixels = pixels.astype(np.int64)
+    except (ValueError, OverflowError):
         pixels = np.empty(0)
-    gray = pixels.ndim == 2  # noqa: PLR2004 - height and width
-    if not pixels.size or not (gray or (pixels.ndim == 3 and pixels.shape[2] in (1, 3, 4))):  # noqa: PLR2004
+    gray = pixels.ndim == _SIDES
+    coloured = pixels.ndim == _SIDES + 1 and pixels.shape[2] in (1, 3, 4)
+    if not pixels.size or not (gray or coloured):
         message = f"an array of shape {pixels.shape} is not (height, width[, 1, 3 or 4 channels])"
         raise BadCellError(reason="not_an_image", message=message)
     if pixels.dtype.kind not in "iu" or pixels.min() < 0 or pixels.max() > 255:  # noqa: PLR2004

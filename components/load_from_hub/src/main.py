@@ -6,7 +6,7 @@ from typing import Any, Final
 import pyarrow as pa
 from dataset_sources import open_source
 from image_cells import holds_arrays, holds_images
-from source_rows import IMAGE_FIELDS, RowReader
+from source_rows import FILE_NAME, IMAGE_FIELDS, RowReader
 
 from fondant_spec.component import LoadComponent, RowContext, SetupContext
 from fondant_spec.errors import InputDataError
@@ -30,6 +30,7 @@ class LoadFromHub(LoadComponent):
         column_name_mapping: Mapping[str, str] = {},
         n_rows_to_load: int | None = None,
         index_column: str | None = None,
+        follow_links: bool = False,
         batch_rows: int = 32,
     ) -> None:
         self._dataset_name = dataset_name
@@ -39,6 +40,7 @@ class LoadFromHub(LoadComponent):
         self._image_columns = image_column_names
         self._index_column = index_column
         self._end = n_rows_to_load
+        self._follow_links = follow_links
         self._rows_at_a_time = batch_rows
 
     def setup(self, context: SetupContext) -> None:
@@ -47,17 +49,30 @@ class LoadFromHub(LoadComponent):
         Raises:
             InputDataError: it cannot be opened, or lacks a column.
         """
-        self._source = open_source(
-            self._dataset_name, config=self._config, split=self._split, revision=self._revision
-        )
         extras = sorted(context.output_fields - set(IMAGE_FIELDS))
         wanted = {field: self._column_of.get(field, field) for field in extras}
         if self._column_of["image"]:
             wanted["image"] = self._column_of["image"]
+        index = [self._index_column] if self._index_column else []
+        self._source = open_source(
+            self._dataset_name,
+            wanted=[*wanted.values(), *self._image_columns, *index],
+            config=self._config or None,
+            split=self._split,
+            revision=self._revision or None,
+            follow_links=self._follow_links,
+        )
         self._check(wanted)
         images = {field: column for field, column in wanted.items() if self._is_image(column)}
         others = {field: column for field, column in wanted.items() if field not in images}
-        self._reader = RowReader(self._source, images, others, self._index_column)
+        self._reader = RowReader(
+            self._source,
+            images,
+            others,
+            types=context.output_types,
+            index_column=self._index_column or None,
+            name_column=self._column_of.get(FILE_NAME, FILE_NAME),
+        )
 
     def field_metadata(self) -> dict[str, dict[str, Any]]:
         """Say where each field comes from, at which commit, and how its images are encoded."""
@@ -69,7 +84,7 @@ class LoadFromHub(LoadComponent):
         }
         made = {f: {**origin, "column": column} for f, column in self._reader.others.items()}
         for field, column in self._reader.images.items():
-            decoded = holds_arrays(self._source.type_of(column))
+            decoded = holds_arrays(self._source.columns[column])
             encoding = "PNG, made from arrays" if decoded else "original"
             made[field] = {**origin, "column": column, "encoding": encoding}
         return made
@@ -81,9 +96,9 @@ class LoadFromHub(LoadComponent):
             InputDataError: the source has no rows, or cannot be read on.
         """
         number = 0
-        for batch in self._source.batches(self._reader.columns, self._rows_at_a_time):
-            wanted = batch if self._end is None else batch.slice(0, self._end - number)
-            yield from self._reader.read(wanted, number, context.rejects)
+        for chunk in self._source.chunks(self._reader.columns, self._rows_at_a_time):
+            wanted = chunk if self._end is None else chunk.head(self._end - number)
+            yield from self._reader.read(wanted, number, context.rejects.add)
             number += len(wanted)
             if number == self._end:
                 return
@@ -106,12 +121,12 @@ class LoadFromHub(LoadComponent):
     def _is_image(self, column: str) -> bool:
         """Return whether a column is to be read as image bytes."""
         named = column in (self._column_of["image"], *self._image_columns)
-        return named or self._source.declares_images(column)
+        return named or column in self._source.image_columns
 
 
 def _holds_ids(column: pa.DataType) -> bool:
-    texts = (pa.types.is_string, pa.types.is_large_string, pa.types.is_integer)
-    return any(check(column) for check in texts)
+    texts = (pa.types.is_string, pa.types.is_large_string, pa.types.is_string_view)
+    return any(check(column) for check in (*texts, pa.types.is_integer, pa.types.is_null))
 
 
 if __name__ == "__main__":

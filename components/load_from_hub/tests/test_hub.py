@@ -62,6 +62,8 @@ class Hub(BaseHTTPRequestHandler):
         if not (root / folder).is_dir():
             self._answer(404, b"{}", {"X-Error-Code": "EntryNotFound"})
             return
+        recursive = "recursive=true" in self.path.lower()
+        entries = (root / folder).rglob("*") if recursive else (root / folder).iterdir()
         self._json(
             [
                 {
@@ -70,7 +72,7 @@ class Hub(BaseHTTPRequestHandler):
                     "size": entry.stat().st_size if entry.is_file() else 0,
                     "path": entry.relative_to(root).as_posix(),
                 }
-                for entry in sorted((root / folder).iterdir())
+                for entry in sorted(entries)
             ],
         )
 
@@ -179,6 +181,45 @@ def test_image_files_are_fetched_from_the_repository(hub):
     manifest = manifest_of(hub)
     assert read_table(manifest)["image"].to_pylist() == [photo("red")]
     assert read_rejects(manifest)["reason"].to_pylist() == ["not_an_image", "file_not_found"]
+
+
+def test_no_image_of_a_repository_is_lost_by_its_name(hub):
+    """Names of images tell no split on the hub either; files without an image's suffix are left."""
+    (hub.root / "a").mkdir()
+    names = ["a/eval.png", "b-testing.png", "one.png", "train_station.png", "val 3.png"]
+    for name in names:
+        (hub.root / name).write_bytes(photo("red"))
+    (hub.root / "README.md").write_text("---\nlicense: cc0-1.0\n---\n# Photos\n")
+    done = load(hub, "--dataset_name", "owner/photos")
+    assert done.returncode == 0, done.stderr
+    assert read_table(manifest_of(hub))["file_name"].to_pylist() == names
+
+
+def test_texts_of_a_repository_are_those_of_its_files(hub):
+    """CSV on the hub is read as CSV on this machine: `NA` and `0.10` are texts."""
+    (hub.root / "train.csv").write_text("text\nNA\n0.10\nNone\n007\n")
+    words = ["--dataset_name", "owner/photos", "--image_column", ""]
+    done = load(hub, *words, "--produces", '{"text": "string"}')
+    assert done.returncode == 0, done.stderr
+    assert read_table(manifest_of(hub))["text"].to_pylist() == ["NA", "0.10", "None", "007"]
+
+
+@pytest.mark.parametrize(
+    "path", ["../../other/x.csv", "http://127.0.0.1:{port}/x.csv", "/etc/passwd"]
+)
+def test_a_repository_that_names_other_files_is_refused(hub, path):
+    """What its README names elsewhere is not asked for, and not read."""
+    path = path.format(port=hub.server_port)
+    (hub.root / "x.csv").write_text("text\nmine\n")
+    readme = f"---\nconfigs:\n- config_name: default\n  data_files: {path}\n---\n"
+    (hub.root / "README.md").write_text(readme)
+    done = load(hub, "--dataset_name", "owner/photos", "--image_column", "")
+    assert done.returncode == 1
+    told = done.stderr.splitlines()[-1]
+    assert told.startswith(f"error: owner/photos: its README names {path!r}, which is not below")
+    assert not [
+        asked for asked, _ in hub.requests if asked.endswith("/x.csv") and "resolve" not in asked
+    ]
 
 
 @pytest.mark.parametrize(

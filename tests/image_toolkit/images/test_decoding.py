@@ -1,6 +1,7 @@
 import io
 import struct
 import zlib
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -102,6 +103,30 @@ def test_every_kind_of_image_comes_out_as_rgb(data):
 def test_transparency_goes_over_white_and_depth_to_8_bits(image, expected):
     """Transparent pixels are white, half-transparent ones half so; 16 bits are scaled down."""
     assert near(decode_pixels(save(image, "PNG")), expected, tolerance=2)
+
+
+def test_what_phones_make_is_read():
+    """HEIC is read where the extra for it is installed, AVIF always."""
+    heic = (Path(__file__).parent / "data" / "quarters.heic").read_bytes()
+    assert image_size(heic) == (64, 48)
+    pixels = decode_pixels(heic)
+    assert near(pixels[:20, :28], (220, 30, 30))
+    assert near(pixels[28:, 36:], (220, 220, 30))
+    assert near(decode_pixels(save(Image.new("RGB", (40, 30), RED), "AVIF")), RED)
+
+
+@pytest.mark.parametrize(
+    ("data", "advice"),
+    [
+        (b"\x00\x00\x00\x18ftypheic\x00\x00", "broken, or the package pi-heif is missing"),
+        (b"\xff\x0a\x00\x00", "JPEG XL, which is not read; convert it"),
+        (b"II*\x00\x08\x00\x00\x00", "TIFF, which is not read; convert it"),
+    ],
+)
+def test_what_is_not_read_says_what_it_is(data, advice):
+    """The message names the format, and what to do."""
+    with pytest.raises(NotAnImageError, match=advice):
+        image_size(data)
 
 
 def test_transparency_by_colour_goes_over_white():

@@ -1,0 +1,44 @@
+"""What a picture looks like in a few bytes: enough to see that it was turned, or is another one."""
+
+from typing import Final, NamedTuple
+
+import numpy as np
+from PIL import Image
+
+from image_toolkit.images.decoding import decode_opened, displayed_size, open_image
+
+_SIDE: Final = 8
+_TOLERANCE: Final = 48
+"""How far a colour may be off, of 255: a JPEG of a picture with sharp edges is off by some 20."""
+
+
+class Look(NamedTuple):
+    """Width and height in pixels, and 8x8 RGB colours."""
+
+    width: int
+    height: int
+    colours: bytes
+
+    def differs(self, other: "Look") -> bool:
+        """Return whether this is not the same picture, the same way up."""
+        ours, theirs = (np.frombuffer(x.colours, np.uint8).astype(int) for x in (self, other))
+        size = (self.width, self.height) != (other.width, other.height)
+        return size or bool(np.abs(ours - theirs).max() > _TOLERANCE)
+
+
+def look_of(image: Image.Image) -> Look:
+    """Return what a decoded image looks like."""
+    small = image.convert("RGB").resize((_SIDE, _SIDE), Image.Resampling.BOX)
+    return Look(*image.size, small.tobytes())
+
+
+def look_of_file(data: bytes) -> Look:
+    """Return what an image file looks like to a captioning model.
+
+    Raises:
+        NotAnImageError: it cannot be decoded.
+    """
+    image = open_image(data)
+    pixels = decode_opened(image, data, target_side=8 * _SIDE)
+    width, height = displayed_size(image)  # the pixels may be a fraction of it
+    return Look(width, height, look_of(Image.fromarray(pixels)).colours)

@@ -1,0 +1,98 @@
+"""Parquet and Arrow files, streamed: `datasets` holds several row groups of images at a time."""
+
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+from data_files import DataFile
+from dataset_errors import explained
+from loaded_rows import Chunk
+
+_BUFFER_BYTES: Final = 1 << 20
+_BATCH_BYTES: Final = 8 << 20
+
+
+@dataclass(frozen=True)
+class ParquetTable:
+    """A Parquet file."""
+
+    file: DataFile
+
+    @property
+    def name(self) -> str:
+        """The file's path."""
+        return self.file.name
+
+    def columns(self, wanted: Collection[str]) -> Mapping[str, pa.DataType]:
+        """Return the columns and their types."""
+        schema = self.schema()
+        return dict(zip(schema.names, schema.types, strict=True))
+
+    def schema(self) -> pa.Schema:
+        """Return the schema, with what writers left in its metadata."""
+        with explained(self.name), pq.ParquetFile(self.file.seekable()) as file:
+            return file.schema_arrow
+
+    def chunks(self, columns: Sequence[str], rows: int) -> Iterator[Chunk]:
+        """Yield the rows; fewer at a time where they are large."""
+        with explained(self.name):
+            source = self.file.seekable()
+            with pq.ParquetFile(source, pre_buffer=False, buffer_size=_BUFFER_BYTES) as file:
+                groups = [file.metadata.row_group(n) for n in range(file.num_row_groups)]
+                sizes = (g.total_byte_size / max(g.num_rows, 1) for g in groups)
+                most = max(1, min(rows, int(_BATCH_BYTES // max(*sizes, 1, 1))))
+                batches = file.iter_batches(most, columns=list(columns))
+                yield from _chunks(self.name, batches, columns)
+
+
+@dataclass(frozen=True)
+class ArrowTable:
+    """An Arrow file, or a stream of Arrow batches in a file."""
+
+    file: DataFile
+
+    @property
+    def name(self) -> str:
+        """The file's path."""
+        return self.file.name
+
+    def columns(self, wanted: Collection[str]) -> Mapping[str, pa.DataType]:
+        """Return the columns and their types."""
+        schema = self.schema()
+        return dict(zip(schema.names, schema.types, strict=True))
+
+    def schema(self) -> pa.Schema:
+        """Return the schema, with what writers left in its metadata."""
+        with explained(self.name), self.file.open() as file:
+            return _reader(file).schema
+
+    def chunks(self, columns: Sequence[str], rows: int) -> Iterator[Chunk]:
+        """Yield the rows."""
+        with explained(self.name), self.file.open() as file:
+            reader = _reader(file)
+            if isinstance(reader, pa.ipc.RecordBatchFileReader):
+                batches = map(reader.get_batch, range(reader.num_record_batches))
+            else:
+                batches = iter(reader)
+            parts = (b.slice(n, rows) for b in batches for n in range(0, len(b), rows))
+            yield from _chunks(self.name, parts, columns)
+
+
+def _reader(file: Any) -> Any:
+    try:
+        return pa.ipc.open_file(file)
+    except pa.ArrowInvalid:
+        file.seek(0)
+        return pa.ipc.open_stream(file)
+
+
+def _chunks(
+    name: str, batches: Iterator[pa.RecordBatch], columns: Sequence[str]
+) -> Iterator[Chunk]:
+    start = 0
+    for batch in batches:
+        names = [f"{name} row {start + row}" for row in range(len(batch))]
+        yield Chunk(names, {column: batch.column(column) for column in columns})
+        start += len(batch)

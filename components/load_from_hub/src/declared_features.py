@@ -1,0 +1,60 @@
+"""What a dataset itself says of its columns: which hold images, and what its classes are called."""
+
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import pyarrow as pa
+
+_IMAGE = "Image"
+
+
+@dataclass(frozen=True)
+class Declared:
+    """The columns of images, and the names of the classes that a column counts."""
+
+    image_columns: frozenset[str] = frozenset()
+    classes: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+
+    def __or__(self, other: "Declared") -> "Declared":
+        """Return what both say; the other's word counts where they differ."""
+        together = {**self.classes, **other.classes}
+        return Declared(self.image_columns | other.image_columns, together)
+
+
+def of_schema(schema: pa.Schema) -> Declared:
+    """Return what `datasets` left in the metadata of a file."""
+    try:
+        told = json.loads((schema.metadata or {}).get(b"huggingface", b"{}"))
+        features = told["info"]["features"]
+        return of_features(features)
+    except (ValueError, KeyError, TypeError, AttributeError):
+        return Declared()
+
+
+def of_features(features: Mapping[str, Mapping[str, Any]]) -> Declared:
+    """Return what features say, in the form that `datasets` gives as JSON."""
+    kinds = {name: f.get("_type") for name, f in features.items() if isinstance(f, Mapping)}
+    classes = {
+        name: tuple(map(str, features[name]["names"]))
+        for name, kind in kinds.items()
+        if kind == "ClassLabel" and isinstance(features[name].get("names"), list)
+    }
+    return Declared(frozenset(name for name, kind in kinds.items() if kind == _IMAGE), classes)
+
+
+def of_readme(entries: Any) -> Declared:
+    """Return what the `features` of a README say: entries of `name` and `dtype`."""
+    images: set[str] = set()
+    classes: dict[str, tuple[str, ...]] = {}
+    for entry in entries if isinstance(entries, Iterable) else ():
+        name = entry.get("name") if isinstance(entry, Mapping) else None
+        kind = entry.get("dtype") if isinstance(entry, Mapping) else None
+        if isinstance(name, str) and kind == "image":
+            images.add(name)
+        elif isinstance(name, str) and isinstance(kind, Mapping) and "class_label" in kind:
+            names = (kind["class_label"] or {}).get("names") or {}
+            listed = names.values() if isinstance(names, Mapping) else names
+            classes[name] = tuple(map(str, listed))
+    return Declared(frozenset(images), classes)

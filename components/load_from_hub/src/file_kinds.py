@@ -1,0 +1,113 @@
+"""What files are, by their names and first bytes."""
+
+import posixpath
+import re
+from pathlib import Path
+from typing import Final
+
+from arrow_tables import ArrowTable, ParquetTable
+from data_files import COMPRESSED, DataFile, suffix_of
+from loaded_rows import Table
+from tar_samples import TarSamples
+from text_tables import CsvTable, JsonLines, TextLines
+
+TABLE_SUFFIXES: Final = (".parquet", ".csv", ".tsv", ".json", ".jsonl", ".arrow")
+ARCHIVE_SUFFIXES: Final = (".tar", ".tgz")
+READ_SUFFIXES: Final = (*TABLE_SUFFIXES, ".tar")
+IMAGE_SUFFIXES: Final = frozenset(
+    {
+        *(".jpg", ".jpeg", ".jpe", ".jfif", ".jif", ".png", ".apng", ".webp", ".gif", ".avif"),
+        *(".avifs", ".heic", ".heif", ".hif", ".jxl", ".bmp", ".dib", ".tif", ".tiff", ".jp2"),
+    }
+)
+CAPTION_SUFFIXES: Final = (".txt", ".caption")
+
+_METADATA: Final = re.compile(r"metadata\.(csv|jsonl|parquet)")
+_SPLITS: Final = {
+    **dict.fromkeys(("train", "training"), "train"),
+    **dict.fromkeys(("test", "testing", "eval", "evaluation"), "test"),
+    **dict.fromkeys(("validation", "valid", "val", "dev"), "validation"),
+}
+_NUMBERED: Final = re.compile(r"(?P<split>\w+(?:\.\w+)*)-\d{5}-of-\d{5}\b")
+_KEYWORD: Final = re.compile(rf"(?:^|[-._ 0-9])({'|'.join(_SPLITS)})(?=$|[-._ 0-9])")
+_IMAGE_STARTS: Final = re.compile(
+    rb"\xff\xd8\xff|\x89PNG\r\n\x1a\n|GIF8[79]a|RIFF....WEBP|....ftyp(?:avi[fs]|hei[cfsx]|mif1|msf1)"
+    rb"|\xff\x0a|\x00{3}\x0cJXL |II\*\x00|MM\x00\*|BM....\x00{4}",
+    re.DOTALL,
+)
+_START_BYTES: Final = 32
+
+
+def table_of(file: DataFile) -> Table:
+    """Return the reader of a file of rows."""
+    if file.suffix in (".csv", ".tsv"):
+        return CsvTable(file, "\t" if file.suffix == ".tsv" else ",")
+    if file.suffix in (".json", ".jsonl"):
+        return JsonLines(file)
+    if file.suffix in CAPTION_SUFFIXES:
+        return TextLines(file)
+    if file.suffix in ARCHIVE_SUFFIXES:
+        return TarSamples(file)
+    return ArrowTable(file) if file.suffix == ".arrow" else ParquetTable(file)
+
+
+def is_metadata(path: str) -> bool:
+    """Return whether a file describes the images around it."""
+    return _METADATA.fullmatch(posixpath.basename(path).lower()) is not None
+
+
+def is_sidecar_json(path: str) -> bool:
+    """Return whether a file beside an image holds an object, rather than a text."""
+    return path.lower().endswith(".json")
+
+
+def has_image_suffix(path: str) -> bool:
+    """Return whether a file is called an image."""
+    return Path(path).suffix.lower() in IMAGE_SUFFIXES
+
+
+def begins_as_image(file: DataFile) -> bool:
+    """Return whether the first bytes of a file are those of an image, whatever it is called."""
+    try:
+        with file.open() as content:
+            return _IMAGE_STARTS.match(content.read(_START_BYTES)) is not None
+    except OSError:
+        return False
+
+
+def kind_of(path: str) -> str:
+    """Return a file's suffix as it is told to the user."""
+    return Path(path).suffix.lower() or "without a suffix"
+
+
+def stem_of(path: str) -> str:
+    """Return a path without its suffix."""
+    return posixpath.splitext(path)[0]
+
+
+def canonical_split(name: str) -> str:
+    """Return the name of a split that a word stands for: `val` is `validation`."""
+    return _SPLITS.get(name.lower(), name)
+
+
+def split_of_folder(path: str) -> str | None:
+    """Return the split that the first folder of a path is named for; None if for none."""
+    first, below, _ = path.partition("/")
+    return _SPLITS.get(first.lower()) if below else None
+
+
+def split_of_table(path: str) -> str:
+    """Return the split that a file of rows belongs to, by its folders and its name.
+
+    That is the word of a numbered file (`data/test-00000-of-00002`), or else the last word that
+    means a split; files without one are for training.
+    """
+    folder, base = posixpath.split(path)
+    numbered = _NUMBERED.match(base) if posixpath.basename(folder) == "data" else None
+    if numbered:
+        return canonical_split(numbered["split"])
+    stem = path
+    while suffix_of(stem) or stem.lower().endswith(COMPRESSED):
+        stem = stem_of(stem)
+    words = [word for part in stem.lower().split("/") for word in _KEYWORD.findall(part)]
+    return _SPLITS[words[-1]] if words else "train"

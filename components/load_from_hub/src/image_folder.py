@@ -1,0 +1,171 @@
+"""Folders of images: with metadata, with a text beside each image, or with nothing.
+
+Every image is a row. Those that the metadata name come first, in its order; the rest follow in the
+order of their paths, with the metadata's columns null. `file_name` is the path below the folder.
+"""
+
+import codecs
+import posixpath
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any, Final
+
+import pyarrow as pa
+from data_files import printable
+from dataset_errors import explained
+from file_kinds import CAPTION_SUFFIXES, is_sidecar_json, stem_of, table_of
+from folder_files import LocalFolder, RemoteFolder
+from loaded_rows import Chunk, Fault, Record, Table, chunked, columns_together
+from typed_cells import parsed_json
+
+from fondant_spec.errors import InputDataError
+
+FILE_NAME: Final = "file_name"
+IMAGE: Final = "image"
+_CAPTIONS: Final = ("text", "caption")
+_LONGEST_CAPTION: Final = 1 << 20
+_METADATA_ROWS: Final = 512
+_BYTE_ORDERS: Final = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
+
+
+@dataclass(frozen=True)
+class ImageFolder:
+    """The images of a split of a folder.
+
+    `images`, `metadata`, `texts` and `faults` are paths below it; `texts` are files beside images.
+    `keep` tells which paths are in the split, since metadata may name the images of several.
+    """
+
+    folder: LocalFolder | RemoteFolder
+    images: Sequence[str]
+    metadata: Sequence[str] = ()
+    texts: Sequence[str] = ()
+    faults: Mapping[str, Fault] = field(default_factory=dict)
+    keep: Callable[[str], bool] = bool
+
+    @property
+    def name(self) -> str:
+        """The folder's path."""
+        return str(self.folder.root)
+
+    @cached_property
+    def image_columns(self) -> dict[str, str]:
+        """The columns of images, by the columns of the metadata that name their files."""
+        found = {FILE_NAME: IMAGE}
+        for _, table in self._tables():
+            for column in table.columns([FILE_NAME]):
+                if column.endswith(f"_{FILE_NAME}"):
+                    found[column] = column.removesuffix(f"_{FILE_NAME}")
+        return found
+
+    def columns(self, wanted: Collection[str]) -> Mapping[str, pa.DataType]:
+        """Return the columns: those of the images, of the metadata, and of the files beside."""
+        found = dict.fromkeys([*self.image_columns.values(), FILE_NAME], pa.string())
+        tables = [table for _, table in self._tables()]
+        metadata = columns_together(self.name, tables, [FILE_NAME] if tables else [])
+        if tables and FILE_NAME not in metadata:
+            msg = f"{tables[0].name}: has no column `file_name` to say which image a row is about."
+            raise InputDataError(msg)
+        for table in tables:
+            found |= {c: t for c, t in table.columns(wanted).items() if c not in found}
+        if any(not is_sidecar_json(path) for path in self.texts):
+            found |= {c: pa.string() for c in _CAPTIONS if c not in found}
+        for path in self._objects.values():
+            if all(column in found for column in wanted):
+                break
+            found |= {c: pa.null() for c in self._object(path) if c not in found}
+        return found
+
+    def chunks(self, columns: Sequence[str], rows: int) -> Iterator[Chunk]:
+        """Yield the rows, at most `rows` at a time."""
+        with explained(self.name):
+            yield from chunked(self._records(set(columns)), columns, rows)
+
+    @cached_property
+    def _captions(self) -> dict[str, str]:
+        """The text files, by the path of the image without its suffix."""
+        files = [path for path in self.texts if not is_sidecar_json(path)]
+        return {stem_of(path): path for path in sorted(files, key=_precedence, reverse=True)}
+
+    @cached_property
+    def _objects(self) -> dict[str, str]:
+        return {stem_of(path): path for path in self.texts if is_sidecar_json(path)}
+
+    def _tables(self) -> Iterable[tuple[str, Table]]:
+        for path in self.metadata:
+            yield posixpath.dirname(path), table_of(self.folder.file(path))
+
+    def _records(self, columns: set[str]) -> Iterator[Record]:
+        named: set[str] = set()
+        for below, table in self._tables():
+            for record in self._described(below, table, columns):
+                path = record.cells.get(FILE_NAME)
+                named.add(path or "")
+                if self.keep(path or posixpath.join(below, "_")):
+                    yield record
+        for path in sorted({*self.images, *self.faults} - named):
+            yield self._beside(path, {}, columns)
+
+    def _described(self, below: str, table: Table, columns: set[str]) -> Iterator[Record]:
+        """Yield the rows of one metadata file, the folder of which is `below`."""
+        known = table.columns(columns)
+        wanted = [c for c in {*columns, *self.image_columns} if c in known]
+        for chunk in table.chunks(wanted, _METADATA_ROWS):
+            cells = {name: _values(column) for name, column in chunk.cells.items()}
+            for row, name in enumerate(chunk.names):
+                found = {column: values[row] for column, values in cells.items()}
+                for column, image in self.image_columns.items():
+                    path = found.get(column)
+                    if isinstance(path, str):
+                        path = posixpath.normpath(posixpath.join(below, path))
+                        found[image] = path
+                        found[column] = path if column == FILE_NAME else found[column]
+                fault = chunk.faults.get(row)
+                if fault is not None:
+                    yield Record(name, {}, fault)
+                elif isinstance(found.get(FILE_NAME), str):
+                    yield self._beside(found[FILE_NAME], found, columns)
+                else:
+                    yield Record(name, found)
+
+    def _beside(self, path: str, cells: Mapping[str, Any], columns: set[str]) -> Record:
+        """Return the row of an image, with what the files beside it say."""
+        found = {IMAGE: path, FILE_NAME: path, **cells}
+        stem = stem_of(path)
+        fault = self.faults.get(path)
+        if fault is None:
+            try:
+                if stem in self._captions:
+                    for column in columns.intersection(_CAPTIONS).difference(cells):
+                        found[column] = self._caption(self._captions[stem])
+                if stem in self._objects and columns.difference(found):
+                    found = {**self._object(self._objects[stem]), **found}
+            except (OSError, ValueError) as error:
+                fault = Fault("bad_text", f"the text beside it cannot be read: {error}")
+        return Record(printable(path), found, fault)
+
+    def _caption(self, path: str) -> str:
+        """Return the characters of a text file, without the end of its last line."""
+        with self.folder.file(path).open() as file:
+            content = file.read(_LONGEST_CAPTION + 1)
+        if len(content) > _LONGEST_CAPTION:
+            msg = f"{printable(path)} has over a megabyte"
+            raise ValueError(msg)
+        encoding = "utf-16" if content.startswith(_BYTE_ORDERS) else "utf-8-sig"
+        text = content.decode(encoding)
+        return text.removesuffix("\n").removesuffix("\r") if text.endswith("\n") else text
+
+    def _object(self, path: str) -> dict[str, Any]:
+        with self.folder.file(path).open() as file:
+            value = parsed_json(file.read(_LONGEST_CAPTION))
+        return value if isinstance(value, dict) else {}
+
+
+def _precedence(path: str) -> int:
+    """Return the place of a text file where an image has several: the first counts."""
+    return CAPTION_SUFFIXES.index(posixpath.splitext(path)[1].lower())
+
+
+def _values(cells: pa.Array | list[Any]) -> list[Any]:
+    return cells.to_pylist() if isinstance(cells, pa.Array) else cells

@@ -1,0 +1,161 @@
+"""What is loaded, before it has types: named rows, cells as the source has them, and faults."""
+
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final, NamedTuple, Protocol, TypeAlias
+
+import pyarrow as pa
+
+from fondant_spec.errors import InputDataError, did_you_mean
+
+_CHUNK_BYTES: Final = 16 << 20
+
+Cells: TypeAlias = pa.Array | list[Any]
+Accepts = Callable[[pa.DataType], bool]
+
+
+class Fault(NamedTuple):
+    """Why a row cannot be used; `reason` is a short code for the reject table."""
+
+    reason: str
+    message: str
+
+
+class Record(NamedTuple):
+    """One row. `name` is how messages call it: a file's path, or a file and a line."""
+
+    name: str
+    cells: Mapping[str, Any]
+    fault: Fault | None = None
+
+
+@dataclass(frozen=True)
+class Chunk:
+    """Some rows, by column: an Arrow array, or values as a text file has them.
+
+    `faults` says, by position, which rows cannot be used; their cells are null.
+    """
+
+    names: Sequence[str]
+    cells: Mapping[str, Cells]
+    faults: Mapping[int, Fault] = field(default_factory=dict)
+
+    def __len__(self) -> int:
+        """Return the number of rows, the faulty ones among them."""
+        return len(self.names)
+
+    def head(self, count: int) -> "Chunk":
+        """Return the first rows."""
+        if count >= len(self):
+            return self
+        cells = {name: column[:count] for name, column in self.cells.items()}
+        faults = {row: fault for row, fault in self.faults.items() if row < count}
+        return Chunk(self.names[:count], cells, faults)
+
+
+class Table(Protocol):
+    """Rows that lie together: a file of them, an archive, or a folder of images."""
+
+    @property
+    def name(self) -> str:
+        """How messages call it."""
+
+    def columns(self, wanted: Collection[str]) -> Mapping[str, pa.DataType]:
+        """Return the columns, as far as it takes to find those wanted; null where any type goes."""
+
+    def chunks(self, columns: Sequence[str], rows: int) -> Iterator[Chunk]:
+        """Yield the given columns of all rows, at most `rows` at a time, in an order that stays."""
+
+
+@dataclass(frozen=True)
+class Source:
+    """A split of a dataset, ready to be read.
+
+    `name` is how messages call it. `columns` are the types of its cells; null where they are as the
+    step declares them. `image_columns` are those that the dataset itself says hold images, and
+    `classes` the names of the classes that a column counts. `open_file` returns the bytes of a file
+    that a cell names. `commit` is that of a dataset on the hub. `hint` is said where a column is
+    missing.
+    """
+
+    name: str
+    tables: Sequence[Table]
+    columns: Mapping[str, pa.DataType]
+    open_file: Callable[[str], bytes]
+    image_columns: frozenset[str] = frozenset()
+    classes: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    commit: str | None = None
+    hint: str = ""
+
+    def chunks(self, columns: Sequence[str], rows: int) -> Iterator[Chunk]:
+        """Yield the given columns of all rows, at most `rows` at a time, in an order that stays."""
+        for table in self.tables:
+            yield from table.chunks(columns, rows)
+
+    def require(
+        self, columns: Iterable[str], accepts: Accepts, kind: str, advice: str = ""
+    ) -> None:
+        """Make sure that there are such columns, of a type that `accepts` says is of `kind`.
+
+        Raises:
+            InputDataError: naming the columns that there are, and ending in `advice`.
+        """
+        for column in columns:
+            if column not in self.columns:
+                problem = f"there is no column {column!r}{did_you_mean(column, list(self.columns))}"
+            elif not accepts(self.columns[column]):
+                problem = f"column {column!r} is not {kind}, but {self.columns[column]}."
+            else:
+                continue
+            words = [f"{self.name}:", problem, self._known(), self.hint, advice]
+            raise InputDataError(" ".join(filter(None, words)))
+
+    def _known(self) -> str:
+        marked = [f"{c} (images)" if c in self.image_columns else c for c in self.columns]
+        return f"Columns: {', '.join(marked) or 'none'}."
+
+
+def columns_together(
+    name: str, tables: Iterable[Table], wanted: Collection[str]
+) -> dict[str, pa.DataType]:
+    """Return the columns of all tables, each of which must have those wanted that any has.
+
+    Raises:
+        InputDataError: a table lacks a column; it is named.
+    """
+    together: dict[str, pa.DataType] = {}
+    missing: dict[str, str] = {}
+    for table in tables:
+        found = table.columns(wanted)
+        for column in wanted:
+            if column not in found:
+                missing.setdefault(column, table.name)
+        for column, type_ in found.items():
+            if pa.types.is_null(together.get(column, pa.null())):
+                together[column] = type_
+    for column, table_name in missing.items():
+        if column in together:
+            problem = f"there is no column {column!r} in {table_name}, while other files have it."
+            msg = f"{name}: {problem}"
+            raise InputDataError(msg)
+    return together
+
+
+def chunked(records: Iterable[Record], columns: Sequence[str], rows: int) -> Iterator[Chunk]:
+    """Yield records as chunks of at most `rows`, and of some 16 MB."""
+    held: list[Record] = []
+    size = 0
+    for record in records:
+        held.append(record)
+        size += sum(len(cell) for cell in record.cells.values() if isinstance(cell, str | bytes))
+        if len(held) >= rows or size >= _CHUNK_BYTES:
+            yield _chunk(held, columns)
+            held, size = [], 0
+    if held:
+        yield _chunk(held, columns)
+
+
+def _chunk(records: Sequence[Record], columns: Sequence[str]) -> Chunk:
+    faults = {row: record.fault for row, record in enumerate(records) if record.fault}
+    cells: dict[str, Cells] = {c: [record.cells.get(c) for record in records] for c in columns}
+    return Chunk([record.name for record in records], cells, faults)

@@ -1,0 +1,96 @@
+"""Archives of samples, as WebDataset writes them: files that share a name up to its first dot.
+
+An archive is read as a stream, and nothing is unpacked to disk. What is no plain file, or has a
+path that would lead out of a folder, is refused by name.
+"""
+
+import logging
+import posixpath
+import tarfile
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+from data_files import printable
+from loaded_rows import Fault, Record
+from text_tables import RecordTable
+from typed_cells import parsed_json
+
+logger = logging.getLogger(__name__)
+
+MAX_BYTES: Final = 256 << 20
+"""The most that is read of one member."""
+
+_IMAGES: Final = ("jpg", "jpeg", "png", "webp", "gif", "avif", "heic", "jfif", "bmp", "tif", "tiff")
+_TEXTS: Final = frozenset({"txt", "text", "caption", "cls", "transcript", "json"})
+_MEMBERS: Final = {tarfile.LNKTYPE: "link", tarfile.SYMTYPE: "link", tarfile.FIFOTYPE: "pipe"}
+
+
+@dataclass(frozen=True)
+class TarSamples(RecordTable):
+    """A tar archive. Its columns are the suffixes, and `image`, `text`, `caption`, `file_name`.
+
+    `image` is a sample's first image file, `text` and `caption` its `txt`; `file_name` the path of
+    the image below the archive. The keys of a sample's `json` are columns, too.
+    """
+
+    def records(self) -> Iterator[Record]:
+        """Yield the samples; members that may not be read are faults of their own."""
+        key: str | None = None
+        members: dict[str, tuple[str, bytes | Fault]] = {}
+        hidden = 0
+        with self.file.open() as file, tarfile.open(fileobj=file, mode="r|") as archive:
+            for member in archive:
+                if member.isdir() or posixpath.basename(member.name).startswith("."):
+                    hidden += not member.isdir()
+                    continue
+                problem = _problem(member)
+                folder, base = posixpath.split(member.name)
+                stem, _, suffix = base.partition(".")
+                sample = posixpath.join(folder, stem)
+                if sample != key or suffix.lower() in members:
+                    if members:
+                        yield self._sample(key or "", members)
+                    key, members = sample, {}
+                if problem is not None:
+                    yield Record(f"{self.name}/{printable(member.name)}", {}, problem)
+                else:
+                    content = archive.extractfile(member)
+                    data = content.read() if content else b""
+                    members[suffix.lower()] = member.name, data
+        if members:
+            yield self._sample(key or "", members)
+        if hidden:
+            logger.warning("%s: left out, as no part of the dataset: %d hidden", self.name, hidden)
+
+    def _sample(self, key: str, members: Mapping[str, tuple[str, Any]]) -> Record:
+        found: dict[str, Any] = {"__key__": printable(key), "__url__": self.file.location}
+        cells: dict[str, Any] = {}
+        fault = None
+        for suffix, (name, data) in members.items():
+            try:
+                cells[suffix] = data.decode() if suffix in _TEXTS else data
+                value = parsed_json(data) if suffix == "json" else None
+            except ValueError as error:
+                fault = Fault("bad_text", f"{printable(name)} cannot be read: {error}")
+                continue
+            found.update(value if isinstance(value, dict) else {})
+        image = next((suffix for suffix in _IMAGES if suffix in members), None)
+        if image is not None:
+            found["image"] = cells[image]
+            found["file_name"] = printable(posixpath.join(self.name, members[image][0]))
+        if "txt" in cells:
+            found |= {"text": cells["txt"], "caption": cells["txt"]}
+        return Record(f"{self.name}/{printable(key)}", {**found, **cells}, fault)
+
+
+def _problem(member: tarfile.TarInfo) -> Fault | None:
+    """Return why a member is refused, if it is."""
+    if not member.isreg():
+        kind = _MEMBERS.get(member.type, "device")
+        return Fault("not_a_file", f"a {kind} in an archive is not followed")
+    if member.name.startswith("/") or ".." in member.name.split("/"):
+        return Fault("path_outside_dataset", f"{member.name!r} leads out of the archive")
+    if member.size > MAX_BYTES:
+        return Fault("file_too_large", f"it has more than {MAX_BYTES} bytes")
+    return None

@@ -1,0 +1,161 @@
+"""Cells as a source has them, to the types that the step declares.
+
+A text that is declared `string` comes out as the file spells it; a number is read only where a
+number is declared. A cell that cannot be what is declared is the fault of its row alone.
+"""
+
+import datetime as dt
+import json
+from collections.abc import Sequence
+from decimal import Decimal
+from typing import Any, Final
+
+import pyarrow as pa
+from loaded_rows import Cells
+
+_TRUTHS: Final = {"true": True, "1": True, "false": False, "0": False}
+_LONGEST_SHOWN: Final = 60
+
+
+class Number(str):
+    """A number as a text file spells it."""
+
+    __slots__ = ()
+
+
+_JSON: Final = json.JSONDecoder(parse_int=Number, parse_float=Number, parse_constant=Number)
+
+
+def parsed_json(content: str | bytes) -> Any:
+    """Return what a JSON text says, with its numbers as they are spelled.
+
+    Raises:
+        ValueError: it is no JSON.
+    """
+    try:
+        return _JSON.decode(content if isinstance(content, str) else content.decode("utf-8-sig"))
+    except RecursionError:
+        msg = "it is nested too deep"
+        raise ValueError(msg) from None
+
+
+def typed(cells: Cells, declared: pa.DataType) -> tuple[pa.Array, dict[int, str]]:
+    """Return cells as an array of the declared type, and what is wrong with those that are null."""
+    if isinstance(cells, pa.Array):
+        cells = plain_array(cells)
+        try:
+            return _checked(cells.cast(declared), cells), {}
+        except (pa.ArrowException, ValueError):
+            cells = cells.to_pylist()
+    try:
+        if pa.types.is_string(declared) and all(type(cell) in _PLAIN for cell in cells):
+            return pa.array(cells, declared), {}
+        return pa.array([_value(cell, declared) for cell in cells], declared), {}
+    except (pa.ArrowException, ValueError, TypeError, ArithmeticError):
+        return _one_by_one(cells, declared)
+
+
+def plain_array(array: pa.Array) -> pa.Array:
+    """Return an array without extension type or dictionary."""
+    if isinstance(array.type, pa.ExtensionType):
+        array = array.storage
+    return array.dictionary_decode() if pa.types.is_dictionary(array.type) else array
+
+
+def named_classes(array: pa.Array, names: Sequence[str]) -> list[str | None]:
+    """Return the names of classes that are given as numbers; -1 stands for none."""
+    numbers = array.to_pylist()
+    return [names[n] if n is not None and 0 <= n < len(names) else None for n in numbers]
+
+
+def _checked(cast: pa.Array, source: pa.Array) -> pa.Array:
+    """Return texts made from bytes if they are texts."""
+    if pa.types.is_string(cast.type) and not pa.types.is_string(source.type):
+        cast.validate(full=True)
+    return cast
+
+
+def _one_by_one(cells: Sequence[Any], declared: pa.DataType) -> tuple[pa.Array, dict[int, str]]:
+    values: list[Any] = []
+    problems: dict[int, str] = {}
+    for row, cell in enumerate(cells):
+        try:
+            value = pa.array([_value(cell, declared)], declared)[0].as_py()
+        except (pa.ArrowException, ValueError, TypeError, ArithmeticError) as error:
+            shown = f"{str(cell)[:_LONGEST_SHOWN]!r}"
+            known = "its characters are none" if isinstance(error, UnicodeError) else "it is not"
+            problems[row] = f"{shown} cannot be had as {declared}: {known}"
+            value = None
+        values.append(value)
+    return pa.array(values, declared), problems
+
+
+def _value(cell: Any, declared: pa.DataType) -> Any:
+    """Return one cell as a Python value of the declared type."""
+    if cell is None:
+        return None
+    if pa.types.is_string(declared) or pa.types.is_large_string(declared):
+        return _text(cell)
+    nested = pa.types.is_struct(declared) or any(is_list(declared) for is_list in _LISTS)
+    if nested and isinstance(cell, str):
+        cell = parsed_json(cell)
+    if pa.types.is_struct(declared):
+        return {part.name: _value(dict(cell).get(part.name), part.type) for part in declared}
+    if nested:
+        if isinstance(cell, str | bytes | dict):
+            raise TypeError
+        return [_value(item, declared.value_type) for item in cell]
+    if isinstance(cell, str):
+        return _parsed(cell, declared)
+    if isinstance(cell, bool) != pa.types.is_boolean(declared):
+        raise TypeError
+    return cell
+
+
+_PLAIN: Final = (str, type(None))
+_LISTS: Final = (pa.types.is_list, pa.types.is_large_list, pa.types.is_fixed_size_list)
+
+
+def _text(cell: Any) -> str:
+    if isinstance(cell, bytes):
+        return cell.decode()
+    if isinstance(cell, bool):
+        return str(cell).lower()
+    if isinstance(cell, str):
+        str(cell).encode()
+        return str(cell)
+    if isinstance(cell, int | float | Decimal | dt.date | dt.time | dt.timedelta):
+        return str(cell)
+    raise TypeError
+
+
+def _parsed(text: str, declared: pa.DataType) -> Any:
+    """Return what a text says, where something else than a text is declared."""
+    if pa.types.is_null(declared):
+        raise TypeError
+    if pa.types.is_boolean(declared):
+        return _truth(text)
+    if pa.types.is_integer(declared):
+        return _whole(text)
+    if pa.types.is_floating(declared):
+        return float(text)
+    if pa.types.is_binary(declared) or pa.types.is_large_binary(declared):
+        return text.encode()
+    return pa.scalar(str(text)).cast(declared).as_py()
+
+
+def _truth(text: str) -> bool:
+    truth = _TRUTHS.get(text.strip().lower())
+    if truth is None:
+        raise ValueError
+    return truth
+
+
+def _whole(text: str) -> int:
+    try:
+        return int(text)
+    except ValueError:
+        number = float(text)
+        if number.is_integer():
+            return int(number)
+        raise

@@ -1,0 +1,133 @@
+"""Folders and archives as other tools leave them: read as what they are, captions included."""
+
+import io
+import json
+import tarfile
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+TEXT = {"text": "string"}
+
+
+def reasons(result):
+    """Return (reason, what the message says of it) for all rejects."""
+    return list(zip(*(result.rejects[c].to_pylist() for c in ("reason", "message")), strict=True))
+
+
+def img2dataset_files(fill, photo):
+    """Return a folder as img2dataset's `files` output lies."""
+    files = {}
+    for shard in ("00000", "00001"):
+        for number in range(2):
+            key = f"{shard}/{shard}000{number}"
+            files[f"{key}.jpg"] = photo(number)
+            files[f"{key}.txt"] = f"caption {key}"
+            files[f"{key}.json"] = json.dumps({"caption": "x", "url": f"http://{key}", "width": 16})
+        table = io.BytesIO()
+        pq.write_table(pa.table({"url": ["u"], "status": ["success"]}), table)
+        files[f"{shard}.parquet"] = table.getvalue()
+        files[f"{shard}_stats.json"] = json.dumps({"count": 2, "successes": 2})
+    return fill(**files)
+
+
+def test_the_files_that_img2dataset_leaves(fill, load, photo):
+    """Its images are the rows; captions come from the texts, more from the objects beside them."""
+    fields = {"caption": "string", "url": "string", "width": "int32"}
+    result = load(img2dataset_files(fill, photo), produces=fields)
+    keys = ["00000/000000000", "00000/000000001", "00001/000010000", "00001/000010001"]
+    assert result.table["caption"].to_pylist() == [f"caption {key}" for key in keys]
+    assert result.table["url"].to_pylist() == [f"http://{key}" for key in keys]
+    assert result.table["width"].to_pylist() == [16] * 4
+    assert len(result.rejects) == 0
+
+
+def test_our_own_kohya_export(fill, load):
+    """What `export_dataset` wrote for kohya loads with its captions."""
+    files = {
+        "README.md": "---\ntask_categories:\n- text-to-image\n---\n# Images with captions\n",
+        "export.json": '{"layout": "kohya", "files": "0"}\n',
+        "dataset.toml": "[general]\n",
+        "train/1.txt": "a cat\n",
+        "train/2.txt": "a dog\n",
+        "validation/3.txt": "a cow\n",
+    }
+    folder = fill("train/1.jpg", "train/2.jpg", "validation/3.jpg", **files)
+    assert load(folder, produces=TEXT).table["text"].to_pylist() == ["a cat", "a dog"]
+    assert load(folder, produces=TEXT, split="validation").table["text"].to_pylist() == ["a cow"]
+
+
+def test_our_own_imagefolder_export(fill, load):
+    """What its README says of splits holds."""
+    files = {
+        "README.md": (
+            "---\nconfigs:\n- config_name: default\n  data_files:\n"
+            "  - split: train\n    path: train/**\n---\n"
+        ),
+        "export.json": "{}",
+        "train/metadata.jsonl": '{"file_name": "1.jpg", "text": "a cat", "similarity": 0.10}\n',
+    }
+    folder = fill("train/1.jpg", **files)
+    result = load(folder, produces={"text": "string", "similarity": "float32"})
+    assert result.table["text"].to_pylist() == ["a cat"]
+    assert load(folder, produces={"similarity": "string"}).table["similarity"][0].as_py() == "0.10"
+
+
+def shard(folder, name, samples):
+    """Write a tar archive of samples, files by name."""
+    folder.mkdir(exist_ok=True)
+    with tarfile.open(folder / name, "w") as archive:
+        for member, content in samples.items():
+            entry = tarfile.TarInfo(member)
+            entry.size = len(content)
+            archive.addfile(entry, io.BytesIO(content))
+
+
+def test_the_archives_that_img2dataset_leaves(tmp_path, load, photo):
+    """Tables and statistics beside the archives are none of the samples."""
+    folder = tmp_path / "shards"
+    for number in range(2):
+        samples = {
+            f"{number}0.jpg": photo(0),
+            f"{number}0.json": json.dumps({"url": None}).encode(),
+            f"{number}0.txt": b"None",
+            f"{number}1.json": json.dumps({"url": "http://late"}).encode(),
+            f"{number}1.jpg": photo(1),
+        }
+        shard(folder, f"0000{number}.tar", samples)
+        pq.write_table(pa.table({"url": ["u"]}), folder / f"0000{number}.parquet")
+        (folder / f"0000{number}_stats.json").write_text("{}")
+    result = load(folder, produces={"text": "string", "url": "string", "json": "string"})
+    assert result.table["image"].to_pylist() == [photo(0), photo(1)] * 2
+    assert result.table["text"].to_pylist() == ["None", None] * 2
+    assert result.table["url"].to_pylist() == [None, "http://late"] * 2
+    assert result.table["json"][1].as_py() == '{"url": "http://late"}'
+    assert result.table["file_name"][0].as_py() == "00000.tar/00.jpg"
+    assert len(result.rejects) == 0
+
+
+def test_members_that_lead_elsewhere_are_refused(tmp_path, load, photo):
+    """Links, devices, pipes and paths out of an archive are rejects, each by name."""
+    with tarfile.open(tmp_path / "hostile.tar", "w") as archive:
+
+        def add(name, kind=tarfile.REGTYPE, content=b"", target=""):
+            entry = tarfile.TarInfo(name)
+            entry.type, entry.size, entry.linkname = kind, len(content), target
+            archive.addfile(entry, io.BytesIO(content))
+
+        add("a.jpg", content=photo(1))
+        add("b.jpg", tarfile.SYMTYPE, target="/etc/passwd")
+        add("c.jpg", tarfile.LNKTYPE, target="a.jpg")
+        add("d.jpg", tarfile.FIFOTYPE)
+        add("e.jpg", tarfile.CHRTYPE)
+        add("../f.jpg", content=photo(2))
+        add("/g.jpg", content=photo(3))
+        add("h.jpg", content=photo(4))
+    result = load(tmp_path / "hostile.tar")
+    assert result.table["image"].to_pylist() == [photo(1), photo(4)]
+    told = [(reason, message.split(": ")[0]) for reason, message in reasons(result)]
+    assert told == [
+        *(("not_a_file", f"hostile.tar/{name}.jpg") for name in "bcde"),
+        ("path_outside_dataset", "hostile.tar/../f.jpg"),
+        ("path_outside_dataset", "hostile.tar//g.jpg"),
+    ]
