@@ -8,6 +8,7 @@ import select
 import sys
 import traceback
 from collections.abc import Callable
+from pathlib import Path
 from typing import Final
 
 from fondant_spec.errors import FondantError, InvalidArgumentError
@@ -22,7 +23,11 @@ _STDOUT: Final = 1
 
 
 def exit_code(
-    command: Callable[[], int | None], *, interrupted: str = "interrupted", debug: bool = False
+    command: Callable[[], int | None],
+    *,
+    interrupted: str = "interrupted",
+    debug: bool = False,
+    hidden: Path | None = None,
 ) -> int:
     """Run the command of a command line, say on stderr what went wrong, and return the exit code.
 
@@ -30,6 +35,7 @@ def exit_code(
         command: returns an exit code of its own, or None for success.
         interrupted: the sentence for Ctrl-C.
         debug: show the traceback of a defect, which is any error but a `FondantError`.
+        hidden: leave out of it what lies in this folder, if anything else is left.
     """
     try:
         code = command() or 0
@@ -45,12 +51,22 @@ def exit_code(
             return EXIT_PIPE
         code, told = EXIT_ERROR, _defect(error)
         if debug:
-            traceback.print_exc()
+            _print_traceback(error, hidden)
             return code
     else:
         return code
     print(f"error: {told}", file=sys.stderr)
     return code
+
+
+def _print_traceback(error: Exception, hidden: Path | None) -> None:
+    trace = traceback.TracebackException.from_exception(error)
+    chain: traceback.TracebackException | None = trace
+    while chain is not None and hidden is not None:
+        shown = [one for one in chain.stack if not Path(one.filename).is_relative_to(hidden)]
+        chain.stack = traceback.StackSummary.from_list(shown or list(chain.stack))
+        chain = chain.__cause__ or chain.__context__
+    print("".join(trace.format()), end="", file=sys.stderr)
 
 
 def _defect(error: Exception) -> str:

@@ -11,13 +11,14 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Final
 
 from fondant_spec.cpu import cpu_count
 from fondant_spec.dataset import storage
 from fondant_spec.dataset.checkpoint import Checkpoint
 from fondant_spec.dataset.committed import check_reject_share, committed_manifest
 from fondant_spec.dataset.manifest import Manifest
-from fondant_spec.errors import FondantError, InvalidArgumentError
+from fondant_spec.exit_codes import exit_code
 from fondant_spec.progress import Progress
 from fondant_spec.spec.component_spec import ComponentSpec
 from fondant_spec.spec.usage import usage
@@ -27,6 +28,9 @@ from fondant_spec.worker.dask_scheduling import run_partitions
 from fondant_spec.worker.partition_tasks import PartitionTask, finished_loads, split_finished
 from fondant_spec.worker.run_dataset import gather, load_partitions, write_partitions
 from fondant_spec.worker.step_request import StepRequest, read_request, source_of
+
+FRAMEWORK: Final = Path(__file__).parents[1]
+"""What an author of a component need not see in a traceback."""
 
 logger = logging.getLogger(__name__)
 
@@ -43,14 +47,18 @@ def execute(component_class: type[Component], argv: Sequence[str] | None = None)
         return
     logging.basicConfig(level=logging.INFO, format="%(levelname)s %(message)s", stream=sys.stderr)
     signal.signal(signal.SIGTERM, _terminate)
-    try:
-        run(component_class, argv)
-    except InvalidArgumentError as error:
-        _fail(error, 2)
-    except FondantError as error:
-        _fail(error, 1)
-    except KeyboardInterrupt:
-        _fail("interrupted; finished partitions are kept, run again to go on", 130)
+    code = exit_code(
+        lambda: _run(component_class, argv),
+        interrupted="interrupted; finished partitions are kept, run again to go on",
+        debug=True,
+        hidden=FRAMEWORK,
+    )
+    if code:
+        sys.exit(code)
+
+
+def _run(component_class: type[Component], argv: Sequence[str]) -> None:
+    run(component_class, argv)
 
 
 def run(component_class: type[Component], argv: Sequence[str]) -> Manifest | None:
@@ -175,8 +183,3 @@ class StepExecution:
 def _terminate(_signum: int, _frame: object) -> None:
     """Treat a request to end like Ctrl-C, so that workers are stopped and locks released."""
     raise KeyboardInterrupt
-
-
-def _fail(error: object, code: int) -> None:
-    print(f"error: {error}", file=sys.stderr)  # noqa: T201 - this is the edge of the program
-    sys.exit(code)
