@@ -12,6 +12,7 @@ from sybil import Sybil
 from sybil.parsers.markdown import PythonCodeBlockParser, SkipParser
 
 from fondant_spec.cpu import cpu_count
+from image_toolkit.models.runtime.torch_setup import prepare_torch
 from tests import documents
 
 ROOT = Path(__file__).parent
@@ -19,6 +20,9 @@ ROOT = Path(__file__).parent
 # Tests run side by side, a process a core. More threads would only wait for each other, and
 # OpenMP's do so at full speed. What tests start inherits this.
 os.environ["OMP_NUM_THREADS"] = "1"
+
+# Tests import classes of transformers by name, which needs torchvision to be importable.
+prepare_torch()
 
 # The same examples each time, and no time limit for one: other work may share the machine.
 settings.register_profile("repeatable", deadline=None, derandomize=True, database=None)

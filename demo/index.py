@@ -23,9 +23,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import torch
 from PIL import Image, ImageOps
-from transformers import CLIPModel, CLIPProcessor
 
 from demo.collection import MARKER, ROOT, recipe_digest, write_marker
+from demo.model_classes import CLIPModel, CLIPProcessor
 from demo.tiny_models import CLIP_FOLDER, embed_images
 
 NAME = "demo"

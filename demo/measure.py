@@ -2,9 +2,9 @@
 
 import numpy as np
 import torch
-from transformers import BlipForConditionalGeneration, BlipProcessor, CLIPModel, CLIPProcessor
 
 from demo.evaluate import names
+from demo.model_classes import BlipForConditionalGeneration, BlipProcessor, CLIPModel, CLIPProcessor
 from demo.photos import SUBJECTS
 from demo.tiny_models import embed_images, embed_texts
 from demo.training_data import PROMPT, Sample

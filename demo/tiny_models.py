@@ -6,20 +6,20 @@ from collections.abc import Iterable
 import torch
 from tokenizers import Tokenizer, models, pre_tokenizers, trainers
 from torch.nn import functional
-from transformers import (
+
+import demo
+from demo.model_classes import (
     BertTokenizer,
     BlipConfig,
     BlipForConditionalGeneration,
+    BlipImageProcessorPil,
     BlipProcessor,
     CLIPConfig,
+    CLIPImageProcessorPil,
     CLIPModel,
     CLIPProcessor,
     CLIPTokenizer,
 )
-from transformers.models.blip.image_processing_pil_blip import BlipImageProcessorPil
-from transformers.models.clip.image_processing_pil_clip import CLIPImageProcessorPil
-
-import demo
 
 CLIP_FOLDER, BLIP_FOLDER = demo.CLIP_FOLDER, demo.BLIP_FOLDER
 IMAGE_SIZE = 64  # pixels a side

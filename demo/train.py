@@ -14,10 +14,10 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
-from transformers import BlipForConditionalGeneration, BlipProcessor, CLIPModel, CLIPProcessor
 
 from demo.measure import measure_blip, measure_clip, pixels
 from demo.model_card import write_card
+from demo.model_classes import BlipForConditionalGeneration, BlipProcessor, CLIPModel, CLIPProcessor
 from demo.photos import SUBJECTS
 from demo.tiny_models import (
     BLIP_FOLDER,

@@ -1,39 +1,33 @@
 #!/usr/bin/env bash
-# Runs the tests of the models with the oldest versions of what they need that pyproject.toml allows,
-# in an environment of their own, .venvs/oldest, which is made the first time.
-#
-# Those of torch, transformers, huggingface_hub, safetensors, requests and urllib3 are the oldest; all
-# else is as constraints.txt has it.
+# Runs the tests of the models with the oldest versions that pyproject.toml allows, of torch and of
+# what goes with it, in an environment of their own: .venvs/oldest, which is made the first time.
+# All else is as constraints.txt has it. Words after the script's name go to pytest.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
 python=${PYTHON:-python3}
 venv=.venvs/oldest
-oldest='torch|transformers|huggingface_hub|safetensors|requests|urllib3'
+mark=$venv/.done
+oldest='huggingface_hub|requests|safetensors|torch|transformers|urllib3'
+free='tokenizers|torchvision|timm|open_clip_torch|httpx2?|httpcore2?|truststore|typer|types-requests'
 
-# From `"name>=version...",` among the components' dependencies: `name==version`, least as written.
-bounds=$(sed -nE "/^components = \[/,/^\]/s/^ *\"($oldest)>=([0-9.]+).*/\1==\2/p" pyproject.toml)
-mark="$venv/.done"
-wanted=$(printf '%s\n' "$bounds"; cat constraints.txt)
+# From `"name>=version"` among the dependencies: `name==version`, one a line.
+mapfile -t bounds < <(
+  grep -oE "\"($oldest)>=[0-9.]+" pyproject.toml | tr -d '"' | sed 's/>=/==/' | sort --unique --version-sort
+)
+wanted=$(printf '%s\n' "${bounds[@]}" && cat constraints.txt)
 
-if [ "$(cat "$mark" 2>/dev/null)" != "$wanted" ]; then
+if [[ $(cat "$mark" 2>/dev/null) != "$wanted" ]]; then
   rm -rf "$venv"
   "$python" -m venv "$venv"
-  # What depends on them differs with their version, so only what is not theirs is held.
-  grep -viE "^($oldest|tokenizers|httpx2?|typer|hf-xet|types-requests|kfp|kfp-kubernetes|kubernetes)==" \
-    constraints.txt > "$venv/constraints.txt"
-  # shellcheck disable=SC2086 - one word a package
-  "$venv/bin/pip" install --quiet --constraint "$venv/constraints.txt" --editable \
-    '.[components,openvino,demo]' pytest pytest-timeout hypothesis psutil cryptography trustme h2 \
-    httpx $bounds
-  printf '%s\n' "$wanted" > "$mark"
+  grep -viE "^($oldest|$free)==" constraints.txt >"$venv/constraints.txt"
+  "$venv/bin/pip" install --quiet --constraint "$venv/constraints.txt" "${bounds[@]}" \
+    cryptography h2 hypothesis loky num2words opencv-python-headless openvino pillow psutil pyarrow pytest \
+    pytest-timeout pyyaml dask distributed pandas fsspec scikit-image simplejpeg tqdm trustme
+  printf '%s\n' "$wanted" >"$mark"
 fi
 
-printf 'Testing with:\n%s\n' "$bounds"
-export HF_HUB_OFFLINE=1 PYTHONPATH="$PWD"
-tests=tests/image_toolkit/models
-for component in image_embedding text_embedding caption_images; do
-  tests="$tests components/$component/tests"
-done
-# shellcheck disable=SC2086 - one word a folder
-exec "$venv/bin/python" -m pytest -q $tests "$@"
+printf 'Tested with %s\n' "${bounds[@]}"
+export HF_HUB_OFFLINE=1 PYTHONPATH=$PWD
+exec "$venv/bin/python" -m pytest tests/image_toolkit/models \
+  components/{image_embedding,text_embedding,caption_images}/tests "$@"

@@ -31,11 +31,10 @@ class _Code:
 
     def leave(self) -> None:
         """Put this code's modules aside."""
-        sys.path.remove(str(self.folder))
-        for name in _module_names(self.folder):
-            module = sys.modules.get(name)
-            if module is not None and _lies_in(module, self.folder):
-                self.modules[name] = sys.modules.pop(name)
+        if str(self.folder) in sys.path:
+            sys.path.remove(str(self.folder))
+        own = [name for name, module in list(sys.modules.items()) if _lies_in(module, self.folder)]
+        self.modules |= {name: sys.modules.pop(name) for name in own}
 
 
 class _Shelf:
@@ -110,12 +109,10 @@ def _digest(folder: Path) -> str:
     return digest.hexdigest()
 
 
-def _module_names(folder: Path) -> list[str]:
-    """Return the names of the loaded modules that may lie in a folder, submodules included."""
-    top = {entry.stem for entry in folder.iterdir()}
-    return [name for name in sys.modules if name.partition(".")[0] in top]
-
-
 def _lies_in(module: ModuleType, folder: Path) -> bool:
-    file = getattr(module, "__file__", None)
-    return file is not None and Path(file).is_relative_to(folder)
+    """Return whether a module's file, or a package's folder, is in a folder."""
+    spec = vars(module).get("__spec__")
+    if spec is None:
+        return False
+    places = [spec.origin, *(spec.submodule_search_locations or ())]
+    return any(Path(place).is_relative_to(folder) for place in places if place)

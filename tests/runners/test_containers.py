@@ -196,6 +196,21 @@ def test_images_are_clean(engine, images, name):
     assert call(*run) == ""
 
 
+@pytest.mark.parametrize("name", ["image_embedding", "text_embedding"])
+def test_open_clip_is_in_the_images_of_the_embeddings(engine, images, name):
+    """Models of open_clip run in both, whichever build of torch and torchvision they have."""
+    code = (
+        "import image_toolkit.models, open_clip; from safetensors.torch import save_file; "
+        "from image_toolkit.models.embedding.embedders import text_encoder; "
+        "model = open_clip.create_model('ViT-S-32-alt'); file = '/tmp/weights.safetensors'; "
+        "save_file({k: v.contiguous() for k, v in model.state_dict().items()}, file); "
+        "encoder = text_encoder(f'open_clip:ViT-S-32-alt/{file}'); "
+        "print(*encoder.tower(**encoder.collate(['a cat', 'two boats'])).shape)"
+    )
+    run = (engine.program, "run", "--rm", "--network", "none", images[name].here)
+    assert call(*run, "python", "-c", code).splitlines()[-1] == "2 256"
+
+
 def test_a_build_that_fails(engine):
     """A base image that does not exist stops the script, which names the component."""
     done = subprocess.run(

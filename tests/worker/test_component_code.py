@@ -1,3 +1,4 @@
+import shutil
 import threading
 import time
 
@@ -73,3 +74,13 @@ def test_code_that_was_edited_is_loaded_anew(tmp_path):
     for who in ("before", "after"):
         (folder / "src" / "helper.py").write_text(f"WHO = {who!r}")
         assert component_class(folder)().who() == (who, who)
+
+
+def test_a_component_whose_folder_is_gone(tmp_path):
+    """It is in nobody's way."""
+    gone, there = (component(tmp_path / name, HELPED) for name in ("gone", "there"))
+    for folder in (gone, there):
+        (folder / "src" / "helper.py").write_text(f"WHO = {folder.name!r}")
+    assert component_class(gone)().who() == ("gone", "gone")
+    shutil.rmtree(gone)
+    assert component_class(there)().who() == ("there", "there")
