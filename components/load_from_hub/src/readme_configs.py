@@ -134,7 +134,7 @@ def _chosen(
 
 def _patterns(config: Mapping[str, Any]) -> Patterns:
     files = config.get("data_files") or "**"
-    folder = str(config.get("data_dir") or "").strip("/").removeprefix("./")
+    folder = str(config.get("data_dir") or "").removeprefix("./").rstrip("/")
     if isinstance(files, Mapping):
         files = [{"split": split, "path": path} for split, path in files.items()]
     found: Patterns = {}
