@@ -11,6 +11,7 @@ import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from enum import Enum
 from typing import Any, Final
 
 from fondant_spec.errors import InvalidArgumentError, did_you_mean
@@ -18,8 +19,14 @@ from fondant_spec.spec.bounds import NO_BOUNDS, Bounds
 
 _REPEATABLE: Final = "input_manifest_path"
 
-REQUIRED: Final = object()
-"""The default of an argument that has none."""
+
+class Required(Enum):
+    """The default of an argument that has none; the same in every process that it is sent to."""
+
+    REQUIRED = "required"
+
+
+REQUIRED: Final = Required.REQUIRED
 
 _PYTHON_TYPES: Final[dict[str, type]] = {
     "str": str,

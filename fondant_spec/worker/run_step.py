@@ -24,9 +24,9 @@ from fondant_spec.spec.component_spec import ComponentSpec
 from fondant_spec.spec.usage import usage
 from fondant_spec.worker.base_components import Component
 from fondant_spec.worker.commit import commit
-from fondant_spec.worker.dask_scheduling import run_partitions
 from fondant_spec.worker.partition_tasks import PartitionTask, finished_loads, split_finished
 from fondant_spec.worker.run_dataset import gather, load_partitions, write_partitions
+from fondant_spec.worker.scheduling import run_partitions
 from fondant_spec.worker.step_request import StepRequest, read_request, source_of
 
 FRAMEWORK: Final = Path(__file__).parents[1]

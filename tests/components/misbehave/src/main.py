@@ -1,5 +1,8 @@
 """Break the contract of components, in the way that is asked for."""
 
+import os
+import signal
+
 import pyarrow as pa
 
 from fondant_spec.component import ArrowTransformComponent, RowContext
@@ -60,6 +63,11 @@ class Misbehave(ArrowTransformComponent):
     def _crash(self, columns, rejects):
         msg = f"a defect of the component at {columns['id'][0]}"
         raise ZeroDivisionError(msg)
+
+    def _die_at_2(self, columns, rejects):
+        if 2 in columns["out"]:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return columns
 
     def _mixed(self, columns, rejects):
         large = columns["out"][0] % 2

@@ -34,6 +34,12 @@ class Stamp(ArrowTransformComponent):
             raise RuntimeError(msg)
         return pa.RecordBatch.from_arrays([batch.column("id"), numbers], names=["id", "stamped"])
 
+    def teardown(self) -> None:
+        """Say that it is over."""
+        if self.log:
+            with Path(self.log).open("a", encoding="utf-8") as log:
+                log.write(f"{os.getpid()} down\n")
+
     def field_metadata(self) -> dict[str, dict[str, str]]:
         """Return the model."""
         return {"stamped": {"model": self.model.read_text(encoding="utf-8")}}

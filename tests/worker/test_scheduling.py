@@ -5,12 +5,14 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 
+import psutil
 import pytest
 
 from fondant_spec.dataset.manifest import Manifest
 from fondant_spec.dataset.validate import validate
-from fondant_spec.errors import CardinalityError
+from fondant_spec.errors import CardinalityError, StepFailedError
 from tests.small import command, dataset, is_alive, rows, start, wait_for
 
 pytestmark = pytest.mark.long
@@ -63,6 +65,60 @@ def test_an_interrupt_ends_the_workers(tmp_path):
     output = process.communicate(timeout=60)[0]
     assert process.returncode == 130, output
     assert not is_alive(worker)
+
+
+def test_a_killed_step_leaves_no_worker(tmp_path):
+    """Workers end with the step that started them, however that ended."""
+    gate = tmp_path / "gate"
+    gate.touch()
+    source = dataset(tmp_path, 1, number=list(range(6)))
+    words = ("--input_manifest_path", source.location, "--workers", "2")
+    process = start(command("waits", tmp_path, *words, at=2, gate=str(gate)))
+    worker = int(wait_for(gate.with_suffix(".pids"), process))
+    process.kill()
+    process.communicate()
+    end = time.monotonic() + 30
+    while is_alive(worker) and time.monotonic() < end:
+        time.sleep(0.1)
+    assert not is_alive(worker)
+
+
+def test_workers_open_no_port(tmp_path):
+    """Nobody else on the machine can reach them."""
+    gate = tmp_path / "gate"
+    gate.touch()
+    source = dataset(tmp_path, 1, number=list(range(6)))
+    words = ("--input_manifest_path", source.location, "--workers", "2")
+    process = start(command("waits", tmp_path, *words, at=2, gate=str(gate)))
+    wait_for(gate.with_suffix(".pids"), process)
+    step = psutil.Process(process.pid)
+    family = [step, *step.children(recursive=True)]
+    listening = [c for one in family for c in one.net_connections("inet") if c.status == "LISTEN"]
+    gate.unlink()
+    process.communicate(timeout=60)
+    assert len(family) > 2
+    assert listening == []
+
+
+def test_a_partition_that_kills_its_workers(enter, tmp_path):
+    """It is named after a few times; the others are finished and kept."""
+    source = dataset(tmp_path, 1, number=list(range(6)))
+    with pytest.raises(StepFailedError, match="part-00002: the worker process was killed 3 times"):
+        enter("misbehave", source, words=["--workers", "2"], how="die_at_2")
+    kept = {file.stem for file in tmp_path.glob("pipeline/misbehave/*/checkpoints/*.json")}
+    assert kept == {f"part-{n:05d}" for n in range(6)} - {"part-00002"}
+
+
+def test_workers_are_torn_down(enter, tmp_path):
+    """Each process lets go of what it took, once."""
+    model, log = tmp_path / "model", tmp_path / "log"
+    model.write_text("A")
+    source = dataset(tmp_path, 1, number=list(range(6)))
+    words = ["--workers", "2"]
+    enter("stamp", source, words=words, model=str(model), log=str(log), seconds=0.5)
+    lines = [line.split() for line in log.read_text().splitlines()]
+    ended = [pid for pid, what in lines if what == "down"]
+    assert sorted(ended) == sorted({pid for pid, what in lines if what != "down"})
 
 
 @pytest.fixture

@@ -1,0 +1,57 @@
+"""What lives in a worker process: the component, set up once, and until another step comes."""
+
+import atexit
+from contextlib import ExitStack
+from functools import cache
+from threading import Lock
+from typing import Any
+
+from fondant_spec.dataset.checkpoint import Checkpoint
+from fondant_spec.worker.base_components import StreamTransformComponent
+from fondant_spec.worker.partition_tasks import PartitionTask
+from fondant_spec.worker.retry_rejects import retry_partition
+from fondant_spec.worker.run_partition import Advance, transform_partition
+from fondant_spec.worker.step_context import StepContext
+
+
+def run_task(step: StepContext, task: PartitionTask) -> Checkpoint:
+    """Run a partition with the component of this process."""
+    return _worker().run(step, task)
+
+
+def run_with(
+    step: StepContext, component: StreamTransformComponent, task: PartitionTask, advance: Advance
+) -> Checkpoint:
+    """Run a partition, or its failed rows alone, with a component that is set up."""
+    if task.earlier is not None:
+        return retry_partition(step, component, task, task.earlier, advance)
+    return transform_partition(step, component, task, advance)
+
+
+class _Worker:
+    def __init__(self) -> None:
+        self._lock = Lock()
+        self._of = ("", "")
+        self._component: Any = None
+        self._stack = ExitStack()
+        atexit.register(self._stack.close)
+
+    def run(self, step: StepContext, task: PartitionTask) -> Checkpoint:
+        """Run one partition at a time, so that the component is there as long as it lasts."""
+        with self._lock:
+            of = step.folder.location, step.run_id
+            if self._of != of:
+                self._of = ("", "")
+                self._stack.close()
+                self._component = self._stack.enter_context(step.component())
+                self._of = of
+            return run_with(step, self._component, task, _reported_by_the_collector)
+
+
+@cache
+def _worker() -> _Worker:
+    return _Worker()
+
+
+def _reported_by_the_collector(rows: int, rejects: int) -> None:
+    """Leave the progress to the process that collects the checkpoints."""
