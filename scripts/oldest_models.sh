@@ -21,6 +21,7 @@ if [[ $(cat "$mark" 2>/dev/null) != "$wanted" ]]; then
   rm -rf "$venv"
   "$python" -m venv "$venv"
   grep -viE "^($oldest|$free)==" constraints.txt >"$venv/constraints.txt"
+  "$venv/bin/pip" install --quiet --upgrade pip # an old one finds no extra with a _ in its name
   "$venv/bin/pip" install --quiet --constraint "$venv/constraints.txt" "${bounds[@]}" \
     --editable '.[caption_images,openvino,demo,dev]' # no torchvision, which most do without
   printf '%s\n' "$wanted" >"$mark"
