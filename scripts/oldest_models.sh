@@ -8,7 +8,7 @@ cd "$(dirname "$0")/.."
 python=${PYTHON:-python3}
 venv=.venvs/oldest
 mark=$venv/.done
-oldest='huggingface_hub|requests|safetensors|torch|transformers|urllib3'
+oldest='huggingface_hub|safetensors|torch|transformers|urllib3'
 free='tokenizers|torchvision|timm|open_clip_torch|httpx2?|httpcore2?|truststore|typer|types-requests'
 
 # From `"name>=version"` among the dependencies: `name==version`, one a line.
@@ -21,9 +21,9 @@ if [[ $(cat "$mark" 2>/dev/null) != "$wanted" ]]; then
   rm -rf "$venv"
   "$python" -m venv "$venv"
   grep -viE "^($oldest|$free)==" constraints.txt >"$venv/constraints.txt"
+  "$venv/bin/pip" install --quiet --upgrade pip # an old one finds no extra with a _ in its name
   "$venv/bin/pip" install --quiet --constraint "$venv/constraints.txt" "${bounds[@]}" \
-    cryptography h2 hypothesis loky num2words opencv-python-headless openvino pillow psutil pyarrow pytest \
-    pytest-timeout pyyaml dask distributed pandas fsspec scikit-image simplejpeg tqdm trustme
+    --editable '.[caption_images,openvino,demo,dev]' # no torchvision, which most do without
   printf '%s\n' "$wanted" >"$mark"
 fi
 

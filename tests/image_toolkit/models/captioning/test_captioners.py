@@ -127,7 +127,7 @@ def test_beams_share_an_images_keys(tiny, photos):
     layer.key.register_forward_pre_hook(lambda _module, given: made.append(len(given[0])))
     captions(model, photos[:3], replace(SHORT, num_beams=4))
     assert made == [3]
-    assert not model._keys._made
+    assert not model._captioning.__self__._made
 
 
 def test_an_embedder_is_no_captioner(tiny):
