@@ -44,8 +44,8 @@ def run_on_processes(
     if deadly:
         msg = (
             f"{step.step_id}: {', '.join(deadly)}: the worker process was killed {_MOST_KILLS} "
-            "times over this partition, most likely for want of memory; give the step more memory, or "
-            "smaller partitions (rows_per_partition). The other partitions are kept."
+            "times over this partition, most likely for want of memory; give the step more memory, "
+            "or smaller partitions (rows_per_partition). The other partitions are kept."
         )
         raise StepFailedError(msg)
 
