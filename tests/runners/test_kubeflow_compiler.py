@@ -42,7 +42,6 @@ def test_form(package):
     parameters = pipeline["root"]["inputDefinitions"]["parameters"]
     assert {n: (p["parameterType"], p["defaultValue"]) for n, p in parameters.items()} == {
         "base_path": ("STRING", "/data/base"),
-        "run_id": ("STRING", "20260101T000000-abcdef"),
         "numbers__rows": ("NUMBER_INTEGER", 20),
         "numbers__batch_rows": ("NUMBER_INTEGER", 7),
         "numbers__own_ids": ("BOOLEAN", False),
@@ -197,8 +196,8 @@ BREAKAGES: dict[str, tuple[Callable[[Any, Any], object], str]] = {
         "bytes, more than the 10000 that it keeps",
     ),
     "empty parameter": (
-        lambda p, _: p["root"]["inputDefinitions"]["parameters"]["run_id"].pop("defaultValue"),
-        "parameter run_id has no value",
+        lambda p, _: p["root"]["inputDefinitions"]["parameters"]["base_path"].pop("defaultValue"),
+        "parameter base_path has no value",
     ),
     "lost accelerator": (
         lambda p, _: container(p, "exec-double-slices")["resources"].pop("accelerator"),
@@ -339,3 +338,16 @@ def test_settings():
     )
     assert Cluster.from_settings({"HOST": "x"}) == Cluster(host="x")
     assert Cluster.from_settings(asdict(PipelineConfigs(HOST="x"))) == Cluster(host="x")
+
+
+def test_each_run_has_an_id_of_its_own(package):
+    """A clone, or a run of a schedule, does not pass for the run that was submitted first."""
+    pipeline, _ = documents(package)
+    found = [
+        task["inputs"]["parameters"]["run_id"]["runtimeValue"]["constant"]
+        for holder in (pipeline["root"], *pipeline["components"].values())
+        for task in holder.get("dag", {}).get("tasks", {}).values()
+        if "run_id" in task.get("inputs", {}).get("parameters", {})
+    ]
+    assert len(found) > 3
+    assert set(found) == {"{{$.pipeline_job_uuid}}"}

@@ -32,6 +32,10 @@ INPUT: Final = "input_manifest_path"
 SLICE: Final = "slice"
 SLICES: Final = "slice_folders"
 
+_OF_THE_RUN: Final = {"run_id": dsl.PIPELINE_JOB_ID_PLACEHOLDER}
+"""What each run of a package has of its own, were it cloned, or started by a schedule. It must be the
+whole value of a task's input, or it is not filled in."""
+
 _KFP_TYPES: Final = {
     "str": "String",
     "int": "Integer",
@@ -86,7 +90,7 @@ def _pipeline(plan: Plan, cluster: Cluster) -> Any:
                 task.set_caching_options(False)
                 outputs[planned.id] = task.output
             else:
-                task = _component(plan, planned, task_name(planned.id))(**words)
+                task = _component(plan, planned, task_name(planned.id))(**words, **_OF_THE_RUN)
                 _configure(task, planned, cluster, computes=True)
                 outputs[planned.id] = task.outputs[OUTPUT]
 
@@ -94,9 +98,8 @@ def _pipeline(plan: Plan, cluster: Cluster) -> Any:
 
 
 def _form(plan: Plan) -> dict[str, inspect.Parameter]:
-    """Return what the form of the host shows: base path, run id, and each step's arguments."""
+    """Return what the form of the host shows: base path, and each step's arguments."""
     form = [_parameter("base_path", "String", plan.base_path)]
-    form.append(_parameter("run_id", "String", plan.run_id))
     for planned in plan.steps:
         types = _argument_types(planned)
         form += [
@@ -127,7 +130,7 @@ def _words(
     planned: PlannedStep, given: Mapping[str, Any], outputs: Mapping[str, Any]
 ) -> dict[str, Any]:
     """Return what a step's inputs are bound to: what the form gives, and outputs of other steps."""
-    words = {"base_path": given["base_path"], "run_id": given["run_id"]}
+    words = {"base_path": given["base_path"]}
     words |= {_input_name(i): outputs[name] for i, name in enumerate(planned.step.after)}
     words |= {name: given[_form_name(planned.id, name)] for name in _argument_types(planned)}
     return words
@@ -143,18 +146,18 @@ def _spread(plan: Plan, planned: PlannedStep, cluster: Cluster) -> Any:
     if planned.spec.loads:
         msg = f"{planned.id}: a component that loads reads one stream, so fan_out must be 1."
         raise InvalidPipelineError(msg)
-    inputs = _inputs(planned)
+    inputs = {name: type_ for name, type_ in _inputs(planned).items() if name not in _OF_THE_RUN}
 
     def spread(*values: Any) -> Any:
         words = dict(zip(inputs, values, strict=True))
         with dsl.ParallelFor([f"{i}/{count}" for i in range(count)], parallelism=count) as item:
             component = _component(plan, planned, slices_name(planned.id), SLICE)
-            task = component(**words, slice=item)
+            task = component(**words, **_OF_THE_RUN, slice=item)
             _configure(task, planned, cluster, computes=True)
             task.set_display_name(f"{planned.id} slice")
         done = {SLICES: dsl.Collected(task.outputs[OUTPUT])}
         commit = _component(plan, planned, f"{task_name(planned.id)}-commit", SLICES)
-        task = commit(**words, **done)
+        task = commit(**words, **_OF_THE_RUN, **done)
         _configure(task, planned, cluster, computes=False)
         task.set_display_name(f"{planned.id} commit")
         return task.outputs[OUTPUT]
