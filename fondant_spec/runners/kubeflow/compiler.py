@@ -33,8 +33,9 @@ SLICE: Final = "slice"
 SLICES: Final = "slice_folders"
 
 _OF_THE_RUN: Final = {"run_id": dsl.PIPELINE_JOB_ID_PLACEHOLDER}
-"""What each run of a package has of its own, were it cloned, or started by a schedule. It must be the
-whole value of a task's input, or it is not filled in."""
+"""What each run of a package has of its own, were it cloned, or started by a schedule.
+
+It must be the whole value of a task's input, or it is not filled in."""
 
 _KFP_TYPES: Final = {
     "str": "String",
