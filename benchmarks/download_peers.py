@@ -30,7 +30,7 @@ def ours_decoded(urls: list[str], folder: Path, mode: str) -> Result:
 
 
 def ours(urls: list[str], folder: Path, mode: str, *, decode_kept: bool = False) -> Result:
-    """Run the component through its door: argv in, Parquet and a manifest out.
+    """Run the component as a runner does: argv in, Parquet and a manifest out.
 
     Images that stay as they are it does not decode here: img2dataset does not either.
     """

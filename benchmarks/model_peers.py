@@ -38,7 +38,7 @@ Result = tuple[int, tuple[float, float]]
 
 
 def ours(folder: Path, model: Path, what: str, precision: str = "auto") -> Result:
-    """Run the component through its door: argv in, Parquet and a manifest out."""
+    """Run the component as a runner does: argv in, Parquet and a manifest out."""
     import pyarrow.parquet as pq
 
     from fondant_spec.testing import write_dataset

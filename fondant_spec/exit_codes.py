@@ -17,7 +17,7 @@ EXIT_ERROR: Final = 1
 EXIT_USAGE: Final = 2
 EXIT_INTERRUPTED: Final = 130
 EXIT_PIPE: Final = 141
-"""What a shell tells of a program whose reader went away, as in `fondant-spec show x | head -3`."""
+"""What a shell reports where the reader of a program went away: `fondant-spec show x | head`."""
 
 _STDOUT: Final = 1
 
@@ -41,21 +41,21 @@ def exit_code(
         code = command() or 0
         sys.stdout.flush()
     except InvalidArgumentError as error:
-        code, told = EXIT_USAGE, str(error)
+        code, sentence = EXIT_USAGE, str(error)
     except FondantError as error:
-        code, told = EXIT_ERROR, str(error)
+        code, sentence = EXIT_ERROR, str(error)
     except KeyboardInterrupt:
-        code, told = EXIT_INTERRUPTED, interrupted
+        code, sentence = EXIT_INTERRUPTED, interrupted
     except Exception as error:  # noqa: BLE001 - the net for what nobody thought of
         if isinstance(error, BrokenPipeError) and _nobody_reads():
             return EXIT_PIPE
-        code, told = EXIT_ERROR, _defect(error)
+        code, sentence = EXIT_ERROR, _defect(error)
         if debug:
             _print_traceback(error, hidden)
             return code
     else:
         return code
-    print(f"error: {told}", file=sys.stderr)
+    print(f"error: {sentence}", file=sys.stderr)
     return code
 
 
@@ -70,8 +70,8 @@ def _print_traceback(error: Exception, hidden: Path | None) -> None:
 
 
 def _defect(error: Exception) -> str:
-    told = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
-    return f"{told.rstrip('.')}. This is a defect; run again with --debug for the traceback."
+    sentence = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
+    return f"{sentence.rstrip('.')}. This is a defect; run again with --debug for the traceback."
 
 
 def _nobody_reads() -> bool:

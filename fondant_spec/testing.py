@@ -1,4 +1,4 @@
-"""For component authors: run a component through its real door, and look at what came out."""
+"""For component authors: run a component as a runner does, and look at what came out."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,7 +24,7 @@ _ONE_PARTITION: Final = 1_000_000
 
 @dataclass(frozen=True)
 class Result:
-    """What a component made: its own columns, its rejects, and the manifest that tells of them."""
+    """What a component made: its own columns, its rejects, and the manifest that describes them."""
 
     table: pa.Table
     rejects: pa.Table
@@ -84,7 +84,7 @@ def write_dataset(
         write_table(data, f"part-{number:05d}", table.slice(start, rows_per_partition))
         for number, start in enumerate(starts)
     ]
-    told = metadata or {}
+    described = metadata or {}
     manifest = Manifest(
         pipeline_name="pipeline",
         step_id="given",
@@ -93,7 +93,7 @@ def write_dataset(
         location=folder.manifest,
         index_location=data,
         fields={
-            column.name: Field(column.name, column.type, data, told.get(column.name, {}))
+            column.name: Field(column.name, column.type, data, described.get(column.name, {}))
             for column in table.schema
             if column.name != "id"
         },

@@ -1,4 +1,4 @@
-"""The digest of a component's code: what its cache keys and its image are told apart by.
+"""The digest of a component's code: what makes its cache keys and its image differ from others.
 
 It covers the component's spec, everything in its `src`, the modules of registered packages that
 these import (see `imported_modules`), and the version of the data contract. Not the rest of this

@@ -23,7 +23,7 @@ def collect(
     keep_runs: int | None = None,
     delete: bool = False,
 ) -> list[str]:
-    """Return the folders of steps that no run refers to, and remove them if told to.
+    """Return the folders of steps that no run refers to, and remove them if asked to.
 
     A run refers to all the keys it planned and to those that its steps noted, so what a running or
     interrupted run has finished so far is kept, also of one started elsewhere. With `keep_runs`,

@@ -48,7 +48,7 @@ class Step:
     """One use of a component. Its `id` is unique in the pipeline.
 
     `arguments` holds the value of every argument of the component, defaults included: `Pipeline`
-    fills them in and checks them; its `add` tells of the rest. Options left at None are the
+    fills them in and checks them; its `add` documents the rest. Options left at None are the
     executor's own.
 
     Raises:

@@ -94,7 +94,7 @@ def _registered() -> tuple[str, ...]:
     if not packages:
         msg = (
             "the installed fondant-spec is older than its code, so what components import cannot "
-            "be told; install it again, such as with: pip install --editable ."
+            "be known; install it again, such as with: pip install --editable ."
         )
         raise InvalidComponentError(msg)
     return packages

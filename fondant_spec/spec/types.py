@@ -81,7 +81,7 @@ def type_from_json(value: Mapping[str, Any], where: str = "field") -> pa.DataTyp
 def type_to_json(data_type: pa.DataType) -> dict[str, Any]:
     """Return the JSON form of an Arrow type: the inverse of `type_from_json`.
 
-    A large list is told as a list, and a timestamp with a time zone as one in UTC.
+    A large list becomes a list, and a timestamp with a time zone as one in UTC.
 
     Raises:
         InvalidTypeError: the type has no name in the specification (a map, a union, ...).

@@ -31,7 +31,7 @@ _TELLING: Final = frozenset({b"eXIf", b"tEXt", b"zTXt", b"iTXt"})
 def orientation(image: Image.Image) -> int:
     """Return the orientation of an opened image, 1 to 8; 1 where it has none or nonsense.
 
-    `has_late_metadata` tells of images that have to be loaded first.
+    `has_late_metadata` finds images that have to be loaded first.
     """
     try:
         # Not `PngImageFile.getexif`, which decodes every PNG to look behind its pixels.

@@ -3,6 +3,6 @@
 `hub` finds a model's files, `loading` makes the model of them, `device` chooses where and how
 precisely it runs, `preparation` makes its inputs from image bytes, `feed` prepares ahead of the
 device, `batching` fits batches to the memory. `embedders` and `captioners` are the models
-themselves. `cpu` leans on private parts of torch and transformers: `shortcuts` is its door, which
+themselves. `cpu` leans on private parts of torch and transformers: `shortcuts` is the way in, which
 `checked_versions` opens.
 """

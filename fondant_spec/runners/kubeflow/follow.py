@@ -28,7 +28,7 @@ def follow(
     Args:
         host: where it runs.
         run_id: the host's own name for the run.
-        steps: the ids of the steps to tell of.
+        steps: the ids of the steps to report on.
         say: is given each line.
         interval: seconds between two looks.
         patience: seconds that the host may be away.
@@ -37,13 +37,13 @@ def follow(
         StepFailedError: the run failed or was cancelled.
         HostError: the host stays away, or no longer lets us look.
     """
-    told: dict[str, str] = {}
+    reported: dict[str, str] = {}
     while True:
         now = _look(host, run_id, say, interval, patience)
         for step, state in _states(now, steps).items():
-            if told.get(step) != state:
+            if reported.get(step) != state:
                 say(f"[{step}] {state.lower()}")
-                told[step] = state
+                reported[step] = state
         if now.state in _ENDED:
             break
         time.sleep(interval)
@@ -53,7 +53,7 @@ def follow(
 def _look(
     host: Host, run_id: str, say: Callable[[str], None], interval: float, patience: float
 ) -> RunState:
-    """Return the state of a run, once the host is there to tell it."""
+    """Return the state of a run, once the host answers."""
     away_since: float | None = None
     while True:
         try:
@@ -93,5 +93,5 @@ def _conclude(now: RunState, url: str) -> None:
 
 def _failure(errors: Mapping[str, str], message: str, url: str) -> str:
     reasons = [f"{step}: {text}" for step, text in errors.items() if text]
-    told = "; ".join(reasons) or message or "the host gives no reason"
-    return f"the run failed: {told}. Its logs: {url}"
+    reported = "; ".join(reasons) or message or "the host gives no reason"
+    return f"the run failed: {reported}. Its logs: {url}"

@@ -229,10 +229,10 @@ def _causes(error: BaseException | None) -> Iterator[BaseException]:
 
 def _refused(url: str, response: requests.Response) -> HostError:
     code = response.status_code
-    told = _told(response)
+    message = _message_of(response)
     meanings = {
         401: f"{url} does not know us (401); {_LOGIN}.",
-        403: f"{url} does not allow this (403){told}; check KUBEFLOW_NAMESPACE and your rights "
+        403: f"{url} does not allow this (403){message}; check KUBEFLOW_NAMESPACE and your rights "
         f"there, or {_LOGIN}.",
         404: f"there is no Kubeflow Pipelines 2 at {url} (404); check the path of HOST, which on "
         "many hosts ends in /pipeline.",
@@ -240,11 +240,11 @@ def _refused(url: str, response: requests.Response) -> HostError:
     if response.is_redirect:
         return HostError(f"{url} sends us to a login page; {_LOGIN}.")
     if code >= requests.codes.server_error or code == requests.codes.too_many_requests:
-        return HostError(f"{url} is in trouble ({code}){told}; try again later.", temporary=True)
-    return HostError(meanings.get(code, f"{url} refuses the request ({code}){told}"))
+        return HostError(f"{url} is in trouble ({code}){message}; try again later.", temporary=True)
+    return HostError(meanings.get(code, f"{url} refuses the request ({code}){message}"))
 
 
-def _told(response: requests.Response) -> str:
+def _message_of(response: requests.Response) -> str:
     """Return what the host says of an error in its own words, if these are for us."""
     try:
         message = response.json()["message"]

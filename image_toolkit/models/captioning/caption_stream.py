@@ -240,7 +240,7 @@ class Captioning:
         """Return what the field's metadata says of its captions."""
         first = self._writers[0]
         generation = asdict(first.generation)
-        del generation["attempt"]  # which the source of each caption tells
+        del generation["attempt"]  # which the source of each caption has
         scorer = {} if first.scorer is None else first.scorer.metadata()
         return {
             "model_id": first.captioner.name,

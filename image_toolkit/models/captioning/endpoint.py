@@ -174,7 +174,7 @@ class EndpointCaptioner:
         return texts
 
     def _refusal(self, response: requests.Response) -> UnusableError:
-        """Return what a row is told that the server refuses.
+        """Return the message for a row that the server refuses.
 
         Raises:
             InputDataError: it has refused as many rows, and captioned none.

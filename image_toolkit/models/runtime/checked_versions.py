@@ -67,7 +67,7 @@ def with_private_parts(make: Callable[[], Made]) -> Made:
 
     From then on this process does without, which is logged once. `make` is called anew, so nothing
     half changed is left; it has to run what it makes, for only then it is known to work. An error
-    that a user is told, want of memory, and one that comes without private parts too, are raised.
+    that a user can fix, want of memory, and one that comes without private parts too, are raised.
     """
     if not private_parts_usable():
         return make()
@@ -90,12 +90,12 @@ def with_private_parts(make: Callable[[], Made]) -> Made:
 
 
 def installed() -> str:
-    """Return the installed versions, as a user is told them: `torch 2.13.0 and ...`."""
+    """Return the installed versions for a message: `torch 2.13.0 and ...`."""
     return " and ".join(f"{name} {version(name)}" for name in CHECKED)
 
 
 def checked() -> str:
-    """Return the checked versions, as a user is told them: `torch <2.15,>=2.13 and ...`."""
+    """Return the checked versions for a message: `torch <2.15,>=2.13 and ...`."""
     return " and ".join(f"{name} {wanted}" for name, wanted in CHECKED.items())
 
 

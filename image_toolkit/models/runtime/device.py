@@ -89,7 +89,7 @@ def place(device: torch.device, precision: str) -> Placement:
 
 
 def unable_in_int8() -> InvalidArgumentError:
-    """Return what to tell about int8 where private parts are not usable: its layers are of them."""
+    """Return the message about int8 where private parts are not usable: its layers are of them."""
     return InvalidArgumentError(
         f"precision: int8 does not run with {installed()}; use auto, or versions it was checked "
         f"with: {checked()}."
@@ -150,10 +150,10 @@ def _lacks_bf16() -> bool:
     """Return whether oneDNN multiplies on this CPU, and has no bf16 for it."""
     if not torch.backends.mkldnn.is_available():
         return False
-    told = getattr(torch.ops.mkldnn, "_is_mkldnn_bf16_supported", None)
-    if told is None or not private_parts_usable():
+    supported = getattr(torch.ops.mkldnn, "_is_mkldnn_bf16_supported", None)
+    if supported is None or not private_parts_usable():
         return "AVX512" not in torch.backends.cpu.get_cpu_capability()
-    return not told()
+    return not supported()
 
 
 def _multiplies_bytes(device: torch.device) -> bool:

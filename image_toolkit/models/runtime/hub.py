@@ -167,12 +167,12 @@ def _snapshot(model_id: str, revision: str | None) -> Path:
 
 
 def _why_not(error: Exception, revision: str | None) -> str:
-    """Return what to tell about a failed download."""
+    """Return the message for a failed download."""
     if isinstance(error.__cause__, HfHubHTTPError):
         error = error.__cause__  # it was reached, and looking on this machine came afterwards
     reason = next(reason for kind, reason in _REASONS.items() if isinstance(error, kind))
-    told = " ".join(str(error).split())[:_LONGEST_REASON]
-    return reason.format(revision=revision, error=told)
+    words = " ".join(str(error).split())[:_LONGEST_REASON]
+    return reason.format(revision=revision, error=words)
 
 
 def _converted(model_id: str, revision: str | None) -> Path:

@@ -25,7 +25,7 @@ _NO_TOKENIZER: Final = (
     "missing or another model's, and to be downloaded again, or a package is missing that reads "
     "them, such as sentencepiece. ({error})"
 )
-_REASONS: Final = {  # what transformers' own message holds, and what is told instead
+_REASONS: Final = {  # what transformers' own message holds, and what is said instead
     "trust_remote_code": "it needs code that comes with it, and code from a repository is not run. "
     "Use its conversion for transformers, if there is one (for Florence-2 they are those of "
     "florence-community), or another model.",

@@ -1,4 +1,4 @@
-"""The door to `models.cpu`, which leans on private parts of torch and transformers.
+"""The way into `models.cpu`, which leans on private parts of torch and transformers.
 
 No other module imports from there, so that other versions of both do no harm before it is known
 that they are others. Each function is its plain counterpart where private parts are not usable.

@@ -43,7 +43,7 @@ def _let_torchvision_be_imported() -> None:
     try:
         import_module("torchvision")
     except ImportError:
-        return  # not installed, or broken in a way that its next import tells
+        return  # not installed, or broken in a way that its next import reports
     except RuntimeError as error:
         if _UNREGISTERED not in str(error):
             raise
