@@ -57,8 +57,8 @@ class ExportDataset(WriteComponent):
         """
         if self._maker.names is not None and NAME not in context.input_fields:
             msg = (
-                f"export_dataset: the rows have no field {NAME!r} to name files by; say which field it "
-                f"is, as in consumes={{{NAME!r}: 'image_url'}}, or name them by id."
+                f"export_dataset: the rows have no field {NAME!r} to name files by; say which it is, "
+                f"as in consumes={{{NAME!r}: 'image_url'}}, or name them by id."
             )
             raise InputDataError(msg)
         for name, field in context.input_fields.items():

@@ -17,7 +17,7 @@ from abc import ABC, abstractmethod
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
-from typing import ClassVar, Final
+from typing import IO, ClassVar, Final, cast
 
 import datasets
 from hashed_folder import HashedFile, HashedFolder
@@ -230,7 +230,8 @@ class WebDataset(TrainingFormat):
             name = f"{split}-{len(paths):05d}.tar"
             paths.append(self.folder.path / name)
             file = self.folder.create(name)  # `_finish` closes both
-            self._open[split] = tarfile.open(fileobj=file, mode="w|"), file  # noqa: SIM115
+            written = cast("IO[bytes]", file)  # of which a stream of tar needs `write` alone
+            self._open[split] = tarfile.open(fileobj=written, mode="w|"), file  # noqa: SIM115
         return self._open[split][0]
 
     def _finish(self, split: str) -> None:
