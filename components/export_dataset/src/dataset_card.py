@@ -72,11 +72,15 @@ def dataset_card(
     counts: Counts,
     lineage: Mapping[str, Mapping[str, Any]],
     resolution: int,
+    digest: str,
 ) -> str:
-    """Return the Markdown of the card; `lineage` is what each field's maker said of it."""
+    """Return the Markdown of the card.
+
+    `lineage` is what each field's maker said of it, `digest` a hash of the exported files.
+    """
     lines = [
         "---",
-        yaml.safe_dump(_front_matter(layout, counts.pairs), sort_keys=False).strip(),
+        yaml.safe_dump(_front_matter(layout, counts.pairs, digest), sort_keys=False).strip(),
         "---",
         "# Images with captions",
         "",
@@ -98,11 +102,16 @@ def dataset_card(
     return "\n".join(lines) + "\n"
 
 
-def _front_matter(layout: str, counts: Mapping[str, int]) -> dict[str, Any]:
+def _front_matter(layout: str, counts: Mapping[str, int], digest: str) -> dict[str, Any]:
+    """Return what tells readers where the splits are.
+
+    `datasets` keeps what it loaded from a folder by path and name of the configuration alone, so
+    that has to change with the content; it is loaded without being named.
+    """
     matter: dict[str, Any] = {"task_categories": ["text-to-image"]}
     if layout in _PATTERNS:
         files = [{"split": s, "path": _PATTERNS[layout].format(split=s)} for s in counts]
-        matter["configs"] = [{"config_name": "default", "data_files": files}]
+        matter["configs"] = [{"config_name": f"default-{digest}", "data_files": files}]
     return matter
 
 

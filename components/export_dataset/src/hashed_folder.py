@@ -1,10 +1,14 @@
 """A folder that is being filled, with the size and hash of each file as it was written."""
 
+import hashlib
+import json
 from contextlib import closing
 from pathlib import Path
-from typing import IO, NamedTuple
+from typing import IO, Final, NamedTuple
 
 from fondant_spec.dataset import storage
+
+_DIGEST_LENGTH: Final = 12
 
 
 class WrittenFile(NamedTuple):
@@ -31,6 +35,11 @@ class HashedFolder:
         """Write a whole new file."""
         with closing(self.create(name)) as file:
             file.write(content)
+
+    def digest(self) -> str:
+        """Return a short hash of the names and contents of all files so far."""
+        listed = json.dumps(sorted((name, file.sha256) for name, file in self.files.items()))
+        return hashlib.sha256(listed.encode()).hexdigest()[:_DIGEST_LENGTH]
 
 
 class HashedFile(storage.HashingFile):

@@ -57,8 +57,8 @@ class ExportDataset(WriteComponent):
         """
         if self._maker.names is not None and NAME not in context.input_fields:
             msg = (
-                f"export_dataset: the rows have no field {NAME!r} to name files by; say which it is, "
-                f"as in consumes={{{NAME!r}: 'image_url'}}, or name them by id."
+                f"export_dataset: the rows have no field {NAME!r} to name files by; say which it "
+                f"is, as in consumes={{{NAME!r}: 'image_url'}}, or name them by id."
             )
             raise InputDataError(msg)
         for name, field in context.input_fields.items():
@@ -95,7 +95,7 @@ class ExportDataset(WriteComponent):
                 raise InputDataError(msg)
             layout.check()
             mark["pairs"] = counts.pairs
-            folder.write(CARD, self._card(counts, context).encode())
+            folder.write(CARD, self._card(counts, context, folder.digest()).encode())
         return [storage.join(self._target, name) for name in (MARK, CARD)]
 
     def _add(self, batch: pa.RecordBatch, layout: TrainingFormat, rejects: Rejects) -> None:
@@ -105,9 +105,9 @@ class ExportDataset(WriteComponent):
             except (BadPairError, NotAnImageError) as bad:
                 rejects.add(row["id"], bad.reason, bad.message)
 
-    def _card(self, counts: Counts, context: RowContext) -> str:
+    def _card(self, counts: Counts, context: RowContext, digest: str) -> str:
         lineage = {name: field.metadata for name, field in context.input_fields.items()}
-        return dataset_card(self._layout, counts, lineage, self._settings["resolution"])
+        return dataset_card(self._layout, counts, lineage, self._settings["resolution"], digest)
 
 
 def _is_binary(data_type: pa.DataType) -> bool:

@@ -54,13 +54,14 @@ def export(tmp_path: Path, word: str = "a", **arguments: object) -> Result:
 
 
 def captions(folder: Path, layout: str) -> list[str]:
-    """Return the captions of the training split, as a trainer reads them."""
+    """Return the captions of the training split, as a trainer reads them.
+
+    `datasets` has a cache of its own, which must not tell those of an earlier export.
+    """
     if layout == "kohya":
         return [path.read_text().strip() for path in sorted((folder / "train").glob("*.txt"))]
-    if layout == "webdataset":
-        return [row["txt"] for row in datasets.load_dataset(str(folder), split="train")]
-    lines = (folder / "train" / "metadata.jsonl").read_text().splitlines()
-    return [json.loads(line)["text"] for line in lines]
+    loaded = datasets.load_dataset(str(folder), split="train")
+    return loaded["txt" if layout == "webdataset" else "text"][:]
 
 
 def edit(file: Path, old: bytes, new: bytes) -> None:

