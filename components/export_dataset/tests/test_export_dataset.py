@@ -148,6 +148,29 @@ def test_the_card_tells_counts_and_lineage(tmp_path):
     assert result.rejects["reason"].to_pylist() == ["no_caption", "no_caption"]
 
 
+def test_nothing_is_claimed_of_rows_that_never_came(tmp_path):
+    """Where earlier steps lost rows, or all of them, the export says where that is told."""
+    out, _ = export(pairs(), tmp_path)
+    text = (out / "README.md").read_text()
+    assert "No row was left out" not in text
+    assert "the export: 5. Of these train 5 were written, and none rejected. Rows that earl" in text
+    with pytest.raises(InputDataError) as error:
+        export(pairs(0), tmp_path, output_path=str(tmp_path / "b"))
+    assert str(error.value) == (
+        "export_dataset: no pairs to train on. Rows that came to the export: 0. Of these none were "
+        "written, and none rejected. Rows that earlier steps rejected are not among them: "
+        "`fondant-spec show` of a step's result counts them by reason."
+    )
+
+
+def test_no_bar_tells_of_downloads(tmp_path, capfd):
+    """Reading back is offline, so nothing is said to be downloaded."""
+    datasets.enable_progress_bars()
+    for layout in FORMATS:
+        export(pairs(), tmp_path, layout=layout)
+    assert "%|" not in capfd.readouterr().err
+
+
 def test_kohya_reads_the_first_line_of_a_text_beside_each_image(tmp_path):
     """`dataset.toml` leads to images with captions of one line and the same stem."""
     out, _ = export(pairs(), tmp_path, layout="kohya", resolution=768)
