@@ -5,6 +5,7 @@ from collections.abc import Iterable, Mapping
 from fondant_spec.dataset import storage
 from fondant_spec.dataset.layout import PARTITION_ENDING
 from fondant_spec.dataset.manifest import Manifest
+from fondant_spec.dataset.written_files import is_as_written
 from fondant_spec.errors import InvalidManifestError, RejectThresholdError
 
 
@@ -12,7 +13,8 @@ def committed_manifest(location: str, inputs: Iterable[Manifest]) -> Manifest | 
     """Return the manifest at a location if it is there and still stands, else None.
 
     It stands if it was made from the present content of its inputs, all its partitions are there in
-    their full size, and what it wrote elsewhere is there with the content that it had.
+    their full size, and what it wrote elsewhere is there with the content that it had: files, and
+    all files of folders that have a mark.
     """
     if not storage.exists(location):
         return None
@@ -61,6 +63,8 @@ def _stands(manifest: Manifest, inputs: Iterable[Manifest]) -> bool:
     if not all(map(storage.exists, manifest.artifacts)):
         return False
     if artifact_digests(manifest.artifact_sha256) != manifest.artifact_sha256:
+        return False
+    if not all(map(is_as_written, manifest.artifacts)):
         return False
     sizes = storage.sizes(manifest.index_location)
     return all(sizes.get(f"{p.name}{PARTITION_ENDING}") == p.bytes for p in manifest.partitions)

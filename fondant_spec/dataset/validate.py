@@ -11,6 +11,7 @@ from fondant_spec.dataset import storage
 from fondant_spec.dataset.layout import StepFolder, partition_file
 from fondant_spec.dataset.manifest import Field, Manifest, Partition
 from fondant_spec.dataset.partitions import open_partition
+from fondant_spec.dataset.written_files import changed_files, in_words, is_mark
 from fondant_spec.errors import InvalidDatasetError, InvalidManifestError
 
 
@@ -134,3 +135,14 @@ def _check_artifacts(manifest: Manifest) -> Iterator[str]:
     for artifact, digest in manifest.artifact_sha256.items():
         if storage.is_file(artifact) and storage.sha256_of(artifact) != digest:
             yield f"{artifact}: is not what the step wrote; another run may have written there."
+        elif is_mark(artifact) and storage.is_file(artifact):
+            yield from _check_folder(artifact)
+
+
+def _check_folder(mark: str) -> Iterator[str]:
+    changes = in_words(changed_files(mark, reads_all=True))
+    if changes:
+        yield (
+            f"{storage.parent(mark)}: is not what the step wrote: {changes}. To keep it as it is, "
+            "move it away before the step runs again."
+        )

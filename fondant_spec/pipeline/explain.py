@@ -26,7 +26,7 @@ def _why(plan: Plan, planned: PlannedStep, hits: Mapping[str, Manifest]) -> str:
     if storage.exists(planned.location):
         if waiting:
             return f"depends on {', '.join(waiting)}: a hit if that gives the same rows again"
-        return "runs, because its input's content changed, or files of its result are gone"
+        return "runs, because its input's content changed, or its result is gone or changed"
     earlier = _earlier(plan, planned)
     if not earlier:
         return "runs, because it has no earlier result here"

@@ -214,5 +214,6 @@ class WriteComponent(Component):
     def write(self, batches: Iterator[pa.RecordBatch], context: RowContext) -> list[str]:
         """Write all rows of the dataset, and return the paths (URLs) of what was written.
 
-        The step counts as done while these paths exist, and those that are files are unchanged.
+        The step counts as done while these paths exist, and those that are files are unchanged. If
+        one is an `export.json` (see `written_files`), so must be all files that it lists.
         """

@@ -62,7 +62,7 @@ def test_why_each_step_runs(tmp_path, component):
     (Path(folders[1]) / "data" / "part-00000.parquet").unlink()
     assert explain(plan(base, component)) == [
         hits[0],
-        "double: runs, because its input's content changed, or files of its result are gone",
+        "double: runs, because its input's content changed, or its result is gone or changed",
         "waits: depends on double: a hit if that gives the same rows again",
     ]
 

@@ -150,6 +150,30 @@ def test_captions_and_alt_texts_are_kept(models, tmp_path):
     assert made.startswith("sks, ")
 
 
+@pytest.mark.parametrize(
+    ("word", "expected"),
+    [
+        ("zz", "zz, alt"),
+        ("zz,", "zz, alt"),
+        ("zz ", "zz, alt"),
+        ("zz, ", "zz, alt"),
+        ("zz:", "zz: alt"),
+    ],
+)
+def test_a_trigger_word_with_a_separator_gets_no_second_one(models, tmp_path, word, expected):
+    """Whatever a person puts behind it, one separator and one space follow."""
+    result = run_component(
+        COMPONENT,
+        rows(PHOTOS[:1], alt_text=["alt"]),
+        tmp_path,
+        model_id=str(models / "blip"),
+        alt_text_ratio=1.0,
+        trigger_word=word,
+        suffix=" ",
+    )
+    assert captions(result) == [expected]
+
+
 def test_share_of_alt_texts(models, tmp_path):
     """About the given share of rows keep their alt text, always the same ones."""
     count = 60

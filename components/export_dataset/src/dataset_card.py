@@ -5,6 +5,7 @@ It holds names and figures only, never captions or other words from the web.
 
 import json
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any, Final
 
 import yaml
@@ -42,29 +43,52 @@ The image is in the column `jpg`, its caption in `txt`, everything else in `json
 }
 
 
+_EARLIER: Final = (
+    "Rows that earlier steps rejected are not among them: `fondant-spec show` of a step's result "
+    "counts them by reason."
+)
+
+
+@dataclass(frozen=True)
+class Counts:
+    """What became of the rows that came in: pairs by split, and rejects by reason."""
+
+    pairs: Mapping[str, int]
+    rejects: Mapping[str, int]
+
+    def in_words(self) -> str:
+        """Return all that the step knows, and where to look for the rest."""
+        exported, rejected = sum(self.pairs.values()), sum(self.rejects.values())
+        reasons = ", ".join(f"{reason} {n:,}" for reason, n in sorted(self.rejects.items()))
+        by_split = ", ".join(f"{split} {n:,}" for split, n in self.pairs.items())
+        return (
+            f"Rows that came to the export: {exported + rejected:,}. Of these {by_split or 'none'} "
+            f"were written, and {reasons or 'none'} rejected. {_EARLIER}"
+        )
+
+
 def dataset_card(
     layout: str,
-    counts: Mapping[str, int],
-    rejects: Mapping[str, int],
+    counts: Counts,
     lineage: Mapping[str, Mapping[str, Any]],
     resolution: int,
+    digest: str,
 ) -> str:
     """Return the Markdown of the card.
 
-    `counts` are the pairs in each split, `rejects` the rows left out by reason, and `lineage` what
-    each field's maker said of it.
+    `lineage` is what each field's maker said of it, `digest` a hash of the exported files.
     """
     lines = [
         "---",
-        yaml.safe_dump(_front_matter(layout, counts), sort_keys=False).strip(),
+        yaml.safe_dump(_front_matter(layout, counts.pairs, digest), sort_keys=False).strip(),
         "---",
         "# Images with captions",
         "",
         "| split | pairs |",
         "|---|---:|",
-        *(f"| {split} | {count:,} |" for split, count in counts.items()),
+        *(f"| {split} | {count:,} |" for split, count in counts.pairs.items()),
         "",
-        _told(rejects),
+        counts.in_words(),
         "",
         "Identical images are always in the same split.",
         "",
@@ -78,19 +102,17 @@ def dataset_card(
     return "\n".join(lines) + "\n"
 
 
-def _front_matter(layout: str, counts: Mapping[str, int]) -> dict[str, Any]:
+def _front_matter(layout: str, counts: Mapping[str, int], digest: str) -> dict[str, Any]:
+    """Return what tells readers where the splits are.
+
+    `datasets` keeps what it loaded from a folder by path and name of the configuration alone, so
+    that has to change with the content; it is loaded without being named.
+    """
     matter: dict[str, Any] = {"task_categories": ["text-to-image"]}
     if layout in _PATTERNS:
         files = [{"split": s, "path": _PATTERNS[layout].format(split=s)} for s in counts]
-        matter["configs"] = [{"config_name": "default", "data_files": files}]
+        matter["configs"] = [{"config_name": f"default-{digest}", "data_files": files}]
     return matter
-
-
-def _told(rejects: Mapping[str, int]) -> str:
-    if not rejects:
-        return "No row was left out."
-    reasons = ", ".join(f"{reason} {count:,}" for reason, count in sorted(rejects.items()))
-    return f"Rows left out of the export, by reason: {reasons}."
 
 
 def _made_from(name: str, metadata: Mapping[str, Any]) -> str:

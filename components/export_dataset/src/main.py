@@ -4,20 +4,23 @@ from collections.abc import Iterator
 from typing import Any, Final
 
 import pyarrow as pa
-from dataset_card import dataset_card
-from publishing import MARK, check_replaceable, published
+from dataset_card import Counts, dataset_card
+from file_names import SourceNames
+from publishing import check_replaceable, published
 from training_formats import FORMATS, TrainingFormat
-from training_pairs import TRAIN, BadPairError, PairMaker
+from training_pairs import SOURCE_NAME, TRAIN, BadPairError, PairMaker
 
 from fondant_spec.component import RowContext, SetupContext, WriteComponent
 from fondant_spec.dataset import storage
 from fondant_spec.dataset.rejects import Rejects
+from fondant_spec.dataset.written_files import MARK
 from fondant_spec.errors import InputDataError
 from fondant_spec.executor import execute
 from image_toolkit.images.decoding import NotAnImageError
 
 CARD: Final = "README.md"
-RESERVED: Final = ("file_name", "file_names", "text", "label")
+NAME: Final = "file_name"
+RESERVED: Final = ("file_names", "text", "label", SOURCE_NAME)
 
 
 class ExportDataset(WriteComponent):
@@ -28,6 +31,7 @@ class ExportDataset(WriteComponent):
         *,
         output_path: str | None = None,
         layout: str = "imagefolder",
+        name_files_by: str = "id",
         validation_fraction: float = 0.0,
         convert_images: str = "needed",
         resolution: int = 512,
@@ -41,6 +45,7 @@ class ExportDataset(WriteComponent):
             kinds=kinds & {"JPEG"} if convert_images == "all" else kinds,
             converts=convert_images != "never",
             validation_fraction=validation_fraction,
+            names=SourceNames() if name_files_by == NAME else None,
         )
 
     def setup(self, context: SetupContext) -> None:
@@ -48,20 +53,27 @@ class ExportDataset(WriteComponent):
 
         Raises:
             InputDataError: a field cannot go into the metadata.
-            StorageError: the target holds somebody else's files.
+            StorageError: the target holds somebody else's files, or some that were changed.
         """
+        if self._maker.names is not None and NAME not in context.input_fields:
+            msg = (
+                f"export_dataset: the rows have no field {NAME!r} to name files by; say which it "
+                f"is, as in consumes={{{NAME!r}: 'image_url'}}, or name them by id."
+            )
+            raise InputDataError(msg)
         for name, field in context.input_fields.items():
             problem = None
-            if name in RESERVED or name.endswith(("_file_name", "_file_names")):
+            if name in RESERVED or name.endswith((f"_{NAME}", f"_{NAME}s")):
                 problem = "has a meaning of its own to the readers; give it another name"
             elif name != "image" and _is_binary(field.type):
                 problem = "is binary, which metadata cannot hold; leave it out"
             if problem:
                 msg = f"export_dataset: field {name!r} {problem}."
                 raise InputDataError(msg)
-        if self._output_path:
-            check_replaceable(self._output_path)
         self._target = self._output_path or context.output_directory
+        # In the step's own folder, what a stopped run left, without a mark, makes way by itself.
+        if self._output_path or storage.exists(storage.join(self._target, MARK)):
+            check_replaceable(self._target)
         self._made_by = context.cache_key
 
     def write(self, batches: Iterator[pa.RecordBatch], context: RowContext) -> list[str]:
@@ -77,16 +89,13 @@ class ExportDataset(WriteComponent):
             for batch in batches:
                 self._add(batch, layout, context.rejects)
             layout.close()
+            counts = Counts(dict(sorted(layout.counts.items())), context.rejects.counts)
             if not layout.counts[TRAIN]:
-                msg = (
-                    f"export_dataset: no pairs to train on; {layout.counts.total()} are for "
-                    f"validation, and {len(context.rejects)} rows were rejected."
-                )
+                msg = f"export_dataset: no pairs to train on. {counts.in_words()}"
                 raise InputDataError(msg)
             layout.check()
-            counts = dict(sorted(layout.counts.items()))
-            mark["pairs"] = counts
-            (folder / CARD).write_text(self._card(counts, context), encoding="utf-8")
+            mark["pairs"] = counts.pairs
+            folder.write(CARD, self._card(counts, context, folder.digest()).encode())
         return [storage.join(self._target, name) for name in (MARK, CARD)]
 
     def _add(self, batch: pa.RecordBatch, layout: TrainingFormat, rejects: Rejects) -> None:
@@ -96,10 +105,9 @@ class ExportDataset(WriteComponent):
             except (BadPairError, NotAnImageError) as bad:
                 rejects.add(row["id"], bad.reason, bad.message)
 
-    def _card(self, counts: dict[str, int], context: RowContext) -> str:
+    def _card(self, counts: Counts, context: RowContext, digest: str) -> str:
         lineage = {name: field.metadata for name, field in context.input_fields.items()}
-        resolution = self._settings["resolution"]
-        return dataset_card(self._layout, counts, context.rejects.counts, lineage, resolution)
+        return dataset_card(self._layout, counts, lineage, self._settings["resolution"], digest)
 
 
 def _is_binary(data_type: pa.DataType) -> bool:

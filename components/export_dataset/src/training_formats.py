@@ -17,9 +17,10 @@ from abc import ABC, abstractmethod
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
-from typing import IO, ClassVar, Final
+from typing import IO, ClassVar, Final, cast
 
 import datasets
+from hashed_folder import HashedFile, HashedFolder
 from picture_looks import Look, look_of, look_of_file
 from PIL import Image
 from training_pairs import SUFFIXES, TRAIN, Pair
@@ -41,7 +42,7 @@ class TrainingFormat(ABC):
     """The image formats that the layout takes."""
 
     def __init__(
-        self, folder: Path, *, resolution: int = 512, pairs_per_archive: int = 10_000
+        self, folder: HashedFolder, *, resolution: int = 512, pairs_per_archive: int = 10_000
     ) -> None:
         self.folder = folder
         self.resolution = resolution
@@ -72,9 +73,10 @@ class TrainingFormat(ABC):
         Raises:
             InvalidDatasetError: naming the first difference.
         """
+        datasets.disable_progress_bars()  # they tell of downloads, and nothing is downloaded
         problem = self._difference()
         if problem:
-            msg = f"{self.folder}: the export is not as it was written: {problem}."
+            msg = f"{self.folder.path}: the export is not as it was written: {problem}."
             raise InvalidDatasetError(msg)
 
     def _difference(self) -> str | None:
@@ -103,19 +105,18 @@ class TrainingFormat(ABC):
 class ImageFolder(TrainingFormat):
     """What `load_dataset("imagefolder")` reads."""
 
-    def __init__(self, folder: Path, **settings: int) -> None:
+    def __init__(self, folder: HashedFolder, **settings: int) -> None:
         super().__init__(folder, **settings)
-        self._files: dict[str, IO[str]] = {}
+        self._files: dict[str, HashedFile] = {}
 
     def _write(self, pair: Pair) -> None:
         name = pair.stem + pair.suffix
         if pair.split not in self._files:
-            (self.folder / pair.split).mkdir()
-            metadata = self.folder / pair.split / "metadata.jsonl"
-            self._files[pair.split] = metadata.open("w", encoding="utf-8")
-        (self.folder / pair.split / name).write_bytes(pair.image)
+            self._files[pair.split] = self.folder.create(f"{pair.split}/metadata.jsonl")
+        self.folder.write(f"{pair.split}/{name}", pair.image)
         line = {"file_name": name, CAPTION_COLUMN: pair.caption, **pair.metadata}
-        self._files[pair.split].write(json.dumps(line, ensure_ascii=False) + "\n")
+        text = json.dumps(line, ensure_ascii=False) + "\n"
+        self._files[pair.split].write(text.encode())
 
     def close(self) -> None:
         """Close the metadata."""
@@ -126,7 +127,7 @@ class ImageFolder(TrainingFormat):
         """Yield (split, file stem, caption, image), as `datasets` loads the folder."""
         with tempfile.TemporaryDirectory() as cache:
             splits = datasets.load_dataset(
-                "imagefolder", data_dir=str(self.folder), cache_dir=cache
+                "imagefolder", data_dir=str(self.folder.path), cache_dir=cache
             )
             for split, dataset in splits.items():
                 rows = dataset.cast_column("image", datasets.Image(decode=False))
@@ -144,10 +145,9 @@ class Kohya(TrainingFormat):
         return " ".join(pair.caption.split())
 
     def _write(self, pair: Pair) -> None:
-        folder = self.folder / pair.split
-        folder.mkdir(exist_ok=True)
-        (folder / f"{pair.stem}{pair.suffix}").write_bytes(pair.image)
-        (folder / f"{pair.stem}.txt").write_text(self._caption(pair) + "\n", encoding="utf-8")
+        path = f"{pair.split}/{pair.stem}"
+        self.folder.write(f"{path}{pair.suffix}", pair.image)
+        self.folder.write(f"{path}.txt", f"{self._caption(pair)}\n".encode())
 
     def close(self) -> None:
         """Write the configuration of the training split."""
@@ -164,18 +164,19 @@ resolution = {self.resolution}
 image_dir = "{TRAIN}"
 num_repeats = 1
 """
-        (self.folder / "dataset.toml").write_text(content, encoding="utf-8")
+        self.folder.write("dataset.toml", content.encode())
 
     def read(self) -> Iterator[tuple[str, str, str, Image.Image]]:
         """Yield (split, file stem, caption, image), by the rules of the trainer.
 
         It turns no image, whatever the file says.
         """
-        config = tomllib.loads((self.folder / "dataset.toml").read_text(encoding="utf-8"))
+        root = self.folder.path
+        config = tomllib.loads((root / "dataset.toml").read_text(encoding="utf-8"))
         suffix = config["general"]["caption_extension"]
         trained = config["datasets"][0]["subsets"][0]["image_dir"]
         for split in self.counts:
-            folder = self.folder / (trained if split == TRAIN else split)
+            folder = root / (trained if split == TRAIN else split)
             for image in sorted(folder.iterdir()):
                 if image.suffix != suffix:
                     lines = image.with_suffix(suffix).read_text(encoding="utf-8").splitlines()
@@ -190,10 +191,10 @@ class WebDataset(TrainingFormat):
         {"JPEG"}
     )  # readers take the kinds of files in the first samples for those of all
 
-    def __init__(self, folder: Path, **settings: int) -> None:
+    def __init__(self, folder: HashedFolder, **settings: int) -> None:
         super().__init__(folder, **settings)
         self._archives: dict[str, list[Path]] = {}
-        self._open: dict[str, tarfile.TarFile] = {}
+        self._open: dict[str, tuple[tarfile.TarFile, HashedFile]] = {}
 
     def _write(self, pair: Pair) -> None:
         files = {
@@ -209,8 +210,8 @@ class WebDataset(TrainingFormat):
 
     def close(self) -> None:
         """Finish the last archives."""
-        for archive in self._open.values():
-            archive.close()
+        for split in [*self._open]:
+            self._finish(split)
 
     def read(self) -> Iterator[tuple[str, str, str, Image.Image]]:
         """Yield (split, key, caption, image), as `datasets` streams the archives."""
@@ -225,10 +226,17 @@ class WebDataset(TrainingFormat):
         paths = self._archives.setdefault(split, [])
         if (self.counts[split] - 1) // self.pairs_per_archive == len(paths):
             if split in self._open:
-                self._open[split].close()
-            paths.append(self.folder / f"{split}-{len(paths):05d}.tar")
-            self._open[split] = tarfile.open(paths[-1], "w")  # noqa: SIM115 - closed when full
-        return self._open[split]
+                self._finish(split)
+            name = f"{split}-{len(paths):05d}.tar"
+            paths.append(self.folder.path / name)
+            file = self.folder.create(name)  # `_finish` closes both
+            written = cast("IO[bytes]", file)  # of which a stream of tar needs `write` alone
+            self._open[split] = tarfile.open(fileobj=written, mode="w|"), file  # noqa: SIM115
+        return self._open[split][0]
+
+    def _finish(self, split: str) -> None:
+        for opened in self._open.pop(split):
+            opened.close()
 
 
 FORMATS: Final[dict[str, type[TrainingFormat]]] = {

@@ -1,21 +1,21 @@
-"""Rows to the pairs of image and caption that trainers read: names, splits, image files, metadata.
-
-Nothing in a file name comes from outside: it is made of the row's id.
-"""
+"""Rows to the pairs that trainers read: images, captions, names, splits, metadata."""
 
 import datetime as dt
 import hashlib
 import io
 import math
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
+from file_names import SourceNames, stem_of_id
 from PIL import Image
 
 from image_toolkit.images.decoding import decode_image, is_srgb, open_image
 from image_toolkit.images.orientation import orientation
+
+SOURCE_NAME: Final = "source_name"
+"""What the metadata calls the name that an image had; `file_name` means the exported file."""
 
 TRAIN: Final = "train"
 VALIDATION: Final = "validation"
@@ -25,9 +25,7 @@ SUFFIXES: Final = {"JPEG": ".jpg", "PNG": ".png", "WEBP": ".webp"}
 
 _MODES: Final = ("RGB", "L", "P")
 _QUALITY: Final = 95
-_PLAIN_ID: Final = re.compile(r"[a-z0-9_-]{1,100}")
-_HASH_LENGTH: Final = 32
-_PAIR_FIELDS: Final = frozenset({"id", "image", "caption"})
+_PAIR_FIELDS: Final = frozenset({"id", "image", "caption", "file_name"})
 
 
 class BadPairError(Exception):
@@ -63,12 +61,14 @@ class PairMaker:
     """Turns rows into pairs.
 
     `kinds` are the image formats to keep as they are; others become JPEG, unless `converts` is
-    false. `validation_fraction` is the share of images for validation.
+    false. `validation_fraction` is the share of images for validation. `names`, if given, call the
+    files by the names that they had.
     """
 
     kinds: frozenset[str] = frozenset(SUFFIXES)
     converts: bool = True
     validation_fraction: float = 0.0
+    names: SourceNames | None = None
 
     def pair(self, row: Mapping[str, Any]) -> Pair:
         """Return the pair that a row holds: `id`, `image`, `caption`, and any other fields.
@@ -84,8 +84,15 @@ class PairMaker:
             raise BadPairError(reason="no_caption", message="the caption is null or blank")
         image, suffix = self._trainable(data)
         others = {name: plain(value) for name, value in row.items() if name not in _PAIR_FIELDS}
+        if "file_name" in row:
+            others[SOURCE_NAME] = row["file_name"]
         split = split_of(data, self.validation_fraction)
-        return Pair(stem_of(row["id"]), split, image, suffix, caption, others, data)
+        return Pair(self._stem(row), split, image, suffix, caption, others, data)
+
+    def _stem(self, row: Mapping[str, Any]) -> str:
+        if self.names is None:
+            return stem_of_id(row["id"])
+        return self.names.stem(row["file_name"], row["id"])
 
     def _trainable(self, data: bytes) -> tuple[bytes, str]:
         """Return an image file that trainers read, and its suffix.
@@ -126,13 +133,6 @@ def _loads(image: Image.Image) -> bool:
     except Exception:  # noqa: BLE001 - hostile bytes raise nearly anything
         return False
     return True
-
-
-def stem_of(row_id: str) -> str:
-    """Return a file name, without its suffix, that is unique for an id on any file system."""
-    if _PLAIN_ID.fullmatch(row_id):
-        return row_id
-    return hashlib.sha256(row_id.encode()).hexdigest()[:_HASH_LENGTH]
 
 
 def split_of(image: bytes, validation_fraction: float) -> str:

@@ -3,6 +3,7 @@
 import io
 import json
 import math
+import re
 import struct
 import tarfile
 import tomllib
@@ -29,6 +30,7 @@ from fondant_spec.worker.component_code import load_module
 
 COMPONENT = Path(__file__).parents[1]
 FORMATS = load_module(COMPONENT, "training_formats").FORMATS
+HashedFolder = load_module(COMPONENT, "hashed_folder").HashedFolder
 Pair = load_module(COMPONENT, "training_pairs").Pair
 CAPTIONS = ["a cat", 'a "quoted" dog', "two\nlines", "  café 猫 \U0001f431 ", "the last\\one"]
 STRIPPED = [caption.strip() for caption in CAPTIONS]
@@ -133,12 +135,42 @@ def test_the_card_tells_counts_and_lineage(tmp_path):
     front, text = (out / "README.md").read_text().split("---\n")[1:]
     counts = json.loads((out / "export.json").read_text())["pairs"]
     expected = [{"split": name, "path": f"{name}/**"} for name in counts]
-    assert yaml.safe_load(front)["configs"] == [{"config_name": "default", "data_files": expected}]
+    (config,) = yaml.safe_load(front)["configs"]
+    assert config == {"config_name": config["config_name"], "data_files": expected}
     assert sum(counts.values()) == 3
     assert f"| train | {counts['train']} |" in text
-    assert "Rows left out of the export, by reason: no_caption 2." in text
+    by_split = ", ".join(f"{split} {count}" for split, count in counts.items())
+    assert (
+        f"Rows that came to the export: 5. Of these {by_split} were written, and no_caption 2 "
+        in text
+    )
+    assert "Rows that earlier steps rejected are not among them: `fondant-spec show`" in text
     assert '- `caption`: model_id `"blip"`' in text
     assert result.rejects["reason"].to_pylist() == ["no_caption", "no_caption"]
+
+
+def test_nothing_is_claimed_of_rows_that_never_came(tmp_path):
+    """Where earlier steps lost rows, or all of them, the export says where that is told."""
+    out, _ = export(pairs(), tmp_path)
+    text = (out / "README.md").read_text()
+    assert "No row was left out" not in text
+    assert "the export: 5. Of these train 5 were written, and none rejected. Rows that earl" in text
+    with pytest.raises(InputDataError) as error:
+        export(pairs(1).slice(1), tmp_path, output_path=str(tmp_path / "b"))
+    assert str(error.value) == (
+        "export_dataset: no pairs to train on. Rows that came to the export: 0. Of these none were "
+        "written, and none rejected. Rows that earlier steps rejected are not among them: "
+        "`fondant-spec show` of a step's result counts them by reason."
+    )
+
+
+def test_no_bar_tells_of_downloads(tmp_path, capfd):
+    """Reading back is offline, so nothing is said to be downloaded."""
+    datasets.enable_progress_bars()
+    for layout in FORMATS:
+        export(pairs(20), tmp_path, layout=layout)
+    told = capfd.readouterr().err
+    assert not re.search(r"Downloading|Resolving|Generating|\d+%", told)
 
 
 def test_kohya_reads_the_first_line_of_a_text_beside_each_image(tmp_path):
@@ -305,8 +337,11 @@ def test_a_folder_with_other_files_is_refused_and_left_alone(tmp_path, after_exp
         export(pairs(3), tmp_path)
     problem = "is not empty (it holds 'train/mine.txt'); choose an empty or a new folder."
     if after_export:
-        problem = "files were added or removed since it was exported; choose another folder, "
-        problem += "or remove this one."
+        problem = (
+            "is not as it was exported: train/mine.txt was added. Nothing was overwritten. To keep "
+            "the folder as it is, choose another output_path or move it away; to have it exported "
+            "anew, remove it."
+        )
     assert str(error.value) == f"{tmp_path / 'out'}: {problem}"
     assert mine.read_text() == "mine"
 
@@ -315,7 +350,9 @@ def test_a_failed_export_leaves_nothing(tmp_path):
     """If no pair is good, the earlier export stays as it was, and no new folder is left."""
     bad = pa.table({"image": [b"no"], "caption": ["x"]})
     message = (
-        "export_dataset: no pairs to train on; 0 are for validation, and 1 rows were rejected."
+        "export_dataset: no pairs to train on. Rows that came to the export: 1. Of these none "
+        "were written, and not_an_image 1 rejected. Rows that earlier steps rejected are not among "
+        "them: `fondant-spec show` of a step's result counts them by reason."
     )
     with pytest.raises(InputDataError) as error:
         export(bad, tmp_path)
@@ -337,7 +374,7 @@ def test_an_object_store_is_a_target(tmp_path):
         images = [f"train/{number:012d}.jpg" for number in range(count)]
         assert sorted(names) == ["README.md", "export.json", *images, "train/metadata.jsonl"]
     fs.pipe(f"{target}/mine.txt", b"mine")
-    with pytest.raises(StorageError, match="files were added or removed"):
+    with pytest.raises(StorageError, match=r"as it was exported: mine\.txt was added"):
         export(pairs(2), tmp_path, output_path=target)
 
 
@@ -346,7 +383,7 @@ def test_a_difference_is_named(tmp_path, layout):
     """What reads back with another caption, not at all, or unasked, is an error that says which."""
     tmp_path = tmp_path / layout
     tmp_path.mkdir()
-    writer = FORMATS[layout](tmp_path)
+    writer = FORMATS[layout](HashedFolder(tmp_path))
     for number in range(3):
         writer.add(Pair(f"{number}", "train", photo(number), ".jpg", f"photo {number}", {}))
     writer.close()
@@ -375,7 +412,7 @@ def test_a_picture_that_a_trainer_sees_otherwise_is_named(tmp_path, layout):
     upright = photo(1, quality=95)
     stored = io.BytesIO()
     Image.open(io.BytesIO(upright)).save(stored, "JPEG", quality=95, exif=turned)
-    writer = FORMATS[layout](tmp_path)
+    writer = FORMATS[layout](HashedFolder(tmp_path))
     made = [photo(0), upright] if layout == "kohya" else [photo(0), stored.getvalue()]
     captioned = [photo(0), stored.getvalue()] if layout == "kohya" else [photo(0), upright]
     for number in range(2):

@@ -19,6 +19,8 @@ _LOOSE_MARK: Final = re.compile(r"\s+([,.;:!?])")
 _LOOSE_HYPHEN: Final = re.compile(r"(?<=\w) - (?=\w)")
 # A pair around the whole text. An apostrophe in a word is no quote.
 _QUOTED: Final = re.compile(r"""(["'])((?:(?!\1).|(?<=\w)\1(?=\w))*)\1""")
+_SEPARATORS: Final = ",;:\uff0c\u3001\uff1b\uff1a"
+_MARKS: Final = _SEPARATORS + ".!?"
 _REFUSAL: Final = re.compile(
     r"^\s*(?:i(?: am|['\u2019]?m) (?:sorry|unable|not able)|i can(?:no|['\u2019])t|sorry,"
     r"|as an? (?:ai|language)\b)",
@@ -35,9 +37,15 @@ class Frame:
     suffix: str | None = None
 
     def around(self, caption: str) -> str:
-        """Return the caption with everything around it."""
-        text = _joined(_joined(self.prefix or "", caption), self.suffix or "")
-        return f"{self.trigger_word}, {text}" if self.trigger_word else text
+        """Return the caption with everything around it.
+
+        A separator that one of them brings, as in `sks,` or `style:`, is not followed by another.
+        """
+        text = _joined(_joined(self.prefix or "", caption), self.suffix or "").strip()
+        word = (self.trigger_word or "").rstrip(", ").strip()
+        if not word:
+            return text
+        return _joined(word if word[-1] in _SEPARATORS else f"{word},", text)
 
 
 def clean(text: str) -> str:
@@ -69,8 +77,10 @@ def refuses(text: str) -> bool:
 
 
 def _joined(left: str, right: str) -> str:
-    """Return two texts with a space between, unless one brings its own or begins with a comma."""
+    """Return two texts with a space between; none, and no second separator, before a mark."""
+    left, right = left.rstrip(), right.lstrip()
     if not left or not right:
         return left or right
-    glued = left[-1].isspace() or right[0].isspace() or right[0] in ",.;:!?"
-    return left + right if glued else f"{left} {right}"
+    if right[0] in _MARKS:
+        return left.rstrip(_SEPARATORS + " ") + right
+    return f"{left} {right}"

@@ -85,8 +85,26 @@ def test_refusals_are_told_from_captions(text, expected):
         (Frame(prefix="painting of"), "painting of a lake"),
         (Frame(prefix="painting of "), "painting of a lake"),
         (Frame("sks", "photo of", ", film"), "sks, photo of a lake, film"),
+        (Frame("sks,"), "sks, a lake"),
+        (Frame(" sks , "), "sks, a lake"),
+        (Frame("style:"), "style: a lake"),
+        (Frame("sks;"), "sks; a lake"),
+        (Frame("sks\uff0c"), "sks\uff0c a lake"),
+        (Frame("sks!"), "sks!, a lake"),
+        (Frame(", "), "a lake"),
+        (Frame("sks", ", oil"), "sks, oil a lake"),
+        (Frame(prefix="film, ", suffix="  by monet "), "film, a lake by monet"),
+        (Frame(prefix="  painting of  "), "painting of a lake"),
+        (Frame(suffix=" , film"), "a lake, film"),
+        (Frame(suffix="\uff0cfilm"), "a lake\uff0cfilm"),
     ],
 )
 def test_frames(frame, expected):
     """Trigger, prefix and suffix are joined as a person would join them."""
     assert frame.around("a lake") == expected
+
+
+def test_a_caption_that_ends_with_a_comma_gets_no_second_one():
+    """Neither before a suffix that brings one; an ending mark of another kind stays."""
+    assert Frame(suffix=", film").around("a lake,") == "a lake, film"
+    assert Frame(suffix="on film").around("a lake.") == "a lake. on film"
