@@ -68,15 +68,18 @@ def report(base_path: str, sheet: Path) -> int:
     return 0 if min(overall.precision, overall.caption_accuracy) >= GOAL else 1
 
 
-def seed_subjects(manifests: Mapping[str, Manifest]) -> dict[str, str]:
-    """Return the true subject of each seed image, or of each prompt, by the ids that hits name."""
+def seed_subjects(manifests: Mapping[str, Manifest], root: Path = ROOT) -> dict[str, str]:
+    """Return the true subject of each seed image, or of each prompt, by the ids that hits name.
+
+    `root` is the folder that the demo was made in.
+    """
     subjects: dict[str, str] = {}
     starts = [name for name in ("load_from_hub", "generate_prompts") if name in manifests]
     for number, name in enumerate(starts):
         prefix = f"{number}-" if len(starts) > 1 else ""
         if name == "load_from_hub":
             rows = read_rows(manifests[name], ())
-            truth = _subjects(len(rows))
+            truth = _subjects(root, len(rows))
         else:
             rows = read_rows(manifests[name], ("text",))
             truth = [names(row["text"])[0] for row in rows]
@@ -131,9 +134,9 @@ def sheet_rows(
     ]
 
 
-def _subjects(count: int) -> list[str]:
+def _subjects(root: Path, count: int) -> list[str]:
     """Return the true subject of each seed, in the order of the seeds' file."""
-    files = sorted((ROOT / "seeds" / "data").glob("*.parquet"))
+    files = sorted((root / "seeds" / "data").glob("*.parquet"))
     table = pq.read_table(files[0], columns=["subject"])
     return list(table["subject"].to_pylist()[:count])
 

@@ -89,7 +89,7 @@ def manifests(run):
 
 def test_the_dataset_is_good(files, manifests):
     """At least 95 % of the images show what the seed or prompt does, and of captions name it."""
-    subjects = seed_subjects(manifests)
+    subjects = seed_subjects(manifests, files.root)
     rows = read_rows(manifests["caption_images"], FIELDS)
     told = [
         {"subject": subjects[row["seed_id"]], "url": row["image_url"], "caption": row["caption"]}
