@@ -79,9 +79,8 @@ def test_execute(tmp_path):
 @pytest.mark.parametrize("command", ["validate", "show"])
 def test_no_dataset(tmp_path, capsys, command):
     """A folder that holds no dataset is an error with its path."""
-    assert main([command, str(tmp_path)]) == 1
-    error = capsys.readouterr().err
-    assert error.startswith(f"error: {tmp_path}/manifest.json: not a manifest that can be read: ")
+    assert main([command, str(tmp_path)]) == 2
+    assert capsys.readouterr().err.startswith(f"error: {tmp_path}: holds no dataset; ")
 
 
 @pytest.mark.parametrize(
