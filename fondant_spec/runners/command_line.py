@@ -8,6 +8,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Final
 
+from fondant_spec.dataset import storage
 from fondant_spec.errors import InvalidArgumentError
 from fondant_spec.exit_codes import exit_code
 from fondant_spec.pipeline.explain import explain
@@ -85,6 +86,9 @@ def _launch(
             results = runner.run(plan)
         if results:
             print(f"\n{table(results)}")
+        for result in results:
+            for place in _places(result.manifest.artifacts):
+                print(f"\n{result.step_id} wrote {place}")
 
 
 def add_options(parser: argparse.ArgumentParser, runners: Mapping[str, type[Runner]]) -> None:
@@ -137,6 +141,12 @@ def describe(plan: Plan) -> str:
         lines += [f"  {name} = {value!r}" for name, value in planned.arguments.items()]
         lines.append(f"  fields     {', '.join(planned.fields) or '-'}")
     return "\n".join(lines)
+
+
+def _places(artifacts: Sequence[str]) -> list[str]:
+    """Return where artifacts are, for a person to look there: their folder, if they share one."""
+    folders = {storage.parent(path) for path in artifacts}
+    return sorted(folders) if len(folders) < len(artifacts) else list(artifacts)
 
 
 def _write_package(runner: Runner, name: str, plan: Plan, file: Path) -> None:

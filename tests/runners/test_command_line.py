@@ -101,6 +101,21 @@ def test_a_failed_run(tmp_path, capsys):
     assert error.endswith("RuntimeError: the source broke at 1\n")
 
 
+def test_where_the_artifacts_are(tmp_path, capsys):
+    """Last of all comes where the files for others are, also when they were there already."""
+
+    def build(_: argparse.Namespace) -> Pipeline:
+        pipeline = Pipeline("small", tmp_path)
+        pipeline.add(COMPONENTS / "write_lines", after=pipeline.add(COMPONENTS / "numbers"))
+        return pipeline
+
+    for _ in range(2):
+        assert launch(build, argparse.ArgumentParser(), []) == 0
+        last = capsys.readouterr().out.splitlines()[-1]
+        (file,) = tmp_path.glob("small/write_lines/*/output/lines.jsonl")
+        assert last == f"write_lines wrote {file}"
+
+
 def test_a_defect(capsys):
     """What nobody thought of is one sentence, and with --debug its traceback."""
 
