@@ -33,7 +33,7 @@ def test_show(tmp_path, capsys):
     assert capsys.readouterr().out.endswith("ids       000000000000, 000000000001\n")
     assert main(["show", made.folder, "--id", "000000000001"]) == 0
     assert capsys.readouterr().out == "given: 000000000001\n  number: 2\n"
-    assert main(["show", made.folder, "--id", "x"]) == 1
+    assert main(["show", made.folder, "--id", "x"]) == 2
     assert "there is no row 'x'" in capsys.readouterr().err
 
 

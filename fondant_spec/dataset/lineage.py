@@ -13,7 +13,7 @@ from fondant_spec.dataset.layout import partition_file
 from fondant_spec.dataset.manifest import Field, Manifest
 from fondant_spec.dataset.reject_listing import find_reject, reject_line
 from fondant_spec.dataset.resolution import by_root
-from fondant_spec.errors import InvalidDatasetError
+from fondant_spec.errors import InvalidArgumentError, InvalidDatasetError
 
 _LONGEST: Final = 120
 
@@ -41,14 +41,14 @@ def lineage(manifest: Manifest, row_id: str) -> str:
     Of a row that is not in the dataset, since it or an earlier step gave up on it, it says so.
 
     Raises:
-        InvalidDatasetError: the dataset has no such row, and neither have the rejects.
+        InvalidArgumentError: the dataset has no such row, and neither have the rejects.
     """
     try:
         return _told_rows([(manifest, row_id)])
-    except InvalidDatasetError:
+    except InvalidDatasetError as error:
         ending = _ending(manifest, row_id)
         if ending is None:
-            raise
+            raise InvalidArgumentError(str(error)) from None
         return ending
 
 
