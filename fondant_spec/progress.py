@@ -192,8 +192,9 @@ def _every(seconds: float, action: Callable[[], None]) -> Iterator[None]:
     ended = Event()
 
     def run() -> None:
-        while not ended.wait(seconds):
-            action()
+        with suppress(OSError):  # nobody reads any more: the main thread will meet that, too
+            while not ended.wait(seconds):
+                action()
 
     thread = Thread(target=run, daemon=True)
     thread.start()
