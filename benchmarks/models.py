@@ -1,4 +1,4 @@
-# ruff: noqa: S603 - the programs are this file's own
+# ruff: noqa: S603, E402 - the programs are this file's own; torch is prepared for transformers
 """What `embedding.py` and `captioning.py` share: photos, full-size models, peers, measurements."""
 
 import io
@@ -23,6 +23,11 @@ import torch
 from PIL import Image
 from skimage import data
 from torch import nn
+
+from image_toolkit.models.runtime.torch_setup import prepare_torch
+
+prepare_torch()
+
 from transformers import (
     BertTokenizerFast,
     BlipConfig,

@@ -20,10 +20,15 @@ from pathlib import Path
 os.environ["OMP_NUM_THREADS"] = "1"  # a core for each captioner, here and in other processes
 
 import torch
-from transformers import BertTokenizerFast, BlipConfig, BlipForConditionalGeneration
-from transformers.models.blip.image_processing_pil_blip import BlipImageProcessorPil
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
+
+from image_toolkit.models.runtime.torch_setup import prepare_torch
+
+prepare_torch()
+
+from transformers import BertTokenizerFast, BlipConfig, BlipForConditionalGeneration
+from transformers.models.blip.image_processing_pil_blip import BlipImageProcessorPil
 
 from image_toolkit.models.captioning.captioner_process import side_by_side
 from image_toolkit.models.captioning.captioners import Captioner, LocalCaptioner

@@ -1,12 +1,16 @@
 """Everything that a demo run reads, made once: the collection, the seeds and the index."""
 
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 from demo import CLIP_FOLDER
-from demo.collection import ROOT, make_collection
+from demo.collection import MARKER, ROOT, make_collection
 from demo.host import default_port
 from demo.seeds import make_seeds
+from fondant_spec.progress import Drawing
 
 
 @dataclass(frozen=True)
@@ -39,9 +43,26 @@ def prepare(root: Path = ROOT, *, port: int | None = None, clip: Path = CLIP_FOL
         port: the host's, which the URLs name; None for DEMO_PORT, or 8642.
         clip: the model that the index is made with.
     """
-    from demo.index import build_index  # noqa: PLC0415 - torch loads only where it is needed
+    with _telling("the pictures of a small web", root / MARKER):
+        make_collection(root, port=default_port() if port is None else port)
+    files = DemoFiles(root)
+    with _telling("the seed images", files.seeds):
+        make_seeds(root)
+    with _telling("the index of the pictures", files.index):
+        from huggingface_hub.utils.tqdm import disable_progress_bars  # noqa: PLC0415
 
-    make_collection(root, port=default_port() if port is None else port)
-    make_seeds(root)
-    build_index(root, clip)
-    return DemoFiles(root)
+        disable_progress_bars()  # before transformers comes, whose bars heed it: they have no label
+        from demo.index import build_index  # noqa: PLC0415 - torch loads only where it is needed
+
+        build_index(root, clip)
+    return files
+
+
+@contextmanager
+def _telling(what: str, made: Path) -> Iterator[None]:
+    """Say what is made, or looked at since it is there already, as long as that takes."""
+    title = f"[demo] {'checks' if made.exists() else 'makes'} {what}"
+    with Drawing(title, print, sys.stdout) as drawing:
+        if not drawing.live:
+            print(title, flush=True)
+        yield

@@ -4,6 +4,7 @@ The only place, beside a component's and a pipeline file's own command line, tha
 """
 
 import argparse
+import os
 import sys
 from collections.abc import Sequence
 from importlib.metadata import entry_points
@@ -12,9 +13,10 @@ from typing import Final
 
 from fondant_spec import __version__
 from fondant_spec.dataset import storage
-from fondant_spec.dataset.manifest import Manifest
 from fondant_spec.exit_codes import exit_code
 from fondant_spec.pipeline import garbage_collection as gc
+from fondant_spec.pipeline.find_dataset import find_dataset
+from fondant_spec.pipeline.run_listing import list_runs
 
 COMMANDS: Final = "fondant_spec.commands"
 """The entry points of packages that add a command: functions that are given the sub-parsers."""
@@ -36,13 +38,27 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
 
     validate = commands.add_parser("validate", help="check a dataset against its manifest")
-    validate.add_argument("dataset", help="a manifest, or the folder that holds it")
+    _add_dataset(validate)
     validate.set_defaults(command=_validate)
 
     show = commands.add_parser("show", help="tell the fields, rows and rejects of a dataset")
-    show.add_argument("dataset", help="a manifest, or the folder that holds it")
-    show.add_argument("--id", help="tell where this row came from, step by step")
+    _add_dataset(show)
+    what = show.add_mutually_exclusive_group()
+    what.add_argument("--id", help="tell where this row came from, or in which step it ended")
+    what.add_argument(
+        "--rejects",
+        nargs="?",
+        const="",
+        metavar="REASON",
+        help="list the rows that the step gave up on, or those with one reason",
+    )
+    show.add_argument("--all", action="store_true", help="list all rejects, not the first few")
     show.set_defaults(command=_show)
+
+    runs = commands.add_parser("runs", help="list the runs below a base path")
+    runs.add_argument("pipeline", nargs="?", help="only those of this pipeline")
+    _add_base_path(runs)
+    runs.set_defaults(command=_runs)
 
     explain = commands.add_parser("explain", help="say why each step of a pipeline file would run")
     explain.add_argument("pipeline", help="the file, such as pipeline.py; its options follow")
@@ -67,10 +83,26 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
+def _add_dataset(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "dataset",
+        help="a step, for its newest result; or a manifest, or the folder that holds it",
+    )
+    _add_base_path(parser)
+
+
+def _add_base_path(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--base-path",
+        default=os.environ.get("BASE_PATH", "./artifacts"),
+        help="where steps and runs are looked for (default: BASE_PATH, else ./artifacts)",
+    )
+
+
 def _validate(options: argparse.Namespace) -> int:
     from fondant_spec.dataset.validate import check  # noqa: PLC0415 - the run side loads when needed
 
-    manifest = Manifest.read(options.dataset)
+    manifest = find_dataset(options.dataset, options.base_path)
     check(manifest)
     print(f"{manifest.location}: {manifest.rows} rows, all as the manifest says.")
     return 0
@@ -78,13 +110,21 @@ def _validate(options: argparse.Namespace) -> int:
 
 def _show(options: argparse.Namespace) -> int:
     from fondant_spec.dataset import lineage as show  # noqa: PLC0415
+    from fondant_spec.dataset.reject_listing import FIRST, list_rejects  # noqa: PLC0415
 
-    manifest = Manifest.read(options.dataset)
+    manifest = find_dataset(options.dataset, options.base_path)
     if options.id:
         print(show.lineage(manifest, options.id))
+    elif options.rejects is not None:
+        print(list_rejects(manifest, options.rejects, None if options.all else FIRST))
     else:
         print(show.describe(manifest))
         print(f"ids       {', '.join(show.some_ids(manifest)) or 'none'}")
+    return 0
+
+
+def _runs(options: argparse.Namespace) -> int:
+    print(list_runs(options.base_path, options.pipeline))
     return 0
 
 

@@ -1,6 +1,8 @@
 """How every command line of this package ends: an exit code, and one sentence for an error.
 
-0 is success, 1 an error that the user can fix or a defect, 2 wrong usage, 130 interrupted.
+0 is success. 2 is wrong usage: a word of the command line that spells no value, or names a step,
+row or reason that is not there. 1 is any other error: in a pipeline file, a setting, the data, or a
+defect. 130 is interrupted.
 """
 
 import os

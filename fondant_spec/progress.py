@@ -1,51 +1,83 @@
-"""Progress of long work: rows, rate, time left, rejects.
+"""Progress of long work, as a person sees it: rows, rate, time left, rows lost.
 
-A bar on a terminal; plain log lines, some seconds apart, anywhere else.
+A live line on a terminal; plain lines at a steady pace anywhere else. A step that a runner started
+writes its counts to stderr instead, a line each, and the runner shows them for it.
 """
 
+import json
 import logging
+import os
 import sys
-import time
-from threading import Lock
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import asdict, dataclass, replace
+from threading import Event, Lock, Thread
 from types import TracebackType
-from typing import Final, Self
+from typing import IO, Any, Final, Self
 
-from tqdm import tqdm
+LISTENER: Final = "FONDANT_PROGRESS"
+"""The environment variable that says that a runner reads the counts on stderr."""
+
+SECONDS_BETWEEN_LINES: Final = 10.0
+
+_MARK: Final = "fondant-progress: "
+_SECONDS_BETWEEN_COUNTS: Final = 0.2
+_WINDOW: Final = 120.0
+"""Seconds over which the rate is taken; rows may come a minute apart."""
 
 logger = logging.getLogger(__name__)
 
-_SECONDS_BETWEEN_LINES: Final = 10.0
+
+@dataclass(frozen=True)
+class Counts:
+    """How far some work is: rows done, of how many if that is known, and how many were lost."""
+
+    rows: int = 0
+    total: int | None = None
+    lost: int = 0
+
+    def to_line(self) -> str:
+        """Return the line that `read_counts` understands."""
+        return f"{_MARK}{json.dumps(asdict(self))}\n"
+
+
+def read_counts(line: str) -> tuple[str, Counts | None]:
+    """Return a line of a step's output without the counts in it, and these, if it has any.
+
+    What a step prints without ending the line stands before them.
+    """
+    text, mark, counts = line.partition(_MARK)
+    if not mark:
+        return line, None
+    try:
+        return text, Counts(**json.loads(counts))
+    except (ValueError, TypeError):  # what only looks like ours
+        return line, None
 
 
 class Progress:
-    """Counts rows of a step and tells how it goes; `total` is None where nobody knows."""
+    """Counts rows of a piece of work and tells how it goes; `total` is None where nobody knows."""
 
-    def __init__(self, step: str, total: int | None) -> None:
-        self._step = step
-        self._total = total
+    def __init__(self, title: str, total: int | None) -> None:
+        self._title = title
         self._lock = Lock()
-        self._rows = 0
-        self._rejects = 0
-        self._start = self._last = time.monotonic()
-        terminal = sys.stderr.isatty()
-        self._bar = tqdm(total=total, desc=step, unit="row", unit_scale=True) if terminal else None
+        self._counts = Counts(total=total)
+        self._told: Counts | None = None
+        self._show: Callable[[Counts], None] = _send
+        self._stack = ExitStack()
 
     def advance(self, rows: int, rejects: int = 0) -> None:
         """Count rows that are done, and those of them that were rejected; from any thread."""
         with self._lock:
-            self._count(rows, rejects)
-
-    def _count(self, rows: int, rejects: int) -> None:
-        self._rows += rows
-        self._rejects += rejects
-        if self._bar is not None:
-            self._bar.update(rows)
-            self._bar.set_postfix(rejects=self._rejects)
-        elif time.monotonic() - self._last >= _SECONDS_BETWEEN_LINES:
-            self._last = time.monotonic()
-            logger.info("%s", self._line())
+            now = self._counts
+            self._counts = replace(now, rows=now.rows + rows, lost=now.lost + rejects)
 
     def __enter__(self) -> Self:
+        if LISTENER not in os.environ:
+            drawing = Drawing(self._title, _log, sys.stderr)
+            self._show = self._stack.enter_context(drawing).show
+        self._tell()
+        self._stack.enter_context(_every(_SECONDS_BETWEEN_COUNTS, self._tell))
         return self
 
     def __exit__(
@@ -54,16 +86,137 @@ class Progress:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        if self._bar is not None:
-            self._bar.close()
-        elif kind is None:
-            logger.info("%s", self._line())
+        self._tell()
+        self._stack.close()
 
-    def _line(self) -> str:
-        seconds = max(time.monotonic() - self._start, 1e-3)
-        rate = self._rows / seconds
-        of_total = f"/{self._total}" if self._total is not None else ""
-        line = f"{self._step}: {self._rows}{of_total} rows, {rate:.1f} rows/s"
-        if self._total and self._rows and self._rows < self._total:
-            line += f", {(self._total - self._rows) / rate:.0f} s left"
-        return f"{line}, {self._rejects} rejects"
+    def _tell(self) -> None:
+        if self._counts != self._told:
+            self._told = self._counts
+            self._show(self._told)
+
+
+class Drawing:
+    """Shows counts while a `with` statement lasts.
+
+    Args:
+        title: what the line begins with.
+        say: is given each line where `stream` is no terminal.
+        stream: of the terminal, if it is one.
+    """
+
+    def __init__(self, title: str, say: Callable[[str], None], stream: IO[str]) -> None:
+        # Steps that a runner started, and plans that only are looked at, need none of it.
+        from rich.console import Console  # noqa: PLC0415
+        from rich.progress import Progress as Bars  # noqa: PLC0415
+
+        self._say = say
+        self._console = Console(file=stream)
+        self.live = stream.isatty() and self._console.is_terminal
+        self._bars = Bars(
+            *_columns(),
+            console=self._console,
+            transient=True,
+            disable=not self.live,
+            speed_estimate_period=_WINDOW,
+        )
+        self._task = self._bars.add_task(title, total=None, lost=0)
+        self._stack = ExitStack()
+
+    def show(self, counts: Counts) -> None:
+        """Show other counts, from any thread."""
+        self._bars.update(self._task, completed=counts.rows, total=counts.total, lost=counts.lost)
+
+    def __enter__(self) -> Self:
+        if self.live:
+            self._stack.enter_context(self._bars)
+            self._stack.enter_context(_logs_above(self._console.file))
+        else:
+            line = _every(SECONDS_BETWEEN_LINES, lambda: self._say(_line(self._bars.tasks[0])))
+            self._stack.enter_context(line)
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._stack.close()
+
+
+def duration(seconds: float) -> str:
+    """Return a time as a person says it: `38 s`, `12 min`, `3 h 5 min`."""
+    if seconds < 100:  # noqa: PLR2004 - as clocks do
+        return f"{seconds:.0f} s"
+    minutes = round(seconds / 60)
+    return f"{minutes} min" if minutes < 100 else f"{minutes // 60} h {minutes % 60} min"  # noqa: PLR2004
+
+
+def _columns() -> list[Any]:
+    from rich.progress import ProgressColumn, SpinnerColumn, Task  # noqa: PLC0415
+    from rich.text import Text  # noqa: PLC0415
+
+    class Line(ProgressColumn):
+        max_refresh = 0.5
+
+        def render(self, task: Task) -> Text:
+            return Text(_line(task), no_wrap=True, overflow="ellipsis")
+
+    return [SpinnerColumn(), Line()]
+
+
+def _line(task: Any) -> str:
+    """Return a task of `rich` as `[5/6] caption_images 120/422, 8.1/s, 38 s left, 2 lost`."""
+    of_total = f"/{task.total:,.0f}" if task.total is not None else ""
+    rows = f" {task.completed:,.0f}{of_total}" if task.completed or of_total else ""
+    parts = [f"{task.description}{rows}"]
+    if task.speed and task.completed:
+        parts.append(f"{task.speed:.0f}/s" if task.speed >= 10 else f"{task.speed:.1f}/s")  # noqa: PLR2004
+    if task.time_remaining:
+        parts.append(f"{duration(task.time_remaining)} left")
+    else:
+        parts.append(duration(task.elapsed or 0.0))
+    if task.fields["lost"]:
+        parts.append(f"{task.fields['lost']:,} lost")
+    return ", ".join(parts)
+
+
+def _send(counts: Counts) -> None:
+    with suppress(OSError, ValueError):  # the runner is gone: that ends the step, not its progress
+        sys.stderr.write(counts.to_line())
+        sys.stderr.flush()
+
+
+def _log(line: str) -> None:
+    logger.info("%s", line)
+
+
+@contextmanager
+def _every(seconds: float, action: Callable[[], None]) -> Iterator[None]:
+    """Do something at a steady pace, in a thread, while a `with` statement lasts."""
+    ended = Event()
+
+    def run() -> None:
+        with suppress(OSError):  # nobody reads any more: the main thread will meet that, too
+            while not ended.wait(seconds):
+                action()
+
+    thread = Thread(target=run, daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        ended.set()
+        thread.join()
+
+
+@contextmanager
+def _logs_above(stream: IO[str]) -> Iterator[None]:
+    """Let log lines that go to the terminal stand above the live line, not in it."""
+    moved = [
+        (handler, handler.stream)
+        for handler in logging.getLogger().handlers
+        if isinstance(handler, logging.StreamHandler) and handler.stream in (stream, sys.__stderr__)
+    ]
+    for handler, _ in moved:
+        handler.setStream(sys.stderr)
+    try:
+        yield
+    finally:
+        for handler, before in moved:
+            handler.setStream(before)

@@ -33,7 +33,7 @@ def test_show(tmp_path, capsys):
     assert capsys.readouterr().out.endswith("ids       000000000000, 000000000001\n")
     assert main(["show", made.folder, "--id", "000000000001"]) == 0
     assert capsys.readouterr().out == "given: 000000000001\n  number: 2\n"
-    assert main(["show", made.folder, "--id", "x"]) == 1
+    assert main(["show", made.folder, "--id", "x"]) == 2
     assert "there is no row 'x'" in capsys.readouterr().err
 
 
@@ -79,9 +79,8 @@ def test_execute(tmp_path):
 @pytest.mark.parametrize("command", ["validate", "show"])
 def test_no_dataset(tmp_path, capsys, command):
     """A folder that holds no dataset is an error with its path."""
-    assert main([command, str(tmp_path)]) == 1
-    error = capsys.readouterr().err
-    assert error.startswith(f"error: {tmp_path}/manifest.json: not a manifest that can be read: ")
+    assert main([command, str(tmp_path)]) == 2
+    assert capsys.readouterr().err.startswith(f"error: {tmp_path}: holds no dataset; ")
 
 
 @pytest.mark.parametrize(

@@ -1,10 +1,11 @@
 """Results that are there already: whether one still stands, and whether it is good enough."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 
 from fondant_spec.dataset import storage
 from fondant_spec.dataset.layout import PARTITION_ENDING
 from fondant_spec.dataset.manifest import Manifest
+from fondant_spec.dataset.reject_listing import count_reasons, in_words
 from fondant_spec.dataset.written_files import is_as_written
 from fondant_spec.errors import InvalidManifestError, RejectThresholdError
 
@@ -43,18 +44,14 @@ def check_reject_share(manifest: Manifest, most: float) -> None:
     share = manifest.failed / max(manifest.rows_in, 1)
     if share <= most:
         return
+    failed = in_words(count_reasons(manifest.rejects_location).failed)
     msg = (
         f"{manifest.step_id}: {manifest.failed} of {manifest.rows_in} rows failed ({share:.0%}), "
-        f"more than max_reject_share {most:.0%} allows. Reasons: {reasons(manifest.rejects)}. The "
-        f"rows are at {manifest.rejects_location}. Mend their cause, or allow a greater share, and "
-        "run again."
+        f"more than max_reject_share {most:.0%} allows. Reasons: {failed}. The rows are at "
+        f"{manifest.rejects_location}. Mend their cause, or allow a greater share with `--set "
+        f"{manifest.step_id}.@max_reject_share=1`, and run again."
     )
     raise RejectThresholdError(msg)
-
-
-def reasons(rejects: Mapping[str, int]) -> str:
-    """Return the numbers of rejects by reason, in words."""
-    return ", ".join(f"{reason} {count}" for reason, count in rejects.items())
 
 
 def _stands(manifest: Manifest, inputs: Iterable[Manifest]) -> bool:

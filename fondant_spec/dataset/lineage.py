@@ -1,6 +1,7 @@
 """Telling a person what is in a dataset: its fields, its rejects, and where one row came from."""
 
 from collections.abc import Iterator
+from contextlib import suppress
 from typing import Any, Final
 
 import pyarrow as pa
@@ -10,8 +11,9 @@ import pyarrow.parquet as pq
 from fondant_spec.dataset import storage
 from fondant_spec.dataset.layout import partition_file
 from fondant_spec.dataset.manifest import Field, Manifest
+from fondant_spec.dataset.reject_listing import find_reject, reject_line
 from fondant_spec.dataset.resolution import by_root
-from fondant_spec.errors import InvalidDatasetError
+from fondant_spec.errors import InvalidArgumentError, InvalidDatasetError
 
 _LONGEST: Final = 120
 
@@ -36,11 +38,61 @@ def describe(manifest: Manifest) -> str:
 def lineage(manifest: Manifest, row_id: str) -> str:
     """Return what is known of one row, step by step back to where it came from.
 
+    Of a row that is not in the dataset, since it or an earlier step gave up on it, it says so.
+
     Raises:
-        InvalidDatasetError: the dataset has no such row.
+        InvalidArgumentError: the dataset has no such row, and neither have the rejects.
     """
+    try:
+        return _told_rows([(manifest, row_id)])
+    except InvalidDatasetError as error:
+        ending = _ending(manifest, row_id)
+        if ending is None:
+            raise InvalidArgumentError(str(error)) from None
+        return ending
+
+
+def _ending(manifest: Manifest, row_id: str) -> str | None:
+    """Return in which step, the given one or one before it, a row ended, and where it came from."""
+    waiting, seen = [(manifest, row_id)], set()
+    while waiting:
+        step, candidate = waiting.pop(0)
+        if (step.location, candidate) in seen:
+            continue
+        seen.add((step.location, candidate))
+        inputs = [Manifest.read(one.location) for one in step.inputs]
+        reject = find_reject(step, candidate)
+        if reject is not None:
+            kind = "left out" if reject["filtered"] else "given up"
+            line = f"{step.step_id}: {kind}: {reject_line(reject)}"
+            return "\n".join(
+                [line, *_origin(inputs, candidate, makes_ids=step.parent_field is not None)]
+            )
+        waiting += [(one, candidate) for one in inputs]
+        if len(by_root(inputs)) > 1 and _names_group(candidate, inputs):
+            waiting += _parents(inputs, candidate)
+    return None
+
+
+def _origin(inputs: list[Manifest], row_id: str, *, makes_ids: bool) -> list[str]:
+    """Return the lineage of what became a reject; of one of new rows it is that of its parent."""
+    candidates = [row_id, row_id.rpartition("-")[0]] if makes_ids else [row_id]
+    for candidate in filter(None, candidates):
+        if len(by_root(inputs)) > 1 and not _names_group(candidate, inputs):
+            continue
+        with suppress(InvalidDatasetError):
+            return [_told_rows(_parents(inputs, candidate))] if inputs else []
+    return []
+
+
+def _names_group(row_id: str, inputs: list[Manifest]) -> bool:
+    number, dash, _ = row_id.partition("-")
+    return bool(dash) and number.isdecimal() and int(number) < len(by_root(inputs))
+
+
+def _told_rows(rows: list[tuple[Manifest, str]]) -> str:
     lines = []
-    for step, row in _ancestors(manifest, row_id):
+    for step, row in _ancestors(rows):
         lines.append(f"{step.step_id}: {row['id']}")
         for field in step.own_fields:
             told = f"  ({_told(field)})" if field.metadata else ""
@@ -48,19 +100,19 @@ def lineage(manifest: Manifest, row_id: str) -> str:
     return "\n".join(lines)
 
 
-def _ancestors(manifest: Manifest, row_id: str) -> Iterator[tuple[Manifest, dict[str, Any]]]:
-    """Yield each dataset that the row or its forebears are in, from the given one back.
+def _ancestors(rows: list[tuple[Manifest, str]]) -> Iterator[tuple[Manifest, dict[str, Any]]]:
+    """Yield each dataset that a row or its forebears are in, from the given ones back.
 
     Those come that wrote something of their own; where branches were joined, all of them.
     """
-    waiting, seen = [(manifest, row_id)], set()
+    waiting, seen = [*rows], set()
     while waiting:
         current, row_id = waiting.pop(0)
         if current.location in seen:
             continue
         seen.add(current.location)
         row = find_row(current, row_id)
-        if current is manifest or current.own_fields:
+        if current is rows[0][0] or current.own_fields:
             yield current, row
         before = row[current.parent_field] if current.parent_field else row_id
         inputs = [Manifest.read(one.location) for one in current.inputs]

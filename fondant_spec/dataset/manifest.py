@@ -166,6 +166,11 @@ class Manifest:
         location = storage.normalize(location)
         if not location.endswith(".json"):
             location = storage.join(location, MANIFEST_FILE)
+        if not storage.exists(location):
+            msg = (
+                f"{location}: there is no such manifest; name a step, or the folder of its result."
+            )
+            raise InvalidManifestError(msg)
         try:
             content = json.loads(storage.read_text(location))
             manifest = _from_dict(content)

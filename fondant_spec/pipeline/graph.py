@@ -23,8 +23,7 @@ from fondant_spec.errors import (
     did_you_mean,
 )
 from fondant_spec.pipeline.plan import Plan, plan_steps
-from fondant_spec.pipeline.step import Resources, Step
-from fondant_spec.spec.arguments import resolve
+from fondant_spec.pipeline.step import Resources, Step, assigned, declared, settled
 from fondant_spec.spec.component_spec import ComponentSpec
 
 __all__ = ["Pipeline", "Resources", "Step", "new_run_id"]
@@ -121,26 +120,57 @@ class Pipeline:
             retry=_listed(retry),
             fan_out=fan_out,
         )
-        self._steps[step_id] = _settled(step)
+        self._steps[step_id] = settled(step)
         return self._steps[step_id]
 
-    def override(self, step_id: str, argument: str, text: str) -> None:
-        """Give an argument of a step another value, as a word from a command line.
+    def override(self, step_id: str, name: str, text: str) -> None:
+        """Give an argument of a step, or an `@option`, another value: a word of a command line.
 
         Raises:
             InvalidPipelineError: there is no such step.
             InvalidArgumentError: there is no such argument, or the word does not spell its type.
         """
-        declared = self._step(step_id).spec.arguments
-        if argument not in declared:
-            msg = f"{step_id}: unknown argument {argument!r}{did_you_mean(argument, [*declared])}"
-            raise InvalidArgumentError(msg)
+        argument = declared(self._step(step_id), name)
         try:
-            value = declared[argument].from_text(text)
+            value = argument.from_text(text)
         except InvalidArgumentError as error:
             msg = f"{step_id}: {error}"
             raise InvalidArgumentError(msg) from None
-        self.change(step_id, arguments={argument: value})
+        self.assign(step_id, name, value)
+
+    def assign(self, step_id: str, name: str, value: Any) -> None:
+        """Give an argument of a step, or an option such as `@workers`, another value.
+
+        Raises:
+            InvalidPipelineError: there is no such step.
+            InvalidArgumentError: there is no such argument, or the value is not of its type.
+        """
+        self._steps[step_id] = assigned(self._step(step_id), name, value)
+
+    def unset(self, step_id: str, name: str) -> None:
+        """Give an argument of a step, or an `@option`, its default back.
+
+        Raises:
+            InvalidPipelineError: there is no such step.
+            InvalidArgumentError: there is no such argument, or it has no default.
+        """
+        argument = declared(self._step(step_id), name)
+        if argument.required:
+            msg = f"{step_id}: argument {name!r} has no default; give it a value."
+            raise InvalidArgumentError(msg)
+        self.assign(step_id, name, argument.default)
+
+    def end_with(self, step_id: str) -> None:
+        """Leave only a step and those that it comes after, directly or not.
+
+        Raises:
+            InvalidPipelineError: there is no such step, or the steps do not fit together.
+        """
+        kept = {self._step(step_id).id}
+        for step in reversed(self._sorted()):
+            if step.id in kept:
+                kept.update(step.after)
+        self._steps = {name: step for name, step in self._steps.items() if name in kept}
 
     def change(  # noqa: PLR0913 - as many as a step has
         self,
@@ -179,7 +209,7 @@ class Pipeline:
         if arguments:
             changed["arguments"] = {**step.arguments, **arguments}
         step = replace(step, **changed)
-        self._steps[step_id] = _settled(step) if arguments else step
+        self._steps[step_id] = settled(step) if arguments else step
 
     def plan(self, run_id: str | None = None) -> Plan:
         """Settle every path, argument and cache key, and check that the steps fit together.
@@ -246,15 +276,3 @@ def _check_name(name: str, what: str) -> None:
 def _listed(retry: Sequence[str]) -> tuple[str, ...]:
     """Return reasons as a tuple; one text is one reason, not its letters."""
     return (retry,) if isinstance(retry, str) else tuple(retry)
-
-
-def _settled(step: Step) -> Step:
-    """Return a step with all its arguments filled in and checked, and local paths absolute."""
-    values = resolve(step.spec.arguments, step.arguments, step.id)
-    for name, value in values.items():
-        argument = step.spec.arguments[name]
-        local = isinstance(value, str) and value and not storage.is_remote(value)
-        there = argument.path and local and Path(value).expanduser().exists()
-        if there or (argument.output and local):
-            values[name] = storage.normalize(value)
-    return replace(step, arguments=values)

@@ -5,17 +5,21 @@ refers to can be collected as garbage.
 """
 
 import json
-from collections.abc import Iterator, Sequence
+from collections import Counter
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, Final
 
 from fondant_spec.dataset import storage
 from fondant_spec.dataset.layout import PipelineFolder
 from fondant_spec.dataset.manifest import Manifest
 from fondant_spec.errors import InvalidDatasetError
 from fondant_spec.pipeline.plan import Plan
+
+_TOLD: Final = 3
+"""How many reasons of rejects the table of a run names for each step."""
 
 
 @dataclass(frozen=True)
@@ -115,20 +119,23 @@ def _read_run(file: str, run_id: str) -> dict[str, Any] | None:
 
 def table(results: Sequence[StepResult]) -> str:
     """Return the results as a table for a person: rows, rejects by reason, seconds."""
-    head = ("step", "rows in", "rows out", "rejects", "seconds", "")
     rows = [
         (
             result.step_id,
             f"{result.manifest.rows_in:,}",
             f"{result.manifest.rows:,}",
-            ", ".join(f"{reason} {n:,}" for reason, n in result.manifest.rejects.items()) or "-",
+            _most_rejects(result.manifest.rejects),
             f"{result.seconds:.1f}",
             "cached" if result.cached else "",
         )
         for result in results
     ]
+    return aligned(("step", "rows in", "rows out", "rejects", "seconds", ""), rows, {1, 2, 4})
+
+
+def aligned(head: Sequence[str], rows: Sequence[Sequence[str]], numbers: Collection[int]) -> str:
+    """Return rows below their head, in columns; those of `numbers` are set to the right."""
     widths = [max(len(row[column]) for row in [head, *rows]) for column in range(len(head))]
-    numbers = {1, 2, 4}
 
     def line(row: Sequence[str]) -> str:
         cells = [
@@ -140,6 +147,14 @@ def table(results: Sequence[StepResult]) -> str:
     return "\n".join(
         [line(head), "  ".join("-" * width for width in widths).rstrip(), *map(line, rows)]
     )
+
+
+def _most_rejects(rejects: Mapping[str, int]) -> str:
+    """Return the most frequent reasons with their numbers, and how many rows the others have."""
+    common = Counter(rejects).most_common()
+    told = [f"{reason} {count:,}" for reason, count in common[:_TOLD]]
+    rest = sum(count for _, count in common[_TOLD:])
+    return ", ".join(told + [f"+{rest:,} more"] * (rest > 0)) or "-"
 
 
 def _now() -> str:

@@ -2,14 +2,24 @@
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
+from pathlib import Path
 from types import UnionType
-from typing import Any, get_args, get_origin
+from typing import Any, Final, get_args, get_origin
 
-from fondant_spec.errors import InvalidPipelineError
+from fondant_spec.dataset import storage
+from fondant_spec.errors import InvalidArgumentError, InvalidPipelineError, did_you_mean
 from fondant_spec.pipeline.quantities import quantity
+from fondant_spec.spec.arguments import Argument, checked, resolve
 from fondant_spec.spec.component_spec import ComponentSpec
-from fondant_spec.spec.executor_options import check_step_options
+from fondant_spec.spec.executor_options import (
+    EXECUTOR_ARGUMENTS,
+    STEP_OPTIONS,
+    check_step_options,
+)
+
+_OPTIONS: Final = {f"@{name}": EXECUTOR_ARGUMENTS[name] for name in STEP_OPTIONS}
+"""The executor's options as a command line has them, apart from a component's arguments."""
 
 
 @dataclass(frozen=True)
@@ -82,6 +92,50 @@ class Step:
         if self.fan_out < 1:
             msg = f"{self.id}: fan_out must be at least 1, not {self.fan_out}."
             raise InvalidPipelineError(msg)
+
+
+def settled(step: Step) -> Step:
+    """Return a step with all its arguments filled in and checked, and local paths absolute.
+
+    Raises:
+        InvalidArgumentError: an argument is unknown, missing, or of the wrong type.
+    """
+    values = resolve(step.spec.arguments, step.arguments, step.id)
+    for name, value in values.items():
+        argument = step.spec.arguments[name]
+        local = isinstance(value, str) and value and not storage.is_remote(value)
+        there = argument.path and local and Path(value).expanduser().exists()
+        if there or (argument.output and local):
+            values[name] = storage.normalize(value)
+    return replace(step, arguments=values)
+
+
+def declared(step: Step, name: str) -> Argument:
+    """Return what is declared of an argument of a step, or of an option such as `@workers`.
+
+    Raises:
+        InvalidArgumentError: there is none of that name.
+    """
+    known = {**step.spec.arguments, **_OPTIONS}
+    if name not in known:
+        hint = did_you_mean(name, [*known])
+        msg = f"{step.id}: unknown argument {name!r}{hint} Known: {', '.join(known)}."
+        raise InvalidArgumentError(msg)
+    return known[name]
+
+
+def assigned(step: Step, name: str, value: Any) -> Step:
+    """Return a step with another value of an argument, or of an option such as `@workers`.
+
+    Raises:
+        InvalidArgumentError: there is none of that name, or the value is not of its type.
+    """
+    option = declared(step, name)
+    if name not in _OPTIONS:
+        return settled(replace(step, arguments={**step.arguments, name: value}))
+    value = checked(option, value, step.id)
+    change: dict[str, Any] = {option.name: tuple(value) if isinstance(value, list) else value}
+    return replace(step, **change)
 
 
 def _check_types(record: Any, where: str) -> None:

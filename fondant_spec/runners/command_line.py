@@ -8,7 +8,8 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Final
 
-from fondant_spec.errors import InvalidArgumentError
+from fondant_spec.dataset import storage
+from fondant_spec.errors import InvalidArgumentError, InvalidPipelineError
 from fondant_spec.exit_codes import exit_code
 from fondant_spec.pipeline.explain import explain
 from fondant_spec.pipeline.graph import Pipeline
@@ -16,7 +17,8 @@ from fondant_spec.pipeline.plan import Plan
 from fondant_spec.pipeline.run_history import table
 from fondant_spec.runners import RUNNERS, default_runner
 from fondant_spec.runners.protocol import Runner, Settings
-from fondant_spec.spec.executor_options import ALL_REASONS
+from fondant_spec.runners.step_settings import add_options as add_step_options
+from fondant_spec.runners.step_settings import as_usage, change_steps, check_retries
 
 Build = Callable[[argparse.Namespace], Pipeline]
 During = Callable[[], AbstractContextManager[object]]
@@ -67,16 +69,14 @@ def _launch(
     runner = runners[name].from_settings(settings, options)
     if not (options.dry_run or package):
         runner.check()
-    pipeline = build(options)
-    for setting in options.set:
-        pipeline.override(*_setting(setting))
-    for again in options.retry:
-        step_id, _, reasons = again.partition("=")
-        pipeline.change(step_id, retry=reasons.split(",") if reasons else [ALL_REASONS])
-    runner.adapt(pipeline)
+    pipeline = _built(build, options)
+    change_steps(pipeline, options)
+    with as_usage():
+        runner.adapt(pipeline)
     plan = pipeline.plan()
+    check_retries(plan)
     if options.dry_run:
-        print(describe(plan))
+        print(describe(plan, all_arguments=options.all))
     elif package:
         _write_package(runner, name, plan, package)
         print("\n".join([*runner.doubts(plan), f"wrote {package}"]))
@@ -85,6 +85,9 @@ def _launch(
             results = runner.run(plan)
         if results:
             print(f"\n{table(results)}")
+        for result in results:
+            for place in _places(result.manifest.artifacts):
+                print(f"\n{result.step_id} wrote {place}")
 
 
 def add_options(parser: argparse.ArgumentParser, runners: Mapping[str, type[Runner]]) -> None:
@@ -107,36 +110,50 @@ def add_options(parser: argparse.ArgumentParser, runners: Mapping[str, type[Runn
         "nothing",
     )
     parser.add_argument(
-        "--set",
-        action="append",
-        default=[],
-        metavar="STEP.ARGUMENT=VALUE",
-        help="give an argument of a step another value; lists and objects in JSON; repeatable",
+        "--all", action="store_true", help="with --dry-run, arguments at their defaults as well"
     )
-    parser.add_argument(
-        "--retry",
-        action="append",
-        default=[],
-        metavar="STEP[=REASON,...]",
-        help="try the failed rows of a finished step once more, or those that failed for the "
-        "reasons given; repeatable",
-    )
+    add_step_options(parser)
     parser.add_argument("--debug", action="store_true", help="show the traceback of a defect")
     for runner in runners.values():
         runner.add_options(parser)
 
 
-def describe(plan: Plan) -> str:
-    """Return the plan for a person: each step, its arguments, and whether it will run."""
+def describe(plan: Plan, *, all_arguments: bool = False) -> str:
+    """Return the plan for a person: each step, its arguments, and whether it will run.
+
+    Of the arguments those come that are not at their defaults, unless all are wanted.
+    """
     lines = [f"pipeline {plan.pipeline_name} at {plan.base_path}"]
     for planned, line in zip(plan.steps, explain(plan), strict=True):
         lines += ["", line]
         if planned.step.after:
             lines.append(f"  after      {', '.join(planned.step.after)}")
         lines.append(f"  component  {planned.spec.path}")
-        lines += [f"  {name} = {value!r}" for name, value in planned.arguments.items()]
+        declared = planned.spec.arguments
+        shown = {
+            name: value
+            for name, value in planned.arguments.items()
+            if all_arguments or value != declared[name].default
+        }
+        lines += [f"  {name} = {value!r}" for name, value in shown.items()]
+        if left := len(planned.arguments) - len(shown):
+            lines.append(f"  defaults   {left} more arguments; --all shows them")
         lines.append(f"  fields     {', '.join(planned.fields) or '-'}")
     return "\n".join(lines)
+
+
+def _built(build: Build, options: argparse.Namespace) -> Pipeline:
+    """Build a pipeline; an argument that is wrong in its file is none of the command line."""
+    try:
+        return build(options)
+    except InvalidArgumentError as error:
+        raise InvalidPipelineError(str(error)) from None
+
+
+def _places(artifacts: Sequence[str]) -> list[str]:
+    """Return where artifacts are, for a person to look there: their folder, if they share one."""
+    folders = {storage.parent(path) for path in artifacts}
+    return sorted(folders) if len(folders) < len(artifacts) else list(artifacts)
 
 
 def _write_package(runner: Runner, name: str, plan: Plan, file: Path) -> None:
@@ -149,12 +166,3 @@ def _write_package(runner: Runner, name: str, plan: Plan, file: Path) -> None:
     except OSError as error:
         msg = f"--compile-only {file}: cannot be written ({error.strerror})."
         raise InvalidArgumentError(msg) from None
-
-
-def _setting(text: str) -> tuple[str, str, str]:
-    name, equals, value = text.partition("=")
-    step_id, dot, argument = name.rpartition(".")
-    if not equals or not dot or not step_id or not argument:
-        msg = f"--set {text}: expected STEP.ARGUMENT=VALUE, such as caption_images.num_beams=3."
-        raise InvalidArgumentError(msg)
-    return step_id, argument, value

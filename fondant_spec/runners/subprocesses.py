@@ -1,13 +1,14 @@
 """Running a plan as one command a step, whether a subprocess or a container.
 
 What a step prints is shown as it comes, with the step's name before each line, and kept beside the
-data.
+data. The counts of rows among it are shown as progress.
 """
 
 import os
 import shutil
 import signal
 import subprocess
+import sys
 import tempfile
 import time
 import uuid
@@ -20,9 +21,11 @@ from typing import Final
 from fondant_spec.dataset import storage
 from fondant_spec.dataset.committed import check_reject_share, committed_manifest
 from fondant_spec.dataset.manifest import Manifest
+from fondant_spec.dataset.reject_listing import count_reasons
 from fondant_spec.errors import StepFailedError
 from fondant_spec.pipeline.plan import Plan, PlannedStep
 from fondant_spec.pipeline.run_history import RunLog, StepResult, recorded
+from fondant_spec.progress import LISTENER, Counts, Drawing, duration, read_counts
 from fondant_spec.spec.executor_options import EXECUTOR_ARGUMENTS
 
 _TAIL: Final = 20
@@ -84,8 +87,9 @@ def run_steps(
     manifests: dict[str, Manifest] = {}
     try:
         with recorded(plan) as log:
-            for planned in plan.steps:
-                result = _step_result(planned, manifests, compile_step, log, say)
+            for n, planned in enumerate(plan.steps, start=1):
+                number = f"{n}/{len(plan.steps)}"
+                result = _step_result(number, planned, manifests, compile_step, log, say)
                 manifests[planned.id] = result.manifest
                 log.add(result)
         return log.results
@@ -94,6 +98,7 @@ def run_steps(
 
 
 def _step_result(
+    number: str,
     planned: PlannedStep,
     manifests: Mapping[str, Manifest],
     compile_step: Compile,
@@ -101,21 +106,33 @@ def _step_result(
     say: Callable[[str], None],
 ) -> StepResult:
     inputs = [manifests[name] for name in planned.step.after]
+    title = f"[{number}] {planned.id}"
     began = time.monotonic()
     taken = planned.step.takes_committed
     manifest = committed_manifest(planned.location, inputs) if taken else None
-    cached = manifest is not None
-    if manifest is None:
-        say(f"[{planned.id}] starts")
-        manifest = _run_step(compile_step(planned, [one.location for one in inputs]), log, say)
-    else:
+    if manifest is not None:
         share = planned.step.max_reject_share
         check_reject_share(manifest, MAX_REJECT_SHARE if share is None else share)
-        say(f"[{planned.id}] already done: {manifest.rows} rows")
-    return StepResult(planned.id, manifest, time.monotonic() - began, cached=cached)
+        say(f"{title} already done: {manifest.rows:,} rows")
+        return StepResult(planned.id, manifest, time.monotonic() - began, cached=True)
+    with Drawing(title, say, sys.stdout) as drawing:
+        if not drawing.live:
+            say(f"{title} starts")
+        command = compile_step(planned, [one.location for one in inputs])
+        manifest = _run_step(command, log, say, drawing.show)
+    seconds = time.monotonic() - began
+    lost = count_reasons(manifest.rejects_location).describe()
+    told = f"{manifest.rows:,} rows in {duration(seconds)}"
+    say(f"{title}: {told}{f', {lost}' if lost else ''}")
+    return StepResult(planned.id, manifest, seconds, cached=False)
 
 
-def _run_step(command: Command, log: RunLog, say: Callable[[str], None]) -> Manifest:
+def _run_step(
+    command: Command,
+    log: RunLog,
+    say: Callable[[str], None],
+    show: Callable[[Counts], None],
+) -> Manifest:
     for note in command.notes:
         say(f"[{command.step_id}] {note}")
     Path(command.output_path).parent.mkdir(parents=True, exist_ok=True)
@@ -127,11 +144,16 @@ def _run_step(command: Command, log: RunLog, say: Callable[[str], None]) -> Mani
         text=True,
         errors="replace",
         start_new_session=True,
+        env=os.environ | {LISTENER: "1"},
     )
     try:
-        for line in process.stdout or ():
-            lines.append(line)
-            say(f"[{command.step_id}] {line.rstrip()}")
+        for whole in process.stdout or ():
+            line, counts = read_counts(whole)
+            if counts is not None:
+                show(counts)
+            if line:
+                lines.append(line)
+                say(f"[{command.step_id}] {line.rstrip()}")
         code = process.wait()
     except BaseException:
         _stop(process, command.removal)

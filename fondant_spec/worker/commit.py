@@ -11,10 +11,11 @@ import pyarrow.compute as pc
 
 from fondant_spec.dataset import storage
 from fondant_spec.dataset.checkpoint import Checkpoint, count_rejects
-from fondant_spec.dataset.committed import artifact_digests, check_reject_share, reasons
+from fondant_spec.dataset.committed import artifact_digests, check_reject_share
 from fondant_spec.dataset.layout import CHECKPOINT_ENDING, PARTITION_ENDING, StepFolder
 from fondant_spec.dataset.manifest import Manifest, Partition
 from fondant_spec.dataset.partitions import read_ids
+from fondant_spec.dataset.reject_listing import count_reasons
 from fondant_spec.errors import CardinalityError, RejectThresholdError
 from fondant_spec.spec.types import type_from_json
 from fondant_spec.worker.run_dataset import GATHERED, WRITTEN
@@ -136,22 +137,18 @@ def _check_threshold(
 
     So they are computed again once the cause is mended, and the others are kept.
     """
-    if manifest.failed == 0:
+    if not manifest.rejects:
         return
+    folder = StepFolder(manifest.folder)
     try:
         check_reject_share(manifest, max_reject_share)
     except RejectThresholdError:
-        folder = StepFolder(manifest.folder)
         for checkpoint in checkpoints:
             if checkpoint.failed > max_reject_share * checkpoint.rows_in:
                 checkpoint.remove(folder.checkpoints)
         raise
-    logger.info(
-        "%s: %d rows failed; rejects: %s",
-        manifest.step_id,
-        manifest.failed,
-        reasons(manifest.rejects),
-    )
+    told = count_reasons(folder.rejects).describe()
+    logger.info("%s: %d rows in, %s", manifest.step_id, manifest.rows_in, told)
 
 
 def _check_unique(partitions: Sequence[Partition], request: StepRequest) -> None:

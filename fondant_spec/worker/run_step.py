@@ -150,6 +150,7 @@ class StepExecution:
         kept, left = split_finished(step, tasks, gathers=gathers)
         if kept and left:
             logger.info("%s: %d of %d partitions are kept", step.step_id, len(kept), len(tasks))
+        self._count(kept)
         new = self._run(left)
         if new:
             # A model that moved on the hub since the others were made must not go under their name.
@@ -160,12 +161,16 @@ class StepExecution:
                     step.step_id,
                     len(stale),
                 )
+                self._count([c for c in kept if c.name in stale], sign=-1)
                 kept = [checkpoint for checkpoint in kept if checkpoint.name not in stale]
                 new += self._run([task for task in tasks if task.name in stale])
-        for checkpoint in kept:
-            self.progress.advance(checkpoint.rows_in, sum(checkpoint.rejects.values()))
         place = {task.name: number for number, task in enumerate(tasks)}
         return sorted([*kept, *new], key=lambda checkpoint: place[checkpoint.name])
+
+    def _count(self, checkpoints: list[Checkpoint], sign: int = 1) -> None:
+        for checkpoint in checkpoints:
+            lost = sum(checkpoint.rejects.values())
+            self.progress.advance(sign * checkpoint.rows_in, sign * lost)
 
     def _run(self, tasks: list[PartitionTask]) -> list[Checkpoint]:
         uses_device = self.request.component_class.uses_device

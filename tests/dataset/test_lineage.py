@@ -6,7 +6,7 @@ import pyarrow as pa
 import pytest
 
 from fondant_spec.dataset.lineage import describe, find_row, lineage, some_ids
-from fondant_spec.errors import InvalidDatasetError
+from fondant_spec.errors import InvalidArgumentError
 from fondant_spec.testing import write_dataset
 from tests.small import dataset
 
@@ -89,7 +89,7 @@ def test_a_row_is_found_in_any_row_group(tmp_path):
 def test_no_such_row(tmp_path, row_id):
     """An id that is not there is an error that says where to find some."""
     made = dataset(tmp_path, 2, number=[1, 2, 3])
-    with pytest.raises(InvalidDatasetError) as caught:
+    with pytest.raises(InvalidArgumentError) as caught:
         lineage(made, row_id)
     assert str(caught.value) == (
         f"{made.location}: there is no row {row_id!r}; `fondant-spec show` lists some ids."

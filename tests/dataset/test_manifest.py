@@ -138,7 +138,7 @@ def test_what_is_no_manifest(tmp_path, content):
 
 def test_no_manifest(tmp_path):
     """A folder without one is an error that names the file."""
-    with pytest.raises(InvalidManifestError, match=f"^{tmp_path}/manifest.json: not a manifest"):
+    with pytest.raises(InvalidManifestError, match=f"^{tmp_path}/manifest.json: there is no "):
         Manifest.read(str(tmp_path))
 
 

@@ -330,7 +330,11 @@ def test_override(pipeline):
         (
             ("double", "fact", "1"),
             InvalidArgumentError,
-            "double: unknown argument 'fact'; did you mean 'factor'?",
+            (
+                "double: unknown argument 'fact'; did you mean 'factor'? Known: factor, "
+                "reject_odd, lexicon, @consumes, @produces, @max_reject_share, "
+                "@rows_per_partition, @workers, @cache, @retry."
+            ),
         ),
         (
             ("double", "factor", "x"),

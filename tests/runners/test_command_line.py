@@ -34,21 +34,19 @@ def test_a_dry_run(tmp_path, capsys):
         "numbers: runs, because it has no earlier result here",
         f"  component  {COMPONENTS}/numbers/fondant_component.yaml",
         "  rows = 3",
-        "  batch_rows = 7",
-        "  own_ids = False",
-        "  skip = []",
-        "  fail_at = None",
+        "  defaults   4 more arguments; --all shows them",
         "  fields     number, word",
         "",
         "double: runs, because it has no earlier result here",
         "  after      numbers",
         f"  component  {COMPONENTS}/double/fondant_component.yaml",
         "  factor = 4",
-        "  reject_odd = False",
-        "  lexicon = ''",
+        "  defaults   2 more arguments; --all shows them",
         "  fields     number, word, double",
     ]
     assert list(tmp_path.iterdir()) == []
+    assert start(tmp_path, "--dry-run", "--all") == 0
+    assert "  skip = []\n  fail_at = None\n  fields " in capsys.readouterr().out
 
 
 def test_a_run(tmp_path, capsys):
@@ -77,7 +75,7 @@ def test_a_run(tmp_path, capsys):
             2,
             "double: unknown argument 'fator'; did you mean 'factor'?",
         ),
-        (["--set", "duoble.factor=1"], 1, "there is no step 'duoble'; did you mean 'double'?"),
+        (["--set", "duoble.factor=1"], 2, "there is no step 'duoble'; did you mean 'double'?"),
         (
             ["--set", "factor=1"],
             2,
@@ -93,12 +91,39 @@ def test_wrong_settings(tmp_path, capsys, words, code, message):
     assert list(tmp_path.iterdir()) == []
 
 
+def test_a_wrong_pipeline_file(capsys):
+    """An argument that is wrong in the file is no fault of the command line: it ends with 1."""
+
+    def build(_: argparse.Namespace) -> Pipeline:
+        pipeline = Pipeline("small", "base")
+        pipeline.add(COMPONENTS / "numbers", arguments={"row": 3})
+        return pipeline
+
+    assert launch(build, argparse.ArgumentParser(), []) == 1
+    assert capsys.readouterr().err.startswith("error: numbers: unknown argument 'row'; did you ")
+
+
 def test_a_failed_run(tmp_path, capsys):
     """An error that the user can fix ends with 1, without a traceback."""
     assert start(tmp_path, "--set", "numbers.fail_at=1") == 1
     error = capsys.readouterr().err
     assert error.startswith("error: step 'numbers' failed with exit code 1.")
     assert error.endswith("RuntimeError: the source broke at 1\n")
+
+
+def test_where_the_artifacts_are(tmp_path, capsys):
+    """Last of all comes where the files for others are, also when they were there already."""
+
+    def build(_: argparse.Namespace) -> Pipeline:
+        pipeline = Pipeline("small", tmp_path)
+        pipeline.add(COMPONENTS / "write_lines", after=pipeline.add(COMPONENTS / "numbers"))
+        return pipeline
+
+    for _ in range(2):
+        assert launch(build, argparse.ArgumentParser(), []) == 0
+        last = capsys.readouterr().out.splitlines()[-1]
+        (file,) = tmp_path.glob("small/write_lines/*/output/lines.jsonl")
+        assert last == f"write_lines wrote {file}"
 
 
 def test_a_defect(capsys):
@@ -156,7 +181,7 @@ def test_a_package(tmp_path, capsys):
     [
         ({"KUBEFLOW_VOLUME": "sd data"}, [], 1, "KUBEFLOW_VOLUME must be CLAIM or CLAIM:/MOUNT/PA"),
         ({"KUBEFLOW_INTERVAL": "soon"}, [], 1, "KUBEFLOW_INTERVAL must be a number of seconds"),
-        ({}, ["--fan-out", "doubel=2"], 1, "there is no step 'doubel'; did you mean 'double'?"),
+        ({}, ["--fan-out", "doubel=2"], 2, "there is no step 'doubel'; did you mean 'double'?"),
         ({}, ["--fan-out", "double=no"], 2, "--fan-out double=no: expected STEP=N, such as "),
     ],
 )

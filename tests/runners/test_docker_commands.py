@@ -48,7 +48,7 @@ def test_whole_command(pipeline, tmp_path):
     """A container runs as the caller without capabilities, and sees what it needs by its path."""
     assert shlex.join(argv(pipeline, "numbers")).replace(str(tmp_path), "TMP") == (
         "docker run --rm --name fondant-run-1-numbers --init --user 1000:1000 --cap-drop ALL "
-        "--security-opt no-new-privileges "
+        "--security-opt no-new-privileges --env FONDANT_PROGRESS "
         "--mount type=bind,source=/models,target=/cache/huggingface "
         "--mount type=bind,source=TMP/base,target=TMP/base "
         "--mount type=bind,source=TMP/own/numbers,target=TMP/own/numbers "
@@ -196,6 +196,7 @@ def test_variables_are_passed_by_name(pipeline, tmp_path):
     words = argv(pipeline, "numbers", replace(ENGINE, environment=environment))
     passed = [after for word, after in pairwise(words) if word == "--env"]
     assert passed == [
+        "FONDANT_PROGRESS",
         "AWS_SECRET_ACCESS_KEY",
         "GOOGLE_APPLICATION_CREDENTIALS",
         "HF_TOKEN",

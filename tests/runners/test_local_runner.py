@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -41,15 +42,18 @@ def test_a_run_and_what_follows(tmp_path):
         ("double", 5, False),
         ("write_lines", 5, False),
     ]
-    assert said[0] == "[numbers] starts"
+    assert said[0] == "[1/3] numbers starts"
     assert f"[numbers] INFO numbers: 10 rows at {first[0].manifest.folder}" in said
+    ended = next(line for line in said if line.startswith("[2/3] double: "))
+    assert re.fullmatch(r"\[2/3\] double: 5 rows in \d+ s, 5 failed \(odd 5\)", ended)
+    assert not any("fondant-progress" in line for line in said)
     said.clear()
     second = LocalRunner().run(small(tmp_path).plan("run-2"), said.append)
     assert [r.cached for r in second] == [True, True, True]
     assert said == [
-        "[numbers] already done: 10 rows",
-        "[double] already done: 5 rows",
-        "[write_lines] already done: 5 rows",
+        "[1/3] numbers already done: 10 rows",
+        "[2/3] double already done: 5 rows",
+        "[3/3] write_lines already done: 5 rows",
     ]
     third = LocalRunner().run(small(tmp_path, factor=5).plan("run-3"), said.append)
     assert [r.cached for r in third] == [True, False, False]
@@ -126,7 +130,7 @@ def test_an_error_that_is_not_a_steps(tmp_path):
     """However a run ends, its record says so."""
 
     def say(line: str) -> None:
-        if "[double] starts" in line:
+        if "double starts" in line:
             raise OSError(line)
 
     with pytest.raises(OSError, match="starts"):
@@ -180,7 +184,7 @@ def test_ctrl_c_stops_everything(tmp_path, sent):
     assert run["state"] == "interrupted"
     gate.unlink()
     again = subprocess.run(argv, capture_output=True, text=True, check=True).stdout
-    assert "[double] already done: 10 rows" in again
+    assert "[2/3] double already done: 10 rows" in again
 
 
 def _component(folder: Path, program: str) -> Path:

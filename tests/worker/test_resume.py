@@ -10,6 +10,7 @@ import pytest
 from fondant_spec.dataset.manifest import Manifest
 from fondant_spec.dataset.validate import validate
 from fondant_spec.errors import CardinalityError, RejectThresholdError
+from fondant_spec.progress import Progress
 from tests.small import command, dataset, rows, start, wait_for
 
 
@@ -244,3 +245,21 @@ def test_slices_of_two_models(enter, tmp_path):
         enter("stamp", source, words=["--slice", f"{n}/2"], model=str(model))
     with pytest.raises(CardinalityError, match="were made by different things"):
         enter("stamp", source, model=str(model))
+
+
+def test_kept_partitions_count_first(enter, tmp_path, monkeypatch):
+    """Progress begins with the rows that are kept, so that the time left is that of the others."""
+    source = dataset(tmp_path, 4, number=list(range(6)))
+    made = enter("double", source)
+    Path(made.location).unlink()
+    Path(made.folder, "checkpoints", "part-00000.json").unlink()
+    counted = []
+    advance = Progress.advance
+
+    def record(self, rows, rejects=0):
+        counted.append(rows)
+        advance(self, rows, rejects)
+
+    monkeypatch.setattr(Progress, "advance", record)
+    enter("double", source)
+    assert (counted[0], sum(counted)) == (2, 6)

@@ -1,0 +1,135 @@
+"""Telling a person which rows a step gave up on, and why."""
+
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from fondant_spec.dataset import storage
+from fondant_spec.dataset.layout import PARTITION_ENDING, partition_file
+from fondant_spec.dataset.manifest import Manifest
+from fondant_spec.dataset.resolution import by_root
+from fondant_spec.errors import InvalidArgumentError, did_you_mean
+
+FIRST: Final = 20
+"""How many rejects are listed unless all are wanted."""
+
+_NAMES: Final = "file_name"
+_LONGEST: Final = 100
+
+
+@dataclass(frozen=True)
+class ReasonCounts:
+    """How many rows a step gave up on, by reason: those that failed, and those it left out."""
+
+    failed: Mapping[str, int]
+    filtered: Mapping[str, int]
+
+    def describe(self) -> str:
+        """Return the numbers in words, such as `3 failed (gone 2, slow 1), 5 filtered (blur 5)`."""
+        kinds = {"failed": self.failed, "filtered": self.filtered}
+        return ", ".join(
+            f"{sum(counts.values()):,} {kind} ({in_words(counts)})"
+            for kind, counts in kinds.items()
+            if counts
+        )
+
+
+def in_words(counts: Mapping[str, int]) -> str:
+    """Return numbers by reason in words, the greatest first."""
+    return ", ".join(f"{reason} {n:,}" for reason, n in Counter(counts).most_common())
+
+
+def count_reasons(folder: str) -> ReasonCounts:
+    """Count the rejects in a folder by reason and kind."""
+    failed: Counter[str] = Counter()
+    filtered: Counter[str] = Counter()
+    for rows in _tables(folder, ["reason", "filtered"]):
+        for counts, kept in ((filtered, rows["filtered"]), (failed, pc.invert(rows["filtered"]))):
+            counts.update(rows["reason"].filter(kept).to_pylist())
+    return ReasonCounts(dict(failed.most_common()), dict(filtered.most_common()))
+
+
+def find_reject(manifest: Manifest, row_id: str) -> dict[str, Any] | None:
+    """Return the reject of a row in a step, by the columns of `REJECTS_SCHEMA`, if it is one."""
+    for rows in _tables(manifest.rejects_location):
+        found = rows.filter(pc.equal(rows["id"], row_id))
+        if len(found):
+            return dict(found.to_pylist()[0])
+    return None
+
+
+def list_rejects(manifest: Manifest, reason: str = "", most: int | None = FIRST) -> str:
+    """Return the rejects of a step as lines: id, reason, attempts, file name if known, message.
+
+    Args:
+        manifest: of the step.
+        reason: only those with this one; empty for all.
+        most: how many are listed before the rest is only counted; None for all.
+
+    Raises:
+        InvalidArgumentError: no reject has that reason; the message says which there are.
+    """
+    if reason and reason not in manifest.rejects:
+        hint = did_you_mean(reason, [*manifest.rejects])
+        there = in_words(manifest.rejects) or "none"
+        msg = f"{manifest.step_id}: no reject has the reason {reason!r}{hint} Rejects: {there}."
+        raise InvalidArgumentError(msg)
+    shown: list[dict[str, Any]] = []
+    total = 0
+    for rows in _tables(manifest.rejects_location):
+        wanted = rows.filter(pc.equal(rows["reason"], reason)) if reason else rows
+        total += len(wanted)
+        room = len(wanted) if most is None else most - len(shown)
+        shown += wanted.slice(0, max(room, 0)).to_pylist()
+    if not total:
+        return f"{manifest.step_id}: no rejects"
+    names = _file_names(manifest, {row["id"] for row in shown})
+    lines = [f"{manifest.step_id}: {count_reasons(manifest.rejects_location).describe()}"]
+    lines += [reject_line(row, names.get(row["id"])) for row in shown]
+    if total > len(shown):
+        lines.append(f"and {total - len(shown):,} more; --all lists them")
+    return "\n".join(lines)
+
+
+def reject_line(row: Mapping[str, Any], name: str | None = None) -> str:
+    """Return a reject in one line; `name` is the file that the row came from, if known."""
+    attempts = row["attempts"] or 1
+    tried = f"  {attempts} attempts" if attempts > 1 else ""
+    message = " ".join(str(row["message"] or "").split())
+    if len(message) > _LONGEST:
+        message = f"{message[:_LONGEST]}..."
+    return f"{row['id']}  {row['reason']}{tried}{f'  {name}' if name else ''}  {message}".rstrip()
+
+
+def _file_names(manifest: Manifest, ids: set[str]) -> dict[str, str]:
+    """Return the file names of rows that a step read, by the ids that the step's rejects have."""
+    found: dict[str, str] = {}
+    groups = by_root([Manifest.read(one.location) for one in manifest.inputs])
+    for number, group in enumerate(groups):
+        before = f"{number}-" if len(groups) > 1 else ""
+        holder = next((one for one in group if _NAMES in one.fields), None)
+        if holder is not None:
+            wanted = pa.array([i.removeprefix(before) for i in ids if i.startswith(before)])
+            found |= {f"{before}{i}": name for i, name in _names(holder, wanted)}
+    return found
+
+
+def _names(manifest: Manifest, wanted: pa.Array) -> Iterator[tuple[str, str]]:
+    location = manifest.fields[_NAMES].location
+    for file in sorted(name for name in storage.sizes(location) if name.endswith(PARTITION_ENDING)):
+        path = partition_file(location, file.removesuffix(PARTITION_ENDING))
+        rows = pq.read_table(storage.open_input(path), columns=["id", _NAMES])
+        rows = rows.filter(pc.is_in(rows["id"], value_set=wanted.cast(pa.string())))
+        yield from zip(rows["id"].to_pylist(), rows[_NAMES].to_pylist(), strict=True)
+
+
+def _tables(folder: str, columns: list[str] | None = None) -> Iterator[pa.Table]:
+    for name in sorted(storage.sizes(folder)):
+        if name.endswith(PARTITION_ENDING):
+            file = storage.open_input(storage.join(folder, name))
+            yield pq.read_table(file, columns=columns)
