@@ -1,3 +1,4 @@
+# ruff: noqa: E402 - torch is prepared for transformers
 """How far two captioners get in the threads of one process, and in two processes.
 
     python benchmarks/side_by_side.py [--images 64]
