@@ -1,6 +1,5 @@
 """Rows by number: a few rows out of many Parquet or Arrow files, in bounded memory."""
 
-import re
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -81,25 +80,6 @@ class Rows:
         while self._cached_bytes > _CACHE_BYTES and len(self._cache) > 1:
             self._cached_bytes -= self._cache.popitem(last=False)[1].nbytes
         return table
-
-
-def numbered_files(folder: Path, pattern: str) -> list[Path]:
-    """Return the files of `folder` that match, in the order in which clip-retrieval reads them.
-
-    Raises:
-        InputDataError: the order of the names is not that of the numbers in them (`_2` sorts after
-            `_10`), so that metadata rows would be attached to the wrong vectors.
-    """
-    files = sorted(path for path in folder.glob(pattern) if path.is_file())
-    numbers = [tuple(map(int, re.findall(r"\d+", path.name))) for path in files]
-    for before, after, earlier, later in zip(files, files[1:], numbers, numbers[1:], strict=False):
-        if earlier > later:
-            msg = (
-                f"{folder}: {before.name} sorts before {after.name}, so rows would be attached to "
-                f"the wrong vectors. Pad the numbers in the file names with zeros to one width."
-            )
-            raise InputDataError(msg)
-    return files
 
 
 def _pieces(file: Path) -> tuple[pa.Schema, list[_Piece]]:
