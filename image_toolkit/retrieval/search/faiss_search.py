@@ -1,6 +1,7 @@
 """Search in a FAISS index file, memory-mapped."""
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
 
@@ -17,6 +18,7 @@ _DAMAGE: Final = (RuntimeError, MemoryError, AssertionError, ValueError, IndexEr
 """What FAISS raises for a file that is damaged, in reading it or in the first search."""
 
 _SAMPLE: Final = 64
+_TABLES: Final = 2 << 30  # bytes, the most that FAISS computes in advance when it reads
 _UNIT_LENGTHS: Final = (0.5, 1.2)
 """Lengths of unit vectors after any usual quantisation; unnormalised CLIP vectors are near 10."""
 
@@ -129,9 +131,24 @@ def _read(path: Path) -> Any:
     try:
         if path.is_dir():
             return faiss.read_index(str(path / _ON_DISK_NAME), faiss.IO_FLAG_ONDISK_SAME_DIR)
-        return faiss.read_index(str(path), _MEMORY_MAPPED)
+        with _no_vector_over(path.stat().st_size):
+            return faiss.read_index(str(path), _MEMORY_MAPPED)
     except _DAMAGE as error:
         raise _unreadable(path, error) from error
+
+
+@contextmanager
+def _no_vector_over(size: int) -> Iterator[None]:
+    """Have FAISS refuse lengths that a file of `size` bytes cannot hold, before it makes room."""
+    if not hasattr(faiss, "set_deserialization_vector_byte_limit"):  # an older FAISS
+        yield
+        return
+    before = faiss.get_deserialization_vector_byte_limit()
+    faiss.set_deserialization_vector_byte_limit(size + _TABLES)
+    try:
+        yield
+    finally:
+        faiss.set_deserialization_vector_byte_limit(before)
 
 
 def _without_ids(index: Any, path: Path) -> tuple[Any, IntArray | None]:

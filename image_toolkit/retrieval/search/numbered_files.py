@@ -9,19 +9,19 @@ import re
 from collections.abc import Callable, Sequence
 from itertools import pairwise
 from pathlib import Path
-from typing import Final
 
 from fondant_spec.errors import InputDataError
 
-_APPLE_DOUBLE: Final = "._"  # what macOS leaves beside a file on other file systems
+
+def is_apple_double(file: Path) -> bool:
+    """Return whether a file is what macOS leaves beside another one on other file systems."""
+    return file.name.startswith("._")
 
 
 def files_by_name(folder: Path, pattern: str) -> list[Path]:
     """Return the files of `folder` that match, in the order in which clip-retrieval reads them."""
     return sorted(
-        path
-        for path in folder.glob(pattern)
-        if path.is_file() and not path.name.startswith(_APPLE_DOUBLE)
+        path for path in folder.glob(pattern) if path.is_file() and not is_apple_double(path)
     )
 
 

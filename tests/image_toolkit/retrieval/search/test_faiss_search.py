@@ -47,6 +47,7 @@ def test_ids_that_number_no_rows(small_index: Any, tmp_path: Path, ids: np.ndarr
         IndexFolder(tmp_path, metadata=small_index.folder / "metadata").open()
 
 
+@pytest.mark.filterwarnings("ignore:overflow:RuntimeWarning")
 @pytest.mark.parametrize("kind", ["Flat", "HNSW8,Flat", "IDMap,Flat"])
 def test_a_damaged_file_is_named(small_index: Any, tmp_path: Path, kind: str) -> None:
     """Cut anywhere, or with numbers in its head turned into huge ones, a file is no traceback."""
@@ -62,6 +63,8 @@ def test_a_damaged_file_is_named(small_index: Any, tmp_path: Path, kind: str) ->
     chosen = random.Random(0)
     damaged = [whole[: chosen.randrange(len(whole))] for _ in range(20)]
     damaged += [whole[:n] + b"\xff" * 4 + whole[n + 4 :] for n in range(4, 60, 4)]
+    forty = (1 << 40).to_bytes(8, "little")
+    damaged += [whole[:n] + forty + whole[n + 8 :] for n in range(4, 240, 4)]
     refused = 0
     for content in [b"", b"<html>", *damaged]:
         file.write_bytes(content)
