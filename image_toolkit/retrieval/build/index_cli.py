@@ -160,7 +160,8 @@ def _check(args: argparse.Namespace) -> int:
 def _serve(args: argparse.Namespace) -> int:
     from aiohttp import web  # noqa: PLC0415
 
-    from image_toolkit.retrieval.service.index_server import Server, is_loopback, make_app  # noqa: PLC0415
+    from image_toolkit.retrieval.service.index_server import Server, make_app  # noqa: PLC0415
+    from image_toolkit.retrieval.service.request_bounds import is_loopback  # noqa: PLC0415
 
     index = _location(args).open()
     name = args.name or args.indice_name or args.index.resolve().name

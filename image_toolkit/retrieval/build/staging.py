@@ -69,7 +69,7 @@ class Staging:
             progress.advance(min(start, len(source)))
             portions = source.portions(rows_per_portion, start)
             for number, (vectors, table) in enumerate(portions, start=done):
-                usable: BoolArray = np.isfinite(vectors).all(axis=1) & vectors.any(axis=1)
+                usable = np.logical_and(np.isfinite(vectors).all(axis=1), vectors.any(axis=1))
                 self._list(number, ~usable, table, number * rows_per_portion)
                 self._write(number, unit_vectors(vectors[usable]), table.filter(pa.array(usable)))
                 progress.advance(len(vectors), int((~usable).sum()))

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from functools import partial
 from itertools import accumulate
 from pathlib import Path
+from threading import Lock
 from typing import Final
 
 import numpy as np
@@ -30,7 +31,7 @@ class Rows:
     """The rows of a list of files, numbered through in the files' order.
 
     Parquet row groups are kept once read, up to 512 MiB, so that metadata of any size is served in
-    bounded memory and small metadata is read once. Arrow files are memory-mapped.
+    bounded memory and small metadata is read once. Arrow files are memory-mapped. For any thread.
     """
 
     def __init__(self, files: Sequence[Path]) -> None:
@@ -46,6 +47,7 @@ class Rows:
         self._starts = np.fromiter(accumulate((p.rows for p in pieces), initial=0), np.int64)
         self._cache: OrderedDict[tuple[int, tuple[str, ...]], pa.Table] = OrderedDict()
         self._cached_bytes = 0
+        self._lock = Lock()
 
     def __len__(self) -> int:
         """Return the number of rows."""
@@ -72,13 +74,19 @@ class Rows:
         return found.take(pa.array(back))
 
     def _read(self, piece: int, columns: tuple[str, ...]) -> pa.Table:
-        table = self._cache.pop((piece, columns), None)
-        if table is None:
-            table = self._pieces[piece].read(list(columns))
-            self._cached_bytes += table.nbytes
-        self._cache[(piece, columns)] = table
-        while self._cached_bytes > _CACHE_BYTES and len(self._cache) > 1:
-            self._cached_bytes -= self._cache.popitem(last=False)[1].nbytes
+        key = (piece, columns)
+        with self._lock:
+            table = self._cache.get(key)
+            if table is not None:
+                self._cache.move_to_end(key)
+                return table
+        table = self._pieces[piece].read(list(columns))
+        with self._lock:
+            if key not in self._cache:
+                self._cached_bytes += table.nbytes
+            self._cache[key] = table
+            while self._cached_bytes > _CACHE_BYTES and len(self._cache) > 1:
+                self._cached_bytes -= self._cache.popitem(last=False)[1].nbytes
         return table
 
 
