@@ -1,38 +1,26 @@
 """Which network addresses may be connected to: public ones, and no other way to write the rest."""
 
 import ipaddress
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final
 
+from image_toolkit.crawl.special_networks import GLOBAL_UNICAST, NEVER, PRIVATE, Network
+
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
-Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 _NAT64: Final = ipaddress.IPv6Network("64:ff9b::/96")
-_NEVER: Final[tuple[Network, ...]] = (
-    ipaddress.IPv4Network("169.254.0.0/16"),  # link-local: clouds serve credentials here
-    ipaddress.IPv4Network("100.64.0.0/10"),  # carrier-grade NAT, and one cloud's metadata
-    ipaddress.IPv4Network("192.0.0.0/24"),  # protocol assignments, and one cloud's metadata
-    ipaddress.IPv6Network("fe80::/10"),  # link-local
-    ipaddress.IPv6Network("fec0::/10"),  # site-local, the elder private range
-    ipaddress.IPv6Network("fd00:ec2::/32"),  # metadata in a private range
-    ipaddress.IPv6Network("64:ff9b:1::/48"),  # NAT64 of one's own network
-)
-_PRIVATE: Final[tuple[Network, ...]] = (
-    ipaddress.IPv4Network("127.0.0.0/8"),
-    ipaddress.IPv4Network("10.0.0.0/8"),
-    ipaddress.IPv4Network("172.16.0.0/12"),
-    ipaddress.IPv4Network("192.168.0.0/16"),
-    ipaddress.IPv6Network("::1/128"),
-    ipaddress.IPv6Network("fc00::/7"),
-)
+_ISATAP: Final = 0x5EFE
+_LOCAL_BIT: Final = 0x0200_0000  # of the interface identifier's upper half: 0000:5efe or 0200:5efe
 
 
 @dataclass(frozen=True)
 class AddressPolicy:
     """Allows public addresses, and the networks in `also`.
 
-    An IPv6 address that wraps an IPv4 address (mapped, NAT64, 6to4) counts as the latter.
-    Link-local, carrier-grade NAT and metadata addresses are refused whatever `also` says.
+    An IPv6 address that wraps an IPv4 address (mapped, NAT64, 6to4) counts as the latter; one that
+    ends in one (ISATAP) counts as both. Link-local, carrier-grade NAT and metadata addresses are
+    refused whatever `also` says.
     """
 
     also: tuple[Network, ...] = ()
@@ -40,25 +28,33 @@ class AddressPolicy:
     @classmethod
     def with_private_hosts(cls) -> "AddressPolicy":
         """Return the policy that allows loopback and private networks as well."""
-        return cls(_PRIVATE)
+        return cls(PRIVATE)
 
     def allows(self, address: str) -> bool:
         """Return whether a numeric address may be connected to; what is no address may not."""
         try:
-            ip = _unwrap(ipaddress.ip_address(address.partition("%")[0]))
+            ip = ipaddress.ip_address(address.partition("%")[0])
         except ValueError:
             return False
-        if any(ip in network for network in _NEVER):
+        return all(self._allows_one(one) for one in _led_to(ip))
+
+    def _allows_one(self, ip: Address) -> bool:
+        if any(ip in network for network in NEVER):
             return False
         if any(ip in network for network in self.also):
             return True
-        return ip.is_global and not ip.is_multicast and not ip.is_reserved
+        if ip in GLOBAL_UNICAST:
+            return True
+        return ip.version == 4 and not any(ip in network for network in PRIVATE)  # noqa: PLR2004
 
 
-def _unwrap(ip: Address) -> Address:
-    """Return the IPv4 address that an IPv6 address leads to, or the address itself."""
-    if not isinstance(ip, ipaddress.IPv6Address):
-        return ip
-    if ip in _NAT64:
-        return ipaddress.IPv4Address(int(ip) & 0xFFFFFFFF)
-    return ip.ipv4_mapped or ip.sixtofour or ip
+def _led_to(ip: Address) -> Iterator[Address]:
+    """Yield the addresses that a packet to `ip` may come out at."""
+    if isinstance(ip, ipaddress.IPv4Address):
+        yield ip
+        return
+    last = ipaddress.IPv4Address(int(ip) & 0xFFFFFFFF)
+    wrapped = last if ip in _NAT64 else ip.ipv4_mapped or ip.sixtofour
+    yield wrapped or ip
+    if (int(ip) >> 32 & 0xFFFFFFFF) & ~_LOCAL_BIT == _ISATAP:
+        yield last

@@ -4,7 +4,7 @@ import random
 from typing import Final
 
 from image_toolkit.crawl.fetch_errors import FetchError
-from image_toolkit.crawl.transfer import Reply
+from image_toolkit.crawl.reply import Reply
 from image_toolkit.retry_after import retry_after
 
 _OK: Final = frozenset({200, 203})
@@ -44,5 +44,5 @@ def check_status(reply: Reply) -> None:
 
 
 def redirect_of(reply: Reply) -> str | None:
-    """Return where a reply redirects to, or None."""
-    return reply.header("location") if reply.status in _REDIRECTS else None
+    """Return where a reply redirects to, or None where it does not say."""
+    return reply.location or None if reply.status in _REDIRECTS else None

@@ -6,22 +6,28 @@ import threading
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
+from http import HTTPStatus
+from typing import Final
 
 from image_toolkit.crawl.access_policy import AccessPolicy
 from image_toolkit.crawl.addresses import AddressPolicy
 from image_toolkit.crawl.budget import ByteBudget
+from image_toolkit.crawl.content_coding import ContentDecoder
 from image_toolkit.crawl.fetch_errors import FetchError
 from image_toolkit.crawl.fetch_limits import FetchLimits
 from image_toolkit.crawl.fetch_retry import backoff, check_status, is_ok, redirect_of
-from image_toolkit.crawl.frontier import Frontier
 from image_toolkit.crawl.multi import Multi
 from image_toolkit.crawl.optouts import check_opt_outs
+from image_toolkit.crawl.reply import Reply
 from image_toolkit.crawl.resolver import Lookup, Resolver, system_lookup
 from image_toolkit.crawl.robots import Robots
-from image_toolkit.crawl.transfer import CheckHead, Reply, Transport
+from image_toolkit.crawl.transfer import CheckHead, Transport
+from image_toolkit.crawl.turns import Turns
 from image_toolkit.crawl.urls import Url, join, parse_url
 
 logger = logging.getLogger(__name__)
+
+_SERVER_ERROR: Final = 500
 
 
 @dataclass(frozen=True)
@@ -34,7 +40,7 @@ class Fetched:
 
 
 class Ticket:
-    """A URL on its way. Its `origin` is that of the hop at hand."""
+    """A URL on its way; `url` is that of the hop at hand."""
 
     def __init__(self, url: Url, on_done: Callable[[Fetched], None]) -> None:
         self.url = url
@@ -43,11 +49,6 @@ class Ticket:
         self.hops = 0
         self.finished = False
         self.task: asyncio.Task[None] | None = None
-
-    @property
-    def origin(self) -> str:
-        """The host that is asked next."""
-        return self.url.origin
 
 
 class Fetcher:
@@ -118,9 +119,8 @@ class Fetcher:
         self._resolver = Resolver(self._addresses, self._lookup)
         self._robots = Robots(self._follow, self._access.full_user_agent)
         self._budget = ByteBudget(self._limits.waiting_bytes, self._wake)
-        self._frontier: Frontier[Ticket] = Frontier(
-            self._limits, self._launch, self._refuse, self._budget.has_room
-        )
+        self._decoder = ContentDecoder(self._budget, self._limits.max_bytes)
+        self._turns = Turns(self._limits, self._budget.has_room)
 
     async def _tear_down(self) -> None:
         for ticket in list(self._tickets):
@@ -131,54 +131,63 @@ class Fetcher:
         await asyncio.gather(*others, return_exceptions=True)
         self._multi.close()
         self._resolver.close()
+        self._decoder.close()
 
     def _wake(self) -> None:
         with suppress(RuntimeError):  # the loop is closed: nothing is left to start
-            self._loop.call_soon_threadsafe(self._frontier.pump)
+            self._loop.call_soon_threadsafe(self._turns.pump)
 
     def _accept(self, ticket: Ticket) -> None:
         self._tickets.add(ticket)
-        self._frontier.put(ticket)
+        ticket.task = self._loop.create_task(self._run(ticket))
 
-    def _launch(self, ticket: Ticket) -> None:
-        if ticket.finished:
-            self._frontier.done(ticket.origin, None)
-        else:
-            ticket.task = self._loop.create_task(self._attempt(ticket))
-
-    async def _attempt(self, ticket: Ticket) -> None:
-        """Make one request, and settle what comes of it."""
-        origin, error = ticket.origin, None
+    async def _run(self, ticket: Ticket) -> None:
+        """Fetch a URL, however many hops and attempts it takes, and settle what comes of it."""
         try:
-            reply = await self._request(ticket.url)
-            location = redirect_of(reply)
-            if location is None:
-                self._finish(ticket, reply, None)
-            else:
-                self._budget.give_back(len(reply.body))
-                self._hop(ticket, location)
-        except FetchError as caught:
-            error = caught
-            self._retry_or_finish(ticket, caught)
+            reply = await self._persist(ticket)
+        except FetchError as error:
+            self._finish(ticket, None, error)
         except Exception as defect:
             logger.exception("%s", ticket.url.text)
             self._finish(ticket, None, FetchError(reason="defect", message=repr(defect)))
-        finally:
-            self._frontier.done(origin, error)
+        else:
+            self._finish(ticket, reply, None)
+
+    async def _persist(self, ticket: Ticket) -> Reply:
+        """Return the reply at the end of all redirects, tried again where that may help."""
+        limits = self._limits
+        while True:
+            try:
+                reply = await self._request(ticket.url)
+                location = redirect_of(reply)
+                if location is None:
+                    return reply
+                self._budget.give_back(len(reply.body))
+                self._hop(ticket, location)
+            except FetchError as error:
+                if error.reason == "host_down":
+                    raise
+                ticket.attempts += 1
+                wait = max(backoff(ticket.attempts), error.retry_after or 0.0)
+                tried_enough = ticket.attempts > limits.retries or wait > limits.longest_wait
+                if tried_enough or not error.passing:
+                    raise
+                await asyncio.sleep(wait)
 
     async def _request(self, url: Url) -> Reply:
-        """Return the reply to a request that host and user allow."""
+        """Return the reply to a request that host and user allow, when its turn has come."""
         if self._access.respect_robots:
             delay = await self._robots.check(url)
             if delay:
-                self._frontier.slow_down(url.origin, delay)
-        reply = await self._get(url, self._check_head)
-        try:
-            check_status(reply)
-        except FetchError:
-            self._budget.give_back(len(reply.body))
-            raise
-        return reply
+                self._turns.slow_down(url.origin, delay)
+        async with self._turns.at(url.origin):
+            reply = await self._get(url, self._check_head)
+            try:
+                check_status(reply)
+            except FetchError:
+                self._budget.give_back(len(reply.body))
+                raise
+            return reply
 
     async def _get(self, url: Url, check_head: CheckHead) -> Reply:
         limits = self._limits
@@ -192,22 +201,36 @@ class Fetcher:
                 raise FetchError(
                     reason="dns_timeout", message=message, passing=True, host_failed=True
                 ) from None
-        return await self._transport.get(self._multi, self._budget, url, addresses, check_head)
+        reply = await self._transport.get(self._multi, self._budget, url, addresses, check_head)
+        if is_ok(reply):
+            await self._decoder.decode(reply)
+        return reply
 
     def _check_head(self, reply: Reply) -> None:
         if self._access.respect_opt_outs and is_ok(reply):
             check_opt_outs(reply, self._access.product_token)
 
     async def _follow(self, url: Url) -> Reply:
-        """Return what a URL leads to, whatever its status."""
+        """Return what a URL leads to; each hop waits for its turn, and counts like any request.
+
+        Raises:
+            FetchError: there is no reply, or an error of the server: 429, or 500 and above.
+        """
         for _ in range(self._limits.redirects + 1):
-            reply = await self._get(url, _take_any)
-            self._budget.give_back(len(reply.body))
+            reply = await self._visit(url)
             location = redirect_of(reply)
             if location is None:
                 return reply
             url = join(url, location, self._ports)
         raise FetchError(reason="too_many_redirects", message=url.host)
+
+    async def _visit(self, url: Url) -> Reply:
+        async with self._turns.at(url.origin):
+            reply = await self._get(url, _take_any)
+            self._budget.give_back(len(reply.body))
+            if reply.status == HTTPStatus.TOO_MANY_REQUESTS or reply.status >= _SERVER_ERROR:
+                check_status(reply)
+            return reply
 
     def _hop(self, ticket: Ticket, location: str) -> None:
         """Send a URL on to where it redirects, which is checked and queued like any other."""
@@ -216,19 +239,6 @@ class Fetcher:
             message = f"{ticket.url.host}: over {self._limits.redirects}"
             raise FetchError(reason="too_many_redirects", message=message)
         ticket.url = join(ticket.url, location, self._ports)
-        self._loop.call_soon(self._frontier.put, ticket)
-
-    def _retry_or_finish(self, ticket: Ticket, error: FetchError) -> None:
-        limits = self._limits
-        ticket.attempts += 1
-        wait = max(backoff(ticket.attempts), error.retry_after or 0.0)
-        if error.passing and ticket.attempts <= limits.retries and wait <= limits.longest_wait:
-            self._loop.call_later(wait, self._frontier.put, ticket)
-        else:
-            self._finish(ticket, None, error)
-
-    def _refuse(self, ticket: Ticket, error: FetchError) -> None:
-        self._finish(ticket, None, error)
 
     def _cancel(self, ticket: Ticket) -> None:
         error = FetchError(reason="straggler", message=ticket.url.host, passing=True)

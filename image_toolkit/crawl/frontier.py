@@ -73,11 +73,7 @@ class Frontier(Generic[Request]):
 
     def put(self, request: Request) -> None:
         """Queue a URL."""
-        host = self._hosts.pop(request.origin, None)
-        if host is None:
-            self._forget_hosts()
-            host = _Host(interval=self._limits.host_interval)
-        self._hosts[request.origin] = host  # at the end: the order is that of their last use
+        host = self._host(request.origin)
         if host.rests_until > self._loop.time():
             self._refuse(request, _resting(request.origin, host.last_failure))
             return
@@ -98,10 +94,20 @@ class Frontier(Generic[Request]):
         self.pump()
 
     def slow_down(self, origin: str, interval: float) -> None:
-        """Leave at least `interval` seconds between two requests to a host."""
-        host = self._hosts[origin]
-        host.interval = max(host.interval, interval)
-        host.not_before = max(host.not_before, self._loop.time() + interval)
+        """Leave at least `interval` seconds between two requests to a host, from now on."""
+        host = self._host(origin)
+        if interval > host.interval:
+            host.interval = interval
+            host.not_before = max(host.not_before, self._loop.time() + interval)
+
+    def _host(self, origin: str) -> _Host[Request]:
+        """Return a host, which is remembered from now on."""
+        host = self._hosts.pop(origin, None)
+        if host is None:
+            self._forget_hosts()
+            host = _Host(interval=self._limits.host_interval)
+        self._hosts[origin] = host  # at the end: the order is that of their last use
+        return host
 
     def _forget_hosts(self) -> None:
         """Make room for further hosts.

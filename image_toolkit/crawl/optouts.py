@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator
 from typing import Final
 
 from image_toolkit.crawl.fetch_errors import FetchError
-from image_toolkit.crawl.transfer import Reply
+from image_toolkit.crawl.reply import Reply
 
 OPT_OUTS: Final = frozenset({"noai", "noimageai", "noindex", "noimageindex", "noml", "none"})
 """Directives of X-Robots-Tag that keep an image out; `none` is short for noindex, nofollow."""
@@ -22,7 +22,7 @@ def check_opt_outs(reply: Reply, agent: str) -> None:
     Raises:
         FetchError: `x_robots_tag` or `tdm_reservation`.
     """
-    for directive in robots_directives(reply.headers.get("x-robots-tag", ()), agent):
+    for directive in robots_directives(reply.values("x-robots-tag"), agent):
         if directive in OPT_OUTS:
             message = f"{reply.url.host}: X-Robots-Tag: {directive}"
             raise FetchError(reason="x_robots_tag", message=message)

@@ -1,6 +1,7 @@
 """robots.txt (RFC 9309), fetched once for each host."""
 
 import asyncio
+import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Final
@@ -9,37 +10,55 @@ from cachetools import LRUCache
 from protego import Protego
 
 from image_toolkit.crawl.fetch_errors import FetchError
-from image_toolkit.crawl.transfer import Reply
+from image_toolkit.crawl.fetch_retry import backoff
+from image_toolkit.crawl.reply import Reply
 from image_toolkit.crawl.urls import Url, parse_url
 
 LONGEST: Final = 500 << 10
 """Bytes that are read of a robots.txt, as the RFC has it."""
 
 _LONGEST_DELAY: Final = 30.0
-_HOSTS: Final = 100_000
+_KEEP_BAD: Final = 300.0
+_MOST_BYTES: Final = 64 << 20
+_BYTES_A_HOST: Final = 512  # besides those of its robots.txt
 
 FetchRobots = Callable[[Url], Awaitable[Reply]]
-"""Fetches a robots.txt, redirects and all; raises `FetchError`."""
+"""Fetches a robots.txt, redirects and all; raises `FetchError`, for errors of the server too."""
 
 
 @dataclass(frozen=True)
 class Rules:
-    """What one host allows; without a `parser`, everything or, if `error`, nothing."""
+    """What one host allows; without a `parser`, everything or, if `error`, nothing.
+
+    Of `size` bytes. An error holds until `expires`, on the monotonic clock, and has come back
+    `failures` times in a row.
+    """
 
     parser: Protego | None = None
+    size: int = 0
     error: FetchError | None = None
+    expires: float = float("inf")
+    failures: int = 0
 
 
 class Robots:
     """Decides which URLs an agent may fetch, by the rules of each host. One event loop.
 
-    The rules of the hosts that were asked last are remembered; others are fetched anew.
+    The rules of the hosts that were asked last are remembered, so many as fit in `most_bytes`;
+    others are fetched anew. That a robots.txt cannot be had is remembered too, for a time that
+    doubles: a host with a thousand URLs is not asked for it a thousand times.
     """
 
-    def __init__(self, fetch: FetchRobots, user_agent: str) -> None:
+    def __init__(self, fetch: FetchRobots, user_agent: str, most_bytes: int = _MOST_BYTES) -> None:
         self._fetch = fetch
         self._user_agent = user_agent
-        self._known: LRUCache[str, asyncio.Future[Rules]] = LRUCache(_HOSTS)
+        self._known: LRUCache[str, Rules] = LRUCache(most_bytes, lambda r: _BYTES_A_HOST + r.size)
+        self._under_way: dict[str, asyncio.Task[Rules]] = {}
+
+    @property
+    def hosts(self) -> int:
+        """How many hosts' rules are remembered."""
+        return len(self._known)
 
     async def check(self, url: Url) -> float:
         """Return the seconds that the host wants between two requests; 0 where it does not say.
@@ -48,14 +67,9 @@ class Robots:
             FetchError: `robots_txt` where the host disallows the URL, `robots_unreachable` where
                 its robots.txt cannot be had at present: the RFC takes that for a complete "no".
         """
-        future = self._known.get(url.origin)
-        if future is None:
-            future = self._known[url.origin] = asyncio.ensure_future(self._rules(url))
-        rules = await asyncio.shield(future)
+        rules = await self._rules(url)
         if rules.error is not None:
-            if self._known.get(url.origin) is future:
-                del self._known[url.origin]  # so that a later attempt asks again
-            raise rules.error
+            raise _again(rules.error)
         if rules.parser is None:
             return 0.0
         if not rules.parser.can_fetch(url.text, self._user_agent):
@@ -64,23 +78,58 @@ class Robots:
         return min(rules.parser.crawl_delay(self._user_agent) or 0.0, _LONGEST_DELAY)
 
     async def _rules(self, url: Url) -> Rules:
+        known = self._known.get(url.origin)
+        if known is not None and known.expires > time.monotonic():
+            return known
+        task = self._under_way.get(url.origin)
+        if task is None:
+            failures = 0 if known is None else known.failures
+            task = self._under_way[url.origin] = asyncio.create_task(self._learn(url, failures))
+        return await asyncio.shield(task)
+
+    async def _learn(self, url: Url, failures: int) -> Rules:
+        """Fetch the rules of a host, and remember them."""
+        try:
+            rules = await self._ask(url, failures)
+            self._known[url.origin] = rules
+        finally:
+            del self._under_way[url.origin]
+        return rules
+
+    async def _ask(self, url: Url, failures: int) -> Rules:
         try:
             reply = await self._fetch(parse_url(f"{url.origin}/robots.txt"))
         except FetchError as error:
             if error.reason == "too_many_redirects":
                 return Rules()
-            return Rules(error=_unreachable(url, error.reason, error))
-        if reply.status >= 500 or reply.status == 429:  # noqa: PLR2004
-            return Rules(error=_unreachable(url, f"status {reply.status}", None))
+            return _unreachable(url, error, failures)
         if reply.status != 200:  # noqa: PLR2004 - no rules there: all is allowed
             return Rules()
-        return Rules(Protego.parse(bytes(reply.body[:LONGEST]).decode("utf-8", "replace")))
+        text = bytes(reply.body[:LONGEST]).decode("utf-8", "replace")
+        return Rules(Protego.parse(text), len(text))
 
 
-def _unreachable(url: Url, why: str, error: FetchError | None) -> FetchError:
-    return FetchError(
-        reason="robots_unreachable" if error is None else error.reason,
+def _unreachable(url: Url, error: FetchError, failures: int) -> Rules:
+    """Return the rules of a host whose robots.txt was not to be had, once more."""
+    answered = error.reason.startswith("http_")
+    passing = answered or error.passing
+    why = error.reason.replace("http_", "status ") if answered else error.reason
+    told = FetchError(
+        reason="robots_unreachable" if answered else error.reason,
         message=f"{url.host}: its robots.txt cannot be had: {why}",
-        passing=error is None or error.passing,
-        host_failed=error is None or error.host_failed,
+        passing=passing,
+        retry_after=error.retry_after,
+    )
+    wait = max(backoff(failures), error.retry_after or 0.0) if passing else _KEEP_BAD
+    expires = time.monotonic() + min(wait, _KEEP_BAD)
+    return Rules(error=told, expires=expires, failures=failures + 1)
+
+
+def _again(error: FetchError) -> FetchError:
+    """Return an error of one's own: each goes with one URL, and is raised once."""
+    return FetchError(
+        reason=error.reason,
+        message=error.message,
+        passing=error.passing,
+        retry_after=error.retry_after,
     )

@@ -3,8 +3,8 @@
 import asyncio
 import os
 import socket
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Final
 
 import certifi
@@ -12,19 +12,19 @@ import pycurl
 
 from image_toolkit.crawl.addresses import AddressPolicy
 from image_toolkit.crawl.budget import ByteBudget
+from image_toolkit.crawl.content_coding import coding_of
 from image_toolkit.crawl.fetch_errors import FetchError
 from image_toolkit.crawl.fetch_limits import FetchLimits
 from image_toolkit.crawl.multi import Multi
+from image_toolkit.crawl.reply import Reply
 from image_toolkit.crawl.urls import Url
 
-CheckHead = Callable[["Reply"], None]
+CheckHead = Callable[[Reply], None]
 """Looks at a reply as soon as its headers are in; raises `FetchError` to have no body sent."""
-
-Headers = Mapping[str, list[str]]
-"""Values by lower-case name, in the order they came."""
 
 _SocketAddress = tuple[int, int, int, tuple[str, *tuple[int, ...]]]
 
+_ACCEPTED: Final = ["Accept: image/*,*/*;q=0.5", "Accept-Encoding: identity"]
 _BUFFER: Final = 128 << 10
 _DNS_SECONDS: Final = 60
 _MOOT_BODY: Final = 64 << 10  # of an error page or a redirect: read so that the connection lives on
@@ -41,28 +41,11 @@ _FAILURES: Final[dict[int, tuple[str, bool]]] = {  # reason, and whether it may 
     pycurl.E_RECV_ERROR: ("connection_reset", True),
     pycurl.E_SEND_ERROR: ("connection_reset", True),
     pycurl.E_SSL_CONNECT_ERROR: ("tls_error", True),
-    pycurl.E_BAD_CONTENT_ENCODING: ("bad_content_encoding", False),
     pycurl.E_FILESIZE_EXCEEDED: ("too_large", False),
 }
 _OF_THE_HOST: Final = frozenset(
     {"connect_failed", "connection_reset", "dns_failure", "http2_error", "timeout", "tls_error"}
 )
-
-
-@dataclass
-class Reply:
-    """What a host sent: a body that is whole, or only the head of one that was not wanted."""
-
-    url: Url
-    status: int = 0
-    headers: dict[str, list[str]] = field(default_factory=dict)
-    body: bytearray = field(default_factory=bytearray)
-    http_version: str = ""
-
-    def header(self, name: str) -> str | None:
-        """Return the last value of a header, or None."""
-        values = self.headers.get(name)
-        return values[-1] if values else None
 
 
 @dataclass(frozen=True)
@@ -87,6 +70,7 @@ class Transport:
     ) -> Reply:
         """Return the reply to a GET of `url`, sent to one of `addresses`. No redirect is followed.
 
+        The body is as it was sent: its content coding, one at most, is still to be undone.
         The bytes of the body are taken from the budget, and it is for the caller to give them back.
 
         Raises:
@@ -119,8 +103,7 @@ class Transport:
             (pycurl.HTTP_VERSION, pycurl.CURL_HTTP_VERSION_2TLS),
             (pycurl.NOSIGNAL, 1),
             (pycurl.USERAGENT, self.user_agent),
-            (pycurl.HTTPHEADER, ["Accept: image/*,*/*;q=0.5"]),
-            (pycurl.ACCEPT_ENCODING, "identity"),  # hosts that compress anyway are understood
+            (pycurl.HTTPHEADER, _ACCEPTED),
             (pycurl.CAINFO, self.ca_file or os.environ.get("SSL_CERT_FILE") or certifi.where()),
             (pycurl.CONNECTTIMEOUT_MS, int(limits.connect_timeout * 1000)),
             (pycurl.TIMEOUT_MS, int(limits.timeout * 1000)),
@@ -176,24 +159,15 @@ class _Exchange:
 
     def take_header(self, line: bytes) -> int | None:
         """Take one line of the head; at its end, have it checked."""
-        text = line.decode("latin-1").strip()
-        if text.startswith("HTTP/") and ":" not in text.split(" ", 1)[0]:
-            version, _, rest = text.partition(" ")
-            self.reply.http_version = version.removeprefix("HTTP/")
-            self.reply.status = int(rest[:3]) if rest[:3].isdigit() else 0
-            self.reply.headers.clear()
-        elif text:
-            name, _, value = text.partition(":")
-            self.reply.headers.setdefault(name.strip().lower(), []).append(value.strip())
-        elif self.reply.status >= 200:  # noqa: PLR2004 - 1xx are followed by the real head
-            return self._end_head()
-        return None
+        return self._end_head() if self.reply.take_line(line) else None
 
     def _end_head(self) -> int | None:
         self.body_matters = self.reply.status < 300  # noqa: PLR2004
         if not self.body_matters:
             self._body_bytes = _MOOT_BODY
         try:
+            if self.body_matters:
+                coding_of(self.reply)
             self._check_head(self.reply)
         except FetchError as error:
             self.refusal = error

@@ -22,6 +22,8 @@ DEFAULT_PORTS: Final = {"http": 80, "https": 443}
 
 _TRICKS: Final = re.compile(r"[\x00-\x1f\x7f\\]")
 _HOST_NAME: Final = re.compile(r"(?=.{1,253}$)[a-z0-9_]([a-z0-9_.-]*[a-z0-9_])?\.?")
+_AUTHORITY: Final = re.compile(rb"(?:[A-Za-z][A-Za-z0-9+.-]*:)?//[^/?#]*")
+_ASCII: Final = "".join(map(chr, range(128)))
 _SAFE_IN_PATH: Final = "/%:@!$&'()*+,;=~-._[]"
 
 
@@ -62,13 +64,26 @@ def parse_url(text: str | None, ports: Container[int] | None = None) -> Url:
     host = _host(parts.hostname or "")
     port = port or DEFAULT_PORTS[parts.scheme]
     if ports is not None and port not in ports:
-        raise FetchError(reason="port_not_allowed", message=f"{host}:{port}")
+        message = f"{host}:{port}: not one of allowed_ports; add it there, or leave that empty"
+        raise FetchError(reason="port_not_allowed", message=message)
     path = quote(parts.path or "/", safe=_SAFE_IN_PATH)
     query = "?" + quote(parts.query, safe=_SAFE_IN_PATH + "?") if parts.query else ""
     netloc = f"[{host}]" if ":" in host else host
     if port != DEFAULT_PORTS[parts.scheme]:
         netloc = f"{netloc}:{port}"
     return Url(parts.scheme, host, port, f"{parts.scheme}://{netloc}{path}{query}")
+
+
+def location_text(location: bytes) -> str:
+    """Return a Location header as the URL that it means, whatever encoding it is in.
+
+    Beyond the host, which is a name, each byte that is not ASCII stands for itself, as it does in
+    the request that follows from it.
+    """
+    location = location.strip(b" \t\r\n")
+    named = _AUTHORITY.match(location)
+    end = named.end() if named else 0
+    return location[:end].decode(errors="replace") + quote(location[end:], safe=_ASCII)
 
 
 def join(base: Url, location: str, ports: Container[int] | None = None) -> Url:

@@ -17,7 +17,7 @@ from tally import Tally
 
 from fondant_spec.dataset.rejects import Rejects
 from image_toolkit.crawl.fetcher import Fetched, Fetcher, Ticket
-from image_toolkit.crawl.transfer import Reply
+from image_toolkit.crawl.reply import Reply
 from image_toolkit.images.rendering import Rendering
 
 logger = logging.getLogger(__name__)

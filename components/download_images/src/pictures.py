@@ -8,7 +8,7 @@ from typing import Final
 import pyarrow as pa
 
 from image_toolkit.crawl.fetch_errors import FetchError
-from image_toolkit.crawl.transfer import Reply
+from image_toolkit.crawl.reply import Reply
 from image_toolkit.images.decoding import NotAnImageError
 from image_toolkit.images.rendering import Rendered, Rendering, UnwantedImageError, sha256
 
@@ -134,6 +134,6 @@ def to_batch(pictures: Sequence[Picture]) -> pa.RecordBatch:
 
 
 def _header(reply: Reply, name: str) -> str | None:
-    """Return a header that anybody may have written, as short valid text."""
-    value = reply.header(name)
-    return value[:500] if value else None
+    """Return a header that anybody may have written, as short text that can be shown."""
+    value = (reply.header(name) or "")[:500]
+    return "".join(c if c.isprintable() else "\ufffd" for c in value) or None

@@ -1,7 +1,6 @@
 """Check an index on disk, and describe what it is and how well it finds."""
 
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Final
 
 import numpy as np
@@ -13,7 +12,7 @@ from image_toolkit.retrieval.search.exact import exact_neighbours
 from image_toolkit.retrieval.search.hits import IntArray
 from image_toolkit.retrieval.search.index_folder import IndexFolder
 from image_toolkit.retrieval.search.local_index import LocalIndex
-from image_toolkit.retrieval.search.metadata_rows import numbered_files
+from image_toolkit.retrieval.search.pairing import prove_pairing
 from image_toolkit.retrieval.search.vectors import NpyVectors
 
 _QUERIES: Final = 200
@@ -22,8 +21,9 @@ _QUERIES: Final = 200
 def check_index(where: IndexFolder) -> Iterator[str]:
     """Yield lines that describe an index, having checked that its parts fit.
 
-    Where its vectors are at hand as `img_emb/*.npy`, its recall is measured: how many of the true
-    neighbours of some of its rows it finds, each row itself left out.
+    Where its vectors are at hand as `img_emb/*.npy`, some are looked up, which proves that its rows
+    are those of the metadata, and its recall is measured: how many of the true neighbours of some
+    of its rows it finds, each row itself left out.
 
     Raises:
         InputDataError: a part is missing, broken, or does not fit the others.
@@ -37,9 +37,22 @@ def check_index(where: IndexFolder) -> Iterator[str]:
     yield f"model         {info.model_id or 'unknown: say it with index_model_id when searching'}"
     yield f"columns       {', '.join(info.columns or ())}"
     yield from _column_notes(index)
-    embeddings = where.path / "img_emb"
-    if where.path.is_dir() and embeddings.is_dir():
-        yield f"recall@{NEIGHBOURS}     {_recall(index, embeddings):.4f}"
+    yield from _looked_up(index, where)
+
+
+def _looked_up(index: LocalIndex, where: IndexFolder) -> Iterator[str]:
+    """Yield what looking up the vectors beside the index shows."""
+    try:
+        files = where.vectors_beside()
+    except InputDataError as error:
+        yield f"pairing       not proved: {error}"
+        return
+    if not files:
+        yield "pairing       not proved: there are no vectors beside the index to look up"
+        return
+    proof = prove_pairing(index, files)
+    yield f"pairing       {proof.found} of {proof.looked_up} vectors found at their own rows"
+    yield f"recall@{NEIGHBOURS}     {_recall(index, NpyVectors(files)):.4f}"
 
 
 def _column_notes(index: LocalIndex) -> Iterator[str]:
@@ -54,11 +67,7 @@ def _column_notes(index: LocalIndex) -> Iterator[str]:
         yield "note          no score for watermarks, so max_watermark has no effect"
 
 
-def _recall(index: LocalIndex, embeddings: Path) -> float:
-    vectors = NpyVectors(numbered_files(embeddings, "*.npy"))
-    if len(vectors) != index.info.rows:
-        msg = f"{embeddings}: {len(vectors)} vectors, but the index has {index.info.rows} rows."
-        raise InputDataError(msg)
+def _recall(index: LocalIndex, vectors: NpyVectors) -> float:
     rows = np.random.default_rng(0).choice(len(vectors), min(_QUERIES, len(vectors)), replace=False)
     count = min(NEIGHBOURS + 1, len(vectors))
     queries = vectors.take(rows)

@@ -1,5 +1,6 @@
 """A folder of images as the source of an index, embedded with a CLIP model on the way."""
 
+import logging
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -17,6 +18,9 @@ from image_toolkit.models.embedding.embedding_stream import Embedder
 from image_toolkit.retrieval.build.vector_sources import Portion, Stretch, VectorSource
 from image_toolkit.retrieval.search.fingerprint import fingerprint
 from image_toolkit.retrieval.search.hits import FloatArray
+from image_toolkit.retrieval.search.numbered_files import is_apple_double
+
+logger = logging.getLogger(__name__)
 
 SUFFIXES: Final = frozenset({".jpg", ".jpeg", ".png", ".webp", ".gif", ".bmp"})
 _FILES_AT_ONCE: Final = 256
@@ -44,7 +48,11 @@ class ImageFolder:
         Raises:
             InputDataError: there are no images, or the model cannot be had.
         """
-        files = sorted(f for f in self.folder.rglob("*") if f.suffix.lower() in SUFFIXES)
+        files = sorted(
+            file
+            for file in self.folder.rglob("*")
+            if file.suffix.lower() in SUFFIXES and not is_apple_double(file)
+        )
         if not files:
             msg = f"{self.folder}: has no images ({', '.join(sorted(SUFFIXES))})."
             raise InputDataError(msg)
@@ -88,10 +96,13 @@ def _embed(files: Sequence[Path], embedder: Embedder, dimension: int) -> FloatAr
         for part in _parts(files, _READ_AT_ONCE)
     )
     row_of = {str(file): row for row, file in enumerate(files)}
-    for batch in embedder.batches(batches, "image", Rejects()):
+    rejects = Rejects()
+    for batch in embedder.batches(batches, "image", rejects):
         rows = [row_of[name] for name in batch.column("id").to_pylist()]
         found = batch.column("embedding").flatten().to_numpy(zero_copy_only=False)
         vectors[rows] = found.reshape(len(rows), dimension)
+    for reject in rejects.to_table().to_pylist():
+        logger.warning("%s: left out, %s: %s", reject["id"], reject["reason"], reject["message"])
     return vectors
 
 

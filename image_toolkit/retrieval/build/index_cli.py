@@ -7,7 +7,7 @@ line, which starts without them.
 
 import argparse
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from fondant_spec.errors import InvalidArgumentError
 from image_toolkit.retrieval.build.index_kinds import KINDS
@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from image_toolkit.retrieval.search.hits import IndexInfo
     from image_toolkit.retrieval.search.index_folder import IndexFolder
     from image_toolkit.retrieval.search.query_encoders import QueryEncoders
+
+_NAMED: Final = 10
 
 
 def add_command(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
@@ -106,6 +108,8 @@ def _build(args: argparse.Namespace) -> int:
     built = build_index(_source(args), args.output, options)
     left_out = f", {built.left_out} without a usable vector left out" if built.left_out else ""
     print(f"{args.output}: {built.kind.name}, {built.rows} rows{left_out}, {built.seconds:.1f} s")
+    if built.left_out:
+        _tell_left_out(args.output, built.left_out)
     for measured in built.measurements:
         print(
             f"  {measured.options or 'exact':14} recall@10 {measured.recall:.4f}"
@@ -114,6 +118,15 @@ def _build(args: argparse.Namespace) -> int:
     if not built.measurements:
         print("  too few rows to hold some out and measure recall")
     return 0
+
+
+def _tell_left_out(folder: Path, count: int) -> None:
+    from image_toolkit.retrieval.build.staging import left_out_rows  # noqa: PLC0415
+
+    for name in left_out_rows(folder, _NAMED):
+        print(f"  left out: {name}")
+    more = f"{count - _NAMED} more; " if count > _NAMED else ""
+    print(f"  {more}the rows left out are listed in {folder / 'left_out'}")
 
 
 def _source(args: argparse.Namespace) -> "VectorSource":
@@ -147,7 +160,8 @@ def _check(args: argparse.Namespace) -> int:
 def _serve(args: argparse.Namespace) -> int:
     from aiohttp import web  # noqa: PLC0415
 
-    from image_toolkit.retrieval.service.index_server import Server, is_loopback, make_app  # noqa: PLC0415
+    from image_toolkit.retrieval.service.index_server import Server, make_app  # noqa: PLC0415
+    from image_toolkit.retrieval.service.request_bounds import is_loopback  # noqa: PLC0415
 
     index = _location(args).open()
     name = args.name or args.indice_name or args.index.resolve().name

@@ -2,7 +2,8 @@
 
 Each portion of the source becomes a pair of files, `img_emb/img_emb_0000.npy` and
 `metadata/metadata_0000.parquet`, written under temporary names and renamed. A build that is stopped
-goes on after the last complete pair, if the source is still the same.
+goes on after the last complete pair, if the source is still the same. The metadata of rows without
+a usable vector is kept apart, as `left_out/left_out_0000.parquet`.
 """
 
 import json
@@ -21,13 +22,16 @@ from fondant_spec.progress import Progress
 from image_toolkit.retrieval.build.vector_sources import VectorSource
 from image_toolkit.retrieval.search.aesthetics import unit_vectors
 from image_toolkit.retrieval.search.columns import rename_usual
-from image_toolkit.retrieval.search.hits import FloatArray
+from image_toolkit.retrieval.search.hits import BoolArray, FloatArray
 
 logger = logging.getLogger(__name__)
 
 ROWS_PER_PORTION: Final = 65_536
 _ROW_GROUP_ROWS: Final = 8192
 _STATE: Final = "state.json"
+
+SOURCE_ROW: Final = "source_row"
+"""The column of what was left out that numbers its rows in the source."""
 
 
 @dataclass(frozen=True)
@@ -46,10 +50,15 @@ class Staging:
         """Where the metadata goes."""
         return self.folder / "metadata"
 
+    @property
+    def left_out(self) -> Path:
+        """Where the metadata of rows goes that are not in the index, if there are any."""
+        return self.folder / "left_out"
+
     def fill(self, source: VectorSource, rows_per_portion: int = ROWS_PER_PORTION) -> int:
         """Write what is not yet there of `source`; return how many rows have no usable vector.
 
-        Those rows, whose vector is missing, not finite or zero, are left out.
+        Those rows, whose vector is missing, not finite or zero, are left out, and listed apart.
         """
         self._begin(source, rows_per_portion)
         done = self._complete()
@@ -60,7 +69,8 @@ class Staging:
             progress.advance(min(start, len(source)))
             portions = source.portions(rows_per_portion, start)
             for number, (vectors, table) in enumerate(portions, start=done):
-                usable = np.isfinite(vectors).all(axis=1) & vectors.any(axis=1)
+                usable = np.logical_and(np.isfinite(vectors).all(axis=1), vectors.any(axis=1))
+                self._list(number, ~usable, table, number * rows_per_portion)
                 self._write(number, unit_vectors(vectors[usable]), table.filter(pa.array(usable)))
                 progress.advance(len(vectors), int((~usable).sum()))
         kept: int = sum(pq.read_metadata(file).num_rows for file in self.metadata.glob("*.parquet"))
@@ -94,19 +104,50 @@ class Staging:
             number += 1
         return number
 
+    def _list(self, number: int, unusable: BoolArray, table: pa.Table, start: int) -> None:
+        """Keep the metadata of the rows of a portion that have no usable vector, if there are any.
+
+        Their number in the source, from 0, is the first column.
+        """
+        if not unusable.any():
+            return
+        self.left_out.mkdir(exist_ok=True)
+        rows = pa.array(start + np.flatnonzero(unusable))
+        names = [name for name in table.schema.names if name != SOURCE_ROW]
+        listed = table.select(names).filter(pa.array(unusable)).add_column(0, SOURCE_ROW, rows)
+        _write_table(listed, self.left_out / f"left_out_{number:05d}.parquet")
+
     def _write(self, number: int, vectors: FloatArray, table: pa.Table) -> None:
         file = self._vector_file(number)
         temporary = file.with_suffix(".tmp")
         with temporary.open("wb") as stream:
             np.save(stream, vectors)
         temporary.replace(file)
-        file = self._metadata_file(number)
-        temporary = file.with_suffix(".tmp")
-        pq.write_table(rename_usual(table), temporary, row_group_size=_ROW_GROUP_ROWS)
-        temporary.replace(file)
+        _write_table(table, self._metadata_file(number))
 
     def _vector_file(self, number: int) -> Path:
         return self.vectors / f"img_emb_{number:05d}.npy"
 
     def _metadata_file(self, number: int) -> Path:
         return self.metadata / f"metadata_{number:05d}.parquet"
+
+
+def left_out_rows(folder: Path, most: int) -> list[str]:
+    """Return what the first rows are called that were left out of the index in `folder`.
+
+    Each is its path or URL, if it has one, and its number in the source.
+    """
+    names: list[str] = []
+    for file in sorted((folder / "left_out").glob("left_out_*.parquet")):
+        table = pq.read_table(file)
+        called = next((name for name in ("image_path", "url") if name in table.schema.names), None)
+        for row in table.slice(0, most - len(names)).to_pylist():
+            name = row[called] if called else None
+            names.append(f"{name} (row {row[SOURCE_ROW]})" if name else f"row {row[SOURCE_ROW]}")
+    return names
+
+
+def _write_table(table: pa.Table, file: Path) -> None:
+    temporary = file.with_suffix(".tmp")
+    pq.write_table(rename_usual(table), temporary, row_group_size=_ROW_GROUP_ROWS)
+    temporary.replace(file)

@@ -26,7 +26,8 @@ from fondant_spec.errors import InputDataError
 from image_toolkit.retrieval.search.fingerprint import fingerprint
 from image_toolkit.retrieval.search.hits import FloatArray
 from image_toolkit.retrieval.search.index_folder import IndexFolder
-from image_toolkit.retrieval.search.metadata_rows import Rows, numbered_files
+from image_toolkit.retrieval.search.metadata_rows import Rows
+from image_toolkit.retrieval.search.numbered_files import files_by_name
 from image_toolkit.retrieval.search.vectors import NpyVectors, is_float_list, vector_column
 
 _ROWS: Final = 8192
@@ -108,7 +109,7 @@ def open_source(
         raise InputDataError(msg)
     if path.name == MANIFEST_FILE or (path / MANIFEST_FILE).is_file():
         return _dataset_source(Manifest.read(str(path)), vectors)
-    if path.is_dir() and any(path.glob("*.npz")):
+    if path.is_dir() and files_by_name(path, "*.npz"):
         return _datacomp_source(path, vectors)
     folder = IndexFolder(path, modality=modality, metadata=metadata)
     if npy := folder.npy_files(path):
@@ -144,7 +145,7 @@ def _npy_source(files: Sequence[Path], metadata_files: Sequence[Path]) -> Vector
 
 
 def _datacomp_source(folder: Path, key: str | None) -> VectorSource:
-    arrays = numbered_files(folder, "*.npz")
+    arrays = files_by_name(folder, "*.npz")
     tables = [file.with_suffix(".parquet") for file in arrays]
     stretches = []
     for array, table in zip(arrays, tables, strict=True):

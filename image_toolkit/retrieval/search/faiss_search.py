@@ -1,6 +1,7 @@
 """Search in a FAISS index file, memory-mapped."""
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
 
@@ -8,12 +9,16 @@ import faiss
 import numpy as np
 
 from fondant_spec.errors import InputDataError, InvalidArgumentError
-from image_toolkit.retrieval.search.hits import FloatArray
+from image_toolkit.retrieval.search.hits import FloatArray, IntArray
 from image_toolkit.retrieval.search.neighbours import Neighbours, run_length
 
 _ON_DISK_NAME: Final = "populated.index"
 _MEMORY_MAPPED: Final = faiss.IO_FLAG_MMAP_IFC
+_DAMAGE: Final = (RuntimeError, MemoryError, AssertionError, ValueError, IndexError)
+"""What FAISS raises for a file that is damaged, in reading it or in the first search."""
+
 _SAMPLE: Final = 64
+_TABLES: Final = 2 << 30  # bytes, the most that FAISS computes in advance when it reads
 _UNIT_LENGTHS: Final = (0.5, 1.2)
 """Lengths of unit vectors after any usual quantisation; unnormalised CLIP vectors are near 10."""
 
@@ -34,7 +39,8 @@ class FaissSearch:
 
     def __init__(self, path: Path, options: str | None = None) -> None:
         self._path = path
-        self._index = _read(path)
+        self._whole = _read(path)  # which owns the index in it
+        self._index, self._ids = _without_ids(self._whole, path)
         self.dimension: int = self._index.d
         self.rows: int = self._index.ntotal
         if self._index.metric_type not in (faiss.METRIC_INNER_PRODUCT, faiss.METRIC_L2):
@@ -58,22 +64,42 @@ class FaissSearch:
             run = np.ascontiguousarray(queries[start : start + step])
             vectors = None
             if with_vectors:
-                scores, ids, vectors = self._index.search_and_reconstruct(run, count)
+                scores, ids, vectors = self._with_vectors(run, count)
             else:
                 scores, ids = self._index.search(run, count)
+            if self._ids is not None:
+                ids = np.where(ids >= 0, self._ids[ids], -1)
             yield Neighbours(start, self._cosines(scores), ids, vectors)
 
+    def _with_vectors(self, queries: FloatArray, count: int) -> Any:
+        try:
+            return self._index.search_and_reconstruct(queries, count)
+        except RuntimeError as error:
+            if "not implemented" not in str(error):
+                raise
+            msg = (
+                f"{self._path}: a {type(self._index).__name__} does not give its vectors back, so "
+                f"that near-duplicates among the hits cannot be told. Search with "
+                f"duplicate_threshold=null, or build the index anew as another kind."
+            )
+            raise InputDataError(msg) from error
+
     def check_lengths(self) -> None:
-        """Refuse an index whose vectors are not normalised.
+        """Refuse an index whose vectors are not normalised, or that cannot be searched.
 
         Raises:
-            InputDataError: their typical length is far from 1.
+            InputDataError: their typical length is far from 1, or the file is damaged.
         """
         probe = np.random.default_rng(0).standard_normal((1, self.dimension), np.float32)
-        found = next(self.neighbours(probe, min(_SAMPLE, self.rows), with_vectors=True))
-        if found.vectors is None or not (found.ids >= 0).any():
+        try:
+            _, ids, vectors = self._index.search_and_reconstruct(probe, min(_SAMPLE, self.rows))
+        except _DAMAGE as error:
+            if "not implemented" in str(error):  # an index that keeps no vectors
+                return
+            raise _unreadable(self._path, error) from error
+        if not (ids >= 0).any():
             return
-        length = float(np.median(np.linalg.norm(found.vectors[found.ids >= 0], axis=1)))
+        length = float(np.median(np.linalg.norm(vectors[ids >= 0], axis=1)))
         if not _UNIT_LENGTHS[0] <= length <= _UNIT_LENGTHS[1]:
             msg = (
                 f"{self._path}: its vectors have a typical length of {length:.3g}, not 1, so its "
@@ -105,8 +131,46 @@ def _read(path: Path) -> Any:
     try:
         if path.is_dir():
             return faiss.read_index(str(path / _ON_DISK_NAME), faiss.IO_FLAG_ONDISK_SAME_DIR)
-        return faiss.read_index(str(path), _MEMORY_MAPPED)
-    except RuntimeError as error:
-        reason = str(error).rsplit("Error: ", maxsplit=1)[-1].strip().splitlines()[0]
-        msg = f"{path}: is no FAISS index that can be read ({reason})."
-        raise InputDataError(msg) from error
+        with _no_vector_over(path.stat().st_size):
+            return faiss.read_index(str(path), _MEMORY_MAPPED)
+    except _DAMAGE as error:
+        raise _unreadable(path, error) from error
+
+
+@contextmanager
+def _no_vector_over(size: int) -> Iterator[None]:
+    """Have FAISS refuse lengths that a file of `size` bytes cannot hold, before it makes room."""
+    if not hasattr(faiss, "set_deserialization_vector_byte_limit"):  # an older FAISS
+        yield
+        return
+    before = faiss.get_deserialization_vector_byte_limit()
+    faiss.set_deserialization_vector_byte_limit(size + _TABLES)
+    try:
+        yield
+    finally:
+        faiss.set_deserialization_vector_byte_limit(before)
+
+
+def _without_ids(index: Any, path: Path) -> tuple[Any, IntArray | None]:
+    """Return an index that numbers its rows, and the numbers that it gives them, if others.
+
+    Raises:
+        InputDataError: it has ids of its own that are no numbers of rows.
+    """
+    if not isinstance(index, faiss.IndexIDMap):
+        return index, None
+    ids: IntArray = faiss.vector_to_array(index.id_map)
+    if len(ids) != index.ntotal or not np.array_equal(np.sort(ids), np.arange(len(ids))):
+        msg = (
+            f"{path}: its ids are not the numbers 0 to {max(0, index.ntotal - 1)} of its rows, so "
+            f"that there is no telling which row of the metadata belongs to which vector. Build it "
+            f"anew without ids of its own."
+        )
+        raise InputDataError(msg)
+    return faiss.downcast_index(index.index), ids
+
+
+def _unreadable(path: Path, error: BaseException) -> InputDataError:
+    lines = str(error).rsplit("Error: ", maxsplit=1)[-1].strip().splitlines()
+    reason = lines[0] if lines else type(error).__name__
+    return InputDataError(f"{path}: is no FAISS index that can be read ({reason}).")

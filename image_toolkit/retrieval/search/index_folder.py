@@ -6,6 +6,7 @@ file or an `.npy` file with its metadata named beside it, and Parquet files with
 """
 
 import json
+import logging
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -16,9 +17,13 @@ from image_toolkit.retrieval.search.faiss_search import FaissSearch
 from image_toolkit.retrieval.search.fingerprint import fingerprint
 from image_toolkit.retrieval.search.hits import IndexInfo
 from image_toolkit.retrieval.search.local_index import LocalIndex
-from image_toolkit.retrieval.search.metadata_rows import Rows, numbered_files
+from image_toolkit.retrieval.search.metadata_rows import Rows
 from image_toolkit.retrieval.search.neighbours import NeighbourSearch
+from image_toolkit.retrieval.search.numbered_files import files_by_name, is_in_order, pair_up
+from image_toolkit.retrieval.search.pairing import prove_pairing
 from image_toolkit.retrieval.search.vectors import NpyVectors, ParquetVectors, vector_column
+
+logger = logging.getLogger(__name__)
 
 INDICES_PATHS: Final = "indices_paths.json"
 _EMBEDDING_FOLDERS: Final = {"image": "img_emb", "text": "text_emb"}
@@ -68,7 +73,37 @@ class IndexFolder:
             model_id=model_id,
             columns=tuple(name for name in rows.columns if name not in columns),
         )
-        return LocalIndex(info, search, rows)
+        index = LocalIndex(info, search, rows)
+        if isinstance(search, FaissSearch) and not is_in_order(metadata_files):
+            self._check_order(index, metadata_files[0].parent)
+        return index
+
+    def vectors_beside(self) -> list[Path]:
+        """Return the `.npy` files beside an index, in its order; none where there are none.
+
+        Raises:
+            InputDataError: it is not clear which of them belong to which metadata.
+        """
+        folder, _ = self._resolve()
+        inside = folder / _EMBEDDING_FOLDERS[self.modality]
+        files = files_by_name(inside, "*.npy") if inside.is_dir() else []
+        if not files or not (folder / f"{self.modality}.index").exists():
+            return files
+        return pair_up(self._metadata_by_name(folder), files)
+
+    def _check_order(self, index: LocalIndex, metadata: Path) -> None:
+        """Prove that file names sort as the index was built, or say that it is not known."""
+        if files := self.vectors_beside():
+            prove_pairing(index, files)
+            return
+        logger.warning(
+            "%s: the files are read in the order of clip-retrieval, that of their names (_10 "
+            "before _2). If another program built the index, in the order of the numbers, every "
+            "row has the metadata of another; to have that checked, put the vectors beside the "
+            "index, as %s/*.npy.",
+            metadata,
+            _EMBEDDING_FOLDERS[self.modality],
+        )
 
     def _resolve(self) -> tuple[Path, str | None]:
         """Return the folder or file with the vectors, and the model they were made with."""
@@ -109,27 +144,32 @@ class IndexFolder:
         if folder.is_file():
             return [folder] if folder.suffix == ".npy" else []
         embeddings = folder / _EMBEDDING_FOLDERS[self.modality]
-        return numbered_files(embeddings if embeddings.is_dir() else folder, "*.npy")
+        return files_by_name(embeddings if embeddings.is_dir() else folder, "*.npy")
 
     def parquet_files(self, folder: Path) -> list[Path]:
         """Return the Parquet files of `folder`, or `folder` itself if it is one."""
         if folder.is_file():
             return [folder] if folder.suffix == ".parquet" else []
-        return numbered_files(folder, "*.parquet")
+        return files_by_name(folder, "*.parquet")
 
     def metadata_files(self, folder: Path, vector_files: list[Path]) -> list[Path]:
-        """Return the files with the metadata of the vectors.
+        """Return the files with the metadata of the vectors, in the order of the vectors.
 
         Raises:
-            InputDataError: there are none.
+            InputDataError: there are none, or it is not clear which belong to which vectors.
         """
         if self.metadata is None and vector_files[0].suffix == ".parquet":
             return vector_files
+        files = self._metadata_by_name(folder)
+        one_by_one = vector_files[0].suffix in (".npy", ".parquet")
+        return pair_up(vector_files, files) if one_by_one else files
+
+    def _metadata_by_name(self, folder: Path) -> list[Path]:
         inside = folder / "metadata"
         metadata = self.metadata or (inside if inside.is_dir() else folder.parent / "metadata")
         if metadata.is_file():
             return [metadata]
-        files = numbered_files(metadata, "*.parquet") or numbered_files(metadata, "*.arrow")
+        files = files_by_name(metadata, "*.parquet") or files_by_name(metadata, "*.arrow")
         if not files:
             msg = (
                 f"{metadata}: has no Parquet or Arrow files, so the hits would have no URLs. Name "

@@ -1,12 +1,12 @@
 """Rows by number: a few rows out of many Parquet or Arrow files, in bounded memory."""
 
-import re
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from itertools import accumulate
 from pathlib import Path
+from threading import Lock
 from typing import Final
 
 import numpy as np
@@ -31,7 +31,7 @@ class Rows:
     """The rows of a list of files, numbered through in the files' order.
 
     Parquet row groups are kept once read, up to 512 MiB, so that metadata of any size is served in
-    bounded memory and small metadata is read once. Arrow files are memory-mapped.
+    bounded memory and small metadata is read once. Arrow files are memory-mapped. For any thread.
     """
 
     def __init__(self, files: Sequence[Path]) -> None:
@@ -47,6 +47,7 @@ class Rows:
         self._starts = np.fromiter(accumulate((p.rows for p in pieces), initial=0), np.int64)
         self._cache: OrderedDict[tuple[int, tuple[str, ...]], pa.Table] = OrderedDict()
         self._cached_bytes = 0
+        self._lock = Lock()
 
     def __len__(self) -> int:
         """Return the number of rows."""
@@ -73,33 +74,20 @@ class Rows:
         return found.take(pa.array(back))
 
     def _read(self, piece: int, columns: tuple[str, ...]) -> pa.Table:
-        table = self._cache.pop((piece, columns), None)
-        if table is None:
-            table = self._pieces[piece].read(list(columns))
-            self._cached_bytes += table.nbytes
-        self._cache[(piece, columns)] = table
-        while self._cached_bytes > _CACHE_BYTES and len(self._cache) > 1:
-            self._cached_bytes -= self._cache.popitem(last=False)[1].nbytes
+        key = (piece, columns)
+        with self._lock:
+            table = self._cache.get(key)
+            if table is not None:
+                self._cache.move_to_end(key)
+                return table
+        table = self._pieces[piece].read(list(columns))
+        with self._lock:
+            if key not in self._cache:
+                self._cached_bytes += table.nbytes
+            self._cache[key] = table
+            while self._cached_bytes > _CACHE_BYTES and len(self._cache) > 1:
+                self._cached_bytes -= self._cache.popitem(last=False)[1].nbytes
         return table
-
-
-def numbered_files(folder: Path, pattern: str) -> list[Path]:
-    """Return the files of `folder` that match, in the order in which clip-retrieval reads them.
-
-    Raises:
-        InputDataError: the order of the names is not that of the numbers in them (`_2` sorts after
-            `_10`), so that metadata rows would be attached to the wrong vectors.
-    """
-    files = sorted(path for path in folder.glob(pattern) if path.is_file())
-    numbers = [tuple(map(int, re.findall(r"\d+", path.name))) for path in files]
-    for before, after, earlier, later in zip(files, files[1:], numbers, numbers[1:], strict=False):
-        if earlier > later:
-            msg = (
-                f"{folder}: {before.name} sorts before {after.name}, so rows would be attached to "
-                f"the wrong vectors. Pad the numbers in the file names with zeros to one width."
-            )
-            raise InputDataError(msg)
-    return files
 
 
 def _pieces(file: Path) -> tuple[pa.Schema, list[_Piece]]:

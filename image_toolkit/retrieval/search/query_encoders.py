@@ -1,6 +1,7 @@
 """Texts and images to query vectors, for a service that is asked with either."""
 
 from functools import partial
+from threading import Lock
 
 import numpy as np
 import pyarrow as pa
@@ -13,7 +14,7 @@ from image_toolkit.retrieval.service.query_requests import BadRequestError
 
 
 class QueryEncoders:
-    """Both towers of a CLIP model.
+    """Both towers of a CLIP model. For any number of threads, in turn.
 
     Raises:
         InputDataError: the model cannot be had.
@@ -26,6 +27,7 @@ class QueryEncoders:
         }
         for tower in self._towers.values():
             tower.load()
+        self._lock = Lock()
         self.model_id = str(self._towers["text"].metadata("text")["model_id"])
 
     def vector(self, cell: str | bytes) -> FloatArray:
@@ -37,10 +39,11 @@ class QueryEncoders:
         column = "text" if isinstance(cell, str) else "image"
         rejects = Rejects()
         batch = pa.record_batch([["query"], [cell]], names=["id", column])
-        for found in self._towers[column].batches(iter([batch]), column, rejects):
-            if len(found):
-                vector = found.column("embedding").flatten().to_numpy(zero_copy_only=False)
-                return np.asarray(vector, np.float32)
+        with self._lock:
+            for found in self._towers[column].batches(iter([batch]), column, rejects):
+                if len(found):
+                    vector = found.column("embedding").flatten().to_numpy(zero_copy_only=False)
+                    return np.asarray(vector, np.float32)
         msg = f"the {column} cannot be embedded: {', '.join(rejects.counts)}"
         raise BadRequestError(msg)
 

@@ -36,7 +36,7 @@ class VectorFiles(Protocol):
 
 
 class NpyVectors:
-    """Memory-mapped `.npy` files of shape (n, dimension), of any float type."""
+    """Memory-mapped `.npy` files of shape (n, dimension), of any float type, in either order."""
 
     def __init__(self, files: Sequence[Path]) -> None:
         self._files = files
@@ -63,6 +63,9 @@ class NpyVectors:
         for file, array in zip(self._files, self._arrays, strict=True):
             for start in range(0, len(array), rows):
                 count = min(rows, len(array) - start)
+                if not array.flags.c_contiguous:  # by columns: no run of rows lies together
+                    yield np.ascontiguousarray(array[start : start + count], np.float32)
+                    continue
                 offset = array.offset + start * array.strides[0]
                 flat = np.fromfile(file, array.dtype, count * self.dimension, offset=offset)
                 yield flat.reshape(count, self.dimension).astype(np.float32, copy=False)
@@ -154,8 +157,7 @@ def _open_npy(file: Path) -> "_Npy":
     except (OSError, ValueError) as error:
         msg = f"{file}: is no .npy file that can be read ({error})."
         raise InputDataError(msg) from error
-    floats = array.dtype.kind == "f" and array.flags.c_contiguous
-    if array.ndim != 2 or not floats:  # noqa: PLR2004 - rows and dimensions
+    if array.ndim != 2 or array.dtype.kind != "f":  # noqa: PLR2004 - rows and dimensions
         msg = f"{file}: needs floats of shape (rows, dimensions), not {array.dtype} {array.shape}."
         raise InputDataError(msg)
     return array

@@ -1,16 +1,11 @@
 """Serve indexes over clip-retrieval's `/knn-service` protocol, so that one serves a team.
 
-Nothing is fetched on a caller's behalf: an image comes as base64, never as a URL. A server on a
-loopback address answers to the names of that address only, so that no web page can reach it by
-pointing a name of its own there.
+Nothing is fetched on a caller's behalf: an image comes as base64, never as a URL.
 """
 
-import asyncio
-import ipaddress
 import json
 import math
-from collections.abc import Awaitable, Callable, Mapping
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, Protocol
@@ -26,10 +21,19 @@ from image_toolkit.retrieval.search.hits import (
     Hits,
 )
 from image_toolkit.retrieval.search.local_index import LocalIndex
-from image_toolkit.retrieval.service.query_requests import BadRequestError, KnnRequest, read_request
+from image_toolkit.retrieval.service.query_requests import (
+    MOST_RESULTS,
+    BadRequestError,
+    KnnRequest,
+    read_request,
+)
+from image_toolkit.retrieval.service.request_bounds import (
+    Answering,
+    RequestBounds,
+    guard,
+    json_response,
+)
 
-_LOOPBACK_NAMES: Final = frozenset({"localhost", "127.0.0.1", "[::1]"})
-_MOST_BYTES: Final = 16 << 20
 _SAFE: Final = HitFilters(max_unsafe=0.5, max_watermark=1)
 
 
@@ -116,28 +120,25 @@ class Server:
         return aesthetics.apply(unit_vectors(vector[None]))
 
 
-def make_app(server: Server, host: str) -> web.Application:
+def make_app(server: Server, host: str, bounds: RequestBounds | None = None) -> web.Application:
     """Return the web application; `host` is the address it is going to listen on."""
-    searcher = ThreadPoolExecutor(1, "search")
-
-    async def in_thread(function: Callable[[], Any]) -> Any:
-        return await asyncio.get_running_loop().run_in_executor(searcher, function)
+    bounds = bounds or RequestBounds()
+    answering = Answering(bounds)
 
     async def knn(request: web.Request) -> web.Response:
-        wanted = read_request(await _json(request))
-        return _response(await in_thread(lambda: server.answer(wanted)))
+        return await answering.answer(request, lambda body: server.answer(read_request(body)))
 
     async def metadata(request: web.Request) -> web.Response:
-        content = await _json(request)
-        return _response(await in_thread(lambda: _metadata(server, content)))
+        return await answering.answer(request, lambda body: _metadata(server, body))
 
     async def names(_: web.Request) -> web.Response:
-        return _response(list(server.indexes))
+        return json_response(json.dumps(list(server.indexes)))
 
     async def info(_: web.Request) -> web.Response:
-        return _response(server.info())
+        return json_response(json.dumps(server.info(), default=str))
 
-    app = web.Application(client_max_size=_MOST_BYTES, middlewares=[_guard(host)])
+    app = web.Application(client_max_size=bounds.most_bytes, middlewares=[guard(host)])
+    app.on_cleanup.append(answering.close)
     app.router.add_post("/knn-service", knn)
     app.router.add_post("/metadata", metadata)
     app.router.add_get("/indices-list", names)
@@ -145,47 +146,14 @@ def make_app(server: Server, host: str) -> web.Application:
     return app
 
 
-def is_loopback(host: str) -> bool:
-    """Return whether an address to listen on is reached from this machine only."""
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
-
-
-_Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
-
-
-def _guard(host: str) -> Any:
-    """Return the middleware that checks the Host header and turns errors into answers."""
-    local = is_loopback(host)
-
-    @web.middleware
-    async def guard(request: web.Request, handler: _Handler) -> web.StreamResponse:
-        name = request.host.rsplit(":", maxsplit=1)[0] if ":" in request.host else request.host
-        if local and name not in _LOOPBACK_NAMES:
-            return _response({"message": f"not known as {request.host!r} here"}, status=403)
-        try:
-            return await handler(request)
-        except BadRequestError as error:
-            return _response({"message": str(error)}, status=400)
-
-    return guard
-
-
-async def _json(request: web.Request) -> Any:
-    try:
-        return json.loads(await request.read())
-    except ValueError:
-        msg = "the body must be JSON"
-        raise BadRequestError(msg) from None
-
-
 def _metadata(server: Server, content: Any) -> list[dict[str, Any]]:
     """Return the metadata of rows by id."""
     ids = content.get("ids") if isinstance(content, dict) else None
     if not isinstance(ids, list):
         msg = "`ids` must be a list of row numbers"
+        raise BadRequestError(msg)
+    if len(ids) > MOST_RESULTS:
+        msg = f"`ids` has {len(ids)} numbers; ask for {MOST_RESULTS} at most at a time"
         raise BadRequestError(msg)
     found = server.index(str(content.get("indice_name"))).metadata(ids)
     return [
@@ -218,8 +186,3 @@ def _plain(row: Mapping[str, Any]) -> dict[str, Any]:
         name: None if isinstance(value, float) and not math.isfinite(value) else value
         for name, value in row.items()
     }
-
-
-def _response(content: Any, status: int = 200) -> web.Response:
-    body = json.dumps(content, default=str)
-    return web.Response(text=body, status=status, content_type="application/json")

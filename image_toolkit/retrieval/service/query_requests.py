@@ -68,7 +68,7 @@ def read_request(content: object) -> KnnRequest:
 def _query(content: Mapping[str, Any]) -> dict[str, Any]:
     """Return the first query that is there, in the protocol's order."""
     if text := content.get("text"):
-        return {"text": str(text)}
+        return {"text": str(text).encode(errors="replace").decode()}
     if image := content.get("image"):
         try:
             return {"image": base64.b64decode(image, validate=True)}
@@ -81,7 +81,7 @@ def _query(content: Mapping[str, Any]) -> dict[str, Any]:
         raise BadRequestError(msg)
     try:
         vector = np.asarray(embedding, np.float32)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         vector = np.empty(0, np.float32)
     if vector.ndim != 1 or not vector.any() or not np.isfinite(vector).all():
         msg = "`embedding_input` must be a list of finite numbers, not all zero"

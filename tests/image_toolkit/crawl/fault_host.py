@@ -4,6 +4,7 @@ import asyncio
 import gzip
 import io
 import itertools
+import re
 import socket
 import struct
 import threading
@@ -176,16 +177,22 @@ CHANGING = {
 
 
 class FaultHost:
-    """Serves on 127.0.0.1, and on 127.0.0.2, which stands for a network that is off limits."""
+    """Serves on 127.0.0.1, and on 127.0.0.2, which stands for a network that is off limits.
+
+    `canned` holds the answers to single paths, byte by byte, and `robots` that to robots.txt, which
+    is called with the Host header if it can be.
+    """
 
     def __init__(self, ssl_context=None):
         self.hits = Counter()
         self.reached = Counter()
         self.agents = set()
         self.connections = self.active = self.most_active = 0
+        self.asked = []
         self.times = []
         self.finished = []
         self.robots = reply(404)
+        self.canned = {}
         self._ssl = ssl_context
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
@@ -237,16 +244,20 @@ class FaultHost:
         path = head.split(" ")[1]  # absolute when asked as a proxy
         self.agents.update(h[12:] for h in head.split("\r\n") if h.startswith("User-Agent: "))
         self.hits[path] += 1
+        self.asked.append(path)
         self.times.append(self._loop.time())
         self.active += 1
         self.most_active = max(self.most_active, self.active)
         try:
             if path == "/robots.txt":
-                writer.write(self.robots)
+                name = re.search(r"(?im)^host: *(\S+)", head)[1]
+                writer.write(self.robots(name) if callable(self.robots) else self.robots)
                 return
             parts, _, query = path.removeprefix("http://example.invalid").partition("?")
             name, detail = [*parts.split("/")[1:3], ""][:2]
-            if name in STEADY:
+            if path in self.canned:
+                writer.write(self.canned[path])
+            elif name in STEADY:
                 writer.write(STEADY[name])
             else:
                 times, active = self.hits[path], lambda: self.active

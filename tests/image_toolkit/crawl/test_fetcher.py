@@ -154,7 +154,9 @@ def test_a_configured_proxy_is_asked(host, fetch):
 
 def test_ports_are_those_allowed(host, fetch):
     """Only 80 and 443 are asked unless others are allowed, after redirects too."""
-    assert reasons(fetch(f"{host.url}/ok/1", allowed_ports=[80, 443])) == ["port_not_allowed"]
+    (found,) = fetch(f"{host.url}/ok/1", allowed_ports=[80, 443])
+    assert reasons([found]) == ["port_not_allowed"]
+    assert f"127.0.0.1:{host.port}: not one of allowed_ports" in found.error.message
     found = fetch(f"{host.url}/to/?http://127.0.0.1:22/", allowed_ports=[80, 443, host.port])
     assert reasons(found) == ["port_not_allowed"]
 

@@ -85,6 +85,22 @@ def test_the_pause_between_requests_holds_when_many_hosts_come_between():
     crawl(work, requests_per_second_per_host=4)
 
 
+def test_a_pause_that_a_host_asks_for_holds_from_then_on():
+    """A delay that is known before the first URL holds for that one, and is not begun anew."""
+
+    async def work(frontier, started, _refused):
+        slow = url_of("-slow")
+        frontier.slow_down(slow.origin, 0.2)
+        frontier.put(slow)
+        await asyncio.sleep(0.1)
+        frontier.slow_down(slow.origin, 0.2)
+        assert not started
+        await asyncio.sleep(0.15)
+        assert started == [slow.origin]
+
+    crawl(work)
+
+
 def test_a_host_that_rests_is_remembered():
     """A host that failed too often is left alone, however many others come."""
 

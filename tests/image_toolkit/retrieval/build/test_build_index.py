@@ -17,7 +17,7 @@ from image_toolkit.retrieval.build.build_index import BuildOptions, build_index
 from image_toolkit.retrieval.build.check_index import check_index
 from image_toolkit.retrieval.build.index_kinds import choose_kind, named_kind
 from image_toolkit.retrieval.build.recall import recall
-from image_toolkit.retrieval.build.staging import Staging
+from image_toolkit.retrieval.build.staging import Staging, left_out_rows
 from image_toolkit.retrieval.build.vector_sources import Portion, VectorSource, open_source
 from image_toolkit.retrieval.search.index_folder import IndexFolder
 
@@ -168,6 +168,14 @@ def test_rows_without_a_vector_are_left_out(tmp_path: Path) -> None:
     hits = index.search(UNIT[[60]], 1, columns=["WIDTH"], duplicate_threshold=None)
     assert (built.rows, built.left_out) == (96, 4)
     assert hits.metadata["WIDTH"].to_pylist() == [60]
+    listed = pq.read_table(tmp_path / "index" / "left_out").to_pylist()
+    assert [(row["source_row"], row["WIDTH"]) for row in listed] == [
+        (n, n) for n in (3, 50, 98, 99)
+    ]
+    assert left_out_rows(tmp_path / "index", 2) == [
+        "http://a.example/3.jpg (row 3)",
+        "http://a.example/50.jpg (row 50)",
+    ]
 
 
 class StoppedError(Exception):
@@ -292,8 +300,8 @@ def test_sources_that_are_refused(
     assert str(error.value).startswith(message.format(folder=tmp_path))
 
 
-def test_images_are_embedded_on_the_way(tmp_path: Path) -> None:
-    """A folder of images becomes an index; files that are no images are left out."""
+def test_images_are_embedded_on_the_way(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """A folder of images becomes an index; files that are no images are left out by name."""
     from PIL import Image  # noqa: PLC0415
 
     from image_toolkit.retrieval.build.image_source import ImageFolder  # noqa: PLC0415
@@ -307,6 +315,7 @@ def test_images_are_embedded_on_the_way(tmp_path: Path) -> None:
         Image.fromarray(random.integers(0, 255, (40, 40, 3), np.uint8)).save(images / name)
     (images / "a.txt").write_text("an a\n")
     (images / "broken.jpg").write_text("<html>")
+    (images / "._a.jpg").write_bytes(b"\x00\x05\x16\x07")
 
     source = ImageFolder(images, str(model), url_prefix="https://host.example/i/").open()
     built = build_index(source, tmp_path / "index", BuildOptions())
@@ -320,6 +329,8 @@ def test_images_are_embedded_on_the_way(tmp_path: Path) -> None:
         "https://host.example/i/sub%20dir/c.jpg",
     ]
     assert [row["caption"] for row in rows] == ["an a", None, None]
+    assert left_out_rows(tmp_path / "index", 9) == [f"{images}/broken.jpg (row 2)"]
+    assert f"{images}/broken.jpg: left out, not_an_image: " in caplog.text
     assert str(index.info.model_id).startswith("hf_clip:")
 
 

@@ -45,6 +45,20 @@ def test_build_and_check(source: Path, tmp_path: Path, capsys: pytest.CaptureFix
     assert "no score for unsafe content, so max_unsafe has no effect" in checked
 
 
+def test_what_is_left_out_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A build names the first rows that it left out, and says where all of them are listed."""
+    rows = [None if number < 14 else vector.tolist() for number, vector in enumerate(VECTORS)]
+    table = pa.table({"url": [f"http://a.example/{i}" for i in range(ROWS)], "embedding": rows})
+    pq.write_table(table, tmp_path / "urls.parquet")
+
+    assert main(["index", "build", str(tmp_path / "urls.parquet"), str(tmp_path / "index")]) == 0
+    lines = capsys.readouterr().out.splitlines()
+
+    assert "386 rows, 14 without a usable vector left out" in lines[0]
+    assert lines[1:11] == [f"  left out: http://a.example/{n} (row {n})" for n in range(10)]
+    assert lines[11] == f"  4 more; the rows left out are listed in {tmp_path / 'index/left_out'}"
+
+
 @pytest.mark.parametrize(
     ("arguments", "code", "message"),
     [

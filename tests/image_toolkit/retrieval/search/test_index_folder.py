@@ -262,11 +262,11 @@ def break_files(folder: Path) -> IndexFolder:
         (
             break_padding,
             (
-                "{folder}/metadata: metadata_10.parquet sorts before metadata_2.parquet, so rows "
-                "would "
-                "be attached to the wrong vectors. Pad the numbers in the file names with zeros to "
-                "one "
-                "width."
+                "{folder}/metadata: sorted by name, metadata_10.parquet comes before "
+                "metadata_2.parquet, and the files of {folder}/metadata and {folder}/img_emb do "
+                "not go by the same numbers, so it is not clear which belong together. Write the "
+                "ones anew, a file for each of the others, of the same rows and with the same "
+                "number."
             ),
         ),
         (

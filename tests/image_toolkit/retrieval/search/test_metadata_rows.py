@@ -8,7 +8,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from fondant_spec.errors import InputDataError
-from image_toolkit.retrieval.search.metadata_rows import Rows, numbered_files
+from image_toolkit.retrieval.search.metadata_rows import Rows
 
 
 def write_parts(folder: Path, suffix: str) -> list[Path]:
@@ -68,39 +68,6 @@ def test_memory_is_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
 
     assert found["n"].to_pylist() == list(range(35))
     assert sum(table.nbytes for table in rows._cache.values()) <= 100
-
-
-@pytest.mark.parametrize(
-    ("names", "order"),
-    [
-        (["m_0", "m_1", "m_2"], ["m_0", "m_1", "m_2"]),
-        (["m_00", "m_01", "m_10"], ["m_00", "m_01", "m_10"]),
-        (["0_en", "1_multi", "2_nolang"], ["0_en", "1_multi", "2_nolang"]),
-        (["b", "a"], ["a", "b"]),
-    ],
-)
-def test_files_are_read_in_the_order_of_their_names(
-    tmp_path: Path, names: list[str], order: list[str]
-) -> None:
-    """Files are numbered through as clip-retrieval does: sorted by name."""
-    for name in names:
-        (tmp_path / f"{name}.parquet").touch()
-
-    assert [file.stem for file in numbered_files(tmp_path, "*.parquet")] == order
-
-
-def test_unpadded_numbers_are_refused(tmp_path: Path) -> None:
-    """Names whose order differs from that of their numbers would misplace rows, so are refused."""
-    for number in (1, 2, 10):
-        (tmp_path / f"metadata_{number}.parquet").touch()
-
-    with pytest.raises(InputDataError) as error:
-        numbered_files(tmp_path, "*.parquet")
-
-    assert str(error.value) == (
-        f"{tmp_path}: metadata_10.parquet sorts before metadata_2.parquet, so rows would be "
-        f"attached to the wrong vectors. Pad the numbers in the file names with zeros to one width."
-    )
 
 
 def test_a_broken_file_is_named(tmp_path: Path) -> None:

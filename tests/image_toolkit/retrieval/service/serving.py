@@ -11,14 +11,17 @@ from aiohttp import web
 
 from image_toolkit.retrieval.search.index_folder import IndexFolder
 from image_toolkit.retrieval.service.index_server import Server, make_app
+from image_toolkit.retrieval.service.request_bounds import RequestBounds
 
 
 @contextmanager
-def serve_index(folder: Path, name: str = "small", **settings: Any) -> Iterator[str]:
+def serve_index(
+    folder: Path, name: str = "small", bounds: RequestBounds | None = None, **settings: Any
+) -> Iterator[str]:
     """Serve the index in `folder` under `name`, and yield the address."""
     server = Server({name: IndexFolder(folder).open()}, **settings)
     loop = asyncio.new_event_loop()
-    runner = web.AppRunner(make_app(server, "127.0.0.1"))
+    runner = web.AppRunner(make_app(server, "127.0.0.1", bounds))
     loop.run_until_complete(runner.setup())
     site = web.TCPSite(runner, "127.0.0.1", 0)
     loop.run_until_complete(site.start())

@@ -1,0 +1,120 @@
+"""What a request to a server may cost, and under which name it may come."""
+
+import asyncio
+import ipaddress
+import json
+import re
+from collections.abc import Awaitable, Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from http import HTTPStatus
+from typing import Any
+
+from aiohttp import web
+
+from image_toolkit.retrieval.service.query_requests import BadRequestError
+
+_Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+
+@dataclass(frozen=True)
+class RequestBounds:
+    """Bytes, seconds and counts. The defaults suit a team, and images as large as photographs."""
+
+    most_bytes: int = 16 << 20
+    """Of a body."""
+
+    seconds: float = 30.0
+    """For a body to come, from its headers to its last byte."""
+
+    at_once: int = 32
+    """Requests whose bodies are read or answered; others wait, unread."""
+
+    threads: int = 4
+    """Requests that are answered side by side."""
+
+
+class Answering:
+    """Reads bodies, and has them answered in threads, so that no request holds up the others."""
+
+    def __init__(self, bounds: RequestBounds) -> None:
+        self._bounds = bounds
+        self._slots = asyncio.Semaphore(bounds.at_once)
+        self._threads = ThreadPoolExecutor(bounds.threads, "answer")
+
+    async def answer(self, request: web.Request, of: Callable[[Any], Any]) -> web.Response:
+        """Return what `of` makes of the JSON in a request, as JSON; `of` runs in a thread.
+
+        Raises:
+            BadRequestError: the body is no JSON, or `of` cannot answer it.
+            TimeoutError: the body did not come in time.
+        """
+        async with self._slots:
+            async with asyncio.timeout(self._bounds.seconds):
+                body = await request.read()
+            loop = asyncio.get_running_loop()
+            text = await loop.run_in_executor(
+                self._threads, lambda: json.dumps(of(_parse(body)), default=str)
+            )
+        return json_response(text)
+
+    async def close(self, _app: web.Application) -> None:
+        """End the threads."""
+        self._threads.shutdown(wait=False, cancel_futures=True)
+
+
+def guard(host: str) -> Any:
+    """Return the middleware that checks the Host header and turns errors into answers.
+
+    `host` is the address that the server listens on. On a loopback address, it is only known by the
+    names of such addresses, so that no web page can reach it by pointing a name of its own there.
+    """
+    local = is_loopback(host)
+
+    @web.middleware
+    async def guarded(request: web.Request, handler: _Handler) -> web.StreamResponse:
+        if local and not is_loopback(_name(request.host)):
+            return _refusal(f"not known as {request.host!r} here", HTTPStatus.FORBIDDEN)
+        try:
+            return await handler(request)
+        except BadRequestError as error:
+            return _refusal(str(error), HTTPStatus.BAD_REQUEST)
+        except TimeoutError:
+            return _refusal("the body did not come in time", HTTPStatus.REQUEST_TIMEOUT)
+        except web.HTTPRequestEntityTooLarge as error:
+            return _refusal(str(error.text), HTTPStatus.REQUEST_ENTITY_TOO_LARGE)
+
+    return guarded
+
+
+def is_loopback(host: str) -> bool:
+    """Return whether an address to listen on is reached from this machine only."""
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host.lower() == "localhost"
+
+
+def json_response(text: str, status: int = HTTPStatus.OK) -> web.Response:
+    """Return an answer with JSON in it."""
+    return web.Response(text=text, status=status, content_type="application/json")
+
+
+def _name(host: str) -> str:
+    """Return the name or address in a Host header, without its port and the brackets of IPv6."""
+    name = re.sub(r":\d*$", "", host)
+    return name[1:-1] if name[:1] == "[" and name[-1:] == "]" else name
+
+
+def _parse(body: bytes) -> Any:
+    try:
+        return json.loads(body)
+    except (ValueError, RecursionError):
+        msg = "the body must be JSON"
+        raise BadRequestError(msg) from None
+
+
+def _refusal(message: str, status: int) -> web.Response:
+    response = json_response(json.dumps({"message": message}), status)
+    response.force_close()  # what is left of the body is not waited for
+    return response
