@@ -3,6 +3,7 @@
 from dataclasses import replace
 from pathlib import Path
 
+import pyarrow.parquet as pq
 import pytest
 
 from fondant_spec.dataset.committed import (
@@ -10,6 +11,7 @@ from fondant_spec.dataset.committed import (
     check_reject_share,
     committed_manifest,
 )
+from fondant_spec.dataset.rejects import Rejects
 from fondant_spec.errors import RejectThresholdError
 from tests.small import dataset
 
@@ -50,12 +52,20 @@ def test_what_was_written_elsewhere_must_be_as_it_was(tmp_path):
 
 def test_the_share_of_failures(tmp_path):
     """As many as allowed are; more are an error with the reasons."""
-    made = replace(dataset(tmp_path, number=[1]), rows_in=4, failed=2, rejects={"bad": 2})
+    made = replace(
+        dataset(tmp_path, number=[1]), rows_in=4, failed=2, rejects={"bad": 2, "small": 1}
+    )
+    rejects = Rejects()
+    rejects.add("a", "bad")
+    rejects.add("b", "bad")
+    rejects.filter("c", "small")
+    Path(made.rejects_location).mkdir()
+    pq.write_table(rejects.to_table(), f"{made.rejects_location}/part-00000.parquet")
     check_reject_share(made, 0.5)
     with pytest.raises(RejectThresholdError) as caught:
         check_reject_share(made, 0.49)
     assert str(caught.value) == (
         "given: 2 of 4 rows failed (50%), more than max_reject_share 49% allows. Reasons: bad 2. "
-        f"The rows are at {made.rejects_location}. Mend their cause, or allow a greater share, and "
-        "run again."
+        f"The rows are at {made.rejects_location}. Mend their cause, or allow a greater share with "
+        "`--set given.@max_reject_share=1`, and run again."
     )
