@@ -7,7 +7,8 @@ all runners find each other's results.
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+import os
+from collections.abc import Iterator, Mapping, Sequence
 from glob import glob, has_magic
 from pathlib import Path
 from typing import Any, Final
@@ -66,7 +67,7 @@ def _fingerprint(value: Any) -> Any:
         return value
     path = Path(value)
     if path.is_dir():
-        files = {f.relative_to(path).as_posix(): f for f in path.rglob("*")}
+        files = {file.relative_to(path).as_posix(): file for file in _files_below(path)}
     elif path.exists():
         files = {"": path}
     elif has_magic(value):
@@ -78,6 +79,18 @@ def _fingerprint(value: Any) -> Any:
         if file.is_file():
             digest.update(name.encode() + _sample(file))
     return f"content:{digest.hexdigest()}"
+
+
+def _files_below(folder: Path) -> Iterator[Path]:
+    """Yield all files below a folder, also behind links, each folder once."""
+    seen = set()
+    for place, folders, names in os.walk(folder, followlinks=True):
+        real = os.path.realpath(place)
+        if real in seen:
+            folders.clear()  # a link to a folder above it
+            continue
+        seen.add(real)
+        yield from (Path(place, name) for name in names)
 
 
 def _sample(file: Path) -> bytes:

@@ -6,11 +6,10 @@ from typing import Any, Final
 
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 
-from fondant_spec.dataset import storage
 from fondant_spec.dataset.layout import partition_file
 from fondant_spec.dataset.manifest import Field, Manifest
+from fondant_spec.dataset.partitions import open_partition
 from fondant_spec.dataset.reject_listing import find_reject, reject_line
 from fondant_spec.dataset.resolution import by_root
 from fondant_spec.errors import InvalidArgumentError, InvalidDatasetError
@@ -153,7 +152,7 @@ def some_ids(manifest: Manifest, count: int = 5) -> list[str]:
     ids: list[str] = []
     for partition in manifest.partitions:
         path = partition_file(manifest.index_location, partition.name)
-        column = pq.read_table(storage.open_input(path), columns=["id"]).column("id")
+        column = open_partition(path, ["id"]).read(columns=["id"]).column("id")
         ids += column.slice(0, count - len(ids)).to_pylist()
         if len(ids) >= count:
             break
@@ -167,7 +166,7 @@ def _lookup(
     row_id: str,
 ) -> dict[str, Any] | None:
     names = ["id", *(field.name for field in fields)]
-    file = pq.ParquetFile(storage.open_input(partition_file(location, partition)))
+    file = open_partition(partition_file(location, partition), names)
     position = pc.index(file.read(columns=["id"]).column("id"), row_id).as_py()
     if position < 0:
         return None

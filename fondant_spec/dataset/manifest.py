@@ -242,7 +242,7 @@ def _from_dict(content: dict[str, Any]) -> Manifest:
         failed=content["failed"],
         seconds=content["seconds"],
         artifacts=tuple(content["artifacts"]),
-        artifact_sha256=content["artifact_sha256"],
+        artifact_sha256=content.get("artifact_sha256", {}),
     )
 
 

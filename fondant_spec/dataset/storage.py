@@ -4,7 +4,7 @@ import hashlib
 import os
 import uuid
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, Any
 
@@ -100,7 +100,8 @@ def write_text(url: str, text: str) -> None:
 def remove(url: str) -> None:
     """Remove a file or a folder with all that is in it; nothing happens if it is not there."""
     fs, path = filesystem(url)
-    if fs.exists(path):
+    # Others may remove the same at this moment, so it is not asked for first.
+    with suppress(FileNotFoundError):
         fs.rm(path, recursive=True)
 
 

@@ -10,6 +10,7 @@ from typing import Final
 from fondant_spec.dataset import run_references as references
 from fondant_spec.dataset import storage
 from fondant_spec.dataset.layout import PipelineFolder, StepFolder
+from fondant_spec.dataset.manifest import Manifest
 from fondant_spec.errors import InvalidArgumentError, did_you_mean
 from fondant_spec.pipeline.run_history import read_runs
 
@@ -46,6 +47,7 @@ def collect(
     for run_id, pairs in references.read(root).items():
         if run_id not in forgotten:
             referred |= pairs
+    referred = _with_origins(root, referred)
     garbage = [
         root.step(step, key).location
         for step in root.step_ids()
@@ -57,6 +59,26 @@ def collect(
         for folder in garbage:
             storage.remove(folder)
     return garbage
+
+
+def _with_origins(root: PipelineFolder, referred: set[tuple[str, str]]) -> set[tuple[str, str]]:
+    """Return results by step and key, with all those that their rows lie in or were made from."""
+    found, waiting = set[tuple[str, str]](), list(referred)
+    while waiting:
+        pair = waiting.pop()
+        location = root.step(*pair).manifest
+        if pair in found or not storage.exists(location):
+            found.add(pair)
+            continue
+        found.add(pair)
+        manifest = Manifest.read(location)
+        places = [one.location for one in manifest.inputs]
+        places += [manifest.index_location, *(f.location for f in manifest.fields.values())]
+        for place in places:
+            words = place.removeprefix(f"{root.location}/").split("/")
+            if place.startswith(f"{root.location}/") and len(words) > 1:
+                waiting.append((words[0], words[1]))
+    return found
 
 
 def _check_pipeline(base_path: str, name: str) -> None:

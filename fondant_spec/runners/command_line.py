@@ -74,7 +74,8 @@ def _launch(
     with as_usage():
         runner.adapt(pipeline)
     plan = pipeline.plan()
-    check_retries(plan)
+    if not package:
+        check_retries(plan)
     if options.dry_run:
         print(describe(plan, all_arguments=options.all))
     elif package:

@@ -50,6 +50,10 @@ def _argument(name: Any, content: Any, where: str) -> Argument:
     if content.get("type") not in ARGUMENT_TYPES:
         msg = f"{where}: `type` must be one of {', '.join(ARGUMENT_TYPES)}."
         raise InvalidComponentSpecError(msg)
+    for key in ("path", "output"):
+        if content.get(key) and content["type"] != "str":
+            msg = f"{where}: `{key}` is for an argument of type str, which names one path."
+            raise InvalidComponentSpecError(msg)
     choices = content.get("choices", [])
     if not isinstance(choices, list):
         msg = f"{where}: `choices` must be a list of values."

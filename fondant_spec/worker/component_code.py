@@ -10,10 +10,12 @@ import importlib.util
 import sys
 from dataclasses import dataclass, field
 from importlib import import_module
+from inspect import isabstract
 from pathlib import Path
 from threading import RLock
 from types import ModuleType
 
+from fondant_spec.errors import InvalidComponentError
 from fondant_spec.worker.base_components import Component
 
 
@@ -91,15 +93,18 @@ def component_class(source: Path) -> type[Component]:
     """Return the component class that a folder's `main.py` defines.
 
     Raises:
-        LookupError: it defines none.
+        InvalidComponentError: there is no `main.py`, or it defines none.
     """
+    if not (source / "src" / "main.py").is_file():
+        msg = f"{source} is no folder of a component: it has no src/main.py."
+        raise InvalidComponentError(msg)
     module = load_module(source)
     own = (v for v in vars(module).values() if getattr(v, "__module__", "") == module.__name__)
     for value in own:
-        if isinstance(value, type) and issubclass(value, Component):
+        if isinstance(value, type) and issubclass(value, Component) and not isabstract(value):
             return value
     msg = f"{source}/src/main.py defines no component class."
-    raise LookupError(msg)
+    raise InvalidComponentError(msg)
 
 
 def _digest(folder: Path) -> str:

@@ -111,7 +111,7 @@ def check_cardinality(
     if (np.diff(rows.astype(np.int64)) <= 0).any():
         msg = f"{step_id}: the component returned rows twice or out of order; keep the order."
         raise CardinalityError(msg)
-    _check_rejects(ids_in, rejects, step_id)
+    check_rejects(ids_in, rejects, step_id)
     lost = _lost(ids_in, rows, rejects, step_id)
     if lost and cardinality == "maps":
         msg = (
@@ -136,6 +136,7 @@ def check_parents(
     Raises:
         CardinalityError: a row names a parent that was not given, or none.
     """
+    check_rejects(ids_in, rejects, step_id)
     if parents is None:
         return
     strangers = parents.filter(pc.invert(pc.is_in(parents, value_set=ids_in)))
@@ -151,7 +152,12 @@ def check_parents(
             rejects.filter(row_id, "no_rows", "nothing was made from it")
 
 
-def _check_rejects(ids_in: pa.Array, rejects: Rejects, step_id: str) -> None:
+def check_rejects(ids_in: pa.Array, rejects: Rejects, step_id: str) -> None:
+    """Make sure that each reject is of a row that went in, and comes once.
+
+    Raises:
+        CardinalityError: it is not, or does not.
+    """
     strangers = rejects.ids() - set(ids_in.to_pylist())
     if strangers:
         msg = f"{step_id}: the component rejected id {min(strangers)!r}, which it was not given."

@@ -17,7 +17,7 @@ PARTITION_BYTES: Final = 256 << 20
 class PartitionOutput:
     """Opens a file with the first batch, and the next one when it is full, where rows may explode.
 
-    `staged` output waits to be gathered. With `discard` the rows are checked and counted only.
+    `staged` output waits to be gathered.
     """
 
     def __init__(
@@ -27,7 +27,6 @@ class PartitionOutput:
         *,
         staged: bool = False,
         rolls: bool = False,
-        discard: bool = False,
     ) -> None:
         self.name = name
         self.rows = 0
@@ -37,7 +36,6 @@ class PartitionOutput:
         self._location = step.folder.staged if staged else step.folder.data
         self._step = step
         self._rolls = rolls
-        self._discard = discard
         self._validator = OutputValidator(step.spec, step.mapping, step.step_id)
         self._writer: PartitionWriter | None = None
         self._ids: list[pa.Array] = []
@@ -53,7 +51,7 @@ class PartitionOutput:
             self.rows += len(batch)
             self.bytes += batch.nbytes
             start = 0
-            while start < len(batch) and not self._discard:
+            while start < len(batch):
                 start += self._write_some(batch.slice(start))
 
     @property
@@ -71,8 +69,6 @@ class PartitionOutput:
 
     def close(self) -> None:
         """Finish the last file; a record without rows has an empty one."""
-        if self._discard:
-            return
         if self._writer is None and not self.partitions:
             self._writer = self._open(self._empty_schema())
         self._close_writer()

@@ -66,15 +66,6 @@ def split_finished(
     return kept, left
 
 
-def finished_loads(step: StepContext) -> dict[str, Checkpoint]:
-    """Return the checkpoints of a load that still count, by name."""
-    return {
-        name: checkpoint
-        for name, checkpoint in _checkpoints(step, gathers=False).items()
-        if checkpoint.made_from == step.made_from() and not _is_retried(step, checkpoint)
-    }
-
-
 def _check_aligned(group: Sequence[Manifest]) -> None:
     first, *others = group
     for other in others:

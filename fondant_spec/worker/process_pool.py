@@ -5,11 +5,11 @@ A worker that is killed loses the partition at hand, which is done again.
 """
 
 import os
+from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
-from itertools import islice
 from multiprocessing import active_children, get_context, parent_process
 from threading import Thread
 from typing import Final
@@ -57,22 +57,21 @@ def _run(
 
     Returns those that were submitted then, of which nobody knows which one it was, and the others.
     """
-    waiting = iter(tasks)
+    waiting = deque(tasks)
     running: dict[Future[Checkpoint], PartitionTask] = {}
     with _pool(workers) as pool:
-        for task in islice(waiting, workers * AHEAD):
-            running[pool.submit(run_task, step, task)] = task
-        while running:
-            ended, _ = wait(running, return_when=FIRST_COMPLETED)
-            for future in ended:
-                try:
+        try:
+            while waiting or running:
+                while waiting and len(running) < workers * AHEAD:
+                    running[pool.submit(run_task, step, waiting[0])] = waiting[0]
+                    waiting.popleft()
+                ended, _ = wait(running, return_when=FIRST_COMPLETED)
+                for future in ended:
                     checkpoint = future.result()
-                except BrokenProcessPool:
-                    return _unfinished(running, finished), list(waiting)
-                del running[future]
-                finished(checkpoint)
-                for task in islice(waiting, 1):
-                    running[pool.submit(run_task, step, task)] = task
+                    del running[future]
+                    finished(checkpoint)
+        except BrokenProcessPool:
+            return _unfinished(running, finished), list(waiting)
     return [], []
 
 

@@ -24,7 +24,9 @@ from fondant_spec.worker.partition_tasks import PartitionTask
 from fondant_spec.worker.run_partition import (
     Advance,
     Settled,
+    made_by,
     row_context,
+    transform_partition,
     with_origin,
     write_rejects,
 )
@@ -57,6 +59,9 @@ def retry_partition(
         tried = ids_in.filter(pc.is_in(ids_in, value_set=again))
         check_cardinality(step.spec.cardinality, tried, output.ids(), context.rejects, step.step_id)
     settled.close()
+    if made_by(step, component) != earlier.metadata:
+        # Another model than made the rows there are: all of them are made anew, by this one.
+        return transform_partition(step, component, replace(task, earlier=None), advance)
     rejects = _merged_rejects(before, {r["id"]: r["attempts"] for r in failed}, context.rejects)
     fields = output.fields if output.rows else earlier.fields
     written = _write_both(step, task.name, fields, ids_in)

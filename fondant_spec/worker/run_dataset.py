@@ -1,9 +1,11 @@
 """What a worker does with a whole dataset as one stream: load it, gather it, or write it."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 from itertools import chain
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.dataset as pads
 
 from fondant_spec.dataset import storage
@@ -20,6 +22,7 @@ from fondant_spec.worker.base_components import (
     WriteComponent,
 )
 from fondant_spec.worker.input_rows import InputRows
+from fondant_spec.worker.output_check import check_rejects
 from fondant_spec.worker.partition_output import PartitionOutput
 from fondant_spec.worker.partition_tasks import PartitionTask
 from fondant_spec.worker.run_partition import (
@@ -39,12 +42,13 @@ WRITTEN = "written"
 def load_partitions(
     step: StepContext,
     component: LoadComponent,
-    finished: Mapping[str, Checkpoint],
     advance: Advance,
 ) -> list[Checkpoint]:
-    """Run a load, one checkpoint for each `rows_per_partition` rows; not writing those `finished`.
+    """Run a load, one checkpoint for each `rows_per_partition` rows.
 
-    Rows that are rejected on the way to a partition's end, and just after, are counted with it.
+    Where a partition ends depends on the rows before it, so a load that runs again keeps none: its
+    source is read from the start in any case. Rows that are rejected on the way to a partition's
+    end, and just after, are counted with it.
     """
     checkpoints: list[Checkpoint] = []
     context = row_context(step)
@@ -52,7 +56,7 @@ def load_partitions(
     rest: pa.RecordBatch | None = next(batches, None)
     while rest is not None or not checkpoints:
         name = f"part-{len(checkpoints):05d}"
-        output = PartitionOutput(step, name, discard=name in finished)
+        output = PartitionOutput(step, name)
         with output:
             while rest is not None and not output.full:
                 part = rest.slice(0, step.rows_per_partition - output.rows)
@@ -61,11 +65,8 @@ def load_partitions(
                 rest = rest.slice(len(part)) if len(part) < len(rest) else next(batches, None)
         rejects = context.rejects.drain()
         advance(len(rejects), len(rejects))
-        if name in finished:
-            checkpoints.append(finished[name])
-        else:
-            rows_in = output.rows + len(rejects)
-            checkpoints.append(leave_checkpoint(step, component, output, rejects, rows_in=rows_in))
+        rows_in = output.rows + len(rejects)
+        checkpoints.append(leave_checkpoint(step, component, output, rejects, rows_in=rows_in))
     return checkpoints
 
 
@@ -88,7 +89,9 @@ def gather(
             ids_in = rows.to_table(columns=["id"]).column("id").combine_chunks()
             _filter_lost(ids_in, output.ids().combine_chunks(), context.rejects)
     rows_in = sum(p.rows for p in partitions)
-    return leave_checkpoint(step, component, output, context.rejects, rows_in=rows_in)
+    checkpoint = leave_checkpoint(step, component, output, context.rejects, rows_in=rows_in)
+    # What made the fields was said with each partition; this component has seen none of them.
+    return replace(checkpoint, metadata={})
 
 
 def write_partitions(
@@ -114,6 +117,7 @@ def write_partitions(
         )
         raise CardinalityError(msg)
     settled.close()
+    _check_strangers(step, rows, tasks, context.rejects)
     write_rejects(step, WRITTEN, context.rejects)
     checkpoint = Checkpoint(
         name=WRITTEN,
@@ -128,6 +132,17 @@ def write_partitions(
     )
     checkpoint.write(step.folder.checkpoints)
     return checkpoint
+
+
+def _check_strangers(
+    step: StepContext, rows: InputRows, tasks: Sequence[PartitionTask], rejects: Rejects
+) -> None:
+    if not len(rejects):
+        return
+    rejected = pa.array(sorted(rejects.ids()), pa.string())
+    ids = (rows.ids(task.partition.name) for task in tasks)
+    known = [some.filter(pc.is_in(some, value_set=rejected)) for some in ids]
+    check_rejects(pa.chunked_array(known, pa.string()), rejects, step.step_id)
 
 
 def _index(

@@ -1,7 +1,9 @@
 """What a worker does with a partition: transform it, and leave a checkpoint."""
 
+import json
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -91,16 +93,20 @@ def leave_checkpoint(
         rows_in=rows_in,
         partitions=tuple(output.partitions),
         fields=output.fields,
-        metadata={
-            step.mapping.output_names[field]: dict(values)
-            for field, values in component.field_metadata().items()
-            if field in step.mapping.output_names
-        },
+        metadata=made_by(step, component),
         rejects=dict(rejects.counts),
         failed=rejects.failed,
     )
     checkpoint.write(step.folder.checkpoints)
     return checkpoint
+
+
+def made_by(step: StepContext, component: Component) -> dict[str, Any]:
+    """Return what made the fields, by their names in the dataset, as it reads back from a file."""
+    names = step.mapping.output_names
+    metadata = component.field_metadata()
+    named = {names[field]: dict(values) for field, values in metadata.items() if field in names}
+    return dict(json.loads(json.dumps(named)))
 
 
 def write_rejects(step: StepContext, name: str, rejects: Rejects) -> None:

@@ -24,7 +24,7 @@ from fondant_spec.spec.component_spec import ComponentSpec
 from fondant_spec.spec.usage import usage
 from fondant_spec.worker.base_components import Component
 from fondant_spec.worker.commit import commit
-from fondant_spec.worker.partition_tasks import PartitionTask, finished_loads, split_finished
+from fondant_spec.worker.partition_tasks import PartitionTask, split_finished
 from fondant_spec.worker.run_dataset import gather, load_partitions, write_partitions
 from fondant_spec.worker.scheduling import run_partitions
 from fondant_spec.worker.step_request import StepRequest, read_request, source_of
@@ -123,7 +123,7 @@ class StepExecution:
         if self._waits_for_commit():
             return []
         with step.component() as component:
-            return load_partitions(step, component, finished_loads(step), self.progress.advance)
+            return load_partitions(step, component, self.progress.advance)
 
     def write(self) -> list[Checkpoint]:
         """Run a write, which takes the whole dataset as one stream."""
@@ -152,18 +152,17 @@ class StepExecution:
             logger.info("%s: %d of %d partitions are kept", step.step_id, len(kept), len(tasks))
         self._count(kept)
         new = self._run(left)
-        if new:
-            # A model that moved on the hub since the others were made must not go under their name.
-            stale = {c.name for c in kept if c.metadata != new[0].metadata}
-            if stale:
-                logger.warning(
-                    "%s: %d partitions were made by something else, and are made anew",
-                    step.step_id,
-                    len(stale),
-                )
-                self._count([c for c in kept if c.name in stale], sign=-1)
-                kept = [checkpoint for checkpoint in kept if checkpoint.name not in stale]
-                new += self._run([task for task in tasks if task.name in stale])
+        # A model that moved on the hub since the others were made must not go under their name.
+        while stale := _made_otherwise(kept, new):
+            names = {checkpoint.name for checkpoint in stale}
+            logger.warning(
+                "%s: %d partitions were made by something else, and are made anew",
+                step.step_id,
+                len(stale),
+            )
+            self._count(stale, sign=-1)
+            kept = [checkpoint for checkpoint in kept if checkpoint.name not in names]
+            new += self._run([task for task in tasks if task.name in names])
         place = {task.name: number for number, task in enumerate(tasks)}
         return sorted([*kept, *new], key=lambda checkpoint: place[checkpoint.name])
 
@@ -183,6 +182,12 @@ class StepExecution:
             return False
         logger.info("%s: runs whole when it is committed", self.request.context.step_id)
         return True
+
+
+def _made_otherwise(kept: list[Checkpoint], new: list[Checkpoint]) -> list[Checkpoint]:
+    """Return those kept that other things made than the new ones, or than the first of the kept."""
+    reference = [*new, *kept][:1]
+    return [one for one in kept if one.metadata != reference[0].metadata]
 
 
 def _terminate(_signum: int, _frame: object) -> None:

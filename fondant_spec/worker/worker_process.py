@@ -1,6 +1,8 @@
 """What lives in a worker process: the component, set up once, and until another step comes."""
 
 import atexit
+import pickle
+import traceback
 from contextlib import ExitStack
 from functools import cache
 from threading import Lock
@@ -15,8 +17,19 @@ from fondant_spec.worker.step_context import StepContext
 
 
 def run_task(step: StepContext, task: PartitionTask) -> Checkpoint:
-    """Run a partition with the component of this process."""
-    return _worker().run(step, task)
+    """Run a partition with the component of this process.
+
+    Raises:
+        RuntimeError: in place of an error that cannot be sent to another process.
+    """
+    try:
+        return _worker().run(step, task)
+    except Exception as error:
+        if not _can_be_sent(error):
+            text = "".join(traceback.format_exception(error))
+            msg = f"{type(error).__name__}: {error}\n{text}"
+            raise RuntimeError(msg) from None
+        raise
 
 
 def run_with(
@@ -26,6 +39,14 @@ def run_with(
     if task.earlier is not None:
         return retry_partition(step, component, task, task.earlier, advance)
     return transform_partition(step, component, task, advance)
+
+
+def _can_be_sent(error: Exception) -> bool:
+    """Return whether an error comes out of a pickle again; its class may want other arguments."""
+    try:
+        return type(pickle.loads(pickle.dumps(error))) is type(error)  # noqa: S301 - our own
+    except Exception:  # noqa: BLE001 - whatever its class does
+        return False
 
 
 class _Worker:

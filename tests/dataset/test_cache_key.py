@@ -144,3 +144,16 @@ def test_arguments_that_cannot_change_a_result(component, name, counts):
         cache_key(key_parts(spec, {name: value}, {}, {}, [], None)) for value in ("some", "other")
     }
     assert len(keys) == (2 if counts else 1)
+
+
+def test_what_lies_behind_a_link_counts(tmp_path):
+    """A linked folder is read by those that are asked to, so its content is part of the key."""
+    folder, real = tmp_path / "folder", tmp_path / "real"
+    folder.mkdir()
+    real.mkdir()
+    (folder / "link").symlink_to(real)
+    (real / "back").symlink_to(folder)
+    (real / "file").write_text("1")
+    before = key(lexicon=str(folder))
+    (real / "file").write_text("2")
+    assert key(lexicon=str(folder)) != before

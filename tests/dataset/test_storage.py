@@ -1,6 +1,7 @@
 """The base path: a local folder, or any fsspec URL."""
 
 import hashlib
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -103,3 +104,13 @@ def test_what_cannot_be_read(tmp_path):
     for name in ("x", "none"):
         with pytest.raises(StorageError, match=f"^{tmp_path}/{name}: cannot be read"):
             storage.read_text(f"{tmp_path}/{name}")
+
+
+def test_removing_side_by_side(tmp_path):
+    """Several may remove the same folder at once."""
+    for _ in range(50):
+        (tmp_path / "folder" / "deep").mkdir(parents=True)
+        (tmp_path / "folder" / "file").touch()
+        with ThreadPoolExecutor(4) as threads:
+            list(threads.map(storage.remove, [str(tmp_path / "folder")] * 4))
+        assert not (tmp_path / "folder").exists()

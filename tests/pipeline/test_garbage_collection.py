@@ -41,6 +41,17 @@ def test_what_runs_refer_to_is_kept(tmp_path):
     assert collect(str(tmp_path), "small") == []
 
 
+def test_what_a_kept_result_is_made_of_is_kept(tmp_path, enter):
+    """A component that is run by hand refers to the steps before it through its manifest alone."""
+    _, doubled = run_here(plan(tmp_path, "run-1", 2))
+    words = ["--pipeline_name", "small", "--consumes", '{"number": "double"}']
+    words += ["--produces", '{"double": "fourfold"}', "--step_id", "by_hand"]
+    by_hand = enter("double", doubled, base=tmp_path, words=words)
+    run_here(plan(tmp_path, "run-2", 3))
+    collect(str(tmp_path), "small", keep_runs=1, delete=True)
+    assert validate(by_hand) == []
+
+
 def test_a_pipeline_that_is_not_there(tmp_path):
     """A mistyped pipeline or base path is told with the pipelines that there are."""
     with pytest.raises(InvalidArgumentError) as caught:

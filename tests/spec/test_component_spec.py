@@ -338,3 +338,11 @@ def test_what_is_not_yaml(tmp_path, content):
     with pytest.raises(InvalidComponentSpecError) as caught:
         ComponentSpec.from_file(file)
     assert str(caught.value).startswith(f"{file}: not valid YAML: ")
+
+
+@pytest.mark.parametrize("key", ["path", "output"])
+def test_only_a_text_names_a_path(key):
+    """A list of paths would be neither in the cache key nor mounted, so it is refused."""
+    content = {**BASE, "args": {"a": {"type": "list", key: True}}}
+    with pytest.raises(InvalidComponentSpecError, match=f"`{key}` is for an argument of type str"):
+        ComponentSpec.from_dict(content)

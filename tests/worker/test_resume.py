@@ -9,8 +9,9 @@ import pytest
 
 from fondant_spec.dataset.manifest import Manifest
 from fondant_spec.dataset.validate import validate
-from fondant_spec.errors import CardinalityError, RejectThresholdError
+from fondant_spec.errors import RejectThresholdError
 from fondant_spec.progress import Progress
+from fondant_spec.testing import run_component
 from tests.small import command, dataset, rows, start, wait_for
 
 
@@ -88,19 +89,46 @@ def test_an_interrupted_step(waiting, tmp_path, sent):
     assert list(files_of(the_step(tmp_path))) == ["part-00000.parquet", "part-00001.parquet"]
 
 
-def test_a_load_resumes(enter, tmp_path):
-    """A source that breaks half-way is read again, but finished partitions are not written."""
-    words = ["--rows_per_partition", "4"]
-    with pytest.raises(RuntimeError, match="the source broke at 9"):
-        enter("numbers", rows=12, fail_at=9, batch_rows=3, words=words)
-    folder = the_step(tmp_path, "numbers")
-    before = files_of(folder)
-    assert list(before) == ["part-00000.parquet", "part-00001.parquet"]
-    main = json.loads((folder / "checkpoints" / "part-00001.json").read_text(encoding="utf-8"))
-    assert (main["rows_in"], main["partitions"][0]["last_id"]) == (4, "000000000007")
-    with pytest.raises(RuntimeError):
-        enter("numbers", rows=12, fail_at=9, batch_rows=3, words=words)
-    assert files_of(folder) == before
+LOAD = """
+from pathlib import Path
+import pyarrow as pa
+from fondant_spec.component import LoadComponent
+class Broken(LoadComponent):
+    def __init__(self, *, bad: str) -> None:
+        self.bad = Path(bad)
+    def load(self, context):
+        bad = self.bad.read_text().split()
+        for number in range(8):
+            if str(number) in bad:
+                context.rejects.add(f"{number:012d}", "broken")
+            else:
+                yield pa.record_batch({"number": [number]})
+"""
+LOAD_SPEC = """
+name: Broken
+description: Loads eight numbers, but those that a file names.
+image: example/broken:dev
+produces: {number: {type: int64}}
+args: {bad: {type: str, description: the file}}
+"""
+
+
+def test_a_load_runs_anew(tmp_path):
+    """Where a partition ends depends on the rows before it, so none of a load is kept."""
+    folder, bad = tmp_path / "broken", tmp_path / "bad"
+    (folder / "src").mkdir(parents=True)
+    (folder / "src" / "main.py").write_text(LOAD)
+    (folder / "fondant_component.yaml").write_text(LOAD_SPEC)
+    options = {"rows_per_partition": "2", "max_reject_share": "1.0"}
+    bad.write_text("0 1")
+    first = run_component(folder, None, tmp_path, options=options, bad=str(bad))
+    assert first.table["number"].to_pylist() == [2, 3, 4, 5, 6, 7]
+    bad.write_text("")
+    again = run_component(
+        folder, None, tmp_path, options={**options, "retry": '["all"]'}, bad=str(bad)
+    )
+    assert again.table["number"].to_pylist() == list(range(8))
+    assert again.manifest.rejects == {}
 
 
 def test_other_cuts_do_not_mix(enter, tmp_path):
@@ -237,14 +265,18 @@ def test_a_model_that_moved(enter, tmp_path):
 
 
 def test_slices_of_two_models(enter, tmp_path):
-    """Where slices were made by different models, nothing is committed."""
-    source = dataset(tmp_path, 2, number=list(range(4)))
+    """Where slices were made by different models, the commit has the present one make all."""
+    source = dataset(tmp_path, 2, number=list(range(6)))
     model = tmp_path / "model"
-    for n, name in enumerate("AB"):
+    for n, name in enumerate("AAB"):
         model.write_text(name)
-        enter("stamp", source, words=["--slice", f"{n}/2"], model=str(model))
-    with pytest.raises(CardinalityError, match="were made by different things"):
-        enter("stamp", source, model=str(model))
+        enter("stamp", source, words=["--slice", f"{n}/3"], model=str(model))
+    made = enter("stamp", source, model=str(model))
+    assert made.fields["stamped"].metadata == {"model": "B"}
+    checkpoints = Path(made.folder, "checkpoints").glob("*.json")
+    assert {str(json.loads(one.read_text())["metadata"]) for one in checkpoints} == {
+        "{'stamped': {'model': 'B'}}"
+    }
 
 
 def test_kept_partitions_count_first(enter, tmp_path, monkeypatch):

@@ -169,3 +169,19 @@ def test_a_hit_must_be_good_enough(enter, doors, tmp_path):
         enter("knock", source, words=["--max_reject_share", "0.5"], **arguments)
     assert enter("knock", source, words=LENIENT, **arguments) == first
     assert not Path(arguments["log"]).exists()
+
+
+def test_a_retry_by_another_model(enter, tmp_path):
+    """Where the model moved since, it makes all rows, not only those that failed."""
+    source = dataset(tmp_path, 4, number=list(range(4)))
+    model, refused = tmp_path / "model", tmp_path / "refused"
+    arguments = {"model": str(model), "refused": str(refused)}
+    model.write_text("A")
+    refused.write_text("1")
+    first = enter("stamp", source, **arguments)
+    assert (first.rows, first.rejects) == (3, {"refused": 1})
+    model.write_text("B")
+    refused.write_text("")
+    again = enter("stamp", source, words=ALL, **arguments)
+    assert again.fields["stamped"].metadata == {"model": "B"}
+    assert [row["by"] for row in rows(again)] == ["B"] * 4

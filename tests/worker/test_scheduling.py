@@ -109,6 +109,13 @@ def test_a_partition_that_kills_its_workers(enter, tmp_path):
     assert kept == {f"part-{n:05d}" for n in range(6)} - {"part-00002"}
 
 
+def test_an_error_that_cannot_be_sent(enter, tmp_path):
+    """What went wrong in a worker is said, whatever its error is made of."""
+    source = dataset(tmp_path, 1, number=[1, 2])
+    with pytest.raises(RuntimeError, match="OddError: an operation gave an answer"):
+        enter("misbehave", source, words=["--workers", "2"], how="raise_odd")
+
+
 def test_workers_are_torn_down(enter, tmp_path):
     """Each process lets go of what it took, once."""
     model, log = tmp_path / "model", tmp_path / "log"

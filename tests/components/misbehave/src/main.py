@@ -9,6 +9,13 @@ from fondant_spec.component import ArrowTransformComponent, RowContext
 from fondant_spec.executor import execute
 
 
+class OddError(Exception):
+    """Cannot be made anew from its text, as errors of some clients cannot."""
+
+    def __init__(self, answer: str, operation: str) -> None:
+        super().__init__(f"{operation} gave {answer}")
+
+
 class Misbehave(ArrowTransformComponent):
     """Every method is a mistake that an author can make."""
 
@@ -68,6 +75,9 @@ class Misbehave(ArrowTransformComponent):
         if 2 in columns["out"]:
             os.kill(os.getpid(), signal.SIGKILL)
         return columns
+
+    def _raise_odd(self, columns, rejects):
+        raise OddError("an answer", "an operation")  # noqa: EM101, TRY003
 
     def _mixed(self, columns, rejects):
         large = columns["out"][0] % 2

@@ -9,17 +9,26 @@ import pyarrow as pa
 from fondant_spec.component import ArrowTransformComponent, RowContext
 from fondant_spec.executor import execute
 
+SCHEMA = pa.schema([("id", pa.string()), ("stamped", pa.int64()), ("by", pa.string())])
+
 
 class Stamp(ArrowTransformComponent):
     """Stands for a step whose model may become another one between two attempts."""
 
     def __init__(
-        self, *, model: str, log: str = "", seconds: float = 0.0, broken: str = ""
+        self,
+        *,
+        model: str,
+        log: str = "",
+        seconds: float = 0.0,
+        broken: str = "",
+        refused: str = "",
     ) -> None:
         self.model = Path(model)
         self.log = log
         self.seconds = seconds
         self.broken = broken
+        self.refused = refused
 
     def transform(self, batch: pa.RecordBatch, context: RowContext) -> pa.RecordBatch:
         """Return the numbers."""
@@ -32,7 +41,17 @@ class Stamp(ArrowTransformComponent):
         if at in map(str, numbers.to_pylist()):
             msg = f"broken at {at}"
             raise RuntimeError(msg)
-        return pa.RecordBatch.from_arrays([batch.column("id"), numbers], names=["id", "stamped"])
+        refused = Path(self.refused).read_text(encoding="utf-8").split() if self.refused else []
+        kept = []
+        for row in batch.to_pylist():
+            if str(row["number"]) in refused:
+                context.rejects.add(row["id"], "refused")
+            else:
+                kept.append({"id": row["id"], "stamped": row["number"], "by": self._model()})
+        return pa.RecordBatch.from_pylist(kept, SCHEMA)
+
+    def _model(self) -> str:
+        return self.model.read_text(encoding="utf-8")
 
     def teardown(self) -> None:
         """Say that it is over."""
@@ -42,7 +61,7 @@ class Stamp(ArrowTransformComponent):
 
     def field_metadata(self) -> dict[str, dict[str, str]]:
         """Return the model."""
-        return {"stamped": {"model": self.model.read_text(encoding="utf-8")}}
+        return {"stamped": {"model": self._model()}}
 
 
 if __name__ == "__main__":
