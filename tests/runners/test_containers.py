@@ -200,7 +200,8 @@ def test_images_are_clean(engine, images, name):
 def test_open_clip_is_in_the_images_of_the_embeddings(engine, images, name):
     """Models of open_clip run in both, whichever build of torch and torchvision they have."""
     code = (
-        "import image_toolkit.models, open_clip; from safetensors.torch import save_file; "
+        "from image_toolkit.models.runtime.torch_setup import prepare_torch; prepare_torch(); "
+        "import open_clip; from safetensors.torch import save_file; "
         "from image_toolkit.models.embedding.embedders import text_encoder; "
         "model = open_clip.create_model('ViT-S-32-alt'); file = '/tmp/weights.safetensors'; "
         "save_file({k: v.contiguous() for k, v in model.state_dict().items()}, file); "
