@@ -19,7 +19,7 @@ from image_toolkit.models.captioning.generation import Generation
 from image_toolkit.models.embedding.clip_score import ClipScore
 from image_toolkit.models.embedding.embedders import Vectors
 from image_toolkit.models.runtime.batching import BatchSize, run_batch
-from image_toolkit.models.runtime.feed import Feed, Group, Row, UnusableError, rows_of
+from image_toolkit.models.runtime.feed import Feed, FeedRow, Group, UnusableError, rows_of
 from image_toolkit.models.runtime.spread import spread
 
 logger = logging.getLogger(__name__)
@@ -59,7 +59,7 @@ class Choice:
         """The columns that this needs, where the dataset has them."""
         return ("caption",) * self.keep_existing + ("alt_text",) * (self.alt_text_ratio > 0)
 
-    def given(self, row: Row, seed: int) -> tuple[str, str] | None:
+    def given(self, row: FeedRow, seed: int) -> tuple[str, str] | None:
         """Return the caption that a row brings along, and its source; None if it needs one."""
         existing = (row.fields.get("caption") or "").strip()
         if existing:
@@ -74,7 +74,7 @@ class Choice:
 class Draft:
     """A row's caption in the making; `problem` says why there is none."""
 
-    row: Row
+    row: FeedRow
     text: str = ""
     source: str = "model"
     pixels: Any = None
@@ -100,7 +100,7 @@ class CaptionWriter:
     frame: Frame = field(default_factory=Frame)
     scorer: ClipScore | None = None
 
-    def prepare(self, row: Row) -> Draft:
+    def prepare(self, row: FeedRow) -> Draft:
         """Return a draft with what its caption needs: called in many threads at once.
 
         Raises:

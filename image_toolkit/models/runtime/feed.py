@@ -22,7 +22,7 @@ Item = TypeVar("Item")
 
 
 @dataclass(frozen=True)
-class Row:
+class FeedRow:
     """A row on its way to the model: its id, the cell to prepare, and what else is needed of it."""
 
     id: str
@@ -56,7 +56,7 @@ class UnusableError(Exception):
 class Group(Generic[Item]):
     """Rows whose cells are prepared, in order; the unusable ones are gone to the rejects."""
 
-    rows: list[Row] = field(default_factory=list)
+    rows: list[FeedRow] = field(default_factory=list)
     items: list[Item] = field(default_factory=list)
 
 
@@ -64,14 +64,14 @@ def rows_of(
     batches: Iterator[pa.RecordBatch],
     column: str,
     others: tuple[str, ...] = (),
-) -> Iterator[Row]:
+) -> Iterator[FeedRow]:
     """Yield the rows of all batches: so model batches need not end where record batches end."""
     for batch in batches:
         ids = batch.column("id").to_pylist()
         beside = {name: batch.column(name) for name in others if name in batch.schema.names}
         for number, (row_id, cell) in enumerate(zip(ids, batch.column(column), strict=True)):
             fields = {name: values[number].as_py() for name, values in beside.items()}
-            yield Row(row_id, cell.as_py(), fields)
+            yield FeedRow(row_id, cell.as_py(), fields)
 
 
 class Feed(Generic[Item]):
@@ -82,7 +82,7 @@ class Feed(Generic[Item]):
 
     def __init__(
         self,
-        prepare: Callable[[Row], Item],
+        prepare: Callable[[FeedRow], Item],
         size: Callable[[], int],
         *,
         ahead: int = 0,
@@ -97,9 +97,9 @@ class Feed(Generic[Item]):
         """How many partitions to feed side by side: two give a GPU work while one of them ends."""
         return 2 if self._ahead else 1
 
-    def groups(self, rows: Iterator[Row], rejects: Rejects) -> Iterator[Group[Item]]:
+    def groups(self, rows: Iterator[FeedRow], rejects: Rejects) -> Iterator[Group[Item]]:
         """Yield the rows in groups of the present batch size, in order, without empty groups."""
-        pending: deque[list[tuple[Row, Future[Item]]]] = deque()
+        pending: deque[list[tuple[FeedRow, Future[Item]]]] = deque()
         while chunk := list(islice(rows, self._size())):
             pending.append([(row, self._pool.submit(self._prepare, row)) for row in chunk])
             if len(pending) > self._ahead:
@@ -113,7 +113,7 @@ class Feed(Generic[Item]):
 
     @staticmethod
     def _settled(
-        futures: list[tuple[Row, Future[Item]]],
+        futures: list[tuple[FeedRow, Future[Item]]],
         rejects: Rejects,
     ) -> Iterator[Group[Item]]:
         group: Group[Item] = Group()

@@ -28,7 +28,7 @@ _READ_AT_ONCE: Final = 32
 
 
 @dataclass(frozen=True)
-class ImageFolder:
+class ImageFolderSource:
     """Images below a folder; the caption of `a.jpg` is the text of `a.txt`, if there is one.
 
     Args:

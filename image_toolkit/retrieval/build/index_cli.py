@@ -134,9 +134,9 @@ def _source(args: argparse.Namespace) -> "VectorSource":
         if args.model_id is None:
             msg = f"{args.source} holds no vectors; to embed its images, name a --model-id."
             raise InvalidArgumentError(msg)
-        from image_toolkit.retrieval.build.image_source import ImageFolder  # noqa: PLC0415
+        from image_toolkit.retrieval.build.image_source import ImageFolderSource  # noqa: PLC0415
 
-        return ImageFolder(args.source, args.model_id, args.revision, args.url_prefix).open()
+        return ImageFolderSource(args.source, args.model_id, args.revision, args.url_prefix).open()
     from image_toolkit.retrieval.build.vector_sources import open_source  # noqa: PLC0415
 
     return open_source(

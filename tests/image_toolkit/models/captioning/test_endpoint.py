@@ -19,7 +19,7 @@ from image_toolkit.models.captioning.caption_text import Frame
 from image_toolkit.models.captioning.endpoint import EndpointCaptioner
 from image_toolkit.models.captioning.generation import Generation
 from image_toolkit.models.runtime.batching import BatchSize
-from image_toolkit.models.runtime.feed import Group, Row, UnusableError
+from image_toolkit.models.runtime.feed import FeedRow, Group, UnusableError
 
 
 class Server(ThreadingHTTPServer):
@@ -352,7 +352,7 @@ def test_a_first_caption_stays_for_want_of_a_second(second, status, expected, se
     server.texts, server.statuses = ["a cat cat", second], [200, status]
     captioner = EndpointCaptioner(server.url, "eyes", None)
     writer = CaptionWriter(captioner, BatchSize(1), Generation())
-    draft = Draft(Row("1", b""), pixels=IMAGES[0])
+    draft = Draft(FeedRow("1", b""), pixels=IMAGES[0])
     writer.write(Group(items=[draft]))
     assert draft.problem is None
     assert (draft.text, draft.source) == expected

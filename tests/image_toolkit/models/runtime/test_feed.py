@@ -5,7 +5,7 @@ import pytest
 
 from fondant_spec.dataset.rejects import Rejects
 from image_toolkit.images.decoding import NotAnImageError
-from image_toolkit.models.runtime.feed import Feed, Row, UnusableError, rows_of
+from image_toolkit.models.runtime.feed import Feed, FeedRow, UnusableError, rows_of
 
 
 def batches(*sizes):
@@ -18,7 +18,7 @@ def batches(*sizes):
         start += size
 
 
-def prepare(row: Row) -> int:
+def prepare(row: FeedRow) -> int:
     """Return ten times the cell; 4 and 5 are unusable."""
     if row.data == 4:
         raise NotAnImageError(reason="truncated", message="cut short")
@@ -61,7 +61,7 @@ def test_size_may_change_between_groups():
 def test_groups_of_rejects_only_are_left_out():
     """A model never sees an empty batch."""
     feed = Feed(prepare, lambda: 1, ahead=0)
-    groups = feed.groups(iter([Row("a", 4), Row("b", 1), Row("c", None)]), Rejects())
+    groups = feed.groups(iter([FeedRow("a", 4), FeedRow("b", 1), FeedRow("c", None)]), Rejects())
     assert [group.items for group in groups] == [[10]]
     feed.close()
 
@@ -70,7 +70,7 @@ def test_defects_are_not_swallowed():
     """An error that is not about the row ends the partition, with its traceback."""
     feed = Feed(lambda row: 1 // row.data, lambda: 2, ahead=0)
     with pytest.raises(ZeroDivisionError):
-        list(feed.groups(iter([Row("a", 0)]), Rejects()))
+        list(feed.groups(iter([FeedRow("a", 0)]), Rejects()))
     feed.close()
 
 

@@ -304,7 +304,7 @@ def test_images_are_embedded_on_the_way(tmp_path: Path, caplog: pytest.LogCaptur
     """A folder of images becomes an index; files that are no images are left out by name."""
     from PIL import Image  # noqa: PLC0415
 
-    from image_toolkit.retrieval.build.image_source import ImageFolder  # noqa: PLC0415
+    from image_toolkit.retrieval.build.image_source import ImageFolderSource  # noqa: PLC0415
     from tests.tiny_models import make_model  # noqa: PLC0415
 
     model = make_model("clip", tmp_path / "clip")
@@ -317,7 +317,7 @@ def test_images_are_embedded_on_the_way(tmp_path: Path, caplog: pytest.LogCaptur
     (images / "broken.jpg").write_text("<html>")
     (images / "._a.jpg").write_bytes(b"\x00\x05\x16\x07")
 
-    source = ImageFolder(images, str(model), url_prefix="https://host.example/i/").open()
+    source = ImageFolderSource(images, str(model), url_prefix="https://host.example/i/").open()
     built = build_index(source, tmp_path / "index", BuildOptions())
 
     index = IndexFolder(tmp_path / "index").open()
