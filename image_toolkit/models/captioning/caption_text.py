@@ -14,6 +14,10 @@ _CONTENT_LENGTH: Final = 4
 _MOST_OF_A_WORD: Final = 3
 # Made-up words that BLIP is known to begin captions with.
 _ARTEFACT: Final = re.compile(r"\b(?:arafed|araffe|arafe|araffes|arafes)\b\s*", re.IGNORECASE)
+# What a model thought before it answered. Some chat templates open the block in the prompt.
+_THOUGHTS: Final = re.compile(
+    r"\A(?:.*</think(?:ing)?>|\s*<think(?:ing)?>.*)", re.DOTALL | re.IGNORECASE
+)
 _LOOSE_MARK: Final = re.compile(r"\s+([,.;:!?])")
 # BERT's vocabulary, BLIP's among others, takes a hyphen for a word: "close - up".
 _LOOSE_HYPHEN: Final = re.compile(r"(?<=\w) - (?=\w)")
@@ -49,8 +53,8 @@ class Frame:
 
 
 def clean(text: str) -> str:
-    """Return a generated text as one line, without a captioner's typical artefacts."""
-    line = " ".join(_ARTEFACT.sub("", text).split())
+    """Return a generated text as one line, without thoughts and typical artefacts."""
+    line = " ".join(_ARTEFACT.sub("", _THOUGHTS.sub("", text)).split())
     whole = _LOOSE_HYPHEN.sub("-", _LOOSE_MARK.sub(r"\1", line)).strip()
     quoted = _QUOTED.fullmatch(whole)
     return quoted[2].strip() if quoted else whole

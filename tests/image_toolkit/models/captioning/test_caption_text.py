@@ -49,6 +49,10 @@ def test_plain_captions_pass(text):
         ('"stop" and "go"', '"stop" and "go"'),
         ("giraffe in the wild", "giraffe in the wild"),
         ("\n", ""),
+        ("<think>a cat?</think>A cat", "A cat"),
+        ("a cat, or\na dog?\n</THINK>\n\nA dog.", "A dog."),
+        (" <thinking>a cat? I think", ""),
+        ("a man who is <thinking>", "a man who is <thinking>"),
     ],
 )
 def test_generated_text_is_cleaned(text, expected):
