@@ -13,10 +13,11 @@ import pyarrow as pa
 
 from fondant_spec.dataset.rejects import Rejects
 from fondant_spec.errors import InvalidArgumentError
-from image_toolkit.models.captioning.caption_text import CLIP_TOKENS, Frame, clean, refuses, repeats
+from image_toolkit.models.captioning.caption_text import CLIP_TOKENS, Frame, clean, repeats
 from image_toolkit.models.captioning.captioners import Captioner
 from image_toolkit.models.captioning.chat_answers import CUT_OFF
 from image_toolkit.models.captioning.generation import Generation
+from image_toolkit.models.captioning.refusals import refuses
 from image_toolkit.models.embedding.clip_score import ClipScore
 from image_toolkit.models.embedding.embedders import Vectors
 from image_toolkit.models.runtime.batching import BatchSize, run_batch

@@ -25,11 +25,6 @@ _LOOSE_HYPHEN: Final = re.compile(r"(?<=\w) - (?=\w)")
 _QUOTED: Final = re.compile(r"""(["'])((?:(?!\1).|(?<=\w)\1(?=\w))*)\1""")
 _SEPARATORS: Final = ",;:\uff0c\u3001\uff1b\uff1a"
 _MARKS: Final = _SEPARATORS + ".!?"
-_REFUSAL: Final = re.compile(
-    r"^\s*(?:i(?: am|['\u2019]?m) (?:sorry|unable|not able)|i can(?:no|['\u2019])t|sorry,"
-    r"|as an? (?:ai|language)\b)",
-    re.IGNORECASE,
-)
 
 
 @dataclass(frozen=True)
@@ -73,11 +68,6 @@ def repeats(text: str) -> bool:
         or any(first == second for first, second in pairwise(words))
         or any(count > _MOST_OF_A_WORD for count in often.values())
     )
-
-
-def refuses(text: str) -> bool:
-    """Return whether a text declines to describe the image, as chat models may."""
-    return _REFUSAL.search(text) is not None
 
 
 def _joined(left: str, right: str) -> str:

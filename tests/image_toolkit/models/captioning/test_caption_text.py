@@ -2,7 +2,7 @@
 
 import pytest
 
-from image_toolkit.models.captioning.caption_text import Frame, clean, refuses, repeats
+from image_toolkit.models.captioning.caption_text import Frame, clean, repeats
 
 
 @pytest.mark.parametrize(
@@ -58,26 +58,6 @@ def test_plain_captions_pass(text):
 def test_generated_text_is_cleaned(text, expected):
     """A caption is one line, without the made-up words that BLIP is known for."""
     assert clean(text) == expected
-
-
-@pytest.mark.parametrize(
-    ("text", "expected"),
-    [
-        ("I'm sorry, I can't describe people.", True),
-        ("I\u2019m sorry, but no", True),
-        ("I am sorry", True),
-        ("I'm unable to describe people", True),
-        ("I'm not able to see it", True),
-        ("I can\u2019t see it", True),
-        ("I cannot help with that", True),
-        ("As an AI model, I do not see", True),
-        ("a sorry sight of a house", False),
-        ("As an airplane lands", False),
-    ],
-)
-def test_refusals_are_told_from_captions(text, expected):
-    """A chat model's refusal is no caption."""
-    assert refuses(text) is expected
 
 
 @pytest.mark.parametrize(
