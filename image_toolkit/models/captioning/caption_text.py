@@ -18,13 +18,13 @@ _ARTEFACT: Final = re.compile(r"\b(?:arafed|araffe|arafe|araffes|arafes)\b\s*", 
 _THOUGHTS: Final = re.compile(
     r"\A(?:.*</think(?:ing)?>|\s*<think(?:ing)?>.*)", re.DOTALL | re.IGNORECASE
 )
-_LOOSE_MARK: Final = re.compile(r"\s+([,.;:!?])")
-# BERT's vocabulary, BLIP's among others, takes a hyphen for a word: "close - up".
-_LOOSE_HYPHEN: Final = re.compile(r"(?<=\w) - (?=\w)")
+# A point in front of a digit is no end of a sentence: "a .50 calibre gun".
+_LOOSE_MARK: Final = re.compile(r"\s+([,;:!?]|\.(?!\d))")
 # A pair around the whole text. An apostrophe in a word is no quote.
 _QUOTED: Final = re.compile(r"""(["'])((?:(?!\1).|(?<=\w)\1(?=\w))*)\1""")
 _SEPARATORS: Final = ",;:\uff0c\u3001\uff1b\uff1a"
-_MARKS: Final = _SEPARATORS + ".!?"
+_STOPS: Final = ".\u3002"
+_MARKED: Final = re.compile(rf"[{_SEPARATORS}!?\u3002]|\.(?!\d)")
 
 
 @dataclass(frozen=True)
@@ -50,7 +50,7 @@ class Frame:
 def clean(text: str) -> str:
     """Return a generated text as one line, without thoughts and typical artefacts."""
     line = " ".join(_ARTEFACT.sub("", _THOUGHTS.sub("", text)).split())
-    whole = _LOOSE_HYPHEN.sub("-", _LOOSE_MARK.sub(r"\1", line)).strip()
+    whole = _LOOSE_MARK.sub(r"\1", line).strip()
     quoted = _QUOTED.fullmatch(whole)
     return quoted[2].strip() if quoted else whole
 
@@ -71,10 +71,14 @@ def repeats(text: str) -> bool:
 
 
 def _joined(left: str, right: str) -> str:
-    """Return two texts with a space between; none, and no second separator, before a mark."""
+    """Return two texts with a space between; before a mark none, nor the mark that it follows.
+
+    Of the marks at the end, a question or an exclamation stays, and needs no full stop.
+    """
     left, right = left.rstrip(), right.lstrip()
     if not left or not right:
         return left or right
-    if right[0] in _MARKS:
-        return left.rstrip(_SEPARATORS + " ") + right
-    return f"{left} {right}"
+    if not _MARKED.match(right):
+        return f"{left} {right}"
+    left = left.rstrip(_SEPARATORS + _STOPS + " ")
+    return left + (right.lstrip(_STOPS) if left.endswith(("!", "?")) else right)
