@@ -9,7 +9,7 @@ import sys
 from collections.abc import Sequence
 from importlib.metadata import entry_points
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from fondant_spec import __version__
 from fondant_spec.dataset import storage
@@ -71,8 +71,13 @@ def _parser() -> argparse.ArgumentParser:
     collect.add_argument("--delete", action="store_true", help="remove; without it, only list")
     collect.set_defaults(command=_gc)
 
-    execute = commands.add_parser("execute", help="run one component, as a runner does")
+    execute = commands.add_parser(
+        "execute", help="run one component, as a runner does", add_help=False
+    )
     execute.add_argument("component", help="the folder of the component; its arguments follow")
+    execute.add_argument(
+        "-h", "--help", action=_HelpOfComponent, help="list the arguments of the component"
+    )
     execute.set_defaults(command=_execute)
     for command in entry_points(group=COMMANDS):
         command.load()(commands)
@@ -81,6 +86,26 @@ def _parser() -> argparse.ArgumentParser:
     for sub in commands.choices.values():  # before a command or after it
         sub.add_argument("--debug", action="store_true", default=argparse.SUPPRESS, help=text)
     return parser
+
+
+class _HelpOfComponent(argparse.Action):
+    """Help on the component that was named before; on the command where none was."""
+
+    def __init__(self, option_strings: Sequence[str], dest: str, **keywords: Any) -> None:
+        super().__init__(option_strings, dest, nargs=0, default=False, **keywords)
+
+    def __call__(
+        self,
+        parser: argparse.ArgumentParser,
+        namespace: argparse.Namespace,
+        values: object,  # noqa: ARG002 - argparse hands it over
+        option_string: str | None = None,  # noqa: ARG002
+    ) -> None:
+        """Ask for the component's help, or print the command's and end."""
+        if namespace.component is None:
+            parser.print_help()
+            parser.exit()
+        setattr(namespace, self.dest, True)
 
 
 def _add_dataset(parser: argparse.ArgumentParser) -> None:
@@ -153,5 +178,6 @@ def _execute(options: argparse.Namespace) -> int:
     from fondant_spec.worker.component_code import component_class  # noqa: PLC0415
     from fondant_spec.worker.run_step import execute  # noqa: PLC0415
 
-    execute(component_class(Path(options.component)), options.rest)
+    words = ["--help"] if options.help else options.rest
+    execute(component_class(Path(options.component)), words)
     return 0

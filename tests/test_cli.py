@@ -76,6 +76,23 @@ def test_execute(tmp_path):
     )
 
 
+@pytest.mark.parametrize("words", [["--help"], ["-h"], ["--rows", "3", "--help"]])
+def test_help_on_a_component(words):
+    """Whoever names a component asks for its arguments, not those of the command."""
+    command = [sys.executable, "-c", PROGRAM, "execute", str(COMPONENTS / "numbers"), *words]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert "\narguments of the component:\n  --rows INT " in done.stdout
+    assert "\narguments of the executor:\n  --base_path STR " in done.stdout
+
+
+def test_help_on_execute(capsys):
+    """Without a component there is only the command to help with."""
+    with pytest.raises(SystemExit) as ended:
+        main(["execute", "--help"])
+    assert ended.value.code == 0
+    assert capsys.readouterr().out.startswith("usage: fondant-spec execute ")
+
+
 @pytest.mark.parametrize("command", ["validate", "show"])
 def test_no_dataset(tmp_path, capsys, command):
     """A folder that holds no dataset is an error with its path."""

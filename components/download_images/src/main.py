@@ -14,7 +14,7 @@ from tally import Tally
 
 from fondant_spec.component import RowContext, SetupContext, StreamTransformComponent
 from fondant_spec.cpu import cpu_count
-from fondant_spec.errors import InputDataError
+from fondant_spec.errors import InputDataError, MissingDependencyError
 from fondant_spec.executor import execute
 from image_toolkit.crawl.access_policy import AccessPolicy
 from image_toolkit.crawl.fetch_limits import FetchLimits
@@ -101,8 +101,14 @@ class DownloadImages(StreamTransformComponent):
                 "the vectors of its index, or leave verify_embedding out."
             )
             raise InputDataError(msg)
-        from verify import Verifier  # noqa: PLC0415 - loads torch, which others need not have
-
+        try:
+            from verify import Verifier  # noqa: PLC0415 - loads torch, which others need not have
+        except ImportError as error:
+            msg = (
+                "verify_embedding needs the packages of the extra models, which this component's "
+                f"image does not have: `pip install 'fondant-spec[models]'`. ({error})"
+            )
+            raise MissingDependencyError(msg) from error
         verifier = Verifier(self._verify_model_id, least_cosine)
         verifier.load()
         return verifier

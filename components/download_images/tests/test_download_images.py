@@ -1,4 +1,6 @@
 import io
+import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -172,6 +174,36 @@ def test_an_image_that_is_not_what_the_index_saw_is_quarantined(host, tmp_path):
         download(other, tmp_path / "b", **checks)
     with pytest.raises(InputDataError, match="verify_embedding needs the field"):
         download(urls, tmp_path / "c", **checks)
+
+
+WITHOUT_TORCH = """
+import sys
+from pathlib import Path
+
+import pyarrow as pa
+
+sys.modules["torch"] = None
+
+from fondant_spec.errors import MissingDependencyError
+from fondant_spec.testing import run_component
+
+vectors = pa.array([[1.0, 2.0]], pa.list_(pa.float32()))
+table = pa.table({"image_url": ["http://127.0.0.1:9/a.jpg"], "expected_embedding": vectors})
+try:
+    run_component(Path(sys.argv[1]), table, Path(sys.argv[2]), verify_embedding=0.9)
+except MissingDependencyError as error:
+    print(error)
+"""
+
+
+def test_vectors_need_what_the_image_of_the_component_lacks(tmp_path):
+    """Where there is no torch, as in that image, the message names what to install."""
+    command = [sys.executable, "-c", WITHOUT_TORCH, str(FOLDER), str(tmp_path)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.stdout.startswith(
+        "verify_embedding needs the packages of the extra models, which this component's image "
+        "does not have: `pip install 'fondant-spec[models]'`. ("
+    ), done.stderr
 
 
 @pytest.mark.parametrize("name", ["image_size", "timeout", "n_connections", "max_bytes"])

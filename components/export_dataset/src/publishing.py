@@ -1,19 +1,20 @@
-"""A folder of files that appears under its name whole, or not at all.
+"""A folder of files that is whole when it has its mark, and may be replaced by a later one.
 
 It is built in a folder of its own, then moved, its mark last. The mark lists the files, which tells
 later runs that the folder is theirs to replace; what else lies at the target, or was changed there,
-is never touched.
+is never touched. A move that breaks off leaves a note, by which the next run makes way.
 """
 
 import json
 import shutil
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
 
 from hashed_folder import HashedFolder
+from replacement_note import NOTE, clearable_files, foreign_files, note
 
 from fondant_spec.dataset import storage
 from fondant_spec.dataset.written_files import (
@@ -37,7 +38,8 @@ def published(target: str, told: Mapping[str, Any]) -> Iterator[HashedFolder]:
     """Yield an empty local folder, the content of which then replaces what is at `target`.
 
     `target` is a local folder, new, empty or published before, or a URL. `told` is read at the end
-    and goes into the mark, a JSON file. If the block raises, `target` stays as it is.
+    and goes into the mark, a JSON file. If the block raises, `target` stays as it is. If it can
+    only be written in part, it has no mark, and may be published to again.
 
     Raises:
         StorageError: the target holds what was not published or was changed since, or cannot be
@@ -49,10 +51,13 @@ def published(target: str, told: Mapping[str, Any]) -> Iterator[HashedFolder]:
             folder = HashedFolder(path)
             yield folder
             check_replaceable(target)
+            built = sorted(path.iterdir())
+            _write(note(_clearable(folder, target)), path / NOTE, target)
             _remove_published(target)
-            _move(path, target)
-            mark = {**told, "files": _listing(folder, target)}
-            storage.write_text(storage.join(target, MARK), json.dumps(mark, indent=2) + "\n")
+            for entry in built:
+                _move(entry, target)
+            _write({**told, "files": _listing(folder, target)}, path / MARK, target)
+            storage.remove(storage.join(target, NOTE))
     except OSError as error:
         msg = f"{target}: cannot be written ({error}); choose another path, or give write access."
         raise StorageError(msg) from error
@@ -65,21 +70,45 @@ def check_replaceable(target: str) -> None:
         StorageError: it holds files that were not published there, or others than were.
     """
     names = _files(target)
-    if not names:
+    if _is_noted(target):
+        changes = in_words(foreign_files(target, [name for name in names if name != MARK]))
+    elif not names:
         return
-    if MARK not in names:
+    elif MARK not in names:
         msg = f"{target}: is not empty (it holds {names[0]!r}); choose an empty or a new folder."
         raise StorageError(msg)
+    else:
+        changes = in_words(_changes(target, names))
+    if changes:
+        msg = f"{target}: is not as it was exported: {changes}. Nothing was overwritten. {_KEEP}"
+        raise StorageError(msg)
+
+
+def _changes(target: str, names: Iterable[str]) -> list[str]:
+    """Return how these files differ from those that the mark lists.
+
+    Raises:
+        StorageError: it lists none.
+    """
     mark = storage.join(target, MARK)
     listed = listed_files(mark)
     if listed is None:
         msg = f"{target}: its {MARK} does not list its files, so they may be anybody's. {_KEEP}"
         raise StorageError(msg)
     added = [f"{name} was added" for name in names if name not in listed and name != MARK]
-    changes = in_words([*changed_files(mark), *added])
-    if changes:
-        msg = f"{target}: is not as it was exported: {changes}. Nothing was overwritten. {_KEEP}"
-        raise StorageError(msg)
+    return [*changed_files(mark), *added]
+
+
+def _clearable(folder: HashedFolder, target: str) -> dict[str, set[str]]:
+    """Return the hashes that each file at a target, checked before, has now and will have."""
+    if _is_noted(target):
+        found = {name: set(hashes) for name, hashes in clearable_files(target).items()}
+    else:
+        listed = listed_files(storage.join(target, MARK)) if MARK in _files(target) else None
+        found = {name: {str(file["sha256"])} for name, file in (listed or {}).items()}
+    for name, file in folder.files.items():
+        found.setdefault(name, set()).add(file.sha256)
+    return found
 
 
 def _listing(folder: HashedFolder, target: str) -> dict[str, dict[str, Any]]:
@@ -107,24 +136,35 @@ def _workshop(target: str) -> Iterator[Path]:
         shutil.rmtree(folder, ignore_errors=True)
 
 
+def _is_noted(target: str) -> bool:
+    return storage.is_file(storage.join(target, NOTE))
+
+
 def _files(target: str) -> list[str]:
-    """Return the paths of all files below a folder, relative to it, sorted."""
-    return [name for name in files_below(target) if not name.startswith(f"{_UNFINISHED}/")]
+    """Return the paths of all files of an export at any depth, relative to the target, sorted."""
+    found = files_below(target)
+    return [name for name in found if name != NOTE and not name.startswith(f"{_UNFINISHED}/")]
 
 
 def _remove_published(target: str) -> None:
+    """Remove an export, its mark first: from then on nobody takes the rest for a whole one."""
     fs, path = storage.filesystem(target)
     names = _files(target)
-    for name in sorted({name.partition("/")[0] for name in names} - {MARK}):
-        fs.rm(f"{path}/{name}", recursive=True)
     if MARK in names:
         fs.rm(f"{path}/{MARK}")
+    for name in sorted({name.partition("/")[0] for name in names} - {MARK}):
+        fs.rm(f"{path}/{name}", recursive=True)
 
 
-def _move(folder: Path, target: str) -> None:
-    fs, path = storage.filesystem(target)
-    for entry in sorted(folder.iterdir()):
-        if storage.is_remote(target):
-            fs.put(str(entry), f"{path}/{entry.name}", recursive=True)
-        else:
-            entry.rename(Path(target) / entry.name)
+def _write(content: Mapping[str, Any], file: Path, target: str) -> None:
+    """Write JSON to a local file, then move it, so that the target never has half of it."""
+    storage.write_text(str(file), json.dumps(content, indent=2) + "\n")
+    _move(file, target)
+
+
+def _move(entry: Path, target: str) -> None:
+    if storage.is_remote(target):
+        fs, path = storage.filesystem(target)
+        fs.put(str(entry), f"{path}/{entry.name}", recursive=True)
+    else:
+        entry.replace(Path(target) / entry.name)

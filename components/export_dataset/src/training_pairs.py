@@ -62,7 +62,7 @@ class PairMaker:
 
     `kinds` are the image formats to keep as they are; others become JPEG, unless `converts` is
     false. `validation_fraction` is the share of images for validation. `names`, if given, call the
-    files by the names that they had.
+    files by the names that they had, and the ids go into the metadata.
     """
 
     kinds: frozenset[str] = frozenset(SUFFIXES)
@@ -86,6 +86,8 @@ class PairMaker:
         others = {name: plain(value) for name, value in row.items() if name not in _PAIR_FIELDS}
         if "file_name" in row:
             others[SOURCE_NAME] = row["file_name"]
+        if self.names is not None:  # else the file's name tells it
+            others["id"] = row["id"]
         split = split_of(data, self.validation_fraction)
         return Pair(self._stem(row), split, image, suffix, caption, others, data)
 

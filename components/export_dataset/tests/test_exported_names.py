@@ -88,6 +88,7 @@ def test_files_keep_the_names_of_their_images(tmp_path, layout):
         told = [json.loads(line) for line in lines]
         found = {Path(line["file_name"]).stem: line["text"] for line in told}
         assert [line["source_name"] for line in told] == list(NAMED)
+        assert [line["id"] for line in told] == [f"{n:012}" for n in range(len(NAMED))]
         assert len(datasets.load_dataset("imagefolder", data_dir=str(out), split="train")) == 22
     assert found == {stem: f"photo {number}" for number, stem in enumerate(NAMED.values())}
 

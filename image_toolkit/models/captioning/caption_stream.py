@@ -13,9 +13,11 @@ import pyarrow as pa
 
 from fondant_spec.dataset.rejects import Rejects
 from fondant_spec.errors import InvalidArgumentError
-from image_toolkit.models.captioning.caption_text import CLIP_TOKENS, Frame, clean, refuses, repeats
+from image_toolkit.models.captioning.caption_text import CLIP_TOKENS, Frame, clean, repeats
 from image_toolkit.models.captioning.captioners import Captioner
+from image_toolkit.models.captioning.chat_answers import CUT_OFF
 from image_toolkit.models.captioning.generation import Generation
+from image_toolkit.models.captioning.refusals import refuses
 from image_toolkit.models.embedding.clip_score import ClipScore
 from image_toolkit.models.embedding.embedders import Vectors
 from image_toolkit.models.runtime.batching import BatchSize, run_batch
@@ -84,13 +86,21 @@ class Draft:
     caption_tokens: int | None = None
     problem: UnusableError | None = None
 
+    @property
+    def is_poor(self) -> bool:
+        """Whether a second attempt may give a better caption."""
+        if self.problem is not None:
+            return self.problem.reason == CUT_OFF
+        return _poor(self.text)
+
 
 @dataclass
 class CaptionWriter:
     """Gives rows their captions, with one captioner on one device.
 
-    A caption that repeats itself (or, from a chat model, refuses) is asked for once more, with
-    settings under which no pair of tokens can come twice. It stays if that gives none.
+    A caption that repeats itself (or, from a chat model, refuses or was cut off) is asked for once
+    more, with settings under which no pair of tokens can come twice. It stays if that gives none,
+    but for one that refuses or was cut off, which is a reject.
     """
 
     captioner: Captioner
@@ -124,7 +134,7 @@ class CaptionWriter:
         asked = [draft for draft in group.items if not draft.text]
         self._ask(asked)
         if self.generation.retry_poor:
-            self._ask_again([draft for draft in asked if draft.text and _poor(draft.text)])
+            self._ask_again([draft for draft in asked if draft.is_poor])
         for draft in group.items:
             self._settle(draft)
         if self.scorer is not None:
@@ -150,6 +160,7 @@ class CaptionWriter:
         for draft, answer in zip(drafts, answers, strict=True):
             if isinstance(answer, str) and answer and not refuses(answer):
                 draft.text, draft.source = answer, "model, second attempt"
+                draft.problem = None
 
     def _answers(
         self, drafts: Sequence[Draft], generation: Generation

@@ -14,18 +14,17 @@ _CONTENT_LENGTH: Final = 4
 _MOST_OF_A_WORD: Final = 3
 # Made-up words that BLIP is known to begin captions with.
 _ARTEFACT: Final = re.compile(r"\b(?:arafed|araffe|arafe|araffes|arafes)\b\s*", re.IGNORECASE)
-_LOOSE_MARK: Final = re.compile(r"\s+([,.;:!?])")
-# BERT's vocabulary, BLIP's among others, takes a hyphen for a word: "close - up".
-_LOOSE_HYPHEN: Final = re.compile(r"(?<=\w) - (?=\w)")
+# What a model thought before it answered. Some chat templates open the block in the prompt.
+_THOUGHTS: Final = re.compile(
+    r"\A(?:.*</think(?:ing)?>|\s*<think(?:ing)?>.*)", re.DOTALL | re.IGNORECASE
+)
+# A point in front of a digit is no end of a sentence: "a .50 calibre gun".
+_LOOSE_MARK: Final = re.compile(r"\s+([,;:!?]|\.(?!\d))")
 # A pair around the whole text. An apostrophe in a word is no quote.
 _QUOTED: Final = re.compile(r"""(["'])((?:(?!\1).|(?<=\w)\1(?=\w))*)\1""")
 _SEPARATORS: Final = ",;:\uff0c\u3001\uff1b\uff1a"
-_MARKS: Final = _SEPARATORS + ".!?"
-_REFUSAL: Final = re.compile(
-    r"^\s*(?:i(?: am|['\u2019]?m) (?:sorry|unable|not able)|i can(?:no|['\u2019])t|sorry,"
-    r"|as an? (?:ai|language)\b)",
-    re.IGNORECASE,
-)
+_STOPS: Final = ".\u3002"
+_MARKED: Final = re.compile(rf"[{_SEPARATORS}!?\u3002]|\.(?!\d)")
 
 
 @dataclass(frozen=True)
@@ -49,9 +48,9 @@ class Frame:
 
 
 def clean(text: str) -> str:
-    """Return a generated text as one line, without a captioner's typical artefacts."""
-    line = " ".join(_ARTEFACT.sub("", text).split())
-    whole = _LOOSE_HYPHEN.sub("-", _LOOSE_MARK.sub(r"\1", line)).strip()
+    """Return a generated text as one line, without thoughts and typical artefacts."""
+    line = " ".join(_ARTEFACT.sub("", _THOUGHTS.sub("", text)).split())
+    whole = _LOOSE_MARK.sub(r"\1", line).strip()
     quoted = _QUOTED.fullmatch(whole)
     return quoted[2].strip() if quoted else whole
 
@@ -71,16 +70,15 @@ def repeats(text: str) -> bool:
     )
 
 
-def refuses(text: str) -> bool:
-    """Return whether a text declines to describe the image, as chat models may."""
-    return _REFUSAL.search(text) is not None
-
-
 def _joined(left: str, right: str) -> str:
-    """Return two texts with a space between; none, and no second separator, before a mark."""
+    """Return two texts with a space between; before a mark none, nor the mark that it follows.
+
+    Of the marks at the end, a question or an exclamation stays, and needs no full stop.
+    """
     left, right = left.rstrip(), right.lstrip()
     if not left or not right:
         return left or right
-    if right[0] in _MARKS:
-        return left.rstrip(_SEPARATORS + " ") + right
-    return f"{left} {right}"
+    if not _MARKED.match(right):
+        return f"{left} {right}"
+    left = left.rstrip(_SEPARATORS + _STOPS + " ")
+    return left + (right.lstrip(_STOPS) if left.endswith(("!", "?")) else right)

@@ -17,6 +17,7 @@ from urllib3.exceptions import MaxRetryError, ReadTimeoutError
 
 from fondant_spec.errors import InputDataError, InvalidArgumentError
 from image_toolkit.models.captioning.caption_families import CHAT_PROMPT
+from image_toolkit.models.captioning.chat_answers import whole_texts
 from image_toolkit.models.captioning.generation import Generation
 from image_toolkit.models.runtime.feed import UnusableError
 from image_toolkit.models.runtime.preparation import ProcessorPreparation
@@ -166,9 +167,8 @@ class EndpointCaptioner:
         if response.status_code != requests.codes.ok:
             return UnusableError("endpoint_error", f"{response.status_code}: {_start(response)}")
         try:
-            choices = response.json()["choices"]
-            texts = [str(choice["message"]["content"] or "") for choice in choices]
-        except (ValueError, KeyError, TypeError):
+            texts = whole_texts(response.json())
+        except (ValueError, KeyError, TypeError, AttributeError):
             return UnusableError("endpoint_error", f"not a chat completion: {_start(response)}")
         self._captioned = True
         return texts

@@ -4,11 +4,13 @@ Most take the pixels and the same few text tokens for every image (`PixelIntake`
 put the image into a conversation and take both through their own processor (`ChatIntake`).
 """
 
+import re
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Protocol
+from typing import Any, Final, Protocol
 
 import numpy as np
 import torch
+from tokenizers.models import WordPiece
 
 from image_toolkit.models.runtime.preparation import (
     Normalise,
@@ -19,6 +21,9 @@ from image_toolkit.models.runtime.preparation import (
 )
 
 Inputs = Mapping[str, torch.Tensor]
+
+# BERT's vocabulary, BLIP's and GIT's among others, takes a hyphen for a word: "close - up".
+_LOOSE_HYPHEN: Final = re.compile(r"(?<=\w) - (?=\w)")
 
 
 class Intake(Protocol):
@@ -64,6 +69,7 @@ class PixelIntake:
         self._tokenizer = tokenizer
         self._prompt = {name: torch.tensor([value]) for name, value in prompt.items()}
         self._skips = skips
+        self._parts_hyphens = _is_word_piece(tokenizer)
         preparation = preparation_for(image_processor)
         self._normalise = None if preparation is None else Normalise(preparation)
         self.prepare: Callable[[bytes], Any] = preparation or ProcessorPreparation()
@@ -90,7 +96,7 @@ class PixelIntake:
     def texts(self, tokens: torch.Tensor) -> list[str]:
         """Return the captions; a prompt that leads in a caption is part of it."""
         texts: list[str] = self._tokenizer.batch_decode(tokens, skip_special_tokens=True)
-        return texts
+        return [_LOOSE_HYPHEN.sub("-", text) for text in texts] if self._parts_hyphens else texts
 
     def probes(self) -> Sequence[Any]:
         """Return a few prepared images."""
@@ -140,3 +146,9 @@ class ChatIntake:
     def probes(self) -> Sequence[Any]:
         """Return a few images."""
         return probe_images()
+
+
+def _is_word_piece(tokenizer: Any) -> bool:
+    """Return whether a vocabulary is one of BERT's kind, which does not know what had spaces."""
+    backend = getattr(tokenizer, "backend_tokenizer", None)
+    return backend is not None and isinstance(backend.model, WordPiece)

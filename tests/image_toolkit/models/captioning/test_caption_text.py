@@ -2,7 +2,7 @@
 
 import pytest
 
-from image_toolkit.models.captioning.caption_text import Frame, clean, refuses, repeats
+from image_toolkit.models.captioning.caption_text import Frame, clean, repeats
 
 
 @pytest.mark.parametrize(
@@ -48,32 +48,18 @@ def test_plain_captions_pass(text):
         ('a sign that says " stop "', 'a sign that says " stop "'),
         ('"stop" and "go"', '"stop" and "go"'),
         ("giraffe in the wild", "giraffe in the wild"),
+        ("a gun of .50 calibre", "a gun of .50 calibre"),
+        ("a cat - on a mat", "a cat - on a mat"),
         ("\n", ""),
+        ("<think>a cat?</think>A cat", "A cat"),
+        ("a cat, or\na dog?\n</THINK>\n\nA dog.", "A dog."),
+        (" <thinking>a cat? I think", ""),
+        ("a man who is <thinking>", "a man who is <thinking>"),
     ],
 )
 def test_generated_text_is_cleaned(text, expected):
     """A caption is one line, without the made-up words that BLIP is known for."""
     assert clean(text) == expected
-
-
-@pytest.mark.parametrize(
-    ("text", "expected"),
-    [
-        ("I'm sorry, I can't describe people.", True),
-        ("I\u2019m sorry, but no", True),
-        ("I am sorry", True),
-        ("I'm unable to describe people", True),
-        ("I'm not able to see it", True),
-        ("I can\u2019t see it", True),
-        ("I cannot help with that", True),
-        ("As an AI model, I do not see", True),
-        ("a sorry sight of a house", False),
-        ("As an airplane lands", False),
-    ],
-)
-def test_refusals_are_told_from_captions(text, expected):
-    """A chat model's refusal is no caption."""
-    assert refuses(text) is expected
 
 
 @pytest.mark.parametrize(
@@ -108,3 +94,22 @@ def test_a_caption_that_ends_with_a_comma_gets_no_second_one():
     """Neither before a suffix that brings one; an ending mark of another kind stays."""
     assert Frame(suffix=", film").around("a lake,") == "a lake, film"
     assert Frame(suffix="on film").around("a lake.") == "a lake. on film"
+
+
+@pytest.mark.parametrize(
+    ("caption", "suffix", "expected"),
+    [
+        ("a cat.", ", 8k", "a cat, 8k"),
+        ("a cat\u3002", "\uff0c8k", "a cat\uff0c8k"),
+        ("a cat.", ".", "a cat."),
+        ("a cat", ".", "a cat."),
+        ("a cat!", ".", "a cat!"),
+        ("what a cat!", ", 8k", "what a cat!, 8k"),
+        ("a cat.", "!", "a cat!"),
+        ("a gun,", ".50 calibre", "a gun, .50 calibre"),
+        ("a lens", ", f/1.4.", "a lens, f/1.4."),
+    ],
+)
+def test_no_two_marks_meet(caption, suffix, expected):
+    """The suffix's mark takes the place of the sentence's end."""
+    assert Frame(suffix=suffix).around(caption) == expected

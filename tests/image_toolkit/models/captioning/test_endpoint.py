@@ -28,6 +28,7 @@ class Server(ThreadingHTTPServer):
     def __init__(self):
         super().__init__(("127.0.0.1", 0), Handler)
         self.seen, self.statuses, self.texts, self.body = [], [], [], None
+        self.ends = []
         self.busy = ""
         self.url = f"http://127.0.0.1:{self.server_port}/v1"
 
@@ -49,7 +50,9 @@ class Handler(BaseHTTPRequestHandler):
         answer = [f"{text['text']} {size[0]}x{size[1]} {n}" for n in range(asked["n"])]
         if self.server.texts:
             answer = [self.server.texts.pop(0)]
-        body = json.dumps({"choices": [{"message": {"content": line}} for line in answer]})
+        end = self.server.ends.pop(0) if self.server.ends else "stop"
+        choices = [{"message": {"content": line}, "finish_reason": end} for line in answer]
+        body = json.dumps({"choices": choices})
         if status != 200:
             body = '{"error": "no such luck"}'
         self.send_response(status)
@@ -336,6 +339,99 @@ def test_nonsense_is_an_error(server):
     assert str(error) == "not a chat completion: <html>hello</html>"
 
 
+def choice(content, end="stop"):
+    """Return a choice of a completion."""
+    return {"message": {"content": content}, "finish_reason": end}
+
+
+def answered(server, *choices):
+    """Return what a captioner makes of a completion."""
+    server.body = json.dumps({"choices": choices})
+    (made,) = EndpointCaptioner(server.url, "eyes", None).captions(
+        IMAGES[:1], ROWS[:1], Generation()
+    )
+    return made
+
+
+PARTS = [
+    {"type": "thinking", "thinking": [{"type": "text", "text": "Hm"}]},
+    {"type": "text", "text": "A dog"},
+    {"type": "text", "text": " on a sofa."},
+]
+
+
+@pytest.mark.parametrize(
+    ("choices", "texts"),
+    [
+        ([choice("A dog."), choice("A cat.", None)], ["A dog.", "A cat."]),
+        ([choice("A dog on", "length"), choice("A cat.")], ["A cat."]),
+        ([choice("A", "content_filter"), choice("A cat.")], ["A cat."]),
+        ([choice(PARTS)], ["A dog on a sofa."]),
+        ([choice([])], [""]),
+        ([choice(None)], [""]),
+        ([], []),
+    ],
+)
+def test_captions_are_whole_texts(choices, texts, server):
+    """Parts are joined; a choice that was cut off is none while there is another."""
+    assert answered(server, *choices) == texts
+
+
+@pytest.mark.parametrize(
+    ("end", "reason", "message"),
+    [
+        ("length", "cut_off", "it ended at max_new_tokens, which may be too few: 'A dog on a'"),
+        ("content_filter", "refused", "a content filter stopped it: 'A dog on a'"),
+    ],
+)
+def test_a_caption_that_was_cut_off_is_none(end, reason, message, server):
+    """Half a sentence is no caption; the row's error says which end it met."""
+    made = answered(server, choice("A dog on a", end), choice("A cat", end))
+    assert (made.reason, str(made)) == (reason, message)
+
+
+@pytest.mark.parametrize("content", [7, ["A dog"], [{"type": "text"}], {"text": "A dog"}])
+def test_content_of_another_kind_is_an_error(content, server):
+    """What is neither text nor parts is not taken for a caption."""
+    made = answered(server, choice(content))
+    assert made.reason == "endpoint_error"
+    assert str(made).startswith("not a chat completion: ")
+
+
+def written(server, *, retry_poor=True):
+    """Return the draft that a writer makes of the server's answers."""
+    writer = CaptionWriter(
+        EndpointCaptioner(server.url, "eyes", None), BatchSize(1), Generation(retry_poor=retry_poor)
+    )
+    draft = Draft(FeedRow("1", b""), pixels=IMAGES[0])
+    writer.write(Group(items=[draft]))
+    return draft
+
+
+def test_a_caption_that_was_cut_off_is_asked_for_again(server):
+    """The second attempt may be shorter, and then it is the caption."""
+    server.texts, server.ends = ["a cat on", "a cat"], ["length"]
+    draft = written(server)
+    assert (draft.text, draft.source) == ("a cat", "model, second attempt")
+    assert draft.problem is None
+
+
+@pytest.mark.parametrize(("retry_poor", "asked"), [(True, 2), (False, 1)])
+def test_a_caption_that_is_cut_off_twice_is_a_reject(retry_poor, asked, server):
+    """As it is at once, where no second attempt is wanted."""
+    server.texts, server.ends = ["a cat on", "a dog on"], ["length", "length"]
+    draft = written(server, retry_poor=retry_poor)
+    assert draft.problem.reason == "cut_off"
+    assert len(server.seen) == asked
+
+
+def test_what_a_model_thought_is_no_part_of_its_caption(server):
+    """A reasoning model's caption is what follows."""
+    server.texts = ["<think>A dog? A dog.\nYes.</think>\n\nA dog"]
+    draft = written(server)
+    assert (draft.text, draft.source) == ("A dog", "model")
+
+
 @pytest.mark.parametrize(
     ("second", "status", "expected"),
     [
@@ -350,10 +446,7 @@ def test_nonsense_is_an_error(server):
 def test_a_first_caption_stays_for_want_of_a_second(second, status, expected, server):
     """The row keeps the caption it has where the second attempt is none, and says which it is."""
     server.texts, server.statuses = ["a cat cat", second], [200, status]
-    captioner = EndpointCaptioner(server.url, "eyes", None)
-    writer = CaptionWriter(captioner, BatchSize(1), Generation())
-    draft = Draft(FeedRow("1", b""), pixels=IMAGES[0])
-    writer.write(Group(items=[draft]))
+    draft = written(server)
     assert draft.problem is None
     assert (draft.text, draft.source) == expected
     assert len(server.seen) == 2

@@ -6,15 +6,17 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from tokenizers import Tokenizer, pre_tokenizers
+from tokenizers.models import WordLevel
 from tokenizers.processors import TemplateProcessing
-from transformers import AutoProcessor
+from transformers import AutoImageProcessor, AutoProcessor, BertTokenizer, PreTrainedTokenizerFast
 
 from image_toolkit.models.captioning.captioners import LocalCaptioner
 from image_toolkit.models.captioning.generation import Generation
 from image_toolkit.models.runtime.device import Placement
 from image_toolkit.models.runtime.feed import UnusableError
 from image_toolkit.models.runtime.hub import find_model
-from image_toolkit.models.runtime.intakes import ChatIntake
+from image_toolkit.models.runtime.intakes import ChatIntake, PixelIntake
 
 SHORT = Generation(max_new_tokens=8, min_new_tokens=4)
 
@@ -41,6 +43,33 @@ def test_pixels_are_normalised_where_they_arrive(tiny, photos):
     images = [Image.fromarray(np.asarray(item)) for item in items]
     wanted = processor(images=images, return_tensors="pt")["pixel_values"]
     torch.testing.assert_close(model._intake.arrived(inputs)["pixel_values"], wanted)
+
+
+def words_of(kind):
+    """Return a tokenizer of a few words: BERT's, or one that knows where spaces were."""
+    words = ["[UNK]", "[CLS]", "[SEP]", "[PAD]", "[MASK]", "a", "cat", "close", "-", "up"]
+    vocabulary = {word: at for at, word in enumerate(words)}
+    if kind == "bert":
+        return BertTokenizer(vocab=vocabulary)
+    own = Tokenizer(WordLevel(vocabulary, "[UNK]"))
+    own.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
+    return PreTrainedTokenizerFast(tokenizer_object=own, unk_token="[UNK]")
+
+
+@pytest.mark.parametrize(
+    ("kind", "text", "expected"),
+    [
+        ("bert", "a close-up", "a close-up"),
+        ("bert", "a cat", "a cat"),
+        ("spaces", "a cat - close up", "a cat - close up"),
+    ],
+)
+def test_only_what_a_tokenizer_took_apart_is_put_together(kind, text, expected, tiny):
+    """BERT's vocabulary takes a hyphen for a word; elsewhere one between spaces is a dash."""
+    tokenizer = words_of(kind)
+    intake = PixelIntake(AutoImageProcessor.from_pretrained(tiny("blip")), tokenizer, {})
+    tokens = torch.tensor([tokenizer(text)["input_ids"]])
+    assert intake.texts(tokens) == [expected]
 
 
 @pytest.mark.parametrize("place", [0, 2])
