@@ -13,7 +13,7 @@ from text_tables import CsvTable, JsonLines, TextLines
 
 TABLE_SUFFIXES: Final = (".parquet", ".csv", ".tsv", ".json", ".jsonl", ".arrow")
 ARCHIVE_SUFFIXES: Final = (".tar", ".tgz")
-READ_SUFFIXES: Final = (*TABLE_SUFFIXES, ".tar")
+READ_SUFFIXES: Final = (*TABLE_SUFFIXES, *ARCHIVE_SUFFIXES)
 IMAGE_SUFFIXES: Final = frozenset(
     {
         *(".jpg", ".jpeg", ".jpe", ".jfif", ".jif", ".png", ".apng", ".webp", ".gif", ".avif"),
