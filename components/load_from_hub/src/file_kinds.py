@@ -6,10 +6,11 @@ from pathlib import Path
 from typing import Final
 
 from arrow_tables import ArrowTable, ParquetTable
+from csv_tables import CsvTable
 from data_files import COMPRESSED, DataFile, suffix_of
 from loaded_rows import Table
 from tar_samples import TarSamples
-from text_tables import CsvTable, JsonLines, TextLines
+from text_tables import JsonLines, TextLines
 
 TABLE_SUFFIXES: Final = (".parquet", ".csv", ".tsv", ".json", ".jsonl", ".arrow")
 ARCHIVE_SUFFIXES: Final = (".tar", ".tgz")

@@ -28,6 +28,7 @@ from file_kinds import (
 from folder_files import Listing, LocalFolder, RemoteFolder
 from image_folder import ImageFolder
 from loaded_rows import Table
+from text_encodings import first_character
 from zip_images import ZipImages
 
 from fondant_spec.errors import InputDataError
@@ -135,7 +136,7 @@ def _parents(path: str) -> list[str]:
 
 def _is_array(layout: Layout, table: str) -> bool:
     with layout.folder.file(table).open() as file:
-        return file.read(64).lstrip(b"\xef\xbb\xbf \t\r\n").startswith(b"[")
+        return first_character(file.read(64)) == "["
 
 
 def tables_by_split(layout: Layout) -> dict[str, list[Table]]:

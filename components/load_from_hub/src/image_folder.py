@@ -4,7 +4,6 @@ Every image is a row. Those that the metadata name come first, in its order; the
 order of their paths, with the metadata's columns null. `file_name` is the path below the folder.
 """
 
-import codecs
 import posixpath
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -17,6 +16,7 @@ from dataset_errors import explained
 from file_kinds import CAPTION_SUFFIXES, is_sidecar_json, stem_of, table_of
 from folder_files import LocalFolder, RemoteFolder
 from loaded_rows import Chunk, Fault, Record, Table, chunked, columns_together
+from text_encodings import caption
 from typed_cells import parsed_json
 
 from fondant_spec.errors import InputDataError
@@ -26,7 +26,6 @@ IMAGE: Final = "image"
 _CAPTIONS: Final = ("text", "caption")
 _LONGEST_CAPTION: Final = 1 << 20
 _METADATA_ROWS: Final = 512
-_BYTE_ORDERS: Final = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 
 
 @dataclass(frozen=True)
@@ -152,9 +151,7 @@ class ImageFolder:
         if len(content) > _LONGEST_CAPTION:
             msg = f"{printable(path)} has over a megabyte"
             raise ValueError(msg)
-        encoding = "utf-16" if content.startswith(_BYTE_ORDERS) else "utf-8-sig"
-        text = content.decode(encoding)
-        return text.removesuffix("\n").removesuffix("\r") if text.endswith("\n") else text
+        return caption(content)
 
     def _object(self, path: str) -> dict[str, Any]:
         with self.folder.file(path).open() as file:

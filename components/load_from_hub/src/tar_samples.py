@@ -13,6 +13,7 @@ from typing import IO, Any, Final, Self
 
 from data_files import printable
 from loaded_rows import Fault, Record
+from text_encodings import decoded
 from text_tables import RecordTable
 from typed_cells import parsed_json
 
@@ -92,7 +93,7 @@ class TarSamples(RecordTable):
         fault = None
         for suffix, (name, data) in members.items():
             try:
-                cells[suffix] = data.decode() if suffix in _TEXTS else data
+                cells[suffix] = decoded(data) if suffix in _TEXTS else data
                 value = parsed_json(data) if suffix == "json" else None
             except ValueError as error:
                 fault = Fault("bad_text", f"{printable(name)} cannot be read: {error}")

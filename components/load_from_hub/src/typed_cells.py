@@ -13,6 +13,7 @@ from typing import Any, Final
 import pyarrow as pa
 from loaded_rows import Cells
 from number_cells import floating, truth, whole
+from text_encodings import decoded
 
 _LONGEST_SHOWN: Final = 60
 
@@ -33,7 +34,7 @@ def parsed_json(content: str | bytes) -> Any:
         ValueError: it is no JSON.
     """
     try:
-        return _JSON.decode(content if isinstance(content, str) else content.decode("utf-8-sig"))
+        return _JSON.decode(content if isinstance(content, str) else decoded(content))
     except RecursionError:
         msg = "it is nested too deep"
         raise ValueError(msg) from None
