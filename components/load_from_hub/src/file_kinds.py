@@ -100,15 +100,21 @@ def split_of_folder(path: str) -> str | None:
 def split_of_table(path: str) -> str:
     """Return the split that a file of rows belongs to, by its folders and its name.
 
-    That is the word of a numbered file (`data/test-00000-of-00002`), or else the last word that
-    means a split; files without one are for training.
+    That is the last word that means a split in its folders, else the word of a numbered file
+    (`data/test-00000-of-00002`), else the last such word in its name; files without one are for
+    training.
     """
     folder, base = posixpath.split(path)
+    if words := _split_words(folder):
+        return _SPLITS[words[-1]]
     numbered = _NUMBERED.match(base) if posixpath.basename(folder) == "data" else None
     if numbered:
         return canonical_split(numbered["split"])
-    stem = path
-    while suffix_of(stem) or stem.lower().endswith(COMPRESSED):
-        stem = stem_of(stem)
-    words = [word for part in stem.lower().split("/") for word in _KEYWORD.findall(part)]
+    while suffix_of(base) or base.lower().endswith(COMPRESSED):
+        base = stem_of(base)
+    words = _split_words(base)
     return _SPLITS[words[-1]] if words else "train"
+
+
+def _split_words(path: str) -> list[str]:
+    return [word for part in path.lower().split("/") for word in _KEYWORD.findall(part)]

@@ -186,11 +186,12 @@ def _image_splits(layout: Layout) -> Mapping[str, Keep]:
     """Return, for each split, what tells which paths are in it."""
     paths = [*layout.images, *layout.metadata, *layout.listing.faults]
     found = {split_of_folder(path) for path in paths}
+    if TRAIN not in found:
+        # All images are for training, so that no folder of them is another split as well.
+        return {TRAIN: lambda _: True}
     named = {split: _in_split(split) for split in sorted(filter(None, found))}
-    if TRAIN in named:
-        # Images beside the folders of the splits are for training.
-        return {**named, TRAIN: lambda path: split_of_folder(path) in (TRAIN, None)}
-    return {**named, TRAIN: lambda _: True}
+    # Images beside the folders of the splits are for training.
+    return {**named, TRAIN: lambda path: split_of_folder(path) in (TRAIN, None)}
 
 
 def _in_split(split: str) -> Keep:

@@ -270,7 +270,7 @@ def test_an_index_column_gives_the_ids(tmp_path):
     arguments = {"image_column": "", "index_column": "key"}
     result = load(tmp_path / "rows.parquet", tmp_path, {"text": "string"}, **arguments)
     assert result.table["id"].to_pylist() == ["b", "a"]
-    assert rejected(result) == [("000000000002", "no_id"), ("000000000003", "duplicate_id")]
+    assert rejected(result) == [("row 2", "no_id"), ("row 3", "duplicate_id")]
 
     pq.write_table(pa.table({"key": [7, 5], "text": ["x", "y"]}), tmp_path / "numbers.parquet")
     result = load(tmp_path / "numbers.parquet", tmp_path, {"text": "string"}, **arguments)
