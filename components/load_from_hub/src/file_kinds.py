@@ -2,6 +2,7 @@
 
 import posixpath
 import re
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Final
 
@@ -36,7 +37,8 @@ _IMAGE_STARTS: Final = re.compile(
     rb"|\xff\x0a|\x00{3}\x0cJXL |II\*\x00|MM\x00\*|BM....\x00{4}",
     re.DOTALL,
 )
-_START_BYTES: Final = 32
+START_BYTES: Final = 32
+"""How much of a file tells whether it is an image."""
 
 
 def table_of(file: DataFile) -> Table:
@@ -71,9 +73,26 @@ def begins_as_image(file: DataFile) -> bool:
     """Return whether the first bytes of a file are those of an image, whatever it is called."""
     try:
         with file.open() as content:
-            return _IMAGE_STARTS.match(content.read(_START_BYTES)) is not None
+            return starts_as_image(content.read(START_BYTES))
     except OSError:
         return False
+
+
+def starts_as_image(start: bytes) -> bool:
+    """Return whether a file that starts so, with at least `START_BYTES`, is an image."""
+    return _IMAGE_STARTS.match(start) is not None
+
+
+def captions_beside(paths: Iterable[str]) -> dict[str, str]:
+    """Return the text files among paths, by the path of their image without its suffix.
+
+    Where an image has several, the kind that comes first in `CAPTION_SUFFIXES` counts.
+    """
+    kinds = {path: posixpath.splitext(path)[1].lower() for path in paths}
+    ranked = sorted(
+        (CAPTION_SUFFIXES.index(k), p) for p, k in kinds.items() if k in CAPTION_SUFFIXES
+    )
+    return {stem_of(path): path for _, path in reversed(ranked)}
 
 
 def kind_of(path: str) -> str:

@@ -13,7 +13,7 @@ from typing import Any, Final
 import pyarrow as pa
 from data_files import printable
 from dataset_errors import explained
-from file_kinds import CAPTION_SUFFIXES, is_sidecar_json, stem_of, table_of
+from file_kinds import captions_beside, is_sidecar_json, stem_of, table_of
 from folder_files import LocalFolder, RemoteFolder
 from loaded_rows import Chunk, Fault, Record, Table, chunked, columns_together
 from text_encodings import caption
@@ -84,8 +84,7 @@ class ImageFolder:
     @cached_property
     def _captions(self) -> dict[str, str]:
         """The text files, by the path of the image without its suffix."""
-        files = [path for path in self.texts if not is_sidecar_json(path)]
-        return {stem_of(path): path for path in sorted(files, key=_precedence, reverse=True)}
+        return captions_beside(self.texts)
 
     @cached_property
     def _objects(self) -> dict[str, str]:
@@ -157,11 +156,6 @@ class ImageFolder:
         with self.folder.file(path).open() as file:
             value = parsed_json(file.read(_LONGEST_CAPTION))
         return value if isinstance(value, dict) else {}
-
-
-def _precedence(path: str) -> int:
-    """Return the place of a text file where an image has several: the first counts."""
-    return CAPTION_SUFFIXES.index(posixpath.splitext(path)[1].lower())
 
 
 def _values(cells: pa.Array | list[Any]) -> list[Any]:
