@@ -64,8 +64,7 @@ class ImageFolder:
         tables = [table for _, table in self._tables()]
         metadata = columns_together(self.name, tables, [FILE_NAME] if tables else [])
         if tables and FILE_NAME not in metadata:
-            msg = f"{tables[0].name}: has no column `file_name` to say which image a row is about."
-            raise InputDataError(msg)
+            raise _without_names(tables[0].name, metadata)
         for table in tables:
             found |= {c: t for c, t in table.columns(wanted).items() if c not in found}
         if any(not is_sidecar_json(path) for path in self.texts):
@@ -156,6 +155,13 @@ class ImageFolder:
         with self.folder.file(path).open() as file:
             value = parsed_json(file.read(_LONGEST_CAPTION))
         return value if isinstance(value, dict) else {}
+
+
+def _without_names(name: str, columns: Collection[str]) -> InputDataError:
+    if not columns:
+        return InputDataError(f"{name}: is empty; fill it, or remove it to load the images alone.")
+    told = "has no column `file_name` to say which image a row is about"
+    return InputDataError(f"{name}: {told}. Columns: {', '.join(columns)}.")
 
 
 def _values(cells: pa.Array | list[Any]) -> list[Any]:

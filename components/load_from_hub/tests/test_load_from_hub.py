@@ -397,7 +397,9 @@ def test_a_dataset_without_rows_is_an_error(tmp_path):
         load(tmp_path / "rows.parquet", tmp_path)
 
 
-def test_the_hub_offline_is_one_clear_error(tmp_path):
-    """An id, with no hub to ask, ends in one line."""
-    with pytest.raises(InputDataError, match=r"^owner/photos: cannot be read: .*offline mode"):
-        load("owner/photos", tmp_path)
+@pytest.mark.parametrize("name", ["owner/photos", "nosuch"])
+def test_the_hub_offline_is_one_clear_error(tmp_path, name):
+    """An id, or a mistyped folder, with no hub to ask, ends in one line."""
+    told = rf"^{name}: there is no such folder or file here; on the hub: cannot .*offline mode"
+    with pytest.raises(InputDataError, match=told):
+        load(name, tmp_path)
