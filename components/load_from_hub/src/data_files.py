@@ -15,6 +15,8 @@ import pyarrow as pa
 
 _COMPRESSIONS: Final = {".gz": "gzip", ".bz2": "bz2", ".zst": "zstd"}
 COMPRESSED: Final = tuple(_COMPRESSIONS)
+_PACKINGS: Final = {**_COMPRESSIONS, ".tgz": "gzip"}
+"""Packings by suffix: `.tgz` tells that, and a kind of file as well."""
 
 
 @dataclass(frozen=True)
@@ -36,7 +38,7 @@ class DataFile:
             OSError: it cannot be opened, or is no regular file.
         """
         file = open_regular(Path(self.location)) if is_local(self.location) else self._remote()
-        packed = _COMPRESSIONS.get(Path(self.location).suffix.lower())
+        packed = _PACKINGS.get(Path(self.location).suffix.lower())
         return pa.CompressedInputStream(pa.PythonFile(file, "r"), packed) if packed else file
 
     def seekable(self) -> Any:

@@ -47,8 +47,10 @@ for _package in ("httpx", "httpx2"):  # a line for every request would drown the
 
 
 @contextmanager
-def explained(name: str) -> Iterator[None]:
+def explained(name: str, missing: str = "") -> Iterator[None]:
     """Turn what goes wrong with a dataset into one line that says what to do.
+
+    `missing` is said first where it may be that there is no such dataset at all.
 
     Raises:
         InputDataError: in place of whatever the libraries raised.
@@ -65,10 +67,13 @@ def explained(name: str) -> Iterator[None]:
         raise InputDataError(msg) from None
     except RepositoryNotFoundError:
         msg = (
-            f"{name}: no such dataset on the hub, or a private one; check the id, or set HF_TOKEN."
+            f"{name}: {missing}no such dataset on the hub, or a private one; check the id, or set "
+            "HF_TOKEN."
         )
         raise InputDataError(msg) from None
     except _FAILURES as error:
         problem = " ".join(str(error).partition("Example of usage")[0].split())
-        msg = f"{name}: cannot be read: {problem[:_LONGEST_PROBLEM] or type(error).__name__}"
+        msg = (
+            f"{name}: {missing}cannot be read: {problem[:_LONGEST_PROBLEM] or type(error).__name__}"
+        )
         raise InputDataError(msg) from error

@@ -2,18 +2,20 @@
 
 import posixpath
 import re
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Final
 
 from arrow_tables import ArrowTable, ParquetTable
+from csv_tables import CsvTable
 from data_files import COMPRESSED, DataFile, suffix_of
 from loaded_rows import Table
 from tar_samples import TarSamples
-from text_tables import CsvTable, JsonLines, TextLines
+from text_tables import JsonLines, TextLines
 
 TABLE_SUFFIXES: Final = (".parquet", ".csv", ".tsv", ".json", ".jsonl", ".arrow")
 ARCHIVE_SUFFIXES: Final = (".tar", ".tgz")
-READ_SUFFIXES: Final = (*TABLE_SUFFIXES, ".tar")
+READ_SUFFIXES: Final = (*TABLE_SUFFIXES, *ARCHIVE_SUFFIXES)
 IMAGE_SUFFIXES: Final = frozenset(
     {
         *(".jpg", ".jpeg", ".jpe", ".jfif", ".jif", ".png", ".apng", ".webp", ".gif", ".avif"),
@@ -35,7 +37,8 @@ _IMAGE_STARTS: Final = re.compile(
     rb"|\xff\x0a|\x00{3}\x0cJXL |II\*\x00|MM\x00\*|BM....\x00{4}",
     re.DOTALL,
 )
-_START_BYTES: Final = 32
+START_BYTES: Final = 32
+"""How much of a file tells whether it is an image."""
 
 
 def table_of(file: DataFile) -> Table:
@@ -70,9 +73,26 @@ def begins_as_image(file: DataFile) -> bool:
     """Return whether the first bytes of a file are those of an image, whatever it is called."""
     try:
         with file.open() as content:
-            return _IMAGE_STARTS.match(content.read(_START_BYTES)) is not None
+            return starts_as_image(content.read(START_BYTES))
     except OSError:
         return False
+
+
+def starts_as_image(start: bytes) -> bool:
+    """Return whether a file that starts so, with at least `START_BYTES`, is an image."""
+    return _IMAGE_STARTS.match(start) is not None
+
+
+def captions_beside(paths: Iterable[str]) -> dict[str, str]:
+    """Return the text files among paths, by the path of their image without its suffix.
+
+    Where an image has several, the kind that comes first in `CAPTION_SUFFIXES` counts.
+    """
+    kinds = {path: posixpath.splitext(path)[1].lower() for path in paths}
+    ranked = sorted(
+        (CAPTION_SUFFIXES.index(k), p) for p, k in kinds.items() if k in CAPTION_SUFFIXES
+    )
+    return {stem_of(path): path for _, path in reversed(ranked)}
 
 
 def kind_of(path: str) -> str:
@@ -99,15 +119,21 @@ def split_of_folder(path: str) -> str | None:
 def split_of_table(path: str) -> str:
     """Return the split that a file of rows belongs to, by its folders and its name.
 
-    That is the word of a numbered file (`data/test-00000-of-00002`), or else the last word that
-    means a split; files without one are for training.
+    That is the last word that means a split in its folders, else the word of a numbered file
+    (`data/test-00000-of-00002`), else the last such word in its name; files without one are for
+    training.
     """
     folder, base = posixpath.split(path)
+    if words := _split_words(folder):
+        return _SPLITS[words[-1]]
     numbered = _NUMBERED.match(base) if posixpath.basename(folder) == "data" else None
     if numbered:
         return canonical_split(numbered["split"])
-    stem = path
-    while suffix_of(stem) or stem.lower().endswith(COMPRESSED):
-        stem = stem_of(stem)
-    words = [word for part in stem.lower().split("/") for word in _KEYWORD.findall(part)]
+    while suffix_of(base) or base.lower().endswith(COMPRESSED):
+        base = stem_of(base)
+    words = _split_words(base)
     return _SPLITS[words[-1]] if words else "train"
+
+
+def _split_words(path: str) -> list[str]:
+    return [word for part in path.lower().split("/") for word in _KEYWORD.findall(part)]

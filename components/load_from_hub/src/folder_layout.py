@@ -28,6 +28,7 @@ from file_kinds import (
 from folder_files import Listing, LocalFolder, RemoteFolder
 from image_folder import ImageFolder
 from loaded_rows import Table
+from text_encodings import first_character
 from zip_images import ZipImages
 
 from fondant_spec.errors import InputDataError
@@ -135,7 +136,7 @@ def _parents(path: str) -> list[str]:
 
 def _is_array(layout: Layout, table: str) -> bool:
     with layout.folder.file(table).open() as file:
-        return file.read(64).lstrip(b"\xef\xbb\xbf \t\r\n").startswith(b"[")
+        return first_character(file.read(64)) == "["
 
 
 def tables_by_split(layout: Layout) -> dict[str, list[Table]]:
@@ -185,11 +186,12 @@ def _image_splits(layout: Layout) -> Mapping[str, Keep]:
     """Return, for each split, what tells which paths are in it."""
     paths = [*layout.images, *layout.metadata, *layout.listing.faults]
     found = {split_of_folder(path) for path in paths}
+    if TRAIN not in found:
+        # All images are for training, so that no folder of them is another split as well.
+        return {TRAIN: lambda _: True}
     named = {split: _in_split(split) for split in sorted(filter(None, found))}
-    if TRAIN in named:
-        # Images beside the folders of the splits are for training.
-        return {**named, TRAIN: lambda path: split_of_folder(path) in (TRAIN, None)}
-    return {**named, TRAIN: lambda _: True}
+    # Images beside the folders of the splits are for training.
+    return {**named, TRAIN: lambda path: split_of_folder(path) in (TRAIN, None)}
 
 
 def _in_split(split: str) -> Keep:

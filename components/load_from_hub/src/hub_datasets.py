@@ -43,7 +43,8 @@ def hub_source(
     Raises:
         InputDataError: there is no such split, or a file of the dataset lies elsewhere.
     """
-    commit = HfApi().dataset_info(name, revision=revision, timeout=30).sha or revision
+    with explained(name, missing="there is no such folder or file here; on the hub: "):
+        commit = HfApi().dataset_info(name, revision=revision, timeout=30).sha or revision
     root = f"hf://datasets/{name}@{commit}"
     described = configurations(name, front_matter(_readme(name, commit)))
     builder = datasets.load_dataset_builder(name, config, revision=commit)

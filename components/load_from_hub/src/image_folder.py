@@ -4,7 +4,6 @@ Every image is a row. Those that the metadata name come first, in its order; the
 order of their paths, with the metadata's columns null. `file_name` is the path below the folder.
 """
 
-import codecs
 import posixpath
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -14,9 +13,10 @@ from typing import Any, Final
 import pyarrow as pa
 from data_files import printable
 from dataset_errors import explained
-from file_kinds import CAPTION_SUFFIXES, is_sidecar_json, stem_of, table_of
+from file_kinds import captions_beside, is_sidecar_json, stem_of, table_of
 from folder_files import LocalFolder, RemoteFolder
 from loaded_rows import Chunk, Fault, Record, Table, chunked, columns_together
+from text_encodings import caption
 from typed_cells import parsed_json
 
 from fondant_spec.errors import InputDataError
@@ -26,7 +26,6 @@ IMAGE: Final = "image"
 _CAPTIONS: Final = ("text", "caption")
 _LONGEST_CAPTION: Final = 1 << 20
 _METADATA_ROWS: Final = 512
-_BYTE_ORDERS: Final = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 
 
 @dataclass(frozen=True)
@@ -65,8 +64,7 @@ class ImageFolder:
         tables = [table for _, table in self._tables()]
         metadata = columns_together(self.name, tables, [FILE_NAME] if tables else [])
         if tables and FILE_NAME not in metadata:
-            msg = f"{tables[0].name}: has no column `file_name` to say which image a row is about."
-            raise InputDataError(msg)
+            raise _without_names(tables[0].name, metadata)
         for table in tables:
             found |= {c: t for c, t in table.columns(wanted).items() if c not in found}
         if any(not is_sidecar_json(path) for path in self.texts):
@@ -85,8 +83,7 @@ class ImageFolder:
     @cached_property
     def _captions(self) -> dict[str, str]:
         """The text files, by the path of the image without its suffix."""
-        files = [path for path in self.texts if not is_sidecar_json(path)]
-        return {stem_of(path): path for path in sorted(files, key=_precedence, reverse=True)}
+        return captions_beside(self.texts)
 
     @cached_property
     def _objects(self) -> dict[str, str]:
@@ -152,9 +149,7 @@ class ImageFolder:
         if len(content) > _LONGEST_CAPTION:
             msg = f"{printable(path)} has over a megabyte"
             raise ValueError(msg)
-        encoding = "utf-16" if content.startswith(_BYTE_ORDERS) else "utf-8-sig"
-        text = content.decode(encoding)
-        return text.removesuffix("\n").removesuffix("\r") if text.endswith("\n") else text
+        return caption(content)
 
     def _object(self, path: str) -> dict[str, Any]:
         with self.folder.file(path).open() as file:
@@ -162,9 +157,11 @@ class ImageFolder:
         return value if isinstance(value, dict) else {}
 
 
-def _precedence(path: str) -> int:
-    """Return the place of a text file where an image has several: the first counts."""
-    return CAPTION_SUFFIXES.index(posixpath.splitext(path)[1].lower())
+def _without_names(name: str, columns: Collection[str]) -> InputDataError:
+    if not columns:
+        return InputDataError(f"{name}: is empty; fill it, or remove it to load the images alone.")
+    told = "has no column `file_name` to say which image a row is about"
+    return InputDataError(f"{name}: {told}. Columns: {', '.join(columns)}.")
 
 
 def _values(cells: pa.Array | list[Any]) -> list[Any]:

@@ -1,6 +1,7 @@
 """Load images, texts, or both from a Hugging Face dataset, a local folder, or files."""
 
-from collections.abc import Iterator, Mapping, Sequence
+import logging
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any, Final
 
 import pyarrow as pa
@@ -11,6 +12,8 @@ from source_rows import FILE_NAME, IMAGE_FIELDS, RowReader
 from fondant_spec.component import LoadComponent, RowContext, SetupContext
 from fondant_spec.errors import InputDataError
 from fondant_spec.executor import execute
+
+logger = logging.getLogger(__name__)
 
 NO_IMAGES: Final = "Name one as image_column, or set that to an empty text to load no images."
 
@@ -37,6 +40,7 @@ class LoadFromHub(LoadComponent):
         self._config, self._split, self._revision = config, split, revision
         self._column_of = {field: column for column, field in column_name_mapping.items()}
         self._column_of.setdefault("image", image_column)
+        self._name_column = self._column_of.get(FILE_NAME, FILE_NAME)
         self._image_columns = image_column_names
         self._index_column = index_column
         self._end = n_rows_to_load
@@ -63,6 +67,7 @@ class LoadFromHub(LoadComponent):
             follow_links=self._follow_links,
         )
         self._check(wanted)
+        self._tell_unused({*wanted.values(), *self._image_columns, *index})
         images = {field: column for field, column in wanted.items() if self._is_image(column)}
         others = {field: column for field, column in wanted.items() if field not in images}
         self._reader = RowReader(
@@ -71,7 +76,7 @@ class LoadFromHub(LoadComponent):
             others,
             types=context.output_types,
             index_column=self._index_column or None,
-            name_column=self._column_of.get(FILE_NAME, FILE_NAME),
+            name_column=self._name_column,
         )
 
     def field_metadata(self) -> dict[str, dict[str, Any]]:
@@ -117,6 +122,15 @@ class LoadFromHub(LoadComponent):
         source.require(images, holds_images, "a column of images")
         index = [self._index_column] if self._index_column else []
         source.require(index, _holds_ids, "a column of texts or whole numbers")
+
+    def _tell_unused(self, loaded: Collection[str]) -> None:
+        """Say which columns are there and not asked for: captions are lost without a word else."""
+        columns = self._source.columns.items()
+        filled = (c for c, t in columns if not (pa.types.is_null(t) or c.startswith("__")))
+        unused = [c for c in filled if c not in {*loaded, self._name_column}]
+        if unused:
+            told = "columns that are there and not loaded, as produces does not name them"
+            logger.info("%s: %s: %s", self._dataset_name, told, ", ".join(unused))
 
     def _is_image(self, column: str) -> bool:
         """Return whether a column is to be read as image bytes."""

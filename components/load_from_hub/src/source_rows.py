@@ -22,6 +22,7 @@ IMAGE_FIELDS: Final = {
 }
 """The fields of the main image; null throughout where a source has none."""
 
+_TEXTS: Final = (pa.types.is_string, pa.types.is_large_string)
 _PIECE_BYTES: Final = 16 << 20
 
 Reject = Callable[[str, str, str], object]
@@ -67,7 +68,8 @@ class RowReader:
             row = {column: _cell(cells[offset]) for column, cells in columns.items()}
             made = self._row(row, faults.get(offset), start + offset)
             if isinstance(made, Fault):
-                reject(row_id(start + offset), made.reason, f"{name}: {made.message}")
+                id_ = self._reject_id(row, start + offset)
+                reject(id_, made.reason, f"{name}: {made.message}")
                 continue
             good[offset] = made
             held += sum(len(made[field_] or b"") for field_ in self.images)
@@ -83,8 +85,9 @@ class RowReader:
         for name, column in self.others.items():
             cells: Cells = chunk.cells[column]
             classes = self.source.classes.get(column)
-            if classes and isinstance(cells, pa.Array) and pa.types.is_integer(cells.type):
-                cells = list(named_classes(cells, classes))
+            named = classes and any(is_text(self.types[name]) for is_text in _TEXTS)
+            if named and isinstance(cells, pa.Array) and pa.types.is_integer(cells.type):
+                cells = list(named_classes(cells, classes or ()))
             arrays[name], problems = typed(cells, self.types[name])
             for row, problem in problems.items():
                 faults.setdefault(row, Fault("bad_value", f"{column}: {problem}"))
@@ -103,6 +106,14 @@ class RowReader:
             return Fault(bad.reason, bad.message)
         self._seen.update([id_] if self.index_column else [])
         return row
+
+    def _reject_id(self, cells: Mapping[str, Any], number: int) -> str:
+        """Return the id of a row that is rejected; it is that of no row that is kept.
+
+        Among ids of an index column, its number would be taken for one of them.
+        """
+        id_ = self._id(cells, number)
+        return id_ if isinstance(id_, str) else f"row {number}"
 
     def _id(self, cells: Mapping[str, Any], number: int) -> str | Fault:
         if self.index_column is None:

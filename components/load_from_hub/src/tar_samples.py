@@ -9,10 +9,11 @@ import posixpath
 import tarfile
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import IO, Any, Final, Self
 
 from data_files import printable
 from loaded_rows import Fault, Record
+from text_encodings import decoded
 from text_tables import RecordTable
 from typed_cells import parsed_json
 
@@ -21,9 +22,31 @@ logger = logging.getLogger(__name__)
 MAX_BYTES: Final = 256 << 20
 """The most that is read of one member."""
 
+_BLOCK_BYTES: Final = 1 << 20
 _IMAGES: Final = ("jpg", "jpeg", "png", "webp", "gif", "avif", "heic", "jfif", "bmp", "tif", "tiff")
 _TEXTS: Final = frozenset({"txt", "text", "caption", "cls", "transcript", "json"})
 _MEMBERS: Final = {tarfile.LNKTYPE: "link", tarfile.SYMTYPE: "link", tarfile.FIFOTYPE: "pipe"}
+
+
+class CheckedMember(tarfile.TarInfo):
+    """A member whose header is whole: `tarfile` itself takes a damaged one for the end."""
+
+    @classmethod
+    def frombuf(cls, buf: bytes | bytearray, encoding: str, errors: str) -> Self:
+        """Return the member that a header tells of.
+
+        Raises:
+            tarfile.ReadError: it tells of none, and is not that of the end either.
+        """
+        try:
+            return super().frombuf(buf, encoding, errors)
+        except tarfile.HeaderError as error:
+            if len(buf) == tarfile.BLOCKSIZE and not any(buf):
+                raise  # the end
+            whole = len(buf) == tarfile.BLOCKSIZE
+            problem = f"it is damaged: {error}" if whole else "it is cut off"
+            msg = f"{problem}; make the archive, or fetch it, again"
+            raise tarfile.ReadError(msg) from None
 
 
 @dataclass(frozen=True)
@@ -39,7 +62,7 @@ class TarSamples(RecordTable):
         key: str | None = None
         members: dict[str, tuple[str, bytes | Fault]] = {}
         hidden = 0
-        with self.file.open() as file, tarfile.open(fileobj=file, mode="r|") as archive:
+        with self.file.open() as file, _opened(file) as archive:
             for member in archive:
                 if member.isdir() or posixpath.basename(member.name).startswith("."):
                     hidden += not member.isdir()
@@ -58,6 +81,7 @@ class TarSamples(RecordTable):
                     content = archive.extractfile(member)
                     data = content.read() if content else b""
                     members[suffix.lower()] = member.name, data
+            _check_rest(archive)
         if members:
             yield self._sample(key or "", members)
         if hidden:
@@ -69,7 +93,7 @@ class TarSamples(RecordTable):
         fault = None
         for suffix, (name, data) in members.items():
             try:
-                cells[suffix] = data.decode() if suffix in _TEXTS else data
+                cells[suffix] = decoded(data) if suffix in _TEXTS else data
                 value = parsed_json(data) if suffix == "json" else None
             except ValueError as error:
                 fault = Fault("bad_text", f"{printable(name)} cannot be read: {error}")
@@ -82,6 +106,23 @@ class TarSamples(RecordTable):
         if "txt" in cells:
             found |= {"text": cells["txt"], "caption": cells["txt"]}
         return Record(f"{self.name}/{printable(key)}", {**found, **cells}, fault)
+
+
+def _opened(file: IO[bytes]) -> tarfile.TarFile:
+    return tarfile.open(fileobj=file, mode="r|", tarinfo=CheckedMember)
+
+
+def _check_rest(archive: tarfile.TarFile) -> None:
+    """Make sure that nothing but zeros follows the end of an archive that was read.
+
+    Raises:
+        tarfile.ReadError: something does.
+    """
+    rest: Any = archive.fileobj
+    while block := rest.read(_BLOCK_BYTES):
+        if any(block):
+            msg = "it goes on after its end, as if a second archive was appended; give it by itself"
+            raise tarfile.ReadError(msg)
 
 
 def _problem(member: tarfile.TarInfo) -> Fault | None:

@@ -12,8 +12,9 @@ from typing import Any, Final
 
 import pyarrow as pa
 from loaded_rows import Cells
+from number_cells import floating, truth, whole
+from text_encodings import decoded
 
-_TRUTHS: Final = {"true": True, "1": True, "false": False, "0": False}
 _LONGEST_SHOWN: Final = 60
 
 
@@ -33,7 +34,7 @@ def parsed_json(content: str | bytes) -> Any:
         ValueError: it is no JSON.
     """
     try:
-        return _JSON.decode(content if isinstance(content, str) else content.decode("utf-8-sig"))
+        return _JSON.decode(content if isinstance(content, str) else decoded(content))
     except RecursionError:
         msg = "it is nested too deep"
         raise ValueError(msg) from None
@@ -44,9 +45,11 @@ def typed(cells: Cells, declared: pa.DataType) -> tuple[pa.Array, dict[int, str]
     if isinstance(cells, pa.Array):
         cells = plain_array(cells)
         try:
-            return _checked(cells.cast(declared), cells), {}
+            if _keeps_values(cells.type, declared):
+                return _checked(cells.cast(declared), cells), {}
         except (pa.ArrowException, ValueError):
-            cells = cells.to_pylist()
+            pass  # some cells are at fault; which they are is found below
+        cells = cells.to_pylist()
     try:
         if pa.types.is_string(declared) and all(type(cell) in _PLAIN for cell in cells):
             return pa.array(cells, declared), {}
@@ -68,6 +71,27 @@ def named_classes(array: pa.Array, names: Sequence[str]) -> list[str | None]:
     return [names[n] if n is not None and 0 <= n < len(names) else None for n in numbers]
 
 
+def _keeps_values(source: pa.DataType, declared: pa.DataType) -> bool:
+    """Return whether Arrow's cast gives the same values, or fails.
+
+    It takes any number for a truth and large numbers for infinite, and reads numbers in texts that
+    are spelled as in a program.
+    """
+    if source == declared:
+        return True
+    if _is_text(source):
+        return _is_text(declared)
+    if pa.types.is_floating(declared):
+        exact = pa.types.is_integer(source) and declared.bit_width > _HALF
+        narrow = pa.types.is_floating(source) and source.bit_width <= declared.bit_width
+        return bool(exact or narrow)
+    return not (pa.types.is_boolean(declared) or pa.types.is_nested(declared))
+
+
+def _is_text(type_: pa.DataType) -> bool:
+    return any(check(type_) for check in _TEXTS)
+
+
 def _checked(cast: pa.Array, source: pa.Array) -> pa.Array:
     """Return texts made from bytes if they are texts."""
     if pa.types.is_string(cast.type) and not pa.types.is_string(source.type):
@@ -83,36 +107,71 @@ def _one_by_one(cells: Sequence[Any], declared: pa.DataType) -> tuple[pa.Array, 
             value = pa.array([_value(cell, declared)], declared)[0].as_py()
         except (pa.ArrowException, ValueError, TypeError, ArithmeticError) as error:
             shown = f"{str(cell)[:_LONGEST_SHOWN]!r}"
-            known = "its characters are none" if isinstance(error, UnicodeError) else "it is not"
-            problems[row] = f"{shown} cannot be had as {declared}: {known}"
+            problems[row] = f"{shown} {_lack(declared, error)}"
             value = None
         values.append(value)
     return pa.array(values, declared), problems
+
+
+def _lack(declared: pa.DataType, error: Exception) -> str:
+    """Return what keeps a cell from the declared type, as it goes on after the cell."""
+    if isinstance(error, UnicodeError):
+        return "is no valid UTF-8"
+    if isinstance(error, OverflowError | pa.ArrowInvalid) and _is_number(declared):
+        return f"is out of the range of {declared}"
+    if pa.types.is_integer(declared):
+        return "is no whole number"
+    if pa.types.is_floating(declared):
+        return "is no number"
+    if pa.types.is_boolean(declared):
+        return "is none of true, false, 1 and 0"
+    return f"cannot be read as {declared}"
+
+
+def _is_number(declared: pa.DataType) -> bool:
+    return bool(pa.types.is_integer(declared) or pa.types.is_floating(declared))
 
 
 def _value(cell: Any, declared: pa.DataType) -> Any:
     """Return one cell as a Python value of the declared type."""
     if cell is None:
         return None
-    if pa.types.is_string(declared) or pa.types.is_large_string(declared):
+    if _is_text(declared):
         return _text(cell)
-    nested = pa.types.is_struct(declared) or any(is_list(declared) for is_list in _LISTS)
-    if nested and isinstance(cell, str):
-        cell = parsed_json(cell)
+    if pa.types.is_nested(declared):
+        return _nested(parsed_json(cell) if isinstance(cell, str) else cell, declared)
+    if pa.types.is_boolean(declared):
+        return truth(cell)
+    return _single(cell, declared)
+
+
+def _nested(cell: Any, declared: pa.DataType) -> Any:
+    """Return a struct or a list, or what Arrow makes of a cell of another type."""
     if pa.types.is_struct(declared):
         return {part.name: _value(dict(cell).get(part.name), part.type) for part in declared}
-    if nested:
-        if isinstance(cell, str | bytes | dict):
-            raise TypeError
-        return [_value(item, declared.value_type) for item in cell]
+    if not any(is_list(declared) for is_list in _LISTS):
+        return cell
+    if isinstance(cell, str | bytes | dict):
+        raise TypeError
+    return [_value(item, declared.value_type) for item in cell]
+
+
+def _single(cell: Any, declared: pa.DataType) -> Any:
+    """Return a number, a time, or bytes."""
+    if isinstance(cell, bool):
+        raise TypeError
+    if isinstance(cell, str | int | float | Decimal) and _is_number(declared):
+        return whole(cell) if pa.types.is_integer(declared) else floating(cell, declared)
     if isinstance(cell, str):
         return _parsed(cell, declared)
-    if isinstance(cell, bool) != pa.types.is_boolean(declared):
-        raise TypeError
+    if isinstance(cell, dt.time | dt.timedelta):
+        return pa.scalar(cell).cast(declared).as_py()  # Python's objects would be cut to the unit
     return cell
 
 
 _PLAIN: Final = (str, type(None))
+_HALF: Final = 16
+_TEXTS: Final = (pa.types.is_string, pa.types.is_large_string, pa.types.is_string_view)
 _LISTS: Final = (pa.types.is_list, pa.types.is_large_list, pa.types.is_fixed_size_list)
 
 
@@ -133,29 +192,6 @@ def _parsed(text: str, declared: pa.DataType) -> Any:
     """Return what a text says, where something else than a text is declared."""
     if pa.types.is_null(declared):
         raise TypeError
-    if pa.types.is_boolean(declared):
-        return _truth(text)
-    if pa.types.is_integer(declared):
-        return _whole(text)
-    if pa.types.is_floating(declared):
-        return float(text)
     if pa.types.is_binary(declared) or pa.types.is_large_binary(declared):
         return text.encode()
     return pa.scalar(str(text)).cast(declared).as_py()
-
-
-def _truth(text: str) -> bool:
-    truth = _TRUTHS.get(text.strip().lower())
-    if truth is None:
-        raise ValueError
-    return truth
-
-
-def _whole(text: str) -> int:
-    try:
-        return int(text)
-    except ValueError:
-        number = float(text)
-        if number.is_integer():
-            return int(number)
-        raise

@@ -1,16 +1,30 @@
 """Zip archives of images. Members are read in memory, never unpacked to disk."""
 
 import logging
+import lzma
+import posixpath
 import zipfile
+import zlib
+from collections import Counter
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
 import pyarrow as pa
 from data_files import DataFile
 from dataset_errors import explained
+from file_kinds import (
+    CAPTION_SUFFIXES,
+    START_BYTES,
+    captions_beside,
+    has_image_suffix,
+    kind_of,
+    starts_as_image,
+    stem_of,
+)
 from loaded_rows import Chunk, Fault, Record, chunked
+from text_encodings import caption
 
 from fondant_spec.errors import InputDataError
 
@@ -21,12 +35,17 @@ MAX_BYTES: Final = 256 << 20
 
 _FILE_TYPE: Final = 0o170000
 _REGULAR: Final = (0, 0o100000)
-_CAPTION: Final = ".txt"
+_BESIDE_NONE: Final = "hidden or beside no image"
+_DAMAGES: Final = (
+    *(zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError, OSError),
+    *(RuntimeError, ValueError),  # a password, an unknown packing, no text
+)
+"""What the reading of one member raises; those before and after it can be read."""
 
 
 @dataclass(frozen=True)
 class ZipImages:
-    """An archive; each of its files that has an image's suffix is a row."""
+    """An archive; each of its images is a row: known by its suffix, or by its first bytes."""
 
     file: DataFile
 
@@ -36,9 +55,15 @@ class ZipImages:
         return self.file.name
 
     def columns(self, wanted: Collection[str]) -> Mapping[str, pa.DataType]:
-        """Return the columns."""
-        texts = dict.fromkeys(("file_name", "text", "caption"), pa.string())
-        return {"image": pa.binary(), **texts}
+        """Return the columns; those of texts have a type where there are any."""
+        with explained(self.name), self.file.open() as file, zipfile.ZipFile(file) as archive:
+            members = self._sorted_in(archive)
+        texts = pa.string() if members.captions else pa.null()
+        return {
+            "image": pa.binary(),
+            "file_name": pa.string(),
+            **dict.fromkeys(("text", "caption"), texts),
+        }
 
     def chunks(self, columns: Sequence[str], rows: int) -> Iterator[Chunk]:
         """Yield the images in the order of their names, at most `rows` at a time."""
@@ -47,38 +72,84 @@ class ZipImages:
 
     def _records(self) -> Iterator[Record]:
         with self.file.open() as file, zipfile.ZipFile(file) as archive:
-            members = {m.filename: m for m in archive.infolist() if not m.is_dir()}
-            described = next((m for m in members if Path(m).stem == "metadata"), None)
-            if described is not None:
-                msg = f"{self.name}: holds {described!r}, which is not read there; unpack it."
-                raise InputDataError(msg)
-            pictures = [n for n in sorted(members) if not _is_beside(n)]
-            texts = {str(Path(n).with_suffix(_CAPTION)) for n in pictures}
-            left = {*members} - {*pictures} - texts
-            if left:
-                told = f"{len(left)} hidden or beside no image"
+            members = self._sorted_in(archive)
+            if members.left_out:
+                told = ", ".join(f"{n} {kind}" for kind, n in sorted(members.left_out.items()))
                 logger.warning("%s: left out, as no part of the dataset: %s", self.name, told)
-            for name in pictures:
-                member = members[name]
-                path = f"{self.name}/{name}"
-                fault = _problem(member)
-                if fault is not None:
-                    yield Record(path, {}, fault)
-                    continue
-                text = members.get(str(Path(name).with_suffix(_CAPTION)))
-                try:
-                    caption = archive.read(text).decode() if text and not _problem(text) else None
-                    cells = {"image": archive.read(member), "file_name": path}
-                except (zipfile.BadZipFile, RuntimeError, ValueError) as error:
-                    yield Record(path, {}, Fault("unreadable_file", str(error)))
-                    continue
-                yield Record(path, {**cells, "text": caption, "caption": caption})
+            for member in members.images:
+                yield self._record(archive, member, members.captions.get(_stem(member)))
+
+    def _sorted_in(self, archive: zipfile.ZipFile) -> "Members":
+        """Return the members of an archive by what they are.
+
+        Raises:
+            InputDataError: it has metadata, which are not read there.
+        """
+        found = Members()
+        files = {m.filename: m for m in archive.infolist() if not m.is_dir()}
+        described = next((name for name in files if Path(name).stem == "metadata"), None)
+        if described is not None:
+            msg = f"{self.name}: holds {described!r}, which is not read there; unpack it."
+            raise InputDataError(msg)
+        beside = []
+        for name, member in sorted(files.items()):
+            path = Path(name)
+            if path.name.startswith(".") or "__MACOSX" in path.parts:
+                found.left_out[_BESIDE_NONE] += 1
+            elif path.suffix.lower() in CAPTION_SUFFIXES:
+                beside.append(name)
+            elif has_image_suffix(name) or _starts_as_image(archive, member):
+                found.images.append(member)
+            else:
+                found.left_out[kind_of(name)] += 1
+        stems = {_stem(member) for member in found.images}
+        names = [name for name in beside if _stem(files[name]) in stems]
+        found.captions = {
+            posixpath.normpath(stem): files[name] for stem, name in captions_beside(names).items()
+        }
+        found.left_out[_BESIDE_NONE] += len(beside) - len(names)
+        found.left_out = +found.left_out
+        return found
+
+    def _record(
+        self, archive: zipfile.ZipFile, member: zipfile.ZipInfo, text: zipfile.ZipInfo | None
+    ) -> Record:
+        """Return the row of an image, with the text beside it."""
+        path = f"{self.name}/{member.filename}"
+        fault = _problem(member)
+        if fault is not None:
+            return Record(path, {}, fault)
+        try:
+            told = caption(archive.read(text)) if text and not _problem(text) else None
+            cells = {"image": archive.read(member), "file_name": path}
+        except _DAMAGES as error:
+            return Record(path, {}, Fault("unreadable_file", str(error)))
+        return Record(path, {**cells, "text": told, "caption": told})
 
 
-def _is_beside(name: str) -> bool:
-    """Return whether a member is hidden, the system's own, or the text of an image."""
-    path = Path(name)
-    return path.name.startswith(".") or "__MACOSX" in path.parts or path.suffix.lower() == _CAPTION
+@dataclass
+class Members:
+    """The members of an archive: images in the order of their names, and the texts beside them.
+
+    The texts go by the path of their image without its suffix. `left_out` counts what is not read.
+    """
+
+    images: list[zipfile.ZipInfo] = field(default_factory=list)
+    captions: dict[str, zipfile.ZipInfo] = field(default_factory=dict)
+    left_out: Counter[str] = field(default_factory=Counter)
+
+
+def _stem(member: zipfile.ZipInfo) -> str:
+    return posixpath.normpath(stem_of(member.filename))
+
+
+def _starts_as_image(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> bool:
+    """Return whether the first bytes of a member are those of an image, whatever it is called."""
+    try:
+        with archive.open(member) as content:
+            return starts_as_image(content.read(START_BYTES))
+    except _DAMAGES:
+        return False
 
 
 def _problem(member: zipfile.ZipInfo) -> Fault | None:

@@ -222,12 +222,15 @@ def test_a_repository_that_names_other_files_is_refused(hub, path):
     ]
 
 
+NOT_HERE = "there is no such folder or file here; on the hub: "
+
+
 @pytest.mark.parametrize(
     ("name", "revision", "message"),
     [
         ("owner/photos", "v9", "the dataset has no such revision; give a branch, tag or commit"),
         ("owner/gated", "main", "the dataset is gated; accept its terms on the hub, and set HF_"),
-        ("owner/none", "main", "no such dataset on the hub, or a private one; check the id, or"),
+        ("owner/none", "main", f"{NOT_HERE}no such dataset on the hub, or a private one; check"),
     ],
 )
 def test_what_the_hub_refuses_is_one_clear_line(hub, name, revision, message):
@@ -243,5 +246,5 @@ def test_a_hub_that_cannot_be_reached_is_one_clear_line(hub):
     hub.server_close()
     done = load(hub, "--dataset_name", "owner/photos")
     assert done.returncode == 1
-    expected = "error: owner/photos: cannot be read: [Errno 111] Connection refused"
+    expected = f"error: owner/photos: {NOT_HERE}cannot be read: [Errno 111] Connection refused"
     assert done.stderr.splitlines()[-1] == expected

@@ -190,6 +190,38 @@ def test_captions_beside_images(fill, load, field, readme):
     ]
 
 
+@pytest.mark.parametrize(
+    ("files", "columns"),
+    [
+        ({"a.txt": "a cat"}, "text, caption"),
+        ({"metadata.jsonl": '{"file_name": "a.jpg", "text": "x", "score": 1}\n'}, "text, score"),
+    ],
+)
+def test_columns_that_are_not_loaded_are_told(fill, load, caplog, files, columns):
+    """Captions that the step does not ask for are named in the log, those it loads are not."""
+    caplog.set_level("INFO")
+    folder = fill("a.jpg", **files)
+    load(folder)
+    assert f"{folder}: columns that are there and not loaded, as" in caplog.text
+    assert f"does not name them: {columns}\n" in caplog.text
+    caplog.clear()
+    load(folder, produces=dict.fromkeys(columns.split(", "), "string"))
+    assert "not loaded" not in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("content", "told"),
+    [
+        ("", "is empty; fill it, or remove it to load the images alone."),
+        ('{"name": "a.jpg", "text": "x"}', "has no column `file_name` .* Columns: name, text."),
+    ],
+)
+def test_metadata_that_name_no_images(fill, load, content, told):
+    """A file that is empty, or has other columns, is told as what it is."""
+    with pytest.raises(InputDataError, match=rf"metadata\.jsonl: {told}$"):
+        load(fill("a.jpg", **{"metadata.jsonl": content}))
+
+
 def test_a_caption_that_is_no_text_is_told(fill, load):
     """Bytes in another encoding are no guess, but a reject by name; unasked, they do not matter."""
     folder = fill("a.jpg", "b.jpg", **{"a.txt": b"caf\xe9", "b.txt": "ok"})

@@ -270,7 +270,7 @@ def test_an_index_column_gives_the_ids(tmp_path):
     arguments = {"image_column": "", "index_column": "key"}
     result = load(tmp_path / "rows.parquet", tmp_path, {"text": "string"}, **arguments)
     assert result.table["id"].to_pylist() == ["b", "a"]
-    assert rejected(result) == [("000000000002", "no_id"), ("000000000003", "duplicate_id")]
+    assert rejected(result) == [("row 2", "no_id"), ("row 3", "duplicate_id")]
 
     pq.write_table(pa.table({"key": [7, 5], "text": ["x", "y"]}), tmp_path / "numbers.parquet")
     result = load(tmp_path / "numbers.parquet", tmp_path, {"text": "string"}, **arguments)
@@ -397,7 +397,9 @@ def test_a_dataset_without_rows_is_an_error(tmp_path):
         load(tmp_path / "rows.parquet", tmp_path)
 
 
-def test_the_hub_offline_is_one_clear_error(tmp_path):
-    """An id, with no hub to ask, ends in one line."""
-    with pytest.raises(InputDataError, match=r"^owner/photos: cannot be read: .*offline mode"):
-        load("owner/photos", tmp_path)
+@pytest.mark.parametrize("name", ["owner/photos", "nosuch"])
+def test_the_hub_offline_is_one_clear_error(tmp_path, name):
+    """An id, or a mistyped folder, with no hub to ask, ends in one line."""
+    told = rf"^{name}: there is no such folder or file here; on the hub: cannot .*offline mode"
+    with pytest.raises(InputDataError, match=told):
+        load(name, tmp_path)

@@ -48,8 +48,8 @@ def test_numbers_of_json_keep_their_spelling(tmp_path, load):
     result = load(tmp_path / "rows.jsonl", image_column="", produces={"n": "float64"})
     assert result.table["n"].to_pylist() == [0.1, 7.0, 100.0, None, None]
     assert reasons(result) == [
-        ("bad_value", "rows.jsonl line 4: n: 'True' cannot be had as double: it is not"),
-        ("bad_value", "rows.jsonl line 5: n: 'x' cannot be had as double: it is not"),
+        ("bad_value", "rows.jsonl line 4: n: 'True' is no number"),
+        ("bad_value", "rows.jsonl line 5: n: 'x' is no number"),
     ]
 
 

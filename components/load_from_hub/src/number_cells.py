@@ -1,0 +1,77 @@
+"""Numbers as cells have them, to the types that are declared: exact, or an error.
+
+A text is a number only in the digits of JSON and CSV; what else Python takes for one (`1_000`, the
+digits of other scripts) is none.
+"""
+
+import math
+import re
+from decimal import Decimal
+from typing import Any, Final
+
+import numpy as np
+import pyarrow as pa
+
+_NUMBER: Final = re.compile(r"[+-]?(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][+-]?[0-9]{1,6})?")
+_NOT_FINITE: Final = re.compile(r"[+-]?(?:nan|inf|infinity)", re.IGNORECASE)
+_TRUTHS: Final = {"true": True, "1": True, "false": False, "0": False}
+_MOST_DIGITS: Final = 40
+"""More than any integer type holds."""
+
+
+def truth(cell: Any) -> bool:
+    """Return the truth that a cell spells: true, false, 1 or 0.
+
+    Raises:
+        ValueError: it spells none.
+    """
+    found = _TRUTHS.get(str(cell).strip().lower())
+    if found is None:
+        raise ValueError
+    return found
+
+
+def whole(cell: str | float | Decimal) -> int:
+    """Return a cell as a whole number.
+
+    Raises:
+        ValueError: it is none.
+        OverflowError: it has more digits than any integer type holds.
+    """
+    if isinstance(cell, int):
+        return int(cell)
+    number = Decimal(_digits(cell) if isinstance(cell, str) else cell)
+    if not number.is_finite():
+        raise ValueError
+    if number and number.adjusted() > _MOST_DIGITS:
+        raise OverflowError
+    if number != number.to_integral_value():
+        raise ValueError
+    return int(number)
+
+
+def floating(cell: str | float | Decimal, declared: pa.DataType) -> float:
+    """Return a cell as a floating number: the nearest that the type has.
+
+    Raises:
+        ValueError: it is no number.
+        OverflowError: the type has none that large.
+    """
+    if isinstance(cell, int):
+        return cell  # Arrow refuses those that the type cannot tell apart
+    if isinstance(cell, str):
+        infinite = _NOT_FINITE.fullmatch(cell.strip()) is not None
+        number = float(cell if infinite else _digits(cell))
+    else:
+        infinite = not math.isfinite(cell)
+        number = float(cell)
+    if not infinite and abs(number) > float(np.finfo(declared.to_pandas_dtype()).max):
+        raise OverflowError
+    return number
+
+
+def _digits(text: str) -> str:
+    stripped = text.strip()
+    if not _NUMBER.fullmatch(stripped):
+        raise ValueError
+    return stripped
