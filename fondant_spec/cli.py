@@ -41,20 +41,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_dataset(validate)
     validate.set_defaults(command=_validate)
 
-    show = commands.add_parser("show", help="tell the fields, rows and rejects of a dataset")
-    _add_dataset(show)
-    what = show.add_mutually_exclusive_group()
-    what.add_argument("--id", help="tell where this row came from, or in which step it ended")
-    what.add_argument(
-        "--rejects",
-        nargs="?",
-        const="",
-        metavar="REASON",
-        help="list the rows that the step gave up on, or those with one reason",
-    )
-    show.add_argument("--all", action="store_true", help="list all rejects, not the first few")
-    show.set_defaults(command=_show)
-
+    _add_show(commands)
     runs = commands.add_parser("runs", help="list the runs below a base path")
     runs.add_argument("pipeline", nargs="?", help="only those of this pipeline")
     _add_base_path(runs)
@@ -86,6 +73,22 @@ def _parser() -> argparse.ArgumentParser:
     for sub in commands.choices.values():  # before a command or after it
         sub.add_argument("--debug", action="store_true", default=argparse.SUPPRESS, help=text)
     return parser
+
+
+def _add_show(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    show = commands.add_parser("show", help="list the fields, rows and rejects of a dataset")
+    _add_dataset(show)
+    what = show.add_mutually_exclusive_group()
+    what.add_argument("--id", help="say where this row came from, or in which step it ended")
+    what.add_argument(
+        "--rejects",
+        nargs="?",
+        const="",
+        metavar="REASON",
+        help="list the rows that the step gave up on, or those with one reason",
+    )
+    show.add_argument("--all", action="store_true", help="list all rejects, not the first few")
+    show.set_defaults(command=_show)
 
 
 class _HelpOfComponent(argparse.Action):
