@@ -28,7 +28,7 @@ class Hit:
 
 
 @dataclass(frozen=True)
-class Row:
+class SheetRow:
     """A seed: its file, a word or two for it, and its hits, best first."""
 
     seed: bytes
@@ -36,7 +36,7 @@ class Row:
     hits: Sequence[Hit]
 
 
-def contact_sheet(rows: Sequence[Row], path: Path, *, title: str, subtitle: str = "") -> None:
+def contact_sheet(rows: Sequence[SheetRow], path: Path, *, title: str, subtitle: str = "") -> None:
     """Draw the rows and write them to `path` as a PNG.
 
     Pictures keep their shape and are never cut; captions wrap, and end in an ellipsis when long.

@@ -14,7 +14,7 @@ from typing import Any
 import pyarrow.parquet as pq
 
 from demo.collection import ROOT
-from demo.contact_sheet import Hit, Row, contact_sheet
+from demo.contact_sheet import Hit, SheetRow, contact_sheet
 from demo.evaluate import evaluate, names, read_truth
 from fondant_spec.dataset import storage
 from fondant_spec.dataset.manifest import Manifest
@@ -115,14 +115,14 @@ def sheet_rows(
     seeds: list[dict[str, Any]],
     rows: list[dict[str, Any]],
     subjects: Mapping[str, str],
-) -> list[Row]:
+) -> list[SheetRow]:
     """Return the contact sheet's rows: one seed of some subjects, and its best hits."""
     hits: dict[str, list[dict[str, Any]]] = defaultdict(list)
     for row in rows:
         hits[row["seed_id"]].append(row)
     step = max(1, len(seeds) // SEEDS_SHOWN)
     return [
-        Row(
+        SheetRow(
             seed["image"],
             subjects[seed["id"]],
             [

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from demo.contact_sheet import TILE, Hit, Row, contact_sheet
+from demo.contact_sheet import TILE, Hit, SheetRow, contact_sheet
 
 
 def jpeg(colour, size=(80, 40), **options) -> bytes:
@@ -20,7 +20,7 @@ def test_a_sheet_shows_every_seed_and_hit(tmp_path):
         Hit(jpeg("green", (60, 60)), 0.98, "a green square"),
         Hit(jpeg("blue"), 0.5, "x " * 200),
     ]
-    rows = [Row(jpeg("red"), "red", hits), Row(jpeg("yellow"), "yellow", hits[:1])]
+    rows = [SheetRow(jpeg("red"), "red", hits), SheetRow(jpeg("yellow"), "yellow", hits[:1])]
     contact_sheet(rows, tmp_path / "sheet.png", title="Colours", subtitle="two seeds")
     with Image.open(tmp_path / "sheet.png") as sheet:
         shown = sheet.convert("RGB")
@@ -37,7 +37,7 @@ def test_a_turned_picture_is_shown_upright(tmp_path):
     """An EXIF orientation is obeyed."""
     exif = Image.Exif()
     exif[0x0112] = 6
-    row = Row(jpeg("red", (80, 40), exif=exif), "tall", [Hit(jpeg("blue"), 1.0, "blue")])
+    row = SheetRow(jpeg("red", (80, 40), exif=exif), "tall", [Hit(jpeg("blue"), 1.0, "blue")])
     contact_sheet([row], tmp_path / "sheet.png", title="t")
     with Image.open(tmp_path / "sheet.png") as sheet:
         pixels = np.asarray(sheet.convert("RGB"), np.int16)
@@ -50,6 +50,6 @@ def test_a_turned_picture_is_shown_upright(tmp_path):
 @pytest.mark.parametrize("caption", ["", "word", "supercalifragilistic" * 20])
 def test_any_caption_fits(tmp_path, caption):
     """Empty captions and words wider than a picture are drawn without an error."""
-    row = Row(jpeg("red"), "red", [Hit(jpeg("blue"), 0.1, caption)])
+    row = SheetRow(jpeg("red"), "red", [Hit(jpeg("blue"), 0.1, caption)])
     contact_sheet([row], tmp_path / "sheet.png", title="t")
     assert (tmp_path / "sheet.png").read_bytes().startswith(b"\x89PNG")

@@ -11,7 +11,7 @@ from functools import partial
 from typing import Final
 
 import pyarrow as pa
-from pictures import Outcome, Picture, Row, make_picture, to_batch
+from pictures import Outcome, Picture, UrlRow, make_picture, to_batch
 from reorder import Reorder
 from tally import Tally
 
@@ -58,7 +58,7 @@ class Crawl:
         self._failed: list[Outcome] = []
         self._rows = 0
 
-    def run(self, rows: Iterable[Row]) -> Iterator[pa.RecordBatch]:
+    def run(self, rows: Iterable[UrlRow]) -> Iterator[pa.RecordBatch]:
         """Yield the pictures of the rows, in the order of the rows."""
         with Reorder() as reorder:
             try:
@@ -67,7 +67,7 @@ class Crawl:
             finally:
                 self._cancel()
 
-    def _pictures(self, rows: Iterable[Row], reorder: Reorder) -> Iterator[Picture]:
+    def _pictures(self, rows: Iterable[UrlRow], reorder: Reorder) -> Iterator[Picture]:
         for row in rows:
             self._rows += 1
             self._submit(row)
@@ -99,17 +99,17 @@ class Crawl:
                 outcome = self._outcomes.get(timeout=max(left, _MOMENT))
                 yield from self._settle(outcome, reorder)
 
-    def _submit(self, row: Row) -> None:
+    def _submit(self, row: UrlRow) -> None:
         self._under_way[row.position] = self._fetcher.submit(row.url, partial(self._take, row))
 
-    def _take(self, row: Row, fetched: Fetched) -> None:
+    def _take(self, row: UrlRow, fetched: Fetched) -> None:
         """Pass a reply on to a decoder. Called on the fetching thread."""
         if fetched.reply is not None:
             self._decoders.submit(self._decode, row, fetched.reply, fetched.attempts)
         elif fetched.error is not None:
             self._outcomes.put(Outcome.of_error(row, fetched.error, fetched.attempts))
 
-    def _decode(self, row: Row, reply: Reply, attempts: int) -> None:
+    def _decode(self, row: UrlRow, reply: Reply, attempts: int) -> None:
         """Make a picture of a reply. Called on a decoding thread."""
         try:
             outcome = make_picture(row, reply, attempts, self._rendering)

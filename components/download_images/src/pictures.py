@@ -33,7 +33,7 @@ SCHEMA: Final = pa.schema(
 
 
 @dataclass(frozen=True)
-class Row:
+class UrlRow:
     """A row of the input; `position` is its place in the partition."""
 
     position: int
@@ -64,7 +64,7 @@ class Outcome:
     `passing` failures may be tried again; `filtered` rows were left out as the user asked.
     """
 
-    row: Row
+    row: UrlRow
     attempts: int
     picture: Picture | None = None
     reason: str = ""
@@ -75,13 +75,13 @@ class Outcome:
     filtered: bool = False
 
     @classmethod
-    def of_error(cls, row: Row, error: FetchError, attempts: int) -> "Outcome":
+    def of_error(cls, row: UrlRow, error: FetchError, attempts: int) -> "Outcome":
         """Return the outcome of a row that was not fetched; a straggler has had its chances."""
         passing = error.passing and error.reason != "straggler"
         return cls(row, attempts, None, error.reason, error.message, error.host, passing=passing)
 
 
-def make_picture(row: Row, reply: Reply, attempts: int, rendering: Rendering) -> Outcome:
+def make_picture(row: UrlRow, reply: Reply, attempts: int, rendering: Rendering) -> Outcome:
     """Return what the body of a reply gives."""
     body = bytes(reply.body)
     digest = sha256(body)

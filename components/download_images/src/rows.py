@@ -4,10 +4,10 @@ from collections.abc import Iterator
 from typing import Any
 
 import pyarrow as pa
-from pictures import Row
+from pictures import UrlRow
 
 
-def rows_of(batches: Iterator[pa.RecordBatch]) -> Iterator[Row]:
+def rows_of(batches: Iterator[pa.RecordBatch]) -> Iterator[UrlRow]:
     """Yield the rows of one partition."""
     position = 0
     for batch in batches:
@@ -17,7 +17,7 @@ def rows_of(batches: Iterator[pa.RecordBatch]) -> Iterator[Row]:
         if "expected_sha256" in batch.schema.names:
             hashes = batch.column("expected_sha256").to_pylist()
         for row_id, url, expected in zip(ids, urls, hashes, strict=True):
-            yield Row(position, row_id, url, expected)
+            yield UrlRow(position, row_id, url, expected)
             position += 1
 
 

@@ -102,7 +102,7 @@ class TrainingFormat(ABC):
         return pair.caption
 
 
-class ImageFolder(TrainingFormat):
+class ImageFolderLayout(TrainingFormat):
     """What `load_dataset("imagefolder")` reads."""
 
     def __init__(self, folder: HashedFolder, **settings: int) -> None:
@@ -240,7 +240,7 @@ class WebDataset(TrainingFormat):
 
 
 FORMATS: Final[dict[str, type[TrainingFormat]]] = {
-    "imagefolder": ImageFolder,
+    "imagefolder": ImageFolderLayout,
     "kohya": Kohya,
     "webdataset": WebDataset,
 }
