@@ -1,12 +1,13 @@
 """Telling a person what is in a dataset, and where a row came from."""
 
 import json
+from pathlib import Path
 
 import pyarrow as pa
 import pytest
 
 from fondant_spec.dataset.lineage import describe, find_row, lineage, some_ids
-from fondant_spec.errors import InvalidArgumentError
+from fondant_spec.errors import InvalidArgumentError, InvalidDatasetError
 from fondant_spec.testing import write_dataset
 from tests.small import dataset
 
@@ -102,3 +103,12 @@ def test_some_ids(tmp_path):
     assert some_ids(made) == [f"{n:012d}" for n in range(3)]
     assert some_ids(made, 1) == ["000000000000"]
     assert some_ids(dataset(tmp_path, number=[])) == []
+
+
+def test_a_dataset_that_lost_a_file(tmp_path):
+    """The file is named, and what to do."""
+    made = dataset(tmp_path, number=[1, 2])
+    (Path(made.data_location) / "part-00000.parquet").unlink()
+    for look in (lambda: find_row(made, "000000000001"), lambda: some_ids(made)):
+        with pytest.raises(InvalidDatasetError, match="the file is missing; run the step that"):
+            look()

@@ -18,6 +18,15 @@ from tests.small import command, dataset, is_alive, rows, start, wait_for
 pytestmark = pytest.mark.long
 
 
+def started_and_waiting(tmp_path):
+    """Return a step of two workers, one of which waits as long as a file is there; and the file."""
+    gate = tmp_path / "gate"
+    gate.touch()
+    source = dataset(tmp_path, 1, number=list(range(6)))
+    words = ("--input_manifest_path", source.location, "--workers", "2")
+    return start(command("waits", tmp_path, *words, at=2, gate=str(gate))), gate
+
+
 def test_two_workers_give_the_same_bytes(tmp_path):
     """Whether one process or two did the work, the files are the same."""
     numbers = list(range(20))
@@ -36,11 +45,7 @@ def test_two_workers_give_the_same_bytes(tmp_path):
 
 def test_a_killed_worker_loses_one_partition(tmp_path):
     """When a worker is killed, another one takes over its partition, and all goes on."""
-    gate = tmp_path / "gate"
-    gate.touch()
-    source = dataset(tmp_path, 1, number=list(range(6)))
-    words = ("--input_manifest_path", source.location, "--workers", "2")
-    process = start(command("waits", tmp_path, *words, at=2, gate=str(gate)))
+    process, gate = started_and_waiting(tmp_path)
     victim = int(wait_for(gate.with_suffix(".pids"), process))
     assert victim != process.pid
     gate.unlink()
@@ -55,11 +60,7 @@ def test_a_killed_worker_loses_one_partition(tmp_path):
 
 def test_an_interrupt_ends_the_workers(tmp_path):
     """A signal to a step with workers ends them all, with exit code 130."""
-    gate = tmp_path / "gate"
-    gate.touch()
-    source = dataset(tmp_path, 1, number=list(range(6)))
-    words = ("--input_manifest_path", source.location, "--workers", "2")
-    process = start(command("waits", tmp_path, *words, at=2, gate=str(gate)))
+    process, gate = started_and_waiting(tmp_path)
     worker = int(wait_for(gate.with_suffix(".pids"), process))
     process.send_signal(signal.SIGTERM)
     output = process.communicate(timeout=60)[0]
@@ -69,11 +70,7 @@ def test_an_interrupt_ends_the_workers(tmp_path):
 
 def test_a_killed_step_leaves_no_worker(tmp_path):
     """Workers end with the step that started them, however that ended."""
-    gate = tmp_path / "gate"
-    gate.touch()
-    source = dataset(tmp_path, 1, number=list(range(6)))
-    words = ("--input_manifest_path", source.location, "--workers", "2")
-    process = start(command("waits", tmp_path, *words, at=2, gate=str(gate)))
+    process, gate = started_and_waiting(tmp_path)
     worker = int(wait_for(gate.with_suffix(".pids"), process))
     process.kill()
     process.communicate()
@@ -85,11 +82,7 @@ def test_a_killed_step_leaves_no_worker(tmp_path):
 
 def test_workers_open_no_port(tmp_path):
     """Nobody else on the machine can reach them."""
-    gate = tmp_path / "gate"
-    gate.touch()
-    source = dataset(tmp_path, 1, number=list(range(6)))
-    words = ("--input_manifest_path", source.location, "--workers", "2")
-    process = start(command("waits", tmp_path, *words, at=2, gate=str(gate)))
+    process, gate = started_and_waiting(tmp_path)
     wait_for(gate.with_suffix(".pids"), process)
     step = psutil.Process(process.pid)
     family = [step, *step.children(recursive=True)]

@@ -1,5 +1,6 @@
 """Parquet and Arrow files, streamed: `datasets` holds several row groups of images at a time."""
 
+from abc import ABC, abstractmethod
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
@@ -15,8 +16,8 @@ _BATCH_BYTES: Final = 8 << 20
 
 
 @dataclass(frozen=True)
-class ParquetTable:
-    """A Parquet file."""
+class _TypedTable(ABC):
+    """A file that states its columns and their types."""
 
     file: DataFile
 
@@ -29,6 +30,15 @@ class ParquetTable:
         """Return the columns and their types."""
         schema = self.schema()
         return dict(zip(schema.names, schema.types, strict=True))
+
+    @abstractmethod
+    def schema(self) -> pa.Schema:
+        """Return the schema, with what writers left in its metadata."""
+
+
+@dataclass(frozen=True)
+class ParquetTable(_TypedTable):
+    """A Parquet file."""
 
     def schema(self) -> pa.Schema:
         """Return the schema, with what writers left in its metadata."""
@@ -48,20 +58,8 @@ class ParquetTable:
 
 
 @dataclass(frozen=True)
-class ArrowTable:
+class ArrowTable(_TypedTable):
     """An Arrow file, or a stream of Arrow batches in a file."""
-
-    file: DataFile
-
-    @property
-    def name(self) -> str:
-        """The file's path."""
-        return self.file.name
-
-    def columns(self, wanted: Collection[str]) -> Mapping[str, pa.DataType]:
-        """Return the columns and their types."""
-        schema = self.schema()
-        return dict(zip(schema.names, schema.types, strict=True))
 
     def schema(self) -> pa.Schema:
         """Return the schema, with what writers left in its metadata."""
