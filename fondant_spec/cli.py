@@ -1,6 +1,6 @@
 """`fondant-spec`: what a user needs on a dataset that a pipeline wrote, and on an index.
 
-The only place, beside a component's and a pipeline file's own command line, that prints.
+One of the few places that print: a component's and a pipeline file's own command line do, too.
 """
 
 import argparse
@@ -17,6 +17,7 @@ from fondant_spec.exit_codes import exit_code
 from fondant_spec.pipeline import garbage_collection as gc
 from fondant_spec.pipeline.find_dataset import find_dataset
 from fondant_spec.pipeline.run_listing import list_runs
+from fondant_spec.shown_text import tell
 
 COMMANDS: Final = "fondant_spec.commands"
 """The entry points of packages that add a command: functions that are given the sub-parsers."""
@@ -132,7 +133,7 @@ def _validate(options: argparse.Namespace) -> int:
 
     manifest = find_dataset(options.dataset, options.base_path)
     check(manifest)
-    print(f"{manifest.location}: {manifest.rows} rows, all as the manifest says.")
+    tell(f"{manifest.location}: {manifest.rows} rows, all as the manifest says.")
     return 0
 
 
@@ -142,17 +143,17 @@ def _show(options: argparse.Namespace) -> int:
 
     manifest = find_dataset(options.dataset, options.base_path)
     if options.id:
-        print(show.lineage(manifest, options.id))
+        tell(show.lineage(manifest, options.id))
     elif options.rejects is not None:
-        print(list_rejects(manifest, options.rejects, None if options.all else FIRST))
+        tell(list_rejects(manifest, options.rejects, None if options.all else FIRST))
     else:
-        print(show.describe(manifest))
-        print(f"ids       {', '.join(show.some_ids(manifest)) or 'none'}")
+        tell(show.describe(manifest))
+        tell(f"ids       {', '.join(show.some_ids(manifest)) or 'none'}")
     return 0
 
 
 def _runs(options: argparse.Namespace) -> int:
-    print(list_runs(options.base_path, options.pipeline))
+    tell(list_runs(options.base_path, options.pipeline))
     return 0
 
 
@@ -171,9 +172,9 @@ def _gc(options: argparse.Namespace) -> int:
         keep_runs=options.keep_runs,
         delete=options.delete,
     )
-    print("\n".join(garbage) if garbage else "nothing to remove")
+    tell("\n".join(garbage) if garbage else "nothing to remove")
     if garbage:
-        print(f"{'removed' if options.delete else 'would remove'} {len(garbage)} folders")
+        tell(f"{'removed' if options.delete else 'would remove'} {len(garbage)} folders")
     return 0
 
 

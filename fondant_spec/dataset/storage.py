@@ -11,6 +11,7 @@ from typing import IO, Any
 import fsspec
 
 from fondant_spec.errors import StorageError
+from fondant_spec.shown_text import signs_in
 
 
 def is_remote(url: str) -> bool:
@@ -22,8 +23,17 @@ def normalize(url: str | Path) -> str:
     """Return a base path in the one form used in manifests and keys.
 
     A local path becomes absolute, without `file://`; a URL loses a trailing slash.
+
+    Raises:
+        StorageError: it is a URL with a password or token in it.
     """
     text = str(url)
+    if signs_in(text):
+        msg = (
+            f"{text}: a base path is kept in manifests that others read, so no password may be in "
+            "it; give it in the environment, as AWS_*, GOOGLE_* or FSSPEC_*."
+        )
+        raise StorageError(msg)
     if is_remote(text):
         return text.rstrip("/")
     return str(Path(text.removeprefix("file://")).expanduser().absolute())

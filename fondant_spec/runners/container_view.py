@@ -19,6 +19,7 @@ from fondant_spec.pipeline.plan import PlannedStep
 from fondant_spec.progress import LISTENER
 from fondant_spec.runners.container_engine import Engine
 from fondant_spec.spec.arguments import Argument
+from fondant_spec.spec.secret_arguments import file_of, variable_of
 
 HF_HOME: Final = "/cache/huggingface"
 """Where the images look for models; the caller's cache is mounted there."""
@@ -66,11 +67,12 @@ def network_options(planned: PlannedStep, base_path: str) -> Iterator[str]:
         yield from ("--network", "none")
 
 
-def environment_options(engine: Engine) -> Iterator[str]:
+def environment_options(planned: PlannedStep, engine: Engine) -> Iterator[str]:
     """Pass variables on by name alone: their values stay out of the command line."""
     yield from ("--env", LISTENER)
+    named = set(filter(None, map(variable_of, _references(planned))))
     for name in sorted(engine.environment):
-        if name.upper().startswith(_PASSED):
+        if name.upper().startswith(_PASSED) or name in named:
             yield from ("--env", name)
 
 
@@ -118,9 +120,19 @@ def _readable(planned: PlannedStep, engine: Engine) -> Iterator[str]:
             yield str(path.parent)
         if blobs := _blobs(path):
             yield str(blobs)
+    for secret in filter(None, map(file_of, _references(planned))):
+        if file := _named(secret):
+            yield str(file)
     for name, value in engine.environment.items():
         if name.upper().startswith(_PASSED) and (file := _named(value)):
             yield str(file)
+
+
+def _references(planned: PlannedStep) -> Iterator[object]:
+    """Yield the values that may say where a secret is."""
+    for name, value in planned.arguments.items():
+        if planned.spec.arguments[name].by_reference:
+            yield value
 
 
 def _named_paths(planned: PlannedStep) -> Iterator[tuple[Argument, Path]]:

@@ -26,7 +26,9 @@ from fondant_spec.errors import StepFailedError
 from fondant_spec.pipeline.plan import Plan, PlannedStep
 from fondant_spec.pipeline.run_history import RunLog, StepResult, recorded
 from fondant_spec.progress import LISTENER, Counts, Drawing, duration, read_counts
+from fondant_spec.shown_text import shown
 from fondant_spec.spec.executor_options import EXECUTOR_ARGUMENTS
+from fondant_spec.spec.secret_arguments import opened
 
 _TAIL: Final = 20
 MAX_REJECT_SHARE: Final[float] = EXECUTOR_ARGUMENTS["max_reject_share"].default
@@ -81,7 +83,9 @@ def run_steps(
     Raises:
         StepFailedError: a step failed; the message holds the end of its log.
         StorageError: the base path cannot be written.
+        InvalidArgumentError: an argument names a secret that is not there.
     """
+    _learn_secrets(plan)
     storage.check_writable(plan.base_path)
     Path(folder).mkdir(mode=0o700, parents=True)  # not one that is there: it is removed at the end
     manifests: dict[str, Manifest] = {}
@@ -95,6 +99,14 @@ def run_steps(
         return log.results
     finally:
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def _learn_secrets(plan: Plan) -> None:
+    """Learn what the steps are given, so that none of it is shown; a step may print anything."""
+    for planned in plan.steps:
+        for name, value in planned.arguments.items():
+            if planned.spec.arguments[name].by_reference:
+                opened(f"{planned.id}.{name}", value)
 
 
 def _step_result(
@@ -152,8 +164,8 @@ def _run_step(
             if counts is not None:
                 show(counts)
             if line:
-                lines.append(line)
-                say(f"[{command.step_id}] {line.rstrip()}")
+                lines.append(shown(line))
+                say(f"[{command.step_id}] {lines[-1].rstrip()}")
         code = process.wait()
     except BaseException:
         _stop(process, command.removal)

@@ -13,6 +13,7 @@ from fondant_spec.dataset.checkpoint import Checkpoint
 from fondant_spec.dataset.layout import partition_file
 from fondant_spec.dataset.manifest import Partition, combine
 from fondant_spec.dataset.rejects import Rejects
+from fondant_spec.shown_text import redact_all
 from fondant_spec.worker.base_components import Component, RowContext, StreamTransformComponent
 from fondant_spec.worker.output_check import check_cardinality, check_parents
 from fondant_spec.worker.partition_output import PartitionOutput
@@ -106,7 +107,7 @@ def made_by(step: StepContext, component: Component) -> dict[str, Any]:
     names = step.mapping.output_names
     metadata = component.field_metadata()
     named = {names[field]: dict(values) for field, values in metadata.items() if field in names}
-    return dict(json.loads(json.dumps(named)))
+    return dict(redact_all(json.loads(json.dumps(named))))
 
 
 def write_rejects(step: StepContext, name: str, rejects: Rejects) -> None:

@@ -20,6 +20,7 @@ from fondant_spec.dataset.committed import check_reject_share, committed_manifes
 from fondant_spec.dataset.manifest import Manifest
 from fondant_spec.exit_codes import exit_code
 from fondant_spec.progress import Progress
+from fondant_spec.shown_text import log_to_stderr, tell
 from fondant_spec.spec.component_spec import ComponentSpec
 from fondant_spec.spec.usage import usage
 from fondant_spec.worker.base_components import Component
@@ -43,9 +44,9 @@ def execute(component_class: type[Component], argv: Sequence[str] | None = None)
     """
     argv = sys.argv[1:] if argv is None else argv
     if argv in (["-h"], ["--help"]):
-        print(usage(ComponentSpec.from_file(source_of(component_class))))  # noqa: T201 - a program
+        tell(usage(ComponentSpec.from_file(source_of(component_class))))
         return
-    logging.basicConfig(level=logging.INFO, format="%(levelname)s %(message)s", stream=sys.stderr)
+    log_to_stderr()
     signal.signal(signal.SIGTERM, _terminate)
     code = exit_code(
         lambda: _run(component_class, argv),

@@ -12,6 +12,7 @@ from fondant_spec.dataset.layout import StepFolder
 from fondant_spec.spec.component_arguments import bound
 from fondant_spec.spec.component_spec import ComponentSpec
 from fondant_spec.spec.executor_options import ALL_REASONS
+from fondant_spec.spec.secret_arguments import opened
 from fondant_spec.worker.base_components import Component, SetupContext
 from fondant_spec.worker.component_code import load_module
 from fondant_spec.worker.input_rows import InputRows
@@ -67,11 +68,19 @@ class StepContext:
             return getattr(main, self.class_name)  # type: ignore[no-any-return]
         return getattr(load_module(Path(self.main).parents[1]), self.class_name)  # type: ignore[no-any-return]
 
+    def _opened_arguments(self) -> dict[str, Any]:
+        """Return the arguments, with secrets in place of what names them: in no other process."""
+        declared = self.spec.arguments
+        return {
+            name: opened(name, value) if declared[name].by_reference else value
+            for name, value in self.arguments.items()
+        }
+
     @contextmanager
     def component(self) -> Iterator[Any]:
         """Set up the component, and tear it down afterwards."""
         component_class = self.component_class()
-        component = component_class(**bound(component_class, self.arguments))
+        component = component_class(**bound(component_class, self._opened_arguments()))
         context = SetupContext(
             input_fields=self.inputs[0].fields if self.inputs else {},
             output_fields=frozenset(self.mapping.outputs),

@@ -206,6 +206,20 @@ def test_variables_are_passed_by_name(pipeline, tmp_path):
     assert f"type=bind,source={key},target={key},readonly" in mounts(words)
 
 
+def test_a_secret_that_an_argument_names_is_passed_on(pipeline, tmp_path):
+    """A container gets the variable by its name, and the file, of the step that names it."""
+    file = tmp_path / "secret"
+    file.write_text("hush")
+    for name, secret in (("by_name", "env:MINE"), ("by_file", f"file:{file}")):
+        given = {"secret": secret}
+        pipeline.add(COMPONENTS / "leak", step_id=name, after="numbers", arguments=given)
+    engine = replace(ENGINE, environment={"MINE": "hush", "YOURS": "hush"})
+    by_name, by_file = (argv(pipeline, name, engine) for name in ("by_name", "by_file"))
+    assert [after for word, after in pairwise(by_name) if word == "--env"][1:] == ["MINE"]
+    assert f"type=bind,source={file},target={file},readonly" in mounts(by_file)
+    assert "hush" not in " ".join([*by_name, *by_file])
+
+
 def test_object_stores_are_not_mounted():
     """A base path in an object store is reached by the network."""
     pipeline = Pipeline("small", "s3://bucket/base")

@@ -5,7 +5,6 @@ and a process runs one line of it at a time: two captioners in the threads of on
 further than one.
 """
 
-import logging
 import os
 import traceback
 from collections.abc import Callable, Sequence
@@ -17,6 +16,7 @@ from threading import Thread
 from typing import Any, Final
 
 from fondant_spec.errors import FondantError, StepFailedError
+from fondant_spec.shown_text import log_to_stderr
 from image_toolkit.models.captioning.captioners import Captioner
 from image_toolkit.models.captioning.generation import Generation
 from image_toolkit.models.runtime.device import Placement
@@ -107,7 +107,7 @@ class _Served:
     """The captioner, in its process."""
 
     def __init__(self) -> None:
-        logging.basicConfig(level=logging.INFO, format="%(levelname)s %(message)s")
+        log_to_stderr()
         Thread(target=_end_with_parent, daemon=True).start()
 
     def load(self, start: Start, placement: Placement) -> _About:
