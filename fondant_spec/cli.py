@@ -13,6 +13,8 @@ from typing import Any, Final
 
 from fondant_spec import __version__
 from fondant_spec.dataset import storage
+from fondant_spec.dataset.manifest import Manifest
+from fondant_spec.dataset.trusted_places import trust
 from fondant_spec.exit_codes import exit_code
 from fondant_spec.pipeline import garbage_collection as gc
 from fondant_spec.pipeline.find_dataset import find_dataset
@@ -117,6 +119,14 @@ def _add_dataset(parser: argparse.ArgumentParser) -> None:
         "dataset",
         help="a step, for its newest result; or a manifest, or the folder that holds it",
     )
+    parser.add_argument(
+        "--trust",
+        action="append",
+        default=[],
+        metavar="PATH",
+        help="also read what the dataset names below this folder or URL, outside of its base path; "
+        "repeatable",
+    )
     _add_base_path(parser)
 
 
@@ -131,17 +141,23 @@ def _add_base_path(parser: argparse.ArgumentParser) -> None:
 def _validate(options: argparse.Namespace) -> int:
     from fondant_spec.dataset.validate import check  # noqa: PLC0415 - the run side loads when needed
 
-    manifest = find_dataset(options.dataset, options.base_path)
+    manifest = _dataset(options)
     check(manifest)
     tell(f"{manifest.location}: {manifest.rows} rows, all as the manifest says.")
     return 0
+
+
+def _dataset(options: argparse.Namespace) -> Manifest:
+    """Return the dataset that is meant, which may reach what the user trusts."""
+    trust(map(storage.normalize, options.trust))
+    return find_dataset(options.dataset, options.base_path)
 
 
 def _show(options: argparse.Namespace) -> int:
     from fondant_spec.dataset import lineage as show  # noqa: PLC0415
     from fondant_spec.dataset.reject_listing import FIRST, list_rejects  # noqa: PLC0415
 
-    manifest = find_dataset(options.dataset, options.base_path)
+    manifest = _dataset(options)
     if options.id:
         tell(show.lineage(manifest, options.id))
     elif options.rejects is not None:

@@ -10,6 +10,7 @@ from typing import IO, Any
 
 import fsspec
 
+from fondant_spec.dataset.trusted_places import why_not_read
 from fondant_spec.errors import StorageError
 from fondant_spec.shown_text import signs_in
 
@@ -91,8 +92,9 @@ def read_text(url: str) -> str:
     """Return the content of a text file.
 
     Raises:
-        StorageError: it cannot be read.
+        StorageError: it cannot be read, or is no regular file of its folder.
     """
+    _check_readable(url)
     try:
         with fsspec.open(url, "r", encoding="utf-8") as file:
             return str(file.read())
@@ -116,7 +118,12 @@ def remove(url: str) -> None:
 
 
 def open_input(url: str) -> Any:
-    """Return what pyarrow reads a file from: the path if it is local, else an open file."""
+    """Return what pyarrow reads a file from: the path if it is local, else an open file.
+
+    Raises:
+        StorageError: it is no regular file of its folder.
+    """
+    _check_readable(url)
     if not is_remote(url):
         return url
     fs, path = filesystem(url)
@@ -224,12 +231,23 @@ def _entries(folder: str) -> list[dict[str, Any]]:
         return []
 
 
+def _check_readable(url: str) -> None:
+    if not is_remote(url) and (why := why_not_read(url.removeprefix("file://"))):
+        msg = f"{url}: {why}."
+        raise StorageError(msg)
+
+
 def _name(entry: dict[str, Any]) -> str:
     return str(entry["name"]).rstrip("/").rpartition("/")[2]
 
 
 def sha256_of(url: str) -> str:
-    """Return the hash of a file's content, in hexadecimal."""
+    """Return the hash of a file's content, in hexadecimal.
+
+    Raises:
+        StorageError: it is no regular file of its folder.
+    """
+    _check_readable(url)
     digest = hashlib.sha256()
     with fsspec.open(url, "rb") as file:
         while chunk := file.read(1 << 20):

@@ -111,10 +111,31 @@ def _read_run(file: str, run_id: str) -> dict[str, Any] | None:
         return None
     try:
         run = json.loads(storage.read_text(file))
-        return {**run, "planned": dict(run["planned"]), "started": run["started"], "run_id": run_id}
-    except (ValueError, TypeError, KeyError) as error:
-        msg = f"{file}: not the record of a run ({error}); remove its folder."
-        raise InvalidDatasetError(msg) from None
+    except (ValueError, RecursionError):
+        run = None
+    if not _is_record(run):
+        msg = f"{file}: not the record of a run; remove its folder."
+        raise InvalidDatasetError(msg)
+    return {"steps": [], **run, "run_id": run_id}
+
+
+def _is_record(run: Any) -> bool:
+    """Return whether JSON has what is read of the record of a run; more of it may be missing."""
+    return (
+        isinstance(run, dict)
+        and isinstance(run.get("started"), str)
+        and isinstance(run.get("planned"), dict)
+        and all(isinstance(key, str) for key in run["planned"].values())
+        and isinstance(run.get("steps", []), list)
+        and all(map(_is_step, run.get("steps", [])))
+    )
+
+
+def _is_step(step: Any) -> bool:
+    return isinstance(step, dict) and all(
+        type(step.get(name)) is kind
+        for name, kind in (("step_id", str), ("cache_key", str), ("rows", int), ("cached", bool))
+    )
 
 
 def table(results: Sequence[StepResult]) -> str:

@@ -28,6 +28,7 @@ _PASSED: Final = (
     "AWS_",
     "AZURE_STORAGE_",
     "DASK_",
+    "FONDANT_TRUSTED_PATHS",
     "FSSPEC_",
     "GCSFS_",
     "GOOGLE_",
@@ -81,20 +82,13 @@ def mount_options(
 ) -> Iterator[str]:
     """Yield the options for what a container sees of this machine, each path once."""
     writable = {output: output, engine.hf_home: HF_HOME}
-    places = (base_path, *written(planned))
+    places = (base_path, *planned.written)
     writable |= {path: path for path in places if not storage.is_remote(path)}
     readable = {path: path for path in _readable(planned, engine) if path not in writable}
     for mode, paths in (("", writable), ("readonly", readable)):
         for source, target in sorted(paths.items()):
             words = ["type=bind", f"source={source}", f"target={target}", mode]
             yield from ("--mount", _csv(filter(None, words)))
-
-
-def written(planned: PlannedStep) -> Iterator[str]:
-    """Yield the places that a step's arguments name to be written."""
-    for name, value in planned.arguments.items():
-        if planned.spec.arguments[name].output and value:
-            yield str(value)
 
 
 def unseen(planned: PlannedStep, engine: Engine) -> Iterator[str]:

@@ -54,7 +54,7 @@ class DockerRunner(Runner):
     def run(self, plan: Plan, say: Callable[[str], None] = tell) -> list[StepResult]:
         """Run the steps of a plan that are not done yet, once all images are there."""
         _check_images(plan, self.engine)
-        written = (path for planned in plan.steps for path in view.written(planned))
+        written = (path for planned in plan.steps for path in planned.written)
         for folder in (self.engine.hf_home, *written):
             if not storage.is_remote(folder):
                 Path(folder).mkdir(parents=True, exist_ok=True)

@@ -121,7 +121,7 @@ def _step_result(
     title = f"[{number}] {planned.id}"
     began = time.monotonic()
     taken = planned.step.takes_committed
-    manifest = committed_manifest(planned.location, inputs) if taken else None
+    manifest = committed_manifest(planned.location, inputs, planned.written) if taken else None
     if manifest is not None:
         share = planned.step.max_reject_share
         check_reject_share(manifest, MAX_REJECT_SHARE if share is None else share)

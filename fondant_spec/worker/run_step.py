@@ -85,7 +85,9 @@ def find_hit(request: StepRequest) -> Manifest | None:
         RejectThresholdError: more of its rows failed than are allowed now.
     """
     location = request.resolved.folder.manifest
-    manifest = committed_manifest(location, request.inputs) if request.takes_committed else None
+    manifest = None
+    if request.takes_committed:
+        manifest = committed_manifest(location, request.inputs, request.written)
     if manifest is None:
         # What stands there was made from other inputs, or is not wanted: it must not pass for a
         # commit of the files that are about to be written.
