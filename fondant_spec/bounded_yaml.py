@@ -12,8 +12,9 @@ import yaml
 _MOST_CHARACTERS: Final = 2 << 20
 """Of a text: dataset cards with thousands of configurations have about a million."""
 
-_MOST_VALUES: Final = 1_000_000
+_MOST_VALUES: Final = 200_000
 _DEEPEST: Final = 100
+_TOO_DEEP: Final = f"it is nested more than {_DEEPEST} deep"
 _LOADER: Final = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
@@ -27,23 +28,30 @@ def read_yaml(text: str) -> Any:
         msg = f"it has more than {_MOST_CHARACTERS:,} characters"
         raise ValueError(msg)
     try:
+        _check_depth(text)  # libyaml would run out of stack, and end the process
         value = yaml.load(text, Loader=_LOADER)  # noqa: S506 - a safe one
-    except RecursionError:
-        msg = f"it is nested more than {_DEEPEST} deep"
-        raise ValueError(msg) from None
     except (yaml.YAMLError, TypeError, OverflowError, AttributeError) as error:
         raise ValueError(str(error)) from None
     _count(value, 0, 0)
     return value
 
 
+def _check_depth(text: str) -> None:
+    depth = 0
+    for event in yaml.parse(text, Loader=_LOADER):
+        if isinstance(event, yaml.CollectionStartEvent):
+            depth += 1
+        elif isinstance(event, yaml.CollectionEndEvent):
+            depth -= 1
+        if depth > _DEEPEST:
+            raise ValueError(_TOO_DEEP)
+
+
 def _count(value: Any, counted: int, depth: int) -> int:
     """Return how many values there were with this one, counting those of an anchor each time."""
     counted += 1
     if depth > _DEEPEST or counted > _MOST_VALUES:
-        too_deep = f"nested more than {_DEEPEST} deep"
-        msg = f"it is {too_deep if depth > _DEEPEST else 'too large, by its anchors'}"
-        raise ValueError(msg)
+        raise ValueError(_TOO_DEEP if depth > _DEEPEST else "it is too large, by its anchors")
     inside = (*value, *value.values()) if isinstance(value, Mapping) else value
     if isinstance(inside, list | tuple | set):
         for item in inside:
