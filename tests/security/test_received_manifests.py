@@ -147,3 +147,18 @@ def test_a_place_that_is_trusted_is_read(received, tmp_path, monkeypatch, capsys
     monkeypatch.setenv(TRUSTED, f"s3://bucket/x, {tmp_path / 'private'}")
     assert main(["show", str(received), "--id", "000000000000"]) == 0
     assert "number: 4711" in capsys.readouterr().out
+
+
+def test_a_strict_umask_holds(tmp_path):
+    """Nothing that a run writes is opened wider than the user's umask says."""
+    made = dataset(tmp_path / "given", number=[1, 2, 3])
+    before = os.umask(0o077)
+    try:
+        words = ["--base_path", str(tmp_path / "base"), "--input_manifest_path", made.location]
+        run(component_class(COMPONENTS / "double"), [*words, "--reject_odd", "true"])
+        run(component_class(COMPONENTS / "write_lines"), words)
+    finally:
+        os.umask(before)
+    written = [*(tmp_path / "base").rglob("*")]
+    assert len(written) > 12
+    assert [path for path in written if path.stat().st_mode & 0o077] == []
