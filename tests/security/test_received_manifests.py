@@ -151,7 +151,7 @@ def test_a_place_that_is_trusted_is_read(received, tmp_path, monkeypatch, capsys
 
 def test_a_strict_umask_holds(tmp_path):
     """Nothing that a run writes is opened wider than the user's umask says."""
-    made = dataset(tmp_path / "given", number=[1, 2, 3])
+    made = dataset(tmp_path / "given", number=[1, 2, 4])
     before = os.umask(0o077)
     try:
         words = ["--base_path", str(tmp_path / "base"), "--input_manifest_path", made.location]
