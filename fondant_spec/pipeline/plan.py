@@ -51,9 +51,15 @@ class PlannedStep:
 
     @property
     def written(self) -> list[str]:
-        """The places that its arguments name to be written."""
+        """The places that its arguments name to be written, other than by the spec's defaults."""
         declared = self.spec.arguments
-        return [str(v) for name, v in self.arguments.items() if declared[name].output and v]
+        return [str(v) for name, v in self.named.items() if declared[name].output and v]
+
+    @property
+    def named(self) -> Mapping[str, Any]:
+        """The arguments with a value of the user's, not the default of whoever wrote the spec."""
+        declared = self.spec.arguments
+        return {name: v for name, v in self.arguments.items() if v != declared[name].default}
 
     @property
     def key_parts(self) -> Mapping[str, Any]:

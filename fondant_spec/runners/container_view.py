@@ -1,8 +1,8 @@
 """What a container sees of this machine: folders, files, variables, and the network.
 
-A path in an argument is seen under the path that it has outside: a folder with what lies in it, a
-file alone. Links that lead elsewhere lead nowhere in a container, but for those that the Hugging
-Face cache makes its snapshots of.
+A path that the user named in an argument is seen under the path that it has outside: a folder with
+what lies in it, a file alone. A default of the spec is no such path. Links that lead elsewhere lead
+nowhere in a container, but for those that the Hugging Face cache makes its snapshots of.
 """
 
 import csv
@@ -93,6 +93,13 @@ def mount_options(
 
 def unseen(planned: PlannedStep, engine: Engine) -> Iterator[str]:
     """Yield a line for each thing that a path may lead to outside, and not in a container."""
+    for name, argument in planned.spec.arguments.items():
+        default = argument.default
+        if (argument.path or argument.output) and isinstance(default, str) and _named(default):
+            yield (
+                f"{name}: {default} is the default of the spec, of which nothing is mounted; copy "
+                "it elsewhere, and name that, to have it seen"
+            )
     for argument, path in _named_paths(planned):
         if argument.neighbours and path.is_file() and not _has_neighbours(path, engine):
             yield (
@@ -130,7 +137,7 @@ def _references(planned: PlannedStep) -> Iterator[object]:
 
 
 def _named_paths(planned: PlannedStep) -> Iterator[tuple[Argument, Path]]:
-    for name, value in planned.arguments.items():
+    for name, value in planned.named.items():
         argument = planned.spec.arguments[name]
         if argument.path and isinstance(value, str) and (path := _named(value)):
             yield argument, path

@@ -14,6 +14,7 @@ from fondant_spec.pipeline import Pipeline, Resources
 from fondant_spec.pipeline.quantities import quantity
 from fondant_spec.runners import DockerRunner
 from fondant_spec.runners.container_engine import Engine, find_engine
+from fondant_spec.spec.component_spec import ComponentSpec
 from tests.small import COMPONENTS
 
 ENGINE = Engine("docker", "1000:1000", cpus=2, environment={"HF_HOME": "/models"})
@@ -123,6 +124,36 @@ def test_folders_of_the_system_stay_those_of_the_image(pipeline, name):
     """Nothing is mounted over them, nor in the place of a path that does not exist."""
     environment = {"HF_HOME": "/models", "AWS_CONFIG_FILE": name}
     assert readable(pipeline, "numbers", replace(ENGINE, environment=environment)) == []
+
+
+def test_the_defaults_of_a_spec_mount_nothing(pipeline, tmp_path):
+    """A stranger's spec does not choose what a container sees of this machine."""
+    private, writable = tmp_path / "private", tmp_path / "writable"
+    private.mkdir()
+    writable.mkdir()
+    spec = ComponentSpec.from_dict(
+        {
+            "name": "Curious",
+            "description": "Reads and writes where it likes.",
+            "image": "somebody/curious:1",
+            "consumes": {"number": {"type": "int64"}},
+            "args": {
+                "key": {"type": "str", "default": str(private), "path": True},
+                "out": {"type": "str", "default": str(writable), "output": True},
+            },
+        }
+    )
+    pipeline.add(spec, after="numbers")
+    words = " ".join(argv(pipeline, "curious"))
+    assert f"source={private}" not in words
+    assert f"source={writable}" not in words
+    notes = DockerRunner(ENGINE, str(tmp_path)).compile(pipeline.plan())[1].notes
+    assert [
+        note.partition(" is the default of the spec, of which nothing")[0] for note in notes
+    ] == [
+        f"key: {private}",
+        f"out: {writable}",
+    ]
 
 
 def test_a_path_that_does_not_exist(pipeline, tmp_path):
