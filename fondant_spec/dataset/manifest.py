@@ -230,24 +230,27 @@ def _from_dict(content: dict[str, Any]) -> Manifest:
         artifacts=tuple(content["artifacts"]),
         artifact_sha256=content.get("artifact_sha256", {}),
     )
-    _check_types(manifest)
-    return manifest
-
-
-def _check_types(manifest: Manifest) -> None:
-    """Refuse values of other types than their attributes have, and names that lead elsewhere.
-
-    Raises:
-        InvalidManifestError: for the first of them.
-    """
-    records = (manifest, *manifest.fields.values(), *manifest.partitions, *manifest.inputs)
-    problem = next(filter(None, map(wrong_attribute, records)), None)
-    for partition in manifest.partitions if problem is None else ():
-        if not _PARTITION_NAME.fullmatch(partition.name):
-            problem = f"a partition is called {partition.name!r}, which is no name of a file"
+    others = (*manifest.fields.values(), *manifest.inputs)
+    problem = find_problem(manifest, manifest.partitions) or next(
+        filter(None, map(wrong_attribute, others)), None
+    )
     if problem is not None:
         msg = f"{problem}."
         raise InvalidManifestError(msg)
+    return manifest
+
+
+def find_problem(record: Any, partitions: Iterable[Partition]) -> str | None:
+    """Return what is wrong with what was read from JSON, as the end of a sentence; or None.
+
+    That is a value of another type than its attribute has, or a partition's name that leads
+    elsewhere.
+    """
+    problem = next(filter(None, map(wrong_attribute, (record, *partitions))), None)
+    for partition in partitions if problem is None else ():
+        if not _PARTITION_NAME.fullmatch(partition.name):
+            return f"a partition is called {partition.name!r}, which is no name of a file"
+    return problem
 
 
 def _confined(manifest: Manifest) -> Manifest:

@@ -5,11 +5,13 @@ refers to can be collected as garbage.
 """
 
 import json
+import re
 from collections import Counter
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from itertools import chain
 from typing import Any, Final
 
 from fondant_spec.dataset import storage
@@ -17,6 +19,9 @@ from fondant_spec.dataset.layout import PipelineFolder
 from fondant_spec.dataset.manifest import Manifest
 from fondant_spec.errors import InvalidDatasetError
 from fondant_spec.pipeline.plan import Plan
+from fondant_spec.spec.executor_options import NAME_OF_FOLDER
+
+_FOLDER: Final = re.compile(NAME_OF_FOLDER)
 
 _TOLD: Final = 3
 """How many reasons of rejects the table of a run names for each step."""
@@ -74,6 +79,7 @@ class RunLog:
                 for result in self.results
             ],
             "planned": {step.id: step.cache_key for step in self._plan.steps},
+            "after": {step.id: list(step.step.after) for step in self._plan.steps},
         }
         storage.write_text(self._folder.record, json.dumps(content, indent=2) + "\n")
 
@@ -125,10 +131,18 @@ def _is_record(run: Any) -> bool:
         isinstance(run, dict)
         and isinstance(run.get("started"), str)
         and isinstance(run.get("planned"), dict)
-        and all(isinstance(key, str) for key in run["planned"].values())
+        and all(map(_is_folder, (*run["planned"], *run["planned"].values())))
+        and isinstance(run.get("after", {}), dict)
+        and all(isinstance(names, list) for names in run.get("after", {}).values())
+        and all(map(_is_folder, chain.from_iterable(run.get("after", {}).values())))
         and isinstance(run.get("steps", []), list)
         and all(map(_is_step, run.get("steps", [])))
     )
+
+
+def _is_folder(name: Any) -> bool:
+    """Return whether a name is that of a folder, and leads nowhere else."""
+    return isinstance(name, str) and bool(_FOLDER.fullmatch(name))
 
 
 def _is_step(step: Any) -> bool:

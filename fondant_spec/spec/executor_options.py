@@ -31,8 +31,10 @@ STEP_OPTIONS: Final = (
 )
 """Those that a pipeline sets for each step; the others follow from the run."""
 
-_NAME_OF_FOLDER: Final = Bounds(pattern="[A-Za-z0-9_][A-Za-z0-9._-]{0,254}")
-"""What they name is a folder below the base path, and no way out of it."""
+NAME_OF_FOLDER: Final = "[A-Za-z0-9_][A-Za-z0-9._-]{0,254}"
+"""A regular expression: what so is called is a folder below the base path, and no way out of it."""
+
+_NAME_OF_FOLDER: Final = Bounds(pattern=NAME_OF_FOLDER)
 
 _SLICE: Final = re.compile(r"(\d+)/(\d+)")
 

@@ -171,7 +171,10 @@ def received(tmp_path_factory):
     made = dataset(base / "received", number=[1, 2])
     runs = Path(made.folder).parents[1] / "runs" / "run"
     runs.mkdir(parents=True)
-    return Path(made.location), json.loads(Path(made.location).read_text()), runs / "run.json"
+    checkpoint = Path(made.folder) / "checkpoints" / "part-00000.json"
+    checkpoint.parent.mkdir()
+    right = json.loads(Path(made.location).read_text())
+    return Path(made.location), right, runs / "run.json", checkpoint
 
 
 RECORD = {
@@ -183,12 +186,27 @@ RECORD = {
 }
 
 
+CHECKPOINT = {
+    "name": "part-00000",
+    "made_from": "",
+    "run_id": "run",
+    "work": {"started": "2026-01-01T00:00:00.000+00:00", "seconds": 1.5, "worker": "host:1"},
+    "rows_in": 2,
+    "partitions": [],
+    "fields": {},
+    "rejects": {"told": 1},
+}
+
+
 @given(data=st.data())
 @FUZZ
 def test_manifests_and_records(received, data):
-    """Any manifest, and record of a run, is shown and checked, or refused; nothing else is read."""
-    file, right, record = received
+    """Any manifest, checkpoint and record is told and checked, or refused; nothing else is read."""
+    file, right, record, checkpoint = received
     file.write_text(json.dumps(data.draw(changed([right]))), encoding="utf-8")
+    if data.draw(st.integers(0, 3)) == 0:
+        file.unlink()  # the step is not finished, and is told of by its checkpoints
+    checkpoint.write_text(json.dumps(data.draw(changed([CHECKPOINT]))), encoding="utf-8")
     record.write_text(json.dumps(data.draw(changed([RECORD]) | st.just(RECORD))), encoding="utf-8")
     base = ["--base-path", str(file.parents[3])]
     words = data.draw(
@@ -199,6 +217,10 @@ def test_manifests_and_records(received, data):
                 ["show", "given", "--rejects"],
                 ["validate", str(file)],
                 ["runs"],
+                ["status"],
+                ["status", "--events"],
+                ["diff", "run", "run"],
+                ["plan", "run", "--rows", "10"],
             ]
         )
     )
