@@ -19,6 +19,7 @@ from fondant_spec.dataset.checkpoint import Checkpoint
 from fondant_spec.dataset.committed import check_reject_share, committed_manifest
 from fondant_spec.dataset.manifest import Manifest
 from fondant_spec.exit_codes import exit_code
+from fondant_spec.lifeline import end_with_runner
 from fondant_spec.progress import Progress
 from fondant_spec.spec.component_spec import ComponentSpec
 from fondant_spec.spec.usage import usage
@@ -46,6 +47,7 @@ def execute(component_class: type[Component], argv: Sequence[str] | None = None)
         print(usage(ComponentSpec.from_file(source_of(component_class))))  # noqa: T201 - a program
         return
     logging.basicConfig(level=logging.INFO, format="%(levelname)s %(message)s", stream=sys.stderr)
+    end_with_runner()
     signal.signal(signal.SIGTERM, _terminate)
     code = exit_code(
         lambda: _run(component_class, argv),
