@@ -43,6 +43,8 @@ def commit(request: StepRequest, checkpoints: Sequence[Checkpoint], *, seconds: 
         manifest = _written(manifest, checkpoints[-1], request.inputs[0])
     else:
         manifest = _transformed(manifest, request, checkpoints)
+    request.check_inputs()
+    request.context.check_lease()
     _sweep(request.resolved.folder, checkpoints, manifest)
     manifest.write()
     return manifest

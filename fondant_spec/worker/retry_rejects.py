@@ -114,6 +114,7 @@ def _write_both(step: StepContext, name: str, fields: Any, ids: pa.Array) -> Par
         streams = (_rows(location, name, schema, place) for location in places)
         for _, row in heapq.merge(*streams, key=lambda numbered: numbered[0]):
             writer.write(row)
+        step.check_lease()
         return writer.close()
     except BaseException as error:
         writer.abort(error)

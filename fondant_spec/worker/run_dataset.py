@@ -118,6 +118,7 @@ def write_partitions(
         raise CardinalityError(msg)
     settled.close()
     _check_strangers(step, rows, tasks, context.rejects)
+    step.check_lease()
     write_rejects(step, WRITTEN, context.rejects)
     checkpoint = Checkpoint(
         name=WRITTEN,

@@ -85,6 +85,7 @@ def leave_checkpoint(
     made_from: str | None = None,
 ) -> Checkpoint:
     """Write the rejects of what was put out, and then its checkpoint: from now on it is done."""
+    step.check_lease()
     write_rejects(step, output.name, rejects)
     checkpoint = Checkpoint(
         name=output.name,
