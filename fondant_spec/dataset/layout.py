@@ -55,6 +55,11 @@ class StepFolder:
         return storage.join(self.location, "checkpoints")
 
     @property
+    def pieces(self) -> str:
+        """The folder of what is finished of partitions that are not."""
+        return storage.join(self.location, "pieces")
+
+    @property
     def leases(self) -> str:
         """The folder that says which runs write here."""
         return storage.join(self.location, "leases")

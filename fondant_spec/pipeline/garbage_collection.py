@@ -82,8 +82,7 @@ def _remove(folder: StepFolder, referred: Callable[[], set[tuple[str, str]]]) ->
         if not free or (folder.step_id, folder.cache_key) in referred():
             return False
         storage.remove(folder.manifest)
-        for place in (folder.checkpoints, folder.data, folder.rejects, folder.staged):
-            storage.remove(place)
+        storage.remove(folder.data)
         storage.remove(folder.location)
         return True
 

@@ -1,5 +1,6 @@
 """A step as its workers see it: everything a worker process needs, and can be sent."""
 
+import json
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -72,6 +73,13 @@ class StepContext:
         """
         if self.lease is not None:
             self.lease.check()
+
+    def made_by(self, component: Component) -> dict[str, Any]:
+        """Return what made the fields, by their names in the dataset, as it reads from a file."""
+        names = self.mapping.output_names
+        metadata = component.field_metadata()
+        named = {names[field]: dict(values) for field, values in metadata.items() if field in names}
+        return dict(json.loads(json.dumps(named)))
 
     def component_class(self) -> type[Component]:
         """Return the component's class, from its `main.py` if it is not loaded already."""
