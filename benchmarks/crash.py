@@ -40,7 +40,7 @@ from fondant_spec.pipeline.plan import Plan
 from fondant_spec.runners.local import LocalRunner
 from fondant_spec.worker.dask_scheduling import SCHEDULER
 
-MOST_IN_A_ROW = 3
+MOST_IN_A_ROW = 6
 PATIENCE = 300.0
 LEFT_OVER_AFTER = 20.0
 SLOW = ("image_embedding", "caption_images")

@@ -9,6 +9,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from fondant_spec.dataset import storage
+from fondant_spec.dataset.disk_space import check_space
 from fondant_spec.dataset.layout import partition_file
 from fondant_spec.dataset.manifest import Partition
 from fondant_spec.dataset.row_sizes import row_sizes
@@ -93,6 +94,7 @@ class PartitionWriter:
 
     def _flush(self) -> None:
         if self._buffered_rows:
+            check_space(self._path)
             table = pa.Table.from_batches(self._buffer, self._schema)
             self._writer.write_table(table.combine_chunks())  # pages end with a chunk, too
         self._buffer.clear()

@@ -16,6 +16,7 @@ from typing import Any, Final
 import pyarrow as pa
 
 from fondant_spec.dataset import storage
+from fondant_spec.dataset.disk_space import check_space
 from fondant_spec.dataset.rejects import Rejects
 from fondant_spec.worker.base_components import Component
 from fondant_spec.worker.step_context import StepContext
@@ -144,6 +145,7 @@ class Pieces:
         made = self._step.made_by(self._component)
         piece = Piece(self.settled, end, whole, mine, self._made_from, made)
         self._step.check_lease()
+        check_space(self._folder)
         piece.write(self._path(self._number))
         self._number += 1
         self.settled = end

@@ -17,6 +17,7 @@ from fondant_spec.cpu import cpu_count
 from fondant_spec.dataset import storage
 from fondant_spec.dataset.checkpoint import Checkpoint
 from fondant_spec.dataset.committed import check_reject_share, committed_manifest
+from fondant_spec.dataset.disk_space import check_space, full_disk_told
 from fondant_spec.dataset.lease import WHOLE, held
 from fondant_spec.dataset.manifest import Manifest
 from fondant_spec.exit_codes import exit_code
@@ -74,7 +75,8 @@ def run(component_class: type[Component], argv: Sequence[str]) -> Manifest | Non
             manifest = find_hit(request)  # of a run that was waited for
             if manifest is None:
                 context = replace(request.context, lease=lease)
-                manifest = compute_and_commit(replace(request, context=context))
+                with full_disk_told(folder.location):
+                    manifest = compute_and_commit(replace(request, context=context))
     location = request.resolved.folder.location if manifest is None else manifest.location
     report_output(location, request)
     return manifest
@@ -99,6 +101,7 @@ def find_hit(request: StepRequest) -> Manifest | None:
 def compute_and_commit(request: StepRequest) -> Manifest | None:
     """Run a step that no other run is at, and return its manifest; None for a slice."""
     request.check_inputs()
+    check_space(request.resolved.folder.location)
     # What stands there was made from other inputs, or is not wanted: it must not pass for a
     # commit of the files that are about to be written.
     storage.remove(request.resolved.folder.manifest)
