@@ -36,7 +36,7 @@ from benchmarks.crash_world import Content, World
 from demo.host import serving
 from fondant_spec.dataset.manifest import Manifest
 from fondant_spec.pipeline.graph import Pipeline, new_run_id
-from fondant_spec.pipeline.plan import Plan
+from fondant_spec.pipeline.plan import Plan, PlannedStep
 from fondant_spec.runners.local import LocalRunner
 from fondant_spec.worker.dask_scheduling import SCHEDULER
 
@@ -45,8 +45,6 @@ PATIENCE = 300.0
 LEFT_OVER_AFTER = 20.0
 SLOW = ("image_embedding", "caption_images")
 """Steps that load a model first: they are taken less often."""
-SPREAD = ("image_embedding", "laion_retrieval", "download_images", "caption_images")
-"""Steps that keep what they have finished, by partitions; the others are one stream."""
 WRITTEN = ("data", "staged", "rejects", "checkpoints", "output")
 
 
@@ -122,13 +120,20 @@ class Campaign:
         self._pristine = base.with_name(f"{base.name}.pristine")
         shutil.copytree(base, self._pristine)
         self._base = base
+        self._spread = {
+            planned.id
+            for planned in self._plan.steps
+            if planned.step.after and not _is_stream(planned)
+        }
+        """The steps that keep what they have finished, by partitions; the others are one stream."""
 
     def kill_often(self, kills: int, cluster: "Cluster | None" = None) -> None:
         """Kill so many times, each time to run again."""
         wanted = self.tally.kills + kills
         while self.tally.kills < wanted:
             with self._anew(spreads=cluster is not None) as step:
-                for _ in range(self._random.randint(1, MOST_IN_A_ROW)):
+                in_a_row = self._random.randint(1, MOST_IN_A_ROW)
+                for _ in range(min(in_a_row, wanted - self.tally.kills)):
                     self._run_and_kill(step, cluster)
                 self.run_to_the_end(step)
             print(f"[{self.tally.kills}/{wanted} kills] {step}", file=sys.stderr, flush=True)
@@ -160,7 +165,7 @@ class Campaign:
     @contextmanager
     def _anew(self, *, spreads: bool = False) -> Iterator[str]:
         """Yield a step whose result is gone, and put everything back as it was afterwards."""
-        steps = [name for name in self._locations if not spreads or name in SPREAD]
+        steps = [name for name in self._locations if not spreads or name in self._spread]
         weights = [1 if name in SLOW else 3 for name in steps]
         (step,) = self._random.choices(steps, weights)
         folder = Path(self._locations[step]).parent
@@ -188,7 +193,7 @@ class Campaign:
         for process in alive:
             process.kill()
         if kind in ("runner", "step"):
-            begun = len(_begun(folder)) if step in SPREAD else 0
+            begun = len(_begun(folder)) if step in self._spread else 0
             self.tally.redone_partitions += begun
             self.tally.most_redone = max(self.tally.most_redone, begun)
 
@@ -237,6 +242,11 @@ class Cluster:
     def __exit__(self, *error: object) -> None:
         del os.environ[SCHEDULER]
         self._cluster.close()
+
+
+def _is_stream(planned: PlannedStep) -> bool:
+    """Return whether a finished step has written all rows of the dataset as one stream."""
+    return Path(planned.location).with_name("checkpoints").joinpath("written.json").exists()
 
 
 def _files(folder: Path) -> list[Path]:

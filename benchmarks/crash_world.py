@@ -9,7 +9,6 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from demo.collection import make_collection
-from demo.index import build_index
 from demo.run import adapt, configure
 from demo.seeds import make_seeds
 from fondant_spec.dataset.manifest import Manifest
@@ -36,6 +35,8 @@ class World:
 
     def make(self) -> None:
         """Make what is missing: the pictures, the seed images, the index."""
+        from demo.index import build_index  # noqa: PLC0415 - torch loads only where it is needed
+
         make_collection(self.root, pages=PAGES, port=self.port)
         make_seeds(self.root)
         build_index(self.root)
