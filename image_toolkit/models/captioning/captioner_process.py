@@ -5,17 +5,16 @@ and a process runs one line of it at a time: two captioners in the threads of on
 further than one.
 """
 
-import os
 import traceback
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from multiprocessing import get_context, parent_process
+from multiprocessing import get_context
 from multiprocessing.managers import BaseManager, BaseProxy
-from threading import Thread
 from typing import Any, Final
 
 from fondant_spec.errors import FondantError, StepFailedError
+from fondant_spec.lifeline import end_with_parent
 from fondant_spec.shown_text import log_to_stderr
 from image_toolkit.models.captioning.captioners import Captioner
 from image_toolkit.models.captioning.generation import Generation
@@ -108,7 +107,7 @@ class _Served:
 
     def __init__(self) -> None:
         log_to_stderr()
-        Thread(target=_end_with_parent, daemon=True).start()
+        end_with_parent()
 
     def load(self, start: Start, placement: Placement) -> _About:
         own = self._captioner = _noted(start, placement)
@@ -147,10 +146,3 @@ def _noted(work: Callable[..., Any], *arguments: Any) -> Any:
         error.add_note("".join(traceback.format_exception(error)))
         error.__traceback__ = None
         raise
-
-
-def _end_with_parent() -> None:
-    parent = parent_process()
-    if parent is not None:
-        parent.join()  # a parent that is killed ends nothing by itself
-        os._exit(1)
