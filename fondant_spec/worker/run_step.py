@@ -18,7 +18,7 @@ from fondant_spec.dataset import storage
 from fondant_spec.dataset.checkpoint import Checkpoint
 from fondant_spec.dataset.committed import check_reject_share, committed_manifest
 from fondant_spec.dataset.manifest import Manifest
-from fondant_spec.exit_codes import exit_code
+from fondant_spec.exit_codes import end_program, exit_code
 from fondant_spec.progress import Progress
 from fondant_spec.spec.component_spec import ComponentSpec
 from fondant_spec.spec.usage import usage
@@ -41,7 +41,7 @@ def execute(component_class: type[Component], argv: Sequence[str] | None = None)
     Exit codes: 0 done or already there; 1 an error that the user can fix; 2 wrong usage; 130
     interrupted. Any other error is a defect and shows its traceback. `--help` prints the arguments.
     """
-    argv = sys.argv[1:] if argv is None else argv
+    own, argv = argv is None, sys.argv[1:] if argv is None else argv
     if argv in (["-h"], ["--help"]):
         print(usage(ComponentSpec.from_file(source_of(component_class))))  # noqa: T201 - a program
         return
@@ -53,6 +53,8 @@ def execute(component_class: type[Component], argv: Sequence[str] | None = None)
         debug=True,
         hidden=FRAMEWORK,
     )
+    if own:
+        end_program(code)
     if code:
         sys.exit(code)
 
