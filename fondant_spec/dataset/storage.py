@@ -120,6 +120,13 @@ def remove(url: str) -> None:
         fs.rm(path, recursive=True)
 
 
+def abort_uploads(folder: str) -> None:
+    """Give up what a writer that was killed had begun to send below a folder of a store."""
+    fs, path = filesystem(folder)
+    if hasattr(fs, "abort_uploads"):
+        fs.abort_uploads(path)
+
+
 def open_input(url: str) -> Any:
     """Return what pyarrow reads a file from: the path if it is local, else an open file.
 

@@ -67,6 +67,7 @@ class S3Store(NamesNotPatterns, S3FileSystem):  # type: ignore[misc] # has no an
     """S3 and what speaks its protocol."""
 
     retries = TRIES
+    default_block_size = 16 << 20  # what a writer holds in memory; a file has 10,000 at most
 
     def __init__(
         self, *args: Any, config_kwargs: dict[str, Any] | None = None, **keywords: Any

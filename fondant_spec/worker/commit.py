@@ -51,6 +51,7 @@ def commit(request: StepRequest, checkpoints: Sequence[Checkpoint], *, seconds: 
 def _sweep(folder: StepFolder, checkpoints: Sequence[Checkpoint], manifest: Manifest) -> None:
     """Remove what an earlier attempt left and this one did not write again."""
     storage.remove(folder.staged)
+    storage.abort_uploads(folder.location)
     wanted = {
         folder.data: {p.name for p in manifest.partitions},
         folder.rejects: {c.name for c in checkpoints if c.rejects},
