@@ -16,8 +16,8 @@ first line is not its text's, and on a disk it is a folder.
 """
 
 import uuid
-from collections.abc import Callable
-from typing import NamedTuple, Protocol
+from collections.abc import Callable, Mapping
+from typing import Final, NamedTuple, Protocol
 
 from fondant_spec.dataset import storage
 from fondant_spec.dataset.conditional_folder import FolderPlace
@@ -73,16 +73,26 @@ def replace(url: str, text: str, version: str) -> str | None:
     return _place(url).replace(text, uuid.uuid4().hex, version)
 
 
+def are_possible(url: str) -> bool:
+    """Return whether this kind of storage has conditional writes."""
+    return _scheme(url) in _PLACES
+
+
 def _place(url: str) -> Place:
-    scheme = url.partition("://")[0] if storage.is_remote(url) else "local"
-    places: dict[str, Callable[[str], Place]] = {
-        "local": FolderPlace,
-        "s3": S3Place,
-        "gs": GooglePlace,
-    }
-    if scheme not in places:
+    if not are_possible(url):
         msg = (
             f"{url}: this kind of storage has no conditional writes; use a folder, s3:// or gs://."
         )
         raise StorageError(msg)
-    return places[scheme](url)
+    return _PLACES[_scheme(url)](url)
+
+
+def _scheme(url: str) -> str:
+    return url.partition("://")[0] if storage.is_remote(url) else ""
+
+
+_PLACES: Final[Mapping[str, Callable[[str], Place]]] = {
+    "": FolderPlace,
+    "s3": S3Place,
+    "gs": GooglePlace,
+}
