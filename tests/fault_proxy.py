@@ -60,7 +60,7 @@ class _Handler(BaseHTTPRequestHandler):
             return
         self._answer(answer.status, dict(answer.getheaders()), content)
 
-    do_GET = do_PUT = do_POST = do_DELETE = do_HEAD = handle_request
+    do_GET = do_PUT = do_POST = do_DELETE = do_HEAD = handle_request  # noqa: N815 - the protocol's
 
     def _answer(self, status: int, headers: dict[str, str], content: bytes) -> None:
         self.send_response_only(status)

@@ -34,7 +34,7 @@ def set_environment(monkeypatch, **variables):
 
 
 @pytest.fixture
-def counted(s3_base, monkeypatch):
+def counted(monkeypatch):
     """Return a list that is given each request to the store: its name and its answer."""
     requests = []
     call = stores.S3Store._call_s3
@@ -62,11 +62,12 @@ def test_any_name_of_a_folder(request, store, enter, capsys):
     assert cli.main(["show", made.folder, "--id", "000000000003"]) == 0
     assert "double: 6" in capsys.readouterr().out
     storage.remove(base)
-    assert storage.folders(base) == []
+    assert not storage.exists(made.location)
+    assert storage.sizes(f"{made.folder}/data") == {}
     assert storage.is_file(neighbour)
 
 
-def test_a_bucket_is_never_made(s3_base, monkeypatch, capfd):
+def test_a_bucket_is_never_made(s3_base):
     """A typing error in its name is an error, for a step and for whoever looks."""
     words = command("numbers", f"s3://{BUCKET}-nosuch/x", rows=3)
     done = subprocess.run(words, check=False, capture_output=True, text=True)
