@@ -52,7 +52,8 @@ class Argument:
     what lies beside a file that it names. `output` marks one that names where to write: it is made
     absolute, and mounted to be written. One `by_reference` may name a secret, as env:NAME or
     file:/PATH. One that does not `affects_result` (a batch size, a device, a timeout) is no part of
-    the cache key.
+    the cache key. `revision_of` marks a branch, tag or commit on the Hugging Face hub: `model` or
+    `dataset`, and the argument that names it.
     """
 
     name: str
@@ -65,6 +66,7 @@ class Argument:
     output: bool = False
     by_reference: bool = False
     affects_result: bool = True
+    revision_of: tuple[str, str] | None = None
     bounds: Bounds = NO_BOUNDS
 
     @property
