@@ -8,12 +8,8 @@ import pytest
 from PIL import Image, ImageCms
 from skimage.data import astronaut
 
-from image_toolkit.images.decoding import (
-    NotAnImageError,
-    decode_image,
-    decode_pixels,
-    image_size,
-)
+from image_toolkit.images.decoding import decode_image, decode_pixels, image_size
+from image_toolkit.images.image_errors import NotAnImageError
 
 RED = (200, 30, 30)
 
