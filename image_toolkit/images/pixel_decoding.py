@@ -33,10 +33,16 @@ def decode(
     header: ImageHeader, data: bytes, *, target_side: int | None = None, strict: bool = False
 ) -> "NDArray[np.uint8]":
     """Return the pixels of a file, shape (height, width, 3); see `decoding.pixels_of`."""
-    if _is_turbo(header):
-        pixels = _decode_jpeg(data, target_side, strict=strict)
-        if pixels is not None:
-            return _finish(header, pixels, data)
+    pixels = _decode_jpeg(data, target_side, strict=strict) if _is_turbo(header) else None
+    made = _decode_any(header, data) if pixels is None else _finish(header, pixels, data)
+    factors = (1, *_FACTORS) if target_side else (1,)
+    if not any(made.shape[:2] == _divided(header, factor) for factor in factors):
+        message = f"{header.format}: {header.width}x{header.height}, and has other pixels"
+        raise NotAnImageError(reason="not_an_image", message=message)
+    return made
+
+
+def _decode_any(header: ImageHeader, data: bytes) -> "NDArray[np.uint8]":
     try:
         image = open_image(data)
         image.load()
@@ -66,6 +72,11 @@ def memory_of(header: ImageHeader, target_side: int | None = None) -> int:
     factor = next((f for f in _FACTORS if target_side and side >= f * target_side), 1)
     coefficients = _COEFFICIENT_BYTES if header.progressive else 0
     return header.pixels * _JPEG_BYTES // factor**2 + header.pixels * coefficients
+
+
+def _divided(header: ImageHeader, factor: int) -> tuple[int, int]:
+    """Return height and width of an image at a fraction of its size."""
+    return -(-header.height // factor), -(-header.width // factor)
 
 
 def _is_turbo(header: ImageHeader) -> bool:

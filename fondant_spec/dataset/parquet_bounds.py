@@ -1,0 +1,77 @@
+"""What a Parquet file unpacks to, by its footer: a kilobyte may hold gigabytes.
+
+A column is refused that unpacks to much more than its own bytes, since no dataset repeats itself
+that often. A text or file that is repeated by a dictionary is no more than that in the file; a
+reader should keep it so, or take few rows at a time.
+"""
+
+from collections.abc import Collection, Iterator
+from typing import Any, Final, NamedTuple
+
+import pyarrow.parquet as pq
+
+ALWAYS_BYTES: Final = 256 << 20
+"""What a column of a row group may unpack to in any case."""
+
+MOST_TIMES: Final = 200
+"""How many times its own bytes it may unpack to beyond that."""
+
+_WIDTHS: Final = {"BOOLEAN": 1, "INT32": 4, "FLOAT": 4, "INT64": 8, "DOUBLE": 8, "INT96": 12}
+_DICTIONARIES: Final = frozenset({"RLE_DICTIONARY", "PLAIN_DICTIONARY"})
+
+
+class ColumnChunk(NamedTuple):
+    """A column of a row group. Sizes are in bytes; `dictionary` is that of a packed dictionary."""
+
+    group: int
+    path: str
+    packed: int
+    unpacked: int
+    dictionary: int
+    is_text: bool
+
+    @property
+    def repeats(self) -> bool:
+        """Whether its texts or files may be repeated by a dictionary."""
+        return self.is_text and self.dictionary > 0
+
+
+def column_chunks(
+    metadata: pq.FileMetaData, columns: Collection[str] | None = None
+) -> Iterator[ColumnChunk]:
+    """Yield the columns of each row group; `columns` are the names of those wanted."""
+    for number in range(metadata.num_row_groups):
+        group = metadata.row_group(number)
+        for index in range(group.num_columns):
+            chunk = group.column(index)
+            if columns is None or chunk.path_in_schema.split(".")[0] in columns:
+                yield _column_chunk(number, chunk)
+
+
+def unpacks_too_far(
+    metadata: pq.FileMetaData, columns: Collection[str] | None = None
+) -> str | None:
+    """Return which of the columns wanted unpacks to far more than its bytes; None if none does."""
+    for chunk in column_chunks(metadata, columns):
+        if chunk.unpacked > max(ALWAYS_BYTES, MOST_TIMES * chunk.packed):
+            return (
+                f"row group {chunk.group}: the column {chunk.path} unpacks from {chunk.packed} "
+                f"bytes to {chunk.unpacked >> 20} MB, over {MOST_TIMES} times as much"
+            )
+    return None
+
+
+def _column_chunk(group: int, chunk: Any) -> ColumnChunk:
+    packed, kind = int(chunk.total_compressed_size), chunk.physical_type
+    dictionary = 0
+    if chunk.dictionary_page_offset is not None and _DICTIONARIES.intersection(chunk.encodings):
+        dictionary = max(int(chunk.data_page_offset - chunk.dictionary_page_offset), 1)
+    values = int(chunk.num_values) * _WIDTHS.get(kind, 4)  # a text takes its offset at least
+    return ColumnChunk(
+        group=group,
+        path=chunk.path_in_schema,
+        packed=packed,
+        unpacked=max(int(chunk.total_uncompressed_size), values),
+        dictionary=dictionary,
+        is_text=kind == "BYTE_ARRAY",
+    )
