@@ -10,6 +10,8 @@ from typing import Any, Final, NamedTuple
 
 import pyarrow.parquet as pq
 
+from fondant_spec.errors import InputDataError
+
 ALWAYS_BYTES: Final = 256 << 20
 """What a column of a row group may unpack to in any case."""
 
@@ -48,17 +50,23 @@ def column_chunks(
                 yield _column_chunk(number, chunk)
 
 
-def unpacks_too_far(
-    metadata: pq.FileMetaData, columns: Collection[str] | None = None
-) -> str | None:
-    """Return which of the columns wanted unpacks to far more than its bytes; None if none does."""
+def check_unpacked(
+    name: str, metadata: pq.FileMetaData, columns: Collection[str] | None = None
+) -> None:
+    """Make sure that none of the columns wanted unpacks to far more than its own bytes.
+
+    Raises:
+        InputDataError: one does; `name` is how it calls the file.
+    """
     for chunk in column_chunks(metadata, columns):
         if chunk.unpacked > max(ALWAYS_BYTES, MOST_TIMES * chunk.packed):
-            return (
-                f"row group {chunk.group}: the column {chunk.path} unpacks from {chunk.packed} "
-                f"bytes to {chunk.unpacked >> 20} MB, over {MOST_TIMES} times as much"
+            msg = (
+                f"{name}: row group {chunk.group}: the column {chunk.path} unpacks from "
+                f"{chunk.packed} bytes to {chunk.unpacked >> 20} MB, over {MOST_TIMES} times as "
+                "much, so it is not read. Where that is meant, write the file again without "
+                "compression, or in smaller row groups."
             )
-    return None
+            raise InputDataError(msg)
 
 
 def _column_chunk(group: int, chunk: Any) -> ColumnChunk:

@@ -12,8 +12,7 @@ from dataset_errors import explained
 from loaded_rows import Chunk
 from repeated_values import spelled_out
 
-from fondant_spec.dataset.parquet_bounds import column_chunks, unpacks_too_far
-from fondant_spec.errors import InputDataError
+from fondant_spec.dataset.parquet_bounds import check_unpacked, column_chunks
 
 _BUFFER_BYTES: Final = 1 << 20
 _BATCH_BYTES: Final = 8 << 20
@@ -75,13 +74,7 @@ class ParquetTable(_TypedTable):
         Raises:
             InputDataError: a column unpacks to more than a dataset holds.
         """
-        problem = unpacks_too_far(metadata, columns)
-        if problem is not None:
-            msg = (
-                f"{self.name}: {problem}; it is not read. Where that is meant, write the file "
-                "again without compression, or load other columns."
-            )
-            raise InputDataError(msg)
+        check_unpacked(self.name, metadata, columns)
         groups = [metadata.row_group(n) for n in range(metadata.num_row_groups)]
         sizes = [g.total_byte_size / max(g.num_rows, 1) for g in groups]
         repeats = [c.dictionary for c in column_chunks(metadata, columns) if c.repeats]
