@@ -33,7 +33,7 @@ from image_toolkit.images.decoding import MEMORY_BYTES
 from tests.hostile_images import HOSTILE, saved
 from tests.hostile_steps import STEPS
 
-FILLER = 20 << 20
+FILLER = 20_000_000  # within what a downloader accepts
 MOST_S = 5
 MOST_MB = 300
 _EVERY_S = 0.02
