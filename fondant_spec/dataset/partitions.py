@@ -174,7 +174,8 @@ def open_partition(path: str, columns: list[str]) -> pq.ParquetFile:
         InputDataError: it unpacks to far more than its bytes.
     """
     with _reading(path):
-        file = pq.ParquetFile(storage.open_input(path))
+        # Reading ahead keeps all that was read until the file is closed, so it is left to disks.
+        file = pq.ParquetFile(storage.open_input(path), pre_buffer=not storage.is_remote(path))
     check_unpacked(path, file.metadata, columns)
     missing = [name for name in columns if name not in file.schema_arrow.names]
     if missing:
