@@ -20,7 +20,6 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 _STRIP_PIXELS: Final = 1 << 20
-_FACTORS: Final = (8, 4, 2)
 
 _PILLOW_BYTES: Final = 20
 """What a pixel takes at most: a WebP's is held by its decoder (8), twice on its way (8), as RGB."""
@@ -35,8 +34,8 @@ def decode(
     """Return the pixels of a file, shape (height, width, 3); see `decoding.pixels_of`."""
     pixels = _decode_jpeg(data, target_side, strict=strict) if _is_turbo(header) else None
     made = _decode_any(header, data) if pixels is None else _finish(header, pixels, data)
-    factors = (1, *_FACTORS) if target_side else (1,)
-    if not any(made.shape[:2] == _divided(header, factor) for factor in factors):
+    fractions = range(1, 9) if target_side else (8,)
+    if not any(made.shape[:2] == _eighths(header, number) for number in fractions):
         message = f"{header.format}: {header.width}x{header.height}, and has other pixels"
         raise NotAnImageError(reason="not_an_image", message=message)
     return made
@@ -69,14 +68,14 @@ def memory_of(header: ImageHeader, target_side: int | None = None) -> int:
     if not _is_turbo(header):
         return _PILLOW_BYTES * header.pixels
     side = min(header.size)
-    factor = next((f for f in _FACTORS if target_side and side >= f * target_side), 1)
+    number = next((n for n in range(1, 5) if n * side >= 8 * (target_side or side)), 8)
     coefficients = _COEFFICIENT_BYTES if header.progressive else 0
-    return header.pixels * _JPEG_BYTES // factor**2 + header.pixels * coefficients
+    return header.pixels * _JPEG_BYTES * number**2 // 64 + header.pixels * coefficients
 
 
-def _divided(header: ImageHeader, factor: int) -> tuple[int, int]:
-    """Return height and width of an image at a fraction of its size."""
-    return -(-header.height // factor), -(-header.width // factor)
+def _eighths(header: ImageHeader, number: int) -> tuple[int, int]:
+    """Return height and width of an image at so many eighths of its size."""
+    return -(-header.height * number // 8), -(-header.width * number // 8)
 
 
 def _is_turbo(header: ImageHeader) -> bool:
