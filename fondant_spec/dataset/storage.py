@@ -6,24 +6,37 @@ import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, Final
 
 import fsspec
 
 from fondant_spec.errors import StorageError
 
+_LOCAL: Final = ("file://", "/", "./", "../", "~")
+
 
 def is_remote(url: str) -> bool:
-    """Return whether a path is a URL of an object store rather than a local path."""
-    return "://" in url and not url.startswith("file://")
+    """Return whether a path is a URL of an object store rather than a local path.
+
+    A local path may have any characters, `://` and `::` among them, where it begins as one.
+    """
+    return "://" in url and not url.startswith(_LOCAL)
 
 
 def normalize(url: str | Path) -> str:
     """Return a base path in the one form used in manifests and keys.
 
     A local path becomes absolute, without `file://`; a URL loses a trailing slash.
+
+    Raises:
+        StorageError: it has bytes that are no text, which manifests cannot hold.
     """
     text = str(url)
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        msg = f"{text!r}: has bytes that are no UTF-8; rename the folder."
+        raise StorageError(msg) from None
     if is_remote(text):
         return text.rstrip("/")
     return str(Path(text.removeprefix("file://")).expanduser().absolute())
@@ -42,9 +55,13 @@ def parent(url: str) -> str:
 def filesystem(url: str) -> tuple[Any, str]:
     """Return the fsspec file system of a URL, and the path inside it.
 
+    A local path is taken literally: fsspec would see URLs in some.
+
     Raises:
         StorageError: the protocol is unknown, or its package is not installed.
     """
+    if not is_remote(url):
+        return fsspec.filesystem("file"), url.removeprefix("file://")
     try:
         return fsspec.core.url_to_fs(url)  # type: ignore[no-any-return]
     except (ImportError, ValueError) as error:
@@ -83,8 +100,9 @@ def read_text(url: str) -> str:
     Raises:
         StorageError: it cannot be read.
     """
+    fs, path = filesystem(url)
     try:
-        with fsspec.open(url, "r", encoding="utf-8") as file:
+        with fs.open(path, "r", encoding="utf-8") as file:
             return str(file.read())
     except (OSError, UnicodeDecodeError) as error:
         msg = f"{url}: cannot be read ({error})."
@@ -221,7 +239,8 @@ def _name(entry: dict[str, Any]) -> str:
 def sha256_of(url: str) -> str:
     """Return the hash of a file's content, in hexadecimal."""
     digest = hashlib.sha256()
-    with fsspec.open(url, "rb") as file:
+    fs, path = filesystem(url)
+    with fs.open(path, "rb") as file:
         while chunk := file.read(1 << 20):
             digest.update(chunk)
     return digest.hexdigest()
