@@ -77,7 +77,7 @@ def _fingerprint(value: Any) -> Any:
     digest = hashlib.sha256()
     for name, file in sorted(files.items()):
         if file.is_file():
-            digest.update(name.encode() + _sample(file))
+            digest.update(os.fsencode(name) + _sample(file))
     return f"content:{digest.hexdigest()}"
 
 

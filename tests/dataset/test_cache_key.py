@@ -1,6 +1,7 @@
 """Cache keys: what they depend on, and what they do not."""
 
 import json
+import os
 import re
 from dataclasses import replace
 
@@ -120,6 +121,7 @@ def test_a_path_is_no_pattern(tmp_path):
     folder = tmp_path / "photos [set 1]"
     folder.mkdir()
     (folder / "a").write_text("1")
+    (folder / os.fsdecode(b"no text \xff")).touch()
     before = key(lexicon=str(folder))
     (folder / "a").write_text("2")
     assert key(lexicon=str(folder)) != before

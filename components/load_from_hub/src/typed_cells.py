@@ -13,7 +13,8 @@ from typing import Any, Final
 import pyarrow as pa
 from loaded_rows import Cells
 from number_cells import floating, truth, whole
-from text_encodings import decoded
+
+from image_toolkit.text_encodings import decoded
 
 _LONGEST_SHOWN: Final = 60
 
