@@ -76,6 +76,7 @@ def _launch(
     plan = pipeline.plan()
     if not package:
         check_retries(plan)
+        runner.check_plan(plan)
     if options.dry_run:
         print(describe(plan, all_arguments=options.all))
     elif package:
