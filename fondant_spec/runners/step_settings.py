@@ -14,6 +14,7 @@ from fondant_spec.errors import InvalidArgumentError, InvalidPipelineError, did_
 from fondant_spec.pipeline.graph import Pipeline
 from fondant_spec.pipeline.plan import Plan, PlannedStep
 from fondant_spec.spec.executor_options import ALL_REASONS
+from fondant_spec.spec.unique_keys import UniqueKeyLoader
 
 _LIMIT: Final = "n_rows_to_load"
 """The argument by which a component that loads takes fewer rows."""
@@ -123,7 +124,7 @@ def _check_retry(planned: PlannedStep) -> None:
 
 def _configure(pipeline: Pipeline, file: Path) -> None:
     try:
-        content = yaml.safe_load(file.read_text(encoding="utf-8"))
+        content = yaml.load(file.read_text(encoding="utf-8"), UniqueKeyLoader)  # noqa: S506 - safe
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         reason = getattr(error, "strerror", None) or " ".join(str(error).split())
         msg = f"--config {file}: cannot be read ({reason})."

@@ -21,6 +21,7 @@ from fondant_spec.spec.argument_spec import read_arguments, read_flag
 from fondant_spec.spec.arguments import Argument
 from fondant_spec.spec.executor_options import SPEC_FILE
 from fondant_spec.spec.types import check_field_keys, reject_unknown_keys, type_from_json
+from fondant_spec.spec.unique_keys import UniqueKeyLoader
 
 CARDINALITIES: Final = ("maps", "filters", "explodes")
 
@@ -103,7 +104,7 @@ class ComponentSpec:
         if file.is_dir():
             file = file / SPEC_FILE
         try:
-            content = yaml.safe_load(file.read_text(encoding="utf-8"))
+            content = yaml.load(file.read_text(encoding="utf-8"), UniqueKeyLoader)  # noqa: S506 - safe
         except OSError as error:
             msg = f"{file}: cannot read the component spec ({error.strerror}); check the path."
             raise InvalidComponentSpecError(msg) from None

@@ -15,6 +15,7 @@ from typing import Any, Final
 import yaml
 
 from fondant_spec.errors import InputDataError, InvalidArgumentError, did_you_mean
+from fondant_spec.spec.unique_keys import UniqueKeyLoader
 
 _PLACE: Final = re.compile(r"\{(\w+)\}")
 _KEYS: Final = ("templates", "lists")
@@ -88,7 +89,7 @@ def read_prompts(file: Path) -> PromptSpace:
         InputDataError: the file cannot be read, or is not of this form.
     """
     try:
-        content = yaml.safe_load(file.read_text(encoding="utf-8"))
+        content = yaml.load(file.read_text(encoding="utf-8"), UniqueKeyLoader)  # noqa: S506 - safe
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         msg = f"prompts: cannot read {file} ({error})."
         raise InputDataError(msg) from error
