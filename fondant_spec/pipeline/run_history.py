@@ -73,6 +73,7 @@ class RunLog:
                 }
                 for result in self.results
             ],
+            "until": self._plan.until,
             "planned": {step.id: step.cache_key for step in self._plan.steps},
         }
         storage.write_text(self._folder.record, json.dumps(content, indent=2) + "\n")

@@ -60,7 +60,7 @@ def of_readme(entries: Any) -> Declared:
 
 
 def _in_order(names: Any) -> tuple[str, ...]:
-    """Return the names of classes by their numbers, given a list, or `number: name` in any order."""
+    """Return the names of classes by number, given a list, or `number: name` in any order."""
     if isinstance(names, Mapping):
         numbers = {int(number): name for number, name in names.items()}
         if sorted(numbers) != list(range(len(numbers))):
