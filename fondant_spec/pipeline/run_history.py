@@ -75,6 +75,7 @@ class RunLog:
             ],
             "until": self._plan.until,
             "planned": {step.id: step.cache_key for step in self._plan.steps},
+            "after": {step.id: list(step.step.after) for step in self._plan.steps},
         }
         storage.write_text(self._folder.record, json.dumps(content, indent=2) + "\n")
 
