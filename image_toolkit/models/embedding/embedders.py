@@ -120,7 +120,11 @@ class TextEncoder:
 
     def tokens(self, text: str) -> int:
         """Return how many tokens a text is for this model, start and end included."""
-        return len(self._tokenizer(text, verbose=False)["input_ids"])
+        return self.token_counts([text])[0]
+
+    def token_counts(self, texts: Sequence[str]) -> list[int]:
+        """Return `tokens` of several texts: a call for each would take ten times as long."""
+        return [len(ids) for ids in self._tokenizer([*texts], verbose=False)["input_ids"]]
 
 
 def image_encoder(model_id: str, revision: str | None = None) -> Encoder:

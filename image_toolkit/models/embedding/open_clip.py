@@ -85,6 +85,10 @@ class OpenClipTexts:
             return len(self._tokenizer.encode(text)) + 2
         return len(own(self._tokenizer.clean_fn(text))["input_ids"])
 
+    def token_counts(self, texts: Sequence[str]) -> list[int]:
+        """Return `tokens` of several texts."""
+        return [self.tokens(text) for text in texts]
+
     def probes(self) -> Sequence[Any]:
         """Return a few texts."""
         return ["a photo of a cat", "two boats on a lake at dusk", "red"]

@@ -33,7 +33,10 @@ class TextLengths:
     ) -> Iterator[pa.RecordBatch]:
         """Yield the batches, without the rows that are refused."""
         for batch in batches:
-            kept = [self._fits(*row, rejects) for row in _pairs(batch, column)]
+            rows = batch.column("id").to_pylist()
+            texts = [(text or "").strip() for text in batch.column(column).to_pylist()]
+            counts = self._encoder.token_counts(texts) if texts else []
+            kept = [self._fits(*row, rejects) for row in zip(rows, counts, strict=True)]
             yield batch.filter(pa.array(kept, pa.bool_()))
 
     def beside(self, made: pa.RecordBatch) -> pa.RecordBatch:
@@ -54,8 +57,8 @@ class TextLengths:
                 self._longest,
             )
 
-    def _fits(self, row: str, text: str | None, rejects: Rejects) -> bool:
-        tokens = self._counts[row] = self._encoder.tokens((text or "").strip())
+    def _fits(self, row: str, tokens: int, rejects: Rejects) -> bool:
+        self._counts[row] = tokens
         self._seen += 1
         if tokens <= self._encoder.longest:
             return True
@@ -66,7 +69,3 @@ class TextLengths:
         self._cut += 1
         self._longest = max(self._longest, tokens)
         return True
-
-
-def _pairs(batch: pa.RecordBatch, column: str) -> Iterator[tuple[str, str | None]]:
-    return zip(batch.column("id").to_pylist(), batch.column(column).to_pylist(), strict=True)
