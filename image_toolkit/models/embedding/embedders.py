@@ -123,7 +123,7 @@ class TextEncoder:
         return self.token_counts([text])[0]
 
     def token_counts(self, texts: Sequence[str]) -> list[int]:
-        """Return `tokens` of several texts: a call for each would take ten times as long."""
+        """Return `tokens` of several texts, which is cheaper than one at a time."""
         return [len(ids) for ids in self._tokenizer([*texts], verbose=False)["input_ids"]]
 
 
