@@ -45,7 +45,7 @@ def test_all_paths_are_taken_literally(tmp_path, layout, caplog):
     for line, image in zip(lines, probe_images(2), strict=True):
         image.save(photos / line["file_name"])
     (photos / "metadata.jsonl").write_text("\n".join(map(json.dumps, lines)))
-    base, out = root / "base", root / f"out {ODD}"
+    base, out = root / "base", root / "base" / f"out {ODD}"
     captions = '{"caption": "string"}'
     made = step("load_from_hub", base, None, captions, dataset_name=str(photos))
     if layout == "imagefolder":
@@ -58,7 +58,7 @@ def test_all_paths_are_taken_literally(tmp_path, layout, caplog):
     if layout == "imagefolder":
         written = (out / "train" / "metadata.jsonl").read_text(encoding="utf-8").splitlines()
         assert [json.loads(line)["text"] for line in written] == [x["caption"] for x in lines]
-    assert sorted(p.name for p in root.iterdir()) == sorted(["base", photos.name, out.name])
+    assert sorted(p.name for p in root.iterdir()) == sorted(["base", photos.name])
 
 
 @pytest.mark.parametrize(

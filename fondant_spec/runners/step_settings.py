@@ -6,15 +6,13 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
 
-import yaml
-
+from fondant_spec.bounded_yaml import read_yaml
 from fondant_spec.dataset.layout import StepFolder
 from fondant_spec.dataset.reject_listing import count_reasons, in_words
 from fondant_spec.errors import InvalidArgumentError, InvalidPipelineError, did_you_mean
 from fondant_spec.pipeline.graph import Pipeline
 from fondant_spec.pipeline.plan import Plan, PlannedStep
 from fondant_spec.spec.executor_options import ALL_REASONS
-from fondant_spec.spec.unique_keys import UniqueKeyLoader
 
 _LIMIT: Final = "n_rows_to_load"
 """The argument by which a component that loads takes fewer rows."""
@@ -124,8 +122,8 @@ def _check_retry(planned: PlannedStep) -> None:
 
 def _configure(pipeline: Pipeline, file: Path) -> None:
     try:
-        content = yaml.load(file.read_text(encoding="utf-8"), UniqueKeyLoader)  # noqa: S506 - safe
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        content = read_yaml(file.read_text(encoding="utf-8"), unique_keys=True)
+    except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or " ".join(str(error).split())
         msg = f"--config {file}: cannot be read ({reason})."
         raise InvalidArgumentError(msg) from None

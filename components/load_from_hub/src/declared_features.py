@@ -54,7 +54,8 @@ def of_readme(entries: Any) -> Declared:
         if isinstance(name, str) and kind == "image":
             images.add(name)
         elif isinstance(name, str) and isinstance(kind, Mapping) and "class_label" in kind:
-            names = (kind["class_label"] or {}).get("names") or {}
+            label = kind["class_label"]
+            names = label.get("names") if isinstance(label, Mapping) else None
             classes[name] = _in_order(names)
     return Declared(frozenset(images), classes)
 
@@ -67,4 +68,4 @@ def _in_order(names: Any) -> tuple[str, ...]:
             msg = f"its README numbers the classes {sorted(numbers)}; number them from 0, each once"
             raise ValueError(msg)
         names = [numbers[number] for number in range(len(numbers))]
-    return tuple(map(str, names))
+    return tuple(map(str, names if isinstance(names, Iterable) else ()))
