@@ -11,6 +11,7 @@ from typing import Any, Final
 from file_names import SourceNames, stem_of_id
 from PIL import Image
 
+from image_toolkit.blank_texts import is_blank
 from image_toolkit.images.decoding import image_header, pixels_of, trainers_load
 from image_toolkit.images.image_header import ImageHeader
 
@@ -77,10 +78,10 @@ class PairMaker:
             BadPairError: there is no image or no caption, or the image may not be converted.
             NotAnImageError: the image cannot be decoded.
         """
-        data, caption = row["image"], (row["caption"] or "").strip()
+        data, caption = row["image"], row["caption"]
         if data is None:
             raise BadPairError(reason="no_image", message="the image is null")
-        if not caption:
+        if is_blank(caption):
             raise BadPairError(reason="no_caption", message="the caption is null or blank")
         image, suffix = self._trainable(data)
         others = {name: plain(value) for name, value in row.items() if name not in _PAIR_FIELDS}

@@ -88,8 +88,11 @@ class RowReader:
             classes = self.source.classes.get(column)
             named = classes and any(is_text(self.types[name]) for is_text in _TEXTS)
             if named and isinstance(cells, pa.Array) and pa.types.is_integer(cells.type):
-                cells = list(named_classes(cells, classes or ()))
+                cells, wrong = named_classes(cells, classes or ())
+            else:
+                wrong = {}
             arrays[name], problems = typed(cells, self.types[name])
+            problems = {**problems, **wrong}
             for row, problem in problems.items():
                 faults.setdefault(row, Fault("bad_value", f"{column}: {problem}"))
         return arrays, faults

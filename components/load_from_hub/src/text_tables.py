@@ -10,10 +10,10 @@ import pyarrow as pa
 from data_files import DataFile
 from dataset_errors import explained
 from loaded_rows import Chunk, Fault, Record, chunked
-from text_encodings import characters, first_character
 from typed_cells import MOST_VALUES, Number, parsed_json
 
 from fondant_spec.errors import InputDataError
+from image_toolkit.text_encodings import characters, first_character
 
 LONGEST_LINE: Final = 64 << 20
 """The most bytes that are held of one line, or of one cell."""
