@@ -28,7 +28,7 @@ from fondant_spec.errors import MissingBucketError, StorageError
 TRIES: Final = 7
 CONNECT_SECONDS: Final = 5
 READ_SECONDS: Final = 60
-FIRST_ANSWER_SECONDS: Final = 8
+FIRST_ANSWER_SECONDS: Final = 6
 
 NO_BUCKET: Final = "there is no such bucket; correct its name, or make it first."
 
