@@ -16,7 +16,7 @@ from fondant_spec.dataset.rejects import Rejects
 from fondant_spec.dataset.written_files import MARK
 from fondant_spec.errors import InputDataError
 from fondant_spec.executor import execute
-from image_toolkit.images.decoding import NotAnImageError
+from image_toolkit.images.image_errors import NotAnImageError
 
 CARD: Final = "README.md"
 NAME: Final = "file_name"

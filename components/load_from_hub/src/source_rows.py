@@ -11,7 +11,8 @@ from loaded_rows import Cells, Chunk, Fault, Source
 from typed_cells import Number, named_classes, plain_array, typed
 
 from fondant_spec.dataset.partitions import row_id
-from image_toolkit.images.decoding import NotAnImageError, image_size
+from image_toolkit.images.decoding import image_size
+from image_toolkit.images.image_errors import NotAnImageError
 
 FILE_NAME: Final = "file_name"
 IMAGE_FIELDS: Final = {

@@ -15,6 +15,9 @@ from loaded_rows import Cells
 from number_cells import floating, truth, whole
 from text_encodings import decoded
 
+MOST_VALUES: Final = 8_000_000
+"""The most values in one JSON text, of two bytes each in a file and of sixty here."""
+
 _LONGEST_SHOWN: Final = 60
 
 
@@ -27,12 +30,16 @@ class Number(str):
 _JSON: Final = json.JSONDecoder(parse_int=Number, parse_float=Number, parse_constant=Number)
 
 
-def parsed_json(content: str | bytes) -> Any:
+def parsed_json(content: str | bytes, most_values: int = MOST_VALUES) -> Any:
     """Return what a JSON text says, with its numbers as they are spelled.
 
     Raises:
-        ValueError: it is no JSON.
+        ValueError: it is no JSON, or holds too many values.
     """
+    commas = content.count(",") if isinstance(content, str) else content.count(b",")
+    if commas > most_values:
+        msg = f"it holds over {most_values} values"
+        raise ValueError(msg)
     try:
         return _JSON.decode(content if isinstance(content, str) else decoded(content))
     except RecursionError:
