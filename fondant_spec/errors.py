@@ -60,6 +60,10 @@ class LeaseLostError(FondantError):
     """Another run writes what this one was writing."""
 
 
+class MissingBucketError(StorageError):
+    """The base path is in a bucket that is not there."""
+
+
 class StepFailedError(FondantError):
     """A step ended with an error; the message holds the end of its log."""
 

@@ -295,6 +295,14 @@ RESERVED = "an argument needs a name of letters, digits and `_` that is not rese
             "s: args.a: `exclusive_minimum` must be a finite number, not -inf.",
         ),
         (
+            {**BASE, "args": {"a": {"type": "str", "revision_of": "b"}}},
+            "s: args.a: `revision_of` must be `{model: ARGUMENT}` or `{dataset: ARGUMENT}`.",
+        ),
+        (
+            {**BASE, "args": {"a": {"type": "str", "revision_of": {"model": "b"}}}},
+            "s: args.a: `revision_of` names 'b', which is no argument.",
+        ),
+        (
             {**BASE, "args": {"a": {"type": "str", "pattern": "["}}},
             "s: args.a: `pattern` must be a regular expression, not '['.",
         ),

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Self
 
+from fondant_spec.dataset.base_path import doubts_from_afar
 from fondant_spec.errors import InvalidArgumentError
 from fondant_spec.pipeline.graph import Pipeline
 from fondant_spec.pipeline.plan import Plan
@@ -103,7 +104,7 @@ class KubeflowRunner(Runner):
 
         host, namespace = self._host
         package = self.compile(plan)
-        for line in self.doubts(plan):
+        for line in [*self.doubts(plan), *doubts_from_afar(plan.base_path)]:
             say(line)
         experiment = host.experiment(self.cluster.experiment or plan.pipeline_name, namespace)
         name = self.run_name or f"{plan.pipeline_name} {plan.run_id}"
