@@ -185,6 +185,7 @@ def test_the_server_of_these_tests_is_like_the_real_one():
 
 
 GO = "F1126 13:38:47.232761      15 main.go:130] "
+POD = ("numbers(0)", "executor(0)")
 SOME = {"numbers": "SUCCEEDED", "double": ["FAILED", "SUCCEEDED", "FAILED"]}
 
 
@@ -221,7 +222,7 @@ def test_slices_that_fail_alike_are_told_once():
 def test_a_log_that_is_not_had():
     """Where the host gives no log, or an empty one, the command that shows it is named."""
     look = Look("FAILED", {"numbers": "FAILED"})
-    pod = node_id("numbers(0)", "executor(0)")
+    pod = node_id(*POD)
     more = f"More: {MORE.format(pod.rpartition('-')[2])}"
     first, second = failure(look)
     assert first.startswith("step 'numbers' failed, and its log cannot be read here: URL does not ")
@@ -234,7 +235,7 @@ def test_a_log_that_is_not_had():
 
 def test_a_pod_that_ends_without_a_word():
     """A pod whose launcher was killed with it is told as stopped from outside."""
-    pod = node_id("numbers(0)", "executor(0)")
+    pod = node_id(*POD)
     lines = failure(Look("FAILED", {"numbers": "FAILED"}), {pod: "INFO numbers 3/20, 1 s\n"})
     assert lines[0] == (
         "step 'numbers' was stopped from outside, as when memory runs out or its node goes away. "
@@ -242,6 +243,16 @@ def test_a_pod_that_ends_without_a_word():
     )
     assert lines[1] == "INFO numbers 3/20, 1 s"
     assert lines[2].startswith(f"More: {KUBECTL}")
+
+
+def test_a_launcher_that_fails():
+    """What Kubeflow's launcher says of itself is not taken for the step's own failure."""
+    said = "failed to execute component: unable to upload to bucket"
+    log = f"INFO numbers: 20 rows at /data\n{GO}{said}\n"
+    assert failure(Look("FAILED", {"numbers": "FAILED"}), {node_id(*POD): log}) == [
+        f"step 'numbers' failed in Kubeflow's own launcher ({said}). The end of its log:",
+        "INFO numbers: 20 rows at /data",
+    ]
 
 
 def test_a_driver_that_fails():
@@ -288,7 +299,7 @@ def test_several_pods_that_wait():
 def test_a_stale_list_of_tasks():
     """A pod that prints has started, whatever an old list says."""
     looks = [Look("RUNNING", {"numbers": "PENDING"})] * 9 + [Look("SUCCEEDED")]
-    pod = node_id("numbers(0)", "executor(0)")
+    pod = node_id(*POD)
     with serving(KfpServer(looks, logs={pod: "INFO numbers starts\n"})) as server:
         assert not any("not started" in line for line in submit(server))
 

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from fondant_spec.errors import HostError
+from fondant_spec.runners.kubeflow.following.pod_log import PodLog
 from fondant_spec.runners.kubeflow.following.run_state import FAILED, Pod, RunState
 from fondant_spec.runners.kubeflow.following.submitted_run import SubmittedRun
 
@@ -20,6 +21,7 @@ _MOST_LOGS: Final = 20
 """Logs that are read, of slices that failed."""
 
 _EXIT: Final = re.compile(r"exit status (\d+)")
+_FROM_OUTSIDE: Final = "was stopped from outside, as when memory runs out or its node goes away."
 _DIGITS: Final = re.compile(r"\d+")
 
 
@@ -57,18 +59,22 @@ def _failure(run: SubmittedRun, pod: Pod) -> _Failure:
         log = run.log(pod)
     except HostError as error:
         return _Failure(pod, f"failed, and its log cannot be read here: {error}", more=command)
-    if pod.driver and log.told:
-        return _Failure(pod, "failed.", log.told)
-    if log.killed:
-        return _Failure(pod, _out_of_memory(run, pod), log.lines)
-    if log.end:
-        code = _EXIT.fullmatch(log.end)
-        how = f"failed with exit code {code[1]}." if code else f"failed ({log.end})."
-        return _Failure(pod, how, log.lines)
     if log.empty:
         return _Failure(pod, "failed, and the host has no log of it.", more=command)
-    how = "was stopped from outside, as when memory runs out or its node goes away."
-    return _Failure(pod, how, log.lines, more=command)
+    if pod.driver:
+        return _Failure(pod, "failed.", log.told or log.lines)
+    how = _how(run, pod, log)
+    return _Failure(pod, how or _FROM_OUTSIDE, log.lines, more="" if how else command)
+
+
+def _how(run: SubmittedRun, pod: Pod, log: PodLog) -> str:
+    """Return how a pod failed; empty where Kubeflow's launcher in it does not say."""
+    if log.killed:
+        return _out_of_memory(run, pod)
+    code = _EXIT.fullmatch(log.end)
+    if code:
+        return f"failed with exit code {code[1]}."
+    return f"failed in Kubeflow's own launcher ({log.told[-1]})." if log.told else ""
 
 
 def _out_of_memory(run: SubmittedRun, pod: Pod) -> str:

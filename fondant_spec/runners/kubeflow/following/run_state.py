@@ -125,24 +125,35 @@ def _pods(tasks: Sequence[Task]) -> Iterator[Pod]:
     for node_id, name in node_names(tasks).items():
         own, number = parted(name)
         newest[own] = max(newest.get(own, (-1, "")), (number, node_id))
+    shown, around = _indexed(tasks)
     for own, (number, node_id) in newest.items():
         layers = own.split(".")
         driver = layers[-1].endswith(_DRIVER)
         if driver or (layers[-1] == _EXECUTOR and len(layers) > _DEEP):
-            holder = _holder(tasks, layers[-1], node_id)
-            alike = [] if holder is None else _alike(tasks, holder, layers[-1], number)
-            state = "" if holder is None else _state(holder)
-            if state == RUNNING and alike and all(_state(one) == PENDING for one in alike):
-                state = PENDING
+            holder = _holder(around[node_id], layers[-1])
+            tries = shown.get(f"{layers[-1]}({number})" if number >= 0 else layers[-1], [])
+            alike = _alike(tries, holder, number)
+            waits = bool(alike) and all(_state(one) == PENDING for one in alike)
             slices = _SLICE.search(own)
             yield Pod(
                 step=_step(layers),
                 slice=int(slices[1]) if slices else None,
                 driver=driver,
                 node_id=node_id,
-                state=state,
+                state=PENDING if waits else _state(holder),
                 alike=frozenset(str(one.get("task_id")) for one in alike),
             )
+
+
+def _indexed(tasks: Sequence[Task]) -> tuple[dict[str, list[Task]], dict[str, list[Task]]]:
+    """Return the tasks by their names, and by the ids of their children."""
+    shown: dict[str, list[Task]] = {}
+    around: dict[str, list[Task]] = {}
+    for task in tasks:
+        shown.setdefault(task["display_name"], []).append(task)
+        for node_id in children(task):
+            around.setdefault(node_id, []).append(task)
+    return shown, around
 
 
 def _step(layers: Sequence[str]) -> str:
@@ -153,19 +164,18 @@ def _step(layers: Sequence[str]) -> str:
     return name.removesuffix(_DRIVER) if len(layers) == _DEEP else name
 
 
-def _holder(tasks: Sequence[Task], name: str, node_id: str) -> Task | None:
+def _holder(around: Sequence[Task], name: str) -> Task:
     """Return the task that a pod is a try of; where tries have no layer, the step around it."""
-    around = [task for task in tasks if node_id in children(task)]
     same = [task for task in around if task["display_name"] == name]
-    return next(iter(same or (around if name == _EXECUTOR else [])), None)
+    return next(iter(same or (around if name == _EXECUTOR else [])), {})
 
 
-def _alike(tasks: Sequence[Task], holder: Task, name: str, number: int) -> list[Task]:
-    """Return the tasks that may be the try of another one, if that is still going on."""
+def _alike(tries: Sequence[Task], holder: Task, number: int) -> list[Task]:
+    """Return those that may be the try of a task, if that is still going on."""
     if _state(holder) != RUNNING:
         return []
-    shown, began = f"{name}({number})" if number >= 0 else name, _began(holder)
-    found = [task for task in tasks if task["display_name"] == shown and _began(task) >= began]
+    began = _began(holder)
+    found = [task for task in tries if _began(task) >= began]
     return [task for task in found if number > 0 or _began(task) - began <= _TOGETHER]
 
 

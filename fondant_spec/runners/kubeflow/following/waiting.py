@@ -7,7 +7,7 @@ from typing import Final
 
 from fondant_spec.errors import HostError
 from fondant_spec.progress import duration
-from fondant_spec.runners.kubeflow.following.run_state import Pod, RunState
+from fondant_spec.runners.kubeflow.following.run_state import PENDING, Pod, RunState
 from fondant_spec.runners.kubeflow.following.submitted_run import SubmittedRun
 
 _LONG: Final = 20.0
@@ -28,7 +28,7 @@ class Waiting:
 
     def lines(self, now: RunState) -> Iterator[str]:
         """Yield a line for pods, or a whole run, that have not started for long."""
-        if not now.tasks and (waited := self._long(())):
+        if now.state == PENDING and not now.tasks and (waited := self._long(())):
             yield (
                 f"the run has not started for {duration(waited)}: Argo has not taken it up. "
                 f"Argo's own words: {self.run.kubectl.workflow()}"
