@@ -8,7 +8,6 @@ import json
 import logging
 import math
 import os
-import re
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
@@ -190,12 +189,6 @@ def describe_counts(counts: Counts, speed: float | None, seconds: float) -> str:
     if counts.lost:
         parts.append(f"{counts.lost:,} lost")
     return ", ".join(parts)
-
-
-def find_progress(line: str, title: str) -> str:
-    """Return the counts in a line that was logged under a title; empty if it has none."""
-    match = re.search(rf"(?:^|\s){re.escape(title)} ([\d,]+(?:/[\d,]+)?, \S.*)", line)
-    return match[1].rstrip() if match else ""
 
 
 def _send(counts: Counts) -> None:

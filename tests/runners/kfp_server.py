@@ -66,6 +66,7 @@ class KfpServer:
         logs: what pods printed, by the ids of their nodes; None where the host allows no look at
             them, which was not recorded: the words are those of its other refusals.
         away: a number of looks that get no answer but a proxy's, or none at all.
+        unseen: kinds of things of which the next look-up finds none: others make it right after.
         keeps: whether pipelines may be uploaded; the refusal is read in the source.
         starts: is called with the id of each run that begins.
     """
@@ -84,6 +85,7 @@ class KfpServer:
         self.headers = headers or {}
         self.several_users = several_users
         self.away = away
+        self.unseen: set[str] = set()
         self.keeps = True
         self.starts: Callable[[str], None] = lambda _: None
         self.experiments: list[Answer] = []
@@ -121,7 +123,7 @@ class KfpServer:
         self._check_namespace(namespace)
         held = self.experiments if kind == "experiments" else self.pipelines
         own = [one for one in held if one.get("namespace", "") == namespace]
-        return _named(kind, own, request)
+        return self._named(kind, own, request)
 
     def _add_experiment(self, request: Request) -> Answer:
         new = {"experiment_id": str(uuid.uuid4()), "storage_state": "AVAILABLE"}
@@ -134,12 +136,23 @@ class KfpServer:
 
     def _add(self, held: list[Answer], new: Answer) -> Answer:
         self._check_namespace(new.get("namespace", ""))
+        if any(one["display_name"] == new["display_name"] for one in held):
+            raise RefusalError(409, f"The name {new['display_name']} already exists")
         held.append(new)
         return new
 
     def _find_version(self, request: Request, pipeline_id: str) -> Answer:
         found = [one for one in self.versions if one["pipeline_id"] == pipeline_id]
-        return _named("pipeline_versions", found, request)
+        return self._named("pipeline_versions", found, request)
+
+    def _named(self, kind: str, held: Sequence[Answer], request: Request) -> Answer:
+        """Return those of a name, as a list that is left out if it is empty."""
+        [predicate] = json.loads(request.query["filter"])["predicates"]
+        assert (predicate["operation"], predicate["key"]) == ("EQUALS", "display_name")
+        found = [one for one in held if one["display_name"] == predicate["stringValue"]]
+        hidden = kind in self.unseen
+        self.unseen.discard(kind)
+        return {kind: found} if found and not hidden else {}
 
     def _upload(self, request: Request) -> Answer:
         head = f"Content-Type: {request.headers['Content-Type']}\r\n\r\n".encode()
@@ -203,14 +216,6 @@ _ROUTES: Sequence[tuple[str, str, Callable[..., Answer | str]]] = [
     ("GET", "v2beta1/runs/([^/]+)", KfpServer._look),
     ("GET", "v1alpha1/runs/[^/]+/nodes/([^/]+)/log", KfpServer._log),
 ]
-
-
-def _named(kind: str, held: Sequence[Answer], request: Request) -> Answer:
-    """Return those of a name, as a list that is left out if it is empty."""
-    [predicate] = json.loads(request.query["filter"])["predicates"]
-    assert (predicate["operation"], predicate["key"]) == ("EQUALS", "display_name")
-    found = [one for one in held if one["display_name"] == predicate["stringValue"]]
-    return {kind: found} if found else {}
 
 
 def _check_spec(spec: Answer) -> None:

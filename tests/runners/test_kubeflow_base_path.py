@@ -47,7 +47,7 @@ def follow(base: Path, looks: list[Look], say: list[str] | None = None) -> list[
 
     with serving(KfpServer(looks)) as server:
         server.starts = begin
-        volume = {"volume": "claim", "volume_path": str(base)}
+        volume = {"volume": "data", "volume_path": str(base)}
         KubeflowRunner(cluster(server, **volume)).run(plan, said.append)
     return said
 
@@ -61,10 +61,13 @@ def test_what_is_seen_at_the_end(base):
         "all 3 steps are done already, 10 rows; the run finds that out in about 60 s, since each "
         "step starts its pods"
     )
-    assert said[3:5] == ["[numbers] succeeded: 20 rows", "[double] succeeded: 10 rows"]
+    assert said[3:5] == [
+        "[numbers] succeeded: 20 rows",
+        "[double] succeeded: 10 rows, 10 rejects (odd 10)",
+    ]
     assert said[5] == (
-        f"succeeded in 4 min, 10 rows, 10 rejects (odd 10), at {file}. Look at it: fondant-spec "
-        f"show chain/write_lines --base-path {base}"
+        f"succeeded in 4 min: 10 rows, 10 rejects (odd 10), at {file}. Look at it, where the "
+        f"volume claim data is mounted: fondant-spec show chain/write_lines --base-path {base}"
     )
 
 

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import pytest
 
 from fondant_spec.errors import HostError, RunCancelledError, StepFailedError
+from fondant_spec.runners.kubeflow import Cluster
 from fondant_spec.runners.kubeflow.following.follow import follow
 from fondant_spec.runners.kubeflow.following.submitted_run import SubmittedRun
 from fondant_spec.runners.kubeflow.host import Host, Submission, inline
@@ -23,12 +24,8 @@ from tests.runners.kfp_answers import (
 from tests.runners.kfp_server import KfpServer, serving
 from tests.runners.kubeflow_runs import Launch, pair, submit
 
-UNTIL_CAPTIONS = [
-    "[load_from_hub] succeeded",
-    "[image_embedding] succeeded",
-    "[laion_retrieval] succeeded",
-    "[download_images] succeeded",
-]
+SUCCEEDED = ["load_from_hub", "image_embedding", "laion_retrieval", "download_images"]
+UNTIL_CAPTIONS = [f"[{step}] succeeded" for step in SUCCEEDED]
 END = (
     "the result of export_dataset is below memory://base/stable-diffusion/export_dataset. Look at "
     "it: fondant-spec show stable-diffusion/export_dataset --base-path memory://base"
@@ -55,20 +52,51 @@ def replay(
     return code, out[2:], err
 
 
-@pytest.mark.parametrize("name", ["succeeded", "fan_out"])
-def test_succeeded(launch, name):
-    """The last line says that a run succeeded, how long it took, and where its result is."""
-    words = ["--fan-out", "caption_images=3"] if name == "fan_out" else []
-    pod = {"succeeded": "stable-diffusion-85xtl-2240169752"}.get(name, "")
-    printed = "I1126 13:31:24 ...\nINFO export_dataset: 422 rows at /data/base/x\n"
-    code, out, err = replay(launch, [recorded(name)], *words, logs={pod: printed})
+def test_succeeded(launch):
+    """Each step is told with its rows and rejects, and the last line has those of the run."""
+    steps = dict.fromkeys([*SUCCEEDED, "caption_images", "export_dataset"], "")
+    made = steps | {
+        "download_images": "440 rows in, 18 failed (gone 12, slow 6)",
+        "caption_images": "422 rows in, 1 failed (gone 1), 2 filtered (short 2)",
+    }
+    logs = {
+        _pod(step, "stable-diffusion-85xtl"): f"I1126 13:27:46.1 1 main.go:139] Setting\n"
+        f"INFO {step}: {lost}\n2026-11-26 13:27:49 INFO {step}: {rows} rows at /data/base/{step}\n"
+        for (step, lost), rows in zip(made.items(), (22, 22, 440, 422, 419, 419), strict=True)
+    }
+    code, out, err = replay(launch, [recorded("succeeded")], logs=logs)
+    assert (code, err) == (0, [])
     assert out[:-1] == [
+        "[load_from_hub] succeeded: 22 rows",
+        "[image_embedding] succeeded: 22 rows",
+        "[laion_retrieval] succeeded: 440 rows",
+        "[download_images] succeeded: 422 rows, 18 rejects (gone 12, slow 6)",
+        "[caption_images] succeeded: 419 rows, 3 rejects (short 2, gone 1)",
+        "[export_dataset] succeeded: 419 rows",
+    ]
+    assert out[-1] == (
+        "succeeded in 4 min: 419 rows, 21 rejects (gone 13, slow 6, short 2), at "
+        "/data/base/export_dataset. Look at it: fondant-spec show stable-diffusion/export_dataset "
+        "--base-path memory://base"
+    )
+
+
+def _pod(step: str, workflow: str) -> str:
+    """Return the id of a step's pod in a recording."""
+    return node_id(f"{step.replace('_', '-')}(0)", "executor(0)", workflow=workflow)
+
+
+def test_succeeded_with_slices(launch):
+    """The same of a step that is spread; where its result is, is told without any log."""
+    words = ["--fan-out", "caption_images=3"]
+    code, out, err = replay(launch, [recorded("fan_out")], *words)
+    assert (code, err) == (0, [])
+    assert out == [
         *UNTIL_CAPTIONS,
         "[caption_images] succeeded",
         "[export_dataset] succeeded",
+        f"succeeded in 4 min: {END}",
     ]
-    rows = f"422 rows at /data/base/x. {END.partition('. ')[2]}" if pod else END
-    assert (code, out[-1], err) == (0, f"succeeded in 4 min, {rows}", [])
 
 
 def test_running(launch):
@@ -153,7 +181,7 @@ def test_terminated(launch):
 @pytest.mark.parametrize(
     ("state", "code", "last"),
     [
-        ("SUCCEEDED", 0, f"succeeded, {END}"),
+        ("SUCCEEDED", 0, f"succeeded: {END}"),
         ("FAILED", 1, LOGS),
     ],
 )
@@ -309,7 +337,7 @@ def test_a_base_path_that_cannot_be_read():
     plan = pair("nosuch://bucket/base").plan("run-1")
     with serving(KfpServer([Look("RUNNING"), Look("SUCCEEDED", {"numbers": "SUCCEEDED"})])) as one:
         said = submit(one, plan)
-    assert said[-1].startswith("succeeded in 4 min, the result of double is below nosuch:")
+    assert said[-1].startswith("succeeded in 4 min: the result of double is below nosuch:")
 
 
 def followed(server: KfpServer) -> SubmittedRun:
@@ -317,7 +345,7 @@ def followed(server: KfpServer) -> SubmittedRun:
     host = Host(server.url)
     package = "pipelineInfo: {name: p}"
     run_id = host.submit(Submission("name", host.experiment("e"), inline(package)))
-    return SubmittedRun.of(host, run_id, pair().plan("run-1"), package)
+    return SubmittedRun.of(host, run_id, pair().plan("run-1"), package, Cluster())
 
 
 def test_a_host_that_goes_away_and_comes_back():

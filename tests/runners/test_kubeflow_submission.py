@@ -52,6 +52,16 @@ def test_equal_packages_are_uploaded_once():
         assert len(server.runs) == 3
 
 
+def test_two_submissions_at_once():
+    """What somebody else makes at the same moment is taken."""
+    with serving(KfpServer()) as server:
+        host = Host(server.url)
+        first = (host.experiment("e"), host.upload(EMPTY, "p", "v"))
+        server.unseen = {"experiments", "pipelines", "pipeline_versions"}
+        assert (host.experiment("e"), host.upload(EMPTY, "p", "v")) == first
+        assert not server.unseen
+
+
 def test_experiment_and_account():
     """A run is in the experiment that is named, and runs as the account that is."""
     with serving(KfpServer()) as server:

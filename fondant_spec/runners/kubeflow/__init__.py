@@ -109,9 +109,8 @@ class KubeflowRunner(Runner):
             say(line)
         name = self.run_name or f"{plan.pipeline_name} {plan.run_id}"
         cluster = replace(self.cluster, namespace=namespace)
-        run = SubmittedRun.of(
-            host, submit(host, plan, package, cluster, name, say), plan, package, namespace
-        )
+        run_id = submit(host, plan, package, cluster, name, say)
+        run = SubmittedRun.of(host, run_id, plan, package, cluster)
         say(f"run {name!r}: {run.url}")
         if self.following:
             try:

@@ -1,7 +1,7 @@
 """A Kubeflow Pipelines host: what is asked of it, in calls of its API v2beta1."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
@@ -85,10 +85,8 @@ class Host:
         Raises:
             HostError: it is archived, where no list would show the run.
         """
-        found = self._find("experiments", "experiments", name, namespace)
-        if not found:
-            body = {"display_name": name} | _in(namespace)
-            return str(self._call("POST", "experiments", json=body)["experiment_id"])
+        body = {"display_name": name} | _in(namespace)
+        found = self._kept("experiments", body)
         if found.get("storage_state") == _ARCHIVED:
             msg = (
                 f"the experiment {name!r} is archived, so no list would show the run; restore it "
@@ -109,21 +107,18 @@ class Host:
             description: of the pipeline, for who looks at it.
             namespace: whose pipeline it is, on a host with several users.
         """
-        found = self._find("pipelines", "pipelines", pipeline, namespace)
-        if not found:
-            body = {"display_name": pipeline, "description": description} | _in(namespace)
-            found = self._call("POST", "pipelines", json=body)
-        pipeline_id = found["pipeline_id"]
-        place = f"pipelines/{pipeline_id}/versions"
-        there = self._find(place, "pipeline_versions", version)
-        if not there:
-            there = self._call(
+        body = {"display_name": pipeline, "description": description} | _in(namespace)
+        pipeline_id = self._kept("pipelines", body)["pipeline_id"]
+        there = self._found_or_made(
+            lambda: self._find(f"pipelines/{pipeline_id}/versions", "pipeline_versions", version),
+            lambda: self._call(
                 "POST",
                 "pipelines/upload_version",
                 params={"pipelineid": pipeline_id, "name": version},
                 files={"uploadfile": ("package.yaml", package.encode(), "application/yaml")},
                 timeout=SUBMIT_TIMEOUT,
-            )
+            ),
+        )
         ids = {"pipeline_id": pipeline_id, "pipeline_version_id": there["pipeline_version_id"]}
         return {"pipeline_version_reference": ids}
 
@@ -159,6 +154,27 @@ class Host:
         """
         text = self._connection.text(f"{LOG_API}/runs/{run_id}/nodes/{node_id}/log", MAX_LOG)
         return "" if text.startswith('{"error_message"') else text
+
+    def _kept(self, kind: str, body: Mapping[str, str]) -> dict[str, Any]:
+        """Return what the host keeps under a name, which is made if there is none."""
+        name, namespace = body["display_name"], body.get("namespace", "")
+        return self._found_or_made(
+            lambda: self._find(kind, kind, name, namespace),
+            lambda: self._call("POST", kind, json=body),
+        )
+
+    def _found_or_made(
+        self, find: Callable[[], dict[str, Any]], make: Callable[[], dict[str, Any]]
+    ) -> dict[str, Any]:
+        """Return what is found, or else made; somebody else may make it at this moment."""
+        if found := find():
+            return found
+        try:
+            return make()
+        except HostError:
+            if found := find():
+                return found
+            raise
 
     def _find(self, path: str, kind: str, name: str, namespace: str = "") -> dict[str, Any]:
         """Return the first thing of that name; {} if there is none."""

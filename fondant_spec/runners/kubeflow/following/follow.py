@@ -6,9 +6,9 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from fondant_spec.errors import HostError, RunCancelledError, StepFailedError
-from fondant_spec.pipeline.plan import PlannedStep
 from fondant_spec.runners.kubeflow.following.ending import describe_end
 from fondant_spec.runners.kubeflow.following.failures import describe_failure
+from fondant_spec.runners.kubeflow.following.outcomes import Outcomes
 from fondant_spec.runners.kubeflow.following.run_state import FAILED, PENDING, SUCCEEDED, RunState
 from fondant_spec.runners.kubeflow.following.step_progress import StepProgress
 from fondant_spec.runners.kubeflow.following.submitted_run import SubmittedRun
@@ -38,7 +38,7 @@ def follow(
         RunCancelledError: somebody ended the run.
         HostError: the host stays away, or no longer lets us look.
     """
-    teller = _Teller(run, say, Waiting(run, interval), StepProgress(run, interval))
+    teller = _Teller(run, say, Waiting(run, interval), StepProgress(run, interval), Outcomes(run))
     while True:
         now = _look(run, say, interval, patience)
         teller.tell(now)
@@ -46,7 +46,7 @@ def follow(
             break
         time.sleep(interval)
     if now.state == SUCCEEDED:
-        say(describe_end(run, now))
+        say(describe_end(run, teller.outcomes, now))
     elif now.cancelled or now.state == "CANCELED":
         msg = f"the run was cancelled; what is finished is kept, run again to go on. {run.url}"
         raise RunCancelledError(msg)
@@ -62,6 +62,7 @@ class _Teller:
     say: Say
     waiting: Waiting
     progress: StepProgress
+    outcomes: Outcomes
     reported: dict[str, str] = field(default_factory=dict)
     cancelling: bool = False
 
@@ -76,14 +77,11 @@ class _Teller:
                 state = "CANCELLED"
             if state not in ("", PENDING, self.reported.get(planned.id)):
                 self.reported[planned.id] = state
-                self.say(f"[{planned.id}] {state.lower()}{self._rows(planned, state)}")
+                made = self.outcomes.of(now, planned) if state == SUCCEEDED else None
+                self.say(f"[{planned.id}] {state.lower()}{f': {made}' if made else ''}")
         if now.state not in _ENDED and not now.cancelled:
             for line in [*self.waiting.lines(now), *self.progress.lines(now)]:
                 self.say(line)
-
-    def _rows(self, planned: PlannedStep, state: str) -> str:
-        manifest = self.run.results.manifest(planned) if state == SUCCEEDED else None
-        return f": {manifest.rows:,} rows" if manifest else ""
 
 
 def _look(run: SubmittedRun, say: Say, interval: float, patience: float) -> RunState:

@@ -5,8 +5,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final, Self
 
-from fondant_spec.progress import find_progress
-
 _GO_LINE: Final = re.compile(
     r"(?P<level>[IWEF])\d{4} \d\d:\d\d:\d\d\.\d+ +\d+ [\w.-]+\.go:\d+\] (?P<text>.*)"
 )
@@ -15,7 +13,6 @@ _GO_LINE: Final = re.compile(
 _END: Final = re.compile(r"failed to execute component: (.+)")
 _KILLED: Final = "signal: killed"
 _ARGO: Final = " argo=true"
-_DONE: Final = re.compile(r"(?:INFO )?(\S+): (?:already done, )?([\d,]+) rows at (\S.*)")
 
 
 @dataclass(frozen=True)
@@ -53,17 +50,9 @@ class PodLog:
         """Whether the step's process was killed, as it is when memory runs out."""
         return _KILLED in self.end
 
-    def progress(self, step_id: str) -> str:
-        """Return what a step printed last of its rows, rate and time left; empty if nothing."""
-        found = (find_progress(line, step_id) for line in reversed(self.lines))
-        return next(filter(None, found), "")
-
-    @property
-    def result(self) -> tuple[int, str] | None:
-        """How many rows the step made, and where they are, if it printed that."""
-        found = (_DONE.search(line) for line in reversed(self.lines))
-        match = next(filter(None, found), None)
-        return (int(match[2].replace(",", "")), match[3].strip()) if match else None
+    def find(self, pattern: str) -> re.Match[str] | None:
+        """Return the match of a pattern in the last line that the step printed with one."""
+        return next(filter(None, (re.search(pattern, line) for line in reversed(self.lines))), None)
 
 
 def _own(text: str) -> Iterator[str]:

@@ -1,5 +1,6 @@
 """Progress of the running steps: rows done, rate and time left."""
 
+import re
 import time
 from collections import deque
 from collections.abc import Iterator
@@ -9,6 +10,7 @@ from typing import Final
 from fondant_spec.errors import HostError
 from fondant_spec.pipeline.plan import PlannedStep
 from fondant_spec.progress import describe_counts
+from fondant_spec.runners.kubeflow.following.pod_log import PodLog
 from fondant_spec.runners.kubeflow.following.run_state import RUNNING, SUCCEEDED, RunState
 from fondant_spec.runners.kubeflow.following.submitted_run import SubmittedRun
 
@@ -77,6 +79,8 @@ class StepProgress:
         """Return what the pod of a step printed of its progress."""
         pods = [pod for pod in self.run.pods_of(now, planned) if pod.state == RUNNING]
         try:
-            return self.run.log(pods[0]).progress(planned.id) if pods else ""
+            log = self.run.log(pods[0]) if pods else PodLog()
         except HostError:  # what cannot be seen is not told; the steps' states still are
             return ""
+        printed = log.find(rf"(?:^|\s){re.escape(planned.id)} ([\d,]+(?:/[\d,]+)?, \S.*)")
+        return printed[1].rstrip() if printed else ""

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import Self
 
 from fondant_spec.pipeline.plan import Plan, PlannedStep
+from fondant_spec.runners.kubeflow.cluster import Cluster
 from fondant_spec.runners.kubeflow.following.kubectl import Kubectl
 from fondant_spec.runners.kubeflow.following.pod_log import PodLog
 from fondant_spec.runners.kubeflow.following.pod_requests import PodRequests
@@ -24,6 +25,7 @@ class SubmittedRun:
         requests: what its pods ask for.
         results: what is seen of its base path.
         kubectl: the commands that show more.
+        volume: the claim that the base path is on; empty for a store.
     """
 
     host: Host
@@ -32,13 +34,20 @@ class SubmittedRun:
     requests: PodRequests
     results: ResultsSeen
     kubectl: Kubectl
+    volume: str = ""
 
     @classmethod
-    def of(cls, host: Host, run_id: str, plan: Plan, package: str, namespace: str = "") -> Self:
-        """Return a run that was just submitted."""
-        requests = PodRequests.of(package)
-        results, kubectl = ResultsSeen(plan, run_id), Kubectl(namespace, run_id)
-        return cls(host, run_id, plan, requests, results, kubectl)
+    def of(cls, host: Host, run_id: str, plan: Plan, package: str, cluster: Cluster) -> Self:
+        """Return a run that was just submitted; the cluster's namespace is the one it runs in."""
+        return cls(
+            host=host,
+            id=run_id,
+            plan=plan,
+            requests=PodRequests.of(package),
+            results=ResultsSeen(plan, run_id),
+            kubectl=Kubectl(cluster.namespace, run_id),
+            volume=cluster.volume,
+        )
 
     @property
     def url(self) -> str:
