@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from fondant_spec.dataset import storage
-from fondant_spec.dataset.checkpoint import Checkpoint, count_rejects
+from fondant_spec.dataset.checkpoint import GATHERED, WRITTEN, Checkpoint, count_rejects
 from fondant_spec.dataset.committed import artifact_digests, check_reject_share
 from fondant_spec.dataset.layout import CHECKPOINT_ENDING, PARTITION_ENDING, StepFolder
 from fondant_spec.dataset.manifest import Manifest, Partition
@@ -18,7 +18,6 @@ from fondant_spec.dataset.partitions import read_ids
 from fondant_spec.dataset.reject_listing import count_reasons
 from fondant_spec.errors import CardinalityError, RejectThresholdError
 from fondant_spec.spec.types import type_from_json
-from fondant_spec.worker.run_dataset import GATHERED, WRITTEN
 from fondant_spec.worker.step_request import StepRequest
 
 logger = logging.getLogger(__name__)

@@ -10,7 +10,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from fondant_spec.dataset import storage
-from fondant_spec.dataset.checkpoint import Checkpoint
+from fondant_spec.dataset.checkpoint import Checkpoint, Work
 from fondant_spec.dataset.layout import partition_file
 from fondant_spec.dataset.manifest import Field, Partition
 from fondant_spec.dataset.partition_writer import PartitionWriter
@@ -69,6 +69,7 @@ def retry_partition(
     checkpoint = replace(
         earlier,
         run_id=step.run_id,
+        work=Work.since(output.began),
         partitions=(with_origin(written, partition),),
         fields=fields,
         rejects=dict(rejects.counts),

@@ -1,5 +1,6 @@
 """What a worker does with a whole dataset as one stream: load it, gather it, or write it."""
 
+import time
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from itertools import chain
@@ -9,7 +10,7 @@ import pyarrow.compute as pc
 import pyarrow.dataset as pads
 
 from fondant_spec.dataset import storage
-from fondant_spec.dataset.checkpoint import Checkpoint
+from fondant_spec.dataset.checkpoint import GATHERED, WRITTEN, Checkpoint, Work
 from fondant_spec.dataset.layout import partition_file
 from fondant_spec.dataset.manifest import Partition
 from fondant_spec.dataset.partition_writer import write_table
@@ -34,9 +35,6 @@ from fondant_spec.worker.run_partition import (
     write_rejects,
 )
 from fondant_spec.worker.step_context import StepContext
-
-GATHERED = "gathered"
-WRITTEN = "written"
 
 
 def load_partitions(
@@ -104,6 +102,7 @@ def write_partitions(
 
     Where it reads several branches, the ids that are in all of them are kept as an index.
     """
+    began = time.time()
     storage.remove(step.folder.output)
     context = row_context(step)
     rows = step.inputs[0]
@@ -123,6 +122,7 @@ def write_partitions(
         name=WRITTEN,
         made_from=step.made_from(),
         run_id=step.run_id,
+        work=Work.since(began),
         rows_in=settled.rows,
         partitions=tuple(_index(step, rows, tasks)) if rows.branches else (),
         fields={},

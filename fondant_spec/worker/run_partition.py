@@ -9,7 +9,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from fondant_spec.dataset import storage
-from fondant_spec.dataset.checkpoint import Checkpoint
+from fondant_spec.dataset.checkpoint import Checkpoint, Work
 from fondant_spec.dataset.layout import partition_file
 from fondant_spec.dataset.manifest import Partition, combine
 from fondant_spec.dataset.rejects import Rejects
@@ -90,6 +90,7 @@ def leave_checkpoint(
         name=output.name,
         made_from=step.made_from() if made_from is None else made_from,
         run_id=step.run_id,
+        work=Work.since(output.began),
         rows_in=rows_in,
         partitions=tuple(output.partitions),
         fields=output.fields,
