@@ -5,20 +5,17 @@ nothing is seen, which is no error. Each step notes as it starts which result it
 that the right one is looked at, whatever paths the cluster has.
 """
 
-import json
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Final, TypeVar
+from typing import TypeVar
 
 from fondant_spec.dataset import storage
+from fondant_spec.dataset.checkpoint import GATHERED, read_checkpoint
 from fondant_spec.dataset.layout import CHECKPOINT_ENDING, PipelineFolder, StepFolder
 from fondant_spec.dataset.manifest import Manifest
 from fondant_spec.pipeline.plan import Plan, PlannedStep
 from fondant_spec.progress import Counts
-
-_GATHERED: Final = f"gathered{CHECKPOINT_ENDING}"
-"""The checkpoint of what was taken once more, of rows that others count already."""
 
 T = TypeVar("T")
 
@@ -59,10 +56,14 @@ class ResultsSeen:
         if folder is None:
             return None
         names = [n for n in storage.sizes(folder.checkpoints) if n.endswith(CHECKPOINT_ENDING)]
-        files = [storage.join(folder.checkpoints, name) for name in names if name != _GATHERED]
+        files = [
+            storage.join(folder.checkpoints, name)
+            for name in names
+            if name != f"{GATHERED}{CHECKPOINT_ENDING}"
+        ]
         for file in set(files) - self._done.keys():
-            content = json.loads(storage.read_text(file))
-            self._done[file] = (content["rows_in"], sum(content["rejects"].values()))
+            one = read_checkpoint(file)
+            self._done[file] = (one.rows_in, sum(one.rejects.values())) if one else (0, 0)
         inputs = [self.manifest(group[0]) for group in planned.resolved.groups]
         rows = [manifest.rows for manifest in inputs if manifest is not None]
         return Counts(
