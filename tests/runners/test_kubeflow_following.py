@@ -7,6 +7,7 @@ import pytest
 from fondant_spec.errors import HostError, RunCancelledError, StepFailedError
 from fondant_spec.runners.kubeflow import Cluster
 from fondant_spec.runners.kubeflow.following.follow import follow
+from fondant_spec.runners.kubeflow.following.results_seen import ResultsSeen
 from fondant_spec.runners.kubeflow.following.submitted_run import SubmittedRun
 from fondant_spec.runners.kubeflow.host import Host, Submission, inline
 from tests.runners.kfp_answers import (
@@ -314,14 +315,14 @@ def test_several_pods_that_wait():
     idle = Look("PENDING")
     idle_answer = idle.answer() | {"run_details": {}}
     looks = [idle_answer] * 9 + [driver] * 9 + [slices] * 9 + [Look("SUCCEEDED")]
-    printed = {slice_id("double", 0): "INFO double starts\n"}
+    printed = {slice_id("double", 0): "INFO double starts\nINFO double 3/20, 1 s\n"}
     with serving(KfpServer(looks, logs=printed)) as server:
         said = submit(server)
     told = [line.partition(";")[0] for line in said if "not started" in line]
     assert told[0].startswith("the run has not started for 0 s: Argo has not taken it up.")
     assert told[1].startswith("[numbers] Kubeflow's own driver pod has not started for 0 s. ")
     assert told[2] == "[double] 2 of 3 pods have not started for 0 s"
-    assert "[double] 0 of 3 slices done" in said
+    assert "[double] 0 of 3 slices done; slice 0: 3/20, 1 s" in said
 
 
 def test_a_stale_list_of_tasks():
@@ -345,7 +346,7 @@ def followed(server: KfpServer) -> SubmittedRun:
     host = Host(server.url)
     package = "pipelineInfo: {name: p}"
     run_id = host.submit(Submission("name", host.experiment("e"), inline(package)))
-    return SubmittedRun.of(host, run_id, pair().plan("run-1"), package, Cluster())
+    return SubmittedRun.of(host, run_id, package, Cluster(), ResultsSeen(pair().plan("run-1")))
 
 
 def test_a_host_that_goes_away_and_comes_back():

@@ -105,12 +105,13 @@ class KubeflowRunner(Runner):
 
         host, namespace = self._host
         package = self.compile(plan)
-        for line in filter(None, [*self.doubts(plan), foreseen(plan, ResultsSeen(plan).hits())]):
+        results = ResultsSeen(plan)
+        for line in filter(None, [*self.doubts(plan), foreseen(plan, results.hits())]):
             say(line)
         name = self.run_name or f"{plan.pipeline_name} {plan.run_id}"
         cluster = replace(self.cluster, namespace=namespace)
         run_id = submit(host, plan, package, cluster, name, say)
-        run = SubmittedRun.of(host, run_id, plan, package, cluster)
+        run = SubmittedRun.of(host, run_id, package, cluster, results)
         say(f"run {name!r}: {run.url}")
         if self.following:
             try:

@@ -3,15 +3,14 @@
 import re
 import time
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
 from fondant_spec.errors import HostError
 from fondant_spec.pipeline.plan import PlannedStep
 from fondant_spec.progress import describe_counts
-from fondant_spec.runners.kubeflow.following.pod_log import PodLog
-from fondant_spec.runners.kubeflow.following.run_state import RUNNING, SUCCEEDED, RunState
+from fondant_spec.runners.kubeflow.following.run_state import RUNNING, SUCCEEDED, Pod, RunState
 from fondant_spec.runners.kubeflow.following.submitted_run import SubmittedRun
 
 _PACE: Final = 30.0
@@ -68,19 +67,24 @@ class StepProgress:
         counts = self.run.results.counts(planned)
         if counts is not None:
             return describe_counts(counts, meter.rate(counts.rows, clock), clock - meter.began)
-        return self._slices(now, planned) if planned.step.fan_out > 1 else self._log(now, planned)
+        return self._told_by_pods(self.run.pods_of(now, planned), planned)
 
-    def _slices(self, now: RunState, planned: PlannedStep) -> str:
-        pods = [pod for pod in self.run.pods_of(now, planned) if pod.slice is not None]
-        done = sum(pod.state == SUCCEEDED for pod in pods)
-        return f"{done} of {planned.step.fan_out} slices done"
+    def _told_by_pods(self, pods: Sequence[Pod], planned: PlannedStep) -> str:
+        """Return what is known without the base path: slices done, and what one pod printed."""
+        running = next((pod for pod in pods if pod.state == RUNNING), None)
+        printed = self._printed(running, planned.id) if running else ""
+        if planned.step.fan_out == 1:
+            return printed
+        done = sum(pod.state == SUCCEEDED for pod in pods if pod.slice is not None)
+        told = f"{done} of {planned.step.fan_out} slices done"
+        slice_of = running.slice if running else None
+        return f"{told}; slice {slice_of}: {printed}" if printed and slice_of is not None else told
 
-    def _log(self, now: RunState, planned: PlannedStep) -> str:
-        """Return what the pod of a step printed of its progress."""
-        pods = [pod for pod in self.run.pods_of(now, planned) if pod.state == RUNNING]
+    def _printed(self, pod: Pod, step_id: str) -> str:
+        """Return the counts of rows that a pod printed last."""
         try:
-            log = self.run.log(pods[0]) if pods else PodLog()
+            log = self.run.log(pod)
         except HostError:  # what cannot be seen is not told; the steps' states still are
             return ""
-        printed = log.find(rf"(?:^|\s){re.escape(planned.id)} ([\d,]+(?:/[\d,]+)?, \S.*)")
-        return printed[1].rstrip() if printed else ""
+        counts = log.find(rf"(?:^|\s){re.escape(step_id)} ([\d,]+(?:/[\d,]+)?, \S.*)")
+        return counts[1].rstrip() if counts else ""

@@ -1,6 +1,6 @@
 """A run that was submitted, and all that is known of it on this side."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Self
 
 from fondant_spec.pipeline.plan import Plan, PlannedStep
@@ -37,14 +37,24 @@ class SubmittedRun:
     volume: str = ""
 
     @classmethod
-    def of(cls, host: Host, run_id: str, plan: Plan, package: str, cluster: Cluster) -> Self:
-        """Return a run that was just submitted; the cluster's namespace is the one it runs in."""
+    def of(
+        cls, host: Host, run_id: str, package: str, cluster: Cluster, results: ResultsSeen
+    ) -> Self:
+        """Return a run that was just submitted.
+
+        Args:
+            host: where it runs.
+            run_id: the host's own name for it.
+            package: what was submitted.
+            cluster: has the namespace that it runs in.
+            results: what is seen of its plan's results.
+        """
         return cls(
             host=host,
             id=run_id,
-            plan=plan,
+            plan=results.plan,
             requests=PodRequests.of(package),
-            results=ResultsSeen(plan, run_id),
+            results=replace(results, run_id=run_id),
             kubectl=Kubectl(cluster.namespace, run_id),
             volume=cluster.volume,
         )
@@ -76,9 +86,10 @@ class SubmittedRun:
         return next(steps, None)
 
     def pods_of(self, now: RunState, planned: PlannedStep) -> list[Pod]:
-        """Return the pods of a step, without Kubeflow's drivers."""
+        """Return the pods of a step by slice, without Kubeflow's drivers."""
         name = task_name(planned.id)
-        return [pod for pod in now.pods if pod.step == name and not pod.driver]
+        pods = [pod for pod in now.pods if pod.step == name and not pod.driver]
+        return sorted(pods, key=lambda pod: pod.slice or 0)
 
     def step_state(self, now: RunState, planned: PlannedStep) -> str:
         """Return the state of a step; PENDING as long as none of its pods has started.
