@@ -9,6 +9,7 @@ from fondant_spec.errors import HostError
 from fondant_spec.pipeline import Pipeline
 from fondant_spec.runners.kubeflow import KubeflowRunner
 from fondant_spec.runners.kubeflow.host import Host, Submission, inline
+from fondant_spec.runners.kubeflow.package import documents
 from tests.runners.kfp_server import KfpServer, serving
 from tests.runners.kubeflow_runs import BASE, cluster, pair, submit
 from tests.small import COMPONENTS
@@ -32,7 +33,8 @@ def test_what_a_run_is_given():
         form = run["spec"]["pipeline_spec"]["root"]["inputDefinitions"]["parameters"]
         values = run["runtime_config"]["parameters"]
         assert values.keys() == form.keys()
-        assert (values["base_path"], values["numbers__rows"]) == (BASE, 20)
+        rows = next(value for name, value in values.items() if name.endswith("numbers__rows"))
+        assert (values["base_path"], rows) == (BASE, 20)
         assert run["description"] == (
             "numbers > double. The data is at memory://base; to look at it: fondant-spec show "
             "small_one/double --base-path memory://base"
@@ -150,7 +152,7 @@ def test_command_line(launch, tmp_path):
         assert '"3/4"]' in str(run["spec"]["pipeline_spec"]["components"])
         file = tmp_path / "package.yaml"
         assert launch(server, "--compile-only", str(file))[0] == 0
-        assert file.read_text().startswith("# PIPELINE DEFINITION\n# Name: stable-diffusion\n")
+        assert documents(file.read_text())[0]["pipelineInfo"]["name"] == "stable-diffusion"
         code, out, _ = launch(server, "--no-follow")
         assert (code, len(out), len(server.runs)) == (0, 2, 2)
 

@@ -94,7 +94,7 @@ def _look(run: SubmittedRun, say: Say, interval: float, patience: float) -> RunS
             away = 0.0 if away_since is None else time.monotonic() - away_since
             if not error.temporary or away > patience:
                 msg = f"{error} The run goes on: {run.url}"
-                raise HostError(msg) from None
+                raise HostError(msg, temporary=error.temporary) from None
             if away_since is None:
                 away_since = time.monotonic()
                 say(f"{error} Trying again; the run goes on.")
