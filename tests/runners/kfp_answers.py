@@ -57,16 +57,19 @@ class Look:
             the state of its pod, as the server itself says RUNNING of the step by then.
         drivers: the same of Kubeflow's own drivers, where these are not through.
         error: the server's own words; none were ever seen there.
+        tries: whether each task is wrapped in its tries, as it is since June 2026. That earlier
+            servers do without was read in their source, not recorded.
     """
 
     state: str
     tasks: Mapping[str, str | Sequence[str]] = field(default_factory=dict)
     drivers: Mapping[str, str] = field(default_factory=dict)
     error: str = ""
+    tries: bool = True
 
     def answer(self) -> Answer:
         """Return what the server would say."""
-        tasks = _Tasks()
+        tasks = _Tasks(tries=self.tries)
         root = tasks.tried(WORKFLOW, _around(self.state))
         driver = tasks.tried(f"{root}.root-driver", "SUCCEEDED", leaf=True, above=root)
         above = tasks.tried(f"{root}.root", _around(self.state), above=driver)
@@ -113,8 +116,9 @@ def _id(name: str, workflow: str) -> str:
 class _Tasks:
     """The tasks of a run by the names of their nodes, each with the layer of its tries."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, tries: bool) -> None:
         self.at = BEGIN
+        self._tries = tries
         self._tasks: dict[str, Answer] = {}
 
     def listed(self) -> list[Answer]:
@@ -123,6 +127,8 @@ class _Tasks:
 
     def tried(self, name: str, state: str, *, leaf: bool = False, above: str = "") -> str:
         """Add a node and its first try, and return the name of that."""
+        if not self._tries:
+            return self._add(name, state, above)
         own = _around(state) if leaf else state
         self._add(name, own, above)
         return self._add(f"{name}(0)", state, name)

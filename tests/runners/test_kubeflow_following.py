@@ -8,6 +8,7 @@ from fondant_spec.errors import HostError, RunCancelledError, StepFailedError
 from fondant_spec.runners.kubeflow import Cluster
 from fondant_spec.runners.kubeflow.following.follow import follow
 from fondant_spec.runners.kubeflow.following.results_seen import ResultsSeen
+from fondant_spec.runners.kubeflow.following.run_state import RunState
 from fondant_spec.runners.kubeflow.following.submitted_run import SubmittedRun
 from fondant_spec.runners.kubeflow.host import Host, Submission, inline
 from tests.runners.kfp_answers import (
@@ -327,6 +328,22 @@ def test_several_pods_that_wait():
     assert told[1].startswith("[numbers] Kubeflow's own driver pod has not started for 0 s. ")
     assert told[2] == "[double] 2 of 3 pods have not started for 0 s"
     assert "[double] 0 of 3 slices done; slice 0: 3/20, 1 s" in said
+
+
+def test_a_server_without_layers_of_tries():
+    """Steps of earlier servers, whose pods have no layer around them, are told the same."""
+    waits = Look("RUNNING", {"numbers": "PENDING"}, tries=False)
+    with serving(KfpServer([waits] * 9 + [Look("SUCCEEDED")])) as server:
+        said = submit(server)
+    assert any(line.startswith("[numbers] its pod has not started for 0 s; ") for line in said)
+    assert "[numbers] running" not in said
+    failed = Look("FAILED", {"numbers": "FAILED"}, tries=False)
+    [pod] = [pod for pod in RunState.of(failed.answer()).pods if not pod.driver]
+    log = f"error: no rows\n{GO}failed to execute component: exit status 1\n"
+    assert failure(failed, {pod.node_id: log}) == [
+        "step 'numbers' failed with exit code 1. The end of its log:",
+        "error: no rows",
+    ]
 
 
 def test_a_stale_list_of_tasks():
