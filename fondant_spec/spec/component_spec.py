@@ -2,7 +2,8 @@
 
 It accepts every component spec of Fondant 0.12's hub, and adds: `cardinality` and `network`; on a
 consumed field `optional`; on a field `description`; on an argument `choices`, `path`, `neighbours`,
-`output`, and the bounds `minimum`, `maximum`, `exclusive_minimum`, `exclusive_maximum`, `pattern`.
+`output`, `revision_of`, and the bounds `minimum`, `maximum`, `exclusive_minimum`,
+`exclusive_maximum`, `pattern`.
 """
 
 from collections.abc import Mapping

@@ -42,6 +42,8 @@ def commit(request: StepRequest, checkpoints: Sequence[Checkpoint], *, seconds: 
         manifest = _written(manifest, checkpoints[-1], request.inputs[0])
     else:
         manifest = _transformed(manifest, request, checkpoints)
+    request.check_inputs()
+    request.context.check_lease()
     _sweep(request.resolved.folder, checkpoints, manifest)
     manifest.write()
     return manifest
@@ -50,6 +52,8 @@ def commit(request: StepRequest, checkpoints: Sequence[Checkpoint], *, seconds: 
 def _sweep(folder: StepFolder, checkpoints: Sequence[Checkpoint], manifest: Manifest) -> None:
     """Remove what an earlier attempt left and this one did not write again."""
     storage.remove(folder.staged)
+    storage.remove(folder.pieces)
+    storage.abort_uploads(folder.location)
     wanted = {
         folder.data: {p.name for p in manifest.partitions},
         folder.rejects: {c.name for c in checkpoints if c.rejects},

@@ -64,7 +64,9 @@ class _Round:
                 futures.add(new)
 
     def _submit(self, client: Any, task: PartitionTask, resources: dict[str, int]) -> Any:
-        key = f"{self.step.folder.location}/{task.name}"
+        # A partition that an earlier run began may still run there, with a lease that is lost.
+        run = self.step.lease.token if self.step.lease else self.step.run_id
+        key = f"{self.step.folder.location}/{task.name}-{run}"
         return client.submit(
             run_task, self.step, task, key=key, retries=1, resources=resources or None
         )

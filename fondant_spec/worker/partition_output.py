@@ -107,6 +107,7 @@ class PartitionOutput:
 
     def _close_writer(self) -> None:
         if self._writer is not None:
+            self._step.check_lease()
             self.partitions.append(self._writer.close())
         self._writer = None
 

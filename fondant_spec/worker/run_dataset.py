@@ -11,6 +11,7 @@ import pyarrow.dataset as pads
 
 from fondant_spec.dataset import storage
 from fondant_spec.dataset.checkpoint import GATHERED, WRITTEN, Checkpoint, Work
+from fondant_spec.dataset.disk_space import check_space
 from fondant_spec.dataset.layout import partition_file
 from fondant_spec.dataset.manifest import Partition
 from fondant_spec.dataset.partition_writer import write_table
@@ -108,7 +109,7 @@ def write_partitions(
     rows = step.inputs[0]
     streams = (rows.batches(task.partition.name, component.batch_rows) for task in tasks)
     settled = Settled(advance, None, context.rejects)
-    batches = settled.as_taken(chain.from_iterable(streams))
+    batches = settled.as_taken(_while_there_is_space(chain.from_iterable(streams), step))
     artifacts = component.write(batches, context)
     if next(batches, None) is not None:
         msg = (
@@ -117,6 +118,7 @@ def write_partitions(
         raise CardinalityError(msg)
     settled.close()
     _check_strangers(step, rows, tasks, context.rejects)
+    step.check_lease()
     write_rejects(step, WRITTEN, context.rejects)
     checkpoint = Checkpoint(
         name=WRITTEN,
@@ -132,6 +134,14 @@ def write_partitions(
     )
     checkpoint.write(step.folder.checkpoints)
     return checkpoint
+
+
+def _while_there_is_space(
+    batches: Iterable[pa.RecordBatch], step: StepContext
+) -> Iterator[pa.RecordBatch]:
+    for batch in batches:
+        check_space(step.folder.location)
+        yield batch
 
 
 def _check_strangers(
