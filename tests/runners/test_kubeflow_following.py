@@ -356,10 +356,14 @@ def test_a_stale_list_of_tasks():
 
 def test_a_base_path_that_cannot_be_read():
     """A store that this machine cannot read is no error, and is asked once."""
-    plan = pair("nosuch://bucket/base").plan("run-1")
+    plan = pair("nosuch://bucket/my base").plan("run-1")
     with serving(KfpServer([Look("RUNNING"), Look("SUCCEEDED", {"numbers": "SUCCEEDED"})])) as one:
         said = submit(one, plan)
-    assert said[-1].startswith("succeeded in 4 min: the result of double is below nosuch:")
+    assert said[-1] == (
+        "succeeded in 4 min: the result of double is below nosuch://bucket/my base/small_one/"
+        "double. Look at it: fondant-spec show small_one/double --base-path "
+        "'nosuch://bucket/my base'"
+    )
 
 
 def followed(server: KfpServer) -> SubmittedRun:

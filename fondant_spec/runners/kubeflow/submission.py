@@ -1,6 +1,7 @@
 """Submitting a plan: a run has all its values, says what it does, and names its pipeline."""
 
 import hashlib
+import shlex
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
@@ -65,6 +66,12 @@ def foreseen(plan: Plan, hits: Mapping[str, Any]) -> str:
     )
 
 
+def show_command(plan: Plan) -> str:
+    """Return the command that shows what the last step of a plan made."""
+    last = f"{plan.pipeline_name}/{plan.steps[-1].id}"
+    return f"fondant-spec show {last} --base-path {shlex.quote(plan.base_path)}"
+
+
 def _form_values(package: str) -> dict[str, Any]:
     """Return the values of all fields of a package's form: the host shows those of a run alone."""
     pipeline, _ = documents(package)
@@ -83,6 +90,4 @@ def _version(plan: Plan, package: str) -> str:
 def _description(plan: Plan) -> str:
     """Return what runs and where, for who comes upon it in the host's lists."""
     steps = " > ".join(planned.id for planned in plan.steps)
-    last = f"{plan.pipeline_name}/{plan.steps[-1].id}"
-    look = f"fondant-spec show {last} --base-path {plan.base_path}"
-    return f"{steps}. The data is at {plan.base_path}; to look at it: {look}"
+    return f"{steps}. The data is at {plan.base_path}; to look at it: {show_command(plan)}"

@@ -8,6 +8,7 @@ from fondant_spec.progress import duration
 from fondant_spec.runners.kubeflow.following.outcomes import Outcomes, describe_rejects
 from fondant_spec.runners.kubeflow.following.run_state import RunState
 from fondant_spec.runners.kubeflow.following.submitted_run import SubmittedRun
+from fondant_spec.runners.kubeflow.submission import show_command
 
 
 def describe_end(run: SubmittedRun, outcomes: Outcomes, now: RunState) -> str:
@@ -21,8 +22,7 @@ def describe_end(run: SubmittedRun, outcomes: Outcomes, now: RunState) -> str:
     else:
         told = f"{made.rows:,} rows{_all_rejects(run, outcomes, now)}, at {made.place}"
     mounted = f", where the volume claim {run.volume} is mounted" if run.volume else ""
-    show = f"fondant-spec show {run.plan.pipeline_name}/{last.id} --base-path {run.plan.base_path}"
-    return f"succeeded{took}: {told}. Look at it{mounted}: {show}"
+    return f"succeeded{took}: {told}. Look at it{mounted}: {show_command(run.plan)}"
 
 
 def _all_rejects(run: SubmittedRun, outcomes: Outcomes, now: RunState) -> str:
