@@ -10,6 +10,7 @@ from fondant_spec.pipeline.plan import Plan
 from fondant_spec.runners.kubeflow.cluster import Cluster
 from fondant_spec.runners.kubeflow.host import Host, Submission, inline
 from fondant_spec.runners.kubeflow.package import documents, task_name
+from fondant_spec.shown_text import tell
 
 _LONGEST: Final = 100
 """Letters of a pipeline's name in that of a version, of which the server keeps 127."""
@@ -24,7 +25,7 @@ def submit(
     package: str,
     cluster: Cluster,
     name: str,
-    say: Callable[[str], None] = print,
+    say: Callable[[str], None] = tell,
 ) -> str:
     """Start a run of a package, and return the host's own name for it.
 

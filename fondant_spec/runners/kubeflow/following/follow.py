@@ -13,6 +13,7 @@ from fondant_spec.runners.kubeflow.following.run_state import FAILED, PENDING, S
 from fondant_spec.runners.kubeflow.following.step_progress import StepProgress
 from fondant_spec.runners.kubeflow.following.submitted_run import SubmittedRun
 from fondant_spec.runners.kubeflow.following.waiting import Waiting
+from fondant_spec.shown_text import tell
 
 PATIENCE: Final = 900.0
 """Seconds that a host may be away before we give up on following the run."""
@@ -23,7 +24,7 @@ Say = Callable[[str], None]
 
 
 def follow(
-    run: SubmittedRun, say: Say = print, *, interval: float, patience: float = PATIENCE
+    run: SubmittedRun, say: Say = tell, *, interval: float, patience: float = PATIENCE
 ) -> None:
     """Tell how the steps of a run go until it ends, and how it ended.
 
