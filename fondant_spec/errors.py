@@ -68,6 +68,10 @@ class StepFailedError(FondantError):
     """A step ended with an error; the message holds the end of its log."""
 
 
+class RunCancelledError(FondantError):
+    """Somebody ended a run on the host where it ran."""
+
+
 class InputDataError(FondantError):
     """A dataset, model, index or other input named by an argument cannot be used."""
 

@@ -2,7 +2,7 @@
 
 0 is success. 2 is wrong usage: a word of the command line that spells no value, or names a step,
 row or reason that is not there. 1 is any other error: in a pipeline file, a setting, the data, or a
-defect. 130 is interrupted.
+defect. 130 is interrupted, here or where the run is.
 """
 
 import atexit
@@ -16,7 +16,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Final, NoReturn
 
-from fondant_spec.errors import FondantError, InvalidArgumentError
+from fondant_spec.errors import FondantError, InvalidArgumentError, RunCancelledError
 from fondant_spec.shown_text import shown
 
 EXIT_ERROR: Final = 1
@@ -48,6 +48,8 @@ def exit_code(
         sys.stdout.flush()
     except InvalidArgumentError as error:
         code, sentence = EXIT_USAGE, str(error)
+    except RunCancelledError as error:
+        code, sentence = EXIT_INTERRUPTED, str(error)
     except FondantError as error:
         code, sentence = EXIT_ERROR, str(error)
     except KeyboardInterrupt:

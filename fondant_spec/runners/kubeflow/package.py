@@ -1,10 +1,13 @@
 """What is known of a package without Kubeflow's own software."""
 
-from typing import Any
+from typing import Any, Final
 
 import yaml
 
 from fondant_spec.errors import InvalidPipelineError
+
+_Loader: Final = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+"""Reads a package ten times as fast, where PyYAML was built with it."""
 
 
 def task_name(step_id: str) -> str:
@@ -24,7 +27,7 @@ def documents(text: str) -> tuple[dict[str, Any], dict[str, Any]]:
         InvalidPipelineError: they are not one pipeline and at most one platform.
     """
     try:
-        found = [document for document in yaml.safe_load_all(text) if document]
+        found = [document for document in yaml.load_all(text, _Loader) if document]
     except yaml.YAMLError as error:
         msg = f"not valid YAML: {error}"
         raise InvalidPipelineError(msg) from None
