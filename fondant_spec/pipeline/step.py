@@ -1,56 +1,26 @@
-"""A step: one use of a component, and what it wants of the machine it runs on."""
+"""A step: one use of a component, its arguments and options."""
 
-import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from types import UnionType
-from typing import Any, Final, get_args, get_origin
+from typing import Any, Final
 
 from fondant_spec.dataset import storage
 from fondant_spec.errors import InvalidArgumentError, InvalidPipelineError, did_you_mean
-from fondant_spec.pipeline.quantities import quantity
 from fondant_spec.spec.arguments import Argument, checked, resolve
+from fondant_spec.spec.attribute_types import check_types
 from fondant_spec.spec.component_spec import ComponentSpec
 from fondant_spec.spec.executor_options import (
     EXECUTOR_ARGUMENTS,
     STEP_OPTIONS,
     check_step_options,
 )
+from fondant_spec.spec.resources import Resources, resource_arguments
 
-_OPTIONS: Final = {f"@{name}": EXECUTOR_ARGUMENTS[name] for name in STEP_OPTIONS}
-"""The executor's options as a command line has them, apart from a component's arguments."""
-
-
-@dataclass(frozen=True)
-class Resources:
-    """What a step wants of the machine it runs on; runners that cannot give it say so.
-
-    Quantities are those of Kubernetes (`cpu="2"`, `memory="8Gi"`, `shared_memory="2Gi"`).
-    `accelerator` is the resource name of a device, such as `nvidia.com/gpu`. With `host_network`, a
-    container on this machine reaches servers on it. `timeout` is in seconds.
-
-    Raises:
-        InvalidPipelineError: a value is of another type, or a quantity is none.
-    """
-
-    cpu: str | None = None
-    memory: str | None = None
-    shared_memory: str | None = None
-    accelerator: str | None = None
-    accelerators: int = 1
-    node_selector: Mapping[str, str] = field(default_factory=dict)
-    tolerations: tuple[Mapping[str, str], ...] = ()
-    host_network: bool = False
-    retries: int = 2
-    timeout: int | None = None
-
-    def __post_init__(self) -> None:
-        """Refuse what no runner could read."""
-        for value in (self.cpu, self.memory, self.shared_memory):
-            if value is not None:
-                quantity(value)
-        _check_types(self, "Resources")
+_EXECUTOR_OPTIONS: Final = {name: EXECUTOR_ARGUMENTS[name] for name in STEP_OPTIONS}
+_RESOURCES: Final = resource_arguments()
+_OPTIONS: Final = {f"@{name}": one for name, one in (_EXECUTOR_OPTIONS | _RESOURCES).items()}
+"""A step's options and resources as a command line has them, apart from its arguments."""
 
 
 @dataclass(frozen=True)
@@ -81,6 +51,11 @@ class Step:
     fan_out: int = 1
 
     @property
+    def needs(self) -> Resources:
+        """Its resources, completed by what its component states."""
+        return self.resources.completed(self.spec.resources)
+
+    @property
     def takes_committed(self) -> bool:
         """Whether a committed result is taken as it is."""
         return self.cache and not self.retry
@@ -88,7 +63,7 @@ class Step:
     def __post_init__(self) -> None:
         """Refuse what the executor or a runner would refuse."""
         check_step_options(vars(self), self.id)
-        _check_types(self, self.id)
+        check_types(self, self.id)
         if self.fan_out < 1:
             msg = f"{self.id}: fan_out must be at least 1, not {self.fan_out}."
             raise InvalidPipelineError(msg)
@@ -135,31 +110,6 @@ def assigned(step: Step, name: str, value: Any) -> Step:
         return settled(replace(step, arguments={**step.arguments, name: value}))
     value = checked(option, value, step.id)
     change: dict[str, Any] = {option.name: tuple(value) if isinstance(value, list) else value}
+    if option.name in _RESOURCES:
+        return replace(step, resources=replace(step.resources, **change))
     return replace(step, **change)
-
-
-def _check_types(record: Any, where: str) -> None:
-    """Refuse values that are not of the type that their attribute is declared with."""
-    for attribute in fields(record):
-        value = getattr(record, attribute.name)
-        if not _fits(value, attribute.type):
-            kind: Any = attribute.type
-            spelled = re.sub(r"(\w+\.)+", "", str(kind) if get_args(kind) else kind.__name__)
-            msg = f"{where}: {attribute.name} must be of type {spelled}, not {value!r}."
-            raise InvalidPipelineError(msg)
-
-
-def _fits(value: Any, wanted: Any) -> bool:
-    origin, inner = get_origin(wanted), get_args(wanted)
-    if wanted is Any:
-        return True
-    if origin is UnionType:
-        return any(_fits(value, one) for one in inner)
-    if origin is tuple:
-        return isinstance(value, tuple) and all(_fits(item, inner[0]) for item in value)
-    if origin is not None:
-        pairs = value.items() if isinstance(value, origin) else [(None, None)]
-        return all(_fits(key, inner[0]) and _fits(item, inner[1]) for key, item in pairs)
-    if isinstance(value, bool):
-        return wanted is bool
-    return isinstance(value, int | float if wanted is float else wanted)

@@ -11,9 +11,9 @@ import pytest
 
 from fondant_spec.errors import InvalidConfigError, InvalidPipelineError
 from fondant_spec.pipeline import Pipeline, Resources
-from fondant_spec.pipeline.quantities import quantity
 from fondant_spec.runners import DockerRunner
 from fondant_spec.runners.container_engine import Engine, find_engine
+from fondant_spec.spec.quantities import quantity
 from tests.small import COMPONENTS
 
 ENGINE = Engine("docker", "1000:1000", cpus=2, environment={"HF_HOME": "/models"})

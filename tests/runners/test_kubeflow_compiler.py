@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Callable
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,11 +15,13 @@ from fondant_spec.runners.kubeflow import Cluster, KubeflowRunner
 from fondant_spec.runners.kubeflow.checker import check_package
 from fondant_spec.runners.kubeflow.compiler import compile_plan
 from fondant_spec.runners.kubeflow.package import documents
-from pipeline import build
+from fondant_spec.spec.component_spec import ComponentSpec
+from pipeline import build, main
 from pipeline_configs import PipelineConfigs
 from tests.runners.plans import CLUSTER, fixed, forked
 from tests.small import COMPONENTS
 
+ROOT = Path(__file__).parents[2]
 GOLDEN = Path(__file__).parent / "golden" / "small.yaml"
 
 
@@ -79,6 +81,60 @@ def test_every_pod_gets_what_the_cluster_gives(package):
         assert pod["secretAsEnv"][0]["secretName"] == "hugging-face"
         assert pod["imagePullPolicy"] == "IfNotPresent"
         assert pod["imagePullSecret"][0]["secretName"] == "registry"
+
+
+def test_every_pod_is_a_good_tenant():
+    """Each asks for CPU and memory, is not root, and has the plain variables and the labels."""
+    cluster = replace(
+        CLUSTER,
+        variables={"HF_HOME": "/data/models", "AWS_ENDPOINT_URL": "http://minio:9000"},
+        labels={"team": "vision"},
+    )
+    pipeline, platform = documents(compile_plan(fixed(), cluster))
+    for label, pod in pods(platform).items():
+        asked = container(pipeline, label)["resources"]
+        assert asked["resourceCpuRequest"]
+        assert asked["resourceMemoryRequest"]
+        assert pod["securityContext"] == {"runAsNonRoot": True}
+        assert pod["podMetadata"]["labels"] == {"team": "vision"}
+        variables = {one["name"]: one["value"] for one in container(pipeline, label)["env"]}
+        assert variables["HF_HOME"] == "/data/models"
+        assert variables["AWS_ENDPOINT_URL"] == "http://minio:9000"
+        assert variables["TQDM_DISABLE"] == "1"
+    _, platform = documents(compile_plan(fixed(), replace(CLUSTER, run_as_user=1000)))
+    for pod in pods(platform).values():
+        assert pod["securityContext"] == {"runAsNonRoot": True, "runAsUser": "1000"}
+
+
+def test_what_a_step_asks_for_can_be_set(tmp_path, monkeypatch):
+    """A step's CPU and memory come from its component's spec, until a command line says more."""
+    monkeypatch.setenv("DATASET_NAME", "user/seeds")
+    monkeypatch.setenv("INDEX_URL", "http://knn.example.com")
+
+    def asked(*words: str) -> dict[str, Any]:
+        file = tmp_path / "package.yaml"
+        assert main(["--base-path", "s3://bucket/base", "--compile-only", str(file), *words]) == 0
+        found, _ = documents(file.read_text())
+        step = container(found, "exec-download-images")
+        cores = next(one for one in step["env"] if one["name"] == "LOKY_MAX_CPU_COUNT")
+        resources = {k: v for k, v in step["resources"].items() if k.startswith("resource")}
+        return resources | {"workers": cores["value"]}
+
+    stated = ComponentSpec.from_file(ROOT / "components" / "download_images").resources
+    assert asked() == {
+        "resourceCpuRequest": stated.cpu,
+        "resourceMemoryRequest": stated.memory,
+        "resourceMemoryLimit": stated.memory_limit,
+        "workers": stated.cpu,
+    }
+    more = [f"--set=download_images.@{setting}" for setting in ("cpu=7500m", "memory=64Gi")]
+    assert asked(*more, "--set=download_images.@cpu_limit=16") == {
+        "resourceCpuRequest": "7500m",
+        "resourceCpuLimit": "16",
+        "resourceMemoryRequest": "64Gi",
+        "resourceMemoryLimit": "64Gi",
+        "workers": "8",
+    }
 
 
 def test_the_real_pipeline():
@@ -300,6 +356,12 @@ def test_retries_and_timeouts():
         ("KUBEFLOW_VOLUME", "sd data", "KUBEFLOW_VOLUME must be CLAIM or CLAIM:/MOUNT/PATH"),
         ("KUBEFLOW_VOLUME", "claim:data", "KUBEFLOW_VOLUME must be CLAIM or CLAIM:/MOUNT/PATH"),
         ("KUBEFLOW_SECRETS", "HF_TOKEN=hf_abc", "this is not: 'HF_TOKEN=hf_abc'"),
+        ("KUBEFLOW_ENV", "http://minio", "KUBEFLOW_ENV must be NAME=value, separated by commas"),
+        ("KUBEFLOW_ENV", "A=1,A=2", "KUBEFLOW_ENV names A, which is given twice"),
+        ("KUBEFLOW_ENV", "HF_TOKEN=hf_abc", "put it in a secret, and name that: KUBEFLOW_SECRETS"),
+        ("KUBEFLOW_LABELS", "team", "KUBEFLOW_LABELS must be key=value as Kubernetes takes them"),
+        ("KUBEFLOW_LABELS", "team=a b", "this is not: 'team=a b'"),
+        ("KUBEFLOW_RUN_AS_USER", "0", "must be a uid above 0, not '0'; steps do not run as root."),
         ("KUBEFLOW_PULL_POLICY", "Sometimes", "must be one of Always, IfNotPresent, Never"),
         ("KUBEFLOW_INTERVAL", "soon", "must be a number of seconds from 0 to 3600"),
         ("KUBEFLOW_INTERVAL", "nan", "must be a number of seconds from 0 to 3600"),
@@ -319,6 +381,9 @@ def test_settings():
         "HOST": "http://kfp",
         "KUBEFLOW_VOLUME": "sd-data:/mnt/data",
         "KUBEFLOW_SECRETS": "HF_TOKEN=hf/token, AWS_SECRET_ACCESS_KEY=store/secret",
+        "KUBEFLOW_ENV": "NO_PROXY=.local,10.0.0.0/8,HF_ENDPOINT=https://mirror/?a=b",
+        "KUBEFLOW_LABELS": "team=vision, example.com/cost-center=42",
+        "KUBEFLOW_RUN_AS_USER": "1000",
         "KUBEFLOW_PULL_POLICY": "Always",
         "KUBEFLOW_PULL_SECRETS": "one,two",
         "KUBEFLOW_NAMESPACE": "team",
@@ -330,6 +395,9 @@ def test_settings():
         volume="sd-data",
         volume_path="/mnt/data",
         secrets={"HF_TOKEN": ("hf", "token"), "AWS_SECRET_ACCESS_KEY": ("store", "secret")},
+        variables={"NO_PROXY": ".local,10.0.0.0/8", "HF_ENDPOINT": "https://mirror/?a=b"},
+        labels={"team": "vision", "example.com/cost-center": "42"},
+        run_as_user=1000,
         pull_policy="Always",
         pull_secrets=("one", "two"),
         namespace="team",

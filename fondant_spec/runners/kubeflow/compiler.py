@@ -22,7 +22,9 @@ from fondant_spec.runners.kubeflow.cluster import Cluster
 from fondant_spec.runners.kubeflow.package import slices_name, task_name
 
 try:
-    from kfp import compiler, components, dsl, kubernetes
+    from kfp import compiler, components, dsl
+
+    from fondant_spec.runners.kubeflow.task_settings import configure
 except ImportError as error:
     message = f"Kubeflow needs the extra `kubeflow`: pip install 'fondant-spec[kubeflow]' ({error})"
     raise MissingDependencyError(message) from None
@@ -92,7 +94,7 @@ def _pipeline(plan: Plan, cluster: Cluster) -> Any:
                 outputs[planned.id] = task.output
             else:
                 task = _component(plan, planned, task_name(planned.id))(**words, **_OF_THE_RUN)
-                _configure(task, planned, cluster, computes=True)
+                configure(task, planned, cluster, computes=True)
                 outputs[planned.id] = task.outputs[OUTPUT]
 
     return _described(pipeline, list(form.values()), task_name(plan.pipeline_name))
@@ -154,12 +156,12 @@ def _spread(plan: Plan, planned: PlannedStep, cluster: Cluster) -> Any:
         with dsl.ParallelFor([f"{i}/{count}" for i in range(count)], parallelism=count) as item:
             component = _component(plan, planned, slices_name(planned.id), SLICE)
             task = component(**words, **_OF_THE_RUN, slice=item)
-            _configure(task, planned, cluster, computes=True)
+            configure(task, planned, cluster, computes=True)
             task.set_display_name(f"{planned.id} slice")
         done = {SLICES: dsl.Collected(task.outputs[OUTPUT])}
         commit = _component(plan, planned, f"{task_name(planned.id)}-commit", SLICES)
         task = commit(**words, **_OF_THE_RUN, **done)
-        _configure(task, planned, cluster, computes=False)
+        configure(task, planned, cluster, computes=False)
         task.set_display_name(f"{planned.id} commit")
         return task.outputs[OUTPUT]
 
@@ -209,56 +211,6 @@ def _argument_types(planned: PlannedStep) -> dict[str, str]:
 
 def _input_name(index: int) -> str:
     return INPUT if index == 0 else f"{INPUT}_{index + 1}"
-
-
-def _configure(task: Any, planned: PlannedStep, cluster: Cluster, *, computes: bool) -> None:
-    """Give a task what it wants of the cluster; one that only commits wants no device."""
-    task.set_display_name(planned.id)
-    task.set_caching_options(False)
-    wanted = planned.step.resources
-    if wanted.retries:
-        task.set_retry(
-            num_retries=wanted.retries, backoff_duration="30s", backoff_max_duration="300s"
-        )
-    if wanted.timeout:
-        kubernetes.set_timeout(task, wanted.timeout)
-    if wanted.cpu:
-        task.set_cpu_request(wanted.cpu).set_cpu_limit(wanted.cpu)
-    if wanted.memory:
-        task.set_memory_request(wanted.memory).set_memory_limit(wanted.memory)
-    if computes:
-        _configure_device(task, planned)
-    _configure_pod(task, cluster)
-
-
-def _configure_device(task: Any, planned: PlannedStep) -> None:
-    wanted = planned.step.resources
-    if wanted.accelerator:
-        task.set_accelerator_type(wanted.accelerator).set_accelerator_limit(wanted.accelerators)
-    for label, value in wanted.node_selector.items():
-        kubernetes.add_node_selector(task, label, value)
-    for toleration in wanted.tolerations:
-        kubernetes.add_toleration(task, **toleration)
-    if wanted.shared_memory:
-        kubernetes.empty_dir_mount(
-            task,
-            volume_name="shared-memory",
-            mount_path="/dev/shm",  # noqa: S108 - shared memory itself
-            medium="Memory",
-            size_limit=wanted.shared_memory,
-        )
-
-
-def _configure_pod(task: Any, cluster: Cluster) -> None:
-    kubernetes.set_image_pull_policy(task, cluster.pull_policy)
-    if cluster.pull_secrets:
-        kubernetes.set_image_pull_secrets(task, list(cluster.pull_secrets))
-    if cluster.volume:
-        kubernetes.mount_pvc(task, pvc_name=cluster.volume, mount_path=cluster.volume_path)
-        # Models that one step fetched are there for the next, and for the next run.
-        task.set_env_variable("HF_HOME", f"{cluster.volume_path}/.cache/huggingface")
-    for variable, (secret, key) in cluster.secrets.items():
-        kubernetes.use_secret_as_env(task, secret_name=secret, secret_key_to_env={key: variable})
 
 
 def _check_paths(plan: Plan, cluster: Cluster) -> None:
