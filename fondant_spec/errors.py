@@ -8,7 +8,14 @@ from difflib import get_close_matches
 
 
 class FondantError(Exception):
-    """Something that the user of this package can put right."""
+    """Something that the user of this package can put right.
+
+    `temporary` says whether it may pass by itself; None leaves that to its cause.
+    """
+
+    def __init__(self, message: str = "", *, temporary: bool | None = None) -> None:
+        super().__init__(message)
+        self.temporary = temporary
 
 
 class InvalidComponentSpecError(FondantError):
@@ -64,11 +71,7 @@ class InvalidConfigError(FondantError):
 
 
 class HostError(FondantError):
-    """A Kubeflow Pipelines host cannot be used; `temporary` if that may pass by itself."""
-
-    def __init__(self, message: str, *, temporary: bool = False) -> None:
-        super().__init__(message)
-        self.temporary = temporary
+    """A Kubeflow Pipelines host cannot be used."""
 
 
 class MissingDependencyError(FondantError):

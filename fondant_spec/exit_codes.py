@@ -1,8 +1,9 @@
 """How every command line of this package ends: an exit code, and one sentence for an error.
 
 0 is success. 2 is wrong usage: a word of the command line that spells no value, or names a step,
-row or reason that is not there. 1 is any other error: in a pipeline file, a setting, the data, or a
-defect. 130 is interrupted.
+row or reason that is not there. 75 is an error that may pass by itself: what was asked is away, and
+the same command may succeed later (EX_TEMPFAIL of sysexits.h). 1 is any other error: in a pipeline
+file, a setting, the data, or a defect. 130 is interrupted.
 """
 
 import os
@@ -14,9 +15,11 @@ from pathlib import Path
 from typing import Final
 
 from fondant_spec.errors import FondantError, InvalidArgumentError
+from fondant_spec.temporary import is_temporary
 
 EXIT_ERROR: Final = 1
 EXIT_USAGE: Final = 2
+EXIT_TEMPORARY: Final = 75
 EXIT_INTERRUPTED: Final = 130
 EXIT_PIPE: Final = 141
 """What a shell reports where the reader of a program went away: `fondant-spec show x | head`."""
@@ -45,13 +48,13 @@ def exit_code(
     except InvalidArgumentError as error:
         code, sentence = EXIT_USAGE, str(error)
     except FondantError as error:
-        code, sentence = EXIT_ERROR, str(error)
+        code, sentence = _error_code(error), str(error)
     except KeyboardInterrupt:
         code, sentence = EXIT_INTERRUPTED, interrupted
     except Exception as error:  # noqa: BLE001 - the net for what nobody thought of
         if isinstance(error, BrokenPipeError) and _nobody_reads():
             return EXIT_PIPE
-        code, sentence = EXIT_ERROR, _defect(error)
+        code, sentence = _error_code(error), _defect(error)
         if debug:
             _print_traceback(error, hidden)
             return code
@@ -59,6 +62,10 @@ def exit_code(
         return code
     print(f"error: {sentence}", file=sys.stderr)
     return code
+
+
+def _error_code(error: Exception) -> int:
+    return EXIT_TEMPORARY if is_temporary(error) else EXIT_ERROR
 
 
 def _print_traceback(error: Exception, hidden: Path | None) -> None:

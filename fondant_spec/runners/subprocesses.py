@@ -23,6 +23,7 @@ from fondant_spec.dataset.committed import check_reject_share, committed_manifes
 from fondant_spec.dataset.manifest import Manifest
 from fondant_spec.dataset.reject_listing import count_reasons
 from fondant_spec.errors import StepFailedError
+from fondant_spec.exit_codes import EXIT_TEMPORARY
 from fondant_spec.pipeline.plan import Plan, PlannedStep
 from fondant_spec.pipeline.run_history import RunLog, StepResult, recorded
 from fondant_spec.progress import LISTENER, Counts, Drawing, duration, read_counts
@@ -166,7 +167,7 @@ def _run_step(
     how = f"failed with exit code {code}." if code else "left no manifest; does main.py execute()?"
     tail = "".join(deque(lines, _TAIL)).rstrip()
     msg = f"step {command.step_id!r} {how} The end of its log:\n{tail}"
-    raise StepFailedError(msg)
+    raise StepFailedError(msg, temporary=code == EXIT_TEMPORARY)
 
 
 def _stop(process: "subprocess.Popen[str]", removal: Sequence[str]) -> None:

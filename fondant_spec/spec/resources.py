@@ -28,7 +28,8 @@ class Resources:
     `memory_limit` say otherwise; where a pipeline names none, the component's spec does.
     `accelerator` is the resource name of a device, such as `nvidia.com/gpu`. With `host_network`, a
     container on this machine reaches servers on it. `retries` is how often a step is tried again
-    after what may pass, within `timeout`, in seconds.
+    after a failure that may pass by itself, first after `backoff` seconds and then after twice as
+    many, as long as `timeout`, in seconds, allows.
 
     Raises:
         InvalidPipelineError: a value is of another type, a quantity is none, or a limit is less
@@ -46,6 +47,7 @@ class Resources:
     tolerations: tuple[Mapping[str, str], ...] = ()
     host_network: bool = False
     retries: int = 2
+    backoff: float = 30.0
     timeout: int | None = None
 
     def __post_init__(self) -> None:
@@ -59,8 +61,8 @@ class Resources:
             if asked and limit and quantity(limit) < quantity(asked):
                 msg = f"Resources: {name}_limit is {limit}, less than {name}, {asked}."
                 raise InvalidPipelineError(msg)
-        if self.retries < 0 or (self.timeout is not None and self.timeout < 1):
-            msg = "Resources: retries must be 0 or more, timeout 1 (second) or more."
+        if min(self.retries, self.backoff) < 0 or (self.timeout is not None and self.timeout < 1):
+            msg = "Resources: retries and backoff must be 0 or more, timeout 1 (second) or more."
             raise InvalidPipelineError(msg)
 
     def completed(self, stated: "Resources") -> Self:
@@ -75,7 +77,14 @@ class Resources:
 MODEST: Final = Resources(cpu="500m", memory="1Gi")
 """What a component that states nothing asks for: on a shared cluster, nothing is no choice."""
 
-_ARGUMENT_TYPES: Final = {str: "str", int: "int", bool: "bool", Mapping: "dict", tuple: "list"}
+_ARGUMENT_TYPES: Final = {
+    str: "str",
+    int: "int",
+    float: "float",
+    bool: "bool",
+    Mapping: "dict",
+    tuple: "list",
+}
 
 
 def read_resources(content: Any, where: str) -> Resources:

@@ -28,6 +28,7 @@ from fondant_spec.worker.partition_tasks import PartitionTask, split_finished
 from fondant_spec.worker.run_dataset import gather, load_partitions, write_partitions
 from fondant_spec.worker.scheduling import run_partitions
 from fondant_spec.worker.step_request import StepRequest, read_request, source_of
+from fondant_spec.worker.tries import Tries
 
 FRAMEWORK: Final = Path(__file__).parents[1]
 """What an author of a component need not see in a traceback."""
@@ -38,8 +39,9 @@ logger = logging.getLogger(__name__)
 def execute(component_class: type[Component], argv: Sequence[str] | None = None) -> None:
     """Run a component as a program: read the argument vector, run, set the exit code.
 
-    Exit codes: 0 done or already there; 1 an error that the user can fix; 2 wrong usage; 130
-    interrupted. Any other error is a defect and shows its traceback. `--help` prints the arguments.
+    Exit codes: 0 done or already there; 1 an error that the user can fix; 2 wrong usage; 75 an
+    error that may pass by itself, when all tries are spent; 130 interrupted. Any other error is a
+    defect and shows its traceback. `--help` prints the arguments.
     """
     argv = sys.argv[1:] if argv is None else argv
     if argv in (["-h"], ["--help"]):
@@ -58,7 +60,7 @@ def execute(component_class: type[Component], argv: Sequence[str] | None = None)
 
 
 def _run(component_class: type[Component], argv: Sequence[str]) -> None:
-    run(component_class, argv)
+    Tries.from_argv(argv).of(lambda: run(component_class, argv))
 
 
 def run(component_class: type[Component], argv: Sequence[str]) -> Manifest | None:

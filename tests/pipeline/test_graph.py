@@ -207,9 +207,9 @@ def test_options_of_another_type(pipeline, options, message):
         ({"cpu": "2", "cpu_limit": "500m"}, "Resources: cpu_limit is 500m, less than cpu, 2."),
         (
             {"retries": -1},
-            "retries must be 0 or more, timeout 1 (second) or more.",
+            "retries and backoff must be 0 or more, timeout 1 (second)",
         ),
-        ({"timeout": 0}, "retries must be 0 or more, timeout 1 (second) or more."),
+        ({"timeout": 0}, "retries and backoff must be 0 or more, timeout 1 (second)"),
         ({"accelerators": "1"}, "Resources: accelerators must be of type int, not '1'."),
         ({"node_selector": {"a": 1}}, "must be of type Mapping[str, str], not {'a': 1}."),
         ({"tolerations": [{"key": "a"}]}, "must be of type tuple[Mapping[str, str], ...], not [{"),
@@ -341,7 +341,7 @@ def test_override(pipeline):
                 "reject_odd, lexicon, @consumes, @produces, @max_reject_share, "
                 "@rows_per_partition, @workers, @cache, @retry, @cpu, @cpu_limit, @memory, "
                 "@memory_limit, @shared_memory, @accelerator, @accelerators, @node_selector, "
-                "@tolerations, @host_network, @retries, @timeout."
+                "@tolerations, @host_network, @retries, @backoff, @timeout."
             ),
         ),
         (

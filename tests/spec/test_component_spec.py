@@ -193,15 +193,15 @@ RESERVED = "an argument needs a name of letters, digits and `_` that is not rese
         (
             {**BASE, "resources": {"gpu": 1}},
             (
-                "s: resources: unknown key 'gpu'; did you mean 'cpu'? Known: cpu, cpu_limit, memory, "
-                "memory_limit."
+                "s: resources: unknown key 'gpu'; did you mean 'cpu'? Known: cpu, cpu_limit, "
+                "memory, memory_limit."
             ),
         ),
         (
             {**BASE, "resources": {"memory": "2GB"}},
             (
-                "s: resources: '2GB' is no quantity of Kubernetes; write it like '500m', '2', '8Gi' or "
-                "'16G'."
+                "s: resources: '2GB' is no quantity of Kubernetes; write it like '500m', '2', "
+                "'8Gi' or '16G'."
             ),
         ),
         ({**BASE, "previous_index": 1}, "s: `previous_index` must be a field name, not 1."),

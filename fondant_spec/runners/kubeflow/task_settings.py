@@ -27,8 +27,10 @@ def configure(task: Any, planned: PlannedStep, cluster: Cluster, *, computes: bo
     task.set_caching_options(False)
     wanted = planned.step.needs
     if wanted.retries:
+        # Of pods that were lost; after a failure that may pass, the step itself tries again.
+        pause = f"{max(1, round(wanted.backoff))}s"
         task.set_retry(
-            num_retries=wanted.retries, backoff_duration="30s", backoff_max_duration="300s"
+            num_retries=wanted.retries, backoff_duration=pause, backoff_max_duration="300s"
         )
     if wanted.timeout:
         kubernetes.set_timeout(task, wanted.timeout)
