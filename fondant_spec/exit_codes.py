@@ -54,10 +54,11 @@ def exit_code(
     except Exception as error:  # noqa: BLE001 - the net for what nobody thought of
         if isinstance(error, BrokenPipeError) and _nobody_reads():
             return EXIT_PIPE
-        code, sentence = _error_code(error), _defect(error)
-        if debug:
+        code = _error_code(error)
+        if debug and code == EXIT_ERROR:
             _print_traceback(error, hidden)
             return code
+        sentence = _told(error, code)
     else:
         return code
     print(f"error: {sentence}", file=sys.stderr)
@@ -78,9 +79,14 @@ def _print_traceback(error: Exception, hidden: Path | None) -> None:
     print("".join(trace.format()), end="", file=sys.stderr)
 
 
-def _defect(error: Exception) -> str:
+def _told(error: Exception, code: int) -> str:
     sentence = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
-    return f"{sentence.rstrip('.')}. This is a defect; run again with --debug for the traceback."
+    advice = (
+        "That may pass by itself; run the same again later."
+        if code == EXIT_TEMPORARY
+        else "This is a defect; run again with --debug for the traceback."
+    )
+    return f"{sentence.rstrip('.')}. {advice}"
 
 
 def _nobody_reads() -> bool:

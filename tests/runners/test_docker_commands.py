@@ -55,7 +55,7 @@ def test_whole_command(pipeline, tmp_path):
         "fondant/numbers:dev python /component/src/main.py --base_path TMP/base "
         "--pipeline_name small --step_id numbers --run_id run-1 "
         "--output_manifest_path TMP/own/numbers/output_manifest_path "
-        "--rows 10 --batch_rows 7 --own_ids false --skip '[]'"
+        "--step_retries 2 --rows 10 --batch_rows 7 --own_ids false --skip '[]'"
     )
 
 
