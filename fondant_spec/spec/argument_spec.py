@@ -19,6 +19,7 @@ _ARGUMENT_KEYS: Final = {
     "neighbours",
     "output",
     "affects_result",
+    "prominent",
     *BOUND_KEYS,
 }
 
@@ -69,6 +70,7 @@ def _argument(name: Any, content: Any, where: str) -> Argument:
         path=read_flag(content, "path", where),
         neighbours=read_flag(content, "neighbours", where),
         output=read_flag(content, "output", where),
+        prominent=read_flag(content, "prominent", where),
         affects_result=read_flag({"affects_result": True} | content, "affects_result", where),
         bounds=read_bounds(content, content["type"], where),
     )

@@ -101,6 +101,17 @@ class ExecutorOptions:
         default=None,
         bounds=Bounds(minimum=0),
     )
+    further_arguments: Mapping[str, Any] = _option(
+        "dict", "Arguments of the component beside those named, as one object.", default={}
+    )
+    executor_input: str | None = _option(
+        "str",
+        "What Kubeflow Pipelines says of the outputs; its metrics are then told.",
+        default=None,
+    )
+    report_path: str | None = _option(
+        "str", "The file in which to show the result, as one page of HTML.", default=None
+    )
     slice: str | None = _option(
         "str",
         "As i/n: compute every n-th partition from the i-th on; commit nothing.",

@@ -5,6 +5,7 @@ spec and the executor's own options.
 """
 
 import logging
+import os
 import signal
 import sys
 import time
@@ -19,11 +20,12 @@ from fondant_spec.dataset.checkpoint import Checkpoint
 from fondant_spec.dataset.committed import check_reject_share, committed_manifest
 from fondant_spec.dataset.manifest import Manifest
 from fondant_spec.exit_codes import exit_code
-from fondant_spec.progress import Progress
+from fondant_spec.progress import LISTENER, Progress
 from fondant_spec.spec.component_spec import ComponentSpec
 from fondant_spec.spec.usage import usage
 from fondant_spec.worker.base_components import Component
 from fondant_spec.worker.commit import commit
+from fondant_spec.worker.host_outputs import write_outputs
 from fondant_spec.worker.partition_tasks import PartitionTask, split_finished
 from fondant_spec.worker.run_dataset import gather, load_partitions, write_partitions
 from fondant_spec.worker.scheduling import run_partitions
@@ -47,7 +49,10 @@ def execute(component_class: type[Component], argv: Sequence[str] | None = None)
     if argv in (["-h"], ["--help"]):
         print(usage(ComponentSpec.from_file(source_of(component_class))))  # noqa: T201 - a program
         return
-    logging.basicConfig(level=logging.INFO, format="%(levelname)s %(message)s", stream=sys.stderr)
+    # A runner that listens shows each line as it comes; of a pod's log only times tell when.
+    time_of = "" if LISTENER in os.environ else "%(asctime)s "
+    line = f"{time_of}%(levelname)s %(message)s"
+    logging.basicConfig(level=logging.INFO, format=line, stream=sys.stderr)
     signal.signal(signal.SIGTERM, _terminate)
     code = exit_code(
         lambda: _run(component_class, argv),
@@ -76,6 +81,7 @@ def run(component_class: type[Component], argv: Sequence[str]) -> Manifest | Non
         manifest = commit(request, checkpoints, seconds=time.monotonic() - began)
         logger.info("%s: %d rows at %s", manifest.step_id, manifest.rows, manifest.folder)
     report_output(manifest.location, request)
+    write_outputs(request.options, manifest)
     return manifest
 
 

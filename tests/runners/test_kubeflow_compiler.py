@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 import yaml
+from kfp.components import load_component_from_text
 
 from fondant_spec.errors import InvalidConfigError, InvalidPipelineError
 from fondant_spec.pipeline import Pipeline, Resources
@@ -25,6 +26,11 @@ ROOT = Path(__file__).parents[2]
 GOLDEN = Path(__file__).parent / "golden" / "small.yaml"
 
 
+CONFIGS = PipelineConfigs(
+    BASE_PATH="s3://bucket/base", DATASET_NAME="user/seeds", INDEX_URL="http://knn.example.com"
+)
+
+
 @pytest.fixture(scope="module")
 def package() -> str:
     """Return the package of the small pipeline."""
@@ -39,22 +45,92 @@ def test_golden(package):
 
 
 def test_form(package):
-    """The form shows base path, run id and every argument that has a value, typed."""
+    """It begins with what the pipeline sets; a step that is spread has one field for the rest."""
     pipeline, _ = documents(package)
     parameters = pipeline["root"]["inputDefinitions"]["parameters"]
-    assert {n: (p["parameterType"], p["defaultValue"]) for n, p in parameters.items()} == {
-        "base_path": ("STRING", "/data/base"),
-        "numbers__rows": ("NUMBER_INTEGER", 20),
-        "numbers__batch_rows": ("NUMBER_INTEGER", 7),
-        "numbers__own_ids": ("BOOLEAN", False),
-        "numbers__skip": ("LIST", [3, 7]),
-        "double__factor": ("NUMBER_INTEGER", 4),
-        "double__reject_odd": ("BOOLEAN", False),
-        "double__lexicon": ("STRING", ""),
-        "waits__at": ("NUMBER_INTEGER", 0),
-        "waits__gate": ("STRING", ""),
-        "waits__child": ("BOOLEAN", False),
+    shown = {n: (p["parameterType"], p["defaultValue"]) for n, p in sorted(parameters.items())}
+    assert list(shown.items()) == [
+        ("base_path", ("STRING", "/data/base")),
+        ("main_1_numbers__rows", ("NUMBER_INTEGER", 20)),
+        ("main_1_numbers__skip", ("LIST", [3, 7])),
+        ("main_3_double__factor", ("NUMBER_INTEGER", 4)),
+        ("more_1_numbers__batch_rows", ("NUMBER_INTEGER", 7)),
+        ("more_1_numbers__fail_at", ("STRING", "")),
+        ("more_1_numbers__own_ids", ("BOOLEAN", False)),
+        ("more_3_double__further_arguments", ("STRUCT", {})),
+        ("more_4_waits__at", ("NUMBER_INTEGER", 0)),
+        ("more_4_waits__child", ("BOOLEAN", False)),
+        ("more_4_waits__gate", ("STRING", "")),
+        ("more_5_first_of_each__further_arguments", ("STRUCT", {})),
+    ]
+    assert "more_* the defaults of its components" in pipeline["pipelineInfo"]["description"]
+
+
+def test_choices_and_no_value():
+    """What is one of a few is a drop-down; None is an empty text, which blocks no start."""
+    package = KubeflowRunner(Cluster()).compile(build(CONFIGS).plan("run-1"))
+    parameters = documents(package)[0]["root"]["inputDefinitions"]["parameters"]
+    layout = parameters["main_6_export_dataset__layout"]
+    assert layout["literals"] == ["imagefolder", "kohya", "webdataset"]
+    assert parameters["main_5_caption_images__keep_existing"]["literals"] == [True, False]
+    for name in ("trigger_word", "num_beams"):
+        field = parameters[f"main_5_caption_images__{name}"]
+        assert (field["parameterType"], field["defaultValue"]) == ("STRING", "")
+    stated = sum(len(p.arguments) for p in build(CONFIGS).plan("run-1").steps)
+    assert len(parameters) == 1 + stated
+
+
+def test_every_step_tells_of_itself(package):
+    """Each has metrics, its slices have not; the last one has a page. The run's id is its own."""
+    pipeline, _ = documents(package)
+    made: dict[str, set[str]] = {}
+    for name, component in pipeline["components"].items():
+        if "executorLabel" in component:
+            artifacts = component["outputDefinitions"].get("artifacts", {})
+            kinds = {one["artifactType"]["schemaTitle"] for one in artifacts.values()}
+            made[name.removeprefix("comp-")] = kinds
+    metrics = {"system.Metrics"}
+    assert made == {
+        "numbers": metrics,
+        "keep-even": metrics,
+        "double-slices": set(),
+        "double-commit": metrics,
+        "waits": metrics,
+        "first-of-each-slices": set(),
+        "first-of-each-commit": metrics | {"system.HTML"},
     }
+    words = container(pipeline)["args"]
+    assert words[words.index("--executor_input") + 1] == "{{$}}"
+
+
+def test_texts_that_yaml_finds_hard(text, fan_out):
+    """They are in the package letter by letter, as the SDK reads it, too."""
+    pipeline = Pipeline("p", "s3://bucket")
+    numbers = pipeline.add(COMPONENTS / "numbers")
+    pipeline.add(COMPONENTS / "double", after=numbers, arguments={"lexicon": text}, fan_out=fan_out)
+    package = KubeflowRunner(Cluster()).compile(pipeline.plan("r"))
+    parameters = documents(package)[0]["root"]["inputDefinitions"]["parameters"]
+    assert parameters["main_2_double__lexicon"]["defaultValue"] == text
+    loaded = load_component_from_text(package).pipeline_spec
+    defaults = loaded.root.input_definitions.parameters["main_2_double__lexicon"].default_value
+    assert defaults.string_value == text
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("a {{workflow.name}}", "double: lexicon holds '{{', which Kubeflow would take for a"),
+        ("\ud83d", "double: lexicon holds '\\ud83d', half a character that no text can hold."),
+    ],
+)
+def test_texts_that_would_not_arrive(text, message):
+    """What Argo would put something else in place of is refused, with step and argument."""
+    pipeline = Pipeline("p", "s3://bucket")
+    numbers = pipeline.add(COMPONENTS / "numbers")
+    pipeline.add(COMPONENTS / "double", after=numbers, arguments={"lexicon": text})
+    with pytest.raises(InvalidPipelineError) as caught:
+        compile_plan(pipeline.plan(), Cluster())
+    assert str(caught.value).startswith(message)
 
 
 def test_only_what_computes_gets_a_device(package):
@@ -139,13 +215,7 @@ def test_what_a_step_asks_for_can_be_set(tmp_path, monkeypatch):
 
 def test_the_real_pipeline():
     """pipeline.py compiles as it is, with the CLIP and BLIP steps on the GPU pool."""
-    configs = PipelineConfigs(
-        BASE_PATH="s3://bucket/base",
-        DATASET_NAME="user/seeds",
-        INDEX_URL="http://knn.example.com",
-        GPU_POOL="a100",
-    )
-    plan = build(configs).plan("run-1")
+    plan = build(replace(CONFIGS, GPU_POOL="a100")).plan("run-1")
     package = compile_plan(plan, Cluster())
     check_package(package, plan)
     pipeline, platform = documents(package)
