@@ -1,5 +1,6 @@
 """Compiling for Kubeflow Pipelines: a golden file, and the rules that packages are held against."""
 
+import json
 import os
 from collections.abc import Callable
 from dataclasses import asdict, replace
@@ -103,11 +104,12 @@ def test_every_step_tells_of_itself(package):
     assert words[words.index("--executor_input") + 1] == "{{$}}"
 
 
-def test_texts_that_yaml_finds_hard(text, fan_out):
+def test_texts_that_yaml_finds_hard():
     """They are in the package letter by letter, as the SDK reads it, too."""
+    text = "# a\n- b\r\nc: \x85\u2028\u2029 \x01\x1b\x7f \ufffe\ufeff\U0001f408\t'\"%"
     pipeline = Pipeline("p", "s3://bucket")
     numbers = pipeline.add(COMPONENTS / "numbers")
-    pipeline.add(COMPONENTS / "double", after=numbers, arguments={"lexicon": text}, fan_out=fan_out)
+    pipeline.add(COMPONENTS / "double", after=numbers, arguments={"lexicon": text})
     package = KubeflowRunner(Cluster()).compile(pipeline.plan("r"))
     parameters = documents(package)[0]["root"]["inputDefinitions"]["parameters"]
     assert parameters["main_2_double__lexicon"]["defaultValue"] == text
@@ -406,6 +408,25 @@ def test_a_load_cannot_be_spread():
     pipeline.add(COMPONENTS / "numbers", fan_out=2)
     with pytest.raises(InvalidPipelineError, match="numbers: a component that loads reads one"):
         compile_plan(pipeline.plan(), Cluster())
+
+
+def test_many_slices():
+    """A slice repeats little; many of them are told, and more than a run can hold refused."""
+    pipeline, runner = build(CONFIGS), KubeflowRunner(Cluster())
+    pipeline.change("download_images", fan_out=25)
+    plan = pipeline.plan()
+    assert not any("slices" in line for line in runner.doubts(plan))
+    found, _ = documents(runner.compile(plan))
+    repeated = [
+        found["components"]["comp-download-images-slices"],
+        found["deploymentSpec"]["executors"]["exec-download-images-slices"],
+    ]
+    assert len(json.dumps(repeated)) < 2000
+    pipeline.change("caption_images", fan_out=2)
+    assert [line for line in runner.doubts(pipeline.plan()) if line.startswith("27 slices: ")]
+    pipeline.change("caption_images", fan_out=476)
+    with pytest.raises(InvalidPipelineError, match="501 slices are more than one run of Kubeflow"):
+        runner.compile(pipeline.plan())
 
 
 def test_retries_and_timeouts():

@@ -101,8 +101,8 @@ def _pipeline(plan: Plan, cluster: Cluster, fields: Fields) -> Any:
                 outputs[planned.id] = task.outputs[OUTPUT]
 
     steps = " -> ".join(planned.id for planned in plan.steps)
-    vars(pipeline)["__doc__"] = f"{steps}. {NOTE}"
-    return _described(pipeline, form, task_name(plan.pipeline_name))
+    name = task_name(plan.pipeline_name)
+    return _described(pipeline, form, name, description=f"{steps}. {NOTE}")
 
 
 def _parameter(name: str, kfp_type: str, default: Any = inspect.Parameter.empty) -> Any:
@@ -111,11 +111,16 @@ def _parameter(name: str, kfp_type: str, default: Any = inspect.Parameter.empty)
 
 
 def _described(
-    body: Callable[..., Any], inputs: list[inspect.Parameter], name: str, output: type | None = None
+    body: Callable[..., Any],
+    inputs: list[inspect.Parameter],
+    name: str,
+    *,
+    output: type | None = None,
+    description: str | None = None,
 ) -> Any:
     """Return a function as a pipeline of Kubeflow, which reads the inputs off its signature."""
     vars(body)["__signature__"] = inspect.Signature(inputs, return_annotation=output)
-    return dsl.pipeline(name=name)(body)
+    return dsl.pipeline(name=name, description=description)(body)
 
 
 def _spread(plan: Plan, planned: PlannedStep, fields: Iterable[Field], cluster: Cluster) -> Any:
@@ -147,7 +152,7 @@ def _spread(plan: Plan, planned: PlannedStep, fields: Iterable[Field], cluster: 
         return task.outputs[OUTPUT]
 
     parameters = [_parameter(name, kfp_type) for name, kfp_type in inputs.items()]
-    return _described(spread, parameters, task_name(planned.id), str)
+    return _described(spread, parameters, task_name(planned.id), output=str)
 
 
 def _component(

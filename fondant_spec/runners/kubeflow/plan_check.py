@@ -13,6 +13,14 @@ from fondant_spec.runners.kubeflow.package import task_name
 _PLACEHOLDER: Final = "{{"
 """Begins what Argo, which runs the steps, puts something else in place of."""
 
+LISTED_SLICES: Final = 25
+"""Slices of a run up to which its workflow stays below 1 MB, of which a slice takes some 27 KB.
+
+Argo compresses a larger one, and the host of version 2.17 then lists no more of its tasks."""
+
+MOST_SLICES: Final = 500
+"""Slices of a run beyond which its workflow may outgrow the 1.5 MB, compressed, of any object."""
+
 
 def check_plan(plan: Plan, cluster: Cluster) -> None:
     """Refuse what the cluster cannot see, or would read as something else.
@@ -23,6 +31,12 @@ def check_plan(plan: Plan, cluster: Cluster) -> None:
     if len({task_name(step.id) for step in plan.steps}) < len(plan.steps):
         msg = "two steps have ids that differ in `-` and `_` only, which Kubeflow takes for equal."
         raise InvalidPipelineError(msg)
+    if _slices(plan) > MOST_SLICES:
+        msg = (
+            f"{_slices(plan)} slices are more than one run of Kubeflow can hold; {MOST_SLICES} at "
+            "most. Give each more workers (`--set STEP.@cpu=8`) instead."
+        )
+        raise InvalidPipelineError(msg)
     _check_text(plan.base_path, f"BASE_PATH {plan.base_path!r}")
     for name, value in cluster.variables.items():
         _check_text(value, f"KUBEFLOW_ENV: {name}")
@@ -31,6 +45,19 @@ def check_plan(plan: Plan, cluster: Cluster) -> None:
             for text in _texts(value):
                 _check_text(text, f"{planned.id}: {name}")
     _check_paths(plan, cluster)
+
+
+def slice_doubts(plan: Plan) -> Iterator[str]:
+    """Yield a line for a person if a run has more slices than the host can show."""
+    if _slices(plan) > LISTED_SLICES:
+        yield (
+            f"{_slices(plan)} slices: beyond about {LISTED_SLICES} the host stops listing the "
+            "run's steps while it goes on; what is finished is on the base path"
+        )
+
+
+def _slices(plan: Plan) -> int:
+    return sum(one.step.fan_out for one in plan.steps if one.step.fan_out > 1)
 
 
 def _texts(value: Any) -> Iterator[str]:
