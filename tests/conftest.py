@@ -1,6 +1,6 @@
 """What the tests of the framework share."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pytest
@@ -8,6 +8,7 @@ import pytest
 from fondant_spec.dataset.manifest import Manifest
 from fondant_spec.worker.component_code import component_class
 from fondant_spec.worker.run_step import run
+from tests.object_stores import BUCKET, google_server, s3_server
 from tests.small import COMPONENTS, Enter, command
 
 
@@ -32,3 +33,35 @@ def enter(tmp_path: Path) -> Enter:
         )
 
     return enter_it
+
+
+@pytest.fixture(scope="session")
+def s3_environment(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
+    """A server of S3's protocol with an empty bucket: the environment by which clients find it."""
+    with s3_server(tmp_path_factory.mktemp("s3")) as environment:
+        yield environment
+
+
+@pytest.fixture(scope="session")
+def google_environment(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
+    """The same for Google Cloud Storage."""
+    with google_server(tmp_path_factory.mktemp("google")) as environment:
+        yield environment
+
+
+@pytest.fixture
+def s3_base(s3_environment: dict[str, str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> str:
+    """A base path on that server, for this test alone; its keys are in the environment."""
+    for name, value in s3_environment.items():
+        monkeypatch.setenv(name, value)
+    return f"s3://{BUCKET}/{tmp_path.name}"
+
+
+@pytest.fixture
+def google_base(
+    google_environment: dict[str, str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> str:
+    """A base path on that server, for this test alone."""
+    for name, value in google_environment.items():
+        monkeypatch.setenv(name, value)
+    return f"gs://{BUCKET}/{tmp_path.name}"

@@ -14,8 +14,10 @@ import time
 import uuid
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
+from threading import Thread
 from typing import Final
 
 from fondant_spec.dataset import storage
@@ -24,6 +26,7 @@ from fondant_spec.dataset.manifest import Manifest
 from fondant_spec.dataset.reject_listing import count_reasons
 from fondant_spec.errors import StepFailedError
 from fondant_spec.exit_codes import EXIT_TEMPORARY
+from fondant_spec.lifeline import LIFELINE
 from fondant_spec.pipeline.plan import Plan, PlannedStep
 from fondant_spec.pipeline.run_history import RunLog, StepResult, recorded
 from fondant_spec.progress import LISTENER, Counts, Drawing, duration, read_counts
@@ -140,13 +143,16 @@ def _run_step(
     lines: list[str] = []
     process = subprocess.Popen(  # noqa: S603 - the command is ours, and no shell reads it
         command.argv,
+        stdin=subprocess.PIPE,  # the step ends with whoever holds the other end: this process
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
         errors="replace",
         start_new_session=True,
-        env=os.environ | {LISTENER: "1"},
+        env=os.environ | {LISTENER: "1", LIFELINE: "stdin"},
     )
+    rest = Thread(target=_end_the_rest, args=[process])
+    rest.start()
     try:
         for whole in process.stdout or ():
             line, counts = read_counts(whole)
@@ -160,6 +166,7 @@ def _run_step(
         _stop(process, command.removal)
         raise
     finally:
+        rest.join()
         log.write_log(command.step_id, "".join(lines))
     output = Path(command.output_path)
     if code == 0 and output.exists():
@@ -168,6 +175,13 @@ def _run_step(
     tail = "".join(deque(lines, _TAIL)).rstrip()
     msg = f"step {command.step_id!r} {how} The end of its log:\n{tail}"
     raise StepFailedError(msg, temporary=code == EXIT_TEMPORARY)
+
+
+def _end_the_rest(process: "subprocess.Popen[str]") -> None:
+    """End what a step leaves behind, once it has ended itself: it may hold the output open."""
+    process.wait()
+    with suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGKILL)
 
 
 def _stop(process: "subprocess.Popen[str]", removal: Sequence[str]) -> None:
@@ -179,8 +193,4 @@ def _stop(process: "subprocess.Popen[str]", removal: Sequence[str]) -> None:
         pass  # a second Ctrl-C only hurries what follows
     if removal:
         subprocess.run(removal, check=False, capture_output=True)  # noqa: S603 - ours, no shell
-    try:
-        os.killpg(process.pid, signal.SIGKILL)
-    except ProcessLookupError:
-        return
-    process.wait()
+    process.kill()
