@@ -36,7 +36,7 @@ def test_inputs():
         _ = options(input_manifest_path="[/a").inputs
 
 
-@pytest.mark.parametrize("word", ["4/4", "5/4", "1", "1/", "/4", "-1/4", "a/b", "1/4/5", ""])
+@pytest.mark.parametrize("word", ["4/4", "5/4", "1", "1/", "/4", "-1/4", "a/b", "1/4/5"])
 def test_malformed_slices(word):
     """A slice is i/n, with i below n."""
     with pytest.raises(InvalidArgumentError, match=r"slice must be i/n with 0 <= i < n"):
