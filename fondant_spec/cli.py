@@ -13,7 +13,7 @@ from typing import Any, Final
 
 from fondant_spec import __version__
 from fondant_spec.dataset import storage
-from fondant_spec.exit_codes import exit_code
+from fondant_spec.exit_codes import end_program, exit_code
 from fondant_spec.pipeline import garbage_collection as gc
 from fondant_spec.pipeline.find_dataset import find_dataset
 from fondant_spec.pipeline.find_run import find_run
@@ -24,13 +24,14 @@ COMMANDS: Final = "fondant_spec.commands"
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run the command line and return the exit code."""
+    """Run the command line: with words, return the exit code; with this process's own, end it."""
     parser = _parser()
     options, rest = parser.parse_known_args(argv)
     if rest and options.command not in (_execute, _explain):
         parser.error(f"unrecognized arguments: {' '.join(rest)}")
     options.rest = rest
-    return exit_code(lambda: options.command(options), debug=options.debug)
+    code = exit_code(lambda: options.command(options), debug=options.debug)
+    return end_program(code) if argv is None else code
 
 
 def _parser() -> argparse.ArgumentParser:

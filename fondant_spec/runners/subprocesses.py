@@ -20,7 +20,7 @@ from pathlib import Path
 from threading import Thread
 from typing import Final
 
-from fondant_spec.dataset import storage
+from fondant_spec.dataset.base_path import check_writable
 from fondant_spec.dataset.committed import check_reject_share, committed_manifest
 from fondant_spec.dataset.manifest import Manifest
 from fondant_spec.dataset.reject_listing import count_reasons
@@ -86,7 +86,7 @@ def run_steps(
         StepFailedError: a step failed; the message holds the end of its log.
         StorageError: the base path cannot be written.
     """
-    storage.check_writable(plan.base_path)
+    check_writable(plan.base_path)
     Path(folder).mkdir(mode=0o700, parents=True)  # not one that is there: it is removed at the end
     manifests: dict[str, Manifest] = {}
     try:

@@ -51,7 +51,8 @@ class Argument:
     what lies beside a file that it names. `output` marks one that names where to write: it is made
     absolute, and mounted to be written. One that is `prominent` is among the first in a form, since
     people set it. One that does not `affects_result` (a batch size, a device, a timeout) is no part
-    of the cache key.
+    of the cache key. `revision_of` marks a branch, tag or commit on the Hugging Face hub: `model`
+    or `dataset`, and the argument that names it.
     """
 
     name: str
@@ -64,6 +65,7 @@ class Argument:
     output: bool = False
     affects_result: bool = True
     prominent: bool = False
+    revision_of: tuple[str, str] | None = None
     bounds: Bounds = NO_BOUNDS
 
     @property

@@ -2,9 +2,8 @@
 
 It accepts every component spec of Fondant 0.12's hub, and adds: `cardinality`, `network` and
 `resources`, which Fondant's own reader passes over; on a consumed field `optional`; on a field
-`description`; on an argument `choices`, `path`, `neighbours`, `output`, `prominent`,
-and the bounds `minimum`,
-`maximum`, `exclusive_minimum`, `exclusive_maximum`, `pattern`.
+`description`; on an argument `choices`, `path`, `neighbours`, `output`, `prominent`, `revision_of`,
+and the bounds `minimum`, `maximum`, `exclusive_minimum`, `exclusive_maximum`, `pattern`.
 """
 
 from collections.abc import Mapping

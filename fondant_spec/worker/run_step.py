@@ -21,7 +21,7 @@ from fondant_spec.dataset.committed import check_reject_share, committed_manifes
 from fondant_spec.dataset.disk_space import check_space, full_disk_told
 from fondant_spec.dataset.lease import WHOLE, held
 from fondant_spec.dataset.manifest import Manifest
-from fondant_spec.exit_codes import exit_code
+from fondant_spec.exit_codes import end_program, exit_code
 from fondant_spec.lifeline import end_with_runner
 from fondant_spec.progress import LISTENER, Progress
 from fondant_spec.spec.component_spec import ComponentSpec
@@ -48,7 +48,7 @@ def execute(component_class: type[Component], argv: Sequence[str] | None = None)
     error that may pass by itself, when all tries are spent; 130 interrupted. Any other error is a
     defect and shows its traceback. `--help` prints the arguments.
     """
-    argv = sys.argv[1:] if argv is None else argv
+    own, argv = argv is None, sys.argv[1:] if argv is None else argv
     if argv in (["-h"], ["--help"]):
         print(usage(ComponentSpec.from_file(source_of(component_class))))  # noqa: T201 - a program
         return
@@ -64,6 +64,8 @@ def execute(component_class: type[Component], argv: Sequence[str] | None = None)
         debug=True,
         hidden=FRAMEWORK,
     )
+    if own:
+        end_program(code)
     if code:
         sys.exit(code)
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from fondant_spec.dataset import run_references, storage
+from fondant_spec.dataset.base_path import check_writable
 from fondant_spec.dataset.layout import PipelineFolder
 from fondant_spec.dataset.manifest import Input, Manifest
 from fondant_spec.dataset.resolution import Resolution, StepUse, resolve_step
@@ -110,7 +111,7 @@ def read_request(component_class: type[Component], argv: Sequence[str]) -> StepR
         msg = f"{step_id}: a component that gathers makes new rows; its spec must explode."
         raise InvalidComponentSpecError(msg)
     base_path = storage.normalize(options.base_path)
-    storage.check_writable(base_path)
+    check_writable(base_path)
     inputs = tuple(Manifest.read(location) for location in options.inputs)
     pipeline = PipelineFolder.of(base_path, options.pipeline_name)
     use = StepUse(
