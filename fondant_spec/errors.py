@@ -6,15 +6,17 @@ code; anything that is not a `FondantError` is a defect and keeps its traceback.
 
 from difflib import get_close_matches
 
+from fondant_spec.shown_text import redact
+
 
 class FondantError(Exception):
-    """Something that the user of this package can put right.
+    """Something that the user of this package can put right; no secret is in its message.
 
     `temporary` says whether it may pass by itself; None leaves that to its cause.
     """
 
     def __init__(self, message: str = "", *, temporary: bool | None = None) -> None:
-        super().__init__(message)
+        super().__init__(redact(message))
         self.temporary = temporary
 
 

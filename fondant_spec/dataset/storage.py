@@ -11,7 +11,9 @@ from typing import IO, Any
 import fsspec
 from fsspec.spec import AbstractBufferedFile
 
+from fondant_spec.dataset.trusted_places import why_not_read
 from fondant_spec.errors import StorageError
+from fondant_spec.shown_text import signs_in
 
 # By name: what reads a store is loaded where there is one.
 for _protocol, _class in {
@@ -37,8 +39,17 @@ def normalize(url: str | Path) -> str:
     """Return a base path in the one form used in manifests and keys.
 
     A local path becomes absolute, without `file://`; a URL loses a trailing slash.
+
+    Raises:
+        StorageError: it is a URL with a password or token in it.
     """
     text = str(url)
+    if signs_in(text):
+        msg = (
+            f"{text}: a base path is kept in manifests that others read, so no password may be in "
+            "it; give it in the environment, as AWS_*, GOOGLE_* or FSSPEC_*."
+        )
+        raise StorageError(msg)
     if is_remote(text):
         return text.rstrip("/")
     return str(Path(text.removeprefix("file://")).expanduser().absolute())
@@ -96,8 +107,9 @@ def read_text(url: str) -> str:
     """Return the content of a text file.
 
     Raises:
-        StorageError: it cannot be read.
+        StorageError: it cannot be read, or is no regular file of its folder.
     """
+    _check_readable(url)
     try:
         with fsspec.open(url, "r", encoding="utf-8") as file:
             return str(file.read())
@@ -131,7 +143,11 @@ def open_input(url: str) -> Any:
     """Return what pyarrow reads a file from: the path if it is local, else an open file.
 
     Of that, what is asked for is fetched and no more: pyarrow knows best which ranges it needs.
+
+    Raises:
+        StorageError: it is no regular file of its folder.
     """
+    _check_readable(url)
     if not is_remote(url):
         return url
     fs, path = filesystem(url)
@@ -227,12 +243,23 @@ def _entries(folder: str) -> list[dict[str, Any]]:
         return []
 
 
+def _check_readable(url: str) -> None:
+    if not is_remote(url) and (why := why_not_read(url.removeprefix("file://"))):
+        msg = f"{url}: {why}."
+        raise StorageError(msg)
+
+
 def _name(entry: dict[str, Any]) -> str:
     return str(entry["name"]).rstrip("/").rpartition("/")[2]
 
 
 def sha256_of(url: str) -> str:
-    """Return the hash of a file's content, in hexadecimal."""
+    """Return the hash of a file's content, in hexadecimal.
+
+    Raises:
+        StorageError: it is no regular file of its folder.
+    """
+    _check_readable(url)
     digest = hashlib.sha256()
     with fsspec.open(url, "rb") as file:
         while chunk := file.read(1 << 20):

@@ -8,7 +8,7 @@ from typing import Any, Final
 from fondant_spec.dataset import storage
 from fondant_spec.errors import InvalidArgumentError, InvalidPipelineError, did_you_mean
 from fondant_spec.spec.arguments import Argument, checked, resolve
-from fondant_spec.spec.attribute_types import check_types
+from fondant_spec.spec.attribute_types import wrong_attribute
 from fondant_spec.spec.component_spec import ComponentSpec
 from fondant_spec.spec.executor_options import (
     EXECUTOR_ARGUMENTS,
@@ -63,7 +63,7 @@ class Step:
     def __post_init__(self) -> None:
         """Refuse what the executor or a runner would refuse."""
         check_step_options(vars(self), self.id)
-        check_types(self, self.id)
+        _check_types(self, self.id)
         if self.fan_out < 1:
             msg = f"{self.id}: fan_out must be at least 1, not {self.fan_out}."
             raise InvalidPipelineError(msg)
@@ -113,3 +113,10 @@ def assigned(step: Step, name: str, value: Any) -> Step:
     if option.name in _RESOURCES:
         return replace(step, resources=replace(step.resources, **change))
     return replace(step, **change)
+
+
+def _check_types(record: Any, where: str) -> None:
+    """Refuse values that are not of the type that their attribute is declared with."""
+    if problem := wrong_attribute(record):
+        msg = f"{where}: {problem}."
+        raise InvalidPipelineError(msg)

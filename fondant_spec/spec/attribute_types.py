@@ -1,26 +1,23 @@
-"""Holds the attributes of a record against the types that they are declared with."""
+"""Holding the attributes of a dataclass against the types that they are declared with."""
 
 import re
 from dataclasses import fields
 from types import UnionType
 from typing import Any, get_args, get_origin
 
-from fondant_spec.errors import InvalidPipelineError
 
+def wrong_attribute(record: Any) -> str | None:
+    """Return which attribute is of another type than declared, as the end of a sentence; or None.
 
-def check_types(record: Any, where: str) -> None:
-    """Refuse values that are not of the type that their attribute is declared with.
-
-    Raises:
-        InvalidPipelineError: naming the attribute, and the type that it must be of.
+    An int passes for a float; True and False pass for nothing but a bool.
     """
     for attribute in fields(record):
         value = getattr(record, attribute.name)
         if not _fits(value, attribute.type):
             kind: Any = attribute.type
             spelled = re.sub(r"(\w+\.)+", "", str(kind) if get_args(kind) else kind.__name__)
-            msg = f"{where}: {attribute.name} must be of type {spelled}, not {value!r}."
-            raise InvalidPipelineError(msg)
+            return f"{attribute.name} must be of type {spelled}, not {value!r}"
+    return None
 
 
 def _fits(value: Any, wanted: Any) -> bool:

@@ -11,7 +11,7 @@ from typing import Any, Final, Self, get_args, get_origin
 
 from fondant_spec.errors import InvalidComponentSpecError, InvalidPipelineError
 from fondant_spec.spec.arguments import Argument
-from fondant_spec.spec.attribute_types import check_types
+from fondant_spec.spec.attribute_types import wrong_attribute
 from fondant_spec.spec.quantities import quantity
 from fondant_spec.spec.types import reject_unknown_keys
 
@@ -55,7 +55,9 @@ class Resources:
         for value in (self.cpu, self.cpu_limit, self.memory, self.memory_limit, self.shared_memory):
             if value is not None:
                 quantity(value)
-        check_types(self, "Resources")
+        if problem := wrong_attribute(self):
+            msg = f"Resources: {problem}."
+            raise InvalidPipelineError(msg)
         for name in ("cpu", "memory"):
             asked, limit = getattr(self, name), getattr(self, f"{name}_limit")
             if asked and limit and quantity(limit) < quantity(asked):

@@ -24,6 +24,7 @@ from fondant_spec.dataset.manifest import Manifest
 from fondant_spec.exit_codes import end_program, exit_code
 from fondant_spec.lifeline import end_with_runner
 from fondant_spec.progress import LISTENER, Progress
+from fondant_spec.shown_text import log_to_stderr, tell
 from fondant_spec.spec.component_spec import ComponentSpec
 from fondant_spec.spec.usage import usage
 from fondant_spec.worker.base_components import Component
@@ -50,12 +51,10 @@ def execute(component_class: type[Component], argv: Sequence[str] | None = None)
     """
     own, argv = argv is None, sys.argv[1:] if argv is None else argv
     if argv in (["-h"], ["--help"]):
-        print(usage(ComponentSpec.from_file(source_of(component_class))))  # noqa: T201 - a program
+        tell(usage(ComponentSpec.from_file(source_of(component_class))))
         return
     # A runner that listens shows each line as it comes; of a pod's log only times tell when.
-    time_of = "" if LISTENER in os.environ else "%(asctime)s "
-    line = f"{time_of}%(levelname)s %(message)s"
-    logging.basicConfig(level=logging.INFO, format=line, stream=sys.stderr)
+    log_to_stderr(times=LISTENER not in os.environ)
     end_with_runner()
     signal.signal(signal.SIGTERM, _terminate)
     code = exit_code(
@@ -101,7 +100,7 @@ def find_hit(request: StepRequest) -> Manifest | None:
     """
     if not request.takes_committed:
         return None
-    manifest = committed_manifest(request.resolved.folder.manifest, request.inputs)
+    manifest = committed_manifest(request.resolved.folder.manifest, request.inputs, request.written)
     if manifest is None:
         return None
     check_reject_share(manifest, request.options.max_reject_share)

@@ -446,10 +446,16 @@ def test_retries_and_timeouts():
     [
         ("KUBEFLOW_VOLUME", "sd data", "KUBEFLOW_VOLUME must be CLAIM or CLAIM:/MOUNT/PATH"),
         ("KUBEFLOW_VOLUME", "claim:data", "KUBEFLOW_VOLUME must be CLAIM or CLAIM:/MOUNT/PATH"),
-        ("KUBEFLOW_SECRETS", "HF_TOKEN=hf_abc", "this is not: 'HF_TOKEN=hf_abc'"),
+        ("KUBEFLOW_SECRETS", "HF_TOKEN=hf_abc", "this is not: HF_TOKEN=***"),
+        ("KUBEFLOW_SECRETS", "hf_abc", "this is not: ***"),
         ("KUBEFLOW_ENV", "http://minio", "KUBEFLOW_ENV must be NAME=value, separated by commas"),
         ("KUBEFLOW_ENV", "A=1,A=2", "KUBEFLOW_ENV names A, which is given twice"),
         ("KUBEFLOW_ENV", "HF_TOKEN=hf_abc", "put it in a secret, and name that: KUBEFLOW_SECRETS"),
+        (
+            "KUBEFLOW_ENV",
+            "HTTPS_PROXY=http://me:pw@proxy",
+            "KUBEFLOW_SECRETS=HTTPS_PROXY=SECRET/KE",
+        ),
         ("KUBEFLOW_LABELS", "team", "KUBEFLOW_LABELS must be key=value as Kubernetes takes them"),
         ("KUBEFLOW_LABELS", "team=a b", "this is not: 'team=a b'"),
         ("KUBEFLOW_RUN_AS_USER", "0", "must be a uid above 0, not '0'; steps do not run as root."),
@@ -464,6 +470,26 @@ def test_malformed_settings(variable, text, message):
     with pytest.raises(InvalidConfigError) as caught:
         Cluster.from_settings({variable: text})
     assert message in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("secret", "message"),
+    [
+        ("env:MINE", r"secret is env:MINE, .* add MINE=SECRET/KEY to KUBEFLOW_SECRETS"),
+        ("file:/home/me/secret", r"secret is file:/home/me/secret, a file of this machine"),
+    ],
+)
+def test_a_secret_that_the_pods_do_not_get(secret, message):
+    """An argument that names a secret is held against what the cluster gives."""
+    pipeline = Pipeline("small", "s3://bucket/base")
+    numbers = pipeline.add(COMPONENTS / "numbers")
+    pipeline.add(COMPONENTS / "leak", after=numbers, arguments={"secret": secret})
+    plan = pipeline.plan("run-1")
+    with pytest.raises(InvalidPipelineError, match=message):
+        compile_plan(plan, Cluster())
+    assert secret in compile_plan(
+        plan, Cluster(secrets={"MINE": ("mine", "key")}, volume="v", volume_path="/home/me")
+    )
 
 
 def test_settings():

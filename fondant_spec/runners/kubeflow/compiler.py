@@ -57,9 +57,9 @@ def compile_plan(plan: Plan, cluster: Cluster) -> str:
     """Return the package of a plan, as text.
 
     Raises:
-        InvalidPipelineError: the base path or an argument is a path that the cluster cannot see, or
-            a text that would not arrive; a step that cannot be spread is; or two steps have the
-            same name there.
+        InvalidPipelineError: the base path or an argument is a path, or names a secret, that the
+            cluster cannot see, or is a text that would not arrive; a step that cannot be spread is;
+            or two steps have the same name there.
     """
     check_plan(plan, cluster)
     fields = fields_of(plan)

@@ -9,6 +9,7 @@ from fondant_spec.errors import InvalidPipelineError
 from fondant_spec.pipeline.plan import Plan
 from fondant_spec.runners.kubeflow.cluster import Cluster
 from fondant_spec.runners.kubeflow.package import task_name
+from fondant_spec.spec.secret_arguments import file_of, variable_of
 
 _PLACEHOLDER: Final = "{{"
 """Begins what Argo, which runs the steps, puts something else in place of."""
@@ -45,6 +46,7 @@ def check_plan(plan: Plan, cluster: Cluster) -> None:
             for text in _texts(value):
                 _check_text(text, f"{planned.id}: {name}")
     _check_paths(plan, cluster)
+    _check_references(plan, cluster)
 
 
 def slice_doubts(plan: Plan) -> Iterator[str]:
@@ -105,6 +107,27 @@ def _check_paths(plan: Plan, cluster: Cluster) -> None:
                 msg = (
                     f"{planned.id}: {name} is {value}, a path of this machine, which the cluster "
                     "cannot see; name a model or dataset of the hub, or a path in the volume."
+                )
+                raise InvalidPipelineError(msg)
+
+
+def _check_references(plan: Plan, cluster: Cluster) -> None:
+    """Refuse arguments that name a secret which the pods do not get."""
+    for planned in plan.steps:
+        for name, value in planned.arguments.items():
+            if not planned.spec.arguments[name].by_reference:
+                continue
+            variable, file = variable_of(value), file_of(value)
+            if variable is not None and variable not in cluster.secrets:
+                msg = (
+                    f"{planned.id}: {name} is {value}, but the pods have no such variable; add "
+                    f"{variable}=SECRET/KEY to KUBEFLOW_SECRETS."
+                )
+                raise InvalidPipelineError(msg)
+            if file is not None and not _mounted(file, cluster):
+                msg = (
+                    f"{planned.id}: {name} is {value}, a file of this machine, which the pods "
+                    "cannot see; name a variable instead, as env:NAME."
                 )
                 raise InvalidPipelineError(msg)
 

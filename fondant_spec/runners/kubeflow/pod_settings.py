@@ -5,6 +5,7 @@ from collections.abc import Container
 from typing import Final
 
 from fondant_spec.errors import InvalidConfigError
+from fondant_spec.shown_text import signs_in
 
 _VARIABLE: Final = re.compile(r"\s*([A-Za-z_][A-Za-z0-9_]*)=(.*)", re.DOTALL)
 _CONFIDENTIAL: Final = re.compile(r"(?i).*(TOKEN|SECRET|PASSWORD|API_KEY|ACCESS_KEY|ACCOUNT_KEY)")
@@ -41,7 +42,7 @@ def read_variables(text: str, secrets: Container[str]) -> dict[str, str]:
         if name in variables or name in secrets:
             msg = f"KUBEFLOW_ENV names {name}, which is given twice, or in KUBEFLOW_SECRETS too."
             raise InvalidConfigError(msg)
-        if _CONFIDENTIAL.fullmatch(name):
+        if _CONFIDENTIAL.fullmatch(name) or signs_in(value):
             msg = (
                 f"KUBEFLOW_ENV names {name}, whose value would be in the package for all to read; "
                 f"put it in a secret, and name that: KUBEFLOW_SECRETS={name}=SECRET/KEY."
