@@ -6,7 +6,7 @@ import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, Final
 
 import fsspec
 from fsspec.spec import AbstractBufferedFile
@@ -29,10 +29,15 @@ for _protocol, _class in {
         errtxt="install fondant-spec with its extra `storage`",
     )
 
+_LOCAL: Final = ("file://", "/", "./", "../", "~")
+
 
 def is_remote(url: str) -> bool:
-    """Return whether a path is a URL of an object store rather than a local path."""
-    return "://" in url and not url.startswith("file://")
+    """Return whether a path is a URL of an object store rather than a local path.
+
+    A local path may have any characters, `://` and `::` among them, where it begins as one.
+    """
+    return "://" in url and not url.startswith(_LOCAL)
 
 
 def normalize(url: str | Path) -> str:
@@ -41,9 +46,15 @@ def normalize(url: str | Path) -> str:
     A local path becomes absolute, without `file://`; a URL loses a trailing slash.
 
     Raises:
-        StorageError: it is a URL with a password or token in it.
+        StorageError: it is a URL with a password or token in it, or has bytes that are no text:
+            manifests hold neither.
     """
     text = str(url)
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        msg = f"{text!r}: has bytes that are no UTF-8; rename the folder."
+        raise StorageError(msg) from None
     if signs_in(text):
         msg = (
             f"{text}: a base path is kept in manifests that others read, so no password may be in "
@@ -68,9 +79,13 @@ def parent(url: str) -> str:
 def filesystem(url: str) -> tuple[Any, str]:
     """Return the fsspec file system of a URL, and the path inside it.
 
+    A local path is taken literally: fsspec would see URLs in some.
+
     Raises:
         StorageError: the protocol is unknown, or its package is not installed.
     """
+    if not is_remote(url):
+        return fsspec.filesystem("file"), url.removeprefix("file://")
     try:
         return fsspec.core.url_to_fs(url)  # type: ignore[no-any-return]
     except (ImportError, ValueError) as error:
@@ -110,8 +125,9 @@ def read_text(url: str) -> str:
         StorageError: it cannot be read, or is no regular file of its folder.
     """
     _check_readable(url)
+    fs, path = filesystem(url)
     try:
-        with fsspec.open(url, "r", encoding="utf-8") as file:
+        with fs.open(path, "r", encoding="utf-8") as file:
             return str(file.read())
     except (OSError, UnicodeDecodeError) as error:
         msg = f"{url}: cannot be read ({error})."
@@ -261,7 +277,8 @@ def sha256_of(url: str) -> str:
     """
     _check_readable(url)
     digest = hashlib.sha256()
-    with fsspec.open(url, "rb") as file:
+    fs, path = filesystem(url)
+    with fs.open(path, "rb") as file:
         while chunk := file.read(1 << 20):
             digest.update(chunk)
     return digest.hexdigest()

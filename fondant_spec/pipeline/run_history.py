@@ -78,6 +78,7 @@ class RunLog:
                 }
                 for result in self.results
             ],
+            "until": self._plan.until,
             "planned": {step.id: step.cache_key for step in self._plan.steps},
             "after": {step.id: list(step.step.after) for step in self._plan.steps},
         }

@@ -80,6 +80,7 @@ def _launch(
     plan = pipeline.plan()
     if not package:
         check_retries(plan)
+        runner.check_plan(plan)
     if options.dry_run:
         tell(describe(plan, all_arguments=options.all))
     elif package:

@@ -11,6 +11,7 @@ from typing import Final
 
 from fondant_spec.dataset import storage
 from fondant_spec.errors import InvalidConfigError
+from fondant_spec.pipeline.missing_paths import check_paths
 from fondant_spec.pipeline.plan import Plan, PlannedStep
 from fondant_spec.pipeline.run_history import StepResult
 from fondant_spec.runners import container_view as view
@@ -46,6 +47,10 @@ class DockerRunner(Runner):
     def check(self) -> None:
         """Make sure that there is an engine that answers."""
         _ = self.engine
+
+    def check_plan(self, plan: Plan) -> None:
+        """Make sure that local files and folders are there."""
+        check_paths(plan)
 
     def compile(self, plan: Plan) -> list[Command]:
         """Return the command of every step."""

@@ -108,7 +108,7 @@ class ComponentSpec:
         if file.is_dir():
             file = file / SPEC_FILE
         try:
-            content = read_yaml(file.read_text(encoding="utf-8"))
+            content = read_yaml(file.read_text(encoding="utf-8"), unique_keys=True)
         except OSError as error:
             msg = f"{file}: cannot read the component spec ({error.strerror}); check the path."
             raise InvalidComponentSpecError(msg) from None
