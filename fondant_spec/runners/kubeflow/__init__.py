@@ -16,6 +16,7 @@ from fondant_spec.pipeline.plan import Plan
 from fondant_spec.pipeline.run_history import StepResult
 from fondant_spec.runners.image_lock import doubts, refuse_other_code
 from fondant_spec.runners.kubeflow.cluster import Cluster, Credentials
+from fondant_spec.runners.kubeflow.plan_check import slice_doubts
 from fondant_spec.runners.protocol import Runner, Settings
 from fondant_spec.shown_text import tell
 
@@ -95,8 +96,8 @@ class KubeflowRunner(Runner):
         return package
 
     def doubts(self, plan: Plan) -> Iterable[str]:
-        """Tell of images that may not be what the nodes of the cluster get."""
-        return doubts(plan.steps)
+        """Tell of images that may not be what the nodes of the cluster get, and of many slices."""
+        return [*doubts(plan.steps), *slice_doubts(plan)]
 
     def run(self, plan: Plan, say: Callable[[str], None] = tell) -> list[StepResult]:
         """Submit a plan and follow the run. Its results are on the base path alone: returns []."""

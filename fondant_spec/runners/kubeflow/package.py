@@ -1,5 +1,6 @@
 """What is known of a package without Kubeflow's own software."""
 
+from collections.abc import Mapping
 from typing import Any, Final
 
 import yaml
@@ -18,6 +19,15 @@ def task_name(step_id: str) -> str:
 def slices_name(step_id: str) -> str:
     """Return the name of the component that computes the slices of a step that is spread."""
     return f"{task_name(step_id)}-slices"
+
+
+def package_text(pipeline: Mapping[str, Any], platform: Mapping[str, Any]) -> str:
+    """Return a package of its two documents, of which the second may be empty.
+
+    The SDK's own writer repeats the form in comments, in which a line break of a value ends the
+    comment.
+    """
+    return yaml.safe_dump_all([dict(one) for one in (pipeline, platform) if one], sort_keys=True)
 
 
 def documents(text: str) -> tuple[dict[str, Any], dict[str, Any]]:
