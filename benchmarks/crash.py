@@ -19,13 +19,15 @@ import json
 import os
 import random
 import shutil
+import subprocess
 import sys
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, field, replace
+from functools import partial
 from multiprocessing import get_context
 from pathlib import Path
 from typing import Self
@@ -45,6 +47,8 @@ PATIENCE = 300.0
 LEFT_OVER_AFTER = 20.0
 SLOW = ("image_embedding", "caption_images")
 """Steps that load a model first: they are taken less often."""
+KEPT = "what is finished is kept."
+"""What a step says that ends for want of room."""
 WRITTEN = ("data", "staged", "rejects", "checkpoints", "output")
 
 
@@ -59,6 +63,7 @@ class Tally:
     identical: int = 1
     redone_partitions: int = 0
     left_over: int = 0
+    full_disks: int = 0
     by_step: Counter[str] = field(default_factory=Counter)
     most_redone: int = 0
 
@@ -143,6 +148,26 @@ class Campaign:
         for _ in range(times):
             with self._anew() as step:
                 self.run_to_the_end(step, runs=2)
+
+    def fill_disk(self, times: int) -> None:
+        """Run a step on a disk that is too small, and again when there is room, so many times.
+
+        The first run must end with a sentence, and not with a traceback.
+        """
+        for _ in range(times):
+            with self._anew() as step:
+                folder = Path(self._locations[step]).parent
+                files = (file for file in self._pristine_of(folder).rglob("*") if file.is_file())
+                needed = sum(file.stat().st_size for file in files)
+                with _small_disk(folder, self._random.randint(needed // 8, needed)) as grow:
+                    self.start(step).wait()
+                    said = self._log.read_text(encoding="utf-8")
+                    self.tally.full_disks += KEPT in said
+                    if f"[{step}] Traceback" in said:
+                        self.tally.identical = 0
+                        print(f"{step}: {said}", flush=True)
+                    grow()
+                    self.run_to_the_end(step)
 
     def run_to_the_end(self, step: str, runs: int = 1) -> None:
         """Run a step, and hold what it has made against what it makes undisturbed."""
@@ -244,6 +269,18 @@ class Cluster:
         self._cluster.close()
 
 
+@contextmanager
+def _small_disk(folder: Path, size: int) -> Iterator[Callable[[], object]]:
+    """Mount a disk of so many bytes while a `with` statement lasts; yield what makes it large."""
+    folder.mkdir(parents=True)
+    mount = ["mount", "-t", "tmpfs", "-o"]
+    subprocess.run([*mount, f"size={size}", "none", folder], check=True)  # noqa: S603 - ours
+    try:
+        yield partial(subprocess.run, [*mount, "remount,size=1g", "none", folder], check=True)
+    finally:
+        subprocess.run(["umount", folder], check=True)  # noqa: S603, S607 - ours
+
+
 def _is_stream(planned: PlannedStep) -> bool:
     """Return whether a finished step has written all rows of the dataset as one stream."""
     return Path(planned.location).with_name("checkpoints").joinpath("written.json").exists()
@@ -272,12 +309,14 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--kills", type=int, default=50, help="on the local runner")
     parser.add_argument("--dask", type=int, default=0, help="kills on a Dask cluster")
     parser.add_argument("--twice", type=int, default=0, help="times to start two runs at once")
+    parser.add_argument("--full-disk", type=int, default=0, help="disks to fill; takes root")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--world", type=Path, help="where the small web is, or is to be made")
+    parser.add_argument("--port", type=int, default=8647, help="of the small web, on 127.0.0.1")
     parser.add_argument("--json", action="store_true", help="end with one line of JSON")
     options = parser.parse_args(argv)
     with tempfile.TemporaryDirectory() as folder:
-        world = World(options.world or Path(folder, "world"))
+        world = World(options.world or Path(folder, "world"), options.port)
         world.make()
         with serving(world.root, world.port):
             base = Path(folder, "base")
@@ -287,10 +326,12 @@ def main(argv: Sequence[str] | None = None) -> int:
                 with Cluster() as cluster:
                     campaign.kill_often(options.dask, cluster)
             campaign.start_twice(options.twice)
+            campaign.fill_disk(options.full_disk)
     for where, count in sorted(campaign.tally.by_step.items()):
         print(f"{count:4} {where}")
     tally = asdict(campaign.tally)
     del tally["by_step"]
+    print(f"disks that were full before the step was through: {tally.pop('full_disks')}")
     print(f"most partitions begun and done again after a kill: {tally.pop('most_redone')}")
     print(json.dumps(tally) if options.json else tally)
     return 0 if tally["identical"] else 1
