@@ -16,39 +16,31 @@ With --json, runs 50 kills unless told otherwise, and ends with one line of JSON
 
 import argparse
 import json
-import os
 import random
 import shutil
-import subprocess
 import sys
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, field, replace
-from functools import partial
-from multiprocessing import get_context
 from pathlib import Path
-from typing import Self
 
 import psutil
 
+from benchmarks.crash_faults import KEPT, Cluster, Run, small_disk
 from benchmarks.crash_world import Content, World
 from demo.host import serving
 from fondant_spec.dataset.manifest import Manifest
 from fondant_spec.pipeline.graph import Pipeline, new_run_id
-from fondant_spec.pipeline.plan import Plan, PlannedStep
+from fondant_spec.pipeline.plan import PlannedStep
 from fondant_spec.runners.local import LocalRunner
-from fondant_spec.worker.dask_scheduling import SCHEDULER
 
 MOST_IN_A_ROW = 6
-PATIENCE = 300.0
 LEFT_OVER_AFTER = 20.0
 SLOW = ("image_embedding", "caption_images")
 """Steps that load a model first: they are taken less often."""
-KEPT = "what is finished is kept."
-"""What a step says that ends for want of room."""
 WRITTEN = ("data", "staged", "rejects", "checkpoints", "output")
 
 
@@ -79,38 +71,6 @@ class Tally:
             print(f"{where}: {found.problems or names or 'other rows'}", flush=True)
 
 
-class Run:
-    """A run of a plan in a process of its own, which has all imports done: a fork of this one."""
-
-    def __init__(self, plan: Plan, log: Path) -> None:
-        self._process = get_context("fork").Process(target=_run, args=[plan, log])
-        self._process.start()
-        self.process = psutil.Process(self._process.pid)
-
-    @property
-    def is_over(self) -> bool:
-        """Whether the run has ended."""
-        return not self._process.is_alive()
-
-    def wait(self) -> int | None:
-        """Return the exit code once the run has ended; None if it does not."""
-        self._process.join(PATIENCE)
-        return self._process.exitcode
-
-    def family(self) -> list[psutil.Process]:
-        """Return the processes of the run: itself, the step, what the step started."""
-        with suppress(psutil.NoSuchProcess):
-            return [self.process, *self.process.children(recursive=True)]
-        return []
-
-
-def _run(plan: Plan, log: Path) -> None:
-    with log.open("a") as file:
-        os.dup2(file.fileno(), 1)
-        os.dup2(file.fileno(), 2)
-    LocalRunner().run(plan, lambda line: print(line, flush=True))
-
-
 class Campaign:
     """Runs, kills and compares steps of one pipeline, whose base path is its own."""
 
@@ -132,7 +92,7 @@ class Campaign:
         }
         """The steps that keep what they have finished, by partitions; the others are one stream."""
 
-    def kill_often(self, kills: int, cluster: "Cluster | None" = None) -> None:
+    def kill_often(self, kills: int, cluster: Cluster | None = None) -> None:
         """Kill so many times, each time to run again."""
         wanted = self.tally.kills + kills
         while self.tally.kills < wanted:
@@ -159,7 +119,7 @@ class Campaign:
                 folder = Path(self._locations[step]).parent
                 files = (file for file in self._pristine_of(folder).rglob("*") if file.is_file())
                 needed = sum(file.stat().st_size for file in files)
-                with _small_disk(folder, self._random.randint(needed // 8, needed)) as grow:
+                with small_disk(folder, self._random.randint(needed // 8, needed)) as grow:
                     self.start(step).wait()
                     said = self._log.read_text(encoding="utf-8")
                     self.tally.full_disks += KEPT in said
@@ -200,7 +160,7 @@ class Campaign:
         shutil.rmtree(folder, ignore_errors=True)
         shutil.copytree(self._pristine / folder.relative_to(self._base), folder)
 
-    def _run_and_kill(self, step: str, cluster: "Cluster | None") -> None:
+    def _run_and_kill(self, step: str, cluster: Cluster | None) -> None:
         run = self.start(step)
         folder = Path(self._locations[step]).parent
         if not self._awaits_moment(run, folder):
@@ -236,49 +196,13 @@ class Campaign:
         return self._pristine / folder.relative_to(self._base)
 
     def _victim(
-        self, family: list[psutil.Process], cluster: "Cluster | None"
+        self, family: list[psutil.Process], cluster: Cluster | None
     ) -> tuple[str, psutil.Process]:
         """Choose the runner, the step, or one of the processes that compute partitions."""
         workers = cluster.workers() if cluster else family[2:]
         kinds = {"runner": family[:1], "step": family[1:2], "worker": workers}
         kind = self._random.choice([name for name, processes in kinds.items() if processes])
         return kind, self._random.choice(kinds[kind])
-
-
-class Cluster:
-    """A Dask cluster of two worker processes on this machine, each with a nanny that revives it."""
-
-    def __init__(self) -> None:
-        from distributed import LocalCluster  # noqa: PLC0415 - where it is asked for alone
-
-        self._cluster = LocalCluster(
-            n_workers=2, threads_per_worker=1, processes=True, dashboard_address=None
-        )
-
-    def workers(self) -> list[psutil.Process]:
-        """Return the processes of the workers that are there."""
-        nannies = self._cluster.workers.values()
-        return [psutil.Process(nanny.pid) for nanny in nannies if nanny.pid]
-
-    def __enter__(self) -> Self:
-        os.environ[SCHEDULER] = self._cluster.scheduler_address
-        return self
-
-    def __exit__(self, *error: object) -> None:
-        del os.environ[SCHEDULER]
-        self._cluster.close()
-
-
-@contextmanager
-def _small_disk(folder: Path, size: int) -> Iterator[Callable[[], object]]:
-    """Mount a disk of so many bytes while a `with` statement lasts; yield what makes it large."""
-    folder.mkdir(parents=True)
-    mount = ["mount", "-t", "tmpfs", "-o"]
-    subprocess.run([*mount, f"size={size}", "none", folder], check=True)  # noqa: S603 - ours
-    try:
-        yield partial(subprocess.run, [*mount, "remount,size=1g", "none", folder], check=True)
-    finally:
-        subprocess.run(["umount", folder], check=True)  # noqa: S603, S607 - ours
 
 
 def _is_stream(planned: PlannedStep) -> bool:
