@@ -172,6 +172,8 @@ class Campaign:
             victim.kill()
         self.tally.kills += 1
         self.tally.by_step[f"{kind} of {step}"] += 1
+        if cluster:
+            cluster.workers()
         run.wait()
         _, alive = psutil.wait_procs(family, timeout=LEFT_OVER_AFTER)
         self.tally.left_over += len(alive)

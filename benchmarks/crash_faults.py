@@ -2,6 +2,7 @@
 
 import os
 import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from functools import partial
@@ -19,6 +20,7 @@ KEPT = "what is finished is kept."
 """What a step says that ends for want of room."""
 
 
+WORKERS = 2
 PATIENCE = 300.0
 """Seconds that a run may take."""
 
@@ -56,26 +58,35 @@ def _run(plan: Plan, log: Path) -> None:
 
 
 class Cluster:
-    """A Dask cluster of two worker processes on this machine, each with a nanny that revives it."""
+    """A Dask cluster of two worker processes here; those that are killed are replaced."""
 
     def __init__(self) -> None:
         from distributed import LocalCluster  # noqa: PLC0415 - where it is asked for alone
 
-        self._cluster = LocalCluster(
-            n_workers=2, threads_per_worker=1, processes=True, dashboard_address=None
-        )
+        self._cluster = LocalCluster(n_workers=0, host="127.0.0.1", dashboard_address=None)
+        self._workers: list[subprocess.Popen[bytes]] = []
 
     def workers(self) -> list[psutil.Process]:
-        """Return the processes of the workers that are there."""
-        nannies = self._cluster.workers.values()
-        return [psutil.Process(nanny.pid) for nanny in nannies if nanny.pid]
+        """Return two workers, new ones in place of those that are gone."""
+        self._workers = [one for one in self._workers if one.poll() is None]
+        words = ["--nthreads", "1", "--no-nanny", "--no-dashboard"]
+        while len(self._workers) < WORKERS:
+            command = [sys.executable, "-m", "distributed.cli.dask_worker"]
+            command += [self._cluster.scheduler_address, *words]
+            process = subprocess.Popen(command, stderr=subprocess.DEVNULL)  # noqa: S603 - ours
+            self._workers.append(process)
+        return [psutil.Process(one.pid) for one in self._workers]
 
     def __enter__(self) -> Self:
         os.environ[SCHEDULER] = self._cluster.scheduler_address
+        self.workers()
         return self
 
     def __exit__(self, *error: object) -> None:
         del os.environ[SCHEDULER]
+        for worker in self._workers:
+            worker.kill()
+            worker.wait()
         self._cluster.close()
 
 

@@ -7,12 +7,14 @@ import argparse
 import os
 import sys
 from collections.abc import Sequence
+from functools import partial
 from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Any, Final
 
 from fondant_spec import __version__
 from fondant_spec.dataset import storage
+from fondant_spec.dataset.disk_space import disk_use, in_words
 from fondant_spec.exit_codes import exit_code
 from fondant_spec.pipeline import garbage_collection as gc
 from fondant_spec.pipeline.find_dataset import find_dataset
@@ -236,15 +238,15 @@ def _explain(options: argparse.Namespace) -> int:
 
 
 def _gc(options: argparse.Namespace) -> int:
-    garbage = gc.collect(
-        storage.normalize(options.base_path),
-        options.pipeline,
-        keep_runs=options.keep_runs,
-        delete=options.delete,
-    )
+    base_path = storage.normalize(options.base_path)
+    collect = partial(gc.collect, base_path, options.pipeline, keep_runs=options.keep_runs)
+    sizes = {folder: disk_use(folder) for folder in collect()}
+    garbage = collect(delete=True) if options.delete else list(sizes)
     print("\n".join(garbage) if garbage else "nothing to remove")
     if garbage:
-        print(f"{'removed' if options.delete else 'would remove'} {len(garbage)} folders")
+        size = in_words(sum(sizes.get(folder, 0) for folder in garbage))
+        done = "removed" if options.delete else "would remove"
+        print(f"{done} {len(garbage)} folders, {size}")
     return 0
 
 
