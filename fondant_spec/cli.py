@@ -1,6 +1,6 @@
 """`fondant-spec`: what a user needs on a dataset that a pipeline wrote, and on an index.
 
-The only place, beside a component's and a pipeline file's own command line, that prints.
+One of the few places that print: a component's and a pipeline file's own command line do, too.
 """
 
 import argparse
@@ -15,24 +15,28 @@ from typing import Any, Final
 from fondant_spec import __version__
 from fondant_spec.dataset import storage
 from fondant_spec.dataset.disk_space import disk_use, in_words
-from fondant_spec.exit_codes import exit_code
+from fondant_spec.dataset.manifest import Manifest
+from fondant_spec.dataset.trusted_places import trust
+from fondant_spec.exit_codes import end_program, exit_code
 from fondant_spec.pipeline import garbage_collection as gc
 from fondant_spec.pipeline.find_dataset import find_dataset
 from fondant_spec.pipeline.find_run import find_run
 from fondant_spec.pipeline.run_listing import describe_runs, when
+from fondant_spec.shown_text import tell
 
 COMMANDS: Final = "fondant_spec.commands"
 """The entry points of packages that add a command: functions that are given the sub-parsers."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run the command line and return the exit code."""
+    """Run the command line: with words, return the exit code; with this process's own, end it."""
     parser = _parser()
     options, rest = parser.parse_known_args(argv)
     if rest and options.command not in (_execute, _explain):
         parser.error(f"unrecognized arguments: {' '.join(rest)}")
     options.rest = rest
-    return exit_code(lambda: options.command(options), debug=options.debug)
+    code = exit_code(lambda: options.command(options), debug=options.debug)
+    return end_program(code) if argv is None else code
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -151,6 +155,14 @@ def _add_dataset(parser: argparse.ArgumentParser) -> None:
         "dataset",
         help="a step, for its newest result; or a manifest, or the folder that holds it",
     )
+    parser.add_argument(
+        "--trust",
+        action="append",
+        default=[],
+        metavar="PATH",
+        help="also read what the dataset names below this folder or URL, outside of its base path; "
+        "repeatable",
+    )
     _add_base_path(parser)
 
 
@@ -165,29 +177,35 @@ def _add_base_path(parser: argparse.ArgumentParser) -> None:
 def _validate(options: argparse.Namespace) -> int:
     from fondant_spec.dataset.validate import check  # noqa: PLC0415 - the run side loads when needed
 
-    manifest = find_dataset(options.dataset, options.base_path)
+    manifest = _dataset(options)
     check(manifest)
-    print(f"{manifest.location}: {manifest.rows} rows, all as the manifest says.")
+    tell(f"{manifest.location}: {manifest.rows} rows, all as the manifest says.")
     return 0
+
+
+def _dataset(options: argparse.Namespace) -> Manifest:
+    """Return the dataset that is meant, which may reach what the user trusts."""
+    trust(map(storage.normalize, options.trust))
+    return find_dataset(options.dataset, options.base_path)
 
 
 def _show(options: argparse.Namespace) -> int:
     from fondant_spec.dataset import lineage as show  # noqa: PLC0415
     from fondant_spec.dataset.reject_listing import FIRST, list_rejects  # noqa: PLC0415
 
-    manifest = find_dataset(options.dataset, options.base_path)
+    manifest = _dataset(options)
     if options.id:
-        print(show.lineage(manifest, options.id))
+        tell(show.lineage(manifest, options.id))
     elif options.rejects is not None:
-        print(list_rejects(manifest, options.rejects, None if options.all else FIRST))
+        tell(list_rejects(manifest, options.rejects, None if options.all else FIRST))
     else:
-        print(show.describe(manifest))
-        print(f"ids       {', '.join(show.some_ids(manifest)) or 'none'}")
+        tell(show.describe(manifest))
+        tell(f"ids       {', '.join(show.some_ids(manifest)) or 'none'}")
     return 0
 
 
 def _runs(options: argparse.Namespace) -> int:
-    print(describe_runs(options.base_path, options.pipeline))
+    tell(describe_runs(options.base_path, options.pipeline))
     return 0
 
 
@@ -200,13 +218,13 @@ def _status(options: argparse.Namespace) -> int:
     run = find_run(base_path, options.run)
     steps = status.step_statuses(base_path, run.pipeline, run.record)
     if options.events:
-        print(status.events_lines(steps))
+        tell(status.events_lines(steps))
     elif options.json:
         told = {"pipeline": run.pipeline, "run": run.id, "started": run.started, "state": run.state}
-        print(json.dumps(told | {"steps": [step.to_dict() for step in steps]}, indent=2))
+        tell(json.dumps(told | {"steps": [step.to_dict() for step in steps]}, indent=2))
     else:
         title = f"{run.pipeline}, run {run.id}: {run.state}, since {when(run)} UTC"
-        print(status.describe(title, steps))
+        tell(status.describe(title, steps))
     return 0
 
 
@@ -215,7 +233,7 @@ def _diff(options: argparse.Namespace) -> int:
 
     base_path = storage.normalize(options.base_path)
     old, new = find_run(base_path, options.old), find_run(base_path, options.new)
-    print(describe_diff(base_path, old, new))
+    tell(describe_diff(base_path, old, new))
     return 0
 
 
@@ -225,7 +243,7 @@ def _plan(options: argparse.Namespace) -> int:
     base_path = storage.normalize(options.base_path)
     run = find_run(base_path, options.run)
     costs = measured(base_path, run)
-    print(describe_estimate(run, costs, options.rows, options.workers))
+    tell(describe_estimate(run, costs, options.rows, options.workers))
     return 0
 
 
@@ -242,11 +260,11 @@ def _gc(options: argparse.Namespace) -> int:
     collect = partial(gc.collect, base_path, options.pipeline, keep_runs=options.keep_runs)
     sizes = {folder: disk_use(folder) for folder in collect()}
     garbage = collect(delete=True) if options.delete else list(sizes)
-    print("\n".join(garbage) if garbage else "nothing to remove")
+    tell("\n".join(garbage) if garbage else "nothing to remove")
     if garbage:
         size = in_words(sum(sizes.get(folder, 0) for folder in garbage))
         done = "removed" if options.delete else "would remove"
-        print(f"{done} {len(garbage)} folders, {size}")
+        tell(f"{done} {len(garbage)} folders, {size}")
     return 0
 
 

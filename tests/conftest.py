@@ -8,7 +8,6 @@ import pytest
 from fondant_spec.dataset.manifest import Manifest
 from fondant_spec.worker.component_code import component_class
 from fondant_spec.worker.run_step import run
-from tests.object_stores import BUCKET, google_server, s3_server
 from tests.small import COMPONENTS, Enter, command
 
 
@@ -38,6 +37,8 @@ def enter(tmp_path: Path) -> Enter:
 @pytest.fixture(scope="session")
 def s3_environment(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
     """A server of S3's protocol with an empty bucket: the environment by which clients find it."""
+    from tests.object_stores import s3_server  # noqa: PLC0415 - few tests need it
+
     with s3_server(tmp_path_factory.mktemp("s3")) as environment:
         yield environment
 
@@ -45,6 +46,8 @@ def s3_environment(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[st
 @pytest.fixture(scope="session")
 def google_environment(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
     """The same for Google Cloud Storage."""
+    from tests.object_stores import google_server  # noqa: PLC0415
+
     with google_server(tmp_path_factory.mktemp("google")) as environment:
         yield environment
 
@@ -52,9 +55,12 @@ def google_environment(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dic
 @pytest.fixture
 def s3_base(s3_environment: dict[str, str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> str:
     """A base path on that server, for this test alone; its keys are in the environment."""
+    from fondant_spec.dataset import stores  # noqa: PLC0415
+
     for name, value in s3_environment.items():
         monkeypatch.setenv(name, value)
-    return f"s3://{BUCKET}/{tmp_path.name}"
+    stores.S3Store.clear_instance_cache()
+    return f"s3://datasets/{tmp_path.name}"
 
 
 @pytest.fixture
@@ -64,4 +70,4 @@ def google_base(
     """A base path on that server, for this test alone."""
     for name, value in google_environment.items():
         monkeypatch.setenv(name, value)
-    return f"gs://{BUCKET}/{tmp_path.name}"
+    return f"gs://datasets/{tmp_path.name}"

@@ -9,8 +9,25 @@ from pathlib import Path
 from typing import IO, Any
 
 import fsspec
+from fsspec.spec import AbstractBufferedFile
 
+from fondant_spec.dataset.trusted_places import why_not_read
 from fondant_spec.errors import StorageError
+from fondant_spec.shown_text import signs_in
+
+# By name: what reads a store is loaded where there is one.
+for _protocol, _class in {
+    "s3": "stores.S3Store",
+    "s3a": "stores.S3Store",
+    "gs": "google_store.GoogleStore",
+    "gcs": "google_store.GoogleStore",
+}.items():
+    fsspec.register_implementation(
+        _protocol,
+        f"fondant_spec.dataset.{_class}",
+        clobber=True,
+        errtxt="install fondant-spec with its extra `storage`",
+    )
 
 
 def is_remote(url: str) -> bool:
@@ -22,8 +39,17 @@ def normalize(url: str | Path) -> str:
     """Return a base path in the one form used in manifests and keys.
 
     A local path becomes absolute, without `file://`; a URL loses a trailing slash.
+
+    Raises:
+        StorageError: it is a URL with a password or token in it.
     """
     text = str(url)
+    if signs_in(text):
+        msg = (
+            f"{text}: a base path is kept in manifests that others read, so no password may be in "
+            "it; give it in the environment, as AWS_*, GOOGLE_* or FSSPEC_*."
+        )
+        raise StorageError(msg)
     if is_remote(text):
         return text.rstrip("/")
     return str(Path(text.removeprefix("file://")).expanduser().absolute())
@@ -81,8 +107,9 @@ def read_text(url: str) -> str:
     """Return the content of a text file.
 
     Raises:
-        StorageError: it cannot be read.
+        StorageError: it cannot be read, or is no regular file of its folder.
     """
+    _check_readable(url)
     try:
         with fsspec.open(url, "r", encoding="utf-8") as file:
             return str(file.read())
@@ -105,30 +132,26 @@ def remove(url: str) -> None:
         fs.rm(path, recursive=True)
 
 
+def abort_uploads(folder: str) -> None:
+    """Give up what a writer that was killed had begun to send below a folder of a store."""
+    fs, path = filesystem(folder)
+    if hasattr(fs, "abort_uploads"):
+        fs.abort_uploads(path)
+
+
 def open_input(url: str) -> Any:
-    """Return what pyarrow reads a file from: the path if it is local, else an open file."""
+    """Return what pyarrow reads a file from: the path if it is local, else an open file.
+
+    Of that, what is asked for is fetched and no more: pyarrow knows best which ranges it needs.
+
+    Raises:
+        StorageError: it is no regular file of its folder.
+    """
+    _check_readable(url)
     if not is_remote(url):
         return url
     fs, path = filesystem(url)
-    return fs.open(path, "rb")
-
-
-def check_writable(base_path: str) -> None:
-    """Create the base path and make sure that it can be written.
-
-    Raises:
-        StorageError: it cannot; the message says what to do.
-    """
-    probe = join(base_path, f".write-test-{uuid.uuid4().hex}")
-    try:
-        write_text(probe, "")
-        remove(probe)
-    except OSError as error:
-        msg = (
-            f"BASE_PATH {base_path} is not writable ({error.strerror or error}); choose another "
-            "one, or give the user that runs the step write access."
-        )
-        raise StorageError(msg) from None
+    return fs.open(path, "rb", cache_type="none")
 
 
 class HashingFile:
@@ -196,13 +219,19 @@ def atomic_writer(url: str) -> Iterator[HashingFile]:
 def _upload(fs: Any, path: str) -> Iterator[IO[bytes]]:
     fs.makedirs(parent(path), exist_ok=True)
     file = fs.open(path, "wb", autocommit=False)
+    is_upload = isinstance(file, AbstractBufferedFile)
     try:
         yield file
+        if is_upload:
+            file.autocommit = True  # now that it is whole: what fits into one request is one
         file.close()
     except BaseException:
         file.discard()
+        if is_upload:
+            file.closed = True  # so that it is not sent when it is forgotten
         raise
-    file.commit()
+    if not is_upload:
+        file.commit()
 
 
 def _entries(folder: str) -> list[dict[str, Any]]:
@@ -214,12 +243,23 @@ def _entries(folder: str) -> list[dict[str, Any]]:
         return []
 
 
+def _check_readable(url: str) -> None:
+    if not is_remote(url) and (why := why_not_read(url.removeprefix("file://"))):
+        msg = f"{url}: {why}."
+        raise StorageError(msg)
+
+
 def _name(entry: dict[str, Any]) -> str:
     return str(entry["name"]).rstrip("/").rpartition("/")[2]
 
 
 def sha256_of(url: str) -> str:
-    """Return the hash of a file's content, in hexadecimal."""
+    """Return the hash of a file's content, in hexadecimal.
+
+    Raises:
+        StorageError: it is no regular file of its folder.
+    """
+    _check_readable(url)
     digest = hashlib.sha256()
     with fsspec.open(url, "rb") as file:
         while chunk := file.read(1 << 20):

@@ -10,7 +10,7 @@ from typing import Final
 
 from fondant_spec.dataset import storage
 from fondant_spec.errors import InvalidArgumentError, InvalidPipelineError
-from fondant_spec.exit_codes import exit_code
+from fondant_spec.exit_codes import end_program, exit_code
 from fondant_spec.pipeline.explain import explain
 from fondant_spec.pipeline.graph import Pipeline
 from fondant_spec.pipeline.plan import Plan
@@ -19,6 +19,7 @@ from fondant_spec.runners import RUNNERS, default_runner
 from fondant_spec.runners.protocol import Runner, Settings
 from fondant_spec.runners.step_settings import add_options as add_step_options
 from fondant_spec.runners.step_settings import as_usage, change_steps, check_retries
+from fondant_spec.shown_text import tell
 
 Build = Callable[[argparse.Namespace], Pipeline]
 During = Callable[[], AbstractContextManager[object]]
@@ -37,6 +38,8 @@ def launch(
 ) -> int:
     """Build a pipeline and run it, or tell what would be run. Returns the exit code.
 
+    With this process's own command line it ends the process instead.
+
     Args:
         build: makes the pipeline from the options; `--base-path` is among them.
         parser: has the pipeline file's own options; the common ones are added to it.
@@ -50,11 +53,12 @@ def launch(
     for ending in (signal.SIGTERM, signal.SIGHUP):  # the second one as a terminal is closed
         if signal.getsignal(ending) != signal.SIG_IGN:  # as nohup wants it
             signal.signal(ending, signal.default_int_handler)  # ends the steps, too
-    return exit_code(
+    code = exit_code(
         lambda: _launch(build, options, during, settings, runners),
         interrupted="interrupted; what is finished is kept, run again to go on",
         debug=options.debug,
     )
+    return end_program(code) if argv is None else code
 
 
 def _launch(
@@ -77,18 +81,18 @@ def _launch(
     if not package:
         check_retries(plan)
     if options.dry_run:
-        print(describe(plan, all_arguments=options.all))
+        tell(describe(plan, all_arguments=options.all))
     elif package:
         _write_package(runner, name, plan, package)
-        print("\n".join([*runner.doubts(plan), f"wrote {package}"]))
+        tell("\n".join([*runner.doubts(plan), f"wrote {package}"]))
     else:
         with during():
             results = runner.run(plan)
         if results:
-            print(f"\n{table(results)}")
+            tell(f"\n{table(results)}")
         for result in results:
             for place in _places(result.manifest.artifacts):
-                print(f"\n{result.step_id} wrote {place}")
+                tell(f"\n{result.step_id} wrote {place}")
 
 
 def add_options(parser: argparse.ArgumentParser, runners: Mapping[str, type[Runner]]) -> None:

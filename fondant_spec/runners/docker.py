@@ -20,6 +20,7 @@ from fondant_spec.runners.container_engine import call as _run
 from fondant_spec.runners.image_lock import build_command, image_of, refuse_other_code
 from fondant_spec.runners.protocol import Runner
 from fondant_spec.runners.subprocesses import Command, compile_steps, own_folder, run_steps
+from fondant_spec.shown_text import tell
 
 COMMAND: Final = ("python", "/component/src/main.py")
 """What enters a component, in every image."""
@@ -50,10 +51,10 @@ class DockerRunner(Runner):
         """Return the command of every step."""
         return compile_steps(plan, partial(self._command, plan))
 
-    def run(self, plan: Plan, say: Callable[[str], None] = print) -> list[StepResult]:
+    def run(self, plan: Plan, say: Callable[[str], None] = tell) -> list[StepResult]:
         """Run the steps of a plan that are not done yet, once all images are there."""
         _check_images(plan, self.engine)
-        written = (path for planned in plan.steps for path in view.written(planned))
+        written = (path for planned in plan.steps for path in planned.written)
         for folder in (self.engine.hf_home, *written):
             if not storage.is_remote(folder):
                 Path(folder).mkdir(parents=True, exist_ok=True)
@@ -72,7 +73,7 @@ class DockerRunner(Runner):
             *(("--userns", "keep-id") if engine.is_rootless_podman else ()),
             *view.network_options(planned, plan.base_path),
             *_resources(planned, engine),
-            *view.environment_options(engine),
+            *view.environment_options(planned, engine),
             *view.mount_options(planned, plan.base_path, engine, output_folder),
             image_of(planned.spec).here,
             *COMMAND,

@@ -19,6 +19,7 @@ from fondant_spec.runners.subprocesses import (
     own_folder,
     run_steps,
 )
+from fondant_spec.shown_text import tell
 
 
 @dataclass(frozen=True)
@@ -31,7 +32,7 @@ class LocalRunner(Runner):
         """Return the command of every step; each component must have its code beside its spec."""
         return compile_steps(plan, self._commands(plan))
 
-    def run(self, plan: Plan, say: Callable[[str], None] = print) -> list[StepResult]:
+    def run(self, plan: Plan, say: Callable[[str], None] = tell) -> list[StepResult]:
         """Run the steps of a plan that are not done yet, and return how each one ended."""
         return run_steps(plan, self._commands(plan), self.folder, say)
 

@@ -8,6 +8,7 @@ from fondant_spec.pipeline.graph import Pipeline
 from fondant_spec.pipeline.plan import Plan
 from fondant_spec.pipeline.run_history import StepResult
 from fondant_spec.runners.subprocesses import Command
+from fondant_spec.shown_text import tell
 
 Settings = Mapping[str, str]
 """The settings of a pipeline by name, such as HOST; the environment is one, too."""
@@ -59,7 +60,7 @@ class Runner(Protocol):
         """Return lines for the user on what in a package may not hold there."""
         return ()
 
-    def run(self, plan: Plan, say: Callable[[str], None] = print) -> list[StepResult]:
+    def run(self, plan: Plan, say: Callable[[str], None] = tell) -> list[StepResult]:
         """Run the steps that are not done yet; return how each ended, or [] if that is not seen.
 
         Args:

@@ -2,7 +2,8 @@
 
 It accepts every component spec of Fondant 0.12's hub, and adds: `cardinality` and `network`; on a
 consumed field `optional`; on a field `description`; on an argument `choices`, `path`, `neighbours`,
-`output`, and the bounds `minimum`, `maximum`, `exclusive_minimum`, `exclusive_maximum`, `pattern`.
+`output`, `revision_of`, and the bounds `minimum`, `maximum`, `exclusive_minimum`,
+`exclusive_maximum`, `pattern`.
 """
 
 from collections.abc import Mapping
@@ -11,8 +12,8 @@ from pathlib import Path
 from typing import Any, Final
 
 import pyarrow as pa
-import yaml
 
+from fondant_spec.bounded_yaml import read_yaml
 from fondant_spec.errors import (
     InvalidComponentSpecError,
     InvalidTypeError,
@@ -103,11 +104,11 @@ class ComponentSpec:
         if file.is_dir():
             file = file / SPEC_FILE
         try:
-            content = yaml.safe_load(file.read_text(encoding="utf-8"))
+            content = read_yaml(file.read_text(encoding="utf-8"))
         except OSError as error:
             msg = f"{file}: cannot read the component spec ({error.strerror}); check the path."
             raise InvalidComponentSpecError(msg) from None
-        except (yaml.YAMLError, UnicodeDecodeError) as error:
+        except ValueError as error:
             msg = f"{file}: not valid YAML: {error}"
             raise InvalidComponentSpecError(msg) from None
         return cls.from_dict(content, where=str(file), path=file.resolve())

@@ -20,9 +20,10 @@ from fondant_spec.dataset.committed import check_reject_share, committed_manifes
 from fondant_spec.dataset.disk_space import check_space, full_disk_told
 from fondant_spec.dataset.lease import WHOLE, held
 from fondant_spec.dataset.manifest import Manifest
-from fondant_spec.exit_codes import exit_code
+from fondant_spec.exit_codes import end_program, exit_code
 from fondant_spec.lifeline import end_with_runner
 from fondant_spec.progress import Progress
+from fondant_spec.shown_text import log_to_stderr, tell
 from fondant_spec.spec.component_spec import ComponentSpec
 from fondant_spec.spec.usage import usage
 from fondant_spec.worker.base_components import Component
@@ -44,11 +45,11 @@ def execute(component_class: type[Component], argv: Sequence[str] | None = None)
     Exit codes: 0 done or already there; 1 an error that the user can fix; 2 wrong usage; 130
     interrupted. Any other error is a defect and shows its traceback. `--help` prints the arguments.
     """
-    argv = sys.argv[1:] if argv is None else argv
+    own, argv = argv is None, sys.argv[1:] if argv is None else argv
     if argv in (["-h"], ["--help"]):
-        print(usage(ComponentSpec.from_file(source_of(component_class))))  # noqa: T201 - a program
+        tell(usage(ComponentSpec.from_file(source_of(component_class))))
         return
-    logging.basicConfig(level=logging.INFO, format="%(levelname)s %(message)s", stream=sys.stderr)
+    log_to_stderr()
     end_with_runner()
     signal.signal(signal.SIGTERM, _terminate)
     code = exit_code(
@@ -57,6 +58,8 @@ def execute(component_class: type[Component], argv: Sequence[str] | None = None)
         debug=True,
         hidden=FRAMEWORK,
     )
+    if own:
+        end_program(code)
     if code:
         sys.exit(code)
 
@@ -90,7 +93,7 @@ def find_hit(request: StepRequest) -> Manifest | None:
     """
     if not request.takes_committed:
         return None
-    manifest = committed_manifest(request.resolved.folder.manifest, request.inputs)
+    manifest = committed_manifest(request.resolved.folder.manifest, request.inputs, request.written)
     if manifest is None:
         return None
     check_reject_share(manifest, request.options.max_reject_share)

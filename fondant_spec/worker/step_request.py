@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from fondant_spec.dataset import run_references, storage
+from fondant_spec.dataset.base_path import check_writable
 from fondant_spec.dataset.layout import PipelineFolder
 from fondant_spec.dataset.manifest import Input, Manifest
 from fondant_spec.dataset.resolution import Resolution, StepUse, resolve_step
@@ -42,6 +43,12 @@ class StepRequest:
     def takes_committed(self) -> bool:
         """Whether a finished result is taken as it is."""
         return self.options.cache and not self.options.retry
+
+    @property
+    def written(self) -> list[str]:
+        """The places that the arguments name to be written."""
+        values, declared = self.context.arguments, self.spec.arguments
+        return [str(v) for name, v in values.items() if declared[name].output and v]
 
     @property
     def tasks(self) -> list[PartitionTask]:
@@ -100,7 +107,8 @@ def read_request(component_class: type[Component], argv: Sequence[str]) -> StepR
     """
     source = source_of(component_class)
     words = arguments.split_argv(argv)
-    spec = ComponentSpec.from_file(source / words.get("spec_file", SPEC_FILE))
+    file = EXECUTOR_ARGUMENTS["spec_file"].from_text(words.get("spec_file", SPEC_FILE))
+    spec = ComponentSpec.from_file(source / file)
     own = {name: words.pop(name) for name in list(words) if name in EXECUTOR_ARGUMENTS}
     options = ExecutorOptions.from_words(own, spec.component_id)
     step_id = str(options.step_id)
@@ -109,7 +117,7 @@ def read_request(component_class: type[Component], argv: Sequence[str]) -> StepR
         msg = f"{step_id}: a component that gathers makes new rows; its spec must explode."
         raise InvalidComponentSpecError(msg)
     base_path = storage.normalize(options.base_path)
-    storage.check_writable(base_path)
+    check_writable(base_path)
     inputs = tuple(Manifest.read(location) for location in options.inputs)
     pipeline = PipelineFolder.of(base_path, options.pipeline_name)
     use = StepUse(

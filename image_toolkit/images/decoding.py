@@ -116,7 +116,7 @@ def open_image(data: bytes, *, max_pixels: int = MAX_PIXELS) -> Image.Image:
         raise NotAnImageError(reason="too_many_pixels", message=str(error)) from error
     except Exception as error:  # hostile headers raise nearly anything
         known = next((name for start, name in _NOT_READ if start.match(data)), None)
-        message = known or f"not a {', '.join(FORMATS)} image; begins with {data[:16]!r}"
+        message = known or f"not a {', '.join(FORMATS)} image but {_looks_like(data)}"
         raise NotAnImageError(reason="not_an_image", message=message) from error
     width, height = image.size
     if width * height > max_pixels:
@@ -130,6 +130,16 @@ def open_image(data: bytes, *, max_pixels: int = MAX_PIXELS) -> Image.Image:
     if image.format == "PNG" and has_late_metadata(data):
         _load(image)
     return image
+
+
+def _looks_like(data: bytes) -> str:
+    """Return what bytes that are no image seem to be, and none of them: they may be a secret."""
+    start = data[:512].lstrip(b"\xef\xbb\xbf \t\r\n")
+    if start.startswith(b"<"):
+        return "a web page, or other markup"
+    if start.isascii() and not any(byte < 9 for byte in start):  # noqa: PLR2004 - control characters
+        return "text"
+    return "something else, or a damaged one"
 
 
 def _load(image: Image.Image) -> None:

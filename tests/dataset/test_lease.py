@@ -124,9 +124,7 @@ def test_a_lease_that_is_removed(folder, tmp_path, monkeypatch):
         time.sleep(0.12)
         held.check()
         Path(folder.location).rename(tmp_path / "away")
-        with pytest.raises(
-            LeaseLostError, match="somebody removed the lease of this run"
-        ):
+        with pytest.raises(LeaseLostError, match="somebody removed the lease of this run"):
             held.check()
 
 

@@ -152,7 +152,7 @@ RESERVED = "an argument needs a name of letters, digits and `_` that is not rese
             {**BASE, "args": {"a": {"type": "int", "defualt": 1}}},
             (
                 "s: args.a: unknown key 'defualt'; did you mean 'default'? Known: "
-                "affects_result, choices, default, description, exclusive_maximum, "
+                "affects_result, by_reference, choices, default, description, exclusive_maximum, "
                 "exclusive_minimum, maximum, "
                 "minimum, neighbours, output, path, pattern, type."
             ),

@@ -149,6 +149,14 @@ def test_the_card_tells_counts_and_lineage(tmp_path):
     assert result.rejects["reason"].to_pylist() == ["no_caption", "no_caption"]
 
 
+def test_nothing_in_the_card_ends_its_code():
+    """What a maker says of a field stays code, whatever backticks, lines and escapes it has."""
+    card = load_module(COMPONENT, "dataset_card")
+    lineage = {"caption": {"model_id": "a`b``c\n# Owned\x1b[2J"}}
+    text = card.dataset_card("imagefolder", card.Counts({"train": 1}, {}), lineage, 512, "0")
+    assert '- `caption`: model_id ``` "a`b``c\\n# Owned\\u001b[2J" ```\n' in text
+
+
 def test_nothing_is_claimed_of_rows_that_never_came(tmp_path):
     """Where earlier steps lost rows, or all of them, the export says where that is told."""
     out, _ = export(pairs(), tmp_path)

@@ -23,7 +23,14 @@ from folder_files import LocalFolder, RemoteFolder
 from folder_layout import declared_split, layout_of, tables_by_split
 from hub_datasets import hub_source
 from loaded_rows import Source, Table, columns_together
-from readme_configs import README, declared_features, front_matter, matching, split_patterns
+from readme_configs import (
+    MOST_BYTES,
+    README,
+    declared_features,
+    front_matter,
+    matching,
+    split_patterns,
+)
 
 from fondant_spec.errors import InputDataError
 
@@ -162,7 +169,7 @@ def _readme(folder: LocalFolder, names: Sequence[str]) -> str:
     if README not in names:
         return ""
     with folder.file(README).open() as file:
-        return file.read(1 << 20).decode("utf-8", "replace")
+        return file.read(MOST_BYTES).decode("utf-8", "replace")
 
 
 def _source(

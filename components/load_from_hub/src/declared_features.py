@@ -54,7 +54,8 @@ def of_readme(entries: Any) -> Declared:
         if isinstance(name, str) and kind == "image":
             images.add(name)
         elif isinstance(name, str) and isinstance(kind, Mapping) and "class_label" in kind:
-            names = (kind["class_label"] or {}).get("names") or {}
+            label = kind["class_label"]
+            names = label.get("names") if isinstance(label, Mapping) else None
             listed = names.values() if isinstance(names, Mapping) else names
-            classes[name] = tuple(map(str, listed))
+            classes[name] = tuple(map(str, listed if isinstance(listed, Iterable) else ()))
     return Declared(frozenset(images), classes)

@@ -9,6 +9,7 @@ from PIL import Image, ImageCms
 from skimage.data import astronaut
 
 from image_toolkit.images.decoding import (
+    FORMATS,
     NotAnImageError,
     decode_image,
     decode_pixels,
@@ -196,6 +197,21 @@ def test_what_is_no_whole_image_is_an_error(data, reason):
     with pytest.raises(NotAnImageError) as caught:
         decode_pixels(data)
     assert caught.value.reason == reason
+
+
+@pytest.mark.parametrize(
+    ("data", "looks"),
+    [
+        (b"-----BEGIN OPENSSH PRIVATE KEY-----\n", "text"),
+        (b"\n <!doctype html>hush", "a web page, or other markup"),
+        (b"\x00\x01hush", "something else, or a damaged one"),
+    ],
+)
+def test_no_byte_of_what_is_no_image_is_told(data, looks):
+    """A reject says what a file seems to be: it may be anything that a list of paths led to."""
+    with pytest.raises(NotAnImageError) as caught:
+        decode_pixels(data)
+    assert caught.value.message == f"not a {', '.join(FORMATS)} image but {looks}"
 
 
 def test_size_is_checked_before_anything_is_decoded():
