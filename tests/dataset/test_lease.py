@@ -146,8 +146,11 @@ def test_a_renewal_whose_answer_is_lost(folder, monkeypatch):
     assert Owner.from_json(conditional_writes.read(f"{folder.leases}/0-of-1").text).done
 
 
-def test_at_any_time_one_writes(folder, monkeypatch):
+@pytest.mark.parametrize(("where", "times"), [("disk", 40), ("s3", 12)])
+def test_at_any_time_one_writes(request, tmp_path, where, times, monkeypatch):
     """Slices of one cut hold their leases side by side; else one holds all, whoever else tries."""
+    base = tmp_path if where == "disk" else request.getfixturevalue("s3_base")
+    folder = StepFolder(f"{base}/pipeline/step/key")
     with lease.held(folder, "a", (0, 2)), lease.held(folder, "b", (1, 2)):
         assert lease.is_held(folder)
     assert not lease.is_held(folder)
@@ -166,4 +169,4 @@ def test_at_any_time_one_writes(folder, monkeypatch):
         assert len({slices for _, slices in now}) == 1
 
     with ThreadPoolExecutor(6) as threads:
-        assert len(list(threads.map(work, range(40)))) == 40
+        assert len(list(threads.map(work, range(times)))) == times
