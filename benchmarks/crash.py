@@ -18,6 +18,7 @@ import argparse
 import json
 import random
 import shutil
+import signal
 import sys
 import tempfile
 import time
@@ -55,6 +56,7 @@ class Tally:
     identical: int = 1
     redone_partitions: int = 0
     left_over: int = 0
+    double_starts: int = 0
     full_disks: int = 0
     by_step: Counter[str] = field(default_factory=Counter)
     most_redone: int = 0
@@ -101,13 +103,15 @@ class Campaign:
                 for _ in range(min(in_a_row, wanted - self.tally.kills)):
                     self._run_and_kill(step, cluster)
                 self.run_to_the_end(step)
-            print(f"[{self.tally.kills}/{wanted} kills] {step}", file=sys.stderr, flush=True)
+            self._tell(f"{self.tally.kills} of {wanted} kills")
 
     def start_twice(self, times: int) -> None:
         """Start two runs at the same moment, so many times; both must succeed."""
         for _ in range(times):
             with self._anew() as step:
                 self.run_to_the_end(step, runs=2)
+            self.tally.double_starts += 1
+            self._tell(f"{self.tally.double_starts} of {times} double starts")
 
     def fill_disk(self, times: int) -> None:
         """Run a step on a disk that is too small, and again when there is room, so many times.
@@ -128,6 +132,10 @@ class Campaign:
                         print(f"{step}: {said}", flush=True)
                     grow()
                     self.run_to_the_end(step)
+
+    def _tell(self, done: str) -> None:
+        found = "identical" if self.tally.identical else "NOT identical"
+        print(f"{done}: {found}, {self.tally.left_over} left over", file=sys.stderr, flush=True)
 
     def run_to_the_end(self, step: str, runs: int = 1) -> None:
         """Run a step, and hold what it has made against what it makes undisturbed."""
@@ -241,22 +249,25 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--port", type=int, default=8647, help="of the small web, on 127.0.0.1")
     parser.add_argument("--json", action="store_true", help="end with one line of JSON")
     options = parser.parse_args(argv)
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     with tempfile.TemporaryDirectory() as folder:
         world = World(options.world or Path(folder, "world"), options.port)
         world.make()
         with serving(world.root, world.port):
             base = Path(folder, "base")
             campaign = Campaign(world.pipeline(base), base, seed=options.seed)
-            campaign.kill_often(options.kills)
-            if options.dask:
-                with Cluster() as cluster:
-                    campaign.kill_often(options.dask, cluster)
-            campaign.start_twice(options.twice)
-            campaign.fill_disk(options.full_disk)
+            with suppress(KeyboardInterrupt):  # what was seen so far is told
+                campaign.kill_often(options.kills)
+                if options.dask:
+                    with Cluster() as cluster:
+                        campaign.kill_often(options.dask, cluster)
+                campaign.start_twice(options.twice)
+                campaign.fill_disk(options.full_disk)
     for where, count in sorted(campaign.tally.by_step.items()):
         print(f"{count:4} {where}")
     tally = asdict(campaign.tally)
     del tally["by_step"]
+    print(f"double starts: {tally.pop('double_starts')}")
     print(f"disks that were full before the step was through: {tally.pop('full_disks')}")
     print(f"most partitions begun and done again after a kill: {tally.pop('most_redone')}")
     print(json.dumps(tally) if options.json else tally)

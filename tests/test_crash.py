@@ -29,7 +29,7 @@ def test_kills_and_a_run_beside_another(tmp_path):
     assert done.returncode == 0, done.stderr
     *said, tally = done.stdout.splitlines()
     found = json.loads(tally)
-    for name in ("by_step", "full_disks", "most_redone", "redone_partitions"):
+    for name in ("by_step", "double_starts", "full_disks", "most_redone", "redone_partitions"):
         del found[name]
     assert (found, said) == (
         {"kills": 2, "lost": 0, "duplicated": 0, "corrupt": 0, "identical": 1, "left_over": 0},
