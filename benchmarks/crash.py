@@ -39,7 +39,7 @@ from fondant_spec.pipeline.plan import PlannedStep
 from fondant_spec.runners.local import LocalRunner
 
 MOST_IN_A_ROW = 6
-LEFT_OVER_AFTER = 20.0
+LEFT_OVER_AFTER = 60.0
 SLOW = ("image_embedding", "caption_images")
 """Steps that load a model first: they are taken less often."""
 WRITTEN = ("data", "staged", "rejects", "checkpoints", "output")

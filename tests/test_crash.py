@@ -25,7 +25,7 @@ pytestmark = pytest.mark.long
 def test_kills_and_a_run_beside_another(tmp_path):
     """After SIGKILL a rerun makes what an undisturbed run makes, and so do two runs at once."""
     command = [sys.executable, "-c", PROGRAM, str(tmp_path / "base")]
-    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=200)
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=280)
     assert done.returncode == 0, done.stderr
     *said, tally = done.stdout.splitlines()
     found = json.loads(tally)
