@@ -1,6 +1,5 @@
 """Leases: one run at a time writes a step's folder, and who is gone is succeeded."""
 
-import os
 import random
 import signal
 import subprocess
@@ -56,19 +55,6 @@ def test_the_second_run_waits(waiting, tmp_path):
     rest = second.communicate(timeout=60)[0]
     assert (second.returncode, rest.count("already done, 8 rows")) == (0, 1)
     assert Manifest.read(the_step(tmp_path)).run_id == "first"
-
-
-def test_a_killed_owner_is_succeeded_at_once(waiting):
-    """On one machine a run takes over from one that was killed, and keeps its partitions."""
-    argv, gate = waiting
-    first = start(argv)
-    wait_for(gate.with_suffix(".pids"), first)
-    first.kill()
-    first.wait()
-    gate.unlink()
-    log = subprocess.run(argv, capture_output=True, text=True, check=True, timeout=60).stderr
-    assert f"waits: takes over from run first (host {os.uname().nodename}, pid {first.pid}," in log
-    assert "waits: 2 of 4 partitions are kept" in log
 
 
 def test_an_owner_that_was_stopped_for_long(waiting, enter, monkeypatch):
