@@ -45,10 +45,12 @@ def doubts_from_afar(base_path: str) -> Iterator[str]:
     Raises:
         MissingBucketError: the bucket is not there, for nobody.
     """
-    fs, path = storage.filesystem(base_path)
-    if not hasattr(fs, "check_bucket") or not any(map(os.environ.get, _KEYS)):
+    if not any(map(os.environ.get, _KEYS)):
         return
     try:
+        fs, path = storage.filesystem(base_path)
+        if not hasattr(fs, "check_bucket"):
+            return
         fs.check_bucket(path.partition("/")[0])
     except MissingBucketError:
         raise

@@ -50,7 +50,7 @@ def replay(
     """Return what `python pipeline.py` makes of answers, from the third line on."""
     with serving(KfpServer(looks, logs=logs)) as server:
         code, out, err = launch(server, *words)
-    assert out[1].endswith("URL/#/runs/details/RUN")
+    assert out[1:] and out[1].endswith("URL/#/runs/details/RUN"), err
     return code, out[2:], err
 
 
@@ -251,6 +251,16 @@ def test_slices_that_fail_alike_are_told_once():
         "step 'double', slice 0 of 3, failed with exit code 75. The end of its log:",
         "step 'double', slice 2 of 3, failed with exit code 75. The end of its log:",
     ]
+
+
+@pytest.mark.parametrize(("code", "may_pass"), [(75, True), (1, False)])
+def test_a_failure_that_may_pass(code, may_pass):
+    """Where a step ended because something was away, so does the command that follows it."""
+    log = f"error: no index\n{GO}failed to execute component: exit status {code}\n"
+    server = KfpServer([Look("FAILED", SOME)], logs={slice_id("double", n): log for n in (0, 2)})
+    with serving(server), pytest.raises(StepFailedError) as caught:
+        submit(server)
+    assert caught.value.temporary is may_pass
 
 
 def test_a_log_that_is_not_had():

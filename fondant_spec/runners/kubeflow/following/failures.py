@@ -9,7 +9,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from fondant_spec.errors import HostError
+from fondant_spec.errors import HostError, StepFailedError
+from fondant_spec.exit_codes import EXIT_TEMPORARY
 from fondant_spec.runners.kubeflow.following.pod_log import PodLog
 from fondant_spec.runners.kubeflow.following.run_state import FAILED, Pod, RunState
 from fondant_spec.runners.kubeflow.following.submitted_run import SubmittedRun
@@ -20,19 +21,22 @@ _TAIL: Final = 20
 _MOST_LOGS: Final = 20
 """Logs that are read, of slices that failed."""
 
-_EXIT: Final = re.compile(r"exit status (\d+)")
 _FROM_OUTSIDE: Final = "was stopped from outside, as when memory runs out or its node goes away."
 _DIGITS: Final = re.compile(r"\d+")
 
 
 @dataclass(frozen=True)
 class _Failure:
-    """How one pod failed, in words, the end of what it printed, and what to do to see more."""
+    """How one pod failed, in words, the end of what it printed, and what to do to see more.
+
+    `temporary` says that its step ended so because what it asks for is away.
+    """
 
     pod: Pod
     how: str
     lines: tuple[str, ...] = ()
     more: str = ""
+    temporary: bool = False
 
     @property
     def kind(self) -> tuple[str, ...]:
@@ -41,8 +45,8 @@ class _Failure:
         return tuple(_DIGITS.sub("#", word) for word in words)
 
 
-def describe_failure(run: SubmittedRun, now: RunState) -> str:
-    """Return what went wrong in a run, the log of the step that failed first."""
+def failure_of(run: SubmittedRun, now: RunState) -> StepFailedError:
+    """Return what went wrong in a run as an error: the log of the step that failed first."""
     pods = sorted((pod for pod in now.pods if pod.state == FAILED), key=lambda p: p.slice or 0)
     kinds: dict[tuple[str, ...], list[_Failure]] = {}
     for failure in (_failure(run, pod) for pod in pods[:_MOST_LOGS]):
@@ -50,7 +54,10 @@ def describe_failure(run: SubmittedRun, now: RunState) -> str:
     told = [_told(run, alike) for alike in kinds.values()]
     if len(pods) > _MOST_LOGS:
         told.append(f"{len(pods) - _MOST_LOGS} more pods failed; their logs were not read.")
-    return "\n".join([*(told or [_by_argo(run, now)]), f"All logs: {run.url}"])
+    message = "\n".join([*(told or [_by_argo(run, now)]), f"All logs: {run.url}"])
+    found = [failure for alike in kinds.values() for failure in alike]
+    may_pass = bool(found) and all(failure.temporary for failure in found)
+    return StepFailedError(message, temporary=may_pass)
 
 
 def _failure(run: SubmittedRun, pod: Pod) -> _Failure:
@@ -64,16 +71,17 @@ def _failure(run: SubmittedRun, pod: Pod) -> _Failure:
     if pod.driver:
         return _Failure(pod, "failed.", log.told or log.lines)
     how = _how(run, pod, log)
-    return _Failure(pod, how or _FROM_OUTSIDE, log.lines, more="" if how else command)
+    may_pass = log.exit_status == EXIT_TEMPORARY
+    more = "" if how else command
+    return _Failure(pod, how or _FROM_OUTSIDE, log.lines, more=more, temporary=may_pass)
 
 
 def _how(run: SubmittedRun, pod: Pod, log: PodLog) -> str:
     """Return how a pod failed; empty where Kubeflow's launcher in it does not say."""
     if log.killed:
         return _out_of_memory(run, pod)
-    code = _EXIT.fullmatch(log.end)
-    if code:
-        return f"failed with exit code {code[1]}."
+    if log.exit_status is not None:
+        return f"failed with exit code {log.exit_status}."
     return f"failed in Kubeflow's own launcher ({log.told[-1]})." if log.told else ""
 
 

@@ -5,9 +5,9 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Final
 
-from fondant_spec.errors import HostError, RunCancelledError, StepFailedError
+from fondant_spec.errors import HostError, RunCancelledError
 from fondant_spec.runners.kubeflow.following.ending import describe_end
-from fondant_spec.runners.kubeflow.following.failures import describe_failure
+from fondant_spec.runners.kubeflow.following.failures import failure_of
 from fondant_spec.runners.kubeflow.following.outcomes import Outcomes
 from fondant_spec.runners.kubeflow.following.run_state import FAILED, PENDING, SUCCEEDED, RunState
 from fondant_spec.runners.kubeflow.following.step_progress import StepProgress
@@ -52,7 +52,7 @@ def follow(
         msg = f"the run was cancelled; what is finished is kept, run again to go on. {run.url}"
         raise RunCancelledError(msg)
     else:
-        raise StepFailedError(describe_failure(run, now))
+        raise failure_of(run, now)
 
 
 @dataclass

@@ -11,6 +11,7 @@ _GO_LINE: Final = re.compile(
 """A line of KFP's launcher or driver, as klog writes it."""
 
 _END: Final = re.compile(r"failed to execute component: (.+)")
+_EXIT: Final = re.compile(r"exit status (\d+)")
 _KILLED: Final = "signal: killed"
 _ARGO: Final = " argo=true"
 
@@ -49,6 +50,12 @@ class PodLog:
     def killed(self) -> bool:
         """Whether the step's process was killed, as it is when memory runs out."""
         return _KILLED in self.end
+
+    @property
+    def exit_status(self) -> int | None:
+        """The exit code of the step's process; None where it did not end by one."""
+        code = _EXIT.fullmatch(self.end)
+        return int(code[1]) if code else None
 
     def find(self, pattern: str) -> re.Match[str] | None:
         """Return the match of a pattern in the last line that the step printed with one."""
