@@ -17,6 +17,7 @@ from fondant_spec.dataset import storage
 from fondant_spec.dataset.disk_space import disk_use, in_words
 from fondant_spec.dataset.manifest import Manifest
 from fondant_spec.dataset.trusted_places import trust
+from fondant_spec.errors import InvalidArgumentError
 from fondant_spec.exit_codes import end_program, exit_code
 from fondant_spec.pipeline import garbage_collection as gc
 from fondant_spec.pipeline.find_dataset import find_dataset
@@ -250,6 +251,9 @@ def _plan(options: argparse.Namespace) -> int:
 def _explain(options: argparse.Namespace) -> int:
     import subprocess  # noqa: PLC0415
 
+    if not Path(options.pipeline).is_file():
+        msg = f"{options.pipeline}: there is no such file; name that of a pipeline."
+        raise InvalidArgumentError(msg)
     debug = ["--debug"] if options.debug else []
     command = [sys.executable, options.pipeline, "--dry-run", *debug, *options.rest]
     return subprocess.run(command, check=False).returncode  # noqa: S603 - the user's own file

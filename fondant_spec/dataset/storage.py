@@ -6,7 +6,7 @@ import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, Final
 
 import fsspec
 from fsspec.spec import AbstractBufferedFile
@@ -29,10 +29,15 @@ for _protocol, _class in {
         errtxt="install fondant-spec with its extra `storage`",
     )
 
+_LOCAL: Final = ("file://", "/", "./", "../", "~")
+
 
 def is_remote(url: str) -> bool:
-    """Return whether a path is a URL of an object store rather than a local path."""
-    return "://" in url and not url.startswith("file://")
+    """Return whether a path is a URL of an object store rather than a local path.
+
+    A local path may have any characters, `://` and `::` among them, where it begins as one.
+    """
+    return "://" in url and not url.startswith(_LOCAL)
 
 
 def normalize(url: str | Path) -> str:
@@ -41,9 +46,15 @@ def normalize(url: str | Path) -> str:
     A local path becomes absolute, without `file://`; a URL loses a trailing slash.
 
     Raises:
-        StorageError: it is a URL with a password or token in it.
+        StorageError: it is a URL with a password or token in it, or has bytes that are no text:
+            manifests hold neither.
     """
     text = str(url)
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        msg = f"{text!r}: has bytes that are no UTF-8; rename the folder."
+        raise StorageError(msg) from None
     if signs_in(text):
         msg = (
             f"{text}: a base path is kept in manifests that others read, so no password may be in "
@@ -68,9 +79,13 @@ def parent(url: str) -> str:
 def filesystem(url: str) -> tuple[Any, str]:
     """Return the fsspec file system of a URL, and the path inside it.
 
+    A local path is taken literally: fsspec would see URLs in some.
+
     Raises:
         StorageError: the protocol is unknown, or its package is not installed.
     """
+    if not is_remote(url):
+        return fsspec.filesystem("file"), url.removeprefix("file://")
     try:
         return fsspec.core.url_to_fs(url)  # type: ignore[no-any-return]
     except (ImportError, ValueError) as error:
@@ -110,8 +125,9 @@ def read_text(url: str) -> str:
         StorageError: it cannot be read, or is no regular file of its folder.
     """
     _check_readable(url)
+    fs, path = filesystem(url)
     try:
-        with fsspec.open(url, "r", encoding="utf-8") as file:
+        with fs.open(path, "r", encoding="utf-8") as file:
             return str(file.read())
     except (OSError, UnicodeDecodeError) as error:
         msg = f"{url}: cannot be read ({error})."
@@ -122,6 +138,27 @@ def write_text(url: str, text: str) -> None:
     """Write a whole text file, or nothing of it."""
     with atomic_writer(url) as file:
         file.write(text.encode())
+
+
+def write_new_text(url: str, text: str) -> None:
+    """Write a whole text file where none is; on a store, whose precondition it is, or not at all.
+
+    Raises:
+        StorageError: there is one that somebody else wrote.
+    """
+    fs, path = filesystem(url)
+    if not hasattr(fs, "check_bucket"):
+        write_text(url, text)
+        return
+    try:
+        fs.pipe_file(path, text.encode(), mode="create")
+    except OSError as error:
+        if not exists(url):
+            msg = f"{url}: cannot be written ({error})."
+            raise StorageError(msg) from None
+        if read_text(url) != text:  # else it was this write, whose answer was lost
+            msg = f"{url}: another run has written it meanwhile; run again to take its result."
+            raise StorageError(msg) from None
 
 
 def remove(url: str) -> None:
@@ -235,10 +272,14 @@ def _upload(fs: Any, path: str) -> Iterator[IO[bytes]]:
 
 
 def _entries(folder: str) -> list[dict[str, Any]]:
-    """Return what is in a folder at this moment: other processes write there, too."""
+    """Return what is in a folder at this moment: other processes write there, too.
+
+    A file, or the empty object by which some tools mark a folder on a store, has nothing in it.
+    """
     fs, path = filesystem(folder)
     try:
-        return list(fs.ls(path, detail=True, refresh=True))
+        entries = fs.ls(path, detail=True, refresh=True)
+        return [one for one in entries if one["name"].rstrip("/") != path.rstrip("/")]
     except (FileNotFoundError, NotADirectoryError):
         return []
 
@@ -261,7 +302,8 @@ def sha256_of(url: str) -> str:
     """
     _check_readable(url)
     digest = hashlib.sha256()
-    with fsspec.open(url, "rb") as file:
+    fs, path = filesystem(url)
+    with fs.open(path, "rb") as file:
         while chunk := file.read(1 << 20):
             digest.update(chunk)
     return digest.hexdigest()

@@ -89,12 +89,13 @@ class PlannedStep:
 
 @dataclass(frozen=True)
 class Plan:
-    """The steps in an order in which they can run."""
+    """The steps in an order in which they can run; `until` names the last, if others were cut."""
 
     pipeline_name: str
     base_path: str
     run_id: str
     steps: tuple[PlannedStep, ...]
+    until: str | None = None
 
     def argv(self, planned: PlannedStep, inputs: Sequence[str], output_path: str) -> list[str]:
         """Return the argument vector that enters the step's component, in any runner.
@@ -138,6 +139,9 @@ def options_argv(step: Step) -> list[str]:
         "consumes": dict(step.consumes),
         "produces": json_types(step.produces),
         "retry": list(step.retry),
+        "step_retries": step.resources.retries,
+        "step_backoff": step.resources.backoff,
+        "step_timeout": step.resources.timeout,
     }
     if step.spec.path is not None:
         options["spec_file"] = step.spec.path.name

@@ -78,6 +78,7 @@ class RunLog:
                 }
                 for result in self.results
             ],
+            "until": self._plan.until,
             "planned": {step.id: step.cache_key for step in self._plan.steps},
             "after": {step.id: list(step.step.after) for step in self._plan.steps},
         }
@@ -166,6 +167,12 @@ def table(results: Sequence[StepResult]) -> str:
         for result in results
     ]
     return aligned(("step", "rows in", "rows out", "rejects", "seconds", ""), rows, {1, 2, 4})
+
+
+def places(artifacts: Sequence[str]) -> list[str]:
+    """Return where artifacts are, for a person to look there: their folder, if they share one."""
+    folders = {storage.parent(path) for path in artifacts}
+    return sorted(folders) if len(folders) < len(artifacts) else list(artifacts)
 
 
 def aligned(head: Sequence[str], rows: Sequence[Sequence[str]], numbers: Collection[int]) -> str:

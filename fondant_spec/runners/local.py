@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from fondant_spec.errors import InvalidPipelineError
+from fondant_spec.pipeline.missing_paths import check_paths
 from fondant_spec.pipeline.plan import Plan, PlannedStep
 from fondant_spec.pipeline.run_history import StepResult
 from fondant_spec.runners.protocol import Runner
@@ -27,6 +28,10 @@ class LocalRunner(Runner):
     """Runs each step as a subprocess; `folder` is for the runner's own files while it runs."""
 
     folder: str = field(default_factory=own_folder)
+
+    def check_plan(self, plan: Plan) -> None:
+        """Make sure that local files and folders are there."""
+        check_paths(plan)
 
     def compile(self, plan: Plan) -> list[Command]:
         """Return the command of every step; each component must have its code beside its spec."""

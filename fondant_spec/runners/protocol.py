@@ -48,6 +48,14 @@ class Runner(Protocol):
         """
         return
 
+    def check_plan(self, plan: Plan) -> None:  # noqa: ARG002 - others do
+        """Make sure that what a plan names is there; called before it is run or described.
+
+        Raises:
+            FondantError: it is not; the message says what.
+        """
+        return
+
     def compile(self, plan: Plan) -> str | Sequence[Command]:
         """Return what would be run, and run nothing: the text of a package, or commands.
 

@@ -122,7 +122,7 @@ def _check_retry(planned: PlannedStep) -> None:
 
 def _configure(pipeline: Pipeline, file: Path) -> None:
     try:
-        content = read_yaml(file.read_text(encoding="utf-8"))
+        content = read_yaml(file.read_text(encoding="utf-8"), unique_keys=True)
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or " ".join(str(error).split())
         msg = f"--config {file}: cannot be read ({reason})."

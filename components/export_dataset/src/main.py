@@ -1,11 +1,13 @@
 """Write images and captions the way trainers read them, and read the result back to make sure."""
 
+import logging
 from collections.abc import Iterator
 from typing import Any, Final
 
 import pyarrow as pa
 from dataset_card import Counts, dataset_card
 from file_names import SourceNames
+from literal_paths import what_means_more
 from publishing import check_replaceable, published
 from training_formats import FORMATS, TrainingFormat
 from training_pairs import SOURCE_NAME, TRAIN, BadPairError, PairMaker
@@ -16,7 +18,9 @@ from fondant_spec.dataset.rejects import Rejects
 from fondant_spec.dataset.written_files import MARK
 from fondant_spec.errors import InputDataError
 from fondant_spec.executor import execute
-from image_toolkit.images.decoding import NotAnImageError
+from image_toolkit.images.image_errors import NotAnImageError
+
+logger = logging.getLogger(__name__)
 
 CARD: Final = "README.md"
 NAME: Final = "file_name"
@@ -96,7 +100,18 @@ class ExportDataset(WriteComponent):
             layout.check()
             mark["pairs"] = counts.pairs
             folder.write(CARD, self._card(counts, context, folder.digest()).encode())
+        self._tell_odd_path()
         return [storage.join(self._target, name) for name in (MARK, CARD)]
+
+    def _tell_odd_path(self) -> None:
+        odd = "" if storage.is_remote(self._target) else what_means_more(self._target)
+        if odd and self._layout != "kohya":
+            logger.warning(
+                "%s: the path has %r, by which `datasets` means something of its own. The export "
+                "is right, but to train from it, move the folder to a plainer path.",
+                self._target,
+                odd,
+            )
 
     def _add(self, batch: pa.RecordBatch, layout: TrainingFormat, rejects: Rejects) -> None:
         for row in batch.to_pylist():

@@ -21,6 +21,7 @@ from typing import IO, ClassVar, Final, cast
 
 import datasets
 from hashed_folder import HashedFile, HashedFolder
+from literal_paths import literal_path
 from picture_looks import Look, look_of, look_of_file
 from PIL import Image
 from training_pairs import SUFFIXES, TRAIN, Pair
@@ -125,10 +126,8 @@ class ImageFolderLayout(TrainingFormat):
 
     def read(self) -> Iterator[tuple[str, str, str, Image.Image]]:
         """Yield (split, file stem, caption, image), as `datasets` loads the folder."""
-        with tempfile.TemporaryDirectory() as cache:
-            splits = datasets.load_dataset(
-                "imagefolder", data_dir=str(self.folder.path), cache_dir=cache
-            )
+        with tempfile.TemporaryDirectory() as cache, literal_path(self.folder.path) as path:
+            splits = datasets.load_dataset("imagefolder", data_dir=str(path), cache_dir=cache)
             for split, dataset in splits.items():
                 rows = dataset.cast_column("image", datasets.Image(decode=False))
                 for row in rows.select_columns(["image", CAPTION_COLUMN]):
@@ -215,11 +214,12 @@ class WebDataset(TrainingFormat):
 
     def read(self) -> Iterator[tuple[str, str, str, Image.Image]]:
         """Yield (split, key, caption, image), as `datasets` streams the archives."""
-        files = {split: list(map(str, paths)) for split, paths in self._archives.items()}
-        splits = datasets.load_dataset("webdataset", data_files=files, streaming=True)
-        for split, dataset in splits.items():
-            for row in dataset.select_columns(["__key__", "txt", "jpg"]):
-                yield str(split), row["__key__"], row["txt"], row["jpg"]
+        with literal_path(self.folder.path) as folder:
+            files = {s: [str(folder / p.name) for p in ps] for s, ps in self._archives.items()}
+            splits = datasets.load_dataset("webdataset", data_files=files, streaming=True)
+            for split, dataset in splits.items():
+                for row in dataset.select_columns(["__key__", "txt", "jpg"]):
+                    yield str(split), row["__key__"], row["txt"], row["jpg"]
 
     def _archive(self, split: str) -> tarfile.TarFile:
         """Return the archive that the next pair of a split goes into."""

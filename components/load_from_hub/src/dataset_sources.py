@@ -32,6 +32,7 @@ from readme_configs import (
     split_patterns,
 )
 
+from fondant_spec.dataset.path_patterns import matches
 from fondant_spec.errors import InputDataError
 
 logger = logging.getLogger(__name__)
@@ -110,10 +111,8 @@ def _files(name: str, path: Path | None) -> list[DataFile]:
 
 
 def _globbed(path: Path) -> list[Path]:
-    """Return the files that a path with wildcards stands for; brackets are such only if need be."""
-    root, pattern = Path(path.anchor), str(path.relative_to(path.anchor))
-    found = [*root.glob(pattern.replace("[", "[[]"))] or [*root.glob(pattern)]
-    return sorted(match for match in found if match.is_file() and match.name[0] != ".")
+    """Return the files that a path with wildcards stands for."""
+    return [match for match in map(Path, matches(str(path))) if match.is_file()]
 
 
 def _remote_files(url: str) -> list[DataFile]:

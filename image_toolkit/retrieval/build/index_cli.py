@@ -8,6 +8,7 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from fondant_spec.dataset.disk_space import full_disk_told
 from fondant_spec.errors import InvalidArgumentError
 from fondant_spec.shown_text import tell
 from image_toolkit.retrieval.build.index_kinds import KINDS
@@ -105,7 +106,8 @@ def _build(args: argparse.Namespace) -> int:
         model_id=args.model_id,
         keep_vectors=args.keep_vectors,
     )
-    built = build_index(_source(args), args.output, options)
+    with full_disk_told(str(args.output)):
+        built = build_index(_source(args), args.output, options)
     left_out = f", {built.left_out} without a usable vector left out" if built.left_out else ""
     tell(f"{args.output}: {built.kind.name}, {built.rows} rows{left_out}, {built.seconds:.1f} s")
     if built.left_out:

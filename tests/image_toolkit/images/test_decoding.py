@@ -8,13 +8,9 @@ import pytest
 from PIL import Image, ImageCms
 from skimage.data import astronaut
 
-from image_toolkit.images.decoding import (
-    FORMATS,
-    NotAnImageError,
-    decode_image,
-    decode_pixels,
-    image_size,
-)
+from image_toolkit.images.decoding import decode_image, decode_pixels, image_size
+from image_toolkit.images.image_errors import NotAnImageError
+from image_toolkit.images.image_header import FORMATS
 
 RED = (200, 30, 30)
 
@@ -246,3 +242,12 @@ def test_a_target_side_decodes_smaller_but_not_too_small():
     assert decode_image(data, target_side=224).size == (400, 300)
     assert decode_image(data, target_side=1000).size == (1600, 1200)
     assert decode_image(save(photo(), "PNG"), target_side=64).size == (320, 240)
+
+
+def test_every_fraction_of_an_odd_size_is_taken():
+    """Decoders make an image so many eighths of its size, rounded up."""
+    data = save(photo(779, 883), "JPEG", exif=turned(6))
+    for side in range(1, 800, 23):
+        width, height = decode_image(data, target_side=side).size
+        eighths = next(n for n in range(1, 9) if width == -(-883 * n // 8))
+        assert height == -(-779 * eighths // 8) >= min(side, 779)
