@@ -50,7 +50,7 @@ def replay(
     """Return what `python pipeline.py` makes of answers, from the third line on."""
     with serving(KfpServer(looks, logs=logs)) as server:
         code, out, err = launch(server, *words)
-    assert out[1:] and out[1].endswith("URL/#/runs/details/RUN"), err
+    assert "".join(out[1:2]).endswith("URL/#/runs/details/RUN"), err
     return code, out[2:], err
 
 
