@@ -180,13 +180,17 @@ RESERVED = "an argument needs a name of letters, digits and `_` that is not rese
         ),
         (
             {**BASE, "consumes": {"images": {"fields": {"data": {"type": "binary"}}}}},
-            "s: consumes.images: this is a spec for Fondant before 0.8, with fields in subsets; "
-            "write each field by itself, as in `images_data: {type: ...}`.",
+            (
+                "s: consumes.images: this is a spec for Fondant before 0.8, with fields in "
+                "subsets; write each field by itself, as in `images_data: {type: ...}`."
+            ),
         ),
         (
             {**BASE, "produces": {"additionalSubsets": False, "a": {"type": "int8"}}},
-            "s: produces.additionalSubsets: this is a spec for Fondant before 0.8, with fields in "
-            "subsets; write `additionalProperties`, as in `additionalProperties: true`.",
+            (
+                "s: produces.additionalSubsets: this is a spec for Fondant before 0.8, with "
+                "fields in subsets; write `additionalProperties`, as in `additionalProperties: true`."
+            ),
         ),
         (
             {**BASE, "consumes": {1: {"type": "int8"}}},
