@@ -189,7 +189,8 @@ RESERVED = "an argument needs a name of letters, digits and `_` that is not rese
             {**BASE, "produces": {"additionalSubsets": False, "a": {"type": "int8"}}},
             (
                 "s: produces.additionalSubsets: this is a spec for Fondant before 0.8, with "
-                "fields in subsets; write `additionalProperties`, as in `additionalProperties: true`."
+                "fields in subsets; write `additionalProperties`, as in "
+                "`additionalProperties: true`."
             ),
         ),
         (
