@@ -77,6 +77,14 @@ class HashedFolder:
             shutil.copyfile(source, target)
         written.files[written.name(target)] = written.files[written.name(source)]
 
+    def take(self, name: str) -> bytes:
+        """Remove a file that was written, and return what was in it."""
+        target = self._target(name)
+        content = target.read_bytes()
+        target.unlink()
+        del self._written.files[self._written.name(target)]
+        return content
+
     def digest(self) -> str:
         """Return a short hash of the names and contents of all files so far."""
         listed = json.dumps(sorted((name, file.sha256) for name, file in self.files.items()))

@@ -1,15 +1,19 @@
 """`imagefolder`: `train/metadata.jsonl` with `file_name` and `text`, images flat beside it.
 
-What `datasets` loads, and the training scripts of `diffusers` with it.
+Where types have to be told it is `metadata.parquet`. `datasets` loads it, and with `datasets` the
+training scripts of `diffusers`.
 """
 
 import json
 import tempfile
+from collections import defaultdict
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import datasets
+import pyarrow as pa
+import pyarrow.parquet as pq
 from hashed_folder import HashedFile, HashedFolder
 from layout import CAPTION_COLUMN, ExportSettings, Layout, ReadPair
 from training_pairs import Pair
@@ -29,6 +33,7 @@ class ImageFolderLayout(Layout):
     def __init__(self, name: str, folder: HashedFolder, settings: ExportSettings) -> None:
         super().__init__(name, folder, settings)
         self._files: dict[str, HashedFile] = {}
+        self._told: defaultdict[str, set[str]] = defaultdict(set)
 
     def write(self, pair: Pair) -> None:
         """Write the image, and a line of metadata."""
@@ -37,13 +42,29 @@ class ImageFolderLayout(Layout):
             self._files[pair.split] = self.folder.create(f"{pair.split}/metadata.jsonl")
         self.folder.write_shared(f"{pair.split}/{name}", pair.image)
         line = {"file_name": name, CAPTION_COLUMN: pair.caption, **pair.metadata}
+        self._told[pair.split] |= {key for key, value in line.items() if value not in (None, [])}
         text = json.dumps(line, ensure_ascii=False) + "\n"
         self._files[pair.split].write(text.encode())
 
     def close(self) -> None:
-        """Close the metadata."""
+        """Close the metadata, and see to it that it has the same types in all splits."""
         for file in self._files.values():
             file.close()
+        if len(set(map(frozenset, self._told.values()))) > 1:
+            for split in self._files:
+                self._tell_types(split)
+
+    def _tell_types(self, split: str) -> None:
+        """Have the metadata of a split in a table, which says what type a column has.
+
+        Of JSON `datasets` takes the types from the values, and loads nothing where a field has some
+        in one split but none in the other.
+        """
+        lines = self.folder.take(f"{split}/metadata.jsonl").splitlines()
+        columns = {"file_name": pa.string(), CAPTION_COLUMN: pa.string(), **self.settings.metadata}
+        file = self.folder.create(f"{split}/metadata.parquet")
+        pq.write_table(pa.Table.from_pylist(list(map(json.loads, lines)), pa.schema(columns)), file)
+        file.close()
 
     def usage(self) -> str:
         """Return how to load the folder, and how `diffusers` trains from it."""
@@ -64,7 +85,7 @@ given this folder, they would train on the validation images, too.
       --gradient_accumulation_steps 4 --gradient_checkpointing --mixed_precision bf16 \\
       --max_train_steps 15000 --output_dir output
 
-`metadata.jsonl` has each image's `width` and `height`, so SimpleTuner's Parquet backend reads it.
+The metadata has each image's `width` and `height`, so SimpleTuner's Parquet backend reads it.
 OneTrainer, ai-toolkit, EveryDream2 and musubi-tuner look for captions in files beside the images:
 here they would train without captions, and not say so. There is a layout for each of them.
 """
