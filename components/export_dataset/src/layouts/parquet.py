@@ -13,6 +13,7 @@ from typing import Any, Final
 import datasets
 import pyarrow as pa
 import pyarrow.parquet as pq
+from base_models import BASE_MODELS
 from hashed_folder import HashedFile, HashedFolder
 from layout import CAPTION_COLUMN, ExportSettings, Layout, ReadPair
 from training_pairs import Pair
@@ -23,6 +24,8 @@ _GROUP_BYTES: Final = 32 * 2**20
 
 class ParquetLayout(Layout):
     """What `load_dataset("parquet")` reads, images decoded."""
+
+    base_models = tuple(BASE_MODELS)
 
     def __init__(self, name: str, folder: HashedFolder, settings: ExportSettings) -> None:
         super().__init__(name, folder, settings)

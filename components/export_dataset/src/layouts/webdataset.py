@@ -13,6 +13,7 @@ from typing import IO, Any, cast
 
 import datasets
 import pyarrow as pa
+from base_models import BASE_MODELS
 from hashed_folder import HashedFile, HashedFolder
 from layout import ExportSettings, Layout, ReadPair
 from readme_features import told_features
@@ -24,6 +25,7 @@ class WebDatasetLayout(Layout):
 
     # Readers take the kinds of files in the first samples for those of all.
     image_kinds = frozenset({"JPEG"})
+    base_models = tuple(BASE_MODELS)
 
     def __init__(self, name: str, folder: HashedFolder, settings: ExportSettings) -> None:
         super().__init__(name, folder, settings)
