@@ -3,9 +3,9 @@
     python scripts/check_trainers.py --checkout ../sd-scripts --checkout ../SimpleTuner
 
 Each CHECKOUT is a trainer's repository, recognised by its files; --python is the environment that
-the trainer was installed in, for OneTrainer with its package mgds. The export is made here, of small
-images with captions that are easy to get wrong. The counts, splits and captions that come back must
-be those that went in, and the options of the README's commands must be the trainer's own.
+the trainer was installed in, for OneTrainer with its package mgds. The export is made here, of
+small images with captions that are easy to get wrong. The counts, splits and captions that come
+back must be those that went in, and the options of the README's commands the trainer's own.
 """
 
 import argparse

@@ -15,7 +15,7 @@ from typing import Any, ClassVar, Final, NamedTuple
 import pyarrow as pa
 from base_models import BASE_MODELS, BaseModel
 from hashed_folder import HashedFolder
-from picture_looks import Look, look_of, look_of_file
+from picture_looks import Look, look_of
 from PIL import Image
 from training_pairs import SUFFIXES, VALIDATION, Pair
 
@@ -103,9 +103,8 @@ class Layout(ABC):
 
     def add(self, pair: Pair) -> None:
         """Write a pair."""
-        looks = look_of_file(pair.image if pair.captioned is None else pair.captioned)
+        self.looks[pair.split, pair.stem] = pair.look
         self.captions[pair.split, pair.stem] = self.caption(pair)
-        self.looks[pair.split, pair.stem] = looks
         self.counts[pair.split] += 1
         self.write(pair)
 

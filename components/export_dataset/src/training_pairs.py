@@ -6,10 +6,12 @@ import io
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, Final, NamedTuple
 
 import pyarrow as pa
 from file_names import SourceNames, stem_of_id
+from picture_looks import Look, look_of_file
 from PIL import Image
 
 from image_toolkit.images.decoding import decode_image, is_srgb, open_image
@@ -58,6 +60,11 @@ class Pair:
     width: int
     height: int
     captioned: bytes | None = None
+
+    @cached_property
+    def look(self) -> Look:
+        """What the captioned image looks like: made once, however many layouts compare with it."""
+        return look_of_file(self.image if self.captioned is None else self.captioned)
 
 
 @dataclass(frozen=True)
