@@ -8,6 +8,7 @@ import argparse
 import asyncio
 import contextlib
 import errno
+import http.client
 import json
 import os
 import socket
@@ -25,7 +26,12 @@ from fondant_spec.errors import InputDataError, InvalidConfigError
 ADDRESS = "127.0.0.1"
 BACKLOG = 1024
 PATIENCE = 30  # seconds for a new host to answer, of which it needs about one
-CONTENT_TYPES = {".jpg": "image/jpeg", ".png": "image/png", ".webp": "image/webp"}
+CONTENT_TYPES = {
+    ".jpg": "image/jpeg",
+    ".json": "application/json",
+    ".png": "image/png",
+    ".webp": "image/webp",
+}
 NOT_FOUND_PAGE = "<!doctype html><title>404</title><h1>Not found</h1>"
 MOVED_PAGE = "<!doctype html><title>Sorry</title><h1>This picture has moved</h1>"
 OPT_OUT = {"X-Robots-Tag": "noai, noimageai"}
@@ -44,8 +50,9 @@ def default_port() -> int:
 def serving(root: Path = ROOT, port: int | None = None) -> Iterator[str]:
     """Serve the collection in `root` while the `with` statement lasts.
 
-    This process opens the port itself and hands it to the new one, so whoever answers on it is
-    that new host and no older one. The host ends with this process, however that ends.
+    This process opens the port itself and hands it to the new one. Hosts of the same collection
+    share a port, so that demos run side by side. The host ends with this process, however that
+    ends.
 
     Args:
         root: a finished collection.
@@ -56,7 +63,7 @@ def serving(root: Path = ROOT, port: int | None = None) -> Iterator[str]:
 
     Raises:
         InputDataError: `root` holds no finished collection.
-        InvalidConfigError: something else has the port.
+        InvalidConfigError: something else has the port, such as the host of another collection.
     """
     with listen(root, default_port() if port is None else port) as listener:
         base_url = "http://{}:{}".format(*listener.getsockname())
@@ -80,24 +87,46 @@ def listen(root: Path, port: int) -> socket.socket:
     if not (root / MARKER).is_file():
         message = f"{root} holds no finished collection: run `python -m demo` first"
         raise InputDataError(message)
+    listener = socket.socket()
+    for option in (socket.SO_REUSEADDR, socket.SO_REUSEPORT):
+        listener.setsockopt(socket.SOL_SOCKET, option, 1)
     try:
-        return socket.create_server((ADDRESS, port), backlog=BACKLOG)
+        listener.bind((ADDRESS, port))
+        taken = port and _served_at(port) not in (None, (root / MARKER).read_bytes())
     except OSError as error:
         if error.errno != errno.EADDRINUSE:
             raise
+        taken = True
+    if taken:
+        listener.close()
         message = (
             f"something else listens on {ADDRESS}:{port}: stop it, or set DEMO_PORT to a free port"
         )
-        raise InvalidConfigError(message) from error
+        raise InvalidConfigError(message)
+    listener.listen(BACKLOG)
+    return listener
+
+
+def _served_at(port: int) -> bytes | None:
+    """Return the marker of the collection that another host serves there; None if none does."""
+    try:
+        url = f"http://{ADDRESS}:{port}/{MARKER}"
+        with urllib.request.urlopen(url, timeout=PATIENCE) as answer:
+            return bytes(answer.read())
+    except (OSError, http.client.HTTPException) as error:
+        refused = isinstance(getattr(error, "reason", None), ConnectionRefusedError)
+        return None if refused else b""
 
 
 def make_app(root: Path) -> web.Application:
     """Return the host as an application.
 
-    Only paths that were listed when it started are served, so no request can name another file.
+    Only paths that were listed when it started are served, so no request can name another file;
+    and the marker, by which hosts of the same collection know each other.
     """
     folder = root / "web"
     files = {f"/{path.relative_to(folder)}": path for path in folder.rglob("*.*")}
+    files[f"/{MARKER}"] = root / MARKER
     faults = {
         f"/{path}": fault for path, fault in json.loads((root / "faults.json").read_text()).items()
     }

@@ -1,5 +1,6 @@
 """Everything that a demo run reads, made once: the collection, the seeds and the index."""
 
+import fcntl
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -43,19 +44,33 @@ def prepare(root: Path = ROOT, *, port: int | None = None, clip: Path = CLIP_FOL
         port: the host's, which the URLs name; None for DEMO_PORT, or 8642.
         clip: the model that the index is made with.
     """
-    with _telling("the pictures of a small web", root / MARKER):
-        make_collection(root, port=default_port() if port is None else port)
-    files = DemoFiles(root)
-    with _telling("the seed images", files.seeds):
-        make_seeds(root)
-    with _telling("the index of the pictures", files.index):
-        from huggingface_hub.utils.tqdm import disable_progress_bars  # noqa: PLC0415
+    with _alone(root):
+        with _telling("the pictures of a small web", root / MARKER):
+            make_collection(root, port=default_port() if port is None else port)
+        files = DemoFiles(root)
+        with _telling("the seed images", files.seeds):
+            make_seeds(root)
+        with _telling("the index of the pictures", files.index):
+            from huggingface_hub.utils.tqdm import disable_progress_bars  # noqa: PLC0415
 
-        disable_progress_bars()  # before transformers comes, whose bars heed it: they have no label
-        from demo.index import build_index  # noqa: PLC0415 - torch loads only where it is needed
+            disable_progress_bars()  # before transformers comes: they have no label
+            from demo.index import build_index  # noqa: PLC0415 - torch loads where it is needed
 
-        build_index(root, clip)
+            build_index(root, clip)
     return files
+
+
+@contextmanager
+def _alone(root: Path) -> Iterator[None]:
+    """Have one demo at a time make the files in a folder; the others wait, and find them made."""
+    root.parent.mkdir(parents=True, exist_ok=True)
+    with root.with_name(f".{root.name}.lock").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            print("[demo] waits for another demo, which makes these files", flush=True)
+            fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
 
 
 @contextmanager

@@ -13,23 +13,25 @@ from typing import Any, Final
 
 from fondant_spec import __version__
 from fondant_spec.dataset import storage
-from fondant_spec.exit_codes import exit_code
+from fondant_spec.exit_codes import end_program, exit_code
 from fondant_spec.pipeline import garbage_collection as gc
 from fondant_spec.pipeline.find_dataset import find_dataset
-from fondant_spec.pipeline.run_listing import list_runs
+from fondant_spec.pipeline.find_run import find_run
+from fondant_spec.pipeline.run_listing import describe_runs, when
 
 COMMANDS: Final = "fondant_spec.commands"
 """The entry points of packages that add a command: functions that are given the sub-parsers."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run the command line and return the exit code."""
+    """Run the command line: with words, return the exit code; with this process's own, end it."""
     parser = _parser()
     options, rest = parser.parse_known_args(argv)
     if rest and options.command not in (_execute, _explain):
         parser.error(f"unrecognized arguments: {' '.join(rest)}")
     options.rest = rest
-    return exit_code(lambda: options.command(options), debug=options.debug)
+    code = exit_code(lambda: options.command(options), debug=options.debug)
+    return end_program(code) if argv is None else code
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -46,6 +48,7 @@ def _parser() -> argparse.ArgumentParser:
     runs.add_argument("pipeline", nargs="?", help="only those of this pipeline")
     _add_base_path(runs)
     runs.set_defaults(command=_runs)
+    _add_watching(commands)
 
     explain = commands.add_parser("explain", help="say why each step of a pipeline file would run")
     explain.add_argument("pipeline", help="the file, such as pipeline.py; its options follow")
@@ -89,6 +92,37 @@ def _add_show(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -
     )
     show.add_argument("--all", action="store_true", help="list all rejects, not the first few")
     show.set_defaults(command=_show)
+
+
+def _add_watching(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    status = commands.add_parser("status", help="say how far a run is, or how it went")
+    status.add_argument("run", nargs="?", help="a run, or a pipeline for its newest; else any")
+    how = status.add_mutually_exclusive_group()
+    how.add_argument("--json", action="store_true", help="print it as JSON")
+    how.add_argument("--events", action="store_true", help="print each partition as a JSON line")
+    _add_base_path(status)
+    status.set_defaults(command=_status)
+
+    diff = commands.add_parser("diff", help="say what differs between two runs")
+    diff.add_argument("old", help="a run, or a pipeline for its newest")
+    diff.add_argument("new", help="another one")
+    _add_base_path(diff)
+    diff.set_defaults(command=_diff)
+
+    plan = commands.add_parser("plan", help="say what a run of many rows would cost")
+    plan.add_argument("run", nargs="?", help="whose rates are taken; else the newest run's")
+    plan.add_argument("--rows", type=_count, required=True, help="rows that are wanted at the end")
+    plan.add_argument("--workers", type=_count, default=1, help="that share each step (default: 1)")
+    _add_base_path(plan)
+    plan.set_defaults(command=_plan)
+
+
+def _count(word: str) -> int:
+    """Return a number of at least one; `_` and `,` may part its digits."""
+    number = int(word.replace(",", ""))
+    if number < 1:
+        raise ValueError
+    return number
 
 
 class _HelpOfComponent(argparse.Action):
@@ -152,7 +186,45 @@ def _show(options: argparse.Namespace) -> int:
 
 
 def _runs(options: argparse.Namespace) -> int:
-    print(list_runs(options.base_path, options.pipeline))
+    print(describe_runs(options.base_path, options.pipeline))
+    return 0
+
+
+def _status(options: argparse.Namespace) -> int:
+    import json  # noqa: PLC0415
+
+    from fondant_spec.pipeline import run_status as status  # noqa: PLC0415
+
+    base_path = storage.normalize(options.base_path)
+    run = find_run(base_path, options.run)
+    steps = status.step_statuses(base_path, run.pipeline, run.record)
+    if options.events:
+        print(status.events_lines(steps))
+    elif options.json:
+        told = {"pipeline": run.pipeline, "run": run.id, "started": run.started, "state": run.state}
+        print(json.dumps(told | {"steps": [step.to_dict() for step in steps]}, indent=2))
+    else:
+        title = f"{run.pipeline}, run {run.id}: {run.state}, since {when(run)} UTC"
+        print(status.describe(title, steps))
+    return 0
+
+
+def _diff(options: argparse.Namespace) -> int:
+    from fondant_spec.pipeline.run_diff import describe_diff  # noqa: PLC0415
+
+    base_path = storage.normalize(options.base_path)
+    old, new = find_run(base_path, options.old), find_run(base_path, options.new)
+    print(describe_diff(base_path, old, new))
+    return 0
+
+
+def _plan(options: argparse.Namespace) -> int:
+    from fondant_spec.pipeline.estimate import describe_estimate, measured  # noqa: PLC0415
+
+    base_path = storage.normalize(options.base_path)
+    run = find_run(base_path, options.run)
+    costs = measured(base_path, run)
+    print(describe_estimate(run, costs, options.rows, options.workers))
     return 0
 
 

@@ -51,6 +51,10 @@ class StorageError(FondantError):
     """The base path cannot be read or written."""
 
 
+class LeaseLostError(FondantError):
+    """Another run writes what this one was writing."""
+
+
 class StepFailedError(FondantError):
     """A step ended with an error; the message holds the end of its log."""
 

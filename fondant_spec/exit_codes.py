@@ -5,13 +5,16 @@ row or reason that is not there. 1 is any other error: in a pipeline file, a set
 defect. 130 is interrupted.
 """
 
+import atexit
 import os
 import select
 import sys
+import threading
 import traceback
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
-from typing import Final
+from typing import Final, NoReturn
 
 from fondant_spec.errors import FondantError, InvalidArgumentError
 
@@ -59,6 +62,22 @@ def exit_code(
         return code
     print(f"error: {sentence}", file=sys.stderr)
     return code
+
+
+def end_program(code: int) -> NoReturn:
+    """End this process with an exit code: the last call of a command line.
+
+    What is registered for the exit is done, as `multiprocessing` does it in its processes. Python
+    is not taken apart: pyarrow's threads read a store's files through it, and one that is still at
+    it then aborts the process, whose work is done, with 134.
+    """
+    with suppress(Exception):  # of those that wait for Ctrl-C, too
+        threading._shutdown()  # type: ignore[attr-defined] # noqa: SLF001
+    atexit._run_exitfuncs()  # noqa: SLF001
+    for stream in (sys.stdout, sys.stderr):
+        with suppress(OSError, ValueError):
+            stream.flush()
+    os._exit(code)
 
 
 def _print_traceback(error: Exception, hidden: Path | None) -> None:

@@ -1,6 +1,6 @@
 """What the tests of the framework share."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pytest
@@ -32,3 +32,42 @@ def enter(tmp_path: Path) -> Enter:
         )
 
     return enter_it
+
+
+@pytest.fixture(scope="session")
+def s3_environment(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
+    """A server of S3's protocol with an empty bucket: the environment by which clients find it."""
+    from tests.object_stores import s3_server  # noqa: PLC0415 - few tests need it
+
+    with s3_server(tmp_path_factory.mktemp("s3")) as environment:
+        yield environment
+
+
+@pytest.fixture(scope="session")
+def google_environment(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
+    """The same for Google Cloud Storage."""
+    from tests.object_stores import google_server  # noqa: PLC0415
+
+    with google_server(tmp_path_factory.mktemp("google")) as environment:
+        yield environment
+
+
+@pytest.fixture
+def s3_base(s3_environment: dict[str, str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> str:
+    """A base path on that server, for this test alone; its keys are in the environment."""
+    from fondant_spec.dataset import stores  # noqa: PLC0415
+
+    for name, value in s3_environment.items():
+        monkeypatch.setenv(name, value)
+    stores.S3Store.clear_instance_cache()
+    return f"s3://datasets/{tmp_path.name}"
+
+
+@pytest.fixture
+def google_base(
+    google_environment: dict[str, str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> str:
+    """A base path on that server, for this test alone."""
+    for name, value in google_environment.items():
+        monkeypatch.setenv(name, value)
+    return f"gs://datasets/{tmp_path.name}"

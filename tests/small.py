@@ -67,11 +67,11 @@ def rows(manifest: Manifest) -> list[dict[str, object]]:
     ]
 
 
-def wait_for(path: Path, process: "subprocess.Popen[str]") -> str:
-    """Return the content of a file once it is there."""
+def wait_for(path: Path, process: "subprocess.Popen[str] | None" = None) -> str:
+    """Return the content of a file once it is there; `process` must not end before that."""
     end = time.monotonic() + 60
     while not path.exists():
-        assert process.poll() is None, process.communicate()[0]
+        assert process is None or process.poll() is None, process.communicate()[0]
         assert time.monotonic() < end, "it did not come in time"
         time.sleep(0.02)
     return path.read_text(encoding="utf-8")
@@ -84,6 +84,14 @@ def is_alive(pid: int) -> bool:
     except FileNotFoundError:
         return False
     return status.rpartition(")")[2].split()[0] != "Z"
+
+
+def ended(pids: Sequence[int], within: float = 20.0) -> bool:
+    """Return whether processes end within some seconds."""
+    end = time.monotonic() + within
+    while any(map(is_alive, pids)) and time.monotonic() < end:
+        time.sleep(0.02)
+    return not any(map(is_alive, pids))
 
 
 def run_here(plan: Plan) -> list[Manifest]:

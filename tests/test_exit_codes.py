@@ -68,3 +68,49 @@ def test_a_reader_that_goes_away(lines):
     done = subprocess.run(command, stdout=writing, stderr=subprocess.PIPE, check=False)
     os.close(writing)
     assert (done.returncode, done.stderr) == (141, b"")
+
+
+STILL_READING = """
+import atexit, sys, time
+import pyarrow as pa, pyarrow.dataset as pads, pyarrow.parquet as pq
+from fsspec.implementations.local import LocalFileSystem
+from fondant_spec import cli
+
+class SlowFile:
+    closed, mode = False, "rb"
+
+    def __init__(self, file):
+        self._file = file
+
+    def __getattr__(self, name):
+        return getattr(self._file, name)
+
+    def read(self, *size):
+        time.sleep(0.1)
+        return self._file.read(*size)
+
+class SlowStore(LocalFileSystem):
+    def _open(self, path, *mode, **options):
+        return SlowFile(super()._open(path, *mode, **options))
+
+paths = [f"FOLDER/{number}" for number in range(6)]
+for path in paths:
+    pq.write_table(pa.table({"id": [1]}), path)
+
+def show(options):
+    rows = pads.dataset(paths, filesystem=SlowStore(), format="parquet")
+    print(next(rows.to_batches()).num_rows, end="")
+    return 7
+
+cli._show = show
+atexit.register(print, " at the exit", end="")
+sys.argv[1:] = ["show", "x"]
+sys.exit(cli.main())
+"""
+
+
+def test_threads_that_still_read_are_no_harm(tmp_path):
+    """A command line ends with its own code while pyarrow's threads read through Python."""
+    program = [sys.executable, "-c", STILL_READING.replace("FOLDER", str(tmp_path))]
+    done = subprocess.run(program, check=False, capture_output=True, text=True)
+    assert (done.returncode, done.stdout, done.stderr) == (7, "1 at the exit", "")

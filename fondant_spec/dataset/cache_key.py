@@ -1,8 +1,8 @@
 """Cache keys: what a step's result depends on, and nothing else.
 
 A key is made of the component's code, the resolved arguments (with the content of local files that
-they name), the field mappings and the keys of the inputs. Not of the hardware, nor of the runner:
-all runners find each other's results.
+they name, and the commits that moving revisions stand for), the field mappings and the keys of the
+inputs. Not of the hardware, nor of the runner: all runners find each other's results.
 """
 
 import hashlib
@@ -15,6 +15,7 @@ from typing import Any, Final
 
 from fondant_spec.dataset import storage
 from fondant_spec.dataset.code_digest import code_digest
+from fondant_spec.dataset.hub_revisions import commits
 from fondant_spec.spec.component_spec import ComponentSpec
 from fondant_spec.spec.types import json_types
 
@@ -35,11 +36,12 @@ def key_parts(
 
     `rows_per_partition` counts where the step decides on its partitions; None elsewhere.
     """
+    values = {**arguments, **commits(spec, arguments)}
     parts: dict[str, Any] = {
         "code": code_digest(spec),
         "arguments": {
             name: _fingerprint(value) if spec.arguments[name].path else value
-            for name, value in arguments.items()
+            for name, value in values.items()
             if spec.arguments[name].affects_result
         },
         "consumes": dict(consumes),

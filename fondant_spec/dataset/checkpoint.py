@@ -5,14 +5,42 @@ computed when it runs again. The manifest is made from the checkpoints.
 """
 
 import json
+import os
+import socket
+import time
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field
-from typing import Any
+from datetime import UTC, datetime
+from typing import Any, Final, Self
 
 from fondant_spec.dataset import storage
 from fondant_spec.dataset.layout import CHECKPOINT_ENDING, PARTITION_ENDING
 from fondant_spec.dataset.manifest import Partition
+
+GATHERED: Final = "gathered"
+"""The checkpoint of the rows of all partitions that were taken once more."""
+
+WRITTEN: Final = "written"
+"""The checkpoint of a component that wrote the whole dataset somewhere."""
+
+
+@dataclass(frozen=True)
+class Work:
+    """When work on a partition began (UTC), its seconds, and who did it: `host:process`."""
+
+    started: str
+    seconds: float
+    worker: str
+
+    @classmethod
+    def since(cls, began: float) -> Self:
+        """Return the work of this process that ends now; `began` is of `time.time()`."""
+        return cls(
+            datetime.fromtimestamp(began, UTC).isoformat(timespec="milliseconds"),
+            round(time.time() - began, 3),
+            f"{socket.gethostname()}:{os.getpid()}",
+        )
 
 
 @dataclass(frozen=True)
@@ -20,12 +48,14 @@ class Checkpoint:
     """What came of one partition of the input (or of one stretch of a source).
 
     `partitions` are the files written for it, `fields` the JSON types of their columns, both by the
-    names in the dataset. `made_from` says what it was made from, `run_id` in which run.
+    names in the dataset. `made_from` says what it was made from, `run_id` in which run, `work` when
+    and by whom.
     """
 
     name: str
     made_from: str
     run_id: str
+    work: Work
     rows_in: int
     partitions: tuple[Partition, ...]
     fields: Mapping[str, Any]
@@ -56,15 +86,32 @@ def read_checkpoints(folder: str, sizes: Mapping[str, int]) -> dict[str, Checkpo
 
     `sizes` are those of the files there are.
     """
-    checkpoints = {}
-    for file in sorted(name for name in storage.sizes(folder) if name.endswith(CHECKPOINT_ENDING)):
-        content = json.loads(storage.read_text(storage.join(folder, file)))
+    return {
+        one.name: one
+        for one in list_checkpoints(folder)
+        if all(sizes.get(f"{p.name}{PARTITION_ENDING}") == p.bytes for p in one.partitions)
+    }
+
+
+def list_checkpoints(folder: str) -> list[Checkpoint]:
+    """Return all checkpoints in a folder, by name.
+
+    Those of another version of the framework count as none: their partitions are done again.
+    """
+    names = sorted(name for name in storage.sizes(folder) if name.endswith(CHECKPOINT_ENDING))
+    found = (_read_checkpoint(storage.join(folder, name)) for name in names)
+    return [one for one in found if one is not None]
+
+
+def _read_checkpoint(file: str) -> Checkpoint | None:
+    try:
+        content = json.loads(storage.read_text(file))
         content["partitions"] = tuple(Partition(**p) for p in content["partitions"])
         content["artifacts"] = tuple(content["artifacts"])
-        checkpoint = Checkpoint(**content)
-        if all(sizes.get(f"{p.name}{PARTITION_ENDING}") == p.bytes for p in checkpoint.partitions):
-            checkpoints[checkpoint.name] = checkpoint
-    return checkpoints
+        content["work"] = Work(**content["work"])
+        return Checkpoint(**content)
+    except (KeyError, TypeError, ValueError):
+        return None
 
 
 def count_rejects(checkpoints: Iterable[Checkpoint]) -> Counter[str]:

@@ -55,6 +55,26 @@ class StepFolder:
         return storage.join(self.location, "checkpoints")
 
     @property
+    def pieces(self) -> str:
+        """The folder of what is finished of partitions that are not."""
+        return storage.join(self.location, "pieces")
+
+    @property
+    def leases(self) -> str:
+        """The folder that says which runs write here."""
+        return storage.join(self.location, "leases")
+
+    @property
+    def step_id(self) -> str:
+        """The id of the step."""
+        return storage.parent(self.location).rpartition("/")[2]
+
+    @property
+    def cache_key(self) -> str:
+        """The cache key of the step."""
+        return self.location.rpartition("/")[2]
+
+    @property
     def output(self) -> str:
         """The folder in which a component that writes puts its files, unless it is given a path."""
         return storage.join(self.location, "output")

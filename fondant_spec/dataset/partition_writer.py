@@ -3,13 +3,16 @@
 from collections.abc import Iterator
 from typing import Any, Final
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from fondant_spec.dataset import storage
+from fondant_spec.dataset.disk_space import check_space
 from fondant_spec.dataset.layout import partition_file
 from fondant_spec.dataset.manifest import Partition
+from fondant_spec.dataset.row_sizes import row_sizes
 from fondant_spec.errors import CardinalityError
 
 ROW_GROUP_BYTES: Final = 32 << 20
@@ -17,7 +20,10 @@ ROW_GROUP_ROWS: Final = 1 << 16
 
 
 class PartitionWriter:
-    """Writes one partition: rows are checked as they come, the file appears when it is closed."""
+    """Writes one partition: rows are checked as they come, the file appears when it is closed.
+
+    Its bytes depend on the rows alone, and not on the batches in which they come.
+    """
 
     def __init__(self, location: str, name: str, schema: pa.Schema) -> None:
         self.name = name
@@ -40,13 +46,22 @@ class PartitionWriter:
     def write(self, batch: pa.RecordBatch) -> None:
         """Add rows; the schema is that of the writer."""
         self._ids.append(batch.column("id"))
-        self._buffer.append(batch)
-        self._buffered_rows += len(batch)
-        self._buffered_bytes += batch.nbytes
         self.rows += len(batch)
         self.bytes += batch.nbytes
-        if self._buffered_bytes >= ROW_GROUP_BYTES or self._buffered_rows >= ROW_GROUP_ROWS:
-            self._flush()
+        sizes = row_sizes(batch)
+        while len(batch):
+            bytes_so_far = self._buffered_bytes + np.cumsum(sizes)
+            rows = min(
+                int(np.searchsorted(bytes_so_far, ROW_GROUP_BYTES)) + 1,
+                ROW_GROUP_ROWS - self._buffered_rows,
+                len(batch),
+            )
+            self._buffer.append(batch.slice(0, rows))
+            self._buffered_rows += rows
+            self._buffered_bytes = int(bytes_so_far[rows - 1])
+            if self._buffered_bytes >= ROW_GROUP_BYTES or self._buffered_rows >= ROW_GROUP_ROWS:
+                self._flush()
+            batch, sizes = batch.slice(rows), sizes[rows:]
 
     def close(self) -> Partition:
         """Finish the file and return its record.
@@ -79,7 +94,9 @@ class PartitionWriter:
 
     def _flush(self) -> None:
         if self._buffered_rows:
-            self._writer.write_table(pa.Table.from_batches(self._buffer, self._schema))
+            check_space(self._path)
+            table = pa.Table.from_batches(self._buffer, self._schema)
+            self._writer.write_table(table.combine_chunks())  # pages end with a chunk, too
         self._buffer.clear()
         self._buffered_rows = self._buffered_bytes = 0
 

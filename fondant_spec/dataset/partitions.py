@@ -172,7 +172,8 @@ def open_partition(path: str, columns: list[str]) -> pq.ParquetFile:
         InvalidDatasetError: it is missing or broken, or lacks a column.
     """
     with _reading(path):
-        file = pq.ParquetFile(storage.open_input(path))
+        # Reading ahead keeps all that was read until the file is closed, so it is left to disks.
+        file = pq.ParquetFile(storage.open_input(path), pre_buffer=not storage.is_remote(path))
     missing = [name for name in columns if name not in file.schema_arrow.names]
     if missing:
         msg = f"{path}: has no column {', '.join(missing)}; run the step that wrote it again."

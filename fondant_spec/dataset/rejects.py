@@ -1,8 +1,9 @@
 """Rejects: the rows that a step gave up on, each with its reason."""
 
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Any, Final
 
 import pyarrow as pa
 
@@ -41,6 +42,12 @@ class Rejects:
         """Leave a row out on purpose."""
         self._append(row_id, reason, message, 1, filtered=True)
 
+    def restore(self, row: Mapping[str, Any]) -> None:
+        """Add a row of a table of `REJECTS_SCHEMA`."""
+        columns = (row[name] for name in ("id", "reason", "message", "attempts"))
+        self._append(*columns, filtered=row["filtered"])
+        self.failed += not row["filtered"]
+
     def drain(self) -> "Rejects":
         """Return the rejects so far, and hold none of them any longer."""
         drained = Rejects(self.counts, self.failed, self._rows)
@@ -57,8 +64,8 @@ class Rejects:
         return next((row_id for row_id, count in counts.items() if count > 1), None)
 
     def to_table(self) -> pa.Table:
-        """Return the rejects as a table of `REJECTS_SCHEMA`, in the order they came."""
-        columns = list(zip(*self._rows, strict=True)) or [()] * len(REJECTS_SCHEMA)
+        """Return the rejects as a table of `REJECTS_SCHEMA`, by id: they may come in any order."""
+        columns = list(zip(*sorted(self._rows), strict=True)) or [()] * len(REJECTS_SCHEMA)
         arrays = [pa.array(c, f.type) for c, f in zip(columns, REJECTS_SCHEMA, strict=True)]
         return pa.table(arrays, schema=REJECTS_SCHEMA)
 

@@ -9,8 +9,23 @@ from pathlib import Path
 from typing import IO, Any
 
 import fsspec
+from fsspec.spec import AbstractBufferedFile
 
 from fondant_spec.errors import StorageError
+
+# By name: what reads a store is loaded where there is one.
+for _protocol, _class in {
+    "s3": "stores.S3Store",
+    "s3a": "stores.S3Store",
+    "gs": "google_store.GoogleStore",
+    "gcs": "google_store.GoogleStore",
+}.items():
+    fsspec.register_implementation(
+        _protocol,
+        f"fondant_spec.dataset.{_class}",
+        clobber=True,
+        errtxt="install fondant-spec with its extra `storage`",
+    )
 
 
 def is_remote(url: str) -> bool:
@@ -105,30 +120,22 @@ def remove(url: str) -> None:
         fs.rm(path, recursive=True)
 
 
+def abort_uploads(folder: str) -> None:
+    """Give up what a writer that was killed had begun to send below a folder of a store."""
+    fs, path = filesystem(folder)
+    if hasattr(fs, "abort_uploads"):
+        fs.abort_uploads(path)
+
+
 def open_input(url: str) -> Any:
-    """Return what pyarrow reads a file from: the path if it is local, else an open file."""
+    """Return what pyarrow reads a file from: the path if it is local, else an open file.
+
+    Of that, what is asked for is fetched and no more: pyarrow knows best which ranges it needs.
+    """
     if not is_remote(url):
         return url
     fs, path = filesystem(url)
-    return fs.open(path, "rb")
-
-
-def check_writable(base_path: str) -> None:
-    """Create the base path and make sure that it can be written.
-
-    Raises:
-        StorageError: it cannot; the message says what to do.
-    """
-    probe = join(base_path, f".write-test-{uuid.uuid4().hex}")
-    try:
-        write_text(probe, "")
-        remove(probe)
-    except OSError as error:
-        msg = (
-            f"BASE_PATH {base_path} is not writable ({error.strerror or error}); choose another "
-            "one, or give the user that runs the step write access."
-        )
-        raise StorageError(msg) from None
+    return fs.open(path, "rb", cache_type="none")
 
 
 class HashingFile:
@@ -196,13 +203,19 @@ def atomic_writer(url: str) -> Iterator[HashingFile]:
 def _upload(fs: Any, path: str) -> Iterator[IO[bytes]]:
     fs.makedirs(parent(path), exist_ok=True)
     file = fs.open(path, "wb", autocommit=False)
+    is_upload = isinstance(file, AbstractBufferedFile)
     try:
         yield file
+        if is_upload:
+            file.autocommit = True  # now that it is whole: what fits into one request is one
         file.close()
     except BaseException:
         file.discard()
+        if is_upload:
+            file.closed = True  # so that it is not sent when it is forgotten
         raise
-    file.commit()
+    if not is_upload:
+        file.commit()
 
 
 def _entries(folder: str) -> list[dict[str, Any]]:

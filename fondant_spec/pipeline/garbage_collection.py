@@ -1,15 +1,17 @@
 """Collecting what no run refers to: results of steps under old keys, and half-finished ones.
 
-Only what is certainly a result is garbage: a folder `<step>/<cache key>` with a manifest or the
-checkpoints of finished partitions, in a pipeline that has runs.
+Only what is certainly a result is garbage: a folder `<step>/<cache key>` with a manifest, the
+checkpoints of finished partitions or leases, in a pipeline that has runs, and that nobody writes.
 """
 
 import re
+from collections.abc import Callable
 from typing import Final
 
 from fondant_spec.dataset import run_references as references
 from fondant_spec.dataset import storage
 from fondant_spec.dataset.layout import PipelineFolder, StepFolder
+from fondant_spec.dataset.lease import held_if_free, is_held
 from fondant_spec.dataset.manifest import Manifest
 from fondant_spec.errors import InvalidArgumentError, did_you_mean
 from fondant_spec.pipeline.run_history import read_runs
@@ -43,22 +45,46 @@ def collect(
     runs = read_runs(base_path, pipeline_name)
     old = runs[: max(len(runs) - keep_runs, 0)] if keep_runs is not None else []
     forgotten = {run["run_id"] for run in old}
-    referred = {pair for run in runs[len(old) :] for pair in run["planned"].items()}
-    for run_id, pairs in references.read(root).items():
-        if run_id not in forgotten:
-            referred |= pairs
-    referred = _with_origins(root, referred)
+    planned = {pair for run in runs[len(old) :] for pair in run["planned"].items()}
+
+    def referred() -> set[tuple[str, str]]:
+        return _with_origins(root, planned | _noted(root, forgotten))
+
+    kept = referred()
+    keys = [(step, key) for step in root.step_ids() for key in root.cache_keys(step)]
     garbage = [
-        root.step(step, key).location
-        for step in root.step_ids()
-        for key in root.cache_keys(step)
-        if (step, key) not in referred and _is_result(root.step(step, key), key)
+        root.step(*pair).location
+        for pair in keys
+        if pair not in kept and _is_result(root.step(*pair), pair[1])
     ]
-    garbage += [root.run(run["run_id"]).location for run in old]
+    garbage = [folder for folder in garbage if not is_held(StepFolder(folder))]
+    records = [root.run(run["run_id"]).location for run in old]
     if delete:
-        for folder in garbage:
-            storage.remove(folder)
-    return garbage
+        garbage = [folder for folder in garbage if _remove(StepFolder(folder), referred)]
+        for record in records:
+            storage.remove(record)
+    return garbage + records
+
+
+def _noted(root: PipelineFolder, forgotten: set[str]) -> set[tuple[str, str]]:
+    """Return what the steps of runs noted, but for the runs that are to be forgotten."""
+    noted = references.read(root)
+    return {pair for run_id, pairs in noted.items() if run_id not in forgotten for pair in pairs}
+
+
+def _remove(folder: StepFolder, referred: Callable[[], set[tuple[str, str]]]) -> bool:
+    """Remove the folder of a step, but not if a run has come to it meanwhile; return whether.
+
+    What makes it a result goes first, and its lease last.
+    """
+    with held_if_free(folder, "gc") as free:
+        # A run notes what it refers to before it looks whether that is there.
+        if not free or (folder.step_id, folder.cache_key) in referred():
+            return False
+        storage.remove(folder.manifest)
+        storage.remove(folder.data)
+        storage.remove(folder.location)
+        return True
 
 
 def _with_origins(root: PipelineFolder, referred: set[tuple[str, str]]) -> set[tuple[str, str]]:
@@ -94,6 +120,5 @@ def _check_pipeline(base_path: str, name: str) -> None:
 
 
 def _is_result(folder: StepFolder, key: str) -> bool:
-    return bool(_CACHE_KEY.fullmatch(key)) and (
-        storage.exists(folder.manifest) or storage.exists(folder.checkpoints)
-    )
+    marks = (folder.manifest, folder.checkpoints, folder.leases)
+    return bool(_CACHE_KEY.fullmatch(key)) and any(map(storage.exists, marks))

@@ -74,6 +74,7 @@ class RunLog:
                 for result in self.results
             ],
             "planned": {step.id: step.cache_key for step in self._plan.steps},
+            "after": {step.id: list(step.step.after) for step in self._plan.steps},
         }
         storage.write_text(self._folder.record, json.dumps(content, indent=2) + "\n")
 

@@ -1,30 +1,26 @@
 """Telling a person which runs there were below a base path."""
 
-from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from collections.abc import Iterator, Sequence
 
 from fondant_spec.dataset import storage
-from fondant_spec.dataset.layout import PipelineFolder
 from fondant_spec.errors import InvalidArgumentError, did_you_mean
-from fondant_spec.pipeline.run_history import aligned, read_runs
+from fondant_spec.pipeline.find_run import ELSEWHERE, Run, list_pipelines, list_runs
+from fondant_spec.pipeline.run_history import aligned
 
 _HEAD = ("run", "when (UTC)", "state", "steps", "rows")
 
 
-def list_runs(base_path: str, pipeline: str | None = None) -> str:
+def describe_runs(base_path: str, pipeline: str | None = None) -> str:
     """Return the runs of each pipeline, or of one, as tables: the oldest first.
 
-    `rows` are those of the last step that ended. A run that was started elsewhere, as on Kubeflow,
-    keeps no record here but the results that its steps refer to.
+    `rows` are those of the last step that ended.
 
     Raises:
         InvalidArgumentError: there are no runs, or no such pipeline.
         InvalidDatasetError: a record cannot be read.
     """
     base_path = storage.normalize(base_path)
-    names = [
-        name for name in storage.folders(base_path) if PipelineFolder.of(base_path, name).run_ids()
-    ]
+    names = list_pipelines(base_path)
     if pipeline is not None and pipeline not in names:
         hint = did_you_mean(pipeline, names)
         known = ", ".join(names) or "none"
@@ -39,23 +35,23 @@ def list_runs(base_path: str, pipeline: str | None = None) -> str:
     )
 
 
-def _rows(base_path: str, name: str) -> Iterator[Sequence[str]]:
-    folder = PipelineFolder.of(base_path, name)
-    recorded = read_runs(base_path, name)
-    for run_id in sorted(set(folder.run_ids()) - {run["run_id"] for run in recorded}):
-        yield run_id, "-", "elsewhere", str(len(folder.run(run_id).references())), "-"
-    for run in recorded:
-        steps = run.get("steps", ())
+def _rows(base_path: str, pipeline: str) -> Iterator[Sequence[str]]:
+    for run in list_runs(base_path, pipeline):
+        steps = run.record.get("steps", ())
         rows = f"{steps[-1]['rows']:,}" if steps else "-"
-        yield run["run_id"], _when(run), str(run.get("state")), _steps(run), rows
+        yield run.id, when(run), run.state, _steps(run), rows
 
 
-def _when(run: Mapping[str, Any]) -> str:
-    return str(run["started"]).replace("T", " ").removesuffix("+00:00")
+def when(run: Run) -> str:
+    """Return when a run began, as a person reads it."""
+    return run.started.replace("T", " ").removesuffix("+00:00")
 
 
-def _steps(run: Mapping[str, Any]) -> str:
-    done = run.get("steps", ())
+def _steps(run: Run) -> str:
+    planned = len(run.record["planned"])
+    if run.state == ELSEWHERE:
+        return str(planned)
+    done = run.record.get("steps", ())
     cached = sum(step["cached"] for step in done)
-    told = f"{len(done)} of {len(run['planned'])}"
+    told = f"{len(done)} of {planned}"
     return f"{told}, {cached} cached" if cached else told

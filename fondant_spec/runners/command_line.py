@@ -10,7 +10,7 @@ from typing import Final
 
 from fondant_spec.dataset import storage
 from fondant_spec.errors import InvalidArgumentError, InvalidPipelineError
-from fondant_spec.exit_codes import exit_code
+from fondant_spec.exit_codes import end_program, exit_code
 from fondant_spec.pipeline.explain import explain
 from fondant_spec.pipeline.graph import Pipeline
 from fondant_spec.pipeline.plan import Plan
@@ -37,6 +37,8 @@ def launch(
 ) -> int:
     """Build a pipeline and run it, or tell what would be run. Returns the exit code.
 
+    With this process's own command line it ends the process instead.
+
     Args:
         build: makes the pipeline from the options; `--base-path` is among them.
         parser: has the pipeline file's own options; the common ones are added to it.
@@ -50,11 +52,12 @@ def launch(
     for ending in (signal.SIGTERM, signal.SIGHUP):  # the second one as a terminal is closed
         if signal.getsignal(ending) != signal.SIG_IGN:  # as nohup wants it
             signal.signal(ending, signal.default_int_handler)  # ends the steps, too
-    return exit_code(
+    code = exit_code(
         lambda: _launch(build, options, during, settings, runners),
         interrupted="interrupted; what is finished is kept, run again to go on",
         debug=options.debug,
     )
+    return end_program(code) if argv is None else code
 
 
 def _launch(

@@ -15,6 +15,7 @@ from typing import Final
 from urllib.parse import urlsplit
 
 from fondant_spec.dataset import storage
+from fondant_spec.lifeline import LIFELINE
 from fondant_spec.pipeline.plan import PlannedStep
 from fondant_spec.progress import LISTENER
 from fondant_spec.runners.container_engine import Engine
@@ -68,7 +69,7 @@ def network_options(planned: PlannedStep, base_path: str) -> Iterator[str]:
 
 def environment_options(engine: Engine) -> Iterator[str]:
     """Pass variables on by name alone: their values stay out of the command line."""
-    yield from ("--env", LISTENER)
+    yield from ("--env", LISTENER, "--env", LIFELINE)
     for name in sorted(engine.environment):
         if name.upper().startswith(_PASSED):
             yield from ("--env", name)

@@ -66,7 +66,7 @@ class DockerRunner(Runner):
         output_path = storage.join(output_folder, "output_manifest_path")
         no_gpu = planned.step.resources.accelerator is not None and not engine.gpus
         argv = (
-            *(engine.program, "run", "--rm", "--name", name),
+            *(engine.program, "run", "--rm", "--interactive", "--name", name),
             *(("--init",) if engine.program == "docker" else ()),  # Podman's is its own package
             *("--user", engine.user, "--cap-drop", "ALL", "--security-opt", "no-new-privileges"),
             *(("--userns", "keep-id") if engine.is_rootless_podman else ()),

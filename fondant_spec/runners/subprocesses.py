@@ -14,15 +14,18 @@ import time
 import uuid
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
+from threading import Thread
 from typing import Final
 
-from fondant_spec.dataset import storage
+from fondant_spec.dataset.base_path import check_writable
 from fondant_spec.dataset.committed import check_reject_share, committed_manifest
 from fondant_spec.dataset.manifest import Manifest
 from fondant_spec.dataset.reject_listing import count_reasons
 from fondant_spec.errors import StepFailedError
+from fondant_spec.lifeline import LIFELINE
 from fondant_spec.pipeline.plan import Plan, PlannedStep
 from fondant_spec.pipeline.run_history import RunLog, StepResult, recorded
 from fondant_spec.progress import LISTENER, Counts, Drawing, duration, read_counts
@@ -82,7 +85,7 @@ def run_steps(
         StepFailedError: a step failed; the message holds the end of its log.
         StorageError: the base path cannot be written.
     """
-    storage.check_writable(plan.base_path)
+    check_writable(plan.base_path)
     Path(folder).mkdir(mode=0o700, parents=True)  # not one that is there: it is removed at the end
     manifests: dict[str, Manifest] = {}
     try:
@@ -139,13 +142,16 @@ def _run_step(
     lines: list[str] = []
     process = subprocess.Popen(  # noqa: S603 - the command is ours, and no shell reads it
         command.argv,
+        stdin=subprocess.PIPE,  # the step ends with whoever holds the other end: this process
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
         errors="replace",
         start_new_session=True,
-        env=os.environ | {LISTENER: "1"},
+        env=os.environ | {LISTENER: "1", LIFELINE: "stdin"},
     )
+    rest = Thread(target=_end_the_rest, args=[process])
+    rest.start()
     try:
         for whole in process.stdout or ():
             line, counts = read_counts(whole)
@@ -159,6 +165,7 @@ def _run_step(
         _stop(process, command.removal)
         raise
     finally:
+        rest.join()
         log.write_log(command.step_id, "".join(lines))
     output = Path(command.output_path)
     if code == 0 and output.exists():
@@ -167,6 +174,13 @@ def _run_step(
     tail = "".join(deque(lines, _TAIL)).rstrip()
     msg = f"step {command.step_id!r} {how} The end of its log:\n{tail}"
     raise StepFailedError(msg)
+
+
+def _end_the_rest(process: "subprocess.Popen[str]") -> None:
+    """End what a step leaves behind, once it has ended itself: it may hold the output open."""
+    process.wait()
+    with suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGKILL)
 
 
 def _stop(process: "subprocess.Popen[str]", removal: Sequence[str]) -> None:
@@ -178,8 +192,4 @@ def _stop(process: "subprocess.Popen[str]", removal: Sequence[str]) -> None:
         pass  # a second Ctrl-C only hurries what follows
     if removal:
         subprocess.run(removal, check=False, capture_output=True)  # noqa: S603 - ours, no shell
-    try:
-        os.killpg(process.pid, signal.SIGKILL)
-    except ProcessLookupError:
-        return
-    process.wait()
+    process.kill()

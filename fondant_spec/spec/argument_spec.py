@@ -20,6 +20,7 @@ _ARGUMENT_KEYS: Final = {
     "neighbours",
     "output",
     "affects_result",
+    "revision_of",
     *BOUND_KEYS,
 }
 
@@ -35,9 +36,15 @@ def read_arguments(value: Any, where: str) -> dict[str, Argument]:
     if not isinstance(value, dict):
         msg = f"{where}: `args` must be a mapping of argument name to its type and description."
         raise InvalidComponentSpecError(msg)
-    return {
+    arguments = {
         name: _argument(name, content, f"{where}: args.{name}") for name, content in value.items()
     }
+    for name, argument in arguments.items():
+        if argument.revision_of and argument.revision_of[1] not in arguments:
+            source = argument.revision_of[1]
+            msg = f"{where}: args.{name}: `revision_of` names {source!r}, which is no argument."
+            raise InvalidComponentSpecError(msg)
+    return arguments
 
 
 def _argument(name: Any, content: Any, where: str) -> Argument:
@@ -71,9 +78,20 @@ def _argument(name: Any, content: Any, where: str) -> Argument:
         neighbours=read_flag(content, "neighbours", where),
         output=read_flag(content, "output", where),
         affects_result=read_flag({"affects_result": True} | content, "affects_result", where),
+        revision_of=_revision_of(content.get("revision_of"), where),
         bounds=read_bounds(content, content["type"], where),
     )
     return argument if argument.required else _with_typed_default(argument, where)
+
+
+def _revision_of(value: Any, where: str) -> tuple[str, str] | None:
+    if value is None:
+        return None
+    kinds = list(value) if isinstance(value, dict) else []
+    if kinds not in (["model"], ["dataset"]) or not isinstance(value[kinds[0]], str):
+        msg = f"{where}: `revision_of` must be `{{model: ARGUMENT}}` or `{{dataset: ARGUMENT}}`."
+        raise InvalidComponentSpecError(msg)
+    return kinds[0], value[kinds[0]]
 
 
 def _with_typed_default(argument: Argument, where: str) -> Argument:

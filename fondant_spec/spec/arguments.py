@@ -50,7 +50,8 @@ class Argument:
     containers, and its content is part of the cache key. With `neighbours`, a container also sees
     what lies beside a file that it names. `output` marks one that names where to write: it is made
     absolute, and mounted to be written. One that does not `affects_result` (a batch size, a device,
-    a timeout) is no part of the cache key.
+    a timeout) is no part of the cache key. `revision_of` marks a branch, tag or commit on the
+    Hugging Face hub: `model` or `dataset`, and the argument that names it.
     """
 
     name: str
@@ -62,6 +63,7 @@ class Argument:
     neighbours: bool = False
     output: bool = False
     affects_result: bool = True
+    revision_of: tuple[str, str] | None = None
     bounds: Bounds = NO_BOUNDS
 
     @property

@@ -111,7 +111,8 @@ class Component(ABC):
     def field_metadata(self) -> Mapping[str, Mapping[str, Any]]:
         """Return, per produced field, what made it: model id, revision, dimension, ...
 
-        Called after the first partition. The values must be JSON, and the same in every worker.
+        Called when the first rows have come out, and later. The values must be JSON, and the same
+        in every worker.
         """
         return {}
 

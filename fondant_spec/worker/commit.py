@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from fondant_spec.dataset import storage
-from fondant_spec.dataset.checkpoint import Checkpoint, count_rejects
+from fondant_spec.dataset.checkpoint import GATHERED, WRITTEN, Checkpoint, count_rejects
 from fondant_spec.dataset.committed import artifact_digests, check_reject_share
 from fondant_spec.dataset.layout import CHECKPOINT_ENDING, PARTITION_ENDING, StepFolder
 from fondant_spec.dataset.manifest import Manifest, Partition
@@ -18,7 +18,6 @@ from fondant_spec.dataset.partitions import read_ids
 from fondant_spec.dataset.reject_listing import count_reasons
 from fondant_spec.errors import CardinalityError, RejectThresholdError
 from fondant_spec.spec.types import type_from_json
-from fondant_spec.worker.run_dataset import GATHERED, WRITTEN
 from fondant_spec.worker.step_request import StepRequest
 
 logger = logging.getLogger(__name__)
@@ -43,6 +42,8 @@ def commit(request: StepRequest, checkpoints: Sequence[Checkpoint], *, seconds: 
         manifest = _written(manifest, checkpoints[-1], request.inputs[0])
     else:
         manifest = _transformed(manifest, request, checkpoints)
+    request.check_inputs()
+    request.context.check_lease()
     _sweep(request.resolved.folder, checkpoints, manifest)
     manifest.write()
     return manifest
@@ -51,6 +52,8 @@ def commit(request: StepRequest, checkpoints: Sequence[Checkpoint], *, seconds: 
 def _sweep(folder: StepFolder, checkpoints: Sequence[Checkpoint], manifest: Manifest) -> None:
     """Remove what an earlier attempt left and this one did not write again."""
     storage.remove(folder.staged)
+    storage.remove(folder.pieces)
+    storage.abort_uploads(folder.location)
     wanted = {
         folder.data: {p.name for p in manifest.partitions},
         folder.rejects: {c.name for c in checkpoints if c.rejects},

@@ -1,12 +1,14 @@
 """Spreading a step's partitions over a Dask cluster of the user's own.
 
 `DASK_SCHEDULER_ADDRESS` says where it is; Dask's own configuration, how it is secured. How many
-workers it has is its own matter. A worker that is killed loses the partition at hand, which another
-one takes over.
+workers it has is its own matter; they may come and go. A worker that is killed loses the partition
+at hand, which another one takes over; a scheduler that starts again is given what is left.
 """
 
 import logging
 from collections.abc import Sequence
+from concurrent.futures import CancelledError
+from dataclasses import dataclass, field
 from itertools import islice
 from typing import Any, Final
 
@@ -18,35 +20,106 @@ from fondant_spec.worker.worker_process import run_task
 
 SCHEDULER: Final = "DASK_SCHEDULER_ADDRESS"
 
+_GPU: Final = "GPU"
+"""The resource that workers with a GPU say they have: `dask worker --resources GPU=1`."""
+
+_MOST_ROUNDS_WITHOUT_WORK: Final = 3
+_PATIENCE: Final = "60 s"
+"""How long a scheduler may take to answer."""
+
+
+@dataclass
+class _Round:
+    """Partitions as they go to a cluster, until all are done or its scheduler is lost.
+
+    `deadly` are those that ended one worker after the other, `lost` those whose work the scheduler
+    knows no more.
+    """
+
+    step: StepContext
+    deadly: list[str] = field(default_factory=list)
+    lost: list[PartitionTask] = field(default_factory=list)
+
+    def run(self, client: Any, tasks: Sequence[PartitionTask], finished: Finished) -> None:
+        """Run partitions, a few ahead of each worker."""
+        from distributed import KilledWorker, as_completed  # noqa: PLC0415
+
+        waiting = iter(tasks)
+        at_once = max(1, len(client.nthreads())) * AHEAD
+        resources = self._resources(client)
+        running = {self._submit(client, task, resources): task for task in islice(waiting, at_once)}
+        futures = as_completed(running)
+        for future in futures:
+            task = running.pop(future)
+            try:
+                finished(future.result())
+            except KilledWorker:
+                self.deadly.append(task.name)
+            except CancelledError:
+                self.lost += [task, *running.values(), *waiting]
+                return
+            for following in islice(waiting, 1):
+                new = self._submit(client, following, resources)
+                running[new] = following
+                futures.add(new)
+
+    def _submit(self, client: Any, task: PartitionTask, resources: dict[str, int]) -> Any:
+        # A partition that an earlier run began may still run there, with a lease that is lost.
+        run = self.step.lease.token if self.step.lease else self.step.run_id
+        key = f"{self.step.folder.location}/{task.name}-{run}"
+        return client.submit(
+            run_task, self.step, task, key=key, retries=1, resources=resources or None
+        )
+
+    def _resources(self, client: Any) -> dict[str, int]:
+        """Return what a worker must have: a GPU for what runs on one, where any worker has it."""
+        if not self.step.component_class().uses_device:
+            return {}
+        workers = client.scheduler_info(n_workers=-1)["workers"].values()
+        return {_GPU: 1} if any(_GPU in worker["resources"] for worker in workers) else {}
+
 
 def run_on_cluster(
     step: StepContext, tasks: Sequence[PartitionTask], address: str, finished: Finished
 ) -> None:
-    """Run a transform over partitions on a Dask cluster, a few ahead of each worker.
+    """Run a transform over partitions on a Dask cluster.
 
     Raises:
-        StepFailedError: a partition killed one worker after the other.
+        StepFailedError: no scheduler answers, or some partitions killed one worker after the other;
+            all others are finished.
     """
-    from distributed import Client, KilledWorker, as_completed  # noqa: PLC0415 - costs a second
+    logging.getLogger("distributed").setLevel(logging.CRITICAL)
+    left, deadly, in_vain = list(tasks), list[str](), 0
+    while left and in_vain < _MOST_ROUNDS_WITHOUT_WORK:
+        now = _Round(step)
+        with _connected(step, address) as client:
+            now.run(client, left, finished)
+        in_vain = in_vain + 1 if len(now.lost) == len(left) else 0
+        deadly += now.deadly
+        left = now.lost
+    if left:
+        msg = (
+            f"{step.step_id}: the scheduler at {address} lost its work {in_vain} times; "
+            "see its own log. The finished partitions are kept."
+        )
+        raise StepFailedError(msg)
+    if deadly:
+        msg = (
+            f"{step.step_id}: {', '.join(sorted(deadly))}: one worker after the other was killed "
+            "over this partition, most likely for want of memory; give the workers more memory, "
+            "or make partitions smaller (rows_per_partition). The other partitions are kept."
+        )
+        raise StepFailedError(msg)
 
-    logging.getLogger("distributed").setLevel(logging.WARNING)
-    with Client(address) as client:
-        waiting = iter(tasks)
 
-        def submit(task: PartitionTask) -> Any:
-            key = f"{step.folder.location}/{task.name}"
-            return client.submit(run_task, step, task, key=key, retries=1)
+def _connected(step: StepContext, address: str) -> Any:
+    from distributed import Client  # noqa: PLC0415 - costs a second
 
-        at_once = max(1, len(client.nthreads())) * AHEAD
-        futures = as_completed([submit(task) for task in islice(waiting, at_once)])
-        for future in futures:
-            try:
-                finished(future.result())
-            except KilledWorker as error:
-                msg = (
-                    f"{step.step_id}: {error.task} ended its worker process again and again, most "
-                    "likely for want of memory; use fewer workers, or give the step more memory."
-                )
-                raise StepFailedError(msg) from None
-            for task in islice(waiting, 1):
-                futures.add(submit(task))
+    try:
+        return Client(address, timeout=_PATIENCE)
+    except (OSError, ValueError) as error:
+        msg = (
+            f"{step.step_id}: no Dask scheduler answers at {address} ({SCHEDULER}): {error}; "
+            "start it, or take the variable away to run on this machine."
+        )
+        raise StepFailedError(msg) from None

@@ -1,5 +1,6 @@
 """The files of one checkpoint: partitions being written, checked as the rows pass."""
 
+import time
 from collections.abc import Iterable
 from typing import Any, Final
 
@@ -29,6 +30,7 @@ class PartitionOutput:
         rolls: bool = False,
     ) -> None:
         self.name = name
+        self.began = time.time()
         self.rows = 0
         self.bytes = 0
         self.partitions: list[Partition] = []
@@ -105,6 +107,7 @@ class PartitionOutput:
 
     def _close_writer(self) -> None:
         if self._writer is not None:
+            self._step.check_lease()
             self.partitions.append(self._writer.close())
         self._writer = None
 

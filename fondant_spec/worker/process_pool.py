@@ -4,18 +4,17 @@ They are reached through pipes alone: no port is open that somebody else on the 
 A worker that is killed loses the partition at hand, which is done again.
 """
 
-import os
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
-from multiprocessing import active_children, get_context, parent_process
-from threading import Thread
+from multiprocessing import active_children, get_context
 from typing import Final
 
 from fondant_spec.dataset.checkpoint import Checkpoint
 from fondant_spec.errors import StepFailedError
+from fondant_spec.lifeline import end_with_parent
 from fondant_spec.worker.partition_tasks import PartitionTask
 from fondant_spec.worker.step_context import StepContext
 from fondant_spec.worker.worker_process import run_task
@@ -97,7 +96,7 @@ def _survives(step: StepContext, task: PartitionTask, finished: Finished) -> boo
 def _pool(workers: int) -> Iterator[ProcessPoolExecutor]:
     """Yield a pool whose processes end with it, whatever they are at."""
     before = set(active_children())
-    pool = ProcessPoolExecutor(workers, get_context("spawn"), _end_with_parent)
+    pool = ProcessPoolExecutor(workers, get_context("spawn"), end_with_parent)
     try:
         yield pool
         pool.shutdown()  # components are torn down
@@ -106,15 +105,3 @@ def _pool(workers: int) -> Iterator[ProcessPoolExecutor]:
         for process in set(active_children()) - before:
             process.terminate()
             process.join()
-
-
-def _end_with_parent() -> None:
-    """Have this process end when the one that started it does, however that ended."""
-    parent = parent_process()
-
-    def watch() -> None:
-        if parent is not None:
-            parent.join()
-            os._exit(1)
-
-    Thread(target=watch, daemon=True).start()

@@ -10,7 +10,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from fondant_spec.dataset import storage
-from fondant_spec.dataset.checkpoint import Checkpoint
+from fondant_spec.dataset.checkpoint import Checkpoint, Work
 from fondant_spec.dataset.layout import partition_file
 from fondant_spec.dataset.manifest import Field, Partition
 from fondant_spec.dataset.partition_writer import PartitionWriter
@@ -24,7 +24,6 @@ from fondant_spec.worker.partition_tasks import PartitionTask
 from fondant_spec.worker.run_partition import (
     Advance,
     Settled,
-    made_by,
     row_context,
     transform_partition,
     with_origin,
@@ -59,7 +58,7 @@ def retry_partition(
         tried = ids_in.filter(pc.is_in(ids_in, value_set=again))
         check_cardinality(step.spec.cardinality, tried, output.ids(), context.rejects, step.step_id)
     settled.close()
-    if made_by(step, component) != earlier.metadata:
+    if step.made_by(component) != earlier.metadata:
         # Another model than made the rows there are: all of them are made anew, by this one.
         return transform_partition(step, component, replace(task, earlier=None), advance)
     rejects = _merged_rejects(before, {r["id"]: r["attempts"] for r in failed}, context.rejects)
@@ -69,6 +68,7 @@ def retry_partition(
     checkpoint = replace(
         earlier,
         run_id=step.run_id,
+        work=Work.since(output.began),
         partitions=(with_origin(written, partition),),
         fields=fields,
         rejects=dict(rejects.counts),
@@ -114,6 +114,7 @@ def _write_both(step: StepContext, name: str, fields: Any, ids: pa.Array) -> Par
         streams = (_rows(location, name, schema, place) for location in places)
         for _, row in heapq.merge(*streams, key=lambda numbered: numbered[0]):
             writer.write(row)
+        step.check_lease()
         return writer.close()
     except BaseException as error:
         writer.abort(error)

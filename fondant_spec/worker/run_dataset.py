@@ -1,5 +1,6 @@
 """What a worker does with a whole dataset as one stream: load it, gather it, or write it."""
 
+import time
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from itertools import chain
@@ -9,7 +10,8 @@ import pyarrow.compute as pc
 import pyarrow.dataset as pads
 
 from fondant_spec.dataset import storage
-from fondant_spec.dataset.checkpoint import Checkpoint
+from fondant_spec.dataset.checkpoint import GATHERED, WRITTEN, Checkpoint, Work
+from fondant_spec.dataset.disk_space import check_space
 from fondant_spec.dataset.layout import partition_file
 from fondant_spec.dataset.manifest import Partition
 from fondant_spec.dataset.partition_writer import write_table
@@ -34,9 +36,6 @@ from fondant_spec.worker.run_partition import (
     write_rejects,
 )
 from fondant_spec.worker.step_context import StepContext
-
-GATHERED = "gathered"
-WRITTEN = "written"
 
 
 def load_partitions(
@@ -104,12 +103,13 @@ def write_partitions(
 
     Where it reads several branches, the ids that are in all of them are kept as an index.
     """
+    began = time.time()
     storage.remove(step.folder.output)
     context = row_context(step)
     rows = step.inputs[0]
     streams = (rows.batches(task.partition.name, component.batch_rows) for task in tasks)
     settled = Settled(advance, None, context.rejects)
-    batches = settled.as_taken(chain.from_iterable(streams))
+    batches = settled.as_taken(_while_there_is_space(chain.from_iterable(streams), step))
     artifacts = component.write(batches, context)
     if next(batches, None) is not None:
         msg = (
@@ -118,11 +118,13 @@ def write_partitions(
         raise CardinalityError(msg)
     settled.close()
     _check_strangers(step, rows, tasks, context.rejects)
+    step.check_lease()
     write_rejects(step, WRITTEN, context.rejects)
     checkpoint = Checkpoint(
         name=WRITTEN,
         made_from=step.made_from(),
         run_id=step.run_id,
+        work=Work.since(began),
         rows_in=settled.rows,
         partitions=tuple(_index(step, rows, tasks)) if rows.branches else (),
         fields={},
@@ -132,6 +134,14 @@ def write_partitions(
     )
     checkpoint.write(step.folder.checkpoints)
     return checkpoint
+
+
+def _while_there_is_space(
+    batches: Iterable[pa.RecordBatch], step: StepContext
+) -> Iterator[pa.RecordBatch]:
+    for batch in batches:
+        check_space(step.folder.location)
+        yield batch
 
 
 def _check_strangers(

@@ -1,15 +1,13 @@
 """What a worker does with a partition: transform it, and leave a checkpoint."""
 
-import json
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
-from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from fondant_spec.dataset import storage
-from fondant_spec.dataset.checkpoint import Checkpoint
+from fondant_spec.dataset.checkpoint import Checkpoint, Work
 from fondant_spec.dataset.layout import partition_file
 from fondant_spec.dataset.manifest import Partition, combine
 from fondant_spec.dataset.rejects import Rejects
@@ -17,6 +15,7 @@ from fondant_spec.worker.base_components import Component, RowContext, StreamTra
 from fondant_spec.worker.output_check import check_cardinality, check_parents
 from fondant_spec.worker.partition_output import PartitionOutput
 from fondant_spec.worker.partition_tasks import PartitionTask
+from fondant_spec.worker.pieces import Pieces
 from fondant_spec.worker.step_context import StepContext
 
 Advance = Callable[[int, int], None]
@@ -40,27 +39,53 @@ def transform_partition(
 ) -> Checkpoint:
     """Run a transform over one partition of the input, and leave its checkpoint."""
     context = row_context(step, task.input_number)
+    if step.spec.makes_ids:
+        return _explode(step, component, task, context, advance)
     rows, partition = step.inputs[task.input_number], task.partition
-    explodes = step.spec.makes_ids
-    output = PartitionOutput(
-        step, task.name, staged=component.gathers, rolls=explodes and not component.gathers
+    made_from = step.made_from(partition.digest)
+    ids_in = rows.ids(partition.name)
+    pieces = Pieces(step, component, task.name, made_from, ids_in)
+    output = PartitionOutput(step, task.name, staged=component.gathers)
+    settled = Settled(advance, len(ids_in), context.rejects)
+    earlier = pieces.taken_over(context.rejects)
+    with output:
+        output.write(settled.as_returned(earlier))
+        batches = rows.batches(partition.name, component.batch_rows, pieces.rest)
+        returned = component.transform_batches(batches, context)
+        output.write(settled.as_returned(pieces.kept(returned, context.rejects)))
+        cardinality = step.spec.cardinality
+        check_cardinality(cardinality, ids_in, output.ids(), context.rejects, step.step_id)
+        fit = pieces.fit
+    settled.close()
+    if not fit:
+        # Another model than made the pieces: all rows of the partition are made anew, by this one.
+        pieces.remove()
+        return transform_partition(step, component, task, advance)
+    output.partitions = [with_origin(p, partition) for p in output.partitions]
+    checkpoint = leave_checkpoint(
+        step, component, output, context.rejects, rows_in=len(ids_in), made_from=made_from
     )
+    pieces.remove()
+    return checkpoint
+
+
+def _explode(
+    step: StepContext,
+    component: StreamTransformComponent,
+    task: PartitionTask,
+    context: RowContext,
+    advance: Advance,
+) -> Checkpoint:
+    """Run a step that makes new rows, whose partitions end where they are full."""
+    rows, partition = step.inputs[task.input_number], task.partition
+    output = PartitionOutput(step, task.name, staged=component.gathers, rolls=not component.gathers)
     ids_in = rows.ids(partition.name)
     settled = Settled(advance, len(ids_in), context.rejects)
-    batches = rows.batches(partition.name, component.batch_rows)
     with output:
-        if explodes:
-            batches = settled.as_taken(batches)
-            output.write(component.transform_batches(batches, context))
-            check_parents(ids_in, output.parents(), context.rejects, step.step_id)
-        else:
-            output.write(settled.as_returned(component.transform_batches(batches, context)))
-            check_cardinality(
-                step.spec.cardinality, ids_in, output.ids(), context.rejects, step.step_id
-            )
+        batches = settled.as_taken(rows.batches(partition.name, component.batch_rows))
+        output.write(component.transform_batches(batches, context))
+        check_parents(ids_in, output.parents(), context.rejects, step.step_id)
     settled.close()
-    if not explodes:
-        output.partitions = [with_origin(p, partition) for p in output.partitions]
     made_from = step.made_from(partition.digest)
     return leave_checkpoint(
         step, component, output, context.rejects, rows_in=len(ids_in), made_from=made_from
@@ -85,28 +110,22 @@ def leave_checkpoint(
     made_from: str | None = None,
 ) -> Checkpoint:
     """Write the rejects of what was put out, and then its checkpoint: from now on it is done."""
+    step.check_lease()
     write_rejects(step, output.name, rejects)
     checkpoint = Checkpoint(
         name=output.name,
         made_from=step.made_from() if made_from is None else made_from,
         run_id=step.run_id,
+        work=Work.since(output.began),
         rows_in=rows_in,
         partitions=tuple(output.partitions),
         fields=output.fields,
-        metadata=made_by(step, component),
+        metadata=step.made_by(component),
         rejects=dict(rejects.counts),
         failed=rejects.failed,
     )
     checkpoint.write(step.folder.checkpoints)
     return checkpoint
-
-
-def made_by(step: StepContext, component: Component) -> dict[str, Any]:
-    """Return what made the fields, by their names in the dataset, as it reads back from a file."""
-    names = step.mapping.output_names
-    metadata = component.field_metadata()
-    named = {names[field]: dict(values) for field, values in metadata.items() if field in names}
-    return dict(json.loads(json.dumps(named)))
 
 
 def write_rejects(step: StepContext, name: str, rejects: Rejects) -> None:

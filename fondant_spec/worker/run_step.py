@@ -9,7 +9,7 @@ import signal
 import sys
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
@@ -17,8 +17,11 @@ from fondant_spec.cpu import cpu_count
 from fondant_spec.dataset import storage
 from fondant_spec.dataset.checkpoint import Checkpoint
 from fondant_spec.dataset.committed import check_reject_share, committed_manifest
+from fondant_spec.dataset.disk_space import check_space, full_disk_told
+from fondant_spec.dataset.lease import WHOLE, held
 from fondant_spec.dataset.manifest import Manifest
-from fondant_spec.exit_codes import exit_code
+from fondant_spec.exit_codes import end_program, exit_code
+from fondant_spec.lifeline import end_with_runner
 from fondant_spec.progress import Progress
 from fondant_spec.spec.component_spec import ComponentSpec
 from fondant_spec.spec.usage import usage
@@ -41,11 +44,12 @@ def execute(component_class: type[Component], argv: Sequence[str] | None = None)
     Exit codes: 0 done or already there; 1 an error that the user can fix; 2 wrong usage; 130
     interrupted. Any other error is a defect and shows its traceback. `--help` prints the arguments.
     """
-    argv = sys.argv[1:] if argv is None else argv
+    own, argv = argv is None, sys.argv[1:] if argv is None else argv
     if argv in (["-h"], ["--help"]):
         print(usage(ComponentSpec.from_file(source_of(component_class))))  # noqa: T201 - a program
         return
     logging.basicConfig(level=logging.INFO, format="%(levelname)s %(message)s", stream=sys.stderr)
+    end_with_runner()
     signal.signal(signal.SIGTERM, _terminate)
     code = exit_code(
         lambda: _run(component_class, argv),
@@ -53,6 +57,8 @@ def execute(component_class: type[Component], argv: Sequence[str] | None = None)
         debug=True,
         hidden=FRAMEWORK,
     )
+    if own:
+        end_program(code)
     if code:
         sys.exit(code)
 
@@ -66,14 +72,15 @@ def run(component_class: type[Component], argv: Sequence[str]) -> Manifest | Non
     request = read_request(component_class, argv)
     manifest = find_hit(request)
     if manifest is None:
-        began = time.monotonic()
-        checkpoints = compute(request)
-        if request.options.slice_of is not None:
-            report_output(request.resolved.folder.location, request)
-            return None
-        manifest = commit(request, checkpoints, seconds=time.monotonic() - began)
-        logger.info("%s: %d rows at %s", manifest.step_id, manifest.rows, manifest.folder)
-    report_output(manifest.location, request)
+        part, folder = request.options.slice_of or WHOLE, request.resolved.folder
+        with held(folder, request.context.run_id, part) as lease:
+            manifest = find_hit(request)  # of a run that was waited for
+            if manifest is None:
+                context = replace(request.context, lease=lease)
+                with full_disk_told(folder.location):
+                    manifest = compute_and_commit(replace(request, context=context))
+    location = request.resolved.folder.location if manifest is None else manifest.location
+    report_output(location, request)
     return manifest
 
 
@@ -83,15 +90,29 @@ def find_hit(request: StepRequest) -> Manifest | None:
     Raises:
         RejectThresholdError: more of its rows failed than are allowed now.
     """
-    location = request.resolved.folder.manifest
-    manifest = committed_manifest(location, request.inputs) if request.takes_committed else None
+    if not request.takes_committed:
+        return None
+    manifest = committed_manifest(request.resolved.folder.manifest, request.inputs)
     if manifest is None:
-        # What stands there was made from other inputs, or is not wanted: it must not pass for a
-        # commit of the files that are about to be written.
-        storage.remove(location)
         return None
     check_reject_share(manifest, request.options.max_reject_share)
     logger.info("%s: already done, %d rows at %s", manifest.step_id, manifest.rows, manifest.folder)
+    return manifest
+
+
+def compute_and_commit(request: StepRequest) -> Manifest | None:
+    """Run a step that no other run is at, and return its manifest; None for a slice."""
+    request.check_inputs()
+    check_space(request.resolved.folder.location)
+    # What stands there was made from other inputs, or is not wanted: it must not pass for a
+    # commit of the files that are about to be written.
+    storage.remove(request.resolved.folder.manifest)
+    began = time.monotonic()
+    checkpoints = compute(request)
+    if request.options.slice_of is not None:
+        return None
+    manifest = commit(request, checkpoints, seconds=time.monotonic() - began)
+    logger.info("%s: %d rows at %s", manifest.step_id, manifest.rows, manifest.folder)
     return manifest
 
 

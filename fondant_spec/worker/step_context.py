@@ -1,5 +1,6 @@
 """A step as its workers see it: everything a worker process needs, and can be sent."""
 
+import json
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -9,6 +10,7 @@ from typing import Any
 
 from fondant_spec.dataset.field_mapping import FieldMapping
 from fondant_spec.dataset.layout import StepFolder
+from fondant_spec.dataset.lease import Lease
 from fondant_spec.spec.component_arguments import bound
 from fondant_spec.spec.component_spec import ComponentSpec
 from fondant_spec.spec.executor_options import ALL_REASONS
@@ -36,6 +38,8 @@ class StepContext:
         retry: the reasons of failed rows that are tried once more.
         resume_key: what a finished partition must have in common with this run, beside its input,
             to be kept.
+        lease: what says that this run, and no other, writes in the folder; None where there is none
+            to be had.
     """
 
     step_id: str
@@ -51,6 +55,7 @@ class StepContext:
     rows_per_partition: int = 1000
     retry: tuple[str, ...] = ()
     resume_key: str = ""
+    lease: Lease | None = None
 
     def retries(self, reason: str) -> bool:
         """Return whether rows that failed for a reason are to be tried again."""
@@ -59,6 +64,22 @@ class StepContext:
     def made_from(self, digest: str = "") -> str:
         """Return what a checkpoint says it was made from, given the input partition's digest."""
         return f"{digest}-{self.resume_key}"
+
+    def check_lease(self) -> None:
+        """Make sure, before something is committed, that no other run has taken this one's place.
+
+        Raises:
+            LeaseLostError: one has.
+        """
+        if self.lease is not None:
+            self.lease.check()
+
+    def made_by(self, component: Component) -> dict[str, Any]:
+        """Return what made the fields, by their names in the dataset, as it reads from a file."""
+        names = self.mapping.output_names
+        metadata = component.field_metadata()
+        named = {names[field]: dict(values) for field, values in metadata.items() if field in names}
+        return dict(json.loads(json.dumps(named)))
 
     def component_class(self) -> type[Component]:
         """Return the component's class, from its `main.py` if it is not loaded already."""

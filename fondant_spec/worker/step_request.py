@@ -8,10 +8,15 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from fondant_spec.dataset import run_references, storage
+from fondant_spec.dataset.base_path import check_writable
 from fondant_spec.dataset.layout import PipelineFolder
 from fondant_spec.dataset.manifest import Input, Manifest
 from fondant_spec.dataset.resolution import Resolution, StepUse, resolve_step
-from fondant_spec.errors import InvalidComponentSpecError
+from fondant_spec.errors import (
+    InvalidComponentSpecError,
+    InvalidDatasetError,
+    InvalidManifestError,
+)
 from fondant_spec.spec import arguments
 from fondant_spec.spec.component_spec import ComponentSpec
 from fondant_spec.spec.executor_options import EXECUTOR_ARGUMENTS, SPEC_FILE, ExecutorOptions
@@ -65,6 +70,24 @@ class StepRequest:
             key_parts=self.resolved.key_parts,
         )
 
+    def check_inputs(self) -> None:
+        """Make sure that the inputs are still those that the step was asked for.
+
+        Raises:
+            InvalidDatasetError: another run has made one anew, or is about to.
+        """
+        for manifest in self.inputs:
+            try:
+                same = Manifest.read(manifest.location).digest == manifest.digest
+            except InvalidManifestError:
+                same = False
+            if not same:
+                msg = (
+                    f"{self.context.step_id}: another run makes {manifest.location} anew, which "
+                    "this step reads; run again when that has ended."
+                )
+                raise InvalidDatasetError(msg)
+
 
 def read_request(component_class: type[Component], argv: Sequence[str]) -> StepRequest:
     """Read an argument vector and the manifests that it names, and settle what the step comes to.
@@ -87,7 +110,7 @@ def read_request(component_class: type[Component], argv: Sequence[str]) -> StepR
         msg = f"{step_id}: a component that gathers makes new rows; its spec must explode."
         raise InvalidComponentSpecError(msg)
     base_path = storage.normalize(options.base_path)
-    storage.check_writable(base_path)
+    check_writable(base_path)
     inputs = tuple(Manifest.read(location) for location in options.inputs)
     pipeline = PipelineFolder.of(base_path, options.pipeline_name)
     use = StepUse(

@@ -1,14 +1,16 @@
 """Reading and writing one partition: zipped, by position, never joined, a batch at a time."""
 
-from itertools import pairwise
+from itertools import cycle, pairwise
+from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fondant_spec.dataset import partitions
+from fondant_spec.dataset import partition_writer, partitions
 from fondant_spec.dataset.manifest import Field
 from fondant_spec.dataset.partition_writer import PartitionWriter, write_table
 from fondant_spec.dataset.partitions import read_batches, read_ids
@@ -132,7 +134,49 @@ def test_row_groups_are_bounded(tmp_path):
         writer.write(pa.record_batch([ids], names=["id"]))
     writer.close()
     small = pq.ParquetFile(tmp_path / "small.parquet").metadata
-    assert [small.row_group(n).num_rows for n in range(small.num_row_groups)] == [66_000, 4_000]
+    assert [small.row_group(n).num_rows for n in range(small.num_row_groups)] == [65_536, 4_464]
+
+
+LISTS = st.lists(st.one_of(st.none(), st.lists(st.floats(width=32), max_size=3)), min_size=40)
+
+
+@settings(max_examples=8)
+@given(LISTS, st.lists(st.integers(1, 9), min_size=1), st.integers(30, 300))
+def test_bytes_depend_on_the_rows_alone(values, lengths, group):
+    """However a component cuts its rows into batches, the file is the same, also in row groups."""
+    columns = {
+        "id": [f"{n:04d}" for n in range(len(values))],
+        "vector": pa.array(values, pa.list_(pa.float32())),
+        "text": [None if n % 3 else "x" * (n % 17) for n in range(len(values))],
+        "pair": [{"a": n, "b": "y" * n} for n in range(len(values))],
+    }
+    table = pa.table(columns)
+    files = []
+    with TemporaryDirectory() as folder, pytest.MonkeyPatch.context() as patched:
+        patched.setattr(partition_writer, "ROW_GROUP_BYTES", group)
+        for name, cuts in (("whole", [len(table)]), ("cut", lengths)):
+            writer = PartitionWriter(folder, name, table.schema)
+            start = 0
+            for length in cycle(cuts):
+                for batch in table.slice(start, length).combine_chunks().to_batches():
+                    writer.write(batch)
+                start += length
+                if start >= len(table):
+                    break
+            writer.close()
+            files.append(Path(folder, f"{name}.parquet").read_bytes())
+    assert files[0] == files[1]
+
+
+def test_pages_depend_on_the_rows_alone(tmp_path):
+    """A partition that is written row by row, as a retry does, has the bytes that it had."""
+    ids = [f"{n:05d}" for n in range(3000)]
+    table = pa.table({"id": ids, "text": [row_id * 200 for row_id in ids]})
+    whole = write_table(str(tmp_path), "whole", table)
+    writer = PartitionWriter(str(tmp_path), "rows", table.schema)
+    for batch in table.to_batches(max_chunksize=1):
+        writer.write(batch)
+    assert writer.close().sha256 == whole.sha256
 
 
 def test_a_partition_is_recorded(tmp_path):

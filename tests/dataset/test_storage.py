@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from fondant_spec.dataset import storage
+from fondant_spec.dataset.base_path import check_writable
 from fondant_spec.errors import StorageError
 
 
@@ -84,7 +85,7 @@ def test_a_base_path_that_cannot_be_written(tmp_path, place):
     (tmp_path / "file").touch()
     base = str(tmp_path / place)
     with pytest.raises(StorageError) as caught:
-        storage.check_writable(base)
+        check_writable(base)
     message = str(caught.value)
     assert message.startswith(f"BASE_PATH {base} is not writable (")
     assert message.endswith(
@@ -94,7 +95,7 @@ def test_a_base_path_that_cannot_be_written(tmp_path, place):
 
 def test_a_base_path_is_made(tmp_path):
     """A folder that is not there yet is made, and the check leaves nothing in it."""
-    storage.check_writable(f"{tmp_path}/a/b")
+    check_writable(f"{tmp_path}/a/b")
     assert list((tmp_path / "a" / "b").iterdir()) == []
 
 

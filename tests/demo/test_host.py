@@ -1,6 +1,8 @@
 import http.client
 import json
+import shutil
 import socket
+import urllib.request
 from urllib.parse import urlsplit
 
 import pyarrow.parquet as pq
@@ -109,6 +111,23 @@ def test_no_path_leaves_the_collection(get, path):
 def test_other_methods_are_refused(get, path_of):
     """The host is for reading."""
     assert get(path_of["image"], "POST")[0].status == 405
+
+
+def test_demos_side_by_side(collection, tmp_path):
+    """Hosts of the same collection share a port, one of another is refused, and one may end."""
+    with serving(collection, port=0) as url:
+        port = urlsplit(url).port
+        with serving(collection, port):
+            pass
+        other = shutil.copytree(collection, tmp_path / "other")
+        (other / "collection.json").write_text("{}")
+        with (
+            pytest.raises(InvalidConfigError, match="something else listens"),
+            serving(other, port),
+        ):
+            pass
+        with urllib.request.urlopen(f"{url}/robots.txt", timeout=10) as answer:
+            assert answer.status == 200
 
 
 def test_a_taken_port_is_named_with_what_to_do(collection):

@@ -80,10 +80,10 @@ def test_runs(tmp_path, capsys):
     other, told = shown(capsys, "runs", "--base-path", tmp_path).split("\n\n")
     title, head, _, *rows = told.splitlines()
     assert (title, head.split()) == ("small", ["run", "when", "(UTC)", "state", "steps", "rows"])
-    assert [row.split()[0] for row in rows] == ["run-0", "run-1", "run-2"]
-    assert rows[0].split()[1:] == ["-", "elsewhere", "1", "-"]
-    assert rows[1].split()[3:] == ["succeeded", "2", "of", "2", "10"]
-    assert rows[2].split()[3:] == ["failed", "0", "of", "1", "-"]
+    assert [row.split()[0] for row in rows] == ["run-1", "run-2", "run-0"]
+    assert rows[0].split()[3:] == ["succeeded", "2", "of", "2", "10"]
+    assert rows[1].split()[3:] == ["failed", "0", "of", "1", "-"]
+    assert rows[2].split()[3:] == ["elsewhere", "1", "-"]
     assert other.startswith("other\n")
     assert shown(capsys, "runs", "other", "--base-path", tmp_path) == f"{other}\n"
 

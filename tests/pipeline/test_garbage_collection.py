@@ -1,10 +1,13 @@
 """Collecting what no run refers to."""
 
 import json
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
+from fondant_spec.dataset.layout import StepFolder
+from fondant_spec.dataset.lease import held
 from fondant_spec.dataset.validate import validate
 from fondant_spec.errors import InvalidArgumentError, InvalidDatasetError
 from fondant_spec.pipeline.garbage_collection import collect
@@ -50,6 +53,32 @@ def test_what_a_kept_result_is_made_of_is_kept(tmp_path, enter):
     run_here(plan(tmp_path, "run-2", 3))
     collect(str(tmp_path), "small", keep_runs=1, delete=True)
     assert validate(by_hand) == []
+
+
+def test_what_is_being_written_stays(tmp_path):
+    """A folder in which somebody writes is not garbage, whether a run refers to it or not."""
+    run_here(plan(tmp_path, "run-1", 2))
+    writing = tmp_path / "small" / "double" / "0123456789abcdef"
+    with held(StepFolder(str(writing)), "elsewhere"):
+        assert collect(str(tmp_path), "small", delete=True) == []
+    assert collect(str(tmp_path), "small", delete=True) == [str(writing)]
+    assert not writing.exists()
+
+
+def test_runs_that_go_on_meanwhile(tmp_path):
+    """Collecting all but the newest run, over and over, costs no run a row."""
+    run_here(plan(tmp_path, "run-0", 3))
+
+    def run(number: int) -> None:
+        for made in run_here(plan(tmp_path, f"run-{number}", 2 + number % 2)):
+            assert validate(made) == []
+
+    with ThreadPoolExecutor() as threads:
+        for number in range(1, 6):
+            running = threads.submit(run, number)
+            while not running.done():
+                collect(str(tmp_path), "small", keep_runs=1, delete=True)
+            running.result()
 
 
 def test_a_pipeline_that_is_not_there(tmp_path):

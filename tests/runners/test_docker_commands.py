@@ -47,8 +47,9 @@ def pipeline(tmp_path):
 def test_whole_command(pipeline, tmp_path):
     """A container runs as the caller without capabilities, and sees what it needs by its path."""
     assert shlex.join(argv(pipeline, "numbers")).replace(str(tmp_path), "TMP") == (
-        "docker run --rm --name fondant-run-1-numbers --init --user 1000:1000 --cap-drop ALL "
-        "--security-opt no-new-privileges --env FONDANT_PROGRESS "
+        "docker run --rm --interactive --name fondant-run-1-numbers --init --user 1000:1000 "
+        "--cap-drop ALL --security-opt no-new-privileges "
+        "--env FONDANT_PROGRESS --env FONDANT_LIFELINE "
         "--mount type=bind,source=/models,target=/cache/huggingface "
         "--mount type=bind,source=TMP/base,target=TMP/base "
         "--mount type=bind,source=TMP/own/numbers,target=TMP/own/numbers "
@@ -197,6 +198,7 @@ def test_variables_are_passed_by_name(pipeline, tmp_path):
     passed = [after for word, after in pairwise(words) if word == "--env"]
     assert passed == [
         "FONDANT_PROGRESS",
+        "FONDANT_LIFELINE",
         "AWS_SECRET_ACCESS_KEY",
         "GOOGLE_APPLICATION_CREDENTIALS",
         "HF_TOKEN",

@@ -6,6 +6,7 @@ import re
 import signal
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -14,7 +15,7 @@ from fondant_spec.errors import InvalidPipelineError, StepFailedError, StorageEr
 from fondant_spec.pipeline import Pipeline
 from fondant_spec.pipeline.run_history import read_runs, table
 from fondant_spec.runners import LocalRunner
-from tests.small import COMPONENTS, is_alive, start, wait_for
+from tests.small import COMPONENTS, ended, is_alive, start, wait_for
 
 PIPELINE = Path(__file__).parents[1] / "pipelines" / "small.py"
 
@@ -185,6 +186,36 @@ def test_ctrl_c_stops_everything(tmp_path, sent):
     gate.unlink()
     again = subprocess.run(argv, capture_output=True, text=True, check=True).stdout
     assert "[2/3] double already done: 10 rows" in again
+
+
+def test_a_runner_that_is_killed(tmp_path):
+    """A runner that ends by SIGKILL takes its step with it, and what the step started."""
+    gate = tmp_path / "gate"
+    gate.touch()
+    argv = [sys.executable, str(PIPELINE), "--base-path", str(tmp_path)]
+    argv += ["--set", f"waits.gate={gate}", "--set", "waits.child=true"]
+    process = start(argv)
+    pids = [int(pid) for pid in wait_for(gate.with_suffix(".pids"), process).split()]
+    process.kill()
+    process.communicate(timeout=30)
+    assert ended(pids)
+
+
+def test_a_step_that_is_killed(tmp_path):
+    """A step that ends by SIGKILL is told, though what it started holds its output open."""
+    gate = tmp_path / "gate"
+    gate.touch()
+    pipeline = Pipeline("small", tmp_path)
+    numbers = pipeline.add(COMPONENTS / "numbers")
+    waits = {"gate": str(gate), "child": True}
+    pipeline.add(COMPONENTS / "waits", after=numbers, arguments=waits, workers=1)
+    with ThreadPoolExecutor() as threads:
+        run = threads.submit(LocalRunner().run, pipeline.plan("run-1"), lambda _: None)
+        pids = [int(pid) for pid in wait_for(gate.with_suffix(".pids")).split()]
+        os.kill(pids[0], signal.SIGKILL)
+        error = run.exception(timeout=30)
+    assert str(error).startswith("step 'waits' failed with exit code -9.")
+    assert ended(pids)
 
 
 def _component(folder: Path, program: str) -> Path:

@@ -114,6 +114,7 @@ def test_a_step_that_gathers(enter):
     assert sorted(path.name for path in Path(made.folder).iterdir()) == [
         "checkpoints",
         "data",
+        "leases",
         "manifest.json",
         "rejects",
     ]

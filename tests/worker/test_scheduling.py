@@ -4,7 +4,6 @@ import os
 import signal
 import subprocess
 import sys
-import threading
 import time
 
 import psutil
@@ -12,7 +11,7 @@ import pytest
 
 from fondant_spec.dataset.manifest import Manifest
 from fondant_spec.dataset.validate import validate
-from fondant_spec.errors import CardinalityError, StepFailedError
+from fondant_spec.errors import StepFailedError
 from tests.small import command, dataset, is_alive, rows, start, wait_for
 
 pytestmark = pytest.mark.long
@@ -119,67 +118,6 @@ def test_workers_are_torn_down(enter, tmp_path):
     lines = [line.split() for line in log.read_text().splitlines()]
     ended = [pid for pid, what in lines if what == "down"]
     assert sorted(ended) == sorted({pid for pid, what in lines if what != "down"})
-
-
-@pytest.fixture
-def scheduler(monkeypatch):
-    """Return a cluster of the user's own, with one worker of two threads."""
-    from distributed import LocalCluster  # noqa: PLC0415
-
-    with LocalCluster(
-        n_workers=1, threads_per_worker=2, dashboard_address=None, host="127.0.0.1"
-    ) as cluster:
-        monkeypatch.setenv("DASK_SCHEDULER_ADDRESS", cluster.scheduler_address)
-        yield cluster
-
-
-@pytest.mark.usefixtures("scheduler")
-def test_a_cluster_of_your_own(enter, tmp_path):
-    """Steps that follow one another, or run at once, do not mix on a cluster that stays.
-
-    Its worker has two threads, yet each partition has its own rejects.
-    """
-    source = dataset(tmp_path, 1, number=list(range(12)))
-    made = {}
-
-    def run(factor: int) -> None:
-        made[factor] = enter("double", source, factor=factor, reject_odd=True)
-
-    threads = [threading.Thread(target=run, args=(factor,)) for factor in (2, 3)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    for factor in (2, 3):
-        assert [row["double"] for row in rows(made[factor])] == [
-            n * factor for n in range(0, 12, 2)
-        ]
-        assert made[factor].rejects == {"odd": 6}
-
-
-@pytest.mark.usefixtures("scheduler")
-def test_errors_come_back_as_they_are(enter, tmp_path):
-    """What a component does wrong in a worker is the same error as in one process."""
-    source = dataset(tmp_path, 1, number=[1, 2])
-    with pytest.raises(CardinalityError) as caught:
-        enter("misbehave", source, how="lose")
-    assert str(caught.value).startswith("misbehave: the component lost row ")
-
-
-def test_all_workers_of_a_cluster_are_used(enter, tmp_path, monkeypatch):
-    """How many there are is the cluster's own matter, not that of the cores here."""
-    from distributed import LocalCluster  # noqa: PLC0415
-
-    monkeypatch.setattr("fondant_spec.worker.run_step.cpu_count", lambda: 1)
-    model, log = tmp_path / "model", tmp_path / "log"
-    model.write_text("A")
-    source = dataset(tmp_path, 1, number=list(range(8)))
-    with LocalCluster(
-        n_workers=4, threads_per_worker=1, dashboard_address=None, host="127.0.0.1"
-    ) as cluster:
-        monkeypatch.setenv("DASK_SCHEDULER_ADDRESS", cluster.scheduler_address)
-        enter("stamp", source, model=str(model), log=str(log), seconds=1.0)
-    assert len({line.split()[0] for line in log.read_text().splitlines()}) == 4
 
 
 MEASURE = """

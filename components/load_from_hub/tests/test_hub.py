@@ -45,12 +45,17 @@ class Hub(BaseHTTPRequestHandler):
         _, api, rest = path.rpartition("/api/datasets/owner/photos")
         if api and rest.startswith("/tree/"):
             self._tree(rest.split("/", 3)[3] if rest.count("/") > 2 else "")
-        elif api and rest in ("", f"/revision/{COMMIT}", "/revision/v1"):
-            self._json({"id": "owner/photos", "sha": COMMIT, "siblings": []})
+        elif api and rest in (
+            "",
+            f"/revision/{self.server.commit}",
+            "/revision/v1",
+            "/revision/main",
+        ):
+            self._json({"id": "owner/photos", "sha": self.server.commit, "siblings": []})
         elif api:
             self._answer(404, b"{}", {"X-Error-Code": "RevisionNotFound"})
         else:
-            self._file(path.removeprefix(f"/datasets/owner/photos/resolve/{COMMIT}/"))
+            self._file(path.removeprefix(f"/datasets/owner/photos/resolve/{self.server.commit}/"))
 
     do_HEAD = do_GET  # noqa: N815 - the name is the protocol's
 
@@ -82,7 +87,10 @@ class Hub(BaseHTTPRequestHandler):
             self._answer(404, b"", {"X-Error-Code": "EntryNotFound"})
             return
         data, status = file.read_bytes(), 200
-        headers = {"ETag": f'"{hashlib.sha1(data).hexdigest()}"', "X-Repo-Commit": COMMIT}
+        headers = {
+            "ETag": f'"{hashlib.sha1(data).hexdigest()}"',
+            "X-Repo-Commit": self.server.commit,
+        }
         if wanted := self.headers.get("Range"):
             first, last = wanted.removeprefix("bytes=").split("-")
             headers["Content-Range"] = f"bytes {first}-{last}/{len(data)}"
@@ -107,6 +115,7 @@ class HubServer(ThreadingHTTPServer):
     def __init__(self, root: Path) -> None:
         super().__init__(("127.0.0.1", 0), Hub)
         self.root = root
+        self.commit = COMMIT
         self.requests: list[tuple[str, str | None]] = []
 
 
@@ -129,13 +138,13 @@ def photo(colour: str) -> bytes:
     return buffer.getvalue()
 
 
-def load(hub: HubServer, *words: str) -> subprocess.CompletedProcess[str]:
+def load(hub: HubServer, *words: str, offline: str = "0") -> subprocess.CompletedProcess[str]:
     """Run the component as a program that takes `hub` for the hub."""
     folder = hub.root.parent
     environment = os.environ | {
         "HF_ENDPOINT": f"http://127.0.0.1:{hub.server_port}",
         "HF_HOME": str(folder / "home"),
-        "HF_HUB_OFFLINE": "0",
+        "HF_HUB_OFFLINE": offline,
         "HF_TOKEN": "hf_secret",
     }
     argv = [sys.executable, str(MAIN), "--base_path", str(folder / "base"), *words]
@@ -248,3 +257,25 @@ def test_a_hub_that_cannot_be_reached_is_one_clear_line(hub):
     assert done.returncode == 1
     expected = f"error: owner/photos: {NOT_HERE}cannot be read: [Errno 111] Connection refused"
     assert done.stderr.splitlines()[-1] == expected
+
+
+def test_a_branch_that_moved_is_no_hit(hub):
+    """A dataset without a revision is loaded again when its branch moved, and only then."""
+    (hub.root / "data").mkdir()
+    file = hub.root / "data" / "train-00000-of-00001.parquet"
+    words = ["--dataset_name", "owner/photos"]
+    pq.write_table(pa.table({"image": [photo("red")]}), file)
+    assert load(hub, *words).returncode == 0
+    first = manifest_of(hub)
+    hub.commit = "decaf0" * 6 + "deca"
+    pq.write_table(pa.table({"image": [photo("red"), photo("blue")]}), file)
+    assert load(hub, *words).returncode == 0
+    moved = manifest_of(hub)
+    assert (first.rows, moved.rows) == (1, 2)
+    assert moved.fields["image"].metadata["revision"] == hub.commit
+    done = load(hub, *words, offline="1")
+    assert "already done, 2 rows" in done.stderr
+    assert (
+        "WARNING dataset owner/photos at main is not looked up on the hub (HF_HUB_OFFLINE is set): "
+        "taken as decaf0decaf0, as last seen.\n"
+    ) in done.stderr

@@ -6,17 +6,16 @@ further than one.
 """
 
 import logging
-import os
 import traceback
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from multiprocessing import get_context, parent_process
+from multiprocessing import get_context
 from multiprocessing.managers import BaseManager, BaseProxy
-from threading import Thread
 from typing import Any, Final
 
 from fondant_spec.errors import FondantError, StepFailedError
+from fondant_spec.lifeline import end_with_parent
 from image_toolkit.models.captioning.captioners import Captioner
 from image_toolkit.models.captioning.generation import Generation
 from image_toolkit.models.runtime.device import Placement
@@ -108,7 +107,7 @@ class _Served:
 
     def __init__(self) -> None:
         logging.basicConfig(level=logging.INFO, format="%(levelname)s %(message)s")
-        Thread(target=_end_with_parent, daemon=True).start()
+        end_with_parent()
 
     def load(self, start: Start, placement: Placement) -> _About:
         own = self._captioner = _noted(start, placement)
@@ -147,10 +146,3 @@ def _noted(work: Callable[..., Any], *arguments: Any) -> Any:
         error.add_note("".join(traceback.format_exception(error)))
         error.__traceback__ = None
         raise
-
-
-def _end_with_parent() -> None:
-    parent = parent_process()
-    if parent is not None:
-        parent.join()  # a parent that is killed ends nothing by itself
-        os._exit(1)

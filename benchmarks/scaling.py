@@ -1,0 +1,164 @@
+"""What many partitions, many rows and many workers cost the framework itself.
+
+    python benchmarks/scaling.py [--json]
+
+1. A step of small components over 1,000 and over 10,000 partitions of 10 rows: seconds and memory
+   to run it, to take it as a cache hit, and to list it with `fondant-spec status`.
+2. A load and a map of 100,000 and of 1,000,000 rows: peak memory.
+3. A step whose partitions take 0.1 s each, on a Dask cluster of 1, 2 and 4 worker processes: how
+   many times as fast, and what a partition costs beside its own time. The work is a wait, so that
+   the cores of this machine do not limit it.
+
+`--json` prints one line at the end: `us_per_partition`, `linear` (time of 10,000 partitions over
+ten times that of 1,000), `memory_growth` (peak with ten times the partitions), `rows_memory_growth`
+(peak with ten times the rows), `speedup_2`, `speedup_4`, `dask_ms_per_partition`.
+"""
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import pyarrow as pa
+from distributed import LocalCluster
+
+from fondant_spec.dataset.manifest import Manifest
+from fondant_spec.testing import write_dataset
+
+COMPONENTS = Path(__file__).parents[1] / "tests" / "components"
+FEW, MANY = 1_000, 10_000
+ROWS_A_PARTITION = 10
+WAIT = 0.1
+WAITS = 80
+
+
+@dataclass(frozen=True)
+class Cost:
+    """What a command took: seconds of the clock, and its peak memory in MB."""
+
+    seconds: float
+    memory: float
+
+    def __str__(self) -> str:
+        """Return it in words."""
+        return f"{self.seconds:6.1f} s, {self.memory:4.0f} MB"
+
+
+def main() -> None:
+    """Measure and print."""
+    parser = argparse.ArgumentParser(description=__doc__.split("\n", 1)[0])
+    parser.add_argument("--json", action="store_true", help="end with one line of JSON")
+    options = parser.parse_args()
+    with tempfile.TemporaryDirectory() as folder:
+        figures = partitions(Path(folder)) | rows(Path(folder)) | workers(Path(folder))
+    if options.json:
+        print(json.dumps(figures))
+
+
+def partitions(folder: Path) -> dict[str, float]:
+    """Run, find and list a step of few and of many partitions."""
+    costs = {}
+    for count in (FEW, MANY):
+        base = folder / f"partitions-{count}"
+        words = after(numbers(base, count * ROWS_A_PARTITION, ROWS_A_PARTITION))
+        costs[count] = step("double", base, *words, "--workers", "1")
+        print(f"{count:6,} partitions: run       {costs[count]}")
+        print(f"                   cache hit {step('double', base, *words, '--workers', '1')}")
+        print(f"                   status    {cost_of(['-c', STATUS, str(base)])}", flush=True)
+    few, many = costs[FEW], costs[MANY]
+    return {
+        "us_per_partition": round((many.seconds - few.seconds) / (MANY - FEW) * 1e6),
+        "linear": round(many.seconds / (few.seconds * MANY / FEW), 2),
+        "memory_growth": round(many.memory / few.memory, 2),
+    }
+
+
+STATUS = """
+import sys
+from fondant_spec.dataset.layout import PipelineFolder
+from fondant_spec.pipeline.run_status import describe, step_statuses
+folder = PipelineFolder.of(sys.argv[1], "pipeline")
+run = {"planned": {"double": folder.cache_keys("double")[0]}}
+print(describe("", step_statuses(sys.argv[1], "pipeline", run)))
+"""
+
+
+def rows(folder: Path) -> dict[str, float]:
+    """Load and map few and many rows, a thousand a partition."""
+    peaks = {}
+    for count in (100_000, 1_000_000):
+        base = folder / f"rows-{count}"
+        out = base.with_suffix(".location")
+        words = ["--rows", str(count), "--batch_rows", "1000"]
+        loaded = step("numbers", base, *words, "--output_manifest_path", str(out))
+        made = Manifest.read(out.read_text(encoding="utf-8"))
+        mapped = step("double", base, *after(made), "--workers", "1")
+        peaks[count] = max(loaded.memory, mapped.memory)
+        print(f"{count:9,} rows: load {loaded}; map {mapped}", flush=True)
+    return {"rows_memory_growth": round(peaks[1_000_000] / peaks[100_000], 2)}
+
+
+def workers(folder: Path) -> dict[str, float]:
+    """Run a step of waits on clusters of one, two and four workers."""
+    dataset = numbers(folder / "waits", WAITS, 1)
+    model = folder / "model"
+    model.write_text("A", encoding="utf-8")
+    seconds = {}
+    for count in (1, 2, 4):
+        with LocalCluster(
+            n_workers=count, threads_per_worker=1, dashboard_address=None, host="127.0.0.1"
+        ) as cluster:
+            address = {"DASK_SCHEDULER_ADDRESS": cluster.scheduler_address}
+            words = [*after(dataset), "--model", str(model)]
+            idle = step("stamp", folder / f"idle-{count}", *words, environment=address)
+            busy = [*words, "--seconds", str(WAIT)]
+            spent = step("stamp", folder / f"busy-{count}", *busy, environment=address)
+        seconds[count] = spent.seconds - idle.seconds + WAIT
+        print(f"{count} Dask workers: {WAITS} waits of {WAIT} s in {seconds[count]:.1f} s, "
+              f"{WAITS} partitions of nothing in {idle.seconds:.1f} s", flush=True)  # fmt: skip
+    return {
+        "speedup_2": round(seconds[1] / seconds[2], 2),
+        "speedup_4": round(seconds[1] / seconds[4], 2),
+        "dask_ms_per_partition": round((seconds[1] / WAITS - WAIT) * 1000, 1),
+    }
+
+
+def numbers(base: Path, count: int, rows_per_partition: int) -> Manifest:
+    """Write a dataset of numbers."""
+    table = pa.table({"number": pa.array(range(count), pa.int64())})
+    return write_dataset(table, base, rows_per_partition=rows_per_partition)
+
+
+def after(dataset: Manifest) -> list[str]:
+    """Return the words with which a component reads a dataset."""
+    return ["--input_manifest_path", dataset.location]
+
+
+def step(name: str, base: Path, *words: str, environment: Mapping[str, str] | None = None) -> Cost:
+    """Run a small component as a runner would."""
+    main_file = COMPONENTS / name / "src" / "main.py"
+    return cost_of([str(main_file), "--base_path", str(base), *words], environment)
+
+
+def cost_of(argv: list[str], environment: Mapping[str, str] | None = None) -> Cost:
+    """Run Python and return what it took."""
+    began = time.monotonic()
+    process = subprocess.Popen(  # noqa: S603 - of this repository
+        [sys.executable, *argv],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        env={**os.environ, **(environment or {})},
+    )
+    _, status, usage = os.wait4(process.pid, 0)
+    assert os.waitstatus_to_exitcode(status) == 0, argv
+    return Cost(time.monotonic() - began, usage.ru_maxrss / 1000)
+
+
+if __name__ == "__main__":
+    main()

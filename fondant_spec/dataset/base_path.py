@@ -1,0 +1,47 @@
+"""Making sure of a base path before anything is done with it."""
+
+import uuid
+from contextlib import suppress
+
+from fondant_spec.dataset import conditional_writes, storage
+from fondant_spec.errors import StorageError
+
+
+def check_writable(base_path: str) -> None:
+    """Make sure that a base path can be written, and create it if it is a folder.
+
+    A bucket must be there. A store must also refuse a write whose precondition does not hold, since
+    runs that meet on it agree by that.
+
+    Raises:
+        StorageError: it cannot be written; the message says what to do.
+    """
+    probe = storage.join(base_path, f".write-test-{uuid.uuid4().hex}")
+    fs, path = storage.filesystem(base_path)
+    try:
+        if not hasattr(fs, "check_bucket"):
+            storage.write_text(probe, "")
+            storage.remove(probe)
+            return
+        fs.check_bucket(path.partition("/")[0])
+        _check_preconditions(base_path, probe)
+    except OSError as error:
+        msg = (
+            f"BASE_PATH {base_path} is not writable ({error.strerror or error}); choose another "
+            "one, or give the user that runs the step write access."
+        )
+        raise StorageError(msg) from None
+
+
+def _check_preconditions(base_path: str, probe: str) -> None:
+    try:
+        conditional_writes.create(probe, "")
+        if conditional_writes.create(probe, "") is not None:
+            msg = (
+                f"BASE_PATH {base_path}: this store ignores preconditions (If-None-Match), by "
+                "which runs keep apart; use one that knows them."
+            )
+            raise StorageError(msg)
+    finally:
+        with suppress(OSError, StorageError):
+            storage.remove(probe)

@@ -1,0 +1,64 @@
+"""The space that a step leaves free on the disk of its base path: it stops before that is used up.
+
+Whoever shares a disk that is full fails, too; so a step ends while there is some left.
+"""
+
+import errno
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Final
+
+from fondant_spec.dataset import storage
+from fondant_spec.errors import StorageError
+
+MOST_LEFT: Final = 512 << 20
+"""Bytes that are left free; on a small disk less."""
+
+SHARE_LEFT: Final = 0.05
+"""The share of a disk that is left free; of a large one less."""
+
+_FULL: Final = {errno.ENOSPC, errno.EDQUOT}
+_WHAT_TO_DO: Final = (
+    "Make room (`fondant-spec gc` removes old results) or choose another BASE_PATH, and run again; "
+    "what is finished is kept."
+)
+
+
+def check_space(folder: str) -> None:
+    """Make sure that the disk of a folder has more room than is to be left free.
+
+    Raises:
+        StorageError: it has not; the message says how much there is, and what to do.
+    """
+    if storage.is_remote(folder):
+        return
+    place = Path(folder)
+    while not place.exists():
+        place = place.parent
+    disk = shutil.disk_usage(place)
+    margin = min(MOST_LEFT, SHARE_LEFT * disk.total)
+    if disk.free < margin:
+        msg = (
+            f"{folder}: {disk.free / 1e6:,.0f} MB are free on its disk, and {margin / 1e6:,.0f} MB "
+            f"must stay so. {_WHAT_TO_DO}"
+        )
+        raise StorageError(msg)
+
+
+@contextmanager
+def full_disk_told(folder: str) -> Iterator[None]:
+    """Tell of a disk that is full, or a quota that is used up, in a sentence.
+
+    Raises:
+        StorageError: one is.
+    """
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in _FULL:
+            raise
+        where = error.filename or folder
+        msg = f"{where}: the disk is full ({error.strerror}). {_WHAT_TO_DO}"
+        raise StorageError(msg) from None

@@ -1,0 +1,105 @@
+"""What a branch or tag on the Hugging Face hub stands for at present: a commit.
+
+A model or dataset of the hub without a revision is whatever its branch `main` holds, which moves.
+The cache key takes the commit in the place of the revision, so that what was made of an earlier
+state is no hit. The component is given its arguments as they are.
+"""
+
+import logging
+import re
+from collections.abc import Iterator, Mapping
+from functools import lru_cache
+from pathlib import Path
+from typing import Any, Final, NamedTuple
+
+from fondant_spec.spec.component_spec import ComponentSpec
+
+logger = logging.getLogger(__name__)
+
+_COMMIT: Final = re.compile(r"[0-9a-f]{40}")
+_ID: Final = re.compile(r"[A-Za-z0-9][\w.-]*(/[\w.-]+)?")
+_SECONDS: Final = 5
+
+
+class Reference(NamedTuple):
+    """A branch or tag of a repository; `kind` is `model` or `dataset`."""
+
+    kind: str
+    repository: str
+    revision: str
+
+    def __str__(self) -> str:
+        """Name it for a person."""
+        return f"{self.kind} {self.repository} at {self.revision}"
+
+
+def commits(spec: ComponentSpec, arguments: Mapping[str, Any]) -> dict[str, str]:
+    """Return by its name each argument that is a moving revision, as the commit it stands for.
+
+    One that cannot be looked up is told of in the log, once. Then the commit is taken that this
+    machine last fetched or saw; where there is none, the argument is left out.
+    """
+    looked_up = {name: _commit(reference) for name, reference in _references(spec, arguments)}
+    return {name: commit for name, commit in looked_up.items() if commit}
+
+
+def _references(
+    spec: ComponentSpec, arguments: Mapping[str, Any]
+) -> Iterator[tuple[str, Reference]]:
+    for name, argument in spec.arguments.items():
+        if argument.revision_of is None:
+            continue
+        kind, source = argument.revision_of
+        repository = str(arguments.get(source) or "")
+        revision = str(arguments.get(name) or "main")
+        on_hub = _ID.fullmatch(repository) and not Path(repository).expanduser().exists()
+        if on_hub and not _COMMIT.fullmatch(revision):
+            yield name, Reference(kind, repository, revision)
+
+
+@lru_cache(maxsize=1024)  # also so that all steps of a plan see one state of it
+def _commit(reference: Reference) -> str | None:
+    try:
+        import huggingface_hub as hub  # noqa: PLC0415 - a second, where nothing is on the hub
+        from huggingface_hub.errors import HfHubHTTPError, OfflineModeIsEnabled  # noqa: PLC0415
+    except ImportError:
+        logger.warning("%s is not looked up: huggingface_hub is not installed.", reference)
+        return None
+    api = hub.HfApi()
+    look_up = api.dataset_info if reference.kind == "dataset" else api.model_info
+    try:
+        found = look_up(reference.repository, revision=reference.revision, timeout=_SECONDS)
+    except OfflineModeIsEnabled:
+        why = "HF_HUB_OFFLINE is set"
+    except HfHubHTTPError as error:
+        if error.response is not None and error.response.status_code < 500:  # noqa: PLR2004
+            return None  # there is no such thing, or not for us: the component says which
+        why = "the hub failed"
+    except Exception as error:  # noqa: BLE001 - of whichever HTTP library the hub's client has
+        why = f"the hub cannot be reached: {type(error).__name__}"
+    else:
+        _note(reference).parent.mkdir(parents=True, exist_ok=True)
+        _note(reference).write_text(found.sha or "", encoding="utf-8")
+        return found.sha
+    commit = _last_known(reference)
+    taken = f"taken as {commit[:12]}, as last seen" if commit else "an older result counts as new"
+    logger.warning("%s is not looked up on the hub (%s): %s.", reference, why, taken)
+    return commit
+
+
+def _note(reference: Reference) -> Path:
+    """Return where this machine notes what it looked up."""
+    from huggingface_hub import constants  # noqa: PLC0415
+
+    return Path(constants.HF_HOME, "fondant_revisions", *reference)
+
+
+def _last_known(reference: Reference) -> str | None:
+    """Return the commit that is in the hub's cache here, else the one that was looked up last."""
+    from huggingface_hub import constants  # noqa: PLC0415
+    from huggingface_hub.file_download import repo_folder_name  # noqa: PLC0415
+
+    folder = repo_folder_name(repo_id=reference.repository, repo_type=reference.kind)
+    cached = Path(constants.HF_HUB_CACHE, folder, "refs", reference.revision)
+    known = next((place for place in (cached, _note(reference)) if place.is_file()), None)
+    return known.read_text(encoding="utf-8").strip() if known else None

@@ -1,0 +1,226 @@
+"""Leases: one run at a time writes a step's folder, or a slice of its partitions.
+
+A lease is a small file, `leases/<i>-of-<n>`, that names its owner and is renewed at a steady pace.
+Whoever finds one waits. It is taken over when its owner is gone: at once where that was a process
+of this machine that is no more, else when it was not renewed for so long by the waiting process's
+own clock; clocks of two machines are never compared. All changes are conditional writes, so that
+one of those who wait takes over and the owner learns of it: it looks at its lease before it
+commits a partition or a manifest.
+"""
+
+import logging
+import random
+import re
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field, replace
+from threading import Event, Thread
+from typing import Final
+
+from fondant_spec.dataset import conditional_writes, storage
+from fondant_spec.dataset.layout import StepFolder
+from fondant_spec.dataset.lease_owner import Owner
+from fondant_spec.errors import LeaseLostError, StorageError
+
+INTERVAL: Final = 10.0
+"""Seconds between two renewals."""
+
+GONE_AFTER: Final = 6 * INTERVAL
+"""Seconds without a renewal after which an owner on another machine is gone."""
+
+WHOLE: Final = (0, 1)
+"""The slice that is all of a step."""
+
+_NAME: Final = re.compile(r"(\d+)-of-(\d+)")
+_PAUSE: Final = 0.2
+_LONGEST_PAUSE: Final = 2.0
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Lease:
+    """A lease that was taken; it can be sent to workers, who look at it, too."""
+
+    url: str
+    token: str
+
+    def check(self) -> None:
+        """Make sure that the lease is still held.
+
+        Raises:
+            LeaseLostError: somebody has taken it over, or removed it.
+            StorageError: it cannot be read.
+        """
+        found = conditional_writes.read(self.url)
+        owner = Owner.from_json(found.text) if found else None
+        if owner and owner.token == self.token:
+            return
+        who = f"{owner.in_words()} took over" if owner else "its lease was removed"
+        msg = f"{self.url}: this run was stopped for too long, and {who}; what it finished is kept."
+        raise LeaseLostError(msg)
+
+
+@contextmanager
+def held(folder: StepFolder, run_id: str, part: tuple[int, int] = WHOLE) -> Iterator[Lease | None]:
+    """Hold the lease of a slice of a step while a `with` statement lasts, once it is to be had.
+
+    Yields None on a kind of storage that cannot have leases.
+    """
+    if not conditional_writes.are_possible(folder.location):
+        msg = "%s: no lock can be had on this kind of storage; start no second run beside this one"
+        logger.warning(msg, folder.step_id)
+        yield None
+        return
+    claim = _Claim(folder, run_id, part)
+    claim.wait()
+    with _renewed(claim):
+        yield claim.lease
+
+
+@contextmanager
+def held_if_free(folder: StepFolder, run_id: str) -> Iterator[bool]:
+    """Hold the lease of a whole step if nobody holds one of it; yield whether it is held."""
+    if not conditional_writes.are_possible(folder.location):
+        yield True
+        return
+    claim = _Claim(folder, run_id, WHOLE)
+    if claim.take() is not None:
+        yield False
+        return
+    with _renewed(claim):
+        yield True
+
+
+def is_held(folder: StepFolder) -> bool:
+    """Return whether a run holds a lease of a step, as far as can be told at once."""
+    if not conditional_writes.are_possible(folder.location):
+        return False
+    found = (conditional_writes.read(url) for url in _leases(folder).values())
+    return any(one and not Owner.from_json(one.text).is_gone() for one in found)
+
+
+def _leases(folder: StepFolder) -> dict[tuple[int, int], str]:
+    """Return the leases that there are of a step, held or not, by their slices."""
+    places = folder.leases
+    names = map(_NAME.fullmatch, {*storage.folders(places), *storage.sizes(places)})
+    return {(int(m[1]), int(m[2])): storage.join(places, m[0]) for m in names if m}
+
+
+@dataclass
+class _Seen:
+    """When this process saw a version of somebody's lease for the first time."""
+
+    version: str
+    at: float = field(default_factory=time.monotonic)
+
+
+class _Claim:
+    """The wish for a lease, and the lease once it is held."""
+
+    def __init__(self, folder: StepFolder, run_id: str, part: tuple[int, int]) -> None:
+        self._folder = folder
+        self._slices = part[1]
+        self._owner = Owner.of_this_process(run_id)
+        self._version: str | None = None
+        self._seen: dict[str, _Seen] = {}
+        url = storage.join(folder.leases, f"{part[0]}-of-{part[1]}")
+        self.lease = Lease(url, self._owner.token)
+
+    def wait(self) -> None:
+        """Take the lease as soon as it is to be had, and say once who has it until then."""
+        told, pause = None, _PAUSE
+        while other := self.take():
+            if other.token != told:
+                logger.info("%s: waits for %s", self._folder.step_id, other.in_words())
+                told = other.token
+            # By chance, so that two who gave way to each other do not meet again.
+            time.sleep(random.uniform(0.5, 1.0) * pause)  # noqa: S311 - no secret
+            pause = min(1.5 * pause, _LONGEST_PAUSE)
+
+    def take(self) -> Owner | None:
+        """Take the lease; return who is in the way if it cannot be had."""
+        while self._version is None:
+            found = conditional_writes.read(self.lease.url)
+            if found is None:
+                self._version = conditional_writes.create(self.lease.url, self._owner.to_json())
+                continue
+            holder = self._live_owner(self.lease.url, found)
+            if holder is not None:
+                return holder
+            self._version = conditional_writes.replace(
+                self.lease.url, self._owner.to_json(), found.version
+            )
+            before = Owner.from_json(found.text)
+            if self._version and not before.done:
+                logger.info(
+                    "%s: takes over from %s, which is gone",
+                    self._folder.step_id,
+                    before.in_words(),
+                )
+        # Who cuts the step into another number of slices has a lease of another name.
+        rival = next(self._rivals(), None)
+        if rival is not None:
+            self.give_back()
+        return rival
+
+    def renew(self) -> bool:
+        """Write the lease once more; return whether it is still held."""
+        if self._version is None:
+            return False
+        text = self._owner.renewed_now().to_json()
+        renewed = conditional_writes.replace(self.lease.url, text, self._version)
+        if renewed is None:
+            # The answer to a renewal that was done may have been lost.
+            found = conditional_writes.read(self.lease.url)
+            ours = found and Owner.from_json(found.text).token == self.lease.token
+            renewed = found.version if found and ours else None
+        self._version = renewed
+        return renewed is not None
+
+    def give_back(self) -> None:
+        """Let others have the lease; who has lost it changes nothing."""
+        if self._version is not None:
+            done = replace(self._owner, done=True)
+            conditional_writes.replace(self.lease.url, done.to_json(), self._version)
+        self._version = None
+
+    def _rivals(self) -> Iterator[Owner]:
+        for (_, slices), url in _leases(self._folder).items():
+            found = conditional_writes.read(url) if slices != self._slices else None
+            owner = self._live_owner(url, found) if found else None
+            if owner:
+                yield owner
+
+    def _live_owner(self, url: str, found: conditional_writes.Written) -> Owner | None:
+        owner = Owner.from_json(found.text)
+        if owner.is_gone():
+            return None
+        seen = self._seen.get(url)
+        if seen is None or seen.version != found.version:
+            seen = self._seen[url] = _Seen(found.version)
+        return owner if time.monotonic() - seen.at < GONE_AFTER else None
+
+
+@contextmanager
+def _renewed(claim: _Claim) -> Iterator[None]:
+    """Renew a lease in a thread while a `with` statement lasts, and then give it back."""
+    ended = Event()
+
+    def renew() -> None:
+        held_still = True
+        while held_still and not ended.wait(INTERVAL):
+            with suppress(StorageError, OSError):  # away for a while: `check` decides
+                held_still = claim.renew()
+
+    thread = Thread(target=renew, name="lease", daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        ended.set()
+        thread.join(INTERVAL)
+        if not thread.is_alive():  # else the storage does not answer, and the lease lapses
+            with suppress(StorageError, OSError):
+                claim.give_back()

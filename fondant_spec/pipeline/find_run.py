@@ -1,0 +1,85 @@
+"""Finding a run by what a person calls it: its id, or its pipeline for the newest one."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from fondant_spec.dataset import storage
+from fondant_spec.dataset.layout import PipelineFolder
+from fondant_spec.errors import InvalidArgumentError, did_you_mean
+from fondant_spec.pipeline.run_history import read_runs
+
+ELSEWHERE = "elsewhere"
+"""The state of a run that was started elsewhere, which keeps no record here."""
+
+
+@dataclass(frozen=True)
+class Run:
+    """A run of a pipeline.
+
+    `record` is what it noted of itself; of one that was started elsewhere, as on Kubeflow, the
+    results that its steps refer to.
+    """
+
+    pipeline: str
+    id: str
+    started: str
+    state: str
+    record: Mapping[str, Any]
+
+
+def list_pipelines(base_path: str) -> list[str]:
+    """Return the names of the pipelines that have runs below a base path."""
+    names = storage.folders(base_path)
+    return [name for name in names if PipelineFolder.of(base_path, name).run_ids()]
+
+
+def list_runs(base_path: str, pipeline: str) -> list[Run]:
+    """Return the runs of a pipeline, oldest first; those that were started elsewhere, too.
+
+    Raises:
+        InvalidDatasetError: a record cannot be read.
+    """
+    records = read_runs(base_path, pipeline)
+    runs = [
+        Run(pipeline, record["run_id"], str(record["started"]), str(record.get("state")), record)
+        for record in records
+    ]
+    known = {run.id for run in runs}
+    return sorted([*runs, *_elsewhere(base_path, pipeline, known)], key=lambda run: run.started)
+
+
+def find_run(base_path: str, name: str | None = None) -> Run:
+    """Return a run by its id, the newest of a pipeline by its name, or the newest of all.
+
+    Raises:
+        InvalidArgumentError: there is none; the message says which there are.
+        InvalidDatasetError: a record cannot be read.
+    """
+    pipelines = list_pipelines(base_path)
+    runs = [run for pipeline in pipelines for run in list_runs(base_path, pipeline)]
+    found = [run for run in runs if name in (None, run.pipeline, run.id)]
+    if found:
+        return max(found, key=lambda run: run.started)
+    if not runs:
+        msg = f"{base_path} (BASE_PATH, --base-path) holds no runs."
+        raise InvalidArgumentError(msg)
+    hint = did_you_mean(str(name), [*pipelines, *(run.id for run in runs)])
+    msg = f"{base_path} holds no run {name!r}{hint} `fondant-spec runs` lists all."
+    raise InvalidArgumentError(msg)
+
+
+def _elsewhere(base_path: str, pipeline: str, known: set[str]) -> Iterator[Run]:
+    folder = PipelineFolder.of(base_path, pipeline)
+    for run_id in folder.run_ids():
+        if run_id not in known and (keys := folder.run(run_id).references()):
+            first = min(_modified(folder.run(run_id).reference(step)) for step in keys)
+            started = first.astimezone(UTC).isoformat(timespec="seconds")
+            yield Run(pipeline, run_id, started, ELSEWHERE, {"planned": keys})
+
+
+def _modified(file: str) -> datetime:
+    fs, path = storage.filesystem(file)
+    moment = fs.modified(path)
+    return moment if isinstance(moment, datetime) else datetime.fromtimestamp(moment, UTC)

@@ -1,0 +1,167 @@
+"""Pieces: what is finished of a partition that takes long, so that a kill costs a minute at most.
+
+Every half minute the rows that came out since, and the rejects among them, are put aside: a piece.
+A partition that is begun again takes its pieces over and computes the rest alone; it is then
+written from all of its rows, in order, as if nothing had happened. What goes faster than that, or
+gives more than memory should hold, has none: it is through a partition soon.
+"""
+
+import json
+import time
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from itertools import takewhile
+from typing import Any, Final
+
+import pyarrow as pa
+
+from fondant_spec.dataset import storage
+from fondant_spec.dataset.disk_space import check_space
+from fondant_spec.dataset.rejects import Rejects
+from fondant_spec.worker.base_components import Component
+from fondant_spec.worker.step_context import StepContext
+
+SECONDS: Final = 30.0
+"""How long the work in a piece takes, at least."""
+
+MOST_BYTES: Final = 64 << 20
+"""What rows may take that are not in a piece yet."""
+
+_ABOUT: Final = b"fondant_piece"
+
+
+@dataclass(frozen=True)
+class Piece:
+    """Some rows of a partition: those at `start` to `end` of the input.
+
+    `batches` are those that came out, as the component returned them; `rejects` the others.
+    `made_from` and `made_by` are as in a checkpoint.
+    """
+
+    start: int
+    end: int
+    batches: list[pa.RecordBatch]
+    rejects: list[dict[str, Any]]
+    made_from: str
+    made_by: dict[str, Any]
+
+    def write(self, path: str) -> None:
+        """Put the piece on disk, whole."""
+        about = {name: value for name, value in vars(self).items() if name != "batches"}
+        schema = self.batches[0].schema.with_metadata({_ABOUT: json.dumps(about)})
+        with (
+            storage.atomic_writer(path) as file,
+            pa.ipc.new_stream(pa.PythonFile(file, "w"), schema) as stream,
+        ):
+            for batch in self.batches:
+                stream.write_batch(batch)
+
+    @classmethod
+    def read(cls, path: str) -> "Piece":
+        """Read a piece."""
+        fs, place = storage.filesystem(path)
+        with pa.ipc.open_stream(fs.cat_file(place)) as stream:
+            about = json.loads(stream.schema.metadata[_ABOUT])
+            return cls(batches=list(stream), **about)
+
+
+class Pieces:
+    """The pieces of one partition, of a step that keeps its rows and their order.
+
+    `settled` is how many rows of the input are in the pieces of an earlier attempt.
+    """
+
+    def __init__(
+        self, step: StepContext, component: Component, name: str, made_from: str, ids_in: pa.Array
+    ) -> None:
+        self._step = step
+        self._component = component
+        self._folder = storage.join(step.folder.pieces, name)
+        self._made_from = made_from
+        self._ids = ids_in
+        self._found = list(self._earlier())
+        self._number = len(self._found)
+        self.settled = self._found[-1].end if self._found else 0
+
+    @property
+    def rest(self) -> pa.Array | None:
+        """The ids of the rows that are left to compute; None for all."""
+        return self._ids.slice(self.settled) if self.settled else None
+
+    @property
+    def fit(self) -> bool:
+        """Whether what made the rows of the pieces is what makes those of the present time."""
+        now = self._step.made_by(self._component)
+        return all(piece.made_by == now for piece in self._found)
+
+    def taken_over(self, rejects: Rejects) -> Iterator[pa.RecordBatch]:
+        """Yield what came out in an earlier attempt, and give `rejects` what did not."""
+        for piece in self._found:
+            for row in piece.rejects:
+                rejects.restore(row)
+            yield from piece.batches
+
+    def kept(
+        self, returned: Iterable[pa.RecordBatch], rejects: Rejects
+    ) -> Iterator[pa.RecordBatch]:
+        """Pass on what a component returns, and put it aside from time to time."""
+        waiting: list[pa.RecordBatch] = []
+        room, since = MOST_BYTES, time.monotonic()
+        for batch in returned:
+            yield batch
+            room -= batch.nbytes
+            if room < 0 or (waiting and batch.schema != waiting[0].schema):
+                waiting, room = [], -1  # no more of them
+                continue
+            waiting.append(batch)
+            if time.monotonic() - since >= SECONDS:
+                waiting = self._put_aside(waiting, rejects)
+                room = MOST_BYTES - sum(one.nbytes for one in waiting)
+                since = time.monotonic()
+
+    def remove(self) -> None:
+        """Take the pieces off the disk: the partition is finished, or to be begun anew."""
+        if self._number:
+            storage.remove(self._folder)
+
+    def _put_aside(self, batches: list[pa.RecordBatch], rejects: Rejects) -> list[pa.RecordBatch]:
+        """Write a piece of the rows behind which nothing is open; return the batches left."""
+        place = {row_id: number for number, row_id in enumerate(self._ids.to_pylist())}
+        known = rejects.ids().union(*(batch.column("id").to_pylist() for batch in batches))
+        rows = list(place)[self.settled :]
+        end = self.settled + sum(1 for _ in takewhile(known.__contains__, rows))
+
+        def position(batch: pa.RecordBatch, row: int) -> int:
+            return place.get(batch.column("id")[row].as_py(), end)
+
+        whole = list(takewhile(lambda one: not len(one) or position(one, -1) < end, batches))
+        left = batches[len(whole) :]
+        if left:
+            end = min(end, position(left[0], 0))
+        if not whole or end == self.settled:
+            return batches
+        ours = set(list(place)[self.settled : end])
+        mine = [row for row in rejects.to_table().to_pylist() if row["id"] in ours]
+        made = self._step.made_by(self._component)
+        piece = Piece(self.settled, end, whole, mine, self._made_from, made)
+        self._step.check_lease()
+        check_space(self._folder)
+        piece.write(self._path(self._number))
+        self._number += 1
+        self.settled = end
+        return left
+
+    def _earlier(self) -> Iterator[Piece]:
+        """Yield the pieces of an earlier attempt, as far as they follow on each other."""
+        end = 0
+        for number in range(len(storage.sizes(self._folder))):
+            if not storage.exists(self._path(number)):
+                return
+            piece = Piece.read(self._path(number))
+            if piece.start != end or piece.made_from != self._made_from:
+                return
+            end = piece.end
+            yield piece
+
+    def _path(self, number: int) -> str:
+        return storage.join(self._folder, f"{number:05d}.arrow")

@@ -1,0 +1,169 @@
+"""Leases: one run at a time writes a step's folder, and who is gone is succeeded."""
+
+import os
+import random
+import signal
+import subprocess
+import time
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from fondant_spec.dataset import conditional_writes, lease
+from fondant_spec.dataset.layout import StepFolder
+from fondant_spec.dataset.lease_owner import Owner
+from fondant_spec.dataset.manifest import Manifest
+from fondant_spec.dataset.validate import validate
+from fondant_spec.errors import LeaseLostError
+from tests.small import command, dataset, rows, start, wait_for
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """Return a step's folder, in which nobody writes."""
+    return StepFolder(str(tmp_path / "pipeline" / "step" / "key"))
+
+
+@pytest.fixture
+def waiting(tmp_path):
+    """Return the command of a step that waits in its third partition, and its gate."""
+    gate = tmp_path / "gate"
+    gate.touch()
+    source = dataset(tmp_path, 2, number=list(range(8)))
+    words = ["--input_manifest_path", source.location, "--workers", "1", "--run_id", "first"]
+    return command("waits", tmp_path, *words, at=4, gate=str(gate)), gate
+
+
+def the_step(base: Path) -> str:
+    """Return the only folder of the step that waits."""
+    (found,) = base.glob("pipeline/waits/*")
+    return str(found)
+
+
+def test_the_second_run_waits(waiting, tmp_path):
+    """A second run says which run it waits for, and then takes what that one has made."""
+    argv, gate = waiting
+    first = start(argv)
+    wait_for(gate.with_suffix(".pids"), first)
+    second = start([word.replace("first", "second") for word in argv])
+    said = second.stdout.readline()
+    assert said.startswith("INFO waits: waits for run first (host ")
+    assert f"pid {first.pid}, since 20" in said
+    gate.unlink()
+    assert first.wait(60) == 0
+    rest = second.communicate(timeout=60)[0]
+    assert (second.returncode, rest.count("already done, 8 rows")) == (0, 1)
+    assert Manifest.read(the_step(tmp_path)).run_id == "first"
+
+
+def test_a_killed_owner_is_succeeded_at_once(waiting):
+    """On one machine a run takes over from one that was killed, and keeps its partitions."""
+    argv, gate = waiting
+    first = start(argv)
+    wait_for(gate.with_suffix(".pids"), first)
+    first.kill()
+    first.wait()
+    gate.unlink()
+    log = subprocess.run(argv, capture_output=True, text=True, check=True, timeout=60).stderr
+    assert f"waits: takes over from run first (host {os.uname().nodename}, pid {first.pid}," in log
+    assert "waits: 2 of 4 partitions are kept" in log
+
+
+def test_an_owner_that_was_stopped_for_long(waiting, enter, monkeypatch):
+    """It finds that another run took its place before it commits anything, and says so."""
+    argv, gate = waiting
+    first = start(argv)
+    wait_for(gate.with_suffix(".pids"), first)
+    first.send_signal(signal.SIGSTOP)
+    monkeypatch.setattr(lease, "GONE_AFTER", 0.1)
+    source = Manifest.read(argv[argv.index("--input_manifest_path") + 1])
+    gate.rename(gate.with_suffix(".kept"))
+    made = enter("waits", source, at=4, gate=str(gate), words=["--run_id", "second"])
+    files = {path: path.stat().st_mtime_ns for path in Path(made.folder).rglob("*.*")}
+    first.send_signal(signal.SIGCONT)
+    said = first.communicate(timeout=60)[0]
+    assert first.returncode == 1
+    assert said.splitlines()[-1].startswith("error: ")
+    assert "this run was stopped for too long, and run second (host " in said
+    assert {path: path.stat().st_mtime_ns for path in Path(made.folder).rglob("*.*")} == files
+    assert validate(made) == []
+    assert [row["negative"] for row in rows(made)] == [-n for n in range(8)]
+
+
+def test_an_owner_elsewhere(folder, monkeypatch, caplog):
+    """Of an owner on another machine nothing is known but that it renews its lease, or does not."""
+    caplog.set_level("INFO")
+    monkeypatch.setattr(lease, "GONE_AFTER", 0.2)
+    owner = replace(Owner.of_this_process("theirs"), host="elsewhere", machine="other")
+    url = f"{folder.leases}/0-of-1"
+    version = conditional_writes.create(url, owner.to_json())
+
+    def take() -> None:
+        with lease.held(folder, "ours") as held:
+            held.check()
+
+    with ThreadPoolExecutor() as threads:
+        taken = threads.submit(take)
+        for _ in range(4):
+            time.sleep(0.1)
+            assert not taken.done()
+            version = conditional_writes.replace(url, owner.to_json(), version)
+        taken.result(10)
+    assert [record.getMessage().split(" (")[0] for record in caplog.records] == [
+        "step: waits for run theirs",
+        "step: takes over from run theirs",
+    ]
+
+
+def test_a_lease_that_is_removed(folder, tmp_path, monkeypatch):
+    """Who removes the base path under a run has it end with a sentence."""
+    monkeypatch.setattr(lease, "INTERVAL", 0.05)
+    with lease.held(folder, "ours") as held:
+        time.sleep(0.12)
+        held.check()
+        Path(folder.location).rename(tmp_path / "away")
+        with pytest.raises(LeaseLostError, match="and its lease was removed; what it finished"):
+            held.check()
+
+
+def test_a_renewal_whose_answer_is_lost(folder, monkeypatch):
+    """A renewal that was done, though the storage failed to say so, is no lost lease."""
+    replaced = conditional_writes.replace
+
+    def fails(*arguments):
+        replaced(*arguments)
+        raise OSError
+
+    monkeypatch.setattr(lease, "INTERVAL", 0.05)
+    with lease.held(folder, "ours") as held:
+        monkeypatch.setattr(conditional_writes, "replace", fails)
+        time.sleep(0.08)
+        monkeypatch.setattr(conditional_writes, "replace", replaced)
+        time.sleep(0.08)
+        held.check()
+    assert Owner.from_json(conditional_writes.read(f"{folder.leases}/0-of-1").text).done
+
+
+def test_at_any_time_one_writes(folder, monkeypatch):
+    """Slices of one cut hold their leases side by side; else one holds all, whoever else tries."""
+    with lease.held(folder, "a", (0, 2)), lease.held(folder, "b", (1, 2)):
+        assert lease.is_held(folder)
+    assert not lease.is_held(folder)
+    monkeypatch.setattr(lease, "_PAUSE", 0.002)
+    monkeypatch.setattr(lease, "_LONGEST_PAUSE", 0.01)
+    here: list[tuple[int, int]] = []
+
+    def work(seed: int) -> None:
+        part = random.Random(seed).choice([(0, 1), (0, 2), (1, 2), (0, 3)])
+        with lease.held(folder, f"run-{seed}", part):
+            here.append(part)
+            time.sleep(0.002)
+            now = list(here)
+            here.remove(part)
+        assert len(set(now)) == len(now)
+        assert len({slices for _, slices in now}) == 1
+
+    with ThreadPoolExecutor(6) as threads:
+        assert len(list(threads.map(work, range(40)))) == 40
