@@ -3,8 +3,8 @@
 It accepts every component spec of Fondant 0.12's hub, and adds: `cardinality` and `network`; on a
 consumed field `optional`; on a field `description`; on an argument `choices`, `path`, `neighbours`,
 `output`, `revision_of`, and the bounds `minimum`, `maximum`, `exclusive_minimum`,
-`exclusive_maximum`, `pattern`. Specs from before Fondant 0.8, which have their fields in subsets, are
-refused with what to write.
+`exclusive_maximum`, `pattern`. Specs from before Fondant 0.8, which have their fields in subsets,
+are refused with what to write.
 """
 
 from collections.abc import Mapping

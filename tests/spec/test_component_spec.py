@@ -162,7 +162,7 @@ RESERVED = "an argument needs a name of letters, digits and `_` that is not rese
                 "s: args.a: unknown key 'defualt'; did you mean 'default'? Known: "
                 "affects_result, choices, default, description, exclusive_maximum, "
                 "exclusive_minimum, items, maximum, "
-                "minimum, neighbours, output, path, pattern, type."
+                "minimum, neighbours, output, path, pattern, revision_of, type."
             ),
         ),
         ({**BASE, "tags": "x"}, "s: `tags` must be a list of texts."),
