@@ -41,6 +41,7 @@ KNOWN_BY: Final = {
 """A file that only this trainer's repository has, by the name of its layout."""
 TRAINS_ALONE: Final = ("musubi-tuner", "ai-toolkit")
 """Trainers that have no validation split."""
+PAIRS: Final = 21
 ONE_LINE: Final = ("kohya", "ai-toolkit", "onetrainer")
 """Trainers that take a line of a text for a caption."""
 LAUNCHER: Final = "--num_cpu_threads_per_process"
@@ -123,9 +124,9 @@ def exported(trainer: str, export: Path, temporary: Path) -> dict[tuple[str, str
     kinds = ("JPEG", "PNG", "WEBP")
     table = pa.table(
         {
-            "image": [_image(n, kinds[n % 3]) for n in range(40)],
-            "caption": [CAPTIONS[n % len(CAPTIONS)] for n in range(40)],
-            "file_name": [f"train {n}.v2.jpg" for n in range(40)],
+            "image": [_image(n, kinds[n % 3]) for n in range(PAIRS)],
+            "caption": [CAPTIONS[n % len(CAPTIONS)] for n in range(PAIRS)],
+            "file_name": [f"train {n}.v2.jpg" for n in range(PAIRS)],
         }
     )
     run_component(
@@ -151,7 +152,7 @@ def exported(trainer: str, export: Path, temporary: Path) -> dict[tuple[str, str
 def _image(number: int, kind: str) -> bytes:
     pixels = np.random.default_rng(number).integers(0, 255, (4, 6, 3), dtype=np.uint8)
     buffer = io.BytesIO()
-    Image.fromarray(pixels).resize((600 + number, 520)).save(buffer, kind)
+    Image.fromarray(pixels).resize((100 + number, 80)).save(buffer, kind)
     return buffer.getvalue()
 
 

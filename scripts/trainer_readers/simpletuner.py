@@ -15,7 +15,7 @@ def pairs() -> Iterator[tuple[str, str, str]]:
     """Yield (split, file, caption) of all pairs, from the folder that the process is in."""
     config = json.loads(Path("config/config.json").read_text(encoding="utf-8"))
     backends = json.loads(Path(config["data_backend_config"]).read_text(encoding="utf-8"))
-    StateTracker.set_args(SimpleNamespace(**config, output_dir="cache"))
+    StateTracker.set_args(SimpleNamespace(**config | {"output_dir": "cache"}))
     for backend in backends:
         if backend["dataset_type"] != "text_embeds":
             split = "train" if backend["dataset_type"] == "image" else "validation"
