@@ -29,7 +29,7 @@ class PipelineConfigs:
     """
 
     BASE_PATH: str = "./artifacts"
-    HOST: str = ""
+    HOST: str = field(default="", repr=False)
     DATASET_NAME: str = ""
     IMAGE_COLUMN: str = "image"
     PROMPTS: str = ""

@@ -1,6 +1,6 @@
 """`fondant-spec`: what a user needs on a dataset that a pipeline wrote, and on an index.
 
-The only place, beside a component's and a pipeline file's own command line, that prints.
+One of the few places that print: a component's and a pipeline file's own command line do, too.
 """
 
 import argparse
@@ -13,11 +13,15 @@ from typing import Any, Final
 
 from fondant_spec import __version__
 from fondant_spec.dataset import storage
+from fondant_spec.dataset.manifest import Manifest
+from fondant_spec.dataset.trusted_places import trust
+from fondant_spec.errors import InvalidArgumentError
 from fondant_spec.exit_codes import end_program, exit_code
 from fondant_spec.pipeline import garbage_collection as gc
 from fondant_spec.pipeline.find_dataset import find_dataset
 from fondant_spec.pipeline.find_run import find_run
 from fondant_spec.pipeline.run_listing import describe_runs, when
+from fondant_spec.shown_text import tell
 
 COMMANDS: Final = "fondant_spec.commands"
 """The entry points of packages that add a command: functions that are given the sub-parsers."""
@@ -150,6 +154,14 @@ def _add_dataset(parser: argparse.ArgumentParser) -> None:
         "dataset",
         help="a step, for its newest result; or a manifest, or the folder that holds it",
     )
+    parser.add_argument(
+        "--trust",
+        action="append",
+        default=[],
+        metavar="PATH",
+        help="also read what the dataset names below this folder or URL, outside of its base path; "
+        "repeatable",
+    )
     _add_base_path(parser)
 
 
@@ -164,29 +176,35 @@ def _add_base_path(parser: argparse.ArgumentParser) -> None:
 def _validate(options: argparse.Namespace) -> int:
     from fondant_spec.dataset.validate import check  # noqa: PLC0415 - the run side loads when needed
 
-    manifest = find_dataset(options.dataset, options.base_path)
+    manifest = _dataset(options)
     check(manifest)
-    print(f"{manifest.location}: {manifest.rows} rows, all as the manifest says.")
+    tell(f"{manifest.location}: {manifest.rows} rows, all as the manifest says.")
     return 0
+
+
+def _dataset(options: argparse.Namespace) -> Manifest:
+    """Return the dataset that is meant, which may reach what the user trusts."""
+    trust(map(storage.normalize, options.trust))
+    return find_dataset(options.dataset, options.base_path)
 
 
 def _show(options: argparse.Namespace) -> int:
     from fondant_spec.dataset import lineage as show  # noqa: PLC0415
     from fondant_spec.dataset.reject_listing import FIRST, list_rejects  # noqa: PLC0415
 
-    manifest = find_dataset(options.dataset, options.base_path)
+    manifest = _dataset(options)
     if options.id:
-        print(show.lineage(manifest, options.id))
+        tell(show.lineage(manifest, options.id))
     elif options.rejects is not None:
-        print(list_rejects(manifest, options.rejects, None if options.all else FIRST))
+        tell(list_rejects(manifest, options.rejects, None if options.all else FIRST))
     else:
-        print(show.describe(manifest))
-        print(f"ids       {', '.join(show.some_ids(manifest)) or 'none'}")
+        tell(show.describe(manifest))
+        tell(f"ids       {', '.join(show.some_ids(manifest)) or 'none'}")
     return 0
 
 
 def _runs(options: argparse.Namespace) -> int:
-    print(describe_runs(options.base_path, options.pipeline))
+    tell(describe_runs(options.base_path, options.pipeline))
     return 0
 
 
@@ -199,13 +217,13 @@ def _status(options: argparse.Namespace) -> int:
     run = find_run(base_path, options.run)
     steps = status.step_statuses(base_path, run.pipeline, run.record)
     if options.events:
-        print(status.events_lines(steps))
+        tell(status.events_lines(steps))
     elif options.json:
         told = {"pipeline": run.pipeline, "run": run.id, "started": run.started, "state": run.state}
-        print(json.dumps(told | {"steps": [step.to_dict() for step in steps]}, indent=2))
+        tell(json.dumps(told | {"steps": [step.to_dict() for step in steps]}, indent=2))
     else:
         title = f"{run.pipeline}, run {run.id}: {run.state}, since {when(run)} UTC"
-        print(status.describe(title, steps))
+        tell(status.describe(title, steps))
     return 0
 
 
@@ -214,7 +232,7 @@ def _diff(options: argparse.Namespace) -> int:
 
     base_path = storage.normalize(options.base_path)
     old, new = find_run(base_path, options.old), find_run(base_path, options.new)
-    print(describe_diff(base_path, old, new))
+    tell(describe_diff(base_path, old, new))
     return 0
 
 
@@ -224,13 +242,16 @@ def _plan(options: argparse.Namespace) -> int:
     base_path = storage.normalize(options.base_path)
     run = find_run(base_path, options.run)
     costs = measured(base_path, run)
-    print(describe_estimate(run, costs, options.rows, options.workers))
+    tell(describe_estimate(run, costs, options.rows, options.workers))
     return 0
 
 
 def _explain(options: argparse.Namespace) -> int:
     import subprocess  # noqa: PLC0415
 
+    if not Path(options.pipeline).is_file():
+        msg = f"{options.pipeline}: there is no such file; name that of a pipeline."
+        raise InvalidArgumentError(msg)
     debug = ["--debug"] if options.debug else []
     command = [sys.executable, options.pipeline, "--dry-run", *debug, *options.rest]
     return subprocess.run(command, check=False).returncode  # noqa: S603 - the user's own file
@@ -243,9 +264,9 @@ def _gc(options: argparse.Namespace) -> int:
         keep_runs=options.keep_runs,
         delete=options.delete,
     )
-    print("\n".join(garbage) if garbage else "nothing to remove")
+    tell("\n".join(garbage) if garbage else "nothing to remove")
     if garbage:
-        print(f"{'removed' if options.delete else 'would remove'} {len(garbage)} folders")
+        tell(f"{'removed' if options.delete else 'would remove'} {len(garbage)} folders")
     return 0
 
 

@@ -6,9 +6,14 @@ code; anything that is not a `FondantError` is a defect and keeps its traceback.
 
 from difflib import get_close_matches
 
+from fondant_spec.shown_text import redact
+
 
 class FondantError(Exception):
-    """Something that the user of this package can put right."""
+    """Something that the user of this package can put right; no secret is in its message."""
+
+    def __init__(self, message: str = "") -> None:
+        super().__init__(redact(message))
 
 
 class InvalidComponentSpecError(FondantError):

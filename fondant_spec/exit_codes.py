@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Final, NoReturn
 
 from fondant_spec.errors import FondantError, InvalidArgumentError
+from fondant_spec.shown_text import shown
 
 EXIT_ERROR: Final = 1
 EXIT_USAGE: Final = 2
@@ -60,7 +61,7 @@ def exit_code(
             return code
     else:
         return code
-    print(f"error: {sentence}", file=sys.stderr)
+    print(shown(f"error: {sentence}"), file=sys.stderr)
     return code
 
 
@@ -84,10 +85,10 @@ def _print_traceback(error: Exception, hidden: Path | None) -> None:
     trace = traceback.TracebackException.from_exception(error)
     chain: traceback.TracebackException | None = trace
     while chain is not None and hidden is not None:
-        shown = [one for one in chain.stack if not Path(one.filename).is_relative_to(hidden)]
-        chain.stack = traceback.StackSummary.from_list(shown or list(chain.stack))
+        left = [one for one in chain.stack if not Path(one.filename).is_relative_to(hidden)]
+        chain.stack = traceback.StackSummary.from_list(left or list(chain.stack))
         chain = chain.__cause__ or chain.__context__
-    print("".join(trace.format()), end="", file=sys.stderr)
+    print(shown("".join(trace.format())), end="", file=sys.stderr)
 
 
 def _defect(error: Exception) -> str:

@@ -56,6 +56,13 @@ def test_gc(tmp_path, capsys):
     assert main([*words, "--keep-runs", "-1"]) == 2
 
 
+def test_explain_of_no_file(tmp_path, capsys):
+    """A pipeline file that is not there is one line, and wrong usage."""
+    assert main(["explain", str(tmp_path / "x.py")]) == 2
+    told = f"error: {tmp_path}/x.py: there is no such file; name that of a pipeline.\n"
+    assert capsys.readouterr().err == told
+
+
 def test_explain(tmp_path, capfd):
     """The plan of a pipeline file is told, with its own options."""
     assert main(["explain", str(PIPELINE), "--base-path", str(tmp_path)]) == 0

@@ -9,13 +9,14 @@ import hashlib
 import json
 import os
 from collections.abc import Iterator, Mapping, Sequence
-from glob import glob, has_magic
+from glob import has_magic
 from pathlib import Path
 from typing import Any, Final
 
 from fondant_spec.dataset import storage
 from fondant_spec.dataset.code_digest import code_digest
 from fondant_spec.dataset.hub_revisions import commits
+from fondant_spec.dataset.path_patterns import matches
 from fondant_spec.spec.component_spec import ComponentSpec
 from fondant_spec.spec.types import json_types
 
@@ -73,13 +74,13 @@ def _fingerprint(value: Any) -> Any:
     elif path.exists():
         files = {"": path}
     elif has_magic(value):
-        files = {name: Path(name) for name in glob(value, recursive=True)}  # noqa: PTH207 - absolute
+        files = {name: Path(name) for name in matches(value)}
     else:
         return value
     digest = hashlib.sha256()
     for name, file in sorted(files.items()):
         if file.is_file():
-            digest.update(name.encode() + _sample(file))
+            digest.update(os.fsencode(name) + _sample(file))
     return f"content:{digest.hexdigest()}"
 
 

@@ -11,12 +11,13 @@ import time
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any, Final, Self
 
 from fondant_spec.dataset import storage
 from fondant_spec.dataset.layout import CHECKPOINT_ENDING, PARTITION_ENDING
-from fondant_spec.dataset.manifest import Partition
+from fondant_spec.dataset.manifest import Partition, find_problem
+from fondant_spec.spec.attribute_types import wrong_attribute
 
 GATHERED: Final = "gathered"
 """The checkpoint of the rows of all partitions that were taken once more."""
@@ -109,9 +110,14 @@ def _read_checkpoint(file: str) -> Checkpoint | None:
         content["partitions"] = tuple(Partition(**p) for p in content["partitions"])
         content["artifacts"] = tuple(content["artifacts"])
         content["work"] = Work(**content["work"])
-        return Checkpoint(**content)
-    except (KeyError, TypeError, ValueError):
+        checkpoint = Checkpoint(**content)
+        ended = datetime.fromisoformat(checkpoint.work.started) + timedelta(
+            seconds=checkpoint.work.seconds
+        )
+    except (KeyError, TypeError, ValueError, OverflowError, RecursionError):
         return None
+    wrong = wrong_attribute(checkpoint.work) or find_problem(checkpoint, checkpoint.partitions)
+    return None if wrong or ended.tzinfo is None else checkpoint
 
 
 def count_rejects(checkpoints: Iterable[Checkpoint]) -> Counter[str]:

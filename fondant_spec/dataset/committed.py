@@ -3,6 +3,7 @@
 from collections.abc import Iterable
 
 from fondant_spec.dataset import storage
+from fondant_spec.dataset.confinement import Reach
 from fondant_spec.dataset.layout import PARTITION_ENDING
 from fondant_spec.dataset.manifest import Manifest
 from fondant_spec.dataset.reject_listing import count_reasons, in_words
@@ -10,8 +11,12 @@ from fondant_spec.dataset.written_files import is_as_written
 from fondant_spec.errors import InvalidManifestError, RejectThresholdError
 
 
-def committed_manifest(location: str, inputs: Iterable[Manifest]) -> Manifest | None:
+def committed_manifest(
+    location: str, inputs: Iterable[Manifest], written: Iterable[str] = ()
+) -> Manifest | None:
     """Return the manifest at a location if it is there and still stands, else None.
+
+    `written` are the places outside of the base path that the step is asked to write to.
 
     It stands if it was made from the present content of its inputs, all its partitions are there in
     their full size, and what it wrote elsewhere is there with the content that it had: files, and
@@ -23,7 +28,7 @@ def committed_manifest(location: str, inputs: Iterable[Manifest]) -> Manifest | 
         manifest = Manifest.read(location)
     except InvalidManifestError:
         return None
-    return manifest if _stands(manifest, inputs) else None
+    return manifest if _stands(manifest, inputs, Reach.of(location, written)) else None
 
 
 def artifact_digests(artifacts: Iterable[str]) -> dict[str, str]:
@@ -54,8 +59,10 @@ def check_reject_share(manifest: Manifest, most: float) -> None:
     raise RejectThresholdError(msg)
 
 
-def _stands(manifest: Manifest, inputs: Iterable[Manifest]) -> bool:
+def _stands(manifest: Manifest, inputs: Iterable[Manifest], reach: Reach) -> bool:
     if [i.digest for i in manifest.inputs] != [m.digest for m in inputs]:
+        return False
+    if not all(map(reach.covers, [*manifest.artifacts, *manifest.artifact_sha256])):
         return False
     if not all(map(storage.exists, manifest.artifacts)):
         return False

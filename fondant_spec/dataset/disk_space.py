@@ -19,7 +19,7 @@ MOST_LEFT: Final = 512 << 20
 SHARE_LEFT: Final = 0.05
 """The share of a disk that is left free; of a large one less."""
 
-_FULL: Final = {errno.ENOSPC, errno.EDQUOT}
+_FULL: Final = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 _WHAT_TO_DO: Final = (
     "Make room (`fondant-spec gc` removes old results) or choose another BASE_PATH, and run again; "
     "what is finished is kept."
@@ -49,7 +49,7 @@ def check_space(folder: str) -> None:
 
 @contextmanager
 def full_disk_told(folder: str) -> Iterator[None]:
-    """Tell of a disk that is full, or a quota that is used up, in a sentence.
+    """Tell of a disk that is full, or a quota or limit that is used up, in a sentence.
 
     Raises:
         StorageError: one is.

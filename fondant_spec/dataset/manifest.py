@@ -7,6 +7,7 @@ ours stand beside them.
 
 import hashlib
 import json
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Final
@@ -14,11 +15,15 @@ from typing import Any, Final
 import pyarrow as pa
 
 from fondant_spec.dataset import storage
+from fondant_spec.dataset.confinement import Reach
 from fondant_spec.dataset.layout import MANIFEST_FILE, StepFolder
-from fondant_spec.errors import FondantError, InvalidManifestError, InvalidPipelineError
+from fondant_spec.errors import FondantError, InvalidManifestError
+from fondant_spec.spec.attribute_types import wrong_attribute
 from fondant_spec.spec.types import type_from_json, type_to_json
 
 VERSION: Final = 1
+
+_PARTITION_NAME: Final = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,127}")
 
 
 @dataclass(frozen=True)
@@ -161,7 +166,8 @@ class Manifest:
         relative to where the manifest now lies.
 
         Raises:
-            InvalidManifestError: no such file, not JSON, or not a manifest.
+            InvalidManifestError: no such file, not JSON, not a manifest, or one that names files
+                outside of its `Reach`.
         """
         location = storage.normalize(location)
         if not location.endswith(".json"):
@@ -177,37 +183,17 @@ class Manifest:
         except KeyError as error:
             msg = f"{location}: not a manifest: the key {error} is missing."
             raise InvalidManifestError(msg) from None
-        except (FondantError, ValueError, TypeError, AttributeError) as error:
+        except (FondantError, ValueError, TypeError, AttributeError, RecursionError) as error:
             msg = f"{location}: not a manifest that can be read: {error}"
             raise InvalidManifestError(msg) from None
-        return manifest if manifest.location == location else _moved(manifest, location)
+        if manifest.location != location:
+            manifest = _moved(manifest, location)
+        return _confined(manifest)
 
 
 def combine(digests: Iterable[str]) -> str:
     """Return one digest for several, in their order."""
     return hashlib.sha256(json.dumps(list(digests)).encode()).hexdigest()
-
-
-def join_fields(branches: Mapping[str, Mapping[str, Field]], step_id: str) -> dict[str, Field]:
-    """Return the fields of some branches, by the id of their last step, side by side.
-
-    `step_id` is the step that reads them.
-
-    Raises:
-        InvalidPipelineError: two branches have a field of the same name that is not the same.
-    """
-    fields: dict[str, Field] = {}
-    origins: dict[str, str] = {}
-    for branch, own in branches.items():
-        for name, candidate in own.items():
-            origin = origins.setdefault(name, branch)
-            if fields.setdefault(name, candidate).location != candidate.location:
-                msg = (
-                    f"{step_id}: field {name!r} comes from both {origin!r} and {branch!r}; give "
-                    "one of them another name with `produces`."
-                )
-                raise InvalidPipelineError(msg)
-    return fields
 
 
 def _field_to_dict(field_: Field) -> dict[str, Any]:
@@ -220,7 +206,7 @@ def _from_dict(content: dict[str, Any]) -> Manifest:
     if content.get("version", VERSION) > VERSION:
         msg = f"it has version {content['version']}, newer than {VERSION}; upgrade fondant-spec."
         raise InvalidManifestError(msg)
-    return Manifest(
+    manifest = Manifest(
         pipeline_name=metadata["dataset_name"],
         step_id=metadata["component_id"],
         run_id=metadata["run_id"],
@@ -244,6 +230,47 @@ def _from_dict(content: dict[str, Any]) -> Manifest:
         artifacts=tuple(content["artifacts"]),
         artifact_sha256=content.get("artifact_sha256", {}),
     )
+    others = (*manifest.fields.values(), *manifest.inputs)
+    problem = find_problem(manifest, manifest.partitions) or next(
+        filter(None, map(wrong_attribute, others)), None
+    )
+    if problem is not None:
+        msg = f"{problem}."
+        raise InvalidManifestError(msg)
+    return manifest
+
+
+def find_problem(record: Any, partitions: Iterable[Partition]) -> str | None:
+    """Return what is wrong with what was read from JSON, as the end of a sentence; or None.
+
+    That is a value of another type than its attribute has, or a partition's name that leads
+    elsewhere.
+    """
+    problem = next(filter(None, map(wrong_attribute, (record, *partitions))), None)
+    for partition in partitions if problem is None else ():
+        if not _PARTITION_NAME.fullmatch(partition.name):
+            return f"a partition is called {partition.name!r}, which is no name of a file"
+    return problem
+
+
+def _confined(manifest: Manifest) -> Manifest:
+    """Return a manifest, if all files that would be read for it lie where it may reach.
+
+    What a step wrote for others may lie anywhere: those who look at it ask for themselves.
+    """
+    reach = Reach.of(manifest.location)
+    folder = StepFolder(manifest.folder)
+    places = {
+        folder.rejects,
+        manifest.index_location,
+        *(field_.location for field_ in manifest.fields.values()),
+        *(input_.location for input_ in manifest.inputs),
+    }
+    for place in sorted(places):
+        if not reach.covers(place):
+            msg = f"{manifest.location}: {reach.refusal(place)}"
+            raise InvalidManifestError(msg)
+    return manifest
 
 
 def _moved(manifest: Manifest, location: str) -> Manifest:

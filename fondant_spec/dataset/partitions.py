@@ -17,6 +17,7 @@ import pyarrow.parquet as pq
 from fondant_spec.dataset import storage
 from fondant_spec.dataset.layout import partition_file
 from fondant_spec.dataset.manifest import Field
+from fondant_spec.dataset.parquet_bounds import check_unpacked
 from fondant_spec.errors import InvalidDatasetError
 
 if TYPE_CHECKING:
@@ -170,10 +171,12 @@ def open_partition(path: str, columns: list[str]) -> pq.ParquetFile:
 
     Raises:
         InvalidDatasetError: it is missing or broken, or lacks a column.
+        InputDataError: it unpacks to far more than its bytes.
     """
     with _reading(path):
         # Reading ahead keeps all that was read until the file is closed, so it is left to disks.
         file = pq.ParquetFile(storage.open_input(path), pre_buffer=not storage.is_remote(path))
+    check_unpacked(path, file.metadata, columns)
     missing = [name for name in columns if name not in file.schema_arrow.names]
     if missing:
         msg = f"{path}: has no column {', '.join(missing)}; run the step that wrote it again."

@@ -7,6 +7,8 @@ from typing import Any, Final
 
 import pyarrow as pa
 
+from fondant_spec.shown_text import redact
+
 REJECTS_SCHEMA: Final = pa.schema(
     [
         pa.field("id", pa.string(), nullable=False),
@@ -83,6 +85,6 @@ class Rejects:
         filtered: bool,
     ) -> None:
         # Messages quote what the web sent, which need not be text that can be encoded.
-        message = message[:_LONGEST_MESSAGE].encode("utf-8", "replace").decode()
+        message = redact(message[:_LONGEST_MESSAGE]).encode("utf-8", "replace").decode()
         self._rows.append((row_id, reason, message, attempts, filtered))
         self.counts[reason] += 1

@@ -10,7 +10,7 @@ from typing import Any, Generic, Protocol, TypeVar
 from fondant_spec.dataset.cache_key import cache_key, key_parts
 from fondant_spec.dataset.field_mapping import FieldMapping, fields_after, map_fields
 from fondant_spec.dataset.layout import PipelineFolder, StepFolder
-from fondant_spec.dataset.manifest import Field, join_fields
+from fondant_spec.dataset.manifest import Field
 from fondant_spec.errors import InvalidPipelineError
 from fondant_spec.spec.component_spec import ComponentSpec
 
@@ -131,6 +131,28 @@ def _grouped(use: StepUse, inputs: Sequence[D]) -> tuple[tuple[D, ...], ...]:
         )
         raise InvalidPipelineError(msg)
     return groups
+
+
+def join_fields(branches: Mapping[str, Mapping[str, Field]], step_id: str) -> dict[str, Field]:
+    """Return the fields of some branches, by the id of their last step, side by side.
+
+    `step_id` is the step that reads them.
+
+    Raises:
+        InvalidPipelineError: two branches have a field of the same name that is not the same.
+    """
+    fields: dict[str, Field] = {}
+    origins: dict[str, str] = {}
+    for branch, own in branches.items():
+        for name, candidate in own.items():
+            origin = origins.setdefault(name, branch)
+            if fields.setdefault(name, candidate).location != candidate.location:
+                msg = (
+                    f"{step_id}: field {name!r} comes from both {origin!r} and {branch!r}; give "
+                    "one of them another name with `produces`."
+                )
+                raise InvalidPipelineError(msg)
+    return fields
 
 
 def by_root(datasets: Sequence[D]) -> tuple[tuple[D, ...], ...]:

@@ -6,12 +6,14 @@ import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, Final
 
 import fsspec
 from fsspec.spec import AbstractBufferedFile
 
+from fondant_spec.dataset.trusted_places import why_not_read
 from fondant_spec.errors import StorageError
+from fondant_spec.shown_text import signs_in
 
 # By name: what reads a store is loaded where there is one.
 for _protocol, _class in {
@@ -27,18 +29,38 @@ for _protocol, _class in {
         errtxt="install fondant-spec with its extra `storage`",
     )
 
+_LOCAL: Final = ("file://", "/", "./", "../", "~")
+
 
 def is_remote(url: str) -> bool:
-    """Return whether a path is a URL of an object store rather than a local path."""
-    return "://" in url and not url.startswith("file://")
+    """Return whether a path is a URL of an object store rather than a local path.
+
+    A local path may have any characters, `://` and `::` among them, where it begins as one.
+    """
+    return "://" in url and not url.startswith(_LOCAL)
 
 
 def normalize(url: str | Path) -> str:
     """Return a base path in the one form used in manifests and keys.
 
     A local path becomes absolute, without `file://`; a URL loses a trailing slash.
+
+    Raises:
+        StorageError: it is a URL with a password or token in it, or has bytes that are no text:
+            manifests hold neither.
     """
     text = str(url)
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        msg = f"{text!r}: has bytes that are no UTF-8; rename the folder."
+        raise StorageError(msg) from None
+    if signs_in(text):
+        msg = (
+            f"{text}: a base path is kept in manifests that others read, so no password may be in "
+            "it; give it in the environment, as AWS_*, GOOGLE_* or FSSPEC_*."
+        )
+        raise StorageError(msg)
     if is_remote(text):
         return text.rstrip("/")
     return str(Path(text.removeprefix("file://")).expanduser().absolute())
@@ -57,9 +79,13 @@ def parent(url: str) -> str:
 def filesystem(url: str) -> tuple[Any, str]:
     """Return the fsspec file system of a URL, and the path inside it.
 
+    A local path is taken literally: fsspec would see URLs in some.
+
     Raises:
         StorageError: the protocol is unknown, or its package is not installed.
     """
+    if not is_remote(url):
+        return fsspec.filesystem("file"), url.removeprefix("file://")
     try:
         return fsspec.core.url_to_fs(url)  # type: ignore[no-any-return]
     except (ImportError, ValueError) as error:
@@ -96,10 +122,12 @@ def read_text(url: str) -> str:
     """Return the content of a text file.
 
     Raises:
-        StorageError: it cannot be read.
+        StorageError: it cannot be read, or is no regular file of its folder.
     """
+    _check_readable(url)
+    fs, path = filesystem(url)
     try:
-        with fsspec.open(url, "r", encoding="utf-8") as file:
+        with fs.open(path, "r", encoding="utf-8") as file:
             return str(file.read())
     except (OSError, UnicodeDecodeError) as error:
         msg = f"{url}: cannot be read ({error})."
@@ -131,7 +159,11 @@ def open_input(url: str) -> Any:
     """Return what pyarrow reads a file from: the path if it is local, else an open file.
 
     Of that, what is asked for is fetched and no more: pyarrow knows best which ranges it needs.
+
+    Raises:
+        StorageError: it is no regular file of its folder.
     """
+    _check_readable(url)
     if not is_remote(url):
         return url
     fs, path = filesystem(url)
@@ -227,14 +259,26 @@ def _entries(folder: str) -> list[dict[str, Any]]:
         return []
 
 
+def _check_readable(url: str) -> None:
+    if not is_remote(url) and (why := why_not_read(url.removeprefix("file://"))):
+        msg = f"{url}: {why}."
+        raise StorageError(msg)
+
+
 def _name(entry: dict[str, Any]) -> str:
     return str(entry["name"]).rstrip("/").rpartition("/")[2]
 
 
 def sha256_of(url: str) -> str:
-    """Return the hash of a file's content, in hexadecimal."""
+    """Return the hash of a file's content, in hexadecimal.
+
+    Raises:
+        StorageError: it is no regular file of its folder.
+    """
+    _check_readable(url)
     digest = hashlib.sha256()
-    with fsspec.open(url, "rb") as file:
+    fs, path = filesystem(url)
+    with fs.open(path, "rb") as file:
         while chunk := file.read(1 << 20):
             digest.update(chunk)
     return digest.hexdigest()

@@ -8,6 +8,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from fondant_spec.dataset import storage
+from fondant_spec.dataset.confinement import Reach
 from fondant_spec.dataset.layout import StepFolder, partition_file
 from fondant_spec.dataset.manifest import Field, Manifest, Partition
 from fondant_spec.dataset.partitions import open_partition
@@ -129,11 +130,16 @@ def _check_inputs(manifest: Manifest) -> Iterator[str]:
 
 
 def _check_artifacts(manifest: Manifest) -> Iterator[str]:
+    reach = Reach.of(manifest.location)
     for artifact in manifest.artifacts:
-        if not storage.exists(artifact):
+        if not reach.covers(artifact):
+            yield reach.refusal(artifact)
+        elif not storage.exists(artifact):
             yield f"{artifact}: what the step wrote is no longer there."
     for artifact, digest in manifest.artifact_sha256.items():
-        if storage.is_file(artifact) and storage.sha256_of(artifact) != digest:
+        if not reach.covers(artifact):
+            yield reach.refusal(artifact)
+        elif storage.is_file(artifact) and storage.sha256_of(artifact) != digest:
             yield f"{artifact}: is not what the step wrote; another run may have written there."
         elif is_mark(artifact) and storage.is_file(artifact):
             yield from _check_folder(artifact)

@@ -5,8 +5,8 @@ checkpoints of finished partitions or leases, in a pipeline that has runs, and t
 """
 
 import re
-from collections.abc import Callable
-from typing import Final
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Final
 
 from fondant_spec.dataset import run_references as references
 from fondant_spec.dataset import storage
@@ -30,7 +30,8 @@ def collect(
 
     A run refers to all the keys it planned and to those that its steps noted, so what a running or
     interrupted run has finished so far is kept, also of one started elsewhere. With `keep_runs`,
-    of the runs with a record only the newest so many count, and older ones go too.
+    of the runs with a record only the newest so many count, and older ones go too. Those of a part
+    of the steps (`--until`) do not count: they would drive out what whole ones made.
 
     Raises:
         InvalidArgumentError: `keep_runs` is negative, or there is no such pipeline.
@@ -43,7 +44,7 @@ def collect(
     _check_pipeline(base_path, pipeline_name)
     root = PipelineFolder.of(base_path, pipeline_name)
     runs = read_runs(base_path, pipeline_name)
-    old = runs[: max(len(runs) - keep_runs, 0)] if keep_runs is not None else []
+    old = runs[: _first_kept(runs, keep_runs)] if keep_runs is not None else []
     forgotten = {run["run_id"] for run in old}
     planned = {pair for run in runs[len(old) :] for pair in run["planned"].items()}
 
@@ -85,6 +86,14 @@ def _remove(folder: StepFolder, referred: Callable[[], set[tuple[str, str]]]) ->
         storage.remove(folder.data)
         storage.remove(folder.location)
         return True
+
+
+def _first_kept(runs: Sequence[Mapping[str, Any]], keep: int) -> int:
+    """Return the place of the oldest of the newest `keep` runs that were whole."""
+    whole = [place for place, run in enumerate(runs) if not run.get("until")]
+    if not keep:
+        return len(runs)
+    return whole[-keep] if len(whole) >= keep else 0
 
 
 def _with_origins(root: PipelineFolder, referred: set[tuple[str, str]]) -> set[tuple[str, str]]:

@@ -49,6 +49,7 @@ class Pipeline:
         self.name = name
         self.base_path = storage.normalize(base_path)
         self._steps: dict[str, Step] = {}
+        self._until: str | None = None
 
     @property
     def steps(self) -> Mapping[str, Step]:
@@ -171,6 +172,7 @@ class Pipeline:
             if step.id in kept:
                 kept.update(step.after)
         self._steps = {name: step for name, step in self._steps.items() if name in kept}
+        self._until = step_id
 
     def change(  # noqa: PLR0913 - as many as a step has
         self,
@@ -226,6 +228,7 @@ class Pipeline:
             base_path=self.base_path,
             run_id=run_id or new_run_id(),
             steps=plan_steps(self._sorted(), self.name, self.base_path),
+            until=self._until,
         )
 
     def _step(self, step_id: str) -> Step:

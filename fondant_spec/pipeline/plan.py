@@ -50,6 +50,18 @@ class PlannedStep:
         return self.step.arguments
 
     @property
+    def written(self) -> list[str]:
+        """The places that its arguments name to be written, other than by the spec's defaults."""
+        declared = self.spec.arguments
+        return [str(v) for name, v in self.named.items() if declared[name].output and v]
+
+    @property
+    def named(self) -> Mapping[str, Any]:
+        """The arguments with a value of the user's, not the default of whoever wrote the spec."""
+        declared = self.spec.arguments
+        return {name: v for name, v in self.arguments.items() if v != declared[name].default}
+
+    @property
     def key_parts(self) -> Mapping[str, Any]:
         """What the cache key is made of."""
         return self.resolved.key_parts
@@ -77,12 +89,13 @@ class PlannedStep:
 
 @dataclass(frozen=True)
 class Plan:
-    """The steps in an order in which they can run."""
+    """The steps in an order in which they can run; `until` names the last, if others were cut."""
 
     pipeline_name: str
     base_path: str
     run_id: str
     steps: tuple[PlannedStep, ...]
+    until: str | None = None
 
     def argv(self, planned: PlannedStep, inputs: Sequence[str], output_path: str) -> list[str]:
         """Return the argument vector that enters the step's component, in any runner.
@@ -113,7 +126,7 @@ class Plan:
         for planned in self.steps:
             inputs = [hits[name] for name in planned.step.after if name in hits]
             if planned.step.takes_committed and len(inputs) == len(planned.step.after):
-                manifest = committed_manifest(planned.location, inputs)
+                manifest = committed_manifest(planned.location, inputs, planned.written)
                 if manifest is not None:
                     hits[planned.id] = manifest
         return hits

@@ -1,16 +1,15 @@
 """A step: one use of a component, and what it wants of the machine it runs on."""
 
-import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from types import UnionType
-from typing import Any, Final, get_args, get_origin
+from typing import Any, Final
 
 from fondant_spec.dataset import storage
 from fondant_spec.errors import InvalidArgumentError, InvalidPipelineError, did_you_mean
 from fondant_spec.pipeline.quantities import quantity
 from fondant_spec.spec.arguments import Argument, checked, resolve
+from fondant_spec.spec.attribute_types import wrong_attribute
 from fondant_spec.spec.component_spec import ComponentSpec
 from fondant_spec.spec.executor_options import (
     EXECUTOR_ARGUMENTS,
@@ -140,26 +139,6 @@ def assigned(step: Step, name: str, value: Any) -> Step:
 
 def _check_types(record: Any, where: str) -> None:
     """Refuse values that are not of the type that their attribute is declared with."""
-    for attribute in fields(record):
-        value = getattr(record, attribute.name)
-        if not _fits(value, attribute.type):
-            kind: Any = attribute.type
-            spelled = re.sub(r"(\w+\.)+", "", str(kind) if get_args(kind) else kind.__name__)
-            msg = f"{where}: {attribute.name} must be of type {spelled}, not {value!r}."
-            raise InvalidPipelineError(msg)
-
-
-def _fits(value: Any, wanted: Any) -> bool:
-    origin, inner = get_origin(wanted), get_args(wanted)
-    if wanted is Any:
-        return True
-    if origin is UnionType:
-        return any(_fits(value, one) for one in inner)
-    if origin is tuple:
-        return isinstance(value, tuple) and all(_fits(item, inner[0]) for item in value)
-    if origin is not None:
-        pairs = value.items() if isinstance(value, origin) else [(None, None)]
-        return all(_fits(key, inner[0]) and _fits(item, inner[1]) for key, item in pairs)
-    if isinstance(value, bool):
-        return wanted is bool
-    return isinstance(value, int | float if wanted is float else wanted)
+    if problem := wrong_attribute(record):
+        msg = f"{where}: {problem}."
+        raise InvalidPipelineError(msg)

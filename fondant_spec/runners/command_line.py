@@ -19,6 +19,7 @@ from fondant_spec.runners import RUNNERS, default_runner
 from fondant_spec.runners.protocol import Runner, Settings
 from fondant_spec.runners.step_settings import add_options as add_step_options
 from fondant_spec.runners.step_settings import as_usage, change_steps, check_retries
+from fondant_spec.shown_text import tell
 
 Build = Callable[[argparse.Namespace], Pipeline]
 During = Callable[[], AbstractContextManager[object]]
@@ -79,19 +80,20 @@ def _launch(
     plan = pipeline.plan()
     if not package:
         check_retries(plan)
+        runner.check_plan(plan)
     if options.dry_run:
-        print(describe(plan, all_arguments=options.all))
+        tell(describe(plan, all_arguments=options.all))
     elif package:
         _write_package(runner, name, plan, package)
-        print("\n".join([*runner.doubts(plan), f"wrote {package}"]))
+        tell("\n".join([*runner.doubts(plan), f"wrote {package}"]))
     else:
         with during():
             results = runner.run(plan)
         if results:
-            print(f"\n{table(results)}")
+            tell(f"\n{table(results)}")
         for result in results:
             for place in _places(result.manifest.artifacts):
-                print(f"\n{result.step_id} wrote {place}")
+                tell(f"\n{result.step_id} wrote {place}")
 
 
 def add_options(parser: argparse.ArgumentParser, runners: Mapping[str, type[Runner]]) -> None:

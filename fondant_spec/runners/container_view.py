@@ -1,8 +1,8 @@
 """What a container sees of this machine: folders, files, variables, and the network.
 
-A path in an argument is seen under the path that it has outside: a folder with what lies in it, a
-file alone. Links that lead elsewhere lead nowhere in a container, but for those that the Hugging
-Face cache makes its snapshots of.
+A path that the user named in an argument is seen under the path that it has outside: a folder with
+what lies in it, a file alone. A default of the spec is no such path. Links that lead elsewhere lead
+nowhere in a container, but for those that the Hugging Face cache makes its snapshots of.
 """
 
 import csv
@@ -20,6 +20,7 @@ from fondant_spec.pipeline.plan import PlannedStep
 from fondant_spec.progress import LISTENER
 from fondant_spec.runners.container_engine import Engine
 from fondant_spec.spec.arguments import Argument
+from fondant_spec.spec.secret_arguments import file_of, variable_of
 
 HF_HOME: Final = "/cache/huggingface"
 """Where the images look for models; the caller's cache is mounted there."""
@@ -28,6 +29,7 @@ _PASSED: Final = (
     "AWS_",
     "AZURE_STORAGE_",
     "DASK_",
+    "FONDANT_TRUSTED_PATHS",
     "FSSPEC_",
     "GCSFS_",
     "GOOGLE_",
@@ -67,11 +69,12 @@ def network_options(planned: PlannedStep, base_path: str) -> Iterator[str]:
         yield from ("--network", "none")
 
 
-def environment_options(engine: Engine) -> Iterator[str]:
+def environment_options(planned: PlannedStep, engine: Engine) -> Iterator[str]:
     """Pass variables on by name alone: their values stay out of the command line."""
     yield from ("--env", LISTENER, "--env", LIFELINE)
+    named = set(filter(None, map(variable_of, _references(planned))))
     for name in sorted(engine.environment):
-        if name.upper().startswith(_PASSED):
+        if name.upper().startswith(_PASSED) or name in named:
             yield from ("--env", name)
 
 
@@ -80,7 +83,7 @@ def mount_options(
 ) -> Iterator[str]:
     """Yield the options for what a container sees of this machine, each path once."""
     writable = {output: output, engine.hf_home: HF_HOME}
-    places = (base_path, *written(planned))
+    places = (base_path, *planned.written)
     writable |= {path: path for path in places if not storage.is_remote(path)}
     readable = {path: path for path in _readable(planned, engine) if path not in writable}
     for mode, paths in (("", writable), ("readonly", readable)):
@@ -89,15 +92,15 @@ def mount_options(
             yield from ("--mount", _csv(filter(None, words)))
 
 
-def written(planned: PlannedStep) -> Iterator[str]:
-    """Yield the places that a step's arguments name to be written."""
-    for name, value in planned.arguments.items():
-        if planned.spec.arguments[name].output and value:
-            yield str(value)
-
-
 def unseen(planned: PlannedStep, engine: Engine) -> Iterator[str]:
     """Yield a line for each thing that a path may lead to outside, and not in a container."""
+    for name, argument in planned.spec.arguments.items():
+        default = argument.default
+        if (argument.path or argument.output) and isinstance(default, str) and _named(default):
+            yield (
+                f"{name}: {default} is the default of the spec, of which nothing is mounted; copy "
+                "it elsewhere, and name that, to have it seen"
+            )
     for argument, path in _named_paths(planned):
         if argument.neighbours and path.is_file() and not _has_neighbours(path, engine):
             yield (
@@ -119,13 +122,23 @@ def _readable(planned: PlannedStep, engine: Engine) -> Iterator[str]:
             yield str(path.parent)
         if blobs := _blobs(path):
             yield str(blobs)
+    for secret in filter(None, map(file_of, _references(planned))):
+        if file := _named(secret):
+            yield str(file)
     for name, value in engine.environment.items():
         if name.upper().startswith(_PASSED) and (file := _named(value)):
             yield str(file)
 
 
-def _named_paths(planned: PlannedStep) -> Iterator[tuple[Argument, Path]]:
+def _references(planned: PlannedStep) -> Iterator[object]:
+    """Yield the values that may say where a secret is."""
     for name, value in planned.arguments.items():
+        if planned.spec.arguments[name].by_reference:
+            yield value
+
+
+def _named_paths(planned: PlannedStep) -> Iterator[tuple[Argument, Path]]:
+    for name, value in planned.named.items():
         argument = planned.spec.arguments[name]
         if argument.path and isinstance(value, str) and (path := _named(value)):
             yield argument, path

@@ -11,6 +11,7 @@ from typing import Final
 
 from fondant_spec.dataset import storage
 from fondant_spec.errors import InvalidConfigError
+from fondant_spec.pipeline.missing_paths import check_paths
 from fondant_spec.pipeline.plan import Plan, PlannedStep
 from fondant_spec.pipeline.quantities import quantity
 from fondant_spec.pipeline.run_history import StepResult
@@ -20,6 +21,7 @@ from fondant_spec.runners.container_engine import call as _run
 from fondant_spec.runners.image_lock import build_command, image_of, refuse_other_code
 from fondant_spec.runners.protocol import Runner
 from fondant_spec.runners.subprocesses import Command, compile_steps, own_folder, run_steps
+from fondant_spec.shown_text import tell
 
 COMMAND: Final = ("python", "/component/src/main.py")
 """What enters a component, in every image."""
@@ -46,14 +48,18 @@ class DockerRunner(Runner):
         """Make sure that there is an engine that answers."""
         _ = self.engine
 
+    def check_plan(self, plan: Plan) -> None:
+        """Make sure that local files and folders are there."""
+        check_paths(plan)
+
     def compile(self, plan: Plan) -> list[Command]:
         """Return the command of every step."""
         return compile_steps(plan, partial(self._command, plan))
 
-    def run(self, plan: Plan, say: Callable[[str], None] = print) -> list[StepResult]:
+    def run(self, plan: Plan, say: Callable[[str], None] = tell) -> list[StepResult]:
         """Run the steps of a plan that are not done yet, once all images are there."""
         _check_images(plan, self.engine)
-        written = (path for planned in plan.steps for path in view.written(planned))
+        written = (path for planned in plan.steps for path in planned.written)
         for folder in (self.engine.hf_home, *written):
             if not storage.is_remote(folder):
                 Path(folder).mkdir(parents=True, exist_ok=True)
@@ -72,7 +78,7 @@ class DockerRunner(Runner):
             *(("--userns", "keep-id") if engine.is_rootless_podman else ()),
             *view.network_options(planned, plan.base_path),
             *_resources(planned, engine),
-            *view.environment_options(engine),
+            *view.environment_options(planned, engine),
             *view.mount_options(planned, plan.base_path, engine, output_folder),
             image_of(planned.spec).here,
             *COMMAND,

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from fondant_spec.errors import InvalidPipelineError
+from fondant_spec.pipeline.missing_paths import check_paths
 from fondant_spec.pipeline.plan import Plan, PlannedStep
 from fondant_spec.pipeline.run_history import StepResult
 from fondant_spec.runners.protocol import Runner
@@ -19,6 +20,7 @@ from fondant_spec.runners.subprocesses import (
     own_folder,
     run_steps,
 )
+from fondant_spec.shown_text import tell
 
 
 @dataclass(frozen=True)
@@ -27,11 +29,15 @@ class LocalRunner(Runner):
 
     folder: str = field(default_factory=own_folder)
 
+    def check_plan(self, plan: Plan) -> None:
+        """Make sure that local files and folders are there."""
+        check_paths(plan)
+
     def compile(self, plan: Plan) -> list[Command]:
         """Return the command of every step; each component must have its code beside its spec."""
         return compile_steps(plan, self._commands(plan))
 
-    def run(self, plan: Plan, say: Callable[[str], None] = print) -> list[StepResult]:
+    def run(self, plan: Plan, say: Callable[[str], None] = tell) -> list[StepResult]:
         """Run the steps of a plan that are not done yet, and return how each one ended."""
         return run_steps(plan, self._commands(plan), self.folder, say)
 

@@ -8,6 +8,7 @@ from fondant_spec.pipeline.graph import Pipeline
 from fondant_spec.pipeline.plan import Plan
 from fondant_spec.pipeline.run_history import StepResult
 from fondant_spec.runners.subprocesses import Command
+from fondant_spec.shown_text import tell
 
 Settings = Mapping[str, str]
 """The settings of a pipeline by name, such as HOST; the environment is one, too."""
@@ -47,6 +48,14 @@ class Runner(Protocol):
         """
         return
 
+    def check_plan(self, plan: Plan) -> None:  # noqa: ARG002 - others do
+        """Make sure that what a plan names is there; called before it is run or described.
+
+        Raises:
+            FondantError: it is not; the message says what.
+        """
+        return
+
     def compile(self, plan: Plan) -> str | Sequence[Command]:
         """Return what would be run, and run nothing: the text of a package, or commands.
 
@@ -59,7 +68,7 @@ class Runner(Protocol):
         """Return lines for the user on what in a package may not hold there."""
         return ()
 
-    def run(self, plan: Plan, say: Callable[[str], None] = print) -> list[StepResult]:
+    def run(self, plan: Plan, say: Callable[[str], None] = tell) -> list[StepResult]:
         """Run the steps that are not done yet; return how each ended, or [] if that is not seen.
 
         Args:

@@ -6,8 +6,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
 
-import yaml
-
+from fondant_spec.bounded_yaml import read_yaml
 from fondant_spec.dataset.layout import StepFolder
 from fondant_spec.dataset.reject_listing import count_reasons, in_words
 from fondant_spec.errors import InvalidArgumentError, InvalidPipelineError, did_you_mean
@@ -123,8 +122,8 @@ def _check_retry(planned: PlannedStep) -> None:
 
 def _configure(pipeline: Pipeline, file: Path) -> None:
     try:
-        content = yaml.safe_load(file.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        content = read_yaml(file.read_text(encoding="utf-8"), unique_keys=True)
+    except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or " ".join(str(error).split())
         msg = f"--config {file}: cannot be read ({reason})."
         raise InvalidArgumentError(msg) from None

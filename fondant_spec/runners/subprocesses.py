@@ -29,7 +29,9 @@ from fondant_spec.lifeline import LIFELINE
 from fondant_spec.pipeline.plan import Plan, PlannedStep
 from fondant_spec.pipeline.run_history import RunLog, StepResult, recorded
 from fondant_spec.progress import LISTENER, Counts, Drawing, duration, read_counts
+from fondant_spec.shown_text import shown
 from fondant_spec.spec.executor_options import EXECUTOR_ARGUMENTS
+from fondant_spec.spec.secret_arguments import opened
 
 _TAIL: Final = 20
 MAX_REJECT_SHARE: Final[float] = EXECUTOR_ARGUMENTS["max_reject_share"].default
@@ -84,7 +86,9 @@ def run_steps(
     Raises:
         StepFailedError: a step failed; the message holds the end of its log.
         StorageError: the base path cannot be written.
+        InvalidArgumentError: an argument names a secret that is not there.
     """
+    _learn_secrets(plan)
     check_writable(plan.base_path)
     Path(folder).mkdir(mode=0o700, parents=True)  # not one that is there: it is removed at the end
     manifests: dict[str, Manifest] = {}
@@ -100,6 +104,14 @@ def run_steps(
         shutil.rmtree(folder, ignore_errors=True)
 
 
+def _learn_secrets(plan: Plan) -> None:
+    """Learn what the steps are given, so that none of it is shown; a step may print anything."""
+    for planned in plan.steps:
+        for name, value in planned.arguments.items():
+            if planned.spec.arguments[name].by_reference:
+                opened(f"{planned.id}.{name}", value)
+
+
 def _step_result(
     number: str,
     planned: PlannedStep,
@@ -112,7 +124,7 @@ def _step_result(
     title = f"[{number}] {planned.id}"
     began = time.monotonic()
     taken = planned.step.takes_committed
-    manifest = committed_manifest(planned.location, inputs) if taken else None
+    manifest = committed_manifest(planned.location, inputs, planned.written) if taken else None
     if manifest is not None:
         share = planned.step.max_reject_share
         check_reject_share(manifest, MAX_REJECT_SHARE if share is None else share)
@@ -158,8 +170,8 @@ def _run_step(
             if counts is not None:
                 show(counts)
             if line:
-                lines.append(line)
-                say(f"[{command.step_id}] {line.rstrip()}")
+                lines.append(shown(line))
+                say(f"[{command.step_id}] {lines[-1].rstrip()}")
         code = process.wait()
     except BaseException:
         _stop(process, command.removal)

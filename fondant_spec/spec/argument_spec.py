@@ -19,6 +19,7 @@ _ARGUMENT_KEYS: Final = {
     "path",
     "neighbours",
     "output",
+    "by_reference",
     "affects_result",
     "revision_of",
     *BOUND_KEYS,
@@ -58,9 +59,9 @@ def _argument(name: Any, content: Any, where: str) -> Argument:
     if content.get("type") not in ARGUMENT_TYPES:
         msg = f"{where}: `type` must be one of {', '.join(ARGUMENT_TYPES)}."
         raise InvalidComponentSpecError(msg)
-    for key in ("path", "output"):
+    for key in ("path", "output", "by_reference"):
         if content.get(key) and content["type"] != "str":
-            msg = f"{where}: `{key}` is for an argument of type str, which names one path."
+            msg = f"{where}: `{key}` is for an argument of type str, which names one thing."
             raise InvalidComponentSpecError(msg)
     choices = content.get("choices", [])
     if not isinstance(choices, list):
@@ -77,6 +78,7 @@ def _argument(name: Any, content: Any, where: str) -> Argument:
         path=read_flag(content, "path", where),
         neighbours=read_flag(content, "neighbours", where),
         output=read_flag(content, "output", where),
+        by_reference=read_flag(content, "by_reference", where),
         affects_result=read_flag({"affects_result": True} | content, "affects_result", where),
         revision_of=_revision_of(content.get("revision_of"), where),
         bounds=read_bounds(content, content["type"], where),

@@ -16,6 +16,7 @@ from typing import Any, Final
 
 from fondant_spec.errors import InvalidArgumentError, did_you_mean
 from fondant_spec.spec.bounds import NO_BOUNDS, Bounds
+from fondant_spec.spec.secret_arguments import refuse_secrets
 
 _REPEATABLE: Final = "input_manifest_path"
 
@@ -49,9 +50,10 @@ class Argument:
     `path` marks an argument that may name a local file or folder: it is made absolute, mounted into
     containers, and its content is part of the cache key. With `neighbours`, a container also sees
     what lies beside a file that it names. `output` marks one that names where to write: it is made
-    absolute, and mounted to be written. One that does not `affects_result` (a batch size, a device,
-    a timeout) is no part of the cache key. `revision_of` marks a branch, tag or commit on the
-    Hugging Face hub: `model` or `dataset`, and the argument that names it.
+    absolute, and mounted to be written. One `by_reference` may name a secret, as env:NAME or
+    file:/PATH. One that does not `affects_result` (a batch size, a device, a timeout) is no part of
+    the cache key. `revision_of` marks a branch, tag or commit on the Hugging Face hub: `model` or
+    `dataset`, and the argument that names it.
     """
 
     name: str
@@ -62,6 +64,7 @@ class Argument:
     path: bool = False
     neighbours: bool = False
     output: bool = False
+    by_reference: bool = False
     affects_result: bool = True
     revision_of: tuple[str, str] | None = None
     bounds: Bounds = NO_BOUNDS
@@ -86,12 +89,13 @@ class Argument:
         default.
 
         Raises:
-            InvalidArgumentError: wrong type, not among the choices, out of bounds, or nothing that
-                an argument vector can hold.
+            InvalidArgumentError: wrong type, not among the choices, out of bounds, a secret, or
+                nothing that an argument vector can hold.
         """
         if value is None and self.default is None:
             return None
         converted = self._convert(value)
+        refuse_secrets(self.name, converted, by_reference=self.by_reference)
         if self.choices and converted not in self.choices:
             choices = ", ".join(map(repr, self.choices))
             msg = f"argument {self.name!r} must be one of {choices}, not {converted!r}."

@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import Any, Final
 
 import pyarrow as pa
-import yaml
 
+from fondant_spec.bounded_yaml import read_yaml
 from fondant_spec.errors import (
     InvalidComponentSpecError,
     InvalidTypeError,
@@ -105,11 +105,11 @@ class ComponentSpec:
         if file.is_dir():
             file = file / SPEC_FILE
         try:
-            content = yaml.safe_load(file.read_text(encoding="utf-8"))
+            content = read_yaml(file.read_text(encoding="utf-8"), unique_keys=True)
         except OSError as error:
             msg = f"{file}: cannot read the component spec ({error.strerror}); check the path."
             raise InvalidComponentSpecError(msg) from None
-        except (yaml.YAMLError, UnicodeDecodeError) as error:
+        except ValueError as error:
             msg = f"{file}: not valid YAML: {error}"
             raise InvalidComponentSpecError(msg) from None
         return cls.from_dict(content, where=str(file), path=file.resolve())

@@ -31,6 +31,11 @@ STEP_OPTIONS: Final = (
 )
 """Those that a pipeline sets for each step; the others follow from the run."""
 
+NAME_OF_FOLDER: Final = "[A-Za-z0-9_][A-Za-z0-9._-]{0,254}"
+"""A regular expression: what so is called is a folder below the base path, and no way out of it."""
+
+_NAME_OF_FOLDER: Final = Bounds(pattern=NAME_OF_FOLDER)
+
 _SLICE: Final = re.compile(r"(\d+)/(\d+)")
 
 
@@ -48,10 +53,21 @@ class ExecutorOptions:
     """What the executor takes beside a component's arguments."""
 
     base_path: str = _option("str", "Folder or URL below which everything lands.")
-    pipeline_name: str = _option("str", "The pipeline's name.", default="pipeline")
-    step_id: str | None = _option("str", "The step's id; else the component's.", default=None)
-    run_id: str | None = _option("str", "The run's id; else one is made.", default=None)
-    spec_file: str = _option("str", "The spec's file name, where several lie.", default=SPEC_FILE)
+    pipeline_name: str = _option(
+        "str", "The pipeline's name.", default="pipeline", bounds=_NAME_OF_FOLDER
+    )
+    step_id: str | None = _option(
+        "str", "The step's id; else the component's.", default=None, bounds=_NAME_OF_FOLDER
+    )
+    run_id: str | None = _option(
+        "str", "The run's id; else one is made.", default=None, bounds=_NAME_OF_FOLDER
+    )
+    spec_file: str = _option(
+        "str",
+        "The spec's file name, where several lie.",
+        default=SPEC_FILE,
+        bounds=Bounds(pattern="[^/]+"),
+    )
     input_manifest_path: str = _option(
         "str", "The manifest to read; several as a list in JSON, or repeated.", default=""
     )

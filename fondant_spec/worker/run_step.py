@@ -23,6 +23,7 @@ from fondant_spec.dataset.manifest import Manifest
 from fondant_spec.exit_codes import end_program, exit_code
 from fondant_spec.lifeline import end_with_runner
 from fondant_spec.progress import Progress
+from fondant_spec.shown_text import log_to_stderr, tell
 from fondant_spec.spec.component_spec import ComponentSpec
 from fondant_spec.spec.usage import usage
 from fondant_spec.worker.base_components import Component
@@ -46,9 +47,9 @@ def execute(component_class: type[Component], argv: Sequence[str] | None = None)
     """
     own, argv = argv is None, sys.argv[1:] if argv is None else argv
     if argv in (["-h"], ["--help"]):
-        print(usage(ComponentSpec.from_file(source_of(component_class))))  # noqa: T201 - a program
+        tell(usage(ComponentSpec.from_file(source_of(component_class))))
         return
-    logging.basicConfig(level=logging.INFO, format="%(levelname)s %(message)s", stream=sys.stderr)
+    log_to_stderr()
     end_with_runner()
     signal.signal(signal.SIGTERM, _terminate)
     code = exit_code(
@@ -92,7 +93,7 @@ def find_hit(request: StepRequest) -> Manifest | None:
     """
     if not request.takes_committed:
         return None
-    manifest = committed_manifest(request.resolved.folder.manifest, request.inputs)
+    manifest = committed_manifest(request.resolved.folder.manifest, request.inputs, request.written)
     if manifest is None:
         return None
     check_reject_share(manifest, request.options.max_reject_share)

@@ -11,9 +11,11 @@ from typing import Any
 from fondant_spec.dataset.field_mapping import FieldMapping
 from fondant_spec.dataset.layout import StepFolder
 from fondant_spec.dataset.lease import Lease
+from fondant_spec.shown_text import redact_all
 from fondant_spec.spec.component_arguments import bound
 from fondant_spec.spec.component_spec import ComponentSpec
 from fondant_spec.spec.executor_options import ALL_REASONS
+from fondant_spec.spec.secret_arguments import opened
 from fondant_spec.worker.base_components import Component, SetupContext
 from fondant_spec.worker.component_code import load_module
 from fondant_spec.worker.input_rows import InputRows
@@ -79,7 +81,7 @@ class StepContext:
         names = self.mapping.output_names
         metadata = component.field_metadata()
         named = {names[field]: dict(values) for field, values in metadata.items() if field in names}
-        return dict(json.loads(json.dumps(named)))
+        return dict(redact_all(json.loads(json.dumps(named))))
 
     def component_class(self) -> type[Component]:
         """Return the component's class, from its `main.py` if it is not loaded already."""
@@ -88,11 +90,19 @@ class StepContext:
             return getattr(main, self.class_name)  # type: ignore[no-any-return]
         return getattr(load_module(Path(self.main).parents[1]), self.class_name)  # type: ignore[no-any-return]
 
+    def _opened_arguments(self) -> dict[str, Any]:
+        """Return the arguments, with secrets in place of what names them: in no other process."""
+        declared = self.spec.arguments
+        return {
+            name: opened(name, value) if declared[name].by_reference else value
+            for name, value in self.arguments.items()
+        }
+
     @contextmanager
     def component(self) -> Iterator[Any]:
         """Set up the component, and tear it down afterwards."""
         component_class = self.component_class()
-        component = component_class(**bound(component_class, self.arguments))
+        component = component_class(**bound(component_class, self._opened_arguments()))
         context = SetupContext(
             input_fields=self.inputs[0].fields if self.inputs else {},
             output_fields=frozenset(self.mapping.outputs),

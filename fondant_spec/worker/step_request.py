@@ -45,6 +45,12 @@ class StepRequest:
         return self.options.cache and not self.options.retry
 
     @property
+    def written(self) -> list[str]:
+        """The places that the arguments name to be written."""
+        values, declared = self.context.arguments, self.spec.arguments
+        return [str(v) for name, v in values.items() if declared[name].output and v]
+
+    @property
     def tasks(self) -> list[PartitionTask]:
         """The partitions that are read."""
         return partition_tasks(self.resolved.groups)
@@ -101,7 +107,8 @@ def read_request(component_class: type[Component], argv: Sequence[str]) -> StepR
     """
     source = source_of(component_class)
     words = arguments.split_argv(argv)
-    spec = ComponentSpec.from_file(source / words.get("spec_file", SPEC_FILE))
+    file = EXECUTOR_ARGUMENTS["spec_file"].from_text(words.get("spec_file", SPEC_FILE))
+    spec = ComponentSpec.from_file(source / file)
     own = {name: words.pop(name) for name in list(words) if name in EXECUTOR_ARGUMENTS}
     options = ExecutorOptions.from_words(own, spec.component_id)
     step_id = str(options.step_id)

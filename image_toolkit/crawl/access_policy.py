@@ -1,7 +1,7 @@
 """As whom a crawl makes its requests, where they may go, and which wishes of hosts it respects."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from image_toolkit.crawl.addresses import AddressPolicy
 
@@ -27,7 +27,7 @@ class AccessPolicy:
     respect_opt_outs: bool = True
     allow_private_hosts: bool = False
     allowed_ports: Sequence[int] = (80, 443)
-    proxy: str | None = None
+    proxy: str | None = field(default=None, repr=False)
 
     @property
     def full_user_agent(self) -> str:

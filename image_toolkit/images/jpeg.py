@@ -1,15 +1,63 @@
-"""JPEG files as a row of segments: what can go without touching the picture."""
+"""JPEG files as a row of segments: what they are, and what can go without touching the picture."""
 
+import re
 from collections.abc import Iterator
-from typing import Final
+from typing import Final, NamedTuple
 
-_START: Final = b"\xff\xd8"
+import numpy as np
+
+START_OF_SCAN: Final = 0xDA
+END: Final = 0xD9
 JPEG_END: Final = b"\xff\xd9"
-_START_OF_SCAN: Final = 0xDA
+
+_MARKER: Final = re.compile(rb"\xff+([^\x00\xff\xd0-\xd7])", re.DOTALL)
+_START: Final = b"\xff\xd8"
 _COMMENT: Final = 0xFE
 _APPLICATION: Final = range(0xE1, 0xF0)
 _TAIL: Final = 64  # some writers leave a few bytes after the end
 _ADOBE: Final = 0xEE  # says how the colours are coded, so it stays
+_MARKS: Final = 0xFF  # what markers begin with
+_NO_MARKERS: Final = [0x00, *range(0xD0, 0xD8)]
+_COUNTED_AT_ONCE: Final = 1 << 20
+
+
+class Segment(NamedTuple):
+    """A segment: its marker, its place, its content, and how many bytes before it are of none."""
+
+    marker: int
+    start: int
+    content: bytes
+    skipped: int
+
+
+class MarkerCounts(NamedTuple):
+    """How many markers of a kind there are at most: bytes in other segments may look like some."""
+
+    scans: int
+    all: int
+
+
+def segments(jpeg: bytes) -> Iterator[Segment]:
+    """Yield the segments up to the end marker; coded pixels are skipped."""
+    position = 2
+    while found := _MARKER.search(jpeg, position):
+        marker = found[1][0]
+        if marker == END:
+            return
+        length = max(int.from_bytes(jpeg[found.end() : found.end() + 2]), 2)
+        content = jpeg[found.end() + 2 : found.end() + length]
+        yield Segment(marker, found.end() - 2, content, found.end() - 2 - position)
+        position = found.end() + length
+
+
+def count_markers(jpeg: bytes) -> MarkerCounts:
+    """Return how many markers there are at most, and how many of them begin scans."""
+    kinds = np.zeros(256, np.int64)
+    for start in range(0, len(jpeg), _COUNTED_AT_ONCE):
+        values = np.frombuffer(jpeg[start : start + _COUNTED_AT_ONCE + 1], np.uint8)
+        after = values[np.flatnonzero(values[:-1] == _MARKS) + 1]
+        kinds += np.bincount(after, minlength=256)
+    return MarkerCounts(int(kinds[START_OF_SCAN]), int(kinds.sum() - kinds[_NO_MARKERS].sum()))
 
 
 def without_metadata(jpeg: bytes) -> bytes:
@@ -19,38 +67,19 @@ def without_metadata(jpeg: bytes) -> bytes:
         ValueError: it is no row of segments that ends in a scan.
     """
     kept = [_START]
-    for marker, segment in _segments(jpeg):
-        if marker == _START_OF_SCAN:
-            end = segment.find(JPEG_END)
-            kept.append(segment[:end] + JPEG_END if end >= 0 else segment + JPEG_END)
-        elif marker == _ADOBE or (marker != _COMMENT and marker not in _APPLICATION):
-            kept.append(segment)
-    return b"".join(kept)
+    for marker, start, content, skipped in segments(jpeg if jpeg.startswith(_START) else b""):
+        if jpeg[start - skipped : start].strip(b"\xff"):  # any marker may follow fill bytes
+            break
+        if marker == START_OF_SCAN:
+            end = jpeg.find(JPEG_END, start)
+            kept.append(jpeg[start : end if end >= 0 else len(jpeg)] + JPEG_END)
+            return b"".join(kept)
+        if marker == _ADOBE or (marker != _COMMENT and marker not in _APPLICATION):
+            kept.append(jpeg[start : start + 4 + len(content)])
+    msg = "no scan at the end of a row of segments"
+    raise ValueError(msg)
 
 
 def has_end(jpeg: bytes) -> bool:
     """Return whether a JPEG has its end marker, which one that was cut short lacks."""
     return JPEG_END in jpeg[-_TAIL:]
-
-
-def _segments(jpeg: bytes) -> Iterator[tuple[int, bytes]]:
-    """Yield marker and bytes of each segment; the last is the first scan with all that follows."""
-    if not jpeg.startswith(_START):
-        msg = "no JPEG"
-        raise ValueError(msg)
-    position = 2
-    while position + 4 <= len(jpeg):
-        if jpeg[position] != _START[0]:
-            break
-        marker = jpeg[position + 1]
-        if marker == _START[0]:  # any marker may be preceded by fill bytes
-            position += 1
-            continue
-        if marker == _START_OF_SCAN:
-            yield marker, jpeg[position:]
-            return
-        length = int.from_bytes(jpeg[position + 2 : position + 4])
-        yield marker, jpeg[position : position + 2 + length]
-        position += 2 + length
-    msg = f"no scan, up to byte {position}"
-    raise ValueError(msg)

@@ -5,11 +5,11 @@ PNG before or after its pixels, or as text), else from XMP. What is decoded here
 it does there.
 """
 
-import struct
-from collections.abc import Iterator
 from typing import Final
 
 from PIL import Image
+
+from image_toolkit.images.structure import png_chunks
 
 TURNED: Final = (5, 6, 7, 8)
 """The orientations that swap width and height."""
@@ -24,14 +24,14 @@ _TRANSPOSES: Final = {
     7: Image.Transpose.TRANSVERSE,
     8: Image.Transpose.ROTATE_90,
 }
-_PNG_HEADER: Final = 8
+_PIXELS: Final = b"IDAT"
 _TELLING: Final = frozenset({b"eXIf", b"tEXt", b"zTXt", b"iTXt"})
 
 
 def orientation(image: Image.Image) -> int:
     """Return the orientation of an opened image, 1 to 8; 1 where it has none or nonsense.
 
-    `has_late_metadata` finds images that have to be loaded first.
+    Of a PNG, one that was opened with what `told_first` returns.
     """
     try:
         # Not `PngImageFile.getexif`, which decodes every PNG to look behind its pixels.
@@ -47,19 +47,16 @@ def upright(image: Image.Image, turned: int) -> Image.Image:
     return image if method is None else image.transpose(method)
 
 
-def has_late_metadata(data: bytes) -> bool:
-    """Return whether a PNG says something of itself after its first pixels."""
-    pixels = False
-    for kind in _png_chunks(data):
-        pixels = pixels or kind == b"IDAT"
-        if pixels and kind in _TELLING:
-            return True
-    return False
+def told_first(png: bytes) -> bytes:
+    """Return a PNG with all that it says of itself before its pixels, and only the first of these.
 
-
-def _png_chunks(data: bytes) -> Iterator[bytes]:
-    position = _PNG_HEADER
-    while position + 8 <= len(data):
-        length, kind = struct.unpack_from(">I4s", data, position)
-        yield kind
-        position += length + 12
+    Where it says nothing after them it is returned as it is.
+    """
+    chunks = list(png_chunks(png))
+    first = next((n for n, chunk in enumerate(chunks) if chunk.kind == _PIXELS), len(chunks))
+    late = [chunk for chunk in chunks[first:] if chunk.kind in _TELLING]
+    if not late:
+        return png
+    pixels = chunks[first].start
+    told = [png[chunk.start : chunk.start + chunk.size + 12] for chunk in late]
+    return b"".join([png[:pixels], *told, png[pixels : pixels + 8]])

@@ -15,13 +15,9 @@ import numpy as np
 import simplejpeg
 from PIL import Image
 
-from image_toolkit.images.decoding import (
-    MAX_PIXELS,
-    decode_opened,
-    displayed_size,
-    is_plain,
-    open_image,
-)
+from image_toolkit.images.decoding import image_header, pixels_of
+from image_toolkit.images.image_errors import NotAnImageError
+from image_toolkit.images.image_header import MAX_PIXELS, ImageHeader
 from image_toolkit.images.jpeg import has_end, without_metadata
 
 if TYPE_CHECKING:
@@ -81,18 +77,18 @@ class Rendering:
         """Return the training image made of `data`.
 
         Raises:
-            NotAnImageError: see `images.open_image` and `images.decode_pixels`.
+            NotAnImageError: see `decoding.image_header` and `decoding.pixels_of`.
             UnwantedImageError: too small, or too narrow.
         """
-        image = open_image(data, max_pixels=self.max_pixels)
-        width, height = displayed_size(image)
+        header = image_header(data, max_pixels=self.max_pixels)
+        width, height = header.size
         self._check_shape(width, height)
         if not self._changes_size(width, height):
-            kept = self._kept(image, data)
+            kept = self._kept(header, data)
             if kept is not None:
                 return Rendered(kept[0], width, height, width, height, kept[1])
         least = self._least_side(width, height)
-        pixels = self._resize(decode_opened(image, data, target_side=least), width, height)
+        pixels = self._resize(pixels_of(header, data, target_side=least), width, height)
         made = encode(pixels, self.encode_format, self.quality)
         return Rendered(made, pixels.shape[1], pixels.shape[0], width, height, phash(pixels))
 
@@ -125,18 +121,16 @@ class Rendering:
         scale = self.image_size / self._side(width, height)
         return int(2 * scale * min(width, height)) or None
 
-    def _kept(self, image: Image.Image, data: bytes) -> tuple[bytes, str | None] | None:
+    def _kept(self, header: ImageHeader, data: bytes) -> tuple[bytes, str | None] | None:
         """Return the bytes of a JPEG that can stay, and its hash; None if it has to be encoded."""
-        if self.encode_format != "jpg" or not is_plain(image):
+        if self.encode_format != "jpg" or not header.is_plain:
             return None
         try:
             bare = without_metadata(data)
             if not self.decode_kept and has_end(data):
                 return bare, None
-            return bare, phash(
-                simplejpeg.decode_jpeg(bare, min_height=_SQUARE, min_width=_SQUARE, min_factor=2)
-            )
-        except ValueError:
+            return bare, phash(pixels_of(header, bare, target_side=_SQUARE, strict=True))
+        except (ValueError, NotAnImageError):
             return None
 
     def _resize(self, pixels: "NDArray[np.uint8]", width: int, height: int) -> "NDArray[np.uint8]":

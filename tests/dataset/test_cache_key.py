@@ -1,6 +1,7 @@
 """Cache keys: what they depend on, and what they do not."""
 
 import json
+import os
 import re
 from dataclasses import replace
 
@@ -115,11 +116,23 @@ def test_a_pattern_stands_for_the_files_it_matches(tmp_path):
     assert len(set(keys)) == 3
 
 
+def test_brackets_of_a_folder_are_no_wildcards(tmp_path):
+    """What else a path has wildcards for is found below a folder with brackets in its name."""
+    folder = tmp_path / "rows [set 1]"
+    folder.mkdir()
+    keys = set()
+    for content in "12":
+        (folder / "a.csv").write_text(content)
+        keys.add(key(lexicon=f"{folder}/*.csv"))
+    assert len(keys) == 2
+
+
 def test_a_path_is_no_pattern(tmp_path):
     """A folder that is there is meant, whatever characters it has."""
     folder = tmp_path / "photos [set 1]"
     folder.mkdir()
     (folder / "a").write_text("1")
+    (folder / os.fsdecode(b"no text \xff")).touch()
     before = key(lexicon=str(folder))
     (folder / "a").write_text("2")
     assert key(lexicon=str(folder)) != before

@@ -12,8 +12,15 @@ from fondant_spec.dataset.committed import (
     committed_manifest,
 )
 from fondant_spec.dataset.rejects import Rejects
+from fondant_spec.dataset.trusted_places import TRUSTED
 from fondant_spec.errors import RejectThresholdError
 from tests.small import dataset
+
+
+@pytest.fixture(autouse=True)
+def _trusts_what_it_wrote(monkeypatch, tmp_path):
+    """Let results be held against what they wrote outside of their base path."""
+    monkeypatch.setenv(TRUSTED, str(tmp_path))
 
 
 def test_what_is_committed(tmp_path):

@@ -9,7 +9,8 @@ from pathlib import Path
 import pyarrow as pa
 import pytest
 
-from fondant_spec.dataset.manifest import Field, Input, Manifest, Partition, join_fields
+from fondant_spec.dataset.manifest import Field, Input, Manifest, Partition
+from fondant_spec.dataset.resolution import join_fields
 from fondant_spec.errors import InvalidManifestError, InvalidPipelineError
 from tests.small import dataset, rows
 
@@ -17,6 +18,7 @@ from tests.small import dataset, rows
 def a_manifest(base: str, **changes: object) -> Manifest:
     """Return a manifest with something in every place."""
     folder = f"{base}/pipe/embed/0123"
+    Path(base, "pipe", "runs").mkdir(parents=True, exist_ok=True)
     manifest = Manifest(
         pipeline_name="pipe",
         step_id="embed",

@@ -10,9 +10,16 @@ import pytest
 
 from fondant_spec.dataset.committed import artifact_digests, committed_manifest
 from fondant_spec.dataset.manifest import Manifest
+from fondant_spec.dataset.trusted_places import TRUSTED
 from fondant_spec.dataset.validate import validate
 from fondant_spec.dataset.written_files import changed_files, files_below, in_words, listed_files
 from tests.small import dataset
+
+
+@pytest.fixture(autouse=True)
+def _trusts_what_it_wrote(monkeypatch, tmp_path):
+    """Let results be held against what they wrote outside of their base path."""
+    monkeypatch.setenv(TRUSTED, str(tmp_path))
 
 
 @pytest.fixture

@@ -44,6 +44,20 @@ def test_what_runs_refer_to_is_kept(tmp_path):
     assert collect(str(tmp_path), "small") == []
 
 
+def test_a_run_of_a_part_drives_out_no_whole_one(tmp_path):
+    """After a run with `--until`, what the steps after it made is still that of the newest run."""
+    run_here(plan(tmp_path, "run-1", 2))
+    _, doubled = run_here(plan(tmp_path, "run-2", 3))
+    pipeline = Pipeline("small", tmp_path)
+    numbers = pipeline.add(COMPONENTS / "numbers")
+    pipeline.add(COMPONENTS / "double", after=numbers, arguments={"factor": 3}, workers=1)
+    pipeline.end_with("numbers")
+    run_here(pipeline.plan("run-3"))
+    collect(str(tmp_path), "small", keep_runs=1, delete=True)
+    assert validate(doubled) == []
+    assert sorted(p.name for p in (tmp_path / "small" / "runs").iterdir()) == ["run-2", "run-3"]
+
+
 def test_what_a_kept_result_is_made_of_is_kept(tmp_path, enter):
     """A component that is run by hand refers to the steps before it through its manifest alone."""
     _, doubled = run_here(plan(tmp_path, "run-1", 2))

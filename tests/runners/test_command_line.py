@@ -231,3 +231,29 @@ def test_an_unknown_runner(tmp_path, capsys):
         start(tmp_path, "--runner", "cloud")
     assert caught.value.code == 2
     assert "invalid choice: 'cloud'" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("words", [["--dry-run"], []])
+def test_a_path_that_leads_nowhere_is_told_before_anything_runs(tmp_path, capsys, words):
+    """A dataset, a model or an index that is not there is an error of the plan; an id is not."""
+    there = tmp_path / "part [1].csv"
+    there.touch()
+
+    def build(_: argparse.Namespace) -> Pipeline:
+        pipeline = Pipeline("small", tmp_path / "base")
+        load = COMPONENTS.parents[1] / "components" / "load_from_hub"
+        for number, name in enumerate((tmp_path / "photos", "owner/name", there, f"{there}*")):
+            pipeline.add(load, step_id=f"load_{number}", arguments={"dataset_name": str(name)})
+        model = {"model_id": "./blip"}
+        captions = COMPONENTS.parents[1] / "components" / "caption_images"
+        pipeline.add(captions, after=pipeline.steps["load_0"], arguments=model)
+        return pipeline
+
+    assert launch(build, argparse.ArgumentParser(), words) == 1
+    told = capsys.readouterr()
+    assert told.out == ""
+    assert told.err == (
+        f"error: load_0: dataset_name: {tmp_path}/photos: there is no such file or folder.\n"
+        "caption_images: model_id: ./blip: there is no such file or folder.\n"
+    )
+    assert not (tmp_path / "base").exists()

@@ -14,6 +14,7 @@ from fondant_spec.pipeline import Pipeline, Resources
 from fondant_spec.pipeline.quantities import quantity
 from fondant_spec.runners import DockerRunner
 from fondant_spec.runners.container_engine import Engine, find_engine
+from fondant_spec.spec.component_spec import ComponentSpec
 from tests.small import COMPONENTS
 
 ENGINE = Engine("docker", "1000:1000", cpus=2, environment={"HF_HOME": "/models"})
@@ -126,6 +127,36 @@ def test_folders_of_the_system_stay_those_of_the_image(pipeline, name):
     assert readable(pipeline, "numbers", replace(ENGINE, environment=environment)) == []
 
 
+def test_the_defaults_of_a_spec_mount_nothing(pipeline, tmp_path):
+    """A stranger's spec does not choose what a container sees of this machine."""
+    private, writable = tmp_path / "private", tmp_path / "writable"
+    private.mkdir()
+    writable.mkdir()
+    spec = ComponentSpec.from_dict(
+        {
+            "name": "Curious",
+            "description": "Reads and writes where it likes.",
+            "image": "somebody/curious:1",
+            "consumes": {"number": {"type": "int64"}},
+            "args": {
+                "key": {"type": "str", "default": str(private), "path": True},
+                "out": {"type": "str", "default": str(writable), "output": True},
+            },
+        }
+    )
+    pipeline.add(spec, after="numbers")
+    words = " ".join(argv(pipeline, "curious"))
+    assert f"source={private}" not in words
+    assert f"source={writable}" not in words
+    notes = DockerRunner(ENGINE, str(tmp_path)).compile(pipeline.plan())[1].notes
+    assert [
+        note.partition(" is the default of the spec, of which nothing")[0] for note in notes
+    ] == [
+        f"key: {private}",
+        f"out: {writable}",
+    ]
+
+
 def test_a_path_that_does_not_exist(pipeline, tmp_path):
     """Of a mistyped path no part is seen, least of all the folder that is there."""
     path = str(tmp_path / "wrods" / "one.txt")
@@ -206,6 +237,21 @@ def test_variables_are_passed_by_name(pipeline, tmp_path):
     ]
     assert "secret" not in " ".join(words).replace("AWS_SECRET_ACCESS_KEY", "")
     assert f"type=bind,source={key},target={key},readonly" in mounts(words)
+
+
+def test_a_secret_that_an_argument_names_is_passed_on(pipeline, tmp_path):
+    """A container gets the variable by its name, and the file, of the step that names it."""
+    file = tmp_path / "secret"
+    file.write_text("hush")
+    for name, secret in (("by_name", "env:MINE"), ("by_file", f"file:{file}")):
+        given = {"secret": secret}
+        pipeline.add(COMPONENTS / "leak", step_id=name, after="numbers", arguments=given)
+    engine = replace(ENGINE, environment={"MINE": "hush", "YOURS": "hush"})
+    by_name, by_file = (argv(pipeline, name, engine) for name in ("by_name", "by_file"))
+    passed = [after for word, after in pairwise(by_name) if word == "--env"]
+    assert [name for name in passed if not name.startswith("FONDANT_")] == ["MINE"]
+    assert f"type=bind,source={file},target={file},readonly" in mounts(by_file)
+    assert "hush" not in " ".join([*by_name, *by_file])
 
 
 def test_object_stores_are_not_mounted():

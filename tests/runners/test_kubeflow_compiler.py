@@ -299,7 +299,8 @@ def test_retries_and_timeouts():
     [
         ("KUBEFLOW_VOLUME", "sd data", "KUBEFLOW_VOLUME must be CLAIM or CLAIM:/MOUNT/PATH"),
         ("KUBEFLOW_VOLUME", "claim:data", "KUBEFLOW_VOLUME must be CLAIM or CLAIM:/MOUNT/PATH"),
-        ("KUBEFLOW_SECRETS", "HF_TOKEN=hf_abc", "this is not: 'HF_TOKEN=hf_abc'"),
+        ("KUBEFLOW_SECRETS", "HF_TOKEN=hf_abc", "this is not: HF_TOKEN=***"),
+        ("KUBEFLOW_SECRETS", "hf_abc", "this is not: ***"),
         ("KUBEFLOW_PULL_POLICY", "Sometimes", "must be one of Always, IfNotPresent, Never"),
         ("KUBEFLOW_INTERVAL", "soon", "must be a number of seconds from 0 to 3600"),
         ("KUBEFLOW_INTERVAL", "nan", "must be a number of seconds from 0 to 3600"),
@@ -311,6 +312,26 @@ def test_malformed_settings(variable, text, message):
     with pytest.raises(InvalidConfigError) as caught:
         Cluster.from_settings({variable: text})
     assert message in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("secret", "message"),
+    [
+        ("env:MINE", r"secret is env:MINE, .* add MINE=SECRET/KEY to KUBEFLOW_SECRETS"),
+        ("file:/home/me/secret", r"secret is file:/home/me/secret, a file of this machine"),
+    ],
+)
+def test_a_secret_that_the_pods_do_not_get(secret, message):
+    """An argument that names a secret is held against what the cluster gives."""
+    pipeline = Pipeline("small", "s3://bucket/base")
+    numbers = pipeline.add(COMPONENTS / "numbers")
+    pipeline.add(COMPONENTS / "leak", after=numbers, arguments={"secret": secret})
+    plan = pipeline.plan("run-1")
+    with pytest.raises(InvalidPipelineError, match=message):
+        compile_plan(plan, Cluster())
+    assert secret in compile_plan(
+        plan, Cluster(secrets={"MINE": ("mine", "key")}, volume="v", volume_path="/home/me")
+    )
 
 
 def test_settings():

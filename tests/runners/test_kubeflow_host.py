@@ -380,6 +380,32 @@ def test_a_token_that_runs_out():
         assert said == []
 
 
+def test_who_signs_in(monkeypatch, tmp_path):
+    """A token goes before the user in HOST, and that before nobody; a `.netrc` is not asked."""
+    netrc = tmp_path / "netrc"
+    netrc.write_text("machine 127.0.0.1 login me password other\n")
+    monkeypatch.setenv("NETRC", str(netrc))
+    for user, token, wanted in (
+        ("me:h%21", "abc", "Bearer abc"),
+        ("me:h%21", "", "Basic bWU6aCE="),
+        ("", "", None),
+    ):
+        with serving(KfpServer(headers={"Authorization": wanted})) as server:
+            host = Host(
+                server.url.replace("://", f"://{user}@" * bool(user) or "://"), Credentials(token)
+            )
+            assert host.check().version == "2.17.0"
+            assert (host.url, host.run_url("r")) == (server.url, f"{server.url}/#/runs/details/r")
+
+
+@pytest.mark.parametrize(
+    "url", ["me:hush@kfp.example.com", "ftp://me:hush@kfp", "http://me:hush@[x"]
+)
+def test_a_wrong_host_keeps_its_password(url):
+    """What is no URL is shown without what stands before its name."""
+    assert "hush" not in refusal(url)
+
+
 def test_several_users():
     """With several users a namespace is needed, and with one it is not sent."""
     with serving(KfpServer(several_users=True)) as server:

@@ -164,6 +164,11 @@ def test_a_file_of_settings(tmp_path, capsys):
         ("double: 3", "double: expected arguments and what they are given, such as"),
         ("", "expected steps and what they are given, such as"),
         ("double: [", "cannot be read (while parsing"),
+        (
+            "double: {factor: 1}\nnumbers: {}\ndouble: {factor: 2}",
+            "cannot be read (the key 'double' comes twice, again on line 3).",
+        ),
+        ("double: {factor: 1, factor: 2}", "cannot be read (the key 'factor' comes twice, again"),
     ],
 )
 def test_a_wrong_file_of_settings(tmp_path, capsys, text, message):

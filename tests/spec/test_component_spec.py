@@ -160,7 +160,7 @@ RESERVED = "an argument needs a name of letters, digits and `_` that is not rese
             {**BASE, "args": {"a": {"type": "int", "defualt": 1}}},
             (
                 "s: args.a: unknown key 'defualt'; did you mean 'default'? Known: "
-                "affects_result, choices, default, description, exclusive_maximum, "
+                "affects_result, by_reference, choices, default, description, exclusive_maximum, "
                 "exclusive_minimum, items, maximum, "
                 "minimum, neighbours, output, path, pattern, revision_of, type."
             ),

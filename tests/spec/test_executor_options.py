@@ -36,6 +36,15 @@ def test_inputs():
         _ = options(input_manifest_path="[/a").inputs
 
 
+@pytest.mark.parametrize("name", ["pipeline_name", "step_id", "run_id", "spec_file"])
+@pytest.mark.parametrize("word", ["../other", "/etc", "a/b", ".."])
+def test_names_of_folders_lead_nowhere(name, word):
+    """What becomes a folder below the base path is one name, not a path."""
+    if (name, word) != ("spec_file", ".."):
+        with pytest.raises(InvalidArgumentError, match=f"argument '{name}' must be a text of the"):
+            options(**{name: word})
+
+
 @pytest.mark.parametrize("word", ["4/4", "5/4", "1", "1/", "/4", "-1/4", "a/b", "1/4/5", ""])
 def test_malformed_slices(word):
     """A slice is i/n, with i below n."""

@@ -128,7 +128,7 @@ def test_words_around_captions(models, tmp_path):
 def test_captions_and_alt_texts_are_kept(models, tmp_path):
     """A row's own caption goes first, as it is, then its alt text by lot, then the model."""
     table = rows(
-        caption=["mine", " ", None, "", None],
+        caption=[" mine \n", "\u200b\ufeff", None, "\u00ad", None],
         alt_text=["x", "alt  1", None, "alt 3", "alt 4"],
     )
     result = run_component(
@@ -145,7 +145,7 @@ def test_captions_and_alt_texts_are_kept(models, tmp_path):
     sources = [text.split(",")[0] for text in result.table["caption_source"].to_pylist()]
     assert sources == ["existing", "alt_text", "model", "alt_text", "alt_text"]
     mine, first, made, *others = captions(result)
-    assert mine == "mine"
+    assert mine == " mine \n"
     assert [first, *others] == [f"sks, alt {n} in oil" for n in (1, 3, 4)]
     assert made.startswith("sks, ")
 
@@ -232,7 +232,8 @@ def test_long_captions_are_counted(models, tmp_path, caplog):
         clip_model_id=str(models / "clip"),
         alt_text_ratio=1.0,
     )
-    assert "2 of 5 captions are longer than 77 tokens" in caplog.text
+    assert "2 of 5 captions are longer than 77 tokens: Stable Diffusion" in caplog.text
+    assert "2 of 5 captions are longer than 77 tokens: their CLIP scores" in caplog.text
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ import pyarrow as pa
 
 from image_toolkit.crawl.fetch_errors import FetchError
 from image_toolkit.crawl.reply import Reply
-from image_toolkit.images.decoding import NotAnImageError
+from image_toolkit.images.image_errors import NotAnImageError
 from image_toolkit.images.rendering import Rendered, Rendering, UnwantedImageError, sha256
 
 SCHEMA: Final = pa.schema(

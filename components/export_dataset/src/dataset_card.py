@@ -4,12 +4,15 @@ It holds names and figures only, never captions or other words from the web.
 """
 
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
 import yaml
 from layout import Layout
+
+from fondant_spec.shown_text import shown
 
 _EARLIER: Final = (
     "Rows that earlier steps rejected are not among them: `fondant-spec show` of a step's result "
@@ -86,8 +89,15 @@ class DatasetCard:
 
 def _made_from(name: str, metadata: Mapping[str, Any]) -> str:
     facts = ", ".join(
-        f"{key} `{json.dumps(value, ensure_ascii=False)}`"
+        f"{key} {_code(json.dumps(value, ensure_ascii=False))}"
         for key, value in metadata.items()
         if value is not None
     )
-    return f"- `{name}`: {facts or 'its maker left no word'}"
+    return f"- {_code(name)}: {facts or 'its maker left no word'}"
+
+
+def _code(text: str) -> str:
+    """Return text as code on a line: between more backticks than it has in a row itself."""
+    ticks = "`" * (1 + max(map(len, re.findall("`+", text)), default=0))
+    space = " " if "`" in text else ""
+    return f"{ticks}{space}{shown(' '.join(text.splitlines()))}{space}{ticks}"

@@ -65,6 +65,9 @@ class Layout(ABC):
     base_models: ClassVar[tuple[str, ...]] = ("sd15", "sdxl", "flux")
     """The models that the trainer trains."""
 
+    read_by_datasets: ClassVar[bool] = False
+    """Whether it is `datasets` that opens the folder."""
+
     def __init__(self, name: str, folder: HashedFolder, settings: ExportSettings) -> None:
         self.name = name
         self.folder = folder

@@ -1,5 +1,6 @@
 """Write images and captions the way trainers read them, and read the result back to make sure."""
 
+import logging
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from typing import Any, Final
@@ -11,6 +12,7 @@ from file_names import SourceNames
 from hashed_folder import HashedFolder
 from layout import ExportSettings, Layout
 from layouts import LAYOUTS
+from literal_paths import what_means_more
 from publishing import check_replaceable, published
 from training_pairs import SOURCE_NAME, TRAIN, BadPairError, PairMaker, metadata_types
 
@@ -20,7 +22,9 @@ from fondant_spec.dataset.rejects import Rejects
 from fondant_spec.dataset.written_files import MARK
 from fondant_spec.errors import InputDataError, InvalidArgumentError
 from fondant_spec.executor import execute
-from image_toolkit.images.decoding import NotAnImageError
+from image_toolkit.images.image_errors import NotAnImageError
+
+logger = logging.getLogger(__name__)
 
 CARD: Final = "README.md"
 NAME: Final = "file_name"
@@ -109,7 +113,18 @@ class ExportDataset(WriteComponent):
             for layout in layouts.values():
                 layout.check()
             mark["pairs"] = counts.pairs
+        self._tell_odd_path()
         return [storage.join(self._target, name) for name in (MARK, CARD)]
+
+    def _tell_odd_path(self) -> None:
+        odd = "" if storage.is_remote(self._target) else what_means_more(self._target)
+        if odd and any(LAYOUTS[name].read_by_datasets for name in self._layouts):
+            logger.warning(
+                "%s: the path has %r, by which `datasets` means something of its own. The export "
+                "is right, but to train from it, move the folder to a plainer path.",
+                self._target,
+                odd,
+            )
 
     def _open(self, folder: HashedFolder, context: RowContext) -> dict[str, Layout]:
         """Return the layouts, each in a folder of its own where there may be several."""

@@ -5,7 +5,7 @@ from typing import Final, NamedTuple
 import numpy as np
 from PIL import Image
 
-from image_toolkit.images.decoding import decode_opened, displayed_size, open_image
+from image_toolkit.images.decoding import image_header, pixels_of
 
 _SIDE: Final = 8
 _TOLERANCE: Final = 48
@@ -38,7 +38,6 @@ def look_of_file(data: bytes) -> Look:
     Raises:
         NotAnImageError: it cannot be decoded.
     """
-    image = open_image(data)
-    pixels = decode_opened(image, data, target_side=8 * _SIDE)
-    width, height = displayed_size(image)  # the pixels may be a fraction of it
-    return Look(width, height, look_of(Image.fromarray(pixels)).colours)
+    header = image_header(data)
+    pixels = pixels_of(header, data, target_side=8 * _SIDE)  # they may be a fraction of its size
+    return Look(*header.size, look_of(Image.fromarray(pixels)).colours)

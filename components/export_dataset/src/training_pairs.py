@@ -14,8 +14,9 @@ from file_names import SourceNames, stem_of_id
 from picture_looks import Look, look_of_file
 from PIL import Image
 
-from image_toolkit.images.decoding import decode_image, is_srgb, open_image
-from image_toolkit.images.orientation import orientation
+from image_toolkit.blank_texts import is_blank
+from image_toolkit.images.decoding import image_header, pixels_of, trainers_load
+from image_toolkit.images.image_header import ImageHeader
 
 SOURCE_NAME: Final = "source_name"
 """What the metadata calls the name that an image had; `file_name` means the exported file."""
@@ -88,10 +89,10 @@ class PairMaker:
             BadPairError: there is no image or no caption, or the image may not be converted.
             NotAnImageError: the image cannot be decoded.
         """
-        data, caption = row["image"], (row["caption"] or "").strip()
+        data, caption = row["image"], row["caption"]
         if data is None:
             raise BadPairError(reason="no_image", message="the image is null")
-        if not caption:
+        if is_blank(caption):
             raise BadPairError(reason="no_caption", message="the caption is null or blank")
         file = self._trainable(data)
         others = {name: plain(value) for name, value in row.items() if name not in _PAIR_FIELDS}
@@ -123,17 +124,16 @@ class PairMaker:
 
         Every image is decoded once, for a trainer stops at the first that is cut short.
         """
-        image = open_image(data)
-        kind = image.format or ""
-        if kind in self.kinds and _shows_as_it_is(image) and _loads(image):
-            return _ImageFile(data, kind, *image.size)
+        header = image_header(data)
+        kind = header.format
+        if kind in self.kinds and _shows_as_it_is(header) and trainers_load(header, data):
+            return _ImageFile(data, kind, *header.size)
         if not self.converts:
-            message = f"a {kind} of mode {image.mode} that a trainer would not read as it is meant"
+            message = f"a {kind} of mode {header.mode} that a trainer would not read as it is meant"
             raise BadPairError(reason="needs_conversion", message=message)
         buffer = io.BytesIO()
-        decoded = decode_image(data)
-        decoded.save(buffer, "JPEG", quality=_QUALITY)
-        return _ImageFile(buffer.getvalue(), "JPEG", *decoded.size)
+        Image.fromarray(pixels_of(header, data)).save(buffer, "JPEG", quality=_QUALITY)
+        return _ImageFile(buffer.getvalue(), "JPEG", *header.size)
 
 
 class _ImageFile(NamedTuple):
@@ -143,28 +143,15 @@ class _ImageFile(NamedTuple):
     height: int
 
 
-def _shows_as_it_is(image: Image.Image) -> bool:
+def _shows_as_it_is(header: ImageHeader) -> bool:
     """Return whether a reader that knows of nothing but pixels sees the image as it is meant."""
-    profile = image.info.get("icc_profile")
     return (
-        image.mode in _MODES
-        and "transparency" not in image.info
-        and orientation(image) == 1
-        and getattr(image, "n_frames", 1) == 1
-        and (profile is None or is_srgb(profile))
+        header.mode in _MODES
+        and not header.transparent
+        and header.turned == 1
+        and not header.animated
+        and header.profile != "other"
     )
-
-
-def _loads(image: Image.Image) -> bool:
-    """Return whether Pillow, which is what trainers read with, has no complaint.
-
-    It is stricter than our own decoder: it takes no JPEG that lacks its end marker.
-    """
-    try:
-        image.load()
-    except Exception:  # noqa: BLE001 - hostile bytes raise nearly anything
-        return False
-    return True
 
 
 def split_of(image: bytes, validation_fraction: float) -> str:

@@ -13,6 +13,7 @@ import pyarrow as pa
 import pytest
 from PIL import Image
 
+from fondant_spec.dataset.trusted_places import TRUSTED
 from fondant_spec.dataset.validate import validate
 from fondant_spec.errors import StorageError
 from fondant_spec.testing import Result, run_component
@@ -28,6 +29,12 @@ KEEP = (
     "Nothing was overwritten. To keep the folder as it is, choose another output_path or move it "
     "away; to have it exported anew, remove it."
 )
+
+
+@pytest.fixture(autouse=True)
+def _trusts_what_it_wrote(monkeypatch, tmp_path):
+    """Let results be held against what they wrote outside of their base path."""
+    monkeypatch.setenv(TRUSTED, str(tmp_path))
 
 
 def photo(seed: int) -> bytes:

@@ -25,10 +25,10 @@ from fondant_spec.errors import (
     StorageError,
 )
 from fondant_spec.testing import Result, run_component
+from fondant_spec.worker.component_code import load_module
 
 COMPONENT = Path(__file__).parents[1]
 CAPTIONS = ["a cat", 'a "quoted" dog', "two\nlines", "  café 猫 \U0001f431 ", "the last\\one"]
-STRIPPED = [caption.strip() for caption in CAPTIONS]
 
 
 def photo(seed: int, kind: str = "JPEG", mode: str = "RGB", **options: object) -> bytes:
@@ -89,7 +89,7 @@ def test_an_imagefolder_is_what_datasets_and_diffusers_read(tmp_path, keep_label
     by_files = datasets.load_dataset("imagefolder", data_files=files, split="train")
     by_card = datasets.load_dataset(str(out), split="train")
     for dataset in (by_folder, by_files, by_card):
-        assert dataset["text"][:] == STRIPPED
+        assert dataset["text"][:] == CAPTIONS
         assert dataset["seed_id"][:] == ["000", "001", "002", "003", "004"]
         raw = dataset.cast_column("image", datasets.Image(decode=False))
         assert [Path(row["path"]).read_bytes() for row in raw["image"]] == [
@@ -144,6 +144,14 @@ def test_the_card_tells_counts_and_lineage(tmp_path):
     assert result.rejects["reason"].to_pylist() == ["no_caption", "no_caption"]
 
 
+def test_nothing_in_the_card_ends_its_code():
+    """What a maker says of a field stays code, whatever backticks, lines and escapes it has."""
+    card = load_module(COMPONENT, "dataset_card")
+    lineage = {"caption": {"model_id": "a`b``c\n# Owned\x1b[2J"}}
+    text = card.DatasetCard(card.Counts({"train": 1}, {}), lineage).of_layouts({})
+    assert '- `caption`: model_id ``` "a`b``c\\n# Owned\\u001b[2J" ```\n' in text
+
+
 def test_nothing_is_claimed_of_rows_that_never_came(tmp_path):
     """Where earlier steps lost rows, or all of them, the export says where that is told."""
     out, _ = export(pairs(), tmp_path)
@@ -187,7 +195,7 @@ def test_webdataset_archives_hold_a_fixed_number_of_pairs(tmp_path):
         with tarfile.open(archive) as content:
             assert len(content.getnames()) == files
     rows = list(datasets.load_dataset(str(out), split="train", streaming=True))
-    assert [row["txt"] for row in rows] == STRIPPED
+    assert [row["txt"] for row in rows] == CAPTIONS
     assert [row["json"]["seed_id"] for row in rows] == ["000", "001", "002", "003", "004"]
     assert rows[0]["jpg"].size == (40, 30)
 
@@ -254,11 +262,11 @@ def test_all_images_become_jpeg_where_asked_or_needed(tmp_path, arguments):
 
 def test_every_bad_row_is_one_reject(tmp_path):
     """Missing, corrupt and truncated images and missing captions are reported one by one."""
-    images = [photo(0), None, b"", b"<html>", photo(0)[:-200], photo(1)]
-    table = pa.table({"image": images, "caption": ["a", "b", "c", "d", "e", None]})
+    images = [photo(0), None, b"", b"<html>", photo(0)[:-200], photo(1), photo(2)]
+    table = pa.table({"image": images, "caption": ["a", "b", "c", "d", "e", None, "\u200b"]})
     out, result = export(table, tmp_path)
     assert len(list((out / "train").glob("*.jpg"))) == 1
-    reasons = ["no_image", "empty", "not_an_image", "truncated", "no_caption"]
+    reasons = ["no_image", "empty", "not_an_image", "truncated", "no_caption", "no_caption"]
     assert result.rejects["reason"].to_pylist() == reasons
 
 

@@ -12,8 +12,7 @@ from math import prod
 from pathlib import Path
 from typing import Any, Final
 
-import yaml
-
+from fondant_spec.bounded_yaml import read_yaml
 from fondant_spec.errors import InputDataError, InvalidArgumentError, did_you_mean
 
 _PLACE: Final = re.compile(r"\{(\w+)\}")
@@ -88,8 +87,8 @@ def read_prompts(file: Path) -> PromptSpace:
         InputDataError: the file cannot be read, or is not of this form.
     """
     try:
-        content = yaml.safe_load(file.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        content = read_yaml(file.read_text(encoding="utf-8"), unique_keys=True)
+    except (OSError, ValueError) as error:
         msg = f"prompts: cannot read {file} ({error})."
         raise InputDataError(msg) from error
     try:

@@ -10,9 +10,15 @@ import pyarrow.parquet as pq
 from data_files import DataFile
 from dataset_errors import explained
 from loaded_rows import Chunk
+from repeated_values import spelled_out
+
+from fondant_spec.dataset.parquet_bounds import check_unpacked, column_chunks
 
 _BUFFER_BYTES: Final = 1 << 20
 _BATCH_BYTES: Final = 8 << 20
+_REPEATED_BYTES: Final = 64 << 20
+_PACKED_TIMES: Final = 1.2
+"""Images are not packed further; of other columns a small part may be unpacked to a large one."""
 
 
 @dataclass(frozen=True)
@@ -50,11 +56,37 @@ class ParquetTable(_TypedTable):
         with explained(self.name):
             source = self.file.seekable()
             with pq.ParquetFile(source, pre_buffer=False, buffer_size=_BUFFER_BYTES) as file:
-                groups = [file.metadata.row_group(n) for n in range(file.num_row_groups)]
-                sizes = (g.total_byte_size / max(g.num_rows, 1) for g in groups)
-                most = max(1, min(rows, int(_BATCH_BYTES // max(*sizes, 1, 1))))
+                most, plain = self._most_rows(file.metadata, columns, rows), file.schema_arrow
+                repeated = _repeated(file.metadata, columns, most)
+            with pq.ParquetFile(
+                self.file.seekable(),
+                read_dictionary=repeated,
+                pre_buffer=False,
+                buffer_size=_BUFFER_BYTES,
+            ) as file:
                 batches = file.iter_batches(most, columns=list(columns))
-                yield from _chunks(self.name, batches, columns)
+                parts = (part for batch in batches for part in spelled_out(batch, plain))
+                yield from _chunks(self.name, parts, columns)
+
+    def _most_rows(self, metadata: pq.FileMetaData, columns: Collection[str], rows: int) -> int:
+        """Return how many rows may be held at a time.
+
+        Raises:
+            InputDataError: a column unpacks to more than a dataset holds.
+        """
+        check_unpacked(self.name, metadata, columns)
+        groups = [metadata.row_group(n) for n in range(metadata.num_row_groups)]
+        sizes = [g.total_byte_size / max(g.num_rows, 1) for g in groups]
+        repeats = [c.dictionary for c in column_chunks(metadata, columns) if c.repeats]
+        most = min(_BATCH_BYTES // max(*sizes, 1, 1), _REPEATED_BYTES // max(*repeats, 1, 1))
+        return max(1, min(rows, int(most)))
+
+
+def _repeated(metadata: pq.FileMetaData, columns: Collection[str], rows: int) -> list[str]:
+    """Return the columns of which so many rows may repeat more bytes than should be held."""
+    found = column_chunks(metadata, columns)
+    far = (c for c in found if c.repeats and c.unpacked * rows > _REPEATED_BYTES)
+    return sorted({c.path for c in far if c.unpacked > _PACKED_TIMES * c.packed})
 
 
 @dataclass(frozen=True)

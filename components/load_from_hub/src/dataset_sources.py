@@ -23,8 +23,16 @@ from folder_files import LocalFolder, RemoteFolder
 from folder_layout import declared_split, layout_of, tables_by_split
 from hub_datasets import hub_source
 from loaded_rows import Source, Table, columns_together
-from readme_configs import README, declared_features, front_matter, matching, split_patterns
+from readme_configs import (
+    MOST_BYTES,
+    README,
+    declared_features,
+    front_matter,
+    matching,
+    split_patterns,
+)
 
+from fondant_spec.dataset.path_patterns import matches
 from fondant_spec.errors import InputDataError
 
 logger = logging.getLogger(__name__)
@@ -103,10 +111,8 @@ def _files(name: str, path: Path | None) -> list[DataFile]:
 
 
 def _globbed(path: Path) -> list[Path]:
-    """Return the files that a path with wildcards stands for; brackets are such only if need be."""
-    root, pattern = Path(path.anchor), str(path.relative_to(path.anchor))
-    found = [*root.glob(pattern.replace("[", "[[]"))] or [*root.glob(pattern)]
-    return sorted(match for match in found if match.is_file() and match.name[0] != ".")
+    """Return the files that a path with wildcards stands for."""
+    return [match for match in map(Path, matches(str(path))) if match.is_file()]
 
 
 def _remote_files(url: str) -> list[DataFile]:
@@ -162,7 +168,7 @@ def _readme(folder: LocalFolder, names: Sequence[str]) -> str:
     if README not in names:
         return ""
     with folder.file(README).open() as file:
-        return file.read(1 << 20).decode("utf-8", "replace")
+        return file.read(MOST_BYTES).decode("utf-8", "replace")
 
 
 def _source(

@@ -54,7 +54,18 @@ def of_readme(entries: Any) -> Declared:
         if isinstance(name, str) and kind == "image":
             images.add(name)
         elif isinstance(name, str) and isinstance(kind, Mapping) and "class_label" in kind:
-            names = (kind["class_label"] or {}).get("names") or {}
-            listed = names.values() if isinstance(names, Mapping) else names
-            classes[name] = tuple(map(str, listed))
+            label = kind["class_label"]
+            names = label.get("names") if isinstance(label, Mapping) else None
+            classes[name] = _in_order(names)
     return Declared(frozenset(images), classes)
+
+
+def _in_order(names: Any) -> tuple[str, ...]:
+    """Return the names of classes by number, given a list, or `number: name` in any order."""
+    if isinstance(names, Mapping):
+        numbers = {int(number): name for number, name in names.items()}
+        if sorted(numbers) != list(range(len(numbers))):
+            msg = f"its README numbers the classes {sorted(numbers)}; number them from 0, each once"
+            raise ValueError(msg)
+        names = [numbers[number] for number in range(len(numbers))]
+    return tuple(map(str, names if isinstance(names, Iterable) else ()))

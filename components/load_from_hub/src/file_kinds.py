@@ -3,7 +3,6 @@
 import posixpath
 import re
 from collections.abc import Iterable
-from pathlib import Path
 from typing import Final
 
 from arrow_tables import ArrowTable, ParquetTable
@@ -13,15 +12,11 @@ from loaded_rows import Table
 from tar_samples import TarSamples
 from text_tables import JsonLines, TextLines
 
+from image_toolkit.images.image_files import START_BYTES, starts_as_image
+
 TABLE_SUFFIXES: Final = (".parquet", ".csv", ".tsv", ".json", ".jsonl", ".arrow")
 ARCHIVE_SUFFIXES: Final = (".tar", ".tgz")
 READ_SUFFIXES: Final = (*TABLE_SUFFIXES, *ARCHIVE_SUFFIXES)
-IMAGE_SUFFIXES: Final = frozenset(
-    {
-        *(".jpg", ".jpeg", ".jpe", ".jfif", ".jif", ".png", ".apng", ".webp", ".gif", ".avif"),
-        *(".avifs", ".heic", ".heif", ".hif", ".jxl", ".bmp", ".dib", ".tif", ".tiff", ".jp2"),
-    }
-)
 CAPTION_SUFFIXES: Final = (".txt", ".caption")
 
 _METADATA: Final = re.compile(r"metadata\.(csv|jsonl|parquet)")
@@ -32,13 +27,6 @@ _SPLITS: Final = {
 }
 _NUMBERED: Final = re.compile(r"(?P<split>\w+(?:\.\w+)*)-\d{5}-of-\d{5}\b")
 _KEYWORD: Final = re.compile(rf"(?:^|[-._ 0-9])({'|'.join(_SPLITS)})(?=$|[-._ 0-9])")
-_IMAGE_STARTS: Final = re.compile(
-    rb"\xff\xd8\xff|\x89PNG\r\n\x1a\n|GIF8[79]a|RIFF....WEBP|....ftyp(?:avi[fs]|hei[cfsx]|mif1|msf1)"
-    rb"|\xff\x0a|\x00{3}\x0cJXL |II\*\x00|MM\x00\*|BM....\x00{4}",
-    re.DOTALL,
-)
-START_BYTES: Final = 32
-"""How much of a file tells whether it is an image."""
 
 
 def table_of(file: DataFile) -> Table:
@@ -64,11 +52,6 @@ def is_sidecar_json(path: str) -> bool:
     return path.lower().endswith(".json")
 
 
-def has_image_suffix(path: str) -> bool:
-    """Return whether a file is called an image."""
-    return Path(path).suffix.lower() in IMAGE_SUFFIXES
-
-
 def begins_as_image(file: DataFile) -> bool:
     """Return whether the first bytes of a file are those of an image, whatever it is called."""
     try:
@@ -76,11 +59,6 @@ def begins_as_image(file: DataFile) -> bool:
             return starts_as_image(content.read(START_BYTES))
     except OSError:
         return False
-
-
-def starts_as_image(start: bytes) -> bool:
-    """Return whether a file that starts so, with at least `START_BYTES`, is an image."""
-    return _IMAGE_STARTS.match(start) is not None
 
 
 def captions_beside(paths: Iterable[str]) -> dict[str, str]:
@@ -93,11 +71,6 @@ def captions_beside(paths: Iterable[str]) -> dict[str, str]:
         (CAPTION_SUFFIXES.index(k), p) for p, k in kinds.items() if k in CAPTION_SUFFIXES
     )
     return {stem_of(path): path for _, path in reversed(ranked)}
-
-
-def kind_of(path: str) -> str:
-    """Return a file's suffix as it is told to the user."""
-    return Path(path).suffix.lower() or "without a suffix"
 
 
 def stem_of(path: str) -> str:

@@ -21,12 +21,13 @@ from data_files import DataFile, open_regular, printable
 from image_cells import BadCellError
 from loaded_rows import Fault
 
+from image_toolkit.images.image_files import is_of_the_system
+
 MAX_BYTES: Final = 256 << 20
 """The most that is read of one image file."""
 
 _URL: Final = re.compile(r"[a-z][a-z0-9+.-]*://", re.IGNORECASE)
 _IN_ARCHIVE: Final = re.compile(r"zip://(?P<member>[^:]+)::(?P<archive>.+)")
-_SYSTEM_FILES: Final = frozenset({"thumbs.db", "desktop.ini", "__macosx"})
 _ADVICE: Final = "set follow_links to true if the folder is your own"
 
 
@@ -93,7 +94,7 @@ class LocalFolder:
         with os.scandir(self.root / folder) as entries:
             for entry in entries:
                 name = f"{folder}/{entry.name}" if folder else entry.name
-                if entry.name.lower() in _SYSTEM_FILES or entry.name.startswith("."):
+                if is_of_the_system(entry.name):
                     found.left_out["hidden or the system's own"] += 1
                 else:
                     self._sort_in(name, Path(entry.path), found, seen)

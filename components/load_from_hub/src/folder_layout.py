@@ -17,9 +17,7 @@ from file_kinds import (
     CAPTION_SUFFIXES,
     TABLE_SUFFIXES,
     begins_as_image,
-    has_image_suffix,
     is_metadata,
-    kind_of,
     split_of_folder,
     split_of_table,
     stem_of,
@@ -28,10 +26,11 @@ from file_kinds import (
 from folder_files import Listing, LocalFolder, RemoteFolder
 from image_folder import ImageFolder
 from loaded_rows import Table
-from text_encodings import first_character
 from zip_images import ZipImages
 
 from fondant_spec.errors import InputDataError
+from image_toolkit.images.image_files import has_image_suffix, kind_of
+from image_toolkit.text_encodings import first_character
 
 TRAIN: Final = "train"
 

@@ -20,7 +20,7 @@ from folder_layout import declared_split, layout_of, tables_by_split
 from huggingface_hub import HfApi, hf_hub_download
 from huggingface_hub.errors import EntryNotFoundError
 from loaded_rows import Chunk, Source, Table, columns_together
-from readme_configs import README, configurations, front_matter
+from readme_configs import MOST_BYTES, README, configurations, front_matter
 
 from fondant_spec.errors import InputDataError
 
@@ -77,7 +77,8 @@ def _readme(name: str, commit: str | None) -> str:
         path = hf_hub_download(name, README, repo_type="dataset", revision=commit)
     except EntryNotFoundError:
         return ""
-    return Path(path).read_text(encoding="utf-8", errors="replace")
+    with Path(path).open("rb") as file:
+        return file.read(MOST_BYTES).decode("utf-8", "replace")
 
 
 def _confined(name: str, root: str, files: Mapping[Any, Sequence[Any]]) -> dict[str, list[str]]:

@@ -16,10 +16,10 @@ from dataset_errors import explained
 from file_kinds import captions_beside, is_sidecar_json, stem_of, table_of
 from folder_files import LocalFolder, RemoteFolder
 from loaded_rows import Chunk, Fault, Record, Table, chunked, columns_together
-from text_encodings import caption
 from typed_cells import parsed_json
 
 from fondant_spec.errors import InputDataError
+from image_toolkit.text_encodings import caption
 
 FILE_NAME: Final = "file_name"
 IMAGE: Final = "image"

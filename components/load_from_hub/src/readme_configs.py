@@ -6,15 +6,21 @@ elsewhere is refused, before anything is looked up.
 
 import re
 from collections.abc import Mapping, Sequence
+from itertools import compress
 from typing import Any, Final
 
-import yaml
+import pyarrow as pa
+import pyarrow.compute as pc
 from declared_features import Declared, of_readme
 
+from fondant_spec.bounded_yaml import read_yaml
 from fondant_spec.errors import InputDataError
 
 README: Final = "README.md"
-_FRONT_MATTER: Final = re.compile(r"\A﻿?---\s*\n(.*?)\n---\s*(?:\n|\Z)", re.DOTALL)
+MOST_BYTES: Final = 1 << 20
+"""Of a README, which is read no further."""
+
+_FRONT_MATTER: Final = re.compile(r"\A\ufeff?---[ \t\r]*\n(.*?)\n---[ \t\r]*(?:\n|\Z)", re.DOTALL)
 _DEFAULT: Final = "default"
 _OUTSIDE: Final = re.compile(
     r"^[/~]|::|[a-z][a-z0-9+.-]*:/|(?:^|[/\\])\.\.(?:[/\\]|$)|^[a-z]:\\", re.IGNORECASE
@@ -28,8 +34,8 @@ def front_matter(text: str) -> Mapping[str, Any]:
     """Return what a README says between its lines of dashes; nothing if that is no YAML."""
     found = _FRONT_MATTER.match(text)
     try:
-        value = yaml.safe_load(found[1]) if found else None
-    except yaml.YAMLError:
+        value = read_yaml(found[1]) if found else None
+    except ValueError:
         value = None
     return value if isinstance(value, Mapping) else {}
 
@@ -102,8 +108,13 @@ def _globbed(pattern: str, names: Sequence[str]) -> list[str]:
     for wild in _GLOB.finditer(pattern):
         regex += re.escape(pattern[end : wild.start()]) + _regex(wild.group())
         end = wild.end()
-    whole = re.compile(regex + re.escape(pattern[end:]), re.DOTALL)
-    return [name for name in names if whole.fullmatch(name)]
+    # Arrow's engine takes a time linear in the name; Python's may take for ever.
+    whole = f"(?s)\\A(?:{regex}{re.escape(pattern[end:])})\\z"
+    column = pa.array([name.encode(errors="replace").decode() for name in names], pa.string())
+    try:
+        return list(compress(names, pc.match_substring_regex(column, whole).to_pylist()))
+    except (pa.ArrowInvalid, UnicodeEncodeError):  # a range that ends before it begins
+        return []
 
 
 def _regex(wild: str) -> str:

@@ -11,7 +11,8 @@ from loaded_rows import Cells, Chunk, Fault, Source
 from typed_cells import Number, named_classes, plain_array, typed
 
 from fondant_spec.dataset.partitions import row_id
-from image_toolkit.images.decoding import NotAnImageError, image_size
+from image_toolkit.images.decoding import image_size
+from image_toolkit.images.image_errors import NotAnImageError
 
 FILE_NAME: Final = "file_name"
 IMAGE_FIELDS: Final = {
@@ -87,8 +88,11 @@ class RowReader:
             classes = self.source.classes.get(column)
             named = classes and any(is_text(self.types[name]) for is_text in _TEXTS)
             if named and isinstance(cells, pa.Array) and pa.types.is_integer(cells.type):
-                cells = list(named_classes(cells, classes or ()))
+                cells, wrong = named_classes(cells, classes or ())
+            else:
+                wrong = {}
             arrays[name], problems = typed(cells, self.types[name])
+            problems = {**problems, **wrong}
             for row, problem in problems.items():
                 faults.setdefault(row, Fault("bad_value", f"{column}: {problem}"))
         return arrays, faults

@@ -13,9 +13,10 @@ from typing import IO, Any, Final, Self
 
 from data_files import printable
 from loaded_rows import Fault, Record
-from text_encodings import decoded
 from text_tables import RecordTable
 from typed_cells import parsed_json
+
+from image_toolkit.text_encodings import decoded
 
 logger = logging.getLogger(__name__)
 

@@ -10,15 +10,16 @@ import pyarrow as pa
 from data_files import DataFile
 from dataset_errors import explained
 from loaded_rows import Chunk, Fault, Record, chunked
-from text_encodings import characters, first_character
-from typed_cells import Number, parsed_json
+from typed_cells import MOST_VALUES, Number, parsed_json
 
 from fondant_spec.errors import InputDataError
+from image_toolkit.text_encodings import characters, first_character
 
 LONGEST_LINE: Final = 64 << 20
 """The most bytes that are held of one line, or of one cell."""
 
 _WHOLE_DOCUMENT: Final = 512 << 20
+_DOCUMENT_VALUES: Final = 4 * MOST_VALUES
 _SHOWN: Final = 80
 
 
@@ -75,7 +76,7 @@ class JsonLines(RecordTable):
         if len(content) > _WHOLE_DOCUMENT:
             msg = f"{self.name}: is one JSON array of over 512 MB; write an object a line instead."
             raise InputDataError(msg)
-        for number, value in enumerate(parsed_json(content)):
+        for number, value in enumerate(parsed_json(content, _DOCUMENT_VALUES)):
             yield _checked(f"{self.name} entry {number}", value)
 
 

@@ -13,7 +13,11 @@ from typing import Any, Final
 import pyarrow as pa
 from loaded_rows import Cells
 from number_cells import floating, truth, whole
-from text_encodings import decoded
+
+from image_toolkit.text_encodings import decoded
+
+MOST_VALUES: Final = 8_000_000
+"""The most values in one JSON text, of two bytes each in a file and of sixty here."""
 
 _LONGEST_SHOWN: Final = 60
 
@@ -27,12 +31,16 @@ class Number(str):
 _JSON: Final = json.JSONDecoder(parse_int=Number, parse_float=Number, parse_constant=Number)
 
 
-def parsed_json(content: str | bytes) -> Any:
+def parsed_json(content: str | bytes, most_values: int = MOST_VALUES) -> Any:
     """Return what a JSON text says, with its numbers as they are spelled.
 
     Raises:
-        ValueError: it is no JSON.
+        ValueError: it is no JSON, or holds too many values.
     """
+    commas = content.count(",") if isinstance(content, str) else content.count(b",")
+    if commas > most_values:
+        msg = f"it holds over {most_values} values"
+        raise ValueError(msg)
     try:
         return _JSON.decode(content if isinstance(content, str) else decoded(content))
     except RecursionError:
@@ -65,10 +73,19 @@ def plain_array(array: pa.Array) -> pa.Array:
     return array.dictionary_decode() if pa.types.is_dictionary(array.type) else array
 
 
-def named_classes(array: pa.Array, names: Sequence[str]) -> list[str | None]:
-    """Return the names of classes that are given as numbers; -1 stands for none."""
+def named_classes(array: pa.Array, names: Sequence[str]) -> tuple[list[str | None], dict[int, str]]:
+    """Return the names of classes that are given as numbers, and by row what is wrong with some.
+
+    -1 stands for none.
+    """
     numbers = array.to_pylist()
-    return [names[n] if n is not None and 0 <= n < len(names) else None for n in numbers]
+    found = [names[n] if n is not None and 0 <= n < len(names) else None for n in numbers]
+    wrong = {
+        row: f"{number} is none of its {len(names)} classes"
+        for row, number in enumerate(numbers)
+        if number is not None and not -1 <= number < len(names)
+    }
+    return found, wrong
 
 
 def _keeps_values(source: pa.DataType, declared: pa.DataType) -> bool:

@@ -14,19 +14,17 @@ from typing import Final
 import pyarrow as pa
 from data_files import DataFile
 from dataset_errors import explained
-from file_kinds import (
-    CAPTION_SUFFIXES,
+from file_kinds import CAPTION_SUFFIXES, captions_beside, stem_of
+from loaded_rows import Chunk, Fault, Record, chunked
+
+from fondant_spec.errors import InputDataError
+from image_toolkit.images.image_files import (
     START_BYTES,
-    captions_beside,
     has_image_suffix,
     kind_of,
     starts_as_image,
-    stem_of,
 )
-from loaded_rows import Chunk, Fault, Record, chunked
-from text_encodings import caption
-
-from fondant_spec.errors import InputDataError
+from image_toolkit.text_encodings import caption
 
 logger = logging.getLogger(__name__)
 

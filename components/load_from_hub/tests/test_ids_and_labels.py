@@ -5,6 +5,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from fondant_spec.errors import InputDataError
+
 
 def test_a_reject_never_has_the_id_of_a_kept_row(tmp_path, load):
     """With an index it has its own id; a row without one is called by its place in the source."""
@@ -45,3 +47,35 @@ def test_classes_are_numbers_or_names_as_declared(tmp_path, load, declared, labe
     result = load(tmp_path / "rows.parquet", image_column="", produces={"label": declared})
     assert result.table["label"].to_pylist() == labels
     assert len(result.rejects) == 0
+
+
+README = """---
+dataset_info:
+  features:
+  - name: label
+    dtype:
+      class_label:
+        names:
+          {first}: dog
+          '0': cat
+---
+"""
+
+
+def test_a_number_of_no_class_is_a_reject(tmp_path, load):
+    """Only -1 says that there is no class; classes go by their numbers, however they are listed."""
+    (tmp_path / "README.md").write_text(README.format(first="'1'"))
+    pq.write_table(pa.table({"label": [0, 1, -1, 2, None]}), tmp_path / "rows.parquet")
+    result = load(tmp_path, image_column="", produces={"label": "string"})
+    assert result.table["label"].to_pylist() == ["cat", "dog", None, None]
+    (reject,) = result.rejects.to_pylist()
+    assert (reject["id"], reject["reason"]) == ("000000000003", "bad_value")
+    assert reject["message"].endswith("label: 2 is none of its 2 classes")
+
+
+def test_classes_without_a_number_are_refused(tmp_path, load):
+    """Names that lack a number could be anybody's."""
+    (tmp_path / "README.md").write_text(README.format(first="'3'"))
+    pq.write_table(pa.table({"label": [0]}), tmp_path / "rows.parquet")
+    with pytest.raises(InputDataError, match=r"numbers the classes \[0, 3\]; number them from 0"):
+        load(tmp_path, image_column="", produces={"label": "string"})

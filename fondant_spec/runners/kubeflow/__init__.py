@@ -16,6 +16,7 @@ from fondant_spec.pipeline.run_history import StepResult
 from fondant_spec.runners.image_lock import doubts, refuse_other_code
 from fondant_spec.runners.kubeflow.cluster import Cluster, Credentials
 from fondant_spec.runners.protocol import Runner, Settings
+from fondant_spec.shown_text import tell
 
 if TYPE_CHECKING:
     from fondant_spec.runners.kubeflow.host import Host
@@ -96,7 +97,7 @@ class KubeflowRunner(Runner):
         """Tell of images that may not be what the nodes of the cluster get."""
         return doubts(plan.steps)
 
-    def run(self, plan: Plan, say: Callable[[str], None] = print) -> list[StepResult]:
+    def run(self, plan: Plan, say: Callable[[str], None] = tell) -> list[StepResult]:
         """Submit a plan and follow the run. Its results are on the base path alone: returns []."""
         from fondant_spec.runners.kubeflow.follow import follow  # noqa: PLC0415
 

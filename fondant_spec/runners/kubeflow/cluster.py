@@ -5,8 +5,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final, Self
+from urllib.parse import unquote
 
 from fondant_spec.errors import HostError, InvalidConfigError
+from fondant_spec.shown_text import HIDDEN
+from fondant_spec.signing import authorization
 
 PULL_POLICIES: Final = ("Always", "IfNotPresent", "Never")
 MAX_INTERVAL: Final = 3600
@@ -34,7 +37,7 @@ class Cluster:
         interval: seconds between two looks at a run.
     """
 
-    host: str = ""
+    host: str = field(default="", repr=False)
     namespace: str = ""
     experiment: str = ""
     volume: str = ""
@@ -69,11 +72,15 @@ class Cluster:
 
 @dataclass(frozen=True)
 class Credentials:
-    """What a caller shows a host: a token, or the cookie of a login; not part of any text."""
+    """What a caller shows a host; not part of any text.
+
+    Of several the first is shown: the cookie of a login, a token, that of a file, `user:password`.
+    """
 
     token: str = field(default="", repr=False)
     token_file: str = ""
     cookie: str = field(default="", repr=False)
+    user: str = field(default="", repr=False)
 
     @classmethod
     def from_settings(cls, settings: Mapping[str, str]) -> Self:
@@ -100,7 +107,9 @@ class Credentials:
             except OSError as error:
                 msg = f"cannot read the token file {self.token_file} ({error.strerror})."
                 raise HostError(msg) from None
-        return {"Authorization": f"Bearer {token}"} if token else {}
+        if token:
+            return {"Authorization": f"Bearer {token}"}
+        return authorization(unquote(self.user))
 
 
 def _pull_policy(text: str) -> str:
@@ -140,11 +149,17 @@ def _secrets(text: str) -> dict[str, tuple[str, str]]:
         if match is None:
             msg = (
                 "KUBEFLOW_SECRETS must be VARIABLE=SECRET/KEY, separated by commas, such as "
-                f"HF_TOKEN=hugging-face/token; this is not: {word!r}"
+                f"HF_TOKEN=hugging-face/token; this is not: {_without_value(word)}"
             )
             raise InvalidConfigError(msg)
         secrets[match[1]] = (match[2], match[3])
     return secrets
+
+
+def _without_value(word: str) -> str:
+    """Return a word without what may be a secret that was meant to stay in the cluster."""
+    name, equals, _ = word.partition("=")
+    return f"{name}={HIDDEN}" if equals else HIDDEN
 
 
 def _words(text: str) -> list[str]:

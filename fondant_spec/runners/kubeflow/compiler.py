@@ -20,6 +20,7 @@ from fondant_spec.runners.docker import COMMAND
 from fondant_spec.runners.image_lock import image_of
 from fondant_spec.runners.kubeflow.cluster import Cluster
 from fondant_spec.runners.kubeflow.package import slices_name, task_name
+from fondant_spec.spec.secret_arguments import file_of, variable_of
 
 try:
     from kfp import compiler, components, dsl, kubernetes
@@ -61,10 +62,12 @@ def compile_plan(plan: Plan, cluster: Cluster) -> str:
     """Return the package of a plan, as text.
 
     Raises:
-        InvalidPipelineError: the base path or an argument is a path that the cluster cannot see; a
-            step that cannot be spread is; or two steps have the same name there.
+        InvalidPipelineError: the base path or an argument is a path, or names a secret, that the
+            cluster cannot see; a step that cannot be spread is; or two steps have the same name
+            there.
     """
     _check_paths(plan, cluster)
+    _check_references(plan, cluster)
     with tempfile.TemporaryDirectory(prefix="fondant-") as folder:
         file = Path(folder) / "package.yaml"
         compiler.Compiler().compile(_pipeline(plan, cluster), str(file))
@@ -278,6 +281,27 @@ def _check_paths(plan: Plan, cluster: Cluster) -> None:
                 msg = (
                     f"{planned.id}: {name} is {value}, a path of this machine, which the cluster "
                     "cannot see; name a model or dataset of the hub, or a path in the volume."
+                )
+                raise InvalidPipelineError(msg)
+
+
+def _check_references(plan: Plan, cluster: Cluster) -> None:
+    """Refuse arguments that name a secret which the pods do not get."""
+    for planned in plan.steps:
+        for name, value in planned.arguments.items():
+            if not planned.spec.arguments[name].by_reference:
+                continue
+            variable, file = variable_of(value), file_of(value)
+            if variable is not None and variable not in cluster.secrets:
+                msg = (
+                    f"{planned.id}: {name} is {value}, but the pods have no such variable; add "
+                    f"{variable}=SECRET/KEY to KUBEFLOW_SECRETS."
+                )
+                raise InvalidPipelineError(msg)
+            if file is not None and not _mounted(file, cluster):
+                msg = (
+                    f"{planned.id}: {name} is {value}, a file of this machine, which the pods "
+                    "cannot see; name a variable instead, as env:NAME."
                 )
                 raise InvalidPipelineError(msg)
 

@@ -7,6 +7,7 @@ from typing import Final
 from fondant_spec.errors import HostError, StepFailedError
 from fondant_spec.runners.kubeflow.host import Host, RunState
 from fondant_spec.runners.kubeflow.package import task_name
+from fondant_spec.shown_text import tell
 
 PATIENCE: Final = 900.0
 """Seconds that a host may be away before we give up on following the run."""
@@ -18,7 +19,7 @@ def follow(
     host: Host,
     run_id: str,
     steps: tuple[str, ...],
-    say: Callable[[str], None] = print,
+    say: Callable[[str], None] = tell,
     *,
     interval: float,
     patience: float = PATIENCE,

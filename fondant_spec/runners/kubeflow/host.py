@@ -8,10 +8,10 @@ import json
 import socket
 import ssl
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 
 from fondant_spec.errors import HostError, MissingDependencyError
 
@@ -23,6 +23,8 @@ except ImportError as error:
 
 from fondant_spec.runners.kubeflow.cluster import Credentials
 from fondant_spec.runners.kubeflow.package import documents
+from fondant_spec.shown_text import HIDDEN
+from fondant_spec.signing import signing
 
 API: Final = "apis/v2beta1"
 TIMEOUT: Final = (3.0, 5.0)
@@ -58,8 +60,9 @@ class Host:
     """A Kubeflow Pipelines host.
 
     Args:
-        url: its address, as it stands in a browser or in front of `/apis`.
-        credentials: what to show it.
+        url: its address, as it stands in a browser or in front of `/apis`. A user and password in
+            it are shown to the host alone.
+        credentials: what to show it instead.
         timeout: seconds to connect, and between two bytes of an answer.
 
     Raises:
@@ -72,8 +75,8 @@ class Host:
         credentials: Credentials | None = None,
         timeout: tuple[float, float] = TIMEOUT,
     ) -> None:
-        self.url = _checked(url)
-        self._credentials = credentials or Credentials()
+        self.url, user = _checked(url)
+        self._credentials = replace(credentials or Credentials(), user=user)
         self._timeout = timeout
 
     def check(self) -> "Health":
@@ -149,7 +152,7 @@ class Host:
             response = requests.request(
                 method,
                 f"{self.url}/{API}/{path}",
-                headers=self._credentials.headers(),
+                auth=signing(self._credentials.headers()),
                 timeout=timeout or self._timeout,
                 allow_redirects=False,
                 **options,
@@ -184,20 +187,36 @@ def namespace_for(wanted: str, *, several_users: bool) -> str:
     return wanted
 
 
-def _checked(url: str) -> str:
-    """Return an address without what a browser adds to it, and a slash at the end."""
+def _checked(url: str) -> tuple[str, str]:
+    """Return an address without what a browser adds to it, or a slash at the end; and who signs in.
+
+    That is `user:password`, if it stands in the address.
+    """
     if not url.strip():
         msg = "HOST is not set; set it to Kubeflow Pipelines, or choose another --runner."
         raise HostError(msg)
-    parts = urlsplit(url.strip())
-    if parts.scheme not in ("http", "https") or not parts.hostname:
+    url = url.strip()
+    parts = _parts(url)
+    if parts is None:
+        shown = url if "@" not in url else f"{HIDDEN}@{url.rpartition('@')[2]}"
         msg = (
-            f"HOST is {url!r}, which is no URL. Some shells, and conda, set a HOST of their own: "
+            f"HOST is {shown!r}, which is no URL. Some shells, and conda, set a HOST of their own: "
             "unset it to run here, or set it to Kubeflow Pipelines, such as "
             "https://kubeflow.example.com/pipeline."
         )
         raise HostError(msg)
-    return f"{parts.scheme}://{parts.netloc}{parts.path}".rstrip("/")
+    user, _, host = parts.netloc.rpartition("@")
+    return f"{parts.scheme}://{host}{parts.path}".rstrip("/"), user
+
+
+def _parts(url: str) -> SplitResult | None:
+    """Return the parts of an address; None if it is none."""
+    try:
+        parts = urlsplit(url)
+        _ = parts.port
+    except ValueError:
+        return None
+    return parts if parts.scheme in ("http", "https") and parts.hostname else None
 
 
 def _unreachable(url: str, error: requests.RequestException) -> HostError:

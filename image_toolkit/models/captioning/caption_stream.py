@@ -1,7 +1,6 @@
 """Rows in, captions out: what decides which caption a row gets."""
 
 import hashlib
-import logging
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 from functools import partial
@@ -13,7 +12,9 @@ import pyarrow as pa
 
 from fondant_spec.dataset.rejects import Rejects
 from fondant_spec.errors import InvalidArgumentError
-from image_toolkit.models.captioning.caption_text import CLIP_TOKENS, Frame, clean, repeats
+from image_toolkit.blank_texts import is_blank
+from image_toolkit.models.captioning.caption_lengths import CaptionLengths
+from image_toolkit.models.captioning.caption_text import Frame, clean, repeats
 from image_toolkit.models.captioning.captioners import Captioner
 from image_toolkit.models.captioning.chat_answers import CUT_OFF
 from image_toolkit.models.captioning.generation import Generation
@@ -23,8 +24,6 @@ from image_toolkit.models.embedding.embedders import Vectors
 from image_toolkit.models.runtime.batching import BatchSize, run_batch
 from image_toolkit.models.runtime.feed import Feed, FeedRow, Group, UnusableError, rows_of
 from image_toolkit.models.runtime.spread import spread
-
-logger = logging.getLogger(__name__)
 
 _ATTRIBUTES: Final = {"caption_source": "source"}
 EXTRA_COLUMNS: Final = {
@@ -63,11 +62,11 @@ class Choice:
 
     def given(self, row: FeedRow, seed: int) -> tuple[str, str] | None:
         """Return the caption that a row brings along, and its source; None if it needs one."""
-        existing = (row.fields.get("caption") or "").strip()
-        if existing:
+        existing = row.fields.get("caption") or ""
+        if not is_blank(existing):
             return existing, "existing"
         alt_text = " ".join((row.fields.get("alt_text") or "").split())
-        if alt_text and _lot(row.id, seed) < self.alt_text_ratio:
+        if not is_blank(alt_text) and _lot(row.id, seed) < self.alt_text_ratio:
             return alt_text, "alt_text"
         return None
 
@@ -229,23 +228,15 @@ class Captioning:
         """Yield `id`, `caption` and the extra columns of the rows that can be captioned."""
         rows = rows_of(batches, "image", self._writers[0].choice.columns)
         groups = self._feed.groups(rows, rejects)
-        long = total = 0
+        lengths = CaptionLengths(self._writers[0].scorer)
         for group, _ in spread([writer.write for writer in self._writers], groups):
             done = [draft for draft in group.items if draft.problem is None]
             for draft in group.items:
                 if draft.problem is not None:
                     rejects.add(draft.row.id, draft.problem.reason, str(draft.problem))
-            total += len(done)
-            long += sum((draft.caption_tokens or 0) > CLIP_TOKENS for draft in done)
+            lengths.add([draft.caption_tokens or 0 for draft in done])
             yield _batch(done, self._extras)
-        if long:
-            logger.warning(
-                "%d of %d captions are longer than %d tokens: Stable Diffusion 1 and 2 do not read "
-                "their ends.",
-                long,
-                total,
-                CLIP_TOKENS,
-            )
+        lengths.tell()
 
     def metadata(self) -> dict[str, Any]:
         """Return what the field's metadata says of its captions."""
@@ -283,7 +274,7 @@ def _poor(text: str) -> bool:
 
 def _good(candidates: Sequence[str]) -> list[str]:
     """Return the candidates that are no poor text, cleaned; or all that are a text, if none is."""
-    cleaned = [text for text in map(clean, candidates) if text]
+    cleaned = [text for text in map(clean, candidates) if not is_blank(text)]
     return [text for text in cleaned if not _poor(text)] or cleaned
 
 

@@ -6,9 +6,6 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import Final
 
-CLIP_TOKENS: Final = 77
-"""How many tokens (start and end included) Stable Diffusion 1 and 2 read of a caption."""
-
 _REPEATED_WORDS: Final = 3
 _CONTENT_LENGTH: Final = 4
 _MOST_OF_A_WORD: Final = 3

@@ -5,7 +5,6 @@ and a process runs one line of it at a time: two captioners in the threads of on
 further than one.
 """
 
-import logging
 import traceback
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -16,6 +15,7 @@ from typing import Any, Final
 
 from fondant_spec.errors import FondantError, StepFailedError
 from fondant_spec.lifeline import end_with_parent
+from fondant_spec.shown_text import log_to_stderr
 from image_toolkit.models.captioning.captioners import Captioner
 from image_toolkit.models.captioning.generation import Generation
 from image_toolkit.models.runtime.device import Placement
@@ -106,7 +106,7 @@ class _Served:
     """The captioner, in its process."""
 
     def __init__(self) -> None:
-        logging.basicConfig(level=logging.INFO, format="%(levelname)s %(message)s")
+        log_to_stderr()
         end_with_parent()
 
     def load(self, start: Start, placement: Placement) -> _About:

@@ -16,6 +16,7 @@ from urllib3 import Retry
 from urllib3.exceptions import MaxRetryError, ReadTimeoutError
 
 from fondant_spec.errors import InputDataError, InvalidArgumentError
+from fondant_spec.signing import signing
 from image_toolkit.models.captioning.caption_families import CHAT_PROMPT
 from image_toolkit.models.captioning.chat_answers import whole_texts
 from image_toolkit.models.captioning.generation import Generation
@@ -75,8 +76,7 @@ class EndpointCaptioner:
         self._pool = ThreadPoolExecutor(_CONNECTIONS, "endpoint")
         self._session = _session()
         key = os.environ.get(KEY_VARIABLE)
-        if key:
-            self._session.headers["Authorization"] = f"Bearer {key}"
+        self._session.auth = signing({"Authorization": f"Bearer {key}"} if key else {})
         self.prepare: Callable[[bytes], Any] = ProcessorPreparation(_LONGEST_EDGE)
         self._lock = Lock()
         self._captioned = False

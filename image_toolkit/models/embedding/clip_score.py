@@ -30,6 +30,7 @@ class ClipScore:
         self._texts = start_runners(texts, [placement], "torch", size)[0]
         self.prepare = self._images.encoder.prepare
         self.tokens = self._texts.encoder.tokens
+        self.longest = self._texts.encoder.longest
 
     def metadata(self) -> dict[str, str]:
         """Return what the field's metadata says of the model."""

@@ -10,6 +10,7 @@ import torch
 from torch import nn
 
 from fondant_spec.errors import InputDataError
+from image_toolkit.blank_texts import is_blank
 from image_toolkit.models.embedding.open_clip import PREFIX, OpenClipImages, OpenClipTexts
 from image_toolkit.models.runtime.feed import UnusableError
 from image_toolkit.models.runtime.hub import ModelFiles, find_model
@@ -119,7 +120,11 @@ class TextEncoder:
 
     def tokens(self, text: str) -> int:
         """Return how many tokens a text is for this model, start and end included."""
-        return len(self._tokenizer(text)["input_ids"])
+        return self.token_counts([text])[0]
+
+    def token_counts(self, texts: Sequence[str]) -> list[int]:
+        """Return `tokens` of several texts, which is cheaper than one at a time."""
+        return [len(ids) for ids in self._tokenizer([*texts], verbose=False)["input_ids"]]
 
 
 def image_encoder(model_id: str, revision: str | None = None) -> Encoder:
@@ -148,12 +153,11 @@ def stripped(text: str) -> str:
     """Return a text without white space around it.
 
     Raises:
-        UnusableError: nothing is left.
+        UnusableError: nothing of it shows.
     """
-    text = text.strip()
-    if not text:
-        raise UnusableError(reason="empty_text", message="the text is empty")
-    return text
+    if is_blank(text):
+        raise UnusableError(reason="empty_text", message="the text is empty, or invisible")
+    return text.strip()
 
 
 class _Tower(nn.Module):  # type: ignore[misc]  # torch has no types

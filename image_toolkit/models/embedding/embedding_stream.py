@@ -77,6 +77,11 @@ class Embedder:
         assert self._feed is not None, "load() comes first"  # noqa: S101
         return self._feed.partitions_at_once
 
+    @property
+    def encoder(self) -> Encoder:
+        """The encoder, as it is on the first device."""
+        return self._runners[0].encoder
+
     def batches(
         self,
         batches: Iterator[pa.RecordBatch],

@@ -71,15 +71,23 @@ class OpenClipTexts:
         model, self.revision = _load(model_id)
         with loading(model_id):
             self._tokenizer = _package().get_tokenizer(_parts(model_id)[0])
+        self.longest = int(self._tokenizer.context_length)
         self.tower = _Texts(model)
 
     def collate(self, items: Sequence[Any]) -> Mapping[str, torch.Tensor]:
-        """Return token ids, as long as the model reads."""
+        """Return token ids; longer texts are cut at the model's end (`longest`)."""
         return {"tokens": self._tokenizer(list(items))}
 
     def tokens(self, text: str) -> int:
         """Return how many tokens a text is for this model, start and end included."""
-        return len(self._tokenizer.encode(text)) + 2
+        own = getattr(self._tokenizer, "tokenizer", None)  # of Hugging Face, for some models
+        if own is None:
+            return len(self._tokenizer.encode(text)) + 2
+        return len(own(self._tokenizer.clean_fn(text))["input_ids"])
+
+    def token_counts(self, texts: Sequence[str]) -> list[int]:
+        """Return `tokens` of several texts."""
+        return [self.tokens(text) for text in texts]
 
     def probes(self) -> Sequence[Any]:
         """Return a few texts."""

@@ -16,7 +16,7 @@ import pyarrow as pa
 
 from fondant_spec.cpu import cpu_count
 from fondant_spec.dataset.rejects import Rejects
-from image_toolkit.images.decoding import NotAnImageError
+from image_toolkit.images.image_errors import NotAnImageError
 
 Item = TypeVar("Item")
 

@@ -99,7 +99,7 @@ def read_json(path: Path) -> dict[str, Any]:
     """
     try:
         value = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         msg = f"Model file {path} cannot be read: {error}"
         raise InputDataError(msg) from error
     if not isinstance(value, dict):
@@ -115,6 +115,23 @@ def check_config(model_id: str, folder: Path) -> None:
         raise InputDataError(msg)
     if not _weights(folder):
         raise _only_pickled(model_id, [path.name for path in _matching(folder, _PICKLED)])
+    for listing in sorted(folder.glob("*.safetensors.index.json")):
+        _check_listing(listing)
+
+
+def _check_listing(listing: Path) -> None:
+    """Refuse a list of files with weights that names others than those beside it."""
+    named = read_json(listing).get("weight_map")
+    if not isinstance(named, dict) or not all(isinstance(name, str) for name in named.values()):
+        msg = f"Model file {listing} is damaged: it has no `weight_map` from weights to files."
+        raise InputDataError(msg)
+    there = {path.name for path in _weights(listing.parent)}
+    if missing := sorted({*named.values()} - there):
+        msg = (
+            f"Model file {listing} names {missing[0]!r}, which is no safetensors file beside it: "
+            "download the model again."
+        )
+        raise InputDataError(msg)
 
 
 def _local_model(model_id: str, folder: Path) -> ModelFiles:

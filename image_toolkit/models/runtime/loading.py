@@ -16,6 +16,12 @@ from image_toolkit.models.runtime.torch_setup import prepare_torch
 
 _LONGEST_REASON: Final = 300
 _NAMED: Final = 3
+_DAMAGE: Final = (
+    *(OSError, ValueError, KeyError, IndexError, TypeError, AttributeError, ImportError),
+    *(RuntimeError, AssertionError),
+)
+"""What the makers of models raise, given files that are not what they say."""
+
 _DAMAGED: Final = (
     "a file of it cannot be read. It is damaged, cut short, or a Git LFS pointer to the file: "
     "download it again. ({error})"
@@ -116,7 +122,7 @@ def loading(model_id: str) -> Iterator[None]:
         raise
     except (SafetensorError, json.JSONDecodeError) as error:
         raise _told(model_id, _DAMAGED, error) from error
-    except (OSError, ValueError, KeyError, AttributeError, ImportError, RuntimeError) as error:
+    except _DAMAGE as error:
         found = (reason for part, reason in _REASONS.items() if part in str(error))
         raise _told(model_id, next(found, "{error}"), error) from error
 

@@ -16,7 +16,7 @@ import torch
 from PIL import Image
 from torch import nn
 
-from image_toolkit.images.decoding import decode_image, decode_opened, displayed_size, open_image
+from image_toolkit.images.decoding import decode_image, image_header, pixels_of
 
 Pixels = npt.NDArray[np.uint8]
 
@@ -77,9 +77,9 @@ class PixelPreparation:
             NotAnImageError: the bytes are no image that can be decoded.
         """
         needed = self.size if isinstance(self.size, int) else max(self.size)
-        image = open_image(data)
-        decoded = decode_opened(image, data, target_side=round(needed * _DECODE_MARGIN))
-        return self.pixels(Image.fromarray(decoded), displayed_size(image))
+        header = image_header(data)
+        decoded = pixels_of(header, data, target_side=round(needed * _DECODE_MARGIN))
+        return self.pixels(Image.fromarray(decoded), header.size)
 
     def pixels(self, image: Image.Image, size: tuple[int, int] | None = None) -> Pixels:
         """Return the pixels of a decoded RGB image; `size` is that of the file, if it was larger.

@@ -1,6 +1,8 @@
 """A folder of images as the source of an index, embedded with a CLIP model on the way."""
 
 import logging
+import os
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -13,16 +15,23 @@ import pyarrow as pa
 
 from fondant_spec.dataset.rejects import Rejects
 from fondant_spec.errors import InputDataError
+from image_toolkit.images.image_files import (
+    START_BYTES,
+    has_image_suffix,
+    is_of_the_system,
+    kind_of,
+    starts_as_image,
+)
 from image_toolkit.models.embedding.embedders import image_encoder
 from image_toolkit.models.embedding.embedding_stream import Embedder
 from image_toolkit.retrieval.build.vector_sources import Portion, Stretch, VectorSource
 from image_toolkit.retrieval.search.fingerprint import fingerprint
 from image_toolkit.retrieval.search.hits import FloatArray
-from image_toolkit.retrieval.search.numbered_files import is_apple_double
+from image_toolkit.text_encodings import caption
 
 logger = logging.getLogger(__name__)
 
-SUFFIXES: Final = frozenset({".jpg", ".jpeg", ".png", ".webp", ".gif", ".bmp"})
+_CAPTION: Final = ".txt"
 _FILES_AT_ONCE: Final = 256
 _READ_AT_ONCE: Final = 32
 
@@ -30,6 +39,8 @@ _READ_AT_ONCE: Final = 32
 @dataclass(frozen=True)
 class ImageFolderSource:
     """Images below a folder; the caption of `a.jpg` is the text of `a.txt`, if there is one.
+
+    Images are known by their names or first bytes. What is left out is told, by suffix.
 
     Args:
         folder: Where the images lie.
@@ -48,14 +59,13 @@ class ImageFolderSource:
         Raises:
             InputDataError: there are no images, or the model cannot be had.
         """
-        files = sorted(
-            file
-            for file in self.folder.rglob("*")
-            if file.suffix.lower() in SUFFIXES and not is_apple_double(file)
-        )
+        files, left_out = _images_below(self.folder)
+        told = ", ".join(f"{count} {kind}" for kind, count in sorted(left_out.items()))
         if not files:
-            msg = f"{self.folder}: has no images ({', '.join(sorted(SUFFIXES))})."
+            msg = f"{self.folder}: has no images{f' ({told})' if told else ''}."
             raise InputDataError(msg)
+        if told:
+            logger.warning("%s: left out, as no images: %s", self.folder, told)
         embedder = Embedder(partial(image_encoder, self.model_id, self.revision))
         embedder.load()
         model = embedder.metadata("image")
@@ -75,14 +85,14 @@ class ImageFolderSource:
             {
                 "url": pa.array([self._url(file) for file in files], pa.string()),
                 "caption": pa.array([_caption(file) for file in files], pa.string()),
-                "image_path": pa.array([str(file.resolve()) for file in files], pa.string()),
+                "image_path": pa.array([_text(file.resolve()) for file in files], pa.string()),
             }
         )
 
     def _url(self, file: Path) -> str:
         if self.url_prefix is None:
             return file.resolve().as_uri()
-        return f"{self.url_prefix.rstrip('/')}/{quote(file.relative_to(self.folder).as_posix())}"
+        return f"{self.url_prefix.rstrip('/')}/{quote(os.fsencode(file.relative_to(self.folder)))}"
 
 
 def _embed(files: Sequence[Path], embedder: Embedder, dimension: int) -> FloatArray:
@@ -90,12 +100,12 @@ def _embed(files: Sequence[Path], embedder: Embedder, dimension: int) -> FloatAr
     vectors = np.full((len(files), dimension), np.nan, np.float32)
     batches = (
         pa.record_batch(
-            [[str(file) for file in part], [file.read_bytes() for file in part]],
+            [[_text(file) for file in part], [file.read_bytes() for file in part]],
             names=["id", "image"],
         )
         for part in _parts(files, _READ_AT_ONCE)
     )
-    row_of = {str(file): row for row, file in enumerate(files)}
+    row_of = {_text(file): row for row, file in enumerate(files)}
     rejects = Rejects()
     for batch in embedder.batches(batches, "image", rejects):
         rows = [row_of[name] for name in batch.column("id").to_pylist()]
@@ -106,9 +116,46 @@ def _embed(files: Sequence[Path], embedder: Embedder, dimension: int) -> FloatAr
     return vectors
 
 
+def _images_below(folder: Path) -> tuple[list[Path], Counter[str]]:
+    """Return the images below a folder, sorted, and how many other files there are, by kind."""
+    images: list[Path] = []
+    others: list[Path] = []
+    left_out: Counter[str] = Counter()
+    for place, folders, names in os.walk(folder):
+        links = [name for name in folders if Path(place, name).is_symlink()]
+        hidden = [name for name in (*folders, *names) if is_of_the_system(name)]
+        left_out["linked folder"] += len({*links} - {*hidden})
+        left_out["hidden or the system's own"] += len(hidden)
+        folders[:] = {*folders} - {*hidden}
+        for name in {*names} - {*hidden}:
+            (images if _is_image(Path(place, name)) else others).append(Path(place, name))
+    captioned = {image.with_suffix(_CAPTION) for image in images}
+    left_out.update(kind_of(other.name) for other in others if other not in captioned)
+    return sorted(images), +left_out
+
+
+def _is_image(file: Path) -> bool:
+    if not file.is_file():  # a pipe would be waited for
+        return False
+    if has_image_suffix(file.name):
+        return True
+    with file.open("rb") as content:
+        return starts_as_image(content.read(START_BYTES))
+
+
 def _caption(file: Path) -> str | None:
-    text = file.with_suffix(".txt")
-    return text.read_text(encoding="utf-8", errors="replace").strip() if text.is_file() else None
+    """Return the text beside an image; none where there is none, or its bytes are no text."""
+    beside = file.with_suffix(_CAPTION)
+    try:
+        return caption(beside.read_bytes()) if beside.is_file() else None
+    except ValueError as error:
+        logger.warning("%s: is not taken as a caption, since it is no text: %s", beside, error)
+        return None
+
+
+def _text(path: Path) -> str:
+    """Return a path as text; bytes in it that are none are spelled out."""
+    return os.fsencode(path).decode("utf-8", "backslashreplace")
 
 
 def _parts(files: Sequence[Path], size: int) -> Iterator[Sequence[Path]]:

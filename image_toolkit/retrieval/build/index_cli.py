@@ -1,4 +1,3 @@
-# ruff: noqa: T201 - a command line prints
 """`fondant-spec index build | check | serve`: an index of one's own.
 
 FAISS, torch and the web server load when a command needs them: this module is part of the command
@@ -11,7 +10,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from fondant_spec.dataset.disk_space import full_disk_told
 from fondant_spec.errors import InvalidArgumentError
+from fondant_spec.shown_text import tell
 from image_toolkit.retrieval.build.index_kinds import KINDS
 
 if TYPE_CHECKING:
@@ -109,18 +110,19 @@ def _build(args: argparse.Namespace) -> int:
         model_id=args.model_id,
         keep_vectors=args.keep_vectors,
     )
-    built = build_index(_source(args), args.output, options)
+    with full_disk_told(str(args.output)):
+        built = build_index(_source(args), args.output, options)
     left_out = f", {built.left_out} without a usable vector left out" if built.left_out else ""
-    print(f"{args.output}: {built.kind.name}, {built.rows} rows{left_out}, {built.seconds:.1f} s")
+    tell(f"{args.output}: {built.kind.name}, {built.rows} rows{left_out}, {built.seconds:.1f} s")
     if built.left_out:
         _tell_left_out(args.output, built.left_out)
     for measured in built.measurements:
-        print(
+        tell(
             f"  {measured.options or 'exact':14} recall@10 {measured.recall:.4f}"
             f"  {measured.rate:8.0f} queries/s"
         )
     if not built.measurements:
-        print("  too few rows to hold some out and measure recall")
+        tell("  too few rows to hold some out and measure recall")
     return 0
 
 
@@ -128,9 +130,9 @@ def _tell_left_out(folder: Path, count: int) -> None:
     from image_toolkit.retrieval.build.staging import left_out_rows  # noqa: PLC0415
 
     for name in left_out_rows(folder, _NAMED):
-        print(f"  left out: {name}")
+        tell(f"  left out: {name}")
     more = f"{count - _NAMED} more; " if count > _NAMED else ""
-    print(f"  {more}the rows left out are listed in {folder / 'left_out'}")
+    tell(f"  {more}the rows left out are listed in {folder / 'left_out'}")
 
 
 def _source(args: argparse.Namespace) -> "VectorSource":
@@ -157,7 +159,7 @@ def _check(args: argparse.Namespace) -> int:
     from image_toolkit.retrieval.build.check_index import check_index  # noqa: PLC0415
 
     for line in check_index(_location(args)):
-        print(line)
+        tell(line)
     return 0
 
 
@@ -171,10 +173,9 @@ def _serve(args: argparse.Namespace) -> int:
     encoders = _encoders(args, [index.info for index in indexes.values()])
     server = Server(indexes, args.modality, encoders, args.aesthetic_embeddings)
     if not is_loopback(args.host):
-        print(f"warning: anyone who reaches {args.host} can ask; there is no password.")
+        tell(f"warning: anyone who reaches {args.host} can ask; there is no password.")
     for name, index in indexes.items():
-        address = f"{name}: {index.info.rows} rows at http://{args.host}:{args.port}/knn-service"
-        print(address, flush=True)
+        tell(f"{name}: {index.info.rows} rows at http://{args.host}:{args.port}/knn-service")
     web.run_app(make_app(server, args.host), host=args.host, port=args.port, print=None)
     return 0
 

@@ -17,6 +17,7 @@ from typing import Final
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
+from numpy.lib import format as array_format
 
 from fondant_spec.progress import Progress
 from image_toolkit.retrieval.build.vector_sources import VectorSource
@@ -121,7 +122,11 @@ class Staging:
         file = self._vector_file(number)
         temporary = file.with_suffix(".tmp")
         with temporary.open("wb") as stream:
-            np.save(stream, vectors)
+            # `np.save` writes beside Python, and does not say why it cannot.
+            rows = np.ascontiguousarray(vectors)
+            header = array_format.header_data_from_array_1_0(rows)
+            array_format.write_array_header_1_0(stream, header)
+            stream.write(rows.data)
         temporary.replace(file)
         _write_table(table, self._metadata_file(number))
 

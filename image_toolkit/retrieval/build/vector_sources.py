@@ -21,6 +21,7 @@ import pyarrow.parquet as pq
 
 from fondant_spec.dataset.layout import MANIFEST_FILE
 from fondant_spec.dataset.manifest import Field, Manifest, Partition
+from fondant_spec.dataset.parquet_bounds import check_unpacked
 from fondant_spec.dataset.partitions import read_batches
 from fondant_spec.errors import InputDataError
 from image_toolkit.retrieval.search.fingerprint import fingerprint
@@ -126,6 +127,7 @@ def _parquet_source(files: Sequence[Path], column: str | None) -> VectorSource:
     stretches = []
     for file in files:
         metadata = pq.read_metadata(file)
+        check_unpacked(str(file), metadata)
         for group in range(metadata.num_row_groups):
             read = partial(_read_row_group, file, group, column, dimension)
             stretches.append(Stretch(metadata.row_group(group).num_rows, read))

@@ -1,6 +1,7 @@
 """Fingerprints: a short name for the contents of an index that may be a terabyte large."""
 
 import hashlib
+import os
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Final
@@ -18,7 +19,7 @@ def fingerprint(files: Iterable[Path]) -> str:
     digest = hashlib.sha256()
     for file in files:
         size = file.stat().st_size
-        digest.update(f"{file.name}\0{size}\0".encode())
+        digest.update(os.fsencode(file.name) + f"\0{size}\0".encode())
         with file.open("rb") as stream:
             for sample in range(_SAMPLES + 1):
                 stream.seek(max(0, size - _SAMPLE_BYTES) * sample // _SAMPLES)

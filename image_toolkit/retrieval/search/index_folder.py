@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
+from fondant_spec.dataset.trusted_places import TRUSTED, is_below, trusted_places
 from fondant_spec.errors import InputDataError, InvalidArgumentError
 from image_toolkit.retrieval.search.exact import ExactSearch
 from image_toolkit.retrieval.search.faiss_search import FaissSearch
@@ -215,7 +216,7 @@ def _read_listing(listing: Path) -> dict[str, dict[str, Any]]:
         return {
             n: {"indice_folder": v} if isinstance(v, str) else dict(v) for n, v in content.items()
         }
-    except (OSError, ValueError, AttributeError, TypeError) as error:
+    except (OSError, ValueError, AttributeError, TypeError, RecursionError) as error:
         msg = (
             f'{listing}: must be JSON of the form {{"name": {{"indice_folder": "..."}}}} ({error}).'
         )
@@ -229,8 +230,17 @@ def _listed_folder(listing: Path, name: str | None) -> tuple[Path, str | None]:
     if name not in entries:
         msg = f"indice_name: {listing} lists {', '.join(map(repr, entries))}, not {name!r}."
         raise InputDataError(msg)
-    folder = Path(str(entries[name].get("indice_folder", ".")))
-    resolved = folder if folder.is_absolute() else listing.parent / folder
+    resolved = listing.absolute().parent / str(entries[name].get("indice_folder", "."))
+    # Whoever wrote the listing may not be the one who searches.
+    if not any(
+        is_below(str(resolved), root)
+        for root in (str(listing.absolute().parent), *trusted_places())
+    ):
+        msg = (
+            f"{listing}: the folder of {name!r}, {resolved}, lies outside of the listing's own. "
+            f"Name that folder itself as the index, or in {TRUSTED}, if you trust it."
+        )
+        raise InputDataError(msg)
     if not resolved.exists():
         msg = f"{listing}: the folder of {name!r}, {resolved}, does not exist."
         raise InputDataError(msg)

@@ -13,6 +13,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from fondant_spec.dataset.parquet_bounds import check_unpacked
 from fondant_spec.errors import InputDataError
 from image_toolkit.retrieval.search.hits import IntArray
 
@@ -100,6 +101,7 @@ def _pieces(file: Path) -> tuple[pa.Schema, list[_Piece]]:
 
 def _parquet_pieces(file: Path) -> tuple[pa.Schema, list[_Piece]]:
     metadata = pq.read_metadata(file)
+    check_unpacked(str(file), metadata)
     pieces = [
         _Piece(metadata.row_group(i).num_rows, partial(_read_row_group, file, i))
         for i in range(metadata.num_row_groups)

@@ -2,13 +2,15 @@
 
 from functools import partial
 from threading import Lock
+from typing import cast
 
 import numpy as np
 import pyarrow as pa
 
 from fondant_spec.dataset.rejects import Rejects
-from image_toolkit.models.embedding.embedders import image_encoder, text_encoder
+from image_toolkit.models.embedding.embedders import TextEncoder, image_encoder, text_encoder
 from image_toolkit.models.embedding.embedding_stream import Embedder
+from image_toolkit.models.embedding.text_lengths import TextLengths
 from image_toolkit.retrieval.search.hits import FloatArray
 from image_toolkit.retrieval.service.query_requests import BadRequestError
 
@@ -39,8 +41,13 @@ class QueryEncoders:
         column = "text" if isinstance(cell, str) else "image"
         rejects = Rejects()
         batch = pa.record_batch([["query"], [cell]], names=["id", column])
+        tower = self._towers[column]
         with self._lock:
-            for found in self._towers[column].batches(iter([batch]), column, rejects):
+            if isinstance(cell, str):
+                lengths = TextLengths(cast("TextEncoder", tower.encoder), refuse=False)
+                batch = next(lengths.read(iter([batch]), column, rejects))
+                lengths.tell()
+            for found in tower.batches(iter([batch]), column, rejects):
                 if len(found):
                     vector = found.column("embedding").flatten().to_numpy(zero_copy_only=False)
                     return np.asarray(vector, np.float32)

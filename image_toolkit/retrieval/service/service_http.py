@@ -18,6 +18,7 @@ from tenacity import (
     wait_exponential,
 )
 
+from fondant_spec.signing import authorization
 from image_toolkit.retrieval.service.service_settings import ServiceSettings
 from image_toolkit.retry_after import retry_after
 
@@ -60,6 +61,7 @@ class Http:
     """JSON over HTTP with one pool of connections, within the limits of the settings."""
 
     def __init__(self, settings: ServiceSettings) -> None:
+        self._headers = authorization(settings.credentials or "")
         self._timeout = aiohttp.ClientTimeout(total=settings.timeout)
         self._attempts = settings.retries + 1
         rate = settings.queries_per_second
@@ -128,7 +130,7 @@ class Http:
 
     async def _once(self, send: Send) -> Any:
         if self._session is None:
-            self._session = aiohttp.ClientSession(timeout=self._timeout)
+            self._session = aiohttp.ClientSession(timeout=self._timeout, headers=self._headers)
         try:
             async with send(self._session) as response:
                 body = await _read(response)

@@ -1,6 +1,6 @@
 """How a clip-retrieval service is asked."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 
 @dataclass(frozen=True)
@@ -13,6 +13,8 @@ class ServiceSettings:
         retries: How often a request that may yet succeed is tried again.
         queries_per_second: The most requests begun in a second; 0 for no limit.
         concurrency: The most requests under way.
+        credentials: `user:password`, or a token, to sign in with; None for a service that asks for
+            none.
     """
 
     use_safety_model: bool = True
@@ -21,3 +23,4 @@ class ServiceSettings:
     retries: int = 3
     queries_per_second: float = 5.0
     concurrency: int = 4
+    credentials: str | None = field(default=None, repr=False)

@@ -185,6 +185,7 @@ class FaultHost:
 
     def __init__(self, ssl_context=None):
         self.hits = Counter()
+        self.signed = set()
         self.reached = Counter()
         self.agents = set()
         self.connections = self.active = self.most_active = 0
@@ -243,6 +244,7 @@ class FaultHost:
     async def _answer(self, head, writer):
         path = head.split(" ")[1]  # absolute when asked as a proxy
         self.agents.update(h[12:] for h in head.split("\r\n") if h.startswith("User-Agent: "))
+        self.signed |= set(re.findall(r"(?im)^proxy-authorization: (.*)\r$", head))
         self.hits[path] += 1
         self.asked.append(path)
         self.times.append(self._loop.time())

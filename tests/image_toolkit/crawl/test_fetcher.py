@@ -152,6 +152,15 @@ def test_a_configured_proxy_is_asked(host, fetch):
     assert host.hits["http://example.invalid/ok/1"] == 1
 
 
+def test_a_proxy_is_shown_its_password_alone(host, fetch):
+    """It signs in there, and what is told of a failure does not name it."""
+    proxy = host.url.replace("://", "://me:hush-hush@")
+    (found,) = fetch("http://example.invalid/status/404", proxy=proxy)
+    assert host.signed == {"Basic bWU6aHVzaC1odXNo"}
+    (lost,) = fetch("http://example.invalid/ok/1", proxy="http://me:hush-hush@127.0.0.1:1")
+    assert "hush" not in repr([found, lost, AccessPolicy(proxy=proxy)])
+
+
 def test_ports_are_those_allowed(host, fetch):
     """Only 80 and 443 are asked unless others are allowed, after redirects too."""
     (found,) = fetch(f"{host.url}/ok/1", allowed_ports=[80, 443])

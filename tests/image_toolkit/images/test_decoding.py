@@ -8,12 +8,9 @@ import pytest
 from PIL import Image, ImageCms
 from skimage.data import astronaut
 
-from image_toolkit.images.decoding import (
-    NotAnImageError,
-    decode_image,
-    decode_pixels,
-    image_size,
-)
+from image_toolkit.images.decoding import decode_image, decode_pixels, image_size
+from image_toolkit.images.image_errors import NotAnImageError
+from image_toolkit.images.image_header import FORMATS
 
 RED = (200, 30, 30)
 
@@ -198,6 +195,21 @@ def test_what_is_no_whole_image_is_an_error(data, reason):
     assert caught.value.reason == reason
 
 
+@pytest.mark.parametrize(
+    ("data", "looks"),
+    [
+        (b"-----BEGIN OPENSSH PRIVATE KEY-----\n", "text"),
+        (b"\n <!doctype html>hush", "a web page, or other markup"),
+        (b"\x00\x01hush", "something else, or a damaged one"),
+    ],
+)
+def test_no_byte_of_what_is_no_image_is_told(data, looks):
+    """A reject says what a file seems to be: it may be anything that a list of paths led to."""
+    with pytest.raises(NotAnImageError) as caught:
+        decode_pixels(data)
+    assert caught.value.message == f"not a {', '.join(FORMATS)} image but {looks}"
+
+
 def test_size_is_checked_before_anything_is_decoded():
     """A file of a few bytes that claims gigapixels is refused by its header."""
     claim = struct.pack(">IIBBBBB", 100_000, 100_000, 8, 2, 0, 0, 0)
@@ -230,3 +242,12 @@ def test_a_target_side_decodes_smaller_but_not_too_small():
     assert decode_image(data, target_side=224).size == (400, 300)
     assert decode_image(data, target_side=1000).size == (1600, 1200)
     assert decode_image(save(photo(), "PNG"), target_side=64).size == (320, 240)
+
+
+def test_every_fraction_of_an_odd_size_is_taken():
+    """Decoders make an image so many eighths of its size, rounded up."""
+    data = save(photo(779, 883), "JPEG", exif=turned(6))
+    for side in range(1, 800, 23):
+        width, height = decode_image(data, target_side=side).size
+        eighths = next(n for n in range(1, 9) if width == -(-883 * n // 8))
+        assert height == -(-779 * eighths // 8) >= min(side, 779)

@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from image_toolkit.images.decoding import NotAnImageError, decode_pixels, image_size
+from image_toolkit.images.decoding import decode_pixels, image_size
+from image_toolkit.images.image_errors import NotAnImageError
 from image_toolkit.images.jpeg_scans import lacks_scans
 
 

@@ -6,7 +6,8 @@ import pytest
 from PIL import Image
 from skimage.metrics import structural_similarity
 
-from image_toolkit.images.decoding import NotAnImageError, decode_image, decode_pixels
+from image_toolkit.images.decoding import decode_image, decode_pixels
+from image_toolkit.images.image_errors import NotAnImageError
 from image_toolkit.images.jpeg import without_metadata
 from image_toolkit.images.rendering import Rendering, UnwantedImageError, phash
 from tests.image_toolkit.images.test_decoding import photo, save, turned

@@ -16,6 +16,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from hashed_folder import HashedFile, HashedFolder
 from layout import CAPTION_COLUMN, ExportSettings, Layout, ReadPair
+from literal_paths import literal_path
 from training_pairs import Pair
 
 _FULL = "train_text_to_image{suffix}.py --train_data_dir train"
@@ -29,6 +30,8 @@ _SCRIPTS = {
 
 class ImageFolderLayout(Layout):
     """What `load_dataset("imagefolder")` reads."""
+
+    read_by_datasets = True
 
     def __init__(self, name: str, folder: HashedFolder, settings: ExportSettings) -> None:
         super().__init__(name, folder, settings)
@@ -97,10 +100,8 @@ here they would train without captions, and not say so. There is a layout for ea
 
     def read(self) -> Iterator[ReadPair]:
         """Yield all pairs, as `datasets` loads the folder."""
-        with tempfile.TemporaryDirectory() as cache:
-            splits = datasets.load_dataset(
-                "imagefolder", data_dir=str(self.folder.path), cache_dir=cache
-            )
+        with tempfile.TemporaryDirectory() as cache, literal_path(self.folder.path) as path:
+            splits = datasets.load_dataset("imagefolder", data_dir=str(path), cache_dir=cache)
             for split, dataset in splits.items():
                 rows = dataset.cast_column("image", datasets.Image(decode=False))
                 for row in rows.select_columns(["image", CAPTION_COLUMN]):

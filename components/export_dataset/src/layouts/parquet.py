@@ -16,6 +16,7 @@ import pyarrow.parquet as pq
 from base_models import BASE_MODELS
 from hashed_folder import HashedFile, HashedFolder
 from layout import CAPTION_COLUMN, ExportSettings, Layout, ReadPair
+from literal_paths import literal_path
 from training_pairs import Pair
 
 _GROUP_BYTES: Final = 32 * 2**20
@@ -26,6 +27,7 @@ class ParquetLayout(Layout):
     """What `load_dataset("parquet")` reads, images decoded."""
 
     base_models = tuple(BASE_MODELS)
+    read_by_datasets = True
 
     def __init__(self, name: str, folder: HashedFolder, settings: ExportSettings) -> None:
         super().__init__(name, folder, settings)
@@ -80,10 +82,10 @@ read tables: there are layouts for them.
     def read(self) -> Iterator[ReadPair]:
         """Yield all pairs, as `datasets` streams the tables."""
         files = {split: [f"{split}-*.parquet"] for split in self.counts}
-        with tempfile.TemporaryDirectory() as cache:
+        with tempfile.TemporaryDirectory() as cache, literal_path(self.folder.path) as path:
             splits = datasets.load_dataset(
                 "parquet",
-                data_dir=str(self.folder.path),
+                data_dir=str(path),
                 data_files=files,
                 cache_dir=cache,
                 streaming=True,

@@ -32,6 +32,10 @@ class SimpleTunerLayout(Layout):
         super().__init__(name, folder, settings)
         self._rows: dict[str, list[dict[str, Any]]] = defaultdict(list)
 
+    def caption(self, pair: Pair) -> str:
+        """Return the caption without space around it, which the trainer takes off."""
+        return pair.caption.strip()
+
     def write(self, pair: Pair) -> None:
         """Write the image, and keep the row that names it."""
         name = pair.stem + pair.suffix
@@ -39,7 +43,7 @@ class SimpleTunerLayout(Layout):
         self._rows[pair.split].append(
             {
                 "filename": name,
-                "caption": pair.caption,
+                "caption": self.caption(pair),
                 "width": pair.width,
                 "height": pair.height,
             }

@@ -16,6 +16,7 @@ import pyarrow as pa
 from base_models import BASE_MODELS
 from hashed_folder import HashedFile, HashedFolder
 from layout import ExportSettings, Layout, ReadPair
+from literal_paths import literal_path
 from readme_features import told_features
 from training_pairs import Pair
 
@@ -26,6 +27,7 @@ class WebDatasetLayout(Layout):
     # Readers take the kinds of files in the first samples for those of all.
     image_kinds = frozenset({"JPEG"})
     base_models = tuple(BASE_MODELS)
+    read_by_datasets = True
 
     def __init__(self, name: str, folder: HashedFolder, settings: ExportSettings) -> None:
         super().__init__(name, folder, settings)
@@ -78,8 +80,8 @@ that want files do not read archives: there are layouts for them.
 
     def read(self) -> Iterator[ReadPair]:
         """Yield all pairs with all that is told of them, as the README has them loaded."""
-        with tempfile.TemporaryDirectory() as cache:
-            splits = datasets.load_dataset(str(self.folder.path), cache_dir=cache)
+        with tempfile.TemporaryDirectory() as cache, literal_path(self.folder.path) as path:
+            splits = datasets.load_dataset(str(path), cache_dir=cache)
             for split, dataset in splits.items():
                 for row in dataset:
                     yield ReadPair(str(split), row["__key__"], row["txt"], row["jpg"])

@@ -143,6 +143,17 @@ def test_the_key_comes_from_the_environment(server, monkeypatch):
     assert server.seen[0][1] == "Bearer secret"
 
 
+@pytest.mark.parametrize("key", ["secret", ""])
+def test_a_netrc_is_not_asked(key, server, monkeypatch, tmp_path):
+    """What the user's `.netrc` has for the server neither replaces the key nor stands in for it."""
+    netrc = tmp_path / "netrc"
+    netrc.write_text("machine 127.0.0.1 login me password other\n")
+    monkeypatch.setenv("NETRC", str(netrc))
+    monkeypatch.setenv("OPENAI_API_KEY", key)
+    EndpointCaptioner(server.url, "eyes", None).captions(IMAGES[:1], ROWS[:1], Generation())
+    assert server.seen[0][1] == (f"Bearer {key}" if key else None)
+
+
 def test_greedy_means_temperature_zero(server):
     """Without sampling the server is asked for its likeliest answer."""
     EndpointCaptioner(server.url, "eyes", None).captions(IMAGES[:1], ROWS[:1], Generation())

@@ -4,7 +4,7 @@ import pyarrow as pa
 import pytest
 
 from fondant_spec.dataset.rejects import Rejects
-from image_toolkit.images.decoding import NotAnImageError
+from image_toolkit.images.image_errors import NotAnImageError
 from image_toolkit.models.runtime.feed import Feed, FeedRow, UnusableError, rows_of
 
 

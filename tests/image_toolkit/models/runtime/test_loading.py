@@ -151,6 +151,29 @@ def test_damaged_files_are_told(name, content, copied):
     assert DAMAGED.format("clip") in told(text_encoder, path.parent)
 
 
+@pytest.mark.parametrize(
+    ("listing", "message"),
+    [
+        ("[1]", "must hold a JSON object, not a list"),
+        ("{", "cannot be read: "),
+        ("[" * 100_000, "cannot be read: "),
+        ('{"weight_map": 1}', "is damaged: it has no `weight_map`"),
+        ('{"weight_map": {"a": 1}}', "is damaged: it has no `weight_map`"),
+        ('{"weight_map": {"a": "../private.safetensors"}}', "names '../private.safetensors', "),
+        (
+            '{"weight_map": {"a": "model-2.safetensors"}}',
+            "names 'model-2.safetensors', which is no",
+        ),
+    ],
+)
+def test_a_damaged_list_of_weights_is_told(listing, message, copied):
+    """It names files beside it, and none elsewhere."""
+    folder = copied("clip")
+    (folder / "model.safetensors.index.json").write_text(listing)
+    text = told(image_encoder, folder)
+    assert text.startswith(f"Model file {folder}/model.safetensors.index.json {message}")
+
+
 @pytest.mark.parametrize("make", [image_encoder, captioner])
 def test_code_of_a_model_is_not_run(make, copied):
     """A model that comes with code of its own is refused, with what to use instead."""

@@ -14,7 +14,7 @@ from transformers.models.siglip.image_processing_pil_siglip import SiglipImagePr
 from transformers.models.siglip2.image_processing_pil_siglip2 import Siglip2ImageProcessorPil
 from transformers.models.vit.image_processing_pil_vit import ViTImageProcessorPil
 
-from image_toolkit.images.decoding import NotAnImageError
+from image_toolkit.images.image_errors import NotAnImageError
 from image_toolkit.models.runtime.preparation import (
     Normalise,
     PixelPreparation,

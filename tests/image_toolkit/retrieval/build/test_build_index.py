@@ -1,6 +1,7 @@
 """Indexes are built from every layout, go on after a stop, and find what exact search finds."""
 
 import json
+import os
 import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -301,7 +302,10 @@ def test_sources_that_are_refused(
 
 
 def test_images_are_embedded_on_the_way(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    """A folder of images becomes an index; files that are no images are left out by name."""
+    """A folder of images becomes an index; files that are no images are left out and told.
+
+    Images are those that load_from_hub knows: by all suffixes, or by first bytes.
+    """
     from PIL import Image  # noqa: PLC0415
 
     from image_toolkit.retrieval.build.image_source import ImageFolderSource  # noqa: PLC0415
@@ -316,19 +320,30 @@ def test_images_are_embedded_on_the_way(tmp_path: Path, caplog: pytest.LogCaptur
     (images / "a.txt").write_text("an a\n")
     (images / "broken.jpg").write_text("<html>")
     (images / "._a.jpg").write_bytes(b"\x00\x05\x16\x07")
+    (images / "c.jpg_large").write_bytes((images / "a.jpg").read_bytes())
+    Image.open(images / "a.jpg").save(images / os.fsdecode(b"d\xff.AVIF"), "AVIF")
+    (images / "folder.jpg").mkdir()
+    (images / "linked").symlink_to(tmp_path)
+    for name in ("b.csv", "c.csv", "lonely.txt", "README"):
+        (images / name).write_text("x")
 
     source = ImageFolderSource(images, str(model), url_prefix="https://host.example/i/").open()
     built = build_index(source, tmp_path / "index", BuildOptions())
 
     index = IndexFolder(tmp_path / "index").open()
-    rows = index.metadata([0, 1, 2]).to_pylist()
-    assert (built.rows, built.left_out) == (3, 1)
+    rows = index.metadata([0, 1, 2, 3, 4]).to_pylist()
+    assert (built.rows, built.left_out) == (5, 1)
     assert [row["url"] for row in rows] == [
         "https://host.example/i/a.jpg",
         "https://host.example/i/b.png",
+        "https://host.example/i/c.jpg_large",
+        "https://host.example/i/d%FF.AVIF",
         "https://host.example/i/sub%20dir/c.jpg",
     ]
-    assert [row["caption"] for row in rows] == ["an a", None, None]
+    assert rows[3]["image_path"].endswith("/d\\xff.AVIF")
+    assert [row["caption"] for row in rows] == ["an a", None, None, None, None]
+    told = "1 .txt, 1 hidden or the system's own, 1 linked folder, 1 without a suffix"
+    assert f"{images}: left out, as no images: 2 .csv, {told}" in caplog.text
     assert left_out_rows(tmp_path / "index", 9) == [f"{images}/broken.jpg (row 2)"]
     assert f"{images}/broken.jpg: left out, not_an_image: " in caplog.text
     assert str(index.info.model_id).startswith("hf_clip:")

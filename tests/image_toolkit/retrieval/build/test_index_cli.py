@@ -89,6 +89,19 @@ def test_errors_are_reported_in_a_line(
     assert capsys.readouterr().err == message.format(**places) + "\n"
 
 
+def test_a_disk_without_room_is_told(source: Path, tmp_path: Path) -> None:
+    """A build that finds no room says so in a line, and where."""
+    program = (
+        "import resource, sys; from fondant_spec.cli import main; "
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (9000, 9000)); sys.exit(main())"
+    )
+    command = [sys.executable, "-c", program, "index", "build", str(source), str(tmp_path / "i")]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr.count("\n")) == (1, 1)
+    assert done.stderr.startswith(f"error: {tmp_path / 'i'}")
+    assert ": the disk is full (File too large). Make room" in done.stderr
+
+
 def test_serve(source: Path, tmp_path: Path) -> None:
     """The server runs as a program, says where, and answers."""
     folder = tmp_path / "index"

@@ -1,10 +1,12 @@
 """Every layout of an index is opened, and its parts are held against each other."""
 
 import json
+import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import faiss
 import numpy as np
@@ -12,6 +14,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from fondant_spec.dataset.trusted_places import TRUSTED
 from fondant_spec.errors import InputDataError, InvalidArgumentError
 from image_toolkit.retrieval.search.index_folder import IndexFolder
 
@@ -315,6 +318,22 @@ def test_a_listing_that_is_none(small_index: Any, tmp_path: Path) -> None:
 
     with pytest.raises(InputDataError, match=r'must be JSON of the form {"name"'):
         break_listing(folder).open()
+
+
+@pytest.mark.parametrize("place", ["absolute", "../private", "link"])
+def test_a_listing_names_folders_below_it(place: str, small_index: Any, tmp_path: Path) -> None:
+    """A received listing leads to no other index, unless the user says so."""
+    private, received = tmp_path / "private", tmp_path / "received"
+    shutil.copytree(small_index.folder, private)
+    received.mkdir()
+    (received / "link").symlink_to(private)
+    listing = received / "indices_paths.json"
+    listing.write_text(json.dumps({"a": str(private) if place == "absolute" else place}))
+    message = "lies outside of the listing's own. Name that folder itself as the index"
+    with pytest.raises(InputDataError, match=message):
+        IndexFolder(listing).open()
+    with patch.dict(os.environ, {TRUSTED: str(private)}):
+        assert IndexFolder(listing).open().info.rows == len(small_index.vectors)
 
 
 def test_options_for_exact_search(small_index: Any) -> None:

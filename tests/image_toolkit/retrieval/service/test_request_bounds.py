@@ -184,6 +184,16 @@ RIGHT = {
 }
 
 
+@pytest.mark.parametrize("depth", [50, 900, 100_000])
+@pytest.mark.parametrize("path", ["knn-service", "metadata"])
+def test_depth_is_no_defect(served: httpx.Client, depth: int, path: str) -> None:
+    """A body that nests without end is refused like any other that is not right."""
+    deep = f"{'[' * depth}{']' * depth}"
+    for body in (deep, '{"a": ' * depth, json.dumps(RIGHT)[:-1] + f', "embedding_input": {deep}}}'):
+        answer = served.post(f"/{path}", content=body)
+        assert answer.status_code in (200, 400)
+
+
 @settings(max_examples=150, deadline=None)
 @given(
     changes=st.dictionaries(st.sampled_from(FIELDS), ANYTHING, max_size=4),

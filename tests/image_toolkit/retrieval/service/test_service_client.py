@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Sequence
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from typing import Any
 
@@ -321,6 +322,23 @@ def test_answers_that_are_none(content: object, message: str) -> None:
     """An answer that is not what the protocol says is not believed."""
     with pytest.raises(BadAnswerError, match=message):
         read_answer(content, 2)
+
+
+@pytest.mark.parametrize(
+    ("credentials", "header"),
+    [("me:hush", "Basic bWU6aHVzaA=="), ("hush", "Bearer hush"), (None, None)],
+)
+def test_who_signs_in(credentials: str | None, header: str | None) -> None:
+    """A user and password, or a token, are shown to the service, and in no text."""
+    seen = []
+
+    def noting(handler: BaseHTTPRequestHandler, query: Any) -> None:
+        seen.append(handler.headers["Authorization"])
+        hits(handler, query)
+
+    search([noting], credentials=credentials)
+    assert seen == [header]
+    assert "hush" not in repr(ServiceSettings(credentials=credentials))
 
 
 def test_metadata_of_mixed_kinds() -> None:

@@ -1,0 +1,68 @@
+"""Tell which images are all but the same, by perceptual hashes of the whole dataset."""
+
+import csv
+import io
+import logging
+from collections.abc import Iterator, Sequence
+from typing import Final
+
+import numpy as np
+import pyarrow as pa
+
+from fondant_spec.component import RowContext, SetupContext, WriteComponent
+from fondant_spec.dataset import storage
+from fondant_spec.executor import execute
+from image_toolkit.images.decoding import NotAnImageError, decode_pixels
+from image_toolkit.images.rendering import phash
+
+logger = logging.getLogger(__name__)
+
+_FILE: Final = "near_copies.csv"
+_NAMED: Final = 20
+_HASHED_SIDE: Final = 32
+
+
+class NearCopies(WriteComponent):
+    """Writes the names of pairs into a file, and the first of them into the log."""
+
+    def __init__(self, *, most_bits: int = 6) -> None:
+        self._most_bits = most_bits
+
+    def setup(self, context: SetupContext) -> None:
+        """Note where the file goes."""
+        self._target = storage.join(context.output_directory, _FILE)
+
+    def write(self, batches: Iterator[pa.RecordBatch], context: RowContext) -> list[str]:
+        """Compare all images; those that cannot be decoded are left to the steps that need them."""
+        names: list[str] = []
+        hashes: list[int] = []
+        for row in (row for batch in batches for row in batch.to_pylist()):
+            try:
+                pixels = decode_pixels(row["image"] or b"", target_side=_HASHED_SIDE)
+            except NotAnImageError:
+                continue
+            names.append(row.get("file_name") or row["id"])
+            hashes.append(int(phash(pixels), 16))
+        pairs = [(names[one], names[first]) for one, first in _pairs(hashes, self._most_bits)]
+        for pair in pairs[:_NAMED]:
+            logger.warning("%s is near to %s", *pair)
+        if len(pairs) > _NAMED:
+            logger.warning("... and %d more: see %s", len(pairs) - _NAMED, self._target)
+        text = io.StringIO(newline="")
+        csv.writer(text).writerows([("image", "near_copy_of"), *pairs])
+        storage.write_text(self._target, text.getvalue())
+        return [self._target]
+
+
+def _pairs(hashes: Sequence[int], most_bits: int) -> Iterator[tuple[int, int]]:
+    """Yield the places of each hash that is near to earlier ones, and of the first of these."""
+    known = np.array(hashes, np.uint64)
+    for place in range(1, len(known)):
+        near = np.bitwise_count(known[:place] ^ known[place]) <= most_bits
+        first = int(near.argmax())
+        if near[first]:
+            yield place, first
+
+
+if __name__ == "__main__":
+    execute(NearCopies)

@@ -1,0 +1,50 @@
+"""Finding, before anything runs, the paths in a plan that lead nowhere on this machine."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Final
+
+from fondant_spec.dataset import storage
+from fondant_spec.dataset.path_patterns import matches
+from fondant_spec.errors import InputDataError
+from fondant_spec.pipeline.plan import Plan
+
+_BEGINNINGS: Final = ("/", "./", "../", "~", "file://")
+"""How a path begins that can be nothing else: `owner/name` may be an id on a hub."""
+
+
+def check_paths(plan: Plan) -> None:
+    """Make sure that the files and folders that steps are told to read are there.
+
+    What a step of the plan itself writes is left aside.
+
+    Raises:
+        InputDataError: naming the steps, their arguments, and the paths that lead nowhere.
+    """
+    made = [value for _, _, value in _paths(plan, outputs=True)]
+    missing = [
+        f"{step}: {name}: {value}: there is no such file or folder."
+        for step, name, value in _paths(plan, outputs=False)
+        if value.startswith(_BEGINNINGS) and not _is_there(value) and not _is_below(value, made)
+    ]
+    if missing:
+        raise InputDataError("\n".join(missing))
+
+
+def _paths(plan: Plan, *, outputs: bool) -> Iterator[tuple[str, str, str]]:
+    for planned in plan.steps:
+        for name, value in planned.arguments.items():
+            declared = planned.spec.arguments[name]
+            wanted = declared.output if outputs else declared.path and not declared.output
+            if wanted and isinstance(value, str):
+                yield planned.id, name, value
+
+
+def _is_there(value: str) -> bool:
+    path = storage.normalize(value)
+    return Path(path).exists() or bool(matches(path))
+
+
+def _is_below(value: str, made: list[str]) -> bool:
+    path = Path(storage.normalize(value))
+    return any(path.is_relative_to(storage.normalize(folder)) for folder in made)

@@ -1,0 +1,20 @@
+"""Texts of which nothing shows: no caption, whatever characters they have."""
+
+import unicodedata
+from typing import Final
+
+_CATEGORIES: Final = frozenset({"Cc", "Cf", "Zl", "Zp", "Zs"})
+"""Controls, marks of format (zero-width spaces and joiners, the byte order mark), white space."""
+
+_INVISIBLE: Final = frozenset(
+    (
+        *"\u034f\u115f\u1160\u17b4\u17b5\u2800\u3164\uffa0",  # fillers, of several categories
+        *map(chr, (*range(0x180B, 0x1810), *range(0xFE00, 0xFE10), *range(0xE0100, 0xE01F0))),
+    )
+)
+"""What is invisible in spite of its category: fillers, and selectors of a variant."""
+
+
+def is_blank(text: str | None) -> bool:
+    """Return whether a text is none, or has no character that shows."""
+    return all(c in _INVISIBLE or unicodedata.category(c) in _CATEGORIES for c in text or "")

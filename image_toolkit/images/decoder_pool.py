@@ -1,0 +1,180 @@
+"""Decoder processes, as many as are asked at once: started when needed, kept, ended if need be.
+
+They are programs of their own, not forks: whatever starts them may have threads, may be a worker
+process that must have no children of the kind that `multiprocessing` makes, and may have a main
+module that is better not run twice.
+"""
+
+import atexit
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from dataclasses import asdict
+from multiprocessing import BufferTooShort, Pipe
+from pathlib import Path
+from threading import BoundedSemaphore, Lock
+from typing import TYPE_CHECKING, Any, Final, TypeVar
+
+import numpy as np
+
+from fondant_spec.cpu import cpu_count
+from image_toolkit.images.decoder_process import DEADLINES_S, READY
+from image_toolkit.images.image_errors import NotAnImageError
+from image_toolkit.images.image_header import ImageHeader
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+_PROGRAM: Final = "image_toolkit.images.decoder_process"
+_ROOT: Final = Path(__file__).parents[2]
+_PATIENCE_S: Final = 60.0
+"""How long is waited for an answer on a machine that is busy, whatever the kernel counts."""
+
+_MOST_ANSWERED: Final = 1 << 20
+_ONE_THREAD: Final = dict.fromkeys(("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS"), "1")
+_LOST: Final = (EOFError, OSError, ValueError, BufferTooShort)
+Made = TypeVar("Made")
+
+
+class _Decoder:
+    """One process, which is asked by one thread at a time."""
+
+    def __init__(self) -> None:
+        self._connection, theirs = Pipe()
+        paths = [str(_ROOT), os.environ.get("PYTHONPATH", "")]
+        environment = {"PYTHONPATH": os.pathsep.join(filter(None, paths)), **_ONE_THREAD}
+        with theirs:
+            self._process = subprocess.Popen(  # noqa: S603 - this program, without a shell
+                [sys.executable, "-P", "-m", _PROGRAM, str(theirs.fileno())],
+                pass_fds=[theirs.fileno()],
+                stdin=subprocess.DEVNULL,
+                env={**os.environ, **environment},
+            )
+        try:
+            self._connection.recv_bytes(len(READY))
+        except EOFError:
+            msg = f"{_PROGRAM} does not start: it ended with {self._process.wait()}."
+            raise RuntimeError(msg) from None
+
+    @property
+    def is_alive(self) -> bool:
+        """Whether it can be asked."""
+        return self._process.poll() is None
+
+    def ask(self, request: dict[str, Any], data: bytes) -> dict[str, Any]:
+        """Return the answer to a request.
+
+        Raises:
+            NotAnImageError: the image cannot be had, or the process had to be ended.
+        """
+        try:
+            self._connection.send_bytes(json.dumps(request).encode())
+            self._connection.send_bytes(data)
+            if not self._connection.poll(_PATIENCE_S):
+                raise self._ended(request["wanted"], late=True)
+            answer: dict[str, Any] = json.loads(self._connection.recv_bytes(_MOST_ANSWERED))
+        except _LOST:
+            raise self._ended(request["wanted"]) from None
+        if "reason" in answer:
+            raise NotAnImageError(reason=answer["reason"], message=answer["message"])
+        return answer
+
+    def pixels(self, shape: Sequence[int]) -> "NDArray[np.uint8]":
+        """Return the pixels that follow an answer."""
+        pixels = np.empty(shape, np.uint8)
+        try:
+            received = self._connection.recv_bytes_into(pixels.data.cast("B"))
+        except _LOST:
+            raise self._ended() from None
+        if received != pixels.nbytes:
+            raise self._ended()
+        return pixels
+
+    def end(self) -> None:
+        """End it, whatever it is at."""
+        self._connection.close()
+        self._process.kill()
+        self._process.wait()
+
+    def _ended(self, wanted: str = "pixels", *, late: bool = False) -> NotAnImageError:
+        """Return why there is no answer; the process is no more."""
+        with suppress(subprocess.TimeoutExpired):
+            self._process.wait(0 if late else 1)
+        self.end()
+        code = self._process.returncode
+        if late or code == -signal.SIGPROF:
+            seconds = DEADLINES_S[wanted]
+            message = f"its {wanted} took over {seconds:g} seconds of the processor's time"
+            return NotAnImageError(reason="decoding_timeout", message=message)
+        message = f"its decoder was ended, with {code}"
+        return NotAnImageError(reason="decoder_killed", message=message)
+
+
+class DecoderPool:
+    """Decoder processes, no more than there are cores."""
+
+    def __init__(self) -> None:
+        self._idle: list[_Decoder] = []
+        self._lock = Lock()
+        self._free = BoundedSemaphore(cpu_count())
+
+    def header(self, data: bytes, max_pixels: int) -> ImageHeader:
+        """Return the header of an image; see `image_header.read_header`."""
+        request = {"wanted": "header", "max_pixels": max_pixels}
+        answer = self._use(lambda decoder: decoder.ask(request, data))
+        return ImageHeader(**answer["header"])
+
+    def pixels(self, header: ImageHeader, data: bytes, **options: Any) -> "NDArray[np.uint8]":
+        """Return the pixels of an image; see `pixel_decoding.decode`."""
+        request = {"wanted": "pixels", "header": asdict(header), "options": options}
+
+        def asked(decoder: _Decoder) -> "NDArray[np.uint8]":
+            return decoder.pixels(decoder.ask(request, data)["shape"])
+
+        return self._use(asked)
+
+    def loads(self, data: bytes) -> bool:
+        """Return whether Pillow has no complaint of a file; see `pixel_decoding.loads`."""
+        return bool(self._use(lambda decoder: decoder.ask({"wanted": "check"}, data))["loads"])
+
+    def close(self) -> None:
+        """End the processes that nobody uses."""
+        with self._lock:
+            idle, self._idle = self._idle, []
+        for decoder in idle:
+            decoder.end()
+
+    def _use(self, asked: Callable[[_Decoder], Made]) -> Made:
+        with self._free:
+            decoder = self._take()
+            try:
+                made = asked(decoder)
+            except NotAnImageError:
+                self._keep(decoder)
+                raise
+            except BaseException:  # interrupted: its answer must not be taken for the next one's
+                decoder.end()
+                raise
+            self._keep(decoder)
+            return made
+
+    def _keep(self, decoder: _Decoder) -> None:
+        if decoder.is_alive:
+            with self._lock:
+                self._idle.append(decoder)
+
+    def _take(self) -> _Decoder:
+        with self._lock:
+            decoder = self._idle.pop() if self._idle else None
+        return decoder if decoder is not None and decoder.is_alive else _Decoder()
+
+
+DECODERS: Final = DecoderPool()
+"""Those of this process; a fork of it has its own."""
+
+atexit.register(DECODERS.close)
+os.register_at_fork(after_in_child=DECODERS.__init__)  # type: ignore[misc]  # begins anew
