@@ -85,8 +85,8 @@ class SimpleTunerLayout(Layout):
                 "height_column": "height",
                 "identifier_includes_extension": True,
             },
-            "resolution": self.resolution,
-            "resolution_type": "pixel_area",
+            "resolution": self.resolution**2 / 1e6,
+            "resolution_type": "area",  # in megapixels
             "crop": False,
             "repeats": 0,
             "cache_dir_vae": f"cache/vae/{split}",
