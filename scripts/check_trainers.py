@@ -99,11 +99,12 @@ def check(trainer: str, checkout: Path, python: str) -> Finding:
     with tempfile.TemporaryDirectory() as temporary:
         export = Path(temporary, "training set")
         expected = exported(trainer, export, Path(temporary))
+        folder = export / trainer
         command = [python, str(READERS), trainer, str(checkout)]
         environment = os.environ | {"HF_HUB_OFFLINE": "1", "PYTHONPATH": ""}
         done = subprocess.run(  # noqa: S603 - what the caller names
             command,
-            cwd=export,
+            cwd=folder,
             env=environment,
             capture_output=True,
             text=True,
@@ -115,7 +116,7 @@ def check(trainer: str, checkout: Path, python: str) -> Finding:
             return Finding(trainer, 0, len(expected), f"its reader ended: {lines[-1]}")
         found = {(line["split"], line["stem"]): line["caption"] for line in _lines(done.stdout)}
         right = sum(found.get(key) == caption for key, caption in expected.items())
-        problem = _difference(expected, found) or _unknown_option(export, checkout)
+        problem = _difference(expected, found) or _unknown_option(folder, checkout)
         return Finding(trainer, right, len(expected), problem)
 
 
@@ -142,11 +143,15 @@ def exported(trainer: str, export: Path, temporary: Path) -> dict[tuple[str, str
     for split in ("train", "validation")[: 1 if trainer in TRAINS_ALONE else 2]:
         listing = export / "imagefolder" / split / "metadata.jsonl"
         for line in _lines(listing.read_text(encoding="utf-8")):
-            text = " ".join(line["text"].split()) if trainer in ONE_LINE else line["text"]
-            told[split, Path(line["file_name"]).stem] = text
-    for entry in (export / trainer).iterdir():
-        entry.rename(export / entry.name)
+            told[split, Path(line["file_name"]).stem] = _as_read(trainer, line["text"])
     return told
+
+
+def _as_read(trainer: str, caption: str) -> str:
+    """Return what a trainer makes of the space in a caption."""
+    if trainer in ONE_LINE:
+        return " ".join(caption.split())
+    return caption.strip() if trainer == "simpletuner" else caption
 
 
 def _image(number: int, kind: str) -> bytes:
@@ -170,9 +175,9 @@ def _difference(expected: Pairs, found: Pairs) -> str:
     return f"{'/'.join(extra[0])} is found, but was not exported" if extra else ""
 
 
-def _unknown_option(export: Path, checkout: Path) -> str:
+def _unknown_option(folder: Path, checkout: Path) -> str:
     """Return which option of the README's commands the trainer does not declare, if any."""
-    text = (export / "README.md").read_text(encoding="utf-8")
+    text = (folder / "README.md").read_text(encoding="utf-8")
     commands = "\n".join(re.findall(r"^ {4}(.+)$", text, re.MULTILINE))
     files = [file.read_text(encoding="utf-8", errors="replace") for file in checkout.rglob("*.py")]
     for option in re.findall(r"--[a-z][\w-]+", commands):
