@@ -16,9 +16,9 @@ With --json, runs 50 kills unless told otherwise, and ends with one line of JSON
 
 import argparse
 import json
-import os
 import random
 import shutil
+import signal
 import sys
 import tempfile
 import time
@@ -26,23 +26,20 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, field, replace
-from multiprocessing import get_context
 from pathlib import Path
-from typing import Self
 
 import psutil
 
+from benchmarks.crash_faults import KEPT, Cluster, Run, small_disk
 from benchmarks.crash_world import Content, World
 from demo.host import serving
 from fondant_spec.dataset.manifest import Manifest
 from fondant_spec.pipeline.graph import Pipeline, new_run_id
-from fondant_spec.pipeline.plan import Plan, PlannedStep
+from fondant_spec.pipeline.plan import PlannedStep
 from fondant_spec.runners.local import LocalRunner
-from fondant_spec.worker.dask_scheduling import SCHEDULER
 
 MOST_IN_A_ROW = 6
-PATIENCE = 300.0
-LEFT_OVER_AFTER = 20.0
+LEFT_OVER_AFTER = 60.0
 SLOW = ("image_embedding", "caption_images")
 """Steps that load a model first: they are taken less often."""
 WRITTEN = ("data", "staged", "rejects", "checkpoints", "output")
@@ -59,6 +56,8 @@ class Tally:
     identical: int = 1
     redone_partitions: int = 0
     left_over: int = 0
+    double_starts: int = 0
+    full_disks: int = 0
     by_step: Counter[str] = field(default_factory=Counter)
     most_redone: int = 0
 
@@ -72,38 +71,6 @@ class Tally:
             self.identical = 0
             names = sorted(dict(found.digests.items() ^ expected.digests.items()))
             print(f"{where}: {found.problems or names or 'other rows'}", flush=True)
-
-
-class Run:
-    """A run of a plan in a process of its own, which has all imports done: a fork of this one."""
-
-    def __init__(self, plan: Plan, log: Path) -> None:
-        self._process = get_context("fork").Process(target=_run, args=[plan, log])
-        self._process.start()
-        self.process = psutil.Process(self._process.pid)
-
-    @property
-    def is_over(self) -> bool:
-        """Whether the run has ended."""
-        return not self._process.is_alive()
-
-    def wait(self) -> int | None:
-        """Return the exit code once the run has ended; None if it does not."""
-        self._process.join(PATIENCE)
-        return self._process.exitcode
-
-    def family(self) -> list[psutil.Process]:
-        """Return the processes of the run: itself, the step, what the step started."""
-        with suppress(psutil.NoSuchProcess):
-            return [self.process, *self.process.children(recursive=True)]
-        return []
-
-
-def _run(plan: Plan, log: Path) -> None:
-    with log.open("a") as file:
-        os.dup2(file.fileno(), 1)
-        os.dup2(file.fileno(), 2)
-    LocalRunner().run(plan, lambda line: print(line, flush=True))
 
 
 class Campaign:
@@ -127,7 +94,7 @@ class Campaign:
         }
         """The steps that keep what they have finished, by partitions; the others are one stream."""
 
-    def kill_often(self, kills: int, cluster: "Cluster | None" = None) -> None:
+    def kill_often(self, kills: int, cluster: Cluster | None = None) -> None:
         """Kill so many times, each time to run again."""
         wanted = self.tally.kills + kills
         while self.tally.kills < wanted:
@@ -136,13 +103,39 @@ class Campaign:
                 for _ in range(min(in_a_row, wanted - self.tally.kills)):
                     self._run_and_kill(step, cluster)
                 self.run_to_the_end(step)
-            print(f"[{self.tally.kills}/{wanted} kills] {step}", file=sys.stderr, flush=True)
+            self._tell(f"{self.tally.kills} of {wanted} kills")
 
     def start_twice(self, times: int) -> None:
         """Start two runs at the same moment, so many times; both must succeed."""
         for _ in range(times):
             with self._anew() as step:
                 self.run_to_the_end(step, runs=2)
+            self.tally.double_starts += 1
+            self._tell(f"{self.tally.double_starts} of {times} double starts")
+
+    def fill_disk(self, times: int) -> None:
+        """Run a step on a disk that is too small, and again when there is room, so many times.
+
+        The first run must end with a sentence, and not with a traceback.
+        """
+        for _ in range(times):
+            with self._anew() as step:
+                folder = Path(self._locations[step]).parent
+                files = (file for file in self._pristine_of(folder).rglob("*") if file.is_file())
+                needed = sum(file.stat().st_size for file in files)
+                with small_disk(folder, self._random.randint(needed // 8, needed)) as grow:
+                    self.start(step).wait()
+                    said = self._log.read_text(encoding="utf-8")
+                    self.tally.full_disks += KEPT in said
+                    if f"[{step}] Traceback" in said:
+                        self.tally.identical = 0
+                        print(f"{step}: {said}", flush=True)
+                    grow()
+                    self.run_to_the_end(step)
+
+    def _tell(self, done: str) -> None:
+        found = "identical" if self.tally.identical else "NOT identical"
+        print(f"{done}: {found}, {self.tally.left_over} left over", file=sys.stderr, flush=True)
 
     def run_to_the_end(self, step: str, runs: int = 1) -> None:
         """Run a step, and hold what it has made against what it makes undisturbed."""
@@ -175,7 +168,7 @@ class Campaign:
         shutil.rmtree(folder, ignore_errors=True)
         shutil.copytree(self._pristine / folder.relative_to(self._base), folder)
 
-    def _run_and_kill(self, step: str, cluster: "Cluster | None") -> None:
+    def _run_and_kill(self, step: str, cluster: Cluster | None) -> None:
         run = self.start(step)
         folder = Path(self._locations[step]).parent
         if not self._awaits_moment(run, folder):
@@ -187,6 +180,8 @@ class Campaign:
             victim.kill()
         self.tally.kills += 1
         self.tally.by_step[f"{kind} of {step}"] += 1
+        if cluster:
+            cluster.workers()
         run.wait()
         _, alive = psutil.wait_procs(family, timeout=LEFT_OVER_AFTER)
         self.tally.left_over += len(alive)
@@ -211,37 +206,13 @@ class Campaign:
         return self._pristine / folder.relative_to(self._base)
 
     def _victim(
-        self, family: list[psutil.Process], cluster: "Cluster | None"
+        self, family: list[psutil.Process], cluster: Cluster | None
     ) -> tuple[str, psutil.Process]:
         """Choose the runner, the step, or one of the processes that compute partitions."""
         workers = cluster.workers() if cluster else family[2:]
         kinds = {"runner": family[:1], "step": family[1:2], "worker": workers}
         kind = self._random.choice([name for name, processes in kinds.items() if processes])
         return kind, self._random.choice(kinds[kind])
-
-
-class Cluster:
-    """A Dask cluster of two worker processes on this machine, each with a nanny that revives it."""
-
-    def __init__(self) -> None:
-        from distributed import LocalCluster  # noqa: PLC0415 - where it is asked for alone
-
-        self._cluster = LocalCluster(
-            n_workers=2, threads_per_worker=1, processes=True, dashboard_address=None
-        )
-
-    def workers(self) -> list[psutil.Process]:
-        """Return the processes of the workers that are there."""
-        nannies = self._cluster.workers.values()
-        return [psutil.Process(nanny.pid) for nanny in nannies if nanny.pid]
-
-    def __enter__(self) -> Self:
-        os.environ[SCHEDULER] = self._cluster.scheduler_address
-        return self
-
-    def __exit__(self, *error: object) -> None:
-        del os.environ[SCHEDULER]
-        self._cluster.close()
 
 
 def _is_stream(planned: PlannedStep) -> bool:
@@ -272,25 +243,32 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--kills", type=int, default=50, help="on the local runner")
     parser.add_argument("--dask", type=int, default=0, help="kills on a Dask cluster")
     parser.add_argument("--twice", type=int, default=0, help="times to start two runs at once")
+    parser.add_argument("--full-disk", type=int, default=0, help="disks to fill; takes root")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--world", type=Path, help="where the small web is, or is to be made")
+    parser.add_argument("--port", type=int, default=8647, help="of the small web, on 127.0.0.1")
     parser.add_argument("--json", action="store_true", help="end with one line of JSON")
     options = parser.parse_args(argv)
-    with tempfile.TemporaryDirectory() as folder:
-        world = World(options.world or Path(folder, "world"))
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
+        world = World(options.world or Path(folder, "world"), options.port)
         world.make()
         with serving(world.root, world.port):
             base = Path(folder, "base")
             campaign = Campaign(world.pipeline(base), base, seed=options.seed)
-            campaign.kill_often(options.kills)
-            if options.dask:
-                with Cluster() as cluster:
-                    campaign.kill_often(options.dask, cluster)
-            campaign.start_twice(options.twice)
+            with suppress(KeyboardInterrupt):  # what was seen so far is told
+                campaign.kill_often(options.kills)
+                if options.dask:
+                    with Cluster() as cluster:
+                        campaign.kill_often(options.dask, cluster)
+                campaign.start_twice(options.twice)
+                campaign.fill_disk(options.full_disk)
     for where, count in sorted(campaign.tally.by_step.items()):
         print(f"{count:4} {where}")
     tally = asdict(campaign.tally)
     del tally["by_step"]
+    print(f"double starts: {tally.pop('double_starts')}")
+    print(f"disks that were full before the step was through: {tally.pop('full_disks')}")
     print(f"most partitions begun and done again after a kill: {tally.pop('most_redone')}")
     print(json.dumps(tally) if options.json else tally)
     return 0 if tally["identical"] else 1

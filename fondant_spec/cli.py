@@ -7,12 +7,14 @@ import argparse
 import os
 import sys
 from collections.abc import Sequence
+from functools import partial
 from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Any, Final
 
 from fondant_spec import __version__
 from fondant_spec.dataset import storage
+from fondant_spec.dataset.disk_space import disk_use, in_words
 from fondant_spec.dataset.manifest import Manifest
 from fondant_spec.dataset.trusted_places import trust
 from fondant_spec.errors import InvalidArgumentError
@@ -258,15 +260,15 @@ def _explain(options: argparse.Namespace) -> int:
 
 
 def _gc(options: argparse.Namespace) -> int:
-    garbage = gc.collect(
-        storage.normalize(options.base_path),
-        options.pipeline,
-        keep_runs=options.keep_runs,
-        delete=options.delete,
-    )
+    base_path = storage.normalize(options.base_path)
+    collect = partial(gc.collect, base_path, options.pipeline, keep_runs=options.keep_runs)
+    sizes = {folder: disk_use(folder) for folder in collect()}
+    garbage = collect(delete=True) if options.delete else list(sizes)
     tell("\n".join(garbage) if garbage else "nothing to remove")
     if garbage:
-        tell(f"{'removed' if options.delete else 'would remove'} {len(garbage)} folders")
+        size = in_words(sum(sizes.get(folder, 0) for folder in garbage))
+        done = "removed" if options.delete else "would remove"
+        tell(f"{done} {len(garbage)} folders, {size}")
     return 0
 
 

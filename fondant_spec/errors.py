@@ -10,10 +10,14 @@ from fondant_spec.shown_text import redact
 
 
 class FondantError(Exception):
-    """Something that the user of this package can put right; no secret is in its message."""
+    """Something that the user of this package can put right; no secret is in its message.
 
-    def __init__(self, message: str = "") -> None:
+    `temporary` says whether it may pass by itself; None leaves that to its cause.
+    """
+
+    def __init__(self, message: str = "", *, temporary: bool | None = None) -> None:
         super().__init__(redact(message))
+        self.temporary = temporary
 
 
 class InvalidComponentSpecError(FondantError):
@@ -60,8 +64,16 @@ class LeaseLostError(FondantError):
     """Another run writes what this one was writing."""
 
 
+class MissingBucketError(StorageError):
+    """The base path is in a bucket that is not there."""
+
+
 class StepFailedError(FondantError):
     """A step ended with an error; the message holds the end of its log."""
+
+
+class RunCancelledError(FondantError):
+    """Somebody ended a run on the host where it ran."""
 
 
 class InputDataError(FondantError):
@@ -73,11 +85,7 @@ class InvalidConfigError(FondantError):
 
 
 class HostError(FondantError):
-    """A Kubeflow Pipelines host cannot be used; `temporary` if that may pass by itself."""
-
-    def __init__(self, message: str, *, temporary: bool = False) -> None:
-        super().__init__(message)
-        self.temporary = temporary
+    """A Kubeflow Pipelines host cannot be used."""
 
 
 class MissingDependencyError(FondantError):

@@ -1,5 +1,9 @@
 """How a component becomes a program: `execute(MyComponent)` at the end of its `main.py`."""
 
+from fondant_spec.lifeline import end_with_runner
 from fondant_spec.worker.run_step import execute
 
 __all__ = ["execute"]
+
+# From now on, and not once all that a component imports is there: that may take long.
+end_with_runner()

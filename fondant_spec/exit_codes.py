@@ -1,8 +1,9 @@
 """How every command line of this package ends: an exit code, and one sentence for an error.
 
 0 is success. 2 is wrong usage: a word of the command line that spells no value, or names a step,
-row or reason that is not there. 1 is any other error: in a pipeline file, a setting, the data, or a
-defect. 130 is interrupted.
+row or reason that is not there. 75 is an error that may pass by itself: what was asked is away, and
+the same command may succeed later (EX_TEMPFAIL of sysexits.h). 1 is any other error: in a pipeline
+file, a setting, the data, or a defect. 130 is interrupted, here or where the run is.
 """
 
 import atexit
@@ -16,11 +17,13 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Final, NoReturn
 
-from fondant_spec.errors import FondantError, InvalidArgumentError
+from fondant_spec.errors import FondantError, InvalidArgumentError, RunCancelledError
 from fondant_spec.shown_text import shown
+from fondant_spec.temporary import is_temporary
 
 EXIT_ERROR: Final = 1
 EXIT_USAGE: Final = 2
+EXIT_TEMPORARY: Final = 75
 EXIT_INTERRUPTED: Final = 130
 EXIT_PIPE: Final = 141
 """What a shell reports where the reader of a program went away: `fondant-spec show x | head`."""
@@ -48,21 +51,28 @@ def exit_code(
         sys.stdout.flush()
     except InvalidArgumentError as error:
         code, sentence = EXIT_USAGE, str(error)
+    except RunCancelledError as error:
+        code, sentence = EXIT_INTERRUPTED, str(error)
     except FondantError as error:
-        code, sentence = EXIT_ERROR, str(error)
+        code, sentence = _error_code(error), str(error)
     except KeyboardInterrupt:
         code, sentence = EXIT_INTERRUPTED, interrupted
     except Exception as error:  # noqa: BLE001 - the net for what nobody thought of
         if isinstance(error, BrokenPipeError) and _nobody_reads():
             return EXIT_PIPE
-        code, sentence = EXIT_ERROR, _defect(error)
-        if debug:
+        code = _error_code(error)
+        if debug and code == EXIT_ERROR:
             _print_traceback(error, hidden)
             return code
+        sentence = _told(error, code)
     else:
         return code
     print(shown(f"error: {sentence}"), file=sys.stderr)
     return code
+
+
+def _error_code(error: Exception) -> int:
+    return EXIT_TEMPORARY if is_temporary(error) else EXIT_ERROR
 
 
 def end_program(code: int) -> NoReturn:
@@ -91,9 +101,14 @@ def _print_traceback(error: Exception, hidden: Path | None) -> None:
     print(shown("".join(trace.format())), end="", file=sys.stderr)
 
 
-def _defect(error: Exception) -> str:
+def _told(error: Exception, code: int) -> str:
     sentence = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
-    return f"{sentence.rstrip('.')}. This is a defect; run again with --debug for the traceback."
+    advice = (
+        "That may pass by itself; run the same again later."
+        if code == EXIT_TEMPORARY
+        else "This is a defect; run again with --debug for the traceback."
+    )
+    return f"{sentence.rstrip('.')}. {advice}"
 
 
 def _nobody_reads() -> bool:

@@ -6,6 +6,7 @@ writes its counts to stderr instead, a line each, and the runner shows them for 
 
 import json
 import logging
+import math
 import os
 import sys
 from collections.abc import Callable, Iterator
@@ -162,17 +163,31 @@ def _columns() -> list[Any]:
 
 def _line(task: Any) -> str:
     """Return a task of `rich` as `[5/6] caption_images 120/422, 8.1/s, 38 s left, 2 lost`."""
-    of_total = f"/{task.total:,.0f}" if task.total is not None else ""
-    rows = f" {task.completed:,.0f}{of_total}" if task.completed or of_total else ""
-    parts = [f"{task.description}{rows}"]
-    if task.speed and task.completed:
-        parts.append(f"{task.speed:.0f}/s" if task.speed >= 10 else f"{task.speed:.1f}/s")  # noqa: PLR2004
-    if task.time_remaining:
-        parts.append(f"{duration(task.time_remaining)} left")
-    else:
-        parts.append(duration(task.elapsed or 0.0))
-    if task.fields["lost"]:
-        parts.append(f"{task.fields['lost']:,} lost")
+    counts = Counts(int(task.completed), task.total, task.fields["lost"])
+    told = describe_counts(counts, task.speed, task.elapsed or 0.0)
+    counted = counts.rows or counts.total is not None
+    return f"{task.description}{' ' if counted else ', '}{told}"
+
+
+def describe_counts(counts: Counts, speed: float | None, seconds: float) -> str:
+    """Return counts as `120/422, 8.1/s, 38 s left, 2 lost`.
+
+    Args:
+        counts: how far the work is.
+        speed: rows a second, if that is known yet.
+        seconds: since the work began.
+    """
+    parts = []
+    if counts.total is not None:
+        parts.append(f"{counts.rows:,}/{counts.total:,.0f}")
+    elif counts.rows:
+        parts.append(f"{counts.rows:,}")
+    if speed and counts.rows:
+        parts.append(f"{speed:.0f}/s" if speed >= 10 else f"{speed:.1f}/s")  # noqa: PLR2004
+    remaining = math.ceil((counts.total - counts.rows) / speed) if speed and counts.total else 0
+    parts.append(f"{duration(remaining)} left" if remaining > 0 else duration(seconds))
+    if counts.lost:
+        parts.append(f"{counts.lost:,} lost")
     return ", ".join(parts)
 
 

@@ -108,10 +108,11 @@ def remember(secret: str) -> None:
     _known.cache_clear()
 
 
-def log_to_stderr() -> None:
+def log_to_stderr(*, times: bool = False) -> None:
     """Have this program's log lines written to the standard error, as they may be shown."""
     handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(_Shown("%(levelname)s %(message)s"))
+    line = "%(levelname)s %(message)s"
+    handler.setFormatter(_Shown(f"%(asctime)s {line}" if times else line))
     logging.basicConfig(level=logging.INFO, handlers=[handler])
 
 

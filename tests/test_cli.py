@@ -48,9 +48,9 @@ def test_gc(tmp_path, capsys):
     )
     (tmp_path / "pipeline" / "runs" / "run-1").mkdir(parents=True)
     assert main(words) == 0
-    assert capsys.readouterr().out == f"{stray}\nwould remove 1 folders\n"
+    assert capsys.readouterr().out == f"{stray}\nwould remove 1 folders, 0.0 MB\n"
     assert main([*words, "--delete"]) == 0
-    assert capsys.readouterr().out == f"{stray}\nremoved 1 folders\n"
+    assert capsys.readouterr().out == f"{stray}\nremoved 1 folders, 0.0 MB\n"
     assert main(words) == 0
     assert capsys.readouterr().out == "nothing to remove\n"
     assert main([*words, "--keep-runs", "-1"]) == 2

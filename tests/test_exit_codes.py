@@ -10,6 +10,7 @@ from fondant_spec.errors import InputDataError, InvalidArgumentError
 from fondant_spec.exit_codes import exit_code
 
 DEFECT = "This is a defect; run again with --debug for the traceback."
+PASSES = "That may pass by itself; run the same again later."
 
 
 def ending(error: BaseException | None, **options: object) -> int:
@@ -31,7 +32,8 @@ def ending(error: BaseException | None, **options: object) -> int:
         (KeyboardInterrupt(), 130, "error: stopped\n"),
         (ZeroDivisionError("by zero"), 1, f"error: ZeroDivisionError: by zero. {DEFECT}\n"),
         (KeyError(), 1, f"error: KeyError. {DEFECT}\n"),
-        (BrokenPipeError("a socket"), 1, f"error: BrokenPipeError: a socket. {DEFECT}\n"),
+        (BrokenPipeError("a socket"), 75, f"error: BrokenPipeError: a socket. {PASSES}\n"),
+        (InputDataError("busy.", temporary=True), 75, "error: busy.\n"),
     ],
 )
 def test_ends(capsys, error, code, told):

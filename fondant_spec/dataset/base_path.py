@@ -1,10 +1,14 @@
 """Making sure of a base path before anything is done with it."""
 
+import os
 import uuid
+from collections.abc import Iterator
 from contextlib import suppress
 
 from fondant_spec.dataset import conditional_writes, storage
-from fondant_spec.errors import StorageError
+from fondant_spec.errors import MissingBucketError, StorageError
+
+_KEYS = ("AWS_ACCESS_KEY_ID", "AWS_PROFILE", "GOOGLE_APPLICATION_CREDENTIALS")
 
 
 def check_writable(base_path: str) -> None:
@@ -31,6 +35,27 @@ def check_writable(base_path: str) -> None:
             "one, or give the user that runs the step write access."
         )
         raise StorageError(msg) from None
+
+
+def doubts_from_afar(base_path: str) -> Iterator[str]:
+    """Tell what this machine sees wrong with a base path that others will use, with keys of theirs.
+
+    It looks where it has keys of its own.
+
+    Raises:
+        MissingBucketError: the bucket is not there, for nobody.
+    """
+    if not any(map(os.environ.get, _KEYS)):
+        return
+    try:
+        fs, path = storage.filesystem(base_path)
+        if not hasattr(fs, "check_bucket"):
+            return
+        fs.check_bucket(path.partition("/")[0])
+    except MissingBucketError:
+        raise
+    except StorageError as error:
+        yield f"BASE_PATH cannot be seen from here: {error}"
 
 
 def _check_preconditions(base_path: str, probe: str) -> None:

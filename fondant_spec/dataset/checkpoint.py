@@ -100,11 +100,12 @@ def list_checkpoints(folder: str) -> list[Checkpoint]:
     Those of another version of the framework count as none: their partitions are done again.
     """
     names = sorted(name for name in storage.sizes(folder) if name.endswith(CHECKPOINT_ENDING))
-    found = (_read_checkpoint(storage.join(folder, name)) for name in names)
+    found = (read_checkpoint(storage.join(folder, name)) for name in names)
     return [one for one in found if one is not None]
 
 
-def _read_checkpoint(file: str) -> Checkpoint | None:
+def read_checkpoint(file: str) -> Checkpoint | None:
+    """Return the checkpoint in a file; None if another version of the framework wrote it."""
     try:
         content = json.loads(storage.read_text(file))
         content["partitions"] = tuple(Partition(**p) for p in content["partitions"])

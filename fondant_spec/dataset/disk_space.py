@@ -38,13 +38,27 @@ def check_space(folder: str) -> None:
     while not place.exists():
         place = place.parent
     disk = shutil.disk_usage(place)
-    margin = min(MOST_LEFT, SHARE_LEFT * disk.total)
+    margin = min(MOST_LEFT, int(SHARE_LEFT * disk.total))
     if disk.free < margin:
         msg = (
-            f"{folder}: {disk.free / 1e6:,.0f} MB are free on its disk, and {margin / 1e6:,.0f} MB "
-            f"must stay so. {_WHAT_TO_DO}"
+            f"{folder}: {in_words(disk.free)} are free on its disk, and {in_words(margin)} must "
+            f"stay so. {_WHAT_TO_DO}"
         )
         raise StorageError(msg)
+
+
+def disk_use(folder: str) -> int:
+    """Return how many bytes there are below a folder; 0 if it is not there."""
+    fs, path = storage.filesystem(folder)
+    try:
+        return int(fs.du(path))
+    except FileNotFoundError:
+        return 0
+
+
+def in_words(size: int) -> str:
+    """Return a number of bytes as a person says it: `12.3 MB`."""
+    return f"{size / 1e9:,.1f} GB" if size >= 1e9 else f"{size / 1e6:,.1f} MB"  # noqa: PLR2004
 
 
 @contextmanager

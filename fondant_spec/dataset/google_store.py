@@ -10,7 +10,7 @@ from gcsfs.retry import HttpError
 from google.auth.exceptions import GoogleAuthError
 
 from fondant_spec.dataset.stores import FIRST_ANSWER_SECONDS, NO_BUCKET, NamesNotPatterns
-from fondant_spec.errors import StorageError
+from fondant_spec.errors import MissingBucketError, StorageError
 
 _NO_ANSWER = (BrokenTransfer, asyncio.TimeoutError, ConnectionError)
 _REFUSED = {401, 403}
@@ -60,7 +60,7 @@ class GoogleStore(NamesNotPatterns, GCSFileSystem):  # type: ignore[misc] # has 
             self.call("GET", "b/{}/o", bucket, maxResults=1, json_out=True)
         except FileNotFoundError:
             msg = f"gs://{bucket}: {NO_BUCKET}"
-            raise StorageError(msg) from None
+            raise MissingBucketError(msg) from None
 
     def abort_uploads(self, path: str) -> None:
         """Do nothing: the store itself forgets an upload that is not finished within a week."""

@@ -57,8 +57,11 @@ class Lease:
         owner = Owner.from_json(found.text) if found else None
         if owner and owner.token == self.token:
             return
-        who = f"{owner.in_words()} took over" if owner else "its lease was removed"
-        msg = f"{self.url}: this run was stopped for too long, and {who}; what it finished is kept."
+        if owner:
+            why = f"this run was stopped for too long, and {owner.in_words()} took over"
+        else:
+            why = "somebody removed the lease of this run, or what it lies in"
+        msg = f"{self.url}: {why}; what is finished is kept."
         raise LeaseLostError(msg)
 
 

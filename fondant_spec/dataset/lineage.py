@@ -7,6 +7,7 @@ from typing import Any, Final
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from fondant_spec.dataset.disk_space import disk_use, in_words
 from fondant_spec.dataset.layout import partition_file
 from fondant_spec.dataset.manifest import Field, Manifest
 from fondant_spec.dataset.partitions import open_partition
@@ -23,6 +24,7 @@ def describe(manifest: Manifest) -> str:
         f"step      {manifest.step_id} (run {manifest.run_id}, key {manifest.cache_key})",
         f"manifest  {manifest.location}",
         f"rows      {manifest.rows:,} in {len(manifest.partitions):,} partitions",
+        f"disk      {in_words(disk_use(manifest.folder))}",
         "fields",
     ]
     width = max(map(len, manifest.fields), default=0)

@@ -154,9 +154,14 @@ class Manifest:
             "artifact_sha256": dict(self.artifact_sha256),
         }
 
-    def write(self) -> None:
-        """Commit the dataset: write the manifest to its location, whole."""
-        storage.write_text(self.location, json.dumps(self.to_dict(), indent=2) + "\n")
+    def write(self, *, replaces: bool = True) -> None:
+        """Commit the dataset: write the manifest to its location, whole.
+
+        Raises:
+            StorageError: it is not to replace one, and somebody else has committed meanwhile.
+        """
+        write = storage.write_text if replaces else storage.write_new_text
+        write(self.location, json.dumps(self.to_dict(), indent=2) + "\n")
 
     @classmethod
     def read(cls, location: str) -> "Manifest":

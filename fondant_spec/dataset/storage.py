@@ -140,6 +140,27 @@ def write_text(url: str, text: str) -> None:
         file.write(text.encode())
 
 
+def write_new_text(url: str, text: str) -> None:
+    """Write a whole text file where none is; on a store, whose precondition it is, or not at all.
+
+    Raises:
+        StorageError: there is one that somebody else wrote.
+    """
+    fs, path = filesystem(url)
+    if not hasattr(fs, "check_bucket"):
+        write_text(url, text)
+        return
+    try:
+        fs.pipe_file(path, text.encode(), mode="create")
+    except OSError as error:
+        if not exists(url):
+            msg = f"{url}: cannot be written ({error})."
+            raise StorageError(msg) from None
+        if read_text(url) != text:  # else it was this write, whose answer was lost
+            msg = f"{url}: another run has written it meanwhile; run again to take its result."
+            raise StorageError(msg) from None
+
+
 def remove(url: str) -> None:
     """Remove a file or a folder with all that is in it; nothing happens if it is not there."""
     fs, path = filesystem(url)
@@ -251,10 +272,14 @@ def _upload(fs: Any, path: str) -> Iterator[IO[bytes]]:
 
 
 def _entries(folder: str) -> list[dict[str, Any]]:
-    """Return what is in a folder at this moment: other processes write there, too."""
+    """Return what is in a folder at this moment: other processes write there, too.
+
+    A file, or the empty object by which some tools mark a folder on a store, has nothing in it.
+    """
     fs, path = filesystem(folder)
     try:
-        return list(fs.ls(path, detail=True, refresh=True))
+        entries = fs.ls(path, detail=True, refresh=True)
+        return [one for one in entries if one["name"].rstrip("/") != path.rstrip("/")]
     except (FileNotFoundError, NotADirectoryError):
         return []
 

@@ -23,12 +23,12 @@ from fsspec.asyn import sync_wrapper
 from s3fs import S3FileSystem
 from s3fs.core import set_custom_error_handler
 
-from fondant_spec.errors import StorageError
+from fondant_spec.errors import MissingBucketError, StorageError
 
 TRIES: Final = 7
 CONNECT_SECONDS: Final = 5
 READ_SECONDS: Final = 60
-FIRST_ANSWER_SECONDS: Final = 8
+FIRST_ANSWER_SECONDS: Final = 6
 
 NO_BUCKET: Final = "there is no such bucket; correct its name, or make it first."
 
@@ -117,7 +117,7 @@ class S3Store(NamesNotPatterns, S3FileSystem):  # type: ignore[misc] # has no an
             self.call_s3("head_bucket", Bucket=bucket)
         except FileNotFoundError:
             msg = f"s3://{bucket}: {NO_BUCKET}"
-            raise StorageError(msg) from None
+            raise MissingBucketError(msg) from None
 
     def abort_uploads(self, path: str) -> None:
         """Give up the uploads below a path that were begun and never finished."""

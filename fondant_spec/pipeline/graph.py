@@ -23,8 +23,9 @@ from fondant_spec.errors import (
     did_you_mean,
 )
 from fondant_spec.pipeline.plan import Plan, plan_steps
-from fondant_spec.pipeline.step import Resources, Step, assigned, declared, settled
+from fondant_spec.pipeline.step import Step, assigned, declared, settled
 from fondant_spec.spec.component_spec import ComponentSpec
+from fondant_spec.spec.resources import Resources
 
 __all__ = ["Pipeline", "Resources", "Step", "new_run_id"]
 

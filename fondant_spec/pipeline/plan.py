@@ -139,6 +139,9 @@ def options_argv(step: Step) -> list[str]:
         "consumes": dict(step.consumes),
         "produces": json_types(step.produces),
         "retry": list(step.retry),
+        "step_retries": step.resources.retries,
+        "step_backoff": step.resources.backoff,
+        "step_timeout": step.resources.timeout,
     }
     if step.spec.path is not None:
         options["spec_file"] = step.spec.path.name

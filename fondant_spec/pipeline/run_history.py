@@ -169,6 +169,12 @@ def table(results: Sequence[StepResult]) -> str:
     return aligned(("step", "rows in", "rows out", "rejects", "seconds", ""), rows, {1, 2, 4})
 
 
+def places(artifacts: Sequence[str]) -> list[str]:
+    """Return where artifacts are, for a person to look there: their folder, if they share one."""
+    folders = {storage.parent(path) for path in artifacts}
+    return sorted(folders) if len(folders) < len(artifacts) else list(artifacts)
+
+
 def aligned(head: Sequence[str], rows: Sequence[Sequence[str]], numbers: Collection[int]) -> str:
     """Return rows below their head, in columns; those of `numbers` are set to the right."""
     widths = [max(len(row[column]) for row in [head, *rows]) for column in range(len(head))]

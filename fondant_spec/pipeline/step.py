@@ -1,4 +1,4 @@
-"""A step: one use of a component, and what it wants of the machine it runs on."""
+"""A step: one use of a component, its arguments and options."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
@@ -7,7 +7,6 @@ from typing import Any, Final
 
 from fondant_spec.dataset import storage
 from fondant_spec.errors import InvalidArgumentError, InvalidPipelineError, did_you_mean
-from fondant_spec.pipeline.quantities import quantity
 from fondant_spec.spec.arguments import Argument, checked, resolve
 from fondant_spec.spec.attribute_types import wrong_attribute
 from fondant_spec.spec.component_spec import ComponentSpec
@@ -16,40 +15,12 @@ from fondant_spec.spec.executor_options import (
     STEP_OPTIONS,
     check_step_options,
 )
+from fondant_spec.spec.resources import Resources, resource_arguments
 
-_OPTIONS: Final = {f"@{name}": EXECUTOR_ARGUMENTS[name] for name in STEP_OPTIONS}
-"""The executor's options as a command line has them, apart from a component's arguments."""
-
-
-@dataclass(frozen=True)
-class Resources:
-    """What a step wants of the machine it runs on; runners that cannot give it say so.
-
-    Quantities are those of Kubernetes (`cpu="2"`, `memory="8Gi"`, `shared_memory="2Gi"`).
-    `accelerator` is the resource name of a device, such as `nvidia.com/gpu`. With `host_network`, a
-    container on this machine reaches servers on it. `timeout` is in seconds.
-
-    Raises:
-        InvalidPipelineError: a value is of another type, or a quantity is none.
-    """
-
-    cpu: str | None = None
-    memory: str | None = None
-    shared_memory: str | None = None
-    accelerator: str | None = None
-    accelerators: int = 1
-    node_selector: Mapping[str, str] = field(default_factory=dict)
-    tolerations: tuple[Mapping[str, str], ...] = ()
-    host_network: bool = False
-    retries: int = 2
-    timeout: int | None = None
-
-    def __post_init__(self) -> None:
-        """Refuse what no runner could read."""
-        for value in (self.cpu, self.memory, self.shared_memory):
-            if value is not None:
-                quantity(value)
-        _check_types(self, "Resources")
+_EXECUTOR_OPTIONS: Final = {name: EXECUTOR_ARGUMENTS[name] for name in STEP_OPTIONS}
+_RESOURCES: Final = resource_arguments()
+_OPTIONS: Final = {f"@{name}": one for name, one in (_EXECUTOR_OPTIONS | _RESOURCES).items()}
+"""A step's options and resources as a command line has them, apart from its arguments."""
 
 
 @dataclass(frozen=True)
@@ -78,6 +49,11 @@ class Step:
     cache: bool = True
     retry: tuple[str, ...] = ()
     fan_out: int = 1
+
+    @property
+    def needs(self) -> Resources:
+        """Its resources, completed by what its component states."""
+        return self.resources.completed(self.spec.resources)
 
     @property
     def takes_committed(self) -> bool:
@@ -134,6 +110,8 @@ def assigned(step: Step, name: str, value: Any) -> Step:
         return settled(replace(step, arguments={**step.arguments, name: value}))
     value = checked(option, value, step.id)
     change: dict[str, Any] = {option.name: tuple(value) if isinstance(value, list) else value}
+    if option.name in _RESOURCES:
+        return replace(step, resources=replace(step.resources, **change))
     return replace(step, **change)
 
 

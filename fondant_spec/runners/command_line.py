@@ -8,13 +8,12 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Final
 
-from fondant_spec.dataset import storage
 from fondant_spec.errors import InvalidArgumentError, InvalidPipelineError
 from fondant_spec.exit_codes import end_program, exit_code
 from fondant_spec.pipeline.explain import explain
 from fondant_spec.pipeline.graph import Pipeline
 from fondant_spec.pipeline.plan import Plan
-from fondant_spec.pipeline.run_history import table
+from fondant_spec.pipeline.run_history import places, table
 from fondant_spec.runners import RUNNERS, default_runner
 from fondant_spec.runners.protocol import Runner, Settings
 from fondant_spec.runners.step_settings import add_options as add_step_options
@@ -92,7 +91,7 @@ def _launch(
         if results:
             tell(f"\n{table(results)}")
         for result in results:
-            for place in _places(result.manifest.artifacts):
+            for place in places(result.manifest.artifacts):
                 tell(f"\n{result.step_id} wrote {place}")
 
 
@@ -154,12 +153,6 @@ def _built(build: Build, options: argparse.Namespace) -> Pipeline:
         return build(options)
     except InvalidArgumentError as error:
         raise InvalidPipelineError(str(error)) from None
-
-
-def _places(artifacts: Sequence[str]) -> list[str]:
-    """Return where artifacts are, for a person to look there: their folder, if they share one."""
-    folders = {storage.parent(path) for path in artifacts}
-    return sorted(folders) if len(folders) < len(artifacts) else list(artifacts)
 
 
 def _write_package(runner: Runner, name: str, plan: Plan, file: Path) -> None:

@@ -13,7 +13,6 @@ from fondant_spec.dataset import storage
 from fondant_spec.errors import InvalidConfigError
 from fondant_spec.pipeline.missing_paths import check_paths
 from fondant_spec.pipeline.plan import Plan, PlannedStep
-from fondant_spec.pipeline.quantities import quantity
 from fondant_spec.pipeline.run_history import StepResult
 from fondant_spec.runners import container_view as view
 from fondant_spec.runners.container_engine import Engine, find_engine
@@ -22,6 +21,7 @@ from fondant_spec.runners.image_lock import build_command, image_of, refuse_othe
 from fondant_spec.runners.protocol import Runner
 from fondant_spec.runners.subprocesses import Command, compile_steps, own_folder, run_steps
 from fondant_spec.shown_text import tell
+from fondant_spec.spec.quantities import quantity
 
 COMMAND: Final = ("python", "/component/src/main.py")
 """What enters a component, in every image."""
@@ -97,11 +97,11 @@ class DockerRunner(Runner):
 
 
 def _resources(planned: PlannedStep, engine: Engine) -> Iterator[str]:
-    wanted = planned.step.resources
-    if wanted.cpu is not None:
-        yield from ("--cpus", f"{min(quantity(wanted.cpu), engine.cpus):g}")
-    if wanted.memory is not None:
-        yield from ("--memory", f"{quantity(wanted.memory):.0f}")
+    wanted = planned.step.needs
+    if wanted.cpu_limit is not None:
+        yield from ("--cpus", f"{min(quantity(wanted.cpu_limit), engine.cpus):g}")
+    if wanted.memory_limit is not None:
+        yield from ("--memory", f"{quantity(wanted.memory_limit):.0f}")
     if wanted.shared_memory is not None:
         yield from ("--shm-size", f"{quantity(wanted.shared_memory):.0f}")
     if wanted.accelerator is not None and engine.gpus:

@@ -6,7 +6,7 @@ repository, one folder further up.
 
 import os
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -128,7 +128,7 @@ def refuse_other_code(steps: Iterable[PlannedStep]) -> None:
             raise InvalidConfigError(msg)
 
 
-def doubts(steps: Iterable[PlannedStep]) -> Iterator[str]:
+def doubts(steps: Sequence[PlannedStep]) -> Iterator[str]:
     """Yield a line for a person about images that may not be what a cluster's nodes get."""
     images = {image_of(one.spec) for one in steps if one.spec.source is not None}
     if unpushed := sorted(image.name for image in images if image.id and not image.digest):
@@ -137,6 +137,12 @@ def doubts(steps: Iterable[PlannedStep]) -> Iterator[str]:
         yield (
             f"in no {LOCK_FILE}, so whether they hold the present code is not known: "
             f"{', '.join(unknown)}"
+        )
+    others = {one.spec.image for one in steps if one.spec.source is None}
+    if moving := sorted(name for name in others if "@" not in name):
+        yield (
+            "named by a tag, which may come to mean another image while results are kept under the "
+            f"same key; name a digest (image@sha256:...): {', '.join(moving)}"
         )
 
 

@@ -25,6 +25,7 @@ from fondant_spec.dataset.committed import check_reject_share, committed_manifes
 from fondant_spec.dataset.manifest import Manifest
 from fondant_spec.dataset.reject_listing import count_reasons
 from fondant_spec.errors import StepFailedError
+from fondant_spec.exit_codes import EXIT_TEMPORARY
 from fondant_spec.lifeline import LIFELINE
 from fondant_spec.pipeline.plan import Plan, PlannedStep
 from fondant_spec.pipeline.run_history import RunLog, StepResult, recorded
@@ -185,7 +186,7 @@ def _run_step(
     how = f"failed with exit code {code}." if code else "left no manifest; does main.py execute()?"
     tail = "".join(deque(lines, _TAIL)).rstrip()
     msg = f"step {command.step_id!r} {how} The end of its log:\n{tail}"
-    raise StepFailedError(msg)
+    raise StepFailedError(msg, temporary=code == EXIT_TEMPORARY)
 
 
 def _end_the_rest(process: "subprocess.Popen[str]") -> None:

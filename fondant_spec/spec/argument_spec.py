@@ -21,6 +21,7 @@ _ARGUMENT_KEYS: Final = {
     "output",
     "by_reference",
     "affects_result",
+    "prominent",
     "revision_of",
     *BOUND_KEYS,
 }
@@ -78,6 +79,7 @@ def _argument(name: Any, content: Any, where: str) -> Argument:
         path=read_flag(content, "path", where),
         neighbours=read_flag(content, "neighbours", where),
         output=read_flag(content, "output", where),
+        prominent=read_flag(content, "prominent", where),
         by_reference=read_flag(content, "by_reference", where),
         affects_result=read_flag({"affects_result": True} | content, "affects_result", where),
         revision_of=_revision_of(content.get("revision_of"), where),

@@ -51,9 +51,10 @@ class Argument:
     containers, and its content is part of the cache key. With `neighbours`, a container also sees
     what lies beside a file that it names. `output` marks one that names where to write: it is made
     absolute, and mounted to be written. One `by_reference` may name a secret, as env:NAME or
-    file:/PATH. One that does not `affects_result` (a batch size, a device, a timeout) is no part of
-    the cache key. `revision_of` marks a branch, tag or commit on the Hugging Face hub: `model` or
-    `dataset`, and the argument that names it.
+    file:/PATH. One that is `prominent` is among the first in a form, since people set it. One that
+    does not `affects_result` (a batch size, a device, a timeout) is no part of the cache key.
+    `revision_of` marks a branch, tag or commit on the Hugging Face hub: `model` or `dataset`, and
+    the argument that names it.
     """
 
     name: str
@@ -66,6 +67,7 @@ class Argument:
     output: bool = False
     by_reference: bool = False
     affects_result: bool = True
+    prominent: bool = False
     revision_of: tuple[str, str] | None = None
     bounds: Bounds = NO_BOUNDS
 
@@ -86,13 +88,14 @@ class Argument:
 
         A whole float is accepted for an int, because JSON and Kubeflow make no difference between
         them; an int is accepted for a float, and a path for a str. None is accepted where it is the
-        default.
+        default; there an empty text stands for it, whatever the type, since no form or command line
+        can say None.
 
         Raises:
             InvalidArgumentError: wrong type, not among the choices, out of bounds, a secret, or
                 nothing that an argument vector can hold.
         """
-        if value is None and self.default is None:
+        if self.default is None and (value is None or value == ""):
             return None
         converted = self._convert(value)
         refuse_secrets(self.name, converted, by_reference=self.by_reference)
@@ -156,7 +159,7 @@ class Argument:
         Raises:
             InvalidArgumentError: the word does not spell a value of the declared type.
         """
-        if self.type == "str":
+        if self.type == "str" or (self.default is None and not text):
             return self.check(text)
         if self.type == "bool" and text in ("True", "False"):
             return text == "True"
@@ -227,6 +230,29 @@ def from_words(
             for name, word in words.items()
         }
     return resolve(declared, given, where)
+
+
+def further_words(
+    declared: Mapping[str, Argument],
+    further: Mapping[str, Any],
+    words: Mapping[str, str],
+    where: str,
+) -> dict[str, str]:
+    """Return arguments that came in one object as words beside those that came as such.
+
+    Raises:
+        InvalidArgumentError: one came twice.
+    """
+    if twice := sorted(further.keys() & words.keys()):
+        msg = f"{where}: argument {twice[0]!r} is given twice."
+        raise InvalidArgumentError(msg)
+    return {
+        name: value
+        if isinstance(value, str) and (name not in declared or declared[name].type == "str")
+        else json.dumps(value, ensure_ascii=False)
+        for name, value in further.items()
+        if value is not None
+    }
 
 
 def split_argv(argv: Sequence[str]) -> dict[str, str]:

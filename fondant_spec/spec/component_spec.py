@@ -1,10 +1,11 @@
 """The reader of `fondant_component.yaml`.
 
-It accepts every component spec of Fondant 0.12's hub, and adds: `cardinality` and `network`; on a
-consumed field `optional`; on a field `description`; on an argument `choices`, `path`, `neighbours`,
-`output`, `revision_of`, and the bounds `minimum`, `maximum`, `exclusive_minimum`,
-`exclusive_maximum`, `pattern`. Specs from before Fondant 0.8, which have their fields in subsets,
-are refused with what to write.
+It accepts every component spec of Fondant 0.12's hub, and adds: `cardinality`, `network` and
+`resources`, which Fondant's own reader passes over; on a consumed field `optional`; on a field
+`description`; on an argument `choices`, `path`, `neighbours`, `output`, `prominent`, `revision_of`,
+and the bounds `minimum`, `maximum`, `exclusive_minimum`, `exclusive_maximum`, `pattern`.
+Specs from before Fondant 0.8, which have their fields in subsets, are refused with what to write
+instead.
 """
 
 from collections.abc import Mapping
@@ -22,6 +23,7 @@ from fondant_spec.errors import (
 from fondant_spec.spec.argument_spec import read_arguments, read_flag
 from fondant_spec.spec.arguments import Argument
 from fondant_spec.spec.executor_options import SPEC_FILE
+from fondant_spec.spec.resources import MODEST, Resources, read_resources
 from fondant_spec.spec.types import check_field_keys, reject_unknown_keys, type_from_json
 
 CARDINALITIES: Final = ("maps", "filters", "explodes")
@@ -37,6 +39,7 @@ _KEYS: Final = {
     "args",
     "cardinality",
     "network",
+    "resources",
 }
 
 
@@ -56,7 +59,8 @@ class ComponentSpec:
 
     `consumes_any` and `produces_any` say that a step may name further fields
     (`additionalProperties` in the file). Without `network`, the component reaches only for what its
-    arguments and the base path name. `path` is the file it was read from.
+    arguments and the base path name. `resources` is what it asks of a machine. `path` is the file
+    it was read from.
     """
 
     name: str
@@ -70,6 +74,7 @@ class ComponentSpec:
     produces_any: bool = False
     previous_index: str | None = None
     network: bool = True
+    resources: Resources = MODEST
     tags: tuple[str, ...] = ()
     path: Path | None = None
 
@@ -156,6 +161,7 @@ def _parse(content: Any, where: str, path: Path | None) -> ComponentSpec:
         previous_index=_previous_index(content, produces, where),
         cardinality=_cardinality(content, where),
         network=read_flag({"network": True} | content, "network", where),
+        resources=read_resources(content.get("resources"), where),
         arguments=read_arguments(content.get("args"), where),
         path=path,
     )

@@ -99,6 +99,35 @@ class ExecutorOptions:
     retry: list[str] = _option(
         "list", "Reasons of failed rows to try once more, or `all`.", default=[]
     )
+    step_retries: int = _option(
+        "int",
+        "How often to try again after a failure that may pass by itself.",
+        default=0,
+        bounds=Bounds(minimum=0),
+    )
+    step_backoff: float = _option(
+        "float",
+        "Seconds before the first further try; twice as many before each one that follows.",
+        default=30.0,
+        bounds=Bounds(minimum=0),
+    )
+    step_timeout: float | None = _option(
+        "float",
+        "Seconds after which there is no further try.",
+        default=None,
+        bounds=Bounds(minimum=0),
+    )
+    further_arguments: Mapping[str, Any] = _option(
+        "dict", "Arguments of the component beside those named, as one object.", default={}
+    )
+    executor_input: str | None = _option(
+        "str",
+        "What Kubeflow Pipelines says of the outputs; its metrics are then told.",
+        default=None,
+    )
+    report_path: str | None = _option(
+        "str", "The file in which to show the result, as one page of HTML.", default=None
+    )
     slice: str | None = _option(
         "str",
         "As i/n: compute every n-th partition from the i-th on; commit nothing.",

@@ -45,7 +45,7 @@ def commit(request: StepRequest, checkpoints: Sequence[Checkpoint], *, seconds: 
     request.check_inputs()
     request.context.check_lease()
     _sweep(request.resolved.folder, checkpoints, manifest)
-    manifest.write()
+    manifest.write(replaces=False)
     return manifest
 
 

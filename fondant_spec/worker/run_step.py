@@ -5,6 +5,7 @@ spec and the executor's own options.
 """
 
 import logging
+import os
 import signal
 import sys
 import time
@@ -22,16 +23,18 @@ from fondant_spec.dataset.lease import WHOLE, held
 from fondant_spec.dataset.manifest import Manifest
 from fondant_spec.exit_codes import end_program, exit_code
 from fondant_spec.lifeline import end_with_runner
-from fondant_spec.progress import Progress
+from fondant_spec.progress import LISTENER, Progress
 from fondant_spec.shown_text import log_to_stderr, tell
 from fondant_spec.spec.component_spec import ComponentSpec
 from fondant_spec.spec.usage import usage
 from fondant_spec.worker.base_components import Component
 from fondant_spec.worker.commit import commit
+from fondant_spec.worker.host_outputs import write_outputs
 from fondant_spec.worker.partition_tasks import PartitionTask, split_finished
 from fondant_spec.worker.run_dataset import gather, load_partitions, write_partitions
 from fondant_spec.worker.scheduling import run_partitions
 from fondant_spec.worker.step_request import StepRequest, read_request, source_of
+from fondant_spec.worker.tries import Tries
 
 FRAMEWORK: Final = Path(__file__).parents[1]
 """What an author of a component need not see in a traceback."""
@@ -42,14 +45,16 @@ logger = logging.getLogger(__name__)
 def execute(component_class: type[Component], argv: Sequence[str] | None = None) -> None:
     """Run a component as a program: read the argument vector, run, set the exit code.
 
-    Exit codes: 0 done or already there; 1 an error that the user can fix; 2 wrong usage; 130
-    interrupted. Any other error is a defect and shows its traceback. `--help` prints the arguments.
+    Exit codes: 0 done or already there; 1 an error that the user can fix; 2 wrong usage; 75 an
+    error that may pass by itself, when all tries are spent; 130 interrupted. Any other error is a
+    defect and shows its traceback. `--help` prints the arguments.
     """
     own, argv = argv is None, sys.argv[1:] if argv is None else argv
     if argv in (["-h"], ["--help"]):
         tell(usage(ComponentSpec.from_file(source_of(component_class))))
         return
-    log_to_stderr()
+    # A runner that listens shows each line as it comes; of a pod's log only times tell when.
+    log_to_stderr(times=LISTENER not in os.environ)
     end_with_runner()
     signal.signal(signal.SIGTERM, _terminate)
     code = exit_code(
@@ -65,7 +70,7 @@ def execute(component_class: type[Component], argv: Sequence[str] | None = None)
 
 
 def _run(component_class: type[Component], argv: Sequence[str]) -> None:
-    run(component_class, argv)
+    Tries.from_argv(argv).of(lambda: run(component_class, argv))
 
 
 def run(component_class: type[Component], argv: Sequence[str]) -> Manifest | None:
@@ -82,6 +87,8 @@ def run(component_class: type[Component], argv: Sequence[str]) -> Manifest | Non
                     manifest = compute_and_commit(replace(request, context=context))
     location = request.resolved.folder.location if manifest is None else manifest.location
     report_output(location, request)
+    if manifest is not None:
+        write_outputs(request.options, manifest)
     return manifest
 
 

@@ -112,6 +112,7 @@ def read_request(component_class: type[Component], argv: Sequence[str]) -> StepR
     own = {name: words.pop(name) for name in list(words) if name in EXECUTOR_ARGUMENTS}
     options = ExecutorOptions.from_words(own, spec.component_id)
     step_id = str(options.step_id)
+    words |= arguments.further_words(spec.arguments, options.further_arguments, words, step_id)
     values = arguments.from_words(spec.arguments, words, step_id)
     if component_class.gathers and not spec.makes_ids:
         msg = f"{step_id}: a component that gathers makes new rows; its spec must explode."

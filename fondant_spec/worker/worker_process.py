@@ -9,6 +9,7 @@ from threading import Lock
 from typing import Any
 
 from fondant_spec.dataset.checkpoint import Checkpoint
+from fondant_spec.temporary import is_temporary, mark
 from fondant_spec.worker.base_components import StreamTransformComponent
 from fondant_spec.worker.partition_tasks import PartitionTask
 from fondant_spec.worker.retry_rejects import retry_partition
@@ -25,10 +26,12 @@ def run_task(step: StepContext, task: PartitionTask) -> Checkpoint:
     try:
         return _worker().run(step, task)
     except Exception as error:
+        mark(error)
         if not _can_be_sent(error):
             text = "".join(traceback.format_exception(error))
-            msg = f"{type(error).__name__}: {error}\n{text}"
-            raise RuntimeError(msg) from None
+            sent = RuntimeError(f"{type(error).__name__}: {error}\n{text}")
+            vars(sent)["temporary"] = is_temporary(error)
+            raise sent from None
         raise
 
 

@@ -22,7 +22,7 @@ def test_too_little_room(tmp_path, enter, monkeypatch):
     message = str(caught.value)
     assert message.startswith(f"{tmp_path}/pipeline/double/")
     assert message.endswith(
-        "MB must stay so. Make room (`fondant-spec gc` removes old results) or choose another "
+        "must stay so. Make room (`fondant-spec gc` removes old results) or choose another "
         "BASE_PATH, and run again; what is finished is kept."
     )
     monkeypatch.undo()

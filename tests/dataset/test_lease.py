@@ -1,9 +1,7 @@
 """Leases: one run at a time writes a step's folder, and who is gone is succeeded."""
 
-import os
 import random
 import signal
-import subprocess
 import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -56,19 +54,6 @@ def test_the_second_run_waits(waiting, tmp_path):
     rest = second.communicate(timeout=60)[0]
     assert (second.returncode, rest.count("already done, 8 rows")) == (0, 1)
     assert Manifest.read(the_step(tmp_path)).run_id == "first"
-
-
-def test_a_killed_owner_is_succeeded_at_once(waiting):
-    """On one machine a run takes over from one that was killed, and keeps its partitions."""
-    argv, gate = waiting
-    first = start(argv)
-    wait_for(gate.with_suffix(".pids"), first)
-    first.kill()
-    first.wait()
-    gate.unlink()
-    log = subprocess.run(argv, capture_output=True, text=True, check=True, timeout=60).stderr
-    assert f"waits: takes over from run first (host {os.uname().nodename}, pid {first.pid}," in log
-    assert "waits: 2 of 4 partitions are kept" in log
 
 
 def test_an_owner_that_was_stopped_for_long(waiting, enter, monkeypatch):
@@ -124,7 +109,7 @@ def test_a_lease_that_is_removed(folder, tmp_path, monkeypatch):
         time.sleep(0.12)
         held.check()
         Path(folder.location).rename(tmp_path / "away")
-        with pytest.raises(LeaseLostError, match="and its lease was removed; what it finished"):
+        with pytest.raises(LeaseLostError, match="somebody removed the lease of this run"):
             held.check()
 
 
@@ -146,8 +131,11 @@ def test_a_renewal_whose_answer_is_lost(folder, monkeypatch):
     assert Owner.from_json(conditional_writes.read(f"{folder.leases}/0-of-1").text).done
 
 
-def test_at_any_time_one_writes(folder, monkeypatch):
+@pytest.mark.parametrize(("where", "times"), [("disk", 40), ("s3", 12)])
+def test_at_any_time_one_writes(request, tmp_path, where, times, monkeypatch):
     """Slices of one cut hold their leases side by side; else one holds all, whoever else tries."""
+    base = tmp_path if where == "disk" else request.getfixturevalue("s3_base")
+    folder = StepFolder(f"{base}/pipeline/step/key")
     with lease.held(folder, "a", (0, 2)), lease.held(folder, "b", (1, 2)):
         assert lease.is_held(folder)
     assert not lease.is_held(folder)
@@ -166,4 +154,4 @@ def test_at_any_time_one_writes(folder, monkeypatch):
         assert len({slices for _, slices in now}) == 1
 
     with ThreadPoolExecutor(6) as threads:
-        assert len(list(threads.map(work, range(40)))) == 40
+        assert len(list(threads.map(work, range(times)))) == times

@@ -6,15 +6,16 @@ import re
 import socket
 import subprocess
 import time
+from dataclasses import replace
 
 import pyarrow as pa
 import pytest
 
 from fondant_spec import cli
 from fondant_spec.dataset import conditional_writes, storage, stores
-from fondant_spec.dataset.base_path import check_writable
+from fondant_spec.dataset.base_path import check_writable, doubts_from_afar
 from fondant_spec.dataset.partitions import open_partition
-from fondant_spec.errors import StorageError
+from fondant_spec.errors import MissingBucketError, StorageError
 from fondant_spec.testing import write_dataset
 from tests.fault_proxy import disturbing, seeded
 from tests.object_stores import BUCKET
@@ -75,6 +76,8 @@ def test_a_bucket_is_never_made(s3_base):
     assert (done.returncode, done.stderr) == (1, f"error: {told}")
     with pytest.raises(StorageError, match="there is no such bucket"):
         storage.write_text(f"s3://{BUCKET}-nosuch/x", "")
+    with pytest.raises(MissingBucketError):
+        list(doubts_from_afar(f"s3://{BUCKET}-nosuch/x"))  # as a host's pods would use it
     fs, _ = storage.filesystem(s3_base)
     assert [one["Name"] for one in fs.call_s3("list_buckets")["Buckets"]] == [BUCKET]
 
@@ -113,7 +116,7 @@ def test_a_store_that_says_nothing(s3_base, monkeypatch):
         began = time.monotonic()
         with pytest.raises(StorageError, match="does not answer"):
             check_writable(s3_base)
-    assert time.monotonic() - began < 5
+    assert time.monotonic() - began < stores.READ_SECONDS
     assert stores.FIRST_ANSWER_SECONDS < 10
 
 
@@ -157,6 +160,20 @@ def test_only_the_columns_asked_for_are_fetched(s3_base, counted):
     open_partition(path, ["number"]).read(columns=["number"])
     fetched = sum(answer["ContentLength"] for name, answer in counted if name == "get_object")
     assert fetched < 100_000 < storage.sizes(f"{given.folder}/data")["part-00000.parquet"] / 25
+
+
+def test_two_commits(s3_base, s3_environment, monkeypatch):
+    """A manifest that another run has written meanwhile stays; one's own, sent twice, is one."""
+    made = dataset(s3_base, number=[1])
+    with pytest.raises(StorageError, match="another run has written it meanwhile"):
+        replace(made, run_id="other").write(replaces=False)
+    storage.remove(made.location)
+    faults = iter(["lost"])
+    lose = lambda method, _path: next(faults, None) if method == "PUT" else None  # noqa: E731
+    with disturbing(s3_environment["AWS_ENDPOINT_URL"], lose) as proxy:
+        set_environment(monkeypatch, AWS_ENDPOINT_URL=proxy.url)
+        made.write(replaces=False)
+        assert proxy.faults == ["lost"]
 
 
 def test_a_small_file_is_one_request(s3_base, counted):

@@ -204,6 +204,12 @@ def test_options_of_another_type(pipeline, options, message):
     ("options", "message"),
     [
         ({"cpu": 2}, "2 is no quantity of Kubernetes; write it like '500m', '2', '8Gi' or '16G'."),
+        ({"cpu": "2", "cpu_limit": "500m"}, "Resources: cpu_limit is 500m, less than cpu, 2."),
+        (
+            {"retries": -1},
+            "retries and backoff must be 0 or more, timeout 1 (second)",
+        ),
+        ({"timeout": 0}, "retries and backoff must be 0 or more, timeout 1 (second)"),
         ({"accelerators": "1"}, "Resources: accelerators must be of type int, not '1'."),
         ({"node_selector": {"a": 1}}, "must be of type Mapping[str, str], not {'a': 1}."),
         ({"tolerations": [{"key": "a"}]}, "must be of type tuple[Mapping[str, str], ...], not [{"),
@@ -333,7 +339,9 @@ def test_override(pipeline):
             (
                 "double: unknown argument 'fact'; did you mean 'factor'? Known: factor, "
                 "reject_odd, lexicon, @consumes, @produces, @max_reject_share, "
-                "@rows_per_partition, @workers, @cache, @retry."
+                "@rows_per_partition, @workers, @cache, @retry, @cpu, @cpu_limit, @memory, "
+                "@memory_limit, @shared_memory, @accelerator, @accelerators, @node_selector, "
+                "@tolerations, @host_network, @retries, @backoff, @timeout."
             ),
         ),
         (

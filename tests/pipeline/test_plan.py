@@ -37,6 +37,7 @@ def test_the_words_of_each_step(plan, tmp_path):
     assert plan.argv(numbers, [], "/out/1") == [
         *common, "numbers", *run, "/out/1",
         "--rows_per_partition", "100",
+        "--step_retries", "2",
         "--rows", "3", "--batch_rows", "7", "--own_ids", "false", "--skip", "[1]",
     ]  # fmt: skip
     assert plan.argv(twice, ["/in/1"], "/out/2") == [
@@ -46,12 +47,14 @@ def test_the_words_of_each_step(plan, tmp_path):
         "--max_reject_share", "0.25",
         "--workers", "1",
         "--cache", "false",
+        "--step_retries", "2",
         "--factor", "-2", "--reject_odd", "false", "--lexicon", "",
     ]  # fmt: skip
     assert plan.argv(waits, ["/in/2", "/in/1"], "/out/3") == [
         *common, "waits", *run, "/out/3",
         "--input_manifest_path", '["/in/2", "/in/1"]',
         "--consumes", '{"number": "two words"}',
+        "--step_retries", "2",
         "--at", "0", "--gate", "", "--child", "false",
     ]  # fmt: skip
 

@@ -1,6 +1,7 @@
-"""What the tests that need a container engine share.
+"""What the tests of runners share.
 
-They are left out, with the reason, where there is none; CONTAINERS=required makes that a failure.
+Those that need a container engine are left out, with the reason, where there is none;
+CONTAINERS=required makes that a failure.
 """
 
 import os
@@ -8,16 +9,21 @@ import subprocess
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import NoReturn
+from typing import TYPE_CHECKING, NoReturn
 
 import pytest
 
+import pipeline
 from fondant_spec.dataset.manifest import Manifest
 from fondant_spec.errors import FondantError
 from fondant_spec.runners.container_engine import Engine, find_engine
 from fondant_spec.runners.image_lock import Image, image_of, read_lock
 from fondant_spec.spec.component_spec import ComponentSpec
 from tests.small import COMPONENTS
+
+if TYPE_CHECKING:  # which needs Kubeflow's own package
+    from tests.runners.kfp_server import KfpServer
+    from tests.runners.kubeflow_runs import Launch
 
 ROOT = Path(__file__).parents[2]
 NAMES = sorted(spec.parent.name for spec in (ROOT / "components").glob("*/fondant_component.yaml"))
@@ -106,3 +112,33 @@ def final(base: Path) -> Manifest:
     """Return the dataset after the demo's last step."""
     [file] = base.glob("stable-diffusion/export_dataset/*/manifest.json")
     return Manifest.read(str(file))
+
+
+@pytest.fixture
+def launch(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> "Launch":
+    """Return what runs `python pipeline.py` against a server.
+
+    It returns the exit code, and the lines on stdout and stderr; the server's address and the
+    run's id are left out of these.
+    """
+    settings = {
+        "BASE_PATH": "memory://base",
+        "DATASET_NAME": "user/seeds",
+        "INDEX_URL": "http://knn.example.com",
+        "KUBEFLOW_INTERVAL": "0.01",
+    }
+    for name, value in settings.items():
+        monkeypatch.setenv(name, value)
+    # Images that were built in this checkout may hold other code than it has now.
+    monkeypatch.setattr("fondant_spec.runners.image_lock.LOCK_FILE", "images.lock.of_tests")
+
+    def run(server: "KfpServer", *words: str) -> tuple[int, list[str], list[str]]:
+        monkeypatch.setenv("HOST", server.url)
+        code = pipeline.main([*words])
+        texts = list(capsys.readouterr())
+        for run_id in server.runs:
+            texts = [text.replace(server.url, "URL").replace(run_id, "RUN") for text in texts]
+        out, err = (text.splitlines() for text in texts)
+        return code, out, err
+
+    return run

@@ -1,31 +1,29 @@
-"""A small server that speaks the part of the Kubeflow Pipelines API that a submission uses.
+"""A server that answers as a real Kubeflow Pipelines does, on what a submission asks of it.
 
-It holds experiments and runs, takes a package only if it parses as strictly as on the real server,
-and plays the states of a run that a test gives it.
+It holds experiments, pipelines with their versions, and runs; takes a package only if it parses as
+strictly as on the real server, and a run only with the parameters that the package has; and plays
+the answers on a run, and the logs, that a test gives it. What runs answer was recorded
+(`recordings/`); the rest is the server's source, version 2.17.
 """
 
 import json
+import re
 import threading
 import uuid
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from email import message_from_bytes, policy
+from email.message import Message
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
+import yaml
 from google.protobuf import json_format
 from kfp.pipeline_spec import pipeline_spec_pb2
 
-
-@dataclass
-class Look:
-    """What one look at a run gives: its state, that of its tasks, and errors by task."""
-
-    state: str
-    tasks: dict[str, str] = field(default_factory=dict)
-    errors: dict[str, str] = field(default_factory=dict)
-    error: str = ""
+from tests.runners.kfp_answers import Answer, Look
 
 
 class RefusalError(Exception):
@@ -36,49 +34,79 @@ class RefusalError(Exception):
         self.status = status
 
 
-class KfpServer:
-    """The state of the server; `looks` are played to whoever asks for a run, the last for good.
+@dataclass(frozen=True)
+class Request:
+    """What is asked of the server."""
 
-    `away` is a number of looks that get no answer but a proxy's, or none at all.
+    method: str
+    url: str
+    headers: Message
+    body: bytes
+
+    @property
+    def path(self) -> str:
+        """The address, without the query."""
+        return urlsplit(self.url).path
+
+    @property
+    def query(self) -> dict[str, str]:
+        """The query, each name once."""
+        return {name: values[0] for name, values in parse_qs(urlsplit(self.url).query).items()}
+
+    def data(self) -> Answer:
+        """Return the body, which is JSON."""
+        return dict(json.loads(self.body))
+
+
+class KfpServer:
+    """The state of the server.
+
+    Attributes:
+        looks: are played to whoever asks for a run, the last for good.
+        logs: what pods printed, by the ids of their nodes; None where the host allows no look at
+            them, which was not recorded: the words are those of its other refusals.
+        away: a number of looks that get no answer but a proxy's, or none at all.
+        unseen: kinds of things of which the next look-up finds none: others make it right after.
+        keeps: whether pipelines may be uploaded; the refusal is read in the source.
+        starts: is called with the id of each run that begins.
     """
 
     def __init__(
         self,
-        looks: Sequence[Look] = (Look("SUCCEEDED"),),
+        looks: Sequence[Look | Answer] = (Look("SUCCEEDED"),),
         *,
+        logs: Mapping[str, str] | None = None,
         headers: dict[str, str] | None = None,
         several_users: bool = False,
         away: int = 0,
     ) -> None:
         self.looks = list(looks)
+        self.logs: Mapping[str, str] | None = logs or {}
         self.headers = headers or {}
         self.several_users = several_users
         self.away = away
-        self.experiments: list[dict[str, Any]] = []
-        self.runs: dict[str, dict[str, Any]] = {}
+        self.unseen: set[str] = set()
+        self.keeps = True
+        self.starts: Callable[[str], None] = lambda _: None
+        self.experiments: list[Answer] = []
+        self.pipelines: list[Answer] = []
+        self.versions: list[Answer] = []
+        self.runs: dict[str, Answer] = {}
+        self.logs_read: list[str] = []
         self.url = ""
 
-    def answer(self, method: str, url: str, headers: Any, body: dict[str, Any]) -> dict[str, Any]:
+    def answer(self, request: Request) -> Answer | str:
         """Return the answer to a request, or refuse it."""
-        if any(headers.get(name) != value for name, value in self.headers.items()):
+        if any(request.headers.get(name) != value for name, value in self.headers.items()):
             raise RefusalError(401, "Unauthenticated: no valid token")
-        parts = urlsplit(url)
-        query = {name: values[0] for name, values in parse_qs(parts.query).items()}
-        match method, parts.path.removeprefix("/pipeline/apis/v2beta1/").split("/"):
-            case "GET", ["healthz"]:
-                return {"tag_name": "2.17.0", "multi_user": self.several_users}
-            case "GET", ["experiments"]:
-                return self._find(query)
-            case "POST", ["experiments"]:
-                self._check_namespace(body.get("namespace", ""))
-                experiment = body | {"experiment_id": str(uuid.uuid4())}
-                self.experiments.append(experiment)
-                return experiment
-            case "POST", ["runs"]:
-                return self._start(body)
-            case "GET", ["runs", run_id] if run_id in self.runs:
-                return self._look(run_id)
-        raise RefusalError(404, f"no such method: {method} {url}")
+        for method, pattern, handler in _ROUTES:
+            match = re.fullmatch(pattern, request.path.removeprefix("/pipeline/apis/"))
+            if match and method == request.method:
+                return handler(self, request, *match.groups())
+        raise RefusalError(404, f"no such method: {request.method} {request.path}")
+
+    def _health(self, request: Request) -> Answer:
+        return {"tag_name": "2.17.0", "multi_user": self.several_users}
 
     def _check_namespace(self, namespace: str) -> None:
         if self.several_users and not namespace:
@@ -90,45 +118,119 @@ class KfpServer:
                 403, "User tester is not authorized to list experiments in forbidden"
             )
 
-    def _find(self, query: dict[str, str]) -> dict[str, Any]:
-        namespace = query.get("namespace", "")
+    def _find(self, request: Request, kind: str) -> Answer:
+        namespace = request.query.get("namespace", "")
         self._check_namespace(namespace)
-        [predicate] = json.loads(query["filter"])["predicates"]
-        assert (predicate["operation"], predicate["key"]) == ("EQUALS", "display_name")
-        found = [
-            e
-            for e in self.experiments
-            if e["display_name"] == predicate["stringValue"] and e.get("namespace", "") == namespace
-        ]
-        return {"experiments": found} if found else {}
+        held = self.experiments if kind == "experiments" else self.pipelines
+        own = [one for one in held if one.get("namespace", "") == namespace]
+        return self._named(kind, own, request)
 
-    def _start(self, body: dict[str, Any]) -> dict[str, Any]:
+    def _add_experiment(self, request: Request) -> Answer:
+        new = {"experiment_id": str(uuid.uuid4()), "storage_state": "AVAILABLE"}
+        return self._add(self.experiments, request.data() | new)
+
+    def _add_pipeline(self, request: Request) -> Answer:
+        if not self.keeps:
+            raise RefusalError(403, "User tester is not authorized to create pipelines")
+        return self._add(self.pipelines, request.data() | {"pipeline_id": str(uuid.uuid4())})
+
+    def _add(self, held: list[Answer], new: Answer) -> Answer:
+        self._check_namespace(new.get("namespace", ""))
+        if any(one["display_name"] == new["display_name"] for one in held):
+            raise RefusalError(409, f"The name {new['display_name']} already exists")
+        held.append(new)
+        return new
+
+    def _find_version(self, request: Request, pipeline_id: str) -> Answer:
+        found = [one for one in self.versions if one["pipeline_id"] == pipeline_id]
+        return self._named("pipeline_versions", found, request)
+
+    def _named(self, kind: str, held: Sequence[Answer], request: Request) -> Answer:
+        """Return those of a name, as a list that is left out if it is empty."""
+        [predicate] = json.loads(request.query["filter"])["predicates"]
+        assert (predicate["operation"], predicate["key"]) == ("EQUALS", "display_name")
+        found = [one for one in held if one["display_name"] == predicate["stringValue"]]
+        hidden = kind in self.unseen
+        self.unseen.discard(kind)
+        return {kind: found} if found and not hidden else {}
+
+    def _upload(self, request: Request) -> Answer:
+        head = f"Content-Type: {request.headers['Content-Type']}\r\n\r\n".encode()
+        [part] = message_from_bytes(head + request.body, policy=policy.HTTP).iter_parts()
+        assert part.get_param("name", header="content-disposition") == "uploadfile"
+        if any(one["display_name"] == request.query["name"] for one in self.versions):
+            raise RefusalError(409, "Failed to create a pipeline version")
+        documents = [*yaml.load_all(part.get_payload(decode=True), yaml.CSafeLoader), {}]
+        version = {
+            "pipeline_id": request.query["pipelineid"],
+            "pipeline_version_id": str(uuid.uuid4()),
+            "display_name": request.query["name"],
+            "pipeline_spec": {"pipeline_spec": documents[0], "platform_spec": documents[1]},
+        }
+        _check_spec(version["pipeline_spec"])
+        self.versions.append(version)
+        return version
+
+    def _start(self, request: Request) -> Answer:
+        body = request.data()
         if body["experiment_id"] not in [e["experiment_id"] for e in self.experiments]:
             raise RefusalError(404, "experiment not found")
-        spec = body["pipeline_spec"]
-        try:
-            json_format.ParseDict(spec.get("pipeline_spec", spec), pipeline_spec_pb2.PipelineSpec())
-            json_format.ParseDict(spec.get("platform_spec", {}), pipeline_spec_pb2.PlatformSpec())
-        except json_format.ParseError as error:
-            raise RefusalError(400, f"Invalid input error: {error}") from None
+        reference = body.get("pipeline_version_reference")
+        if reference:
+            [spec] = [v["pipeline_spec"] for v in self.versions if reference.items() <= v.items()]
+        else:
+            spec = body["pipeline_spec"]
+            _check_spec(spec)
+        _check_parameters(spec, body.get("runtime_config", {}).get("parameters", {}))
         if body["display_name"] == "refuse me":
             raise RefusalError(400, "Invalid input error:\n the name is taken")
-        run = body | {"run_id": str(uuid.uuid4())}
+        run = body | {"run_id": str(uuid.uuid4()), "spec": spec}
         self.runs[run["run_id"]] = run
+        self.starts(run["run_id"])
         return run
 
-    def _look(self, run_id: str) -> dict[str, Any]:
+    def _look(self, request: Request, run_id: str) -> Answer:
+        if run_id not in self.runs:
+            raise RefusalError(404, "run not found")
         if self.away:
             self.away -= 1
             raise RefusalError(502, "") if self.away % 2 else ConnectionAbortedError
         look = self.looks.pop(0) if len(self.looks) > 1 else self.looks[0]
-        tasks = [
-            {"display_name": name, "state": state}
-            | ({"error": {"code": 2, "message": look.errors[name]}} if name in look.errors else {})
-            for name, state in look.tasks.items()
-        ]
-        answer = {"run_id": run_id, "state": look.state, "run_details": {"task_details": tasks}}
-        return answer | ({"error": {"code": 2, "message": look.error}} if look.error else {})
+        return (look.answer() if isinstance(look, Look) else look) | {"run_id": run_id}
+
+    def _log(self, request: Request, node: str) -> str:
+        if self.logs is None:
+            raise RefusalError(403, "User tester is not authorized to read logs")
+        self.logs_read.append(node)
+        return self.logs.get(node, "")
+
+
+_ROUTES: Sequence[tuple[str, str, Callable[..., Answer | str]]] = [
+    ("GET", "v2beta1/healthz", KfpServer._health),
+    ("GET", "v2beta1/(experiments|pipelines)", KfpServer._find),
+    ("POST", "v2beta1/experiments", KfpServer._add_experiment),
+    ("POST", "v2beta1/pipelines", KfpServer._add_pipeline),
+    ("POST", "v2beta1/pipelines/upload_version", KfpServer._upload),
+    ("GET", "v2beta1/pipelines/([^/]+)/versions", KfpServer._find_version),
+    ("POST", "v2beta1/runs", KfpServer._start),
+    ("GET", "v2beta1/runs/([^/]+)", KfpServer._look),
+    ("GET", "v1alpha1/runs/[^/]+/nodes/([^/]+)/log", KfpServer._log),
+]
+
+
+def _check_spec(spec: Answer) -> None:
+    try:
+        json_format.ParseDict(spec.get("pipeline_spec", spec), pipeline_spec_pb2.PipelineSpec())
+        json_format.ParseDict(spec.get("platform_spec", {}), pipeline_spec_pb2.PlatformSpec())
+    except json_format.ParseError as error:
+        raise RefusalError(400, f"Invalid input error: {error}") from None
+
+
+def _check_parameters(spec: Answer, given: Mapping[str, Any]) -> None:
+    root = spec.get("pipeline_spec", spec).get("root", {})
+    known = root.get("inputDefinitions", {}).get("parameters", {})
+    for name in given.keys() - known.keys():
+        raise RefusalError(400, f"Invalid input error: parameter {name} is not in the pipeline")
 
 
 @contextmanager
@@ -140,21 +242,28 @@ def serving(server: KfpServer) -> Iterator[KfpServer]:
 
         def do_GET(self) -> None:
             """Answer a request without a body."""
-            self._answer({})
+            self._answer(b"")
 
         def do_POST(self) -> None:
-            """Answer a request with a body in JSON."""
-            self._answer(json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
+            """Answer a request with a body."""
+            self._answer(self.rfile.read(int(self.headers["Content-Length"])))
 
-        def _answer(self, body: dict[str, Any]) -> None:
+        def _answer(self, body: bytes) -> None:
+            content: Answer | str
             try:
-                status, content = 200, server.answer(self.command, self.path, self.headers, body)
+                status, content = (
+                    200,
+                    server.answer(Request(self.command, self.path, self.headers, body)),
+                )
             except RefusalError as refusal:
                 status, content = refusal.status, {"code": 3, "message": str(refusal)}
             except ConnectionAbortedError:
                 self.close_connection = True
                 return
-            reply(self, status, {"Content-Type": "application/json"}, json.dumps(content).encode())
+            kind, text = "application/json", json.dumps(content)
+            if isinstance(content, str):
+                kind, text = "text/plain", content
+            reply(self, status, {"Content-Type": kind}, text.encode())
 
         def log_message(self, *words: object) -> None:
             """Keep quiet."""

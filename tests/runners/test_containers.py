@@ -5,6 +5,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import time
 
 import pyarrow as pa
 import pytest
@@ -68,9 +69,12 @@ def heed_ctrl_c() -> None:
     signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
-@pytest.mark.usefixtures("small_images")
-def test_ctrl_c_removes_the_container(engine, tmp_path):
-    """Ctrl-C ends the step at hand, removes its container, and exits with 130."""
+@pytest.fixture
+def waiting(engine, small_images, tmp_path):  # noqa: ARG001 - they must be there
+    """Return the process of a pipeline whose step waits in a container, and its base path.
+
+    And a function that tells whether the container is there.
+    """
     gate = tmp_path / "base" / "gate"
     gate.parent.mkdir()
     gate.touch()
@@ -84,14 +88,35 @@ def test_ctrl_c_removes_the_container(engine, tmp_path):
     )
     wait_for(gate.with_suffix(".pids"), process)
     [run] = read_runs(str(gate.parent), "small")
-    command = (engine.program, "ps", "--all", "--format", "{{.Names}}")
-    assert f"fondant-{run['run_id']}-waits" in call(*command).splitlines()
+
+    def is_there() -> bool:
+        names = call(engine.program, "ps", "--all", "--format", "{{.Names}}").splitlines()
+        return f"fondant-{run['run_id']}-waits" in names
+
+    assert is_there()
+    return process, gate.parent, is_there
+
+
+def test_ctrl_c_removes_the_container(waiting):
+    """Ctrl-C ends the step at hand, removes its container, and exits with 130."""
+    process, base, is_there = waiting
     process.send_signal(signal.SIGINT)
     output = process.communicate(timeout=60)[0]
     assert process.returncode == 130, output
     assert output.endswith("error: interrupted; what is finished is kept, run again to go on\n")
-    assert run["run_id"] not in call(*command)
-    assert [run["state"] for run in read_runs(str(gate.parent), "small")] == ["interrupted"]
+    assert not is_there()
+    assert [run["state"] for run in read_runs(str(base), "small")] == ["interrupted"]
+
+
+def test_a_runner_that_is_killed_takes_the_container_along(waiting):
+    """A container ends by itself when whoever started it is no more."""
+    process, _, is_there = waiting
+    process.kill()
+    process.wait()
+    end = time.monotonic() + 30
+    while is_there() and time.monotonic() < end:
+        time.sleep(0.1)
+    assert not is_there()
 
 
 @pytest.mark.usefixtures("engine")

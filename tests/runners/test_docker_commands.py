@@ -11,10 +11,10 @@ import pytest
 
 from fondant_spec.errors import InvalidConfigError, InvalidPipelineError
 from fondant_spec.pipeline import Pipeline, Resources
-from fondant_spec.pipeline.quantities import quantity
 from fondant_spec.runners import DockerRunner
 from fondant_spec.runners.container_engine import Engine, find_engine
 from fondant_spec.spec.component_spec import ComponentSpec
+from fondant_spec.spec.quantities import quantity
 from tests.small import COMPONENTS
 
 ENGINE = Engine("docker", "1000:1000", cpus=2, environment={"HF_HOME": "/models"})
@@ -57,7 +57,7 @@ def test_whole_command(pipeline, tmp_path):
         "fondant/numbers:dev python /component/src/main.py --base_path TMP/base "
         "--pipeline_name small --step_id numbers --run_id run-1 "
         "--output_manifest_path TMP/own/numbers/output_manifest_path "
-        "--rows 10 --batch_rows 7 --own_ids false --skip '[]'"
+        "--step_retries 2 --rows 10 --batch_rows 7 --own_ids false --skip '[]'"
     )
 
 

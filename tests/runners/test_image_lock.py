@@ -173,12 +173,25 @@ def test_doubts(tmp_path):
     pipeline = Pipeline("p", tmp_path / "base")
     pipeline.add(spec.path.parent)
     pipeline.add(file)
+    moving = (
+        "named by a tag, which may come to mean another image while results are kept under the "
+        "same key; name a digest (image@sha256:...): me/only:v1"
+    )
     assert list(doubts(pipeline.plan().steps)) == [
-        "in no images.lock, so whether they hold the present code is not known: fondant/numbers:dev"
+        (
+            "in no images.lock, so whether they hold the present code is not known: "
+            "fondant/numbers:dev"
+        ),
+        moving,
     ]
     lock(tmp_path / "images.lock")
     assert list(doubts(pipeline.plan().steps)) == [
-        "not pushed, so the cluster's nodes must have them: me/numbers:v1"
+        "not pushed, so the cluster's nodes must have them: me/numbers:v1",
+        moving,
     ]
     lock(tmp_path / "images.lock", digest=f"me/numbers@{ID}")
+    assert list(doubts(pipeline.plan().steps)) == [moving]
+    file.write_text(file.read_text().replace("me/only:v1", f"me/only@{ID}"))
+    pipeline = Pipeline("p", tmp_path / "base")
+    pipeline.add(file)
     assert list(doubts(pipeline.plan().steps)) == []

@@ -1,13 +1,15 @@
 """Compiling for Kubeflow Pipelines: a golden file, and the rules that packages are held against."""
 
+import json
 import os
 from collections.abc import Callable
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
+from kfp.components import load_component_from_text
 
 from fondant_spec.errors import InvalidConfigError, InvalidPipelineError
 from fondant_spec.pipeline import Pipeline, Resources
@@ -15,12 +17,19 @@ from fondant_spec.runners.kubeflow import Cluster, KubeflowRunner
 from fondant_spec.runners.kubeflow.checker import check_package
 from fondant_spec.runners.kubeflow.compiler import compile_plan
 from fondant_spec.runners.kubeflow.package import documents
-from pipeline import build
+from fondant_spec.spec.component_spec import ComponentSpec
+from pipeline import build, main
 from pipeline_configs import PipelineConfigs
 from tests.runners.plans import CLUSTER, fixed, forked
 from tests.small import COMPONENTS
 
+ROOT = Path(__file__).parents[2]
 GOLDEN = Path(__file__).parent / "golden" / "small.yaml"
+
+
+CONFIGS = PipelineConfigs(
+    BASE_PATH="s3://bucket/base", DATASET_NAME="user/seeds", INDEX_URL="http://knn.example.com"
+)
 
 
 @pytest.fixture(scope="module")
@@ -37,22 +46,93 @@ def test_golden(package):
 
 
 def test_form(package):
-    """The form shows base path, run id and every argument that has a value, typed."""
+    """It begins with what the pipeline sets; a step that is spread has one field for the rest."""
     pipeline, _ = documents(package)
     parameters = pipeline["root"]["inputDefinitions"]["parameters"]
-    assert {n: (p["parameterType"], p["defaultValue"]) for n, p in parameters.items()} == {
-        "base_path": ("STRING", "/data/base"),
-        "numbers__rows": ("NUMBER_INTEGER", 20),
-        "numbers__batch_rows": ("NUMBER_INTEGER", 7),
-        "numbers__own_ids": ("BOOLEAN", False),
-        "numbers__skip": ("LIST", [3, 7]),
-        "double__factor": ("NUMBER_INTEGER", 4),
-        "double__reject_odd": ("BOOLEAN", False),
-        "double__lexicon": ("STRING", ""),
-        "waits__at": ("NUMBER_INTEGER", 0),
-        "waits__gate": ("STRING", ""),
-        "waits__child": ("BOOLEAN", False),
+    shown = {n: (p["parameterType"], p["defaultValue"]) for n, p in sorted(parameters.items())}
+    assert list(shown.items()) == [
+        ("base_path", ("STRING", "/data/base")),
+        ("main_1_numbers__rows", ("NUMBER_INTEGER", 20)),
+        ("main_1_numbers__skip", ("LIST", [3, 7])),
+        ("main_3_double__factor", ("NUMBER_INTEGER", 4)),
+        ("more_1_numbers__batch_rows", ("NUMBER_INTEGER", 7)),
+        ("more_1_numbers__fail_at", ("STRING", "")),
+        ("more_1_numbers__own_ids", ("BOOLEAN", False)),
+        ("more_3_double__further_arguments", ("STRUCT", {})),
+        ("more_4_waits__at", ("NUMBER_INTEGER", 0)),
+        ("more_4_waits__child", ("BOOLEAN", False)),
+        ("more_4_waits__gate", ("STRING", "")),
+        ("more_5_first_of_each__further_arguments", ("STRUCT", {})),
+    ]
+    assert "more_* the defaults of its components" in pipeline["pipelineInfo"]["description"]
+
+
+def test_choices_and_no_value():
+    """What is one of a few is a drop-down; None is an empty text, which blocks no start."""
+    package = KubeflowRunner(Cluster()).compile(build(CONFIGS).plan("run-1"))
+    parameters = documents(package)[0]["root"]["inputDefinitions"]["parameters"]
+    layout = parameters["main_6_export_dataset__layout"]
+    assert layout["literals"] == ["imagefolder", "kohya", "webdataset"]
+    assert parameters["main_5_caption_images__keep_existing"]["literals"] == [True, False]
+    for name in ("trigger_word", "num_beams"):
+        field = parameters[f"main_5_caption_images__{name}"]
+        assert (field["parameterType"], field["defaultValue"]) == ("STRING", "")
+    stated = sum(len(p.arguments) for p in build(CONFIGS).plan("run-1").steps)
+    assert len(parameters) == 1 + stated
+
+
+def test_every_step_tells_of_itself(package):
+    """Each has metrics, its slices have not; the last one has a page. The run's id is its own."""
+    pipeline, _ = documents(package)
+    made: dict[str, set[str]] = {}
+    for name, component in pipeline["components"].items():
+        if "executorLabel" in component:
+            artifacts = component["outputDefinitions"].get("artifacts", {})
+            kinds = {one["artifactType"]["schemaTitle"] for one in artifacts.values()}
+            made[name.removeprefix("comp-")] = kinds
+    metrics = {"system.Metrics"}
+    assert made == {
+        "numbers": metrics,
+        "keep-even": metrics,
+        "double-slices": set(),
+        "double-commit": metrics,
+        "waits": metrics,
+        "first-of-each-slices": set(),
+        "first-of-each-commit": metrics | {"system.HTML"},
     }
+    words = container(pipeline)["args"]
+    assert words[words.index("--executor_input") + 1] == "{{$}}"
+
+
+def test_texts_that_yaml_finds_hard():
+    """They are in the package letter by letter, as the SDK reads it, too."""
+    text = "# a\n- b\r\nc: \x85\u2028\u2029 \x01\x1b\x7f \ufffe\ufeff\U0001f408\t'\"%"
+    pipeline = Pipeline("p", "s3://bucket")
+    numbers = pipeline.add(COMPONENTS / "numbers")
+    pipeline.add(COMPONENTS / "double", after=numbers, arguments={"lexicon": text})
+    package = KubeflowRunner(Cluster()).compile(pipeline.plan("r"))
+    parameters = documents(package)[0]["root"]["inputDefinitions"]["parameters"]
+    assert parameters["main_2_double__lexicon"]["defaultValue"] == text
+    loaded = load_component_from_text(package).pipeline_spec
+    defaults = loaded.root.input_definitions.parameters["main_2_double__lexicon"].default_value
+    assert defaults.string_value == text
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("a {{workflow.name}}", "double: lexicon holds '{{', which Kubeflow would take for a"),
+        ("\ud83d", "double: lexicon holds '\\ud83d', half a character that no text can hold."),
+    ],
+)
+def test_texts_that_would_not_arrive(text, message):
+    """What Argo would put something else in place of is refused, with step and argument."""
+    pipeline = Pipeline("p", "s3://bucket")
+    numbers = pipeline.add(COMPONENTS / "numbers")
+    pipeline.add(COMPONENTS / "double", after=numbers, arguments={"lexicon": text})
+    with pytest.raises(InvalidPipelineError) as caught:
+        compile_plan(pipeline.plan(), Cluster())
+    assert str(caught.value).startswith(message)
 
 
 def test_only_what_computes_gets_a_device(package):
@@ -81,15 +161,63 @@ def test_every_pod_gets_what_the_cluster_gives(package):
         assert pod["imagePullSecret"][0]["secretName"] == "registry"
 
 
+def test_every_pod_is_a_good_tenant():
+    """Each asks for CPU and memory, is not root, and has the plain variables and the labels."""
+    cluster = replace(
+        CLUSTER,
+        variables={"HF_HOME": "/data/models", "AWS_ENDPOINT_URL": "http://minio:9000"},
+        labels={"team": "vision"},
+    )
+    pipeline, platform = documents(compile_plan(fixed(), cluster))
+    for label, pod in pods(platform).items():
+        asked = container(pipeline, label)["resources"]
+        assert asked["resourceCpuRequest"]
+        assert asked["resourceMemoryRequest"]
+        assert pod["securityContext"] == {"runAsNonRoot": True}
+        assert pod["podMetadata"]["labels"] == {"team": "vision"}
+        variables = {one["name"]: one["value"] for one in container(pipeline, label)["env"]}
+        assert variables["HF_HOME"] == "/data/models"
+        assert variables["AWS_ENDPOINT_URL"] == "http://minio:9000"
+        assert variables["TQDM_DISABLE"] == "1"
+    _, platform = documents(compile_plan(fixed(), replace(CLUSTER, run_as_user=1000)))
+    for pod in pods(platform).values():
+        assert pod["securityContext"] == {"runAsNonRoot": True, "runAsUser": "1000"}
+
+
+def test_what_a_step_asks_for_can_be_set(tmp_path, monkeypatch):
+    """A step's CPU and memory come from its component's spec, until a command line says more."""
+    monkeypatch.setenv("DATASET_NAME", "user/seeds")
+    monkeypatch.setenv("INDEX_URL", "http://knn.example.com")
+
+    def asked(*words: str) -> dict[str, Any]:
+        file = tmp_path / "package.yaml"
+        assert main(["--base-path", "s3://bucket/base", "--compile-only", str(file), *words]) == 0
+        found, _ = documents(file.read_text())
+        step = container(found, "exec-download-images")
+        cores = next(one for one in step["env"] if one["name"] == "LOKY_MAX_CPU_COUNT")
+        resources = {k: v for k, v in step["resources"].items() if k.startswith("resource")}
+        return resources | {"workers": cores["value"]}
+
+    stated = ComponentSpec.from_file(ROOT / "components" / "download_images").resources
+    assert asked() == {
+        "resourceCpuRequest": stated.cpu,
+        "resourceMemoryRequest": stated.memory,
+        "resourceMemoryLimit": stated.memory_limit,
+        "workers": stated.cpu,
+    }
+    more = [f"--set=download_images.@{setting}" for setting in ("cpu=7500m", "memory=64Gi")]
+    assert asked(*more, "--set=download_images.@cpu_limit=16") == {
+        "resourceCpuRequest": "7500m",
+        "resourceCpuLimit": "16",
+        "resourceMemoryRequest": "64Gi",
+        "resourceMemoryLimit": "64Gi",
+        "workers": "8",
+    }
+
+
 def test_the_real_pipeline():
     """pipeline.py compiles as it is, with the CLIP and BLIP steps on the GPU pool."""
-    configs = PipelineConfigs(
-        BASE_PATH="s3://bucket/base",
-        DATASET_NAME="user/seeds",
-        INDEX_URL="http://knn.example.com",
-        GPU_POOL="a100",
-    )
-    plan = build(configs).plan("run-1")
+    plan = build(replace(CONFIGS, GPU_POOL="a100")).plan("run-1")
     package = compile_plan(plan, Cluster())
     check_package(package, plan)
     pipeline, platform = documents(package)
@@ -282,6 +410,25 @@ def test_a_load_cannot_be_spread():
         compile_plan(pipeline.plan(), Cluster())
 
 
+def test_many_slices():
+    """A slice repeats little; many of them are told, and more than a run can hold refused."""
+    pipeline, runner = build(CONFIGS), KubeflowRunner(Cluster())
+    pipeline.change("download_images", fan_out=25)
+    plan = pipeline.plan()
+    assert not any("slices" in line for line in runner.doubts(plan))
+    found, _ = documents(runner.compile(plan))
+    repeated = [
+        found["components"]["comp-download-images-slices"],
+        found["deploymentSpec"]["executors"]["exec-download-images-slices"],
+    ]
+    assert len(json.dumps(repeated)) < 2000
+    pipeline.change("caption_images", fan_out=2)
+    assert [line for line in runner.doubts(pipeline.plan()) if line.startswith("27 slices: ")]
+    pipeline.change("caption_images", fan_out=476)
+    with pytest.raises(InvalidPipelineError, match="501 slices are more than one run of Kubeflow"):
+        runner.compile(pipeline.plan())
+
+
 def test_retries_and_timeouts():
     """A step is tried again, and ended, as its resources say."""
     pipeline = Pipeline("p", "s3://bucket")
@@ -301,6 +448,17 @@ def test_retries_and_timeouts():
         ("KUBEFLOW_VOLUME", "claim:data", "KUBEFLOW_VOLUME must be CLAIM or CLAIM:/MOUNT/PATH"),
         ("KUBEFLOW_SECRETS", "HF_TOKEN=hf_abc", "this is not: HF_TOKEN=***"),
         ("KUBEFLOW_SECRETS", "hf_abc", "this is not: ***"),
+        ("KUBEFLOW_ENV", "http://minio", "KUBEFLOW_ENV must be NAME=value, separated by commas"),
+        ("KUBEFLOW_ENV", "A=1,A=2", "KUBEFLOW_ENV names A, which is given twice"),
+        ("KUBEFLOW_ENV", "HF_TOKEN=hf_abc", "put it in a secret, and name that: KUBEFLOW_SECRETS"),
+        (
+            "KUBEFLOW_ENV",
+            "HTTPS_PROXY=http://me:pw@proxy",
+            "KUBEFLOW_SECRETS=HTTPS_PROXY=SECRET/KE",
+        ),
+        ("KUBEFLOW_LABELS", "team", "KUBEFLOW_LABELS must be key=value as Kubernetes takes them"),
+        ("KUBEFLOW_LABELS", "team=a b", "this is not: 'team=a b'"),
+        ("KUBEFLOW_RUN_AS_USER", "0", "must be a uid above 0, not '0'; steps do not run as root."),
         ("KUBEFLOW_PULL_POLICY", "Sometimes", "must be one of Always, IfNotPresent, Never"),
         ("KUBEFLOW_INTERVAL", "soon", "must be a number of seconds from 0 to 3600"),
         ("KUBEFLOW_INTERVAL", "nan", "must be a number of seconds from 0 to 3600"),
@@ -340,6 +498,9 @@ def test_settings():
         "HOST": "http://kfp",
         "KUBEFLOW_VOLUME": "sd-data:/mnt/data",
         "KUBEFLOW_SECRETS": "HF_TOKEN=hf/token, AWS_SECRET_ACCESS_KEY=store/secret",
+        "KUBEFLOW_ENV": "NO_PROXY=.local,10.0.0.0/8,HF_ENDPOINT=https://mirror/?a=b",
+        "KUBEFLOW_LABELS": "team=vision, example.com/cost-center=42",
+        "KUBEFLOW_RUN_AS_USER": "1000",
         "KUBEFLOW_PULL_POLICY": "Always",
         "KUBEFLOW_PULL_SECRETS": "one,two",
         "KUBEFLOW_NAMESPACE": "team",
@@ -351,6 +512,9 @@ def test_settings():
         volume="sd-data",
         volume_path="/mnt/data",
         secrets={"HF_TOKEN": ("hf", "token"), "AWS_SECRET_ACCESS_KEY": ("store", "secret")},
+        variables={"NO_PROXY": ".local,10.0.0.0/8", "HF_ENDPOINT": "https://mirror/?a=b"},
+        labels={"team": "vision", "example.com/cost-center": "42"},
+        run_as_user=1000,
         pull_policy="Always",
         pull_secrets=("one", "two"),
         namespace="team",

@@ -1,8 +1,7 @@
-"""Submission to a Kubeflow Pipelines host: one line for each obstacle, and following to the end."""
+"""Reaching a Kubeflow Pipelines host: one line for each obstacle."""
 
 import datetime as dt
 import ipaddress
-import shutil
 import socket
 import ssl
 import threading
@@ -14,15 +13,10 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
-import pipeline
-from fondant_spec.errors import HostError, StepFailedError
-from fondant_spec.pipeline import Pipeline
-from fondant_spec.runners.kubeflow import Cluster, Credentials, KubeflowRunner
-from fondant_spec.runners.kubeflow.follow import follow
+from fondant_spec.errors import HostError
+from fondant_spec.runners.kubeflow import Credentials
 from fondant_spec.runners.kubeflow.host import Host
-from tests.runners.kfp_server import KfpServer, Look, listening, reply, serving
-from tests.runners.plans import forked
-from tests.small import COMPONENTS
+from tests.runners.kfp_server import KfpServer, listening, reply, serving
 
 LOGIN = (
     "set KUBEFLOW_TOKEN, KUBEFLOW_TOKEN_FILE or KUBEFLOW_COOKIE (see docs/kubeflow.md, Signing in)"
@@ -255,131 +249,6 @@ def test_signing_in(environment, headers, tmp_path):
                 Host(server.url, credentials).check()
 
 
-def cluster(server: KfpServer, **options: object) -> Cluster:
-    """Return a server as a cluster, to be looked at often."""
-    return Cluster(host=server.url, interval=0.01, **options)
-
-
-def submit(server: KfpServer, **options: object) -> list[str]:
-    """Submit the small pipeline, and return what is said."""
-    said: list[str] = []
-    runner = KubeflowRunner(cluster(server, **options))
-    assert runner.run(forked("s3://bucket/base").plan("run-1"), said.append) == []
-    return said
-
-
-def test_success():
-    """A run is submitted whole, in its experiment, and its steps are told until the end."""
-    looks = [
-        Look("PENDING"),
-        Look("RUNNING", {"root-driver": "SUCCEEDED", "numbers": "RUNNING"}),
-        Look(
-            "RUNNING",
-            {
-                "numbers": "SUCCEEDED",
-                "keep-even": "RUNNING",
-                "double slice": "RUNNING",
-                "double": "PENDING",
-            },
-        ),
-        Look("SUCCEEDED", {"numbers": "SUCCEEDED", "keep-even": "SUCCEEDED", "double": "SKIPPED"}),
-    ]
-    with serving(KfpServer(looks)) as server:
-        said = submit(server)
-        [run] = server.runs.values()
-        assert said[0].startswith("in no images.lock, so whether they hold the present code is")
-        assert said[1:] == [
-            f"run 'small_one run-1': {server.url}/#/runs/details/{run['run_id']}",
-            "[numbers] running",
-            "[numbers] succeeded",
-            "[keep_even] running",
-            "[double] pending",
-            "[keep_even] succeeded",
-            "[double] skipped",
-        ]
-        assert run["display_name"] == "small_one run-1"
-        assert run["experiment_id"] == server.experiments[0]["experiment_id"]
-        assert server.experiments[0]["display_name"] == "small_one"
-        assert run["pipeline_spec"].keys() == {"pipeline_spec", "platform_spec"}
-        submit(server, experiment="mine", service_account="editor")
-        submit(server)
-        assert [e["display_name"] for e in server.experiments] == ["small_one", "mine"]
-        assert [r.get("service_account") for r in server.runs.values()] == [None, "editor", None]
-
-
-def test_images_that_were_not_pushed(tmp_path):
-    """An image that only this machine has is told of before it cannot be pulled."""
-    folder = tmp_path / "components" / "numbers"
-    shutil.copytree(COMPONENTS / "numbers", folder)
-    pipeline = Pipeline("p", "s3://bucket")
-    pipeline.add(folder)
-    code = pipeline.plan().steps[0].key_parts["code"]
-    (tmp_path / "images.lock").write_text(f"numbers me/numbers:v1 sha256:{'a' * 64} - {code}\n")
-    said: list[str] = []
-    with serving(KfpServer()) as server:
-        KubeflowRunner(cluster(server)).run(pipeline.plan(), said.append)
-    assert said[0] == "not pushed, so the cluster's nodes must have them: me/numbers:v1"
-
-
-def test_failure():
-    """A failed run is an error with the failing step's own message and where its logs are."""
-    failed = Look("FAILED", {"double": "FAILED"}, {"double": "exit code 1"}, error="a step failed")
-    with serving(KfpServer([Look("RUNNING", {"double": "RUNNING"}), failed])) as server:
-        with pytest.raises(StepFailedError) as caught:
-            submit(server)
-        [run_id] = server.runs
-        assert str(caught.value) == (
-            f"the run failed: double: exit code 1. Its logs: {server.url}/#/runs/details/{run_id}"
-        )
-
-
-@pytest.mark.parametrize(
-    ("look", "message"),
-    [
-        (Look("FAILED", error="no quota"), "the run failed: no quota. Its logs: "),
-        (Look("FAILED"), "the run failed: the host gives no reason. Its logs: "),
-        (Look("CANCELED"), "the run was cancelled: "),
-    ],
-)
-def test_other_bad_ends(look, message):
-    """A run that failed without naming a step, or was cancelled, ends the following too."""
-    with serving(KfpServer([look])) as server, pytest.raises(StepFailedError) as caught:
-        submit(server)
-    assert str(caught.value).startswith(message)
-
-
-def test_a_host_that_goes_away_and_comes_back():
-    """While the host is away the run is not given up; one line tells each change."""
-    with serving(KfpServer(away=4)) as server:
-        said = submit(server)
-        assert said[2:] == [
-            f"{server.url} is in trouble (502); try again later. Trying again; the run goes on.",
-            "the host is back",
-        ]
-
-
-def test_a_host_that_stays_away():
-    """In the end following is given up, but not the run."""
-    with serving(KfpServer(away=1_000_000)) as server:
-        host = Host(server.url)
-        run_id = host.submit("pipelineInfo: {name: p}", "name", host.experiment("e"))
-        with pytest.raises(HostError, match="The run goes on: ") as caught:
-            follow(host, run_id, (), lambda _: None, interval=0.01, patience=0.05)
-        assert run_id in str(caught.value)
-
-
-def test_a_token_that_runs_out():
-    """A host that no longer knows us is not asked again and again."""
-    with serving(KfpServer([Look("RUNNING")])) as server:
-        host = Host(server.url)
-        run_id = host.submit("pipelineInfo: {name: p}", "name", host.experiment("e"))
-        server.headers = {"Authorization": "Bearer new"}
-        said: list[str] = []
-        with pytest.raises(HostError, match=r"does not know us \(401\).*The run goes on: "):
-            follow(host, run_id, (), said.append, interval=0.01)
-        assert said == []
-
-
 def test_who_signs_in(monkeypatch, tmp_path):
     """A token goes before the user in HOST, and that before nobody; a `.netrc` is not asked."""
     netrc = tmp_path / "netrc"
@@ -404,86 +273,3 @@ def test_who_signs_in(monkeypatch, tmp_path):
 def test_a_wrong_host_keeps_its_password(url):
     """What is no URL is shown without what stands before its name."""
     assert "hush" not in refusal(url)
-
-
-def test_several_users():
-    """With several users a namespace is needed, and with one it is not sent."""
-    with serving(KfpServer(several_users=True)) as server:
-        with pytest.raises(HostError, match=r"name your namespace .* in KUBEFLOW_NAMESPACE"):
-            submit(server)
-        submit(server, namespace="team")
-        assert server.experiments[0]["namespace"] == "team"
-        with pytest.raises(HostError, match=r"\(403\): User tester is not authorized"):
-            submit(server, namespace="forbidden")
-    with serving(KfpServer()) as server:
-        submit(server, namespace="team")
-        assert "namespace" not in server.experiments[0]
-
-
-def test_a_run_that_is_refused():
-    """What the host says of a bad run is passed on in one line."""
-    with serving(KfpServer()) as server:
-        host = Host(server.url)
-        experiment = host.experiment("e")
-        with pytest.raises(HostError) as caught:
-            host.submit("pipelineInfo: {name: p}", "refuse me", experiment)
-        assert str(caught.value) == (
-            f"{server.url} refuses the request (400): Invalid input error: the name is taken"
-        )
-        with pytest.raises(HostError, match="no field named"):
-            host.submit("pipelineInfo: {name: p}\nrooot: {}", "name", experiment)
-
-
-@pytest.fixture
-def environment(monkeypatch):
-    """Return a function that sets what pipeline.py reads."""
-
-    def set_it(**variables: str) -> None:
-        settings = {
-            "BASE_PATH": "s3://bucket/base",
-            "DATASET_NAME": "user/seeds",
-            "INDEX_URL": "http://knn.example.com",
-            "KUBEFLOW_INTERVAL": "0.01",
-        }
-        for name, value in (settings | variables).items():
-            monkeypatch.setenv(name, value)
-
-    return set_it
-
-
-def test_command_line(environment, capsys, tmp_path):
-    """`HOST=... python pipeline.py` ends with 0 on success; run and experiment are as named."""
-    with serving(KfpServer([Look("SUCCEEDED", {"caption-images": "SUCCEEDED"})])) as server:
-        environment(HOST=server.url)
-        words = ["--run-name", "first", "--experiment", "seeds", "--fan-out", "caption_images=4"]
-        assert pipeline.main([*words]) == 0
-        [run] = server.runs.values()
-        assert capsys.readouterr().out.splitlines()[-2:] == [
-            f"run 'first': {server.url}/#/runs/details/{run['run_id']}",
-            "[caption_images] succeeded",
-        ]
-        assert server.experiments[0]["display_name"] == "seeds"
-        pipeline_spec = run["pipeline_spec"]["pipeline_spec"]
-        assert '["0/4", "1/4", "2/4", "3/4"]' in str(pipeline_spec["components"])
-        file = tmp_path / "package.yaml"
-        assert pipeline.main(["--compile-only", str(file)]) == 0
-        assert file.read_text().startswith("# PIPELINE DEFINITION\n# Name: stable-diffusion\n")
-        assert pipeline.main(["--no-follow"]) == 0
-        assert len(server.runs) == 2
-
-
-def test_command_line_without_success(environment, capsys):
-    """A failed run, and a host that cannot be used, end with 1 and one line."""
-    with serving(KfpServer([Look("FAILED", error="out of memory")])) as server:
-        environment(HOST=server.url)
-        assert pipeline.main([]) == 1
-        assert capsys.readouterr().err.startswith("error: the run failed: out of memory. Its logs")
-    environment(HOST="x86_64-conda-linux-gnu")
-    assert pipeline.main([]) == 1
-    error = capsys.readouterr().err
-    assert error.startswith("error: HOST is 'x86_64-conda-linux-gnu', which is no URL.")
-    assert error.count("\n") == 1
-    assert pipeline.main(["--fan-out", "caption_images=none", "--dry-run"]) == 2
-    assert capsys.readouterr().err == (
-        "error: --fan-out caption_images=none: expected STEP=N, such as caption_images=4.\n"
-    )

@@ -1,5 +1,6 @@
 """Compiled packages, loaded from their files, under Kubeflow Pipelines' own local Docker runner."""
 
+import json
 import os
 import shutil
 import sys
@@ -57,11 +58,44 @@ def test_the_same_with_fan_out(tmp_path):
 @pytest.mark.usefixtures("small_images")
 def test_parameters_of_the_form(tmp_path):
     """What is changed in the form reaches the component, typed."""
-    parameters = '{"numbers__rows": 6, "numbers__skip": [], "double__reject_odd": true}'
-    run_package(forked(tmp_path / "base", fan_out=1), tmp_path, "--parameters", parameters)
+    form = {
+        "main_1_numbers__rows": 6,
+        "main_1_numbers__skip": [],
+        "more_3_double__reject_odd": True,
+        "more_4_waits__gate": "",
+    }
+    run_package(forked(tmp_path / "base", fan_out=1), tmp_path, "--parameters", json.dumps(form))
     found = manifests(tmp_path / "base")
     assert found["numbers"].rows == 6
     assert found["double"].rejects == {"odd": 3}
+
+
+@pytest.mark.usefixtures("small_images")
+def test_what_the_host_shows(tmp_path):
+    """Each step has its metrics, the last one a page; odd texts arrive letter by letter."""
+    odd = "two\nlines\r, \x85 \u2028 \x01 \x7f é \U0001f408 'quoted' \"twice\" $(id) `id` {a} %"
+    pipeline = forked(tmp_path / "base")
+    pipeline.override("double", "lexicon", odd)
+    further = json.dumps({"main_3_double__factor": 5, "more_3_double__further_arguments": {}})
+    run_package(pipeline, tmp_path, "--parameters", further)
+    found = manifests(tmp_path / "base")
+    assert found["double"].key_parts["arguments"] == {
+        "factor": 5,
+        "reject_odd": False,
+        "lexicon": odd,
+    }
+    told = [json.loads(file.read_text()) for file in tmp_path.glob("kfp/**/executor_output.json")]
+    metrics = [
+        artifact["metadata"]
+        for one in told
+        for artifact in one["artifacts"]["metrics"]["artifacts"]
+    ]
+    assert len(metrics) == len(found) == 5
+    assert {"rows in": 18, "rows out": 18} in [
+        {name: one[name] for name in ("rows in", "rows out")} for one in metrics
+    ]
+    [page] = tmp_path.glob("kfp/**/report")
+    assert "<td>first_of_each<td" in page.read_text(encoding="utf-8")
 
 
 def spread_demo(base: Path, inputs: Path | None = None) -> Pipeline:

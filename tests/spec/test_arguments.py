@@ -48,12 +48,12 @@ TYPED = st.sampled_from(sorted(VALUES)).flatmap(
 
 @given(st.lists(TYPED, max_size=5))
 def test_values_survive_the_argument_vector(cases):
-    """Any value of any type comes back as it was, whatever the default is."""
+    """Any checked value of any type comes back as it was, whatever the default is."""
     declared = {
         f"a{n}": Argument(f"a{n}", type_, default=default)
         for n, (type_, default, _) in enumerate(cases)
     }
-    values = {f"a{n}": value for n, (_, _, value) in enumerate(cases)}
+    values = {f"a{n}": declared[f"a{n}"].check(value) for n, (_, _, value) in enumerate(cases)}
     back = from_words(declared, split_argv(to_argv(declared, values)), "step")
     assert same(back, values)
 
@@ -66,6 +66,20 @@ def test_none_needs_no_word(case):
     values = resolve(declared, {}, "step")
     assert (to_argv(declared, values) == []) == (default is None)
     assert same(from_words(declared, split_argv(to_argv(declared, values)), "step"), values)
+
+
+@pytest.mark.parametrize("type_", sorted(VALUES))
+def test_an_empty_text_is_no_value(type_):
+    """Where None is the default, forms and command lines can say it; elsewhere nothing changes."""
+    argument = Argument("a", type_, default=None)
+    assert argument.from_text("") is None
+    assert argument.check("") is None
+    required = Argument("a", type_)
+    if type_ == "str":
+        assert required.from_text("") == ""
+    else:
+        with pytest.raises(InvalidArgumentError, match=f"must be of type {type_}"):
+            required.from_text("")
 
 
 HARD = {

@@ -114,7 +114,7 @@ def test_what_fondant_lets_a_list_say_of_its_items_is_no_error():
 
 KNOWN = (
     "args, cardinality, consumes, description, image, name, network, previous_index, produces, "
-    "tags."
+    "resources, tags."
 )
 RESERVED = "an argument needs a name of letters, digits and `_` that is not reserved."
 
@@ -162,7 +162,7 @@ RESERVED = "an argument needs a name of letters, digits and `_` that is not rese
                 "s: args.a: unknown key 'defualt'; did you mean 'default'? Known: "
                 "affects_result, by_reference, choices, default, description, exclusive_maximum, "
                 "exclusive_minimum, items, maximum, "
-                "minimum, neighbours, output, path, pattern, revision_of, type."
+                "minimum, neighbours, output, path, pattern, prominent, revision_of, type."
             ),
         ),
         ({**BASE, "tags": "x"}, "s: `tags` must be a list of texts."),
@@ -208,6 +208,24 @@ RESERVED = "an argument needs a name of letters, digits and `_` that is not rese
         (
             {**BASE, "consumes": {"a": {"type": "int8", "optional": 1}}},
             "s: consumes.a: `optional` must be true or false, not 1.",
+        ),
+        (
+            {**BASE, "resources": "2Gi"},
+            's: `resources` must be a mapping, such as `{cpu: "1", memory: 2Gi}`.',
+        ),
+        (
+            {**BASE, "resources": {"gpu": 1}},
+            (
+                "s: resources: unknown key 'gpu'; did you mean 'cpu'? Known: cpu, cpu_limit, "
+                "memory, memory_limit."
+            ),
+        ),
+        (
+            {**BASE, "resources": {"memory": "2GB"}},
+            (
+                "s: resources: '2GB' is no quantity of Kubernetes; write it like '500m', '2', "
+                "'8Gi' or '16G'."
+            ),
         ),
         ({**BASE, "previous_index": 1}, "s: `previous_index` must be a field name, not 1."),
         (
@@ -316,6 +334,14 @@ RESERVED = "an argument needs a name of letters, digits and `_` that is not rese
         (
             {**BASE, "args": {"a": {"type": "float", "exclusive_minimum": -math.inf}}},
             "s: args.a: `exclusive_minimum` must be a finite number, not -inf.",
+        ),
+        (
+            {**BASE, "args": {"a": {"type": "str", "revision_of": "b"}}},
+            "s: args.a: `revision_of` must be `{model: ARGUMENT}` or `{dataset: ARGUMENT}`.",
+        ),
+        (
+            {**BASE, "args": {"a": {"type": "str", "revision_of": {"model": "b"}}}},
+            "s: args.a: `revision_of` names 'b', which is no argument.",
         ),
         (
             {**BASE, "args": {"a": {"type": "str", "pattern": "["}}},

@@ -45,7 +45,7 @@ def test_names_of_folders_lead_nowhere(name, word):
             options(**{name: word})
 
 
-@pytest.mark.parametrize("word", ["4/4", "5/4", "1", "1/", "/4", "-1/4", "a/b", "1/4/5", ""])
+@pytest.mark.parametrize("word", ["4/4", "5/4", "1", "1/", "/4", "-1/4", "a/b", "1/4/5"])
 def test_malformed_slices(word):
     """A slice is i/n, with i below n."""
     with pytest.raises(InvalidArgumentError, match=r"slice must be i/n with 0 <= i < n"):

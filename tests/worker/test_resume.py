@@ -57,6 +57,8 @@ def test_kill_9_costs_one_partition(waiting, tmp_path):
     (folder / "data" / ".part-00002.parquet.0.tmp").write_bytes(b"PAR1 half")
     gate.unlink()
     log = subprocess.run(argv, capture_output=True, text=True, check=True).stderr
+    assert f"pid {process.pid}, since " in log  # at once: it was a process of this machine
+    assert "waits: takes over from run " in log
     assert "waits: 2 of 6 partitions are kept" in log
     after = files_of(folder)
     assert list(after) == [f"part-0000{n}.parquet" for n in range(6)]

@@ -67,6 +67,8 @@ class LaionRetrieval(StreamTransformComponent):
             seeds, queries = read_seeds(batch, self._index.info.dimension, context.rejects)
             queries = self._aesthetics.apply(queries)
             hits = retrieve(self._index, queries, self._wanted, self._filters, self._columns)
+            if any(failure.passing for failure in hits.failures.values()):
+                self._index.check_answers()
             reject_unanswered(hits, seeds, context.rejects)
             yield result_batch(hits, seeds, self._columns, self._index.info.fingerprint)
 

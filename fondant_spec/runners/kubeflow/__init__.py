@@ -9,12 +9,14 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Self
 
+from fondant_spec.dataset.base_path import doubts_from_afar
 from fondant_spec.errors import InvalidArgumentError
 from fondant_spec.pipeline.graph import Pipeline
 from fondant_spec.pipeline.plan import Plan
 from fondant_spec.pipeline.run_history import StepResult
 from fondant_spec.runners.image_lock import doubts, refuse_other_code
 from fondant_spec.runners.kubeflow.cluster import Cluster, Credentials
+from fondant_spec.runners.kubeflow.plan_check import slice_doubts
 from fondant_spec.runners.protocol import Runner, Settings
 from fondant_spec.shown_text import tell
 
@@ -94,27 +96,36 @@ class KubeflowRunner(Runner):
         return package
 
     def doubts(self, plan: Plan) -> Iterable[str]:
-        """Tell of images that may not be what the nodes of the cluster get."""
-        return doubts(plan.steps)
+        """Tell of images that may not be what the nodes of the cluster get, and of many slices."""
+        return [*doubts(plan.steps), *slice_doubts(plan)]
 
     def run(self, plan: Plan, say: Callable[[str], None] = tell) -> list[StepResult]:
         """Submit a plan and follow the run. Its results are on the base path alone: returns []."""
-        from fondant_spec.runners.kubeflow.follow import follow  # noqa: PLC0415
+        from fondant_spec.runners.kubeflow.following.follow import follow  # noqa: PLC0415
+        from fondant_spec.runners.kubeflow.following.results_seen import ResultsSeen  # noqa: PLC0415
+        from fondant_spec.runners.kubeflow.following.submitted_run import SubmittedRun  # noqa: PLC0415
+        from fondant_spec.runners.kubeflow.submission import foreseen, submit  # noqa: PLC0415
 
         host, namespace = self._host
         package = self.compile(plan)
-        for line in self.doubts(plan):
+        results = ResultsSeen(plan)
+        lines = [
+            *self.doubts(plan),
+            *doubts_from_afar(plan.base_path),
+            foreseen(plan, results.hits()),
+        ]
+        for line in filter(None, lines):
             say(line)
-        experiment = host.experiment(self.cluster.experiment or plan.pipeline_name, namespace)
         name = self.run_name or f"{plan.pipeline_name} {plan.run_id}"
-        run_id = host.submit(package, name, experiment, self.cluster.service_account)
-        say(f"run {name!r}: {host.run_url(run_id)}")
+        cluster = replace(self.cluster, namespace=namespace)
+        run_id = submit(host, plan, package, cluster, name, say)
+        run = SubmittedRun.of(host, run_id, package, cluster, results)
+        say(f"run {name!r}: {run.url}")
         if self.following:
             try:
-                steps = tuple(planned.id for planned in plan.steps)
-                follow(host, run_id, steps, say, interval=self.cluster.interval)
+                follow(run, say, interval=self.cluster.interval)
             except KeyboardInterrupt:
-                say(f"no longer following; the run goes on: {host.run_url(run_id)}")
+                say(f"no longer following; the run goes on: {run.url}")
                 raise
         return []
 

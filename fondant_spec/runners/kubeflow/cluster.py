@@ -8,6 +8,7 @@ from typing import Final, Self
 from urllib.parse import unquote
 
 from fondant_spec.errors import HostError, InvalidConfigError
+from fondant_spec.runners.kubeflow.pod_settings import read_labels, read_variables
 from fondant_spec.shown_text import HIDDEN
 from fondant_spec.signing import authorization
 
@@ -31,6 +32,9 @@ class Cluster:
             store.
         volume_path: where that volume is mounted.
         secrets: environment variable to (secret, key) in the cluster.
+        variables: environment variable to its value, which stands in the package.
+        labels: of every pod, such as those that name who pays for it.
+        run_as_user: uid of the steps; None for the image's own, or the cluster's choice.
         pull_policy: when nodes pull images: Always, IfNotPresent or Never.
         pull_secrets: names of the secrets that open the registry.
         service_account: that the steps run as; empty for the host's own choice.
@@ -43,6 +47,9 @@ class Cluster:
     volume: str = ""
     volume_path: str = "/data"
     secrets: Mapping[str, tuple[str, str]] = field(default_factory=dict)
+    variables: Mapping[str, str] = field(default_factory=dict)
+    labels: Mapping[str, str] = field(default_factory=dict)
+    run_as_user: int | None = None
     pull_policy: str = "IfNotPresent"
     pull_secrets: tuple[str, ...] = ()
     service_account: str = ""
@@ -56,13 +63,17 @@ class Cluster:
             InvalidConfigError: one of them is malformed.
         """
         volume, path = _volume(settings.get("KUBEFLOW_VOLUME", ""))
+        secrets = _secrets(settings.get("KUBEFLOW_SECRETS", ""))
         return cls(
             host=settings.get("HOST", ""),
             namespace=settings.get("KUBEFLOW_NAMESPACE", ""),
             experiment=settings.get("KUBEFLOW_EXPERIMENT", ""),
             volume=volume,
             volume_path=path or cls.volume_path,
-            secrets=_secrets(settings.get("KUBEFLOW_SECRETS", "")),
+            secrets=secrets,
+            variables=read_variables(settings.get("KUBEFLOW_ENV", ""), secrets),
+            labels=read_labels(settings.get("KUBEFLOW_LABELS", "")),
+            run_as_user=_user(settings.get("KUBEFLOW_RUN_AS_USER", "")),
             pull_policy=_pull_policy(settings.get("KUBEFLOW_PULL_POLICY") or cls.pull_policy),
             pull_secrets=tuple(_words(settings.get("KUBEFLOW_PULL_SECRETS", ""))),
             service_account=settings.get("KUBEFLOW_SERVICE_ACCOUNT", ""),
@@ -130,6 +141,15 @@ def _interval(text: str) -> float:
         )
         raise InvalidConfigError(msg)
     return seconds
+
+
+def _user(text: str) -> int | None:
+    if not text:
+        return None
+    if not text.isascii() or not text.isdigit() or int(text) == 0:
+        msg = f"KUBEFLOW_RUN_AS_USER must be a uid above 0, not {text!r}; steps do not run as root."
+        raise InvalidConfigError(msg)
+    return int(text)
 
 
 def _volume(text: str) -> tuple[str, str | None]:

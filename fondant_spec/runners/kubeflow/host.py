@@ -1,41 +1,29 @@
-"""Speaking to a Kubeflow Pipelines host, with an error of one line for whatever stands in the way.
-
-The API is version v2beta1. Redirects are not followed, since they lead to a login page; every call
-has a deadline.
-"""
+"""A Kubeflow Pipelines host: what is asked of it, in calls of its API v2beta1."""
 
 import json
-import socket
-import ssl
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
-from urllib.parse import SplitResult, urlsplit
 
-from fondant_spec.errors import HostError, MissingDependencyError
-
-try:
-    import requests
-except ImportError as error:
-    message = f"Kubeflow needs the extra `kubeflow`: pip install 'fondant-spec[kubeflow]' ({error})"
-    raise MissingDependencyError(message) from None
-
+from fondant_spec.errors import HostError
 from fondant_spec.runners.kubeflow.cluster import Credentials
+from fondant_spec.runners.kubeflow.connection import TIMEOUT, Connection
 from fondant_spec.runners.kubeflow.package import documents
-from fondant_spec.shown_text import HIDDEN
-from fondant_spec.signing import signing
 
 API: Final = "apis/v2beta1"
-TIMEOUT: Final = (3.0, 5.0)
+LOG_API: Final = "apis/v1alpha1"
+"""Of the log call, which the later API has none for; hosts of version 2 have it too."""
+
 SUBMIT_TIMEOUT: Final = (3.0, 60.0)
-"""A host takes its time to make a run of a package."""
+"""A host takes its time to read a package, and to make a run of it."""
+
+MAX_LOG: Final = 1 << 20
+"""Bytes of a log's end that are looked at."""
 
 NAMESPACE_FILE: Final = "/var/run/secrets/kubernetes.io/serviceaccount/namespace"
 
-_LOGIN: Final = (
-    "set KUBEFLOW_TOKEN, KUBEFLOW_TOKEN_FILE or KUBEFLOW_COOKIE (see docs/kubeflow.md, Signing in)"
-)
+_ARCHIVED: Final = "ARCHIVED"
 
 
 @dataclass(frozen=True)
@@ -47,26 +35,30 @@ class Health:
 
 
 @dataclass(frozen=True)
-class RunState:
-    """A run as the host sees it: its state, that of each step by name, and what went wrong."""
+class Submission:
+    """What a run is made of.
 
-    state: str
-    steps: Mapping[str, str]
-    errors: Mapping[str, str]
-    message: str = ""
+    Attributes:
+        name: the run's name.
+        experiment_id: the experiment that it belongs to.
+        source: the package, as `Host.upload` returns it.
+        parameters: the values of the form, all of them.
+        description: what runs, and where.
+        service_account: that the steps run as; empty for the host's own choice.
+    """
+
+    name: str
+    experiment_id: str
+    source: Mapping[str, Any]
+    parameters: Mapping[str, Any] = field(default_factory=dict)
+    description: str = ""
+    service_account: str = ""
 
 
 class Host:
-    """A Kubeflow Pipelines host.
+    """A host that speaks the API v2beta1; the arguments are those of a `Connection`.
 
-    Args:
-        url: its address, as it stands in a browser or in front of `/apis`. A user and password in
-            it are shown to the host alone.
-        credentials: what to show it instead.
-        timeout: seconds to connect, and between two bytes of an answer.
-
-    Raises:
-        HostError: the address is no URL.
+    All methods raise a `HostError` where the host refuses, or cannot be reached.
     """
 
     def __init__(
@@ -75,16 +67,11 @@ class Host:
         credentials: Credentials | None = None,
         timeout: tuple[float, float] = TIMEOUT,
     ) -> None:
-        self.url, user = _checked(url)
-        self._credentials = replace(credentials or Credentials(), user=user)
-        self._timeout = timeout
+        self._connection = Connection(url, credentials, timeout)
+        self.url = self._connection.url
 
-    def check(self) -> "Health":
-        """Make sure that Kubeflow Pipelines answers there.
-
-        Raises:
-            HostError: it does not; the message says why and what to do.
-        """
+    def check(self) -> Health:
+        """Make sure that Kubeflow Pipelines answers there."""
         answer = self._call("GET", "healthz")
         if not {"tag_name", "commit_sha", "multi_user"} & answer.keys():
             msg = f"{self.url} answers, but is not Kubeflow Pipelines; check HOST and its path."
@@ -96,29 +83,56 @@ class Host:
         """Return the id of an experiment, which is made if there is none of that name.
 
         Raises:
-            HostError: the host refuses, or cannot be reached.
+            HostError: it is archived, where no list would show the run.
         """
-        predicate = {"operation": "EQUALS", "key": "display_name", "stringValue": name}
-        query = {"filter": json.dumps({"predicates": [predicate]})}
-        if namespace:
-            query["namespace"] = namespace
-        found = self._call("GET", "experiments", params=query).get("experiments")
-        if found:
-            return str(found[0]["experiment_id"])
-        body = {"display_name": name} | ({"namespace": namespace} if namespace else {})
-        return str(self._call("POST", "experiments", json=body)["experiment_id"])
+        body = {"display_name": name} | _in(namespace)
+        found = self._kept("experiments", body)
+        if found.get("storage_state") == _ARCHIVED:
+            msg = (
+                f"the experiment {name!r} is archived, so no list would show the run; restore it "
+                f"({self.url}/#/archive/experiments), or name another one with --experiment."
+            )
+            raise HostError(msg)
+        return str(found["experiment_id"])
 
-    def submit(self, package: str, name: str, experiment_id: str, service_account: str = "") -> str:
-        """Start a run of a package, and return its id.
+    def upload(
+        self, package: str, pipeline: str, version: str, description: str = "", namespace: str = ""
+    ) -> dict[str, Any]:
+        """Return a package as the source of runs: a version of a pipeline, uploaded if need be.
 
-        Raises:
-            HostError: the host refuses, or cannot be reached.
+        Args:
+            package: its text.
+            pipeline: the name of the pipeline, which is made if there is none.
+            version: tells this package from all others; one that is there is not uploaded again.
+            description: of the pipeline, for who looks at it.
+            namespace: whose pipeline it is, on a host with several users.
         """
-        pipeline, platform = documents(package)
-        spec = {"pipeline_spec": pipeline, "platform_spec": platform} if platform else pipeline
-        body = {"display_name": name, "experiment_id": experiment_id, "pipeline_spec": spec}
-        if service_account:
-            body["service_account"] = service_account
+        body = {"display_name": pipeline, "description": description} | _in(namespace)
+        pipeline_id = self._kept("pipelines", body)["pipeline_id"]
+        there = self._found_or_made(
+            lambda: self._find(f"pipelines/{pipeline_id}/versions", "pipeline_versions", version),
+            lambda: self._call(
+                "POST",
+                "pipelines/upload_version",
+                params={"pipelineid": pipeline_id, "name": version},
+                files={"uploadfile": ("package.yaml", package.encode(), "application/yaml")},
+                timeout=SUBMIT_TIMEOUT,
+            ),
+        )
+        ids = {"pipeline_id": pipeline_id, "pipeline_version_id": there["pipeline_version_id"]}
+        return {"pipeline_version_reference": ids}
+
+    def submit(self, submission: Submission) -> str:
+        """Start a run, and return its id."""
+        body = {
+            "display_name": submission.name,
+            "description": submission.description,
+            "experiment_id": submission.experiment_id,
+            "runtime_config": {"parameters": dict(submission.parameters)},
+            **submission.source,
+        }
+        if submission.service_account:
+            body["service_account"] = submission.service_account
         answer = self._call("POST", "runs", json=body, timeout=SUBMIT_TIMEOUT)
         if not answer.get("run_id"):
             msg = f"{self.url} took the run, but named no id; is it Kubeflow Pipelines 2?"
@@ -129,46 +143,55 @@ class Host:
         """Return where a person looks at a run."""
         return f"{self.url}/#/runs/details/{run_id}"
 
-    def state(self, run_id: str) -> RunState:
-        """Return how a run stands.
+    def run(self, run_id: str) -> dict[str, Any]:
+        """Return what the host tells of a run."""
+        return self._call("GET", f"runs/{run_id}")
 
-        Raises:
-            HostError: the host refuses, or cannot be reached.
+    def log(self, run_id: str, node_id: str) -> str:
+        """Return the end of what a pod printed; nothing where it did not begin, or is gone.
+
+        The host says 200 before it looks for the pod, so that an error stands in the text.
         """
-        run = self._call("GET", f"runs/{run_id}")
-        tasks = (run.get("run_details") or {}).get("task_details") or []
-        named = [task for task in tasks if task.get("display_name")]
-        return RunState(
-            state=str(run.get("state", "")),
-            steps={t["display_name"]: str(t.get("state", "")) for t in named},
-            errors={t["display_name"]: _message(t.get("error")) for t in named if t.get("error")},
-            message=_message(run.get("error")),
+        text = self._connection.text(f"{LOG_API}/runs/{run_id}/nodes/{node_id}/log", MAX_LOG)
+        return "" if text.startswith('{"error_message"') else text
+
+    def _kept(self, kind: str, body: Mapping[str, str]) -> dict[str, Any]:
+        """Return what the host keeps under a name, which is made if there is none."""
+        name, namespace = body["display_name"], body.get("namespace", "")
+        return self._found_or_made(
+            lambda: self._find(kind, kind, name, namespace),
+            lambda: self._call("POST", kind, json=body),
         )
 
-    def _call(
-        self, method: str, path: str, timeout: tuple[float, float] | None = None, **options: Any
+    def _found_or_made(
+        self, find: Callable[[], dict[str, Any]], make: Callable[[], dict[str, Any]]
     ) -> dict[str, Any]:
+        """Return what is found, or else made; somebody else may make it at this moment."""
+        if found := find():
+            return found
         try:
-            response = requests.request(
-                method,
-                f"{self.url}/{API}/{path}",
-                auth=signing(self._credentials.headers()),
-                timeout=timeout or self._timeout,
-                allow_redirects=False,
-                **options,
-            )
-        except requests.RequestException as error:
-            raise _unreachable(self.url, error) from None
-        if response.status_code != requests.codes.ok:
-            raise _refused(self.url, response)
-        try:
-            content = response.json()
-        except ValueError:
-            content = None
-        if not isinstance(content, dict):
-            msg = f"{self.url} answers with a page, perhaps to log in, instead of data; {_LOGIN}."
-            raise HostError(msg)
-        return content
+            return make()
+        except HostError:
+            if found := find():
+                return found
+            raise
+
+    def _find(self, path: str, kind: str, name: str, namespace: str = "") -> dict[str, Any]:
+        """Return the first thing of that name; {} if there is none."""
+        predicate = {"operation": "EQUALS", "key": "display_name", "stringValue": name}
+        query = {"filter": json.dumps({"predicates": [predicate]})} | _in(namespace)
+        found = self._call("GET", path, params=query).get(kind)
+        return dict(found[0]) if found else {}
+
+    def _call(self, method: str, path: str, **options: Any) -> dict[str, Any]:
+        return self._connection.data(method, f"{API}/{path}", **options)
+
+
+def inline(package: str) -> dict[str, Any]:
+    """Return a package as the source of one run, which carries it itself."""
+    pipeline, platform = documents(package)
+    spec = {"pipeline_spec": pipeline, "platform_spec": platform} if platform else pipeline
+    return {"pipeline_spec": spec}
 
 
 def namespace_for(wanted: str, *, several_users: bool) -> str:
@@ -187,90 +210,5 @@ def namespace_for(wanted: str, *, several_users: bool) -> str:
     return wanted
 
 
-def _checked(url: str) -> tuple[str, str]:
-    """Return an address without what a browser adds to it, or a slash at the end; and who signs in.
-
-    That is `user:password`, if it stands in the address.
-    """
-    if not url.strip():
-        msg = "HOST is not set; set it to Kubeflow Pipelines, or choose another --runner."
-        raise HostError(msg)
-    url = url.strip()
-    parts = _parts(url)
-    if parts is None:
-        shown = url if "@" not in url else f"{HIDDEN}@{url.rpartition('@')[2]}"
-        msg = (
-            f"HOST is {shown!r}, which is no URL. Some shells, and conda, set a HOST of their own: "
-            "unset it to run here, or set it to Kubeflow Pipelines, such as "
-            "https://kubeflow.example.com/pipeline."
-        )
-        raise HostError(msg)
-    user, _, host = parts.netloc.rpartition("@")
-    return f"{parts.scheme}://{host}{parts.path}".rstrip("/"), user
-
-
-def _parts(url: str) -> SplitResult | None:
-    """Return the parts of an address; None if it is none."""
-    try:
-        parts = urlsplit(url)
-        _ = parts.port
-    except ValueError:
-        return None
-    return parts if parts.scheme in ("http", "https") and parts.hostname else None
-
-
-def _unreachable(url: str, error: requests.RequestException) -> HostError:
-    causes = list(_causes(error))
-    if isinstance(error, requests.exceptions.SSLError):
-        reason = next((cause for cause in causes if isinstance(cause, ssl.SSLError)), error)
-        return HostError(
-            f"no safe connection to {url} ({reason}); if its certificate is from an authority of "
-            "your own, name that authority's file in REQUESTS_CA_BUNDLE."
-        )
-    if isinstance(error, requests.exceptions.ProxyError):
-        msg = f"the proxy to {url} does not serve; check HTTPS_PROXY, HTTP_PROXY and NO_PROXY."
-    elif isinstance(error, requests.exceptions.Timeout):
-        msg = f"{url} does not answer in time; check HOST, and the VPN or port-forward to it."
-    elif any(isinstance(cause, socket.gaierror) for cause in causes):
-        msg = f"there is no host named {urlsplit(url).hostname}; check HOST, and the VPN to it."
-    elif any(isinstance(cause, ConnectionRefusedError) for cause in causes):
-        msg = f"{url} refuses connections; check the port of HOST, and the port-forward to it."
-    else:
-        msg = f"the connection to {url} broke off ({type(error).__name__})."
-    return HostError(msg, temporary=True)
-
-
-def _causes(error: BaseException | None) -> Iterator[BaseException]:
-    while error is not None:
-        yield error
-        error = error.__cause__ or error.__context__
-
-
-def _refused(url: str, response: requests.Response) -> HostError:
-    code = response.status_code
-    message = _message_of(response)
-    meanings = {
-        401: f"{url} does not know us (401); {_LOGIN}.",
-        403: f"{url} does not allow this (403){message}; check KUBEFLOW_NAMESPACE and your rights "
-        f"there, or {_LOGIN}.",
-        404: f"there is no Kubeflow Pipelines 2 at {url} (404); check the path of HOST, which on "
-        "many hosts ends in /pipeline.",
-    }
-    if response.is_redirect:
-        return HostError(f"{url} sends us to a login page; {_LOGIN}.")
-    if code >= requests.codes.server_error or code == requests.codes.too_many_requests:
-        return HostError(f"{url} is in trouble ({code}){message}; try again later.", temporary=True)
-    return HostError(meanings.get(code, f"{url} refuses the request ({code}){message}"))
-
-
-def _message_of(response: requests.Response) -> str:
-    """Return what the host says of an error in its own words, if these are for us."""
-    try:
-        message = response.json()["message"]
-    except (ValueError, KeyError, TypeError):
-        return ""
-    return f": {' '.join(str(message).split())[:500]}" if message else ""
-
-
-def _message(error: Any) -> str:
-    return str(error.get("message", "")).strip() if isinstance(error, dict) else ""
+def _in(namespace: str) -> dict[str, str]:
+    return {"namespace": namespace} if namespace else {}

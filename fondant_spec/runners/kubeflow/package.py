@@ -1,10 +1,14 @@
 """What is known of a package without Kubeflow's own software."""
 
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, Final
 
 import yaml
 
 from fondant_spec.errors import InvalidPipelineError
+
+_Loader: Final = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+"""Reads a package ten times as fast, where PyYAML was built with it."""
 
 
 def task_name(step_id: str) -> str:
@@ -17,6 +21,15 @@ def slices_name(step_id: str) -> str:
     return f"{task_name(step_id)}-slices"
 
 
+def package_text(pipeline: Mapping[str, Any], platform: Mapping[str, Any]) -> str:
+    """Return a package of its two documents, of which the second may be empty.
+
+    The SDK's own writer repeats the form in comments, in which a line break of a value ends the
+    comment.
+    """
+    return yaml.safe_dump_all([dict(one) for one in (pipeline, platform) if one], sort_keys=True)
+
+
 def documents(text: str) -> tuple[dict[str, Any], dict[str, Any]]:
     """Return the two documents of a package: the pipeline, and its Kubernetes side or {}.
 
@@ -24,7 +37,7 @@ def documents(text: str) -> tuple[dict[str, Any], dict[str, Any]]:
         InvalidPipelineError: they are not one pipeline and at most one platform.
     """
     try:
-        found = [document for document in yaml.safe_load_all(text) if document]
+        found = [document for document in yaml.load_all(text, _Loader) if document]
     except yaml.YAMLError as error:
         msg = f"not valid YAML: {error}"
         raise InvalidPipelineError(msg) from None

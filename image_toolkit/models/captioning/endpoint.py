@@ -44,6 +44,9 @@ _ASK_AGAIN: Final = Retry(
 )
 """A busy server is asked again when it says so, or else after 0, 2 and 4 seconds."""
 
+_AWAY: Final = frozenset({429, 502, 503, 504})
+_PROBE_TIMEOUT: Final = (10, 10)
+
 _HIGHEST_PENALTY: Final = 2.0
 _USERS_MATTER: Final = {
     401: f"wants a key: set {KEY_VARIABLE}",
@@ -91,8 +94,8 @@ class EndpointCaptioner:
         """Return the candidates for each image; an image that the server fails on is an error.
 
         Raises:
-            InputDataError: the server cannot be reached, does not accept the model or the key, or
-                refuses whatever it is asked.
+            InputDataError: the server cannot be reached, is away, does not accept the model or the
+                key, or refuses whatever it is asked.
         """
         bodies = [
             self._body(item, generation, seed)
@@ -164,6 +167,9 @@ class EndpointCaptioner:
             raise InputDataError(msg)
         if response.status_code == requests.codes.bad_request:
             return self._refusal(response)
+        if response.status_code in _AWAY and self._is_away():
+            msg = f"endpoint {self._url}: {response.status_code}, and it answers nothing else."
+            raise InputDataError(msg, temporary=True)
         if response.status_code != requests.codes.ok:
             return UnusableError("endpoint_error", f"{response.status_code}: {_start(response)}")
         try:
@@ -172,6 +178,18 @@ class EndpointCaptioner:
             return UnusableError("endpoint_error", f"not a chat completion: {_start(response)}")
         self._captioned = True
         return texts
+
+    def _is_away(self) -> bool:
+        """Return whether the server does not even list its models, so that no image is to blame."""
+        url = self._url.removesuffix("/chat/completions") + "/models"
+        headers = {**self._session.headers}
+        try:
+            answer = requests.get(
+                url, headers=headers, timeout=_PROBE_TIMEOUT, allow_redirects=False
+            )
+        except requests.RequestException:
+            return True
+        return answer.status_code in _AWAY
 
     def _refusal(self, response: requests.Response) -> UnusableError:
         """Return the message for a row that the server refuses.

@@ -19,11 +19,12 @@ CLIP_RETRIEVAL_DUPLICATE_THRESHOLD: Final = 0.94
 
 @dataclass(frozen=True)
 class Failure:
-    """Why one query got no answer."""
+    """Why one query got no answer; `passing` if another try may get one."""
 
     reason: str
     message: str
     attempts: int = 1
+    passing: bool = False
 
 
 @dataclass(frozen=True)
@@ -119,6 +120,13 @@ class Index(ABC):
 
         Raises:
             InputDataError: they will not.
+        """
+
+    def check_answers(self) -> None:  # noqa: B027 - as above
+        """Make sure that it still answers, after queries that it did not.
+
+        Raises:
+            InputDataError: it is away, so that no query is to blame.
         """
 
     def close(self) -> None:  # noqa: B027 - most indexes hold nothing but memory maps

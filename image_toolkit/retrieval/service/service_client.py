@@ -112,7 +112,7 @@ class ServiceIndex(Index):
                 f"{self.info.location}: no answer to a query of {dimension} dimensions "
                 f"({answer.message}). Is {self._name!r} an index of another CLIP model?"
             )
-            raise InputDataError(msg)
+            raise InputDataError(msg, temporary=answer.passing)
         found = [[hit.index_id, round(hit.similarity, 4)] for hit in answer]
         own = hashlib.sha256(json.dumps([self.info.location, found]).encode()).hexdigest()[:16]
         columns = dict.fromkeys(name for hit in answer for name in hit.metadata)
@@ -147,6 +147,10 @@ class ServiceIndex(Index):
             failures,
         )
 
+    def check_answers(self) -> None:
+        """Make sure that the service still answers anything; see `Index.check_answers`."""
+        self._runner.run(self._names())
+
     def close(self) -> None:
         """Close the connections."""
         self._runner.run(self._http.close())
@@ -154,15 +158,8 @@ class ServiceIndex(Index):
 
     async def _handshake(self) -> tuple[str, IndexInfo]:
         """Return the name of the index and what the service says of it."""
-        root, wanted = self._service.root, self._service.indice_name
-        try:
-            names = await self._http.get_json(f"{root}/indices-list")
-        except RequestFailedError as error:
-            if error.unreachable:
-                msg = f"url: {root} cannot be reached ({error}). {GONE}"
-                raise InputDataError(msg) from error
-            names = None
-        name = _choose(names, wanted, root)
+        root = self._service.root
+        name = _choose(await self._names(), self._service.indice_name, root)
         described = await self._description(name)
         aesthetics = self._service.aesthetics
         if described.get("aesthetics") is False and aesthetics.aesthetic_embeddings is None:
@@ -175,6 +172,24 @@ class ServiceIndex(Index):
             model_id=described.get("model_id"),
             columns=tuple(described.get("columns") or ()) or None,
         )
+
+    async def _names(self) -> object:
+        """Return the service's list of its indexes, or None if it gives none.
+
+        Raises:
+            InputDataError: the service is away.
+        """
+        root = self._service.root
+        try:
+            return await self._http.get_json(f"{root}/indices-list")
+        except RequestFailedError as error:
+            if error.unreachable:
+                msg = f"url: {root} cannot be reached ({error}). {GONE}"
+                raise InputDataError(msg) from error
+            if error.passing and error.reason != "bad_answer":
+                msg = f"url: {root} is in trouble ({error})."
+                raise InputDataError(msg, temporary=True) from error
+            return None
 
     async def _description(self, name: str) -> Mapping[str, Any]:
         """Return what `fondant-spec index serve` says of an index; others say nothing."""
@@ -200,7 +215,7 @@ class ServiceIndex(Index):
                 self._service.root + KNN_PATH, request, lambda content: read_answer(content, count)
             )
         except RequestFailedError as error:
-            return Failure(error.reason, str(error), error.attempts)
+            return Failure(error.reason, str(error), error.attempts, passing=error.passing)
 
 
 def _choose(names: object, wanted: str | None, root: str) -> str:

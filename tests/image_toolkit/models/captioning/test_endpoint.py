@@ -12,6 +12,7 @@ import pytest
 from PIL import Image
 
 from fondant_spec.errors import InputDataError, InvalidArgumentError
+from fondant_spec.temporary import is_temporary
 from image_toolkit.models.captioning import endpoint
 from image_toolkit.models.captioning.caption_models import CaptionModels
 from image_toolkit.models.captioning.caption_stream import CaptionWriter, Choice, Draft
@@ -29,6 +30,7 @@ class Server(ThreadingHTTPServer):
         super().__init__(("127.0.0.1", 0), Handler)
         self.seen, self.statuses, self.texts, self.body = [], [], [], None
         self.ends = []
+        self.away = False
         self.busy = ""
         self.url = f"http://127.0.0.1:{self.server_port}/v1"
 
@@ -62,6 +64,11 @@ class Handler(BaseHTTPRequestHandler):
             self.send_header("Retry-After", self.server.busy)
         self.end_headers()
         self.wfile.write((self.server.body or body).encode())
+
+    def do_GET(self):
+        """List the models, unless the server is away."""
+        self.send_response(503 if self.server.away else 200)
+        self.end_headers()
 
     def cut(self):
         """Close the connection without an answer."""
@@ -325,6 +332,15 @@ def test_no_server_keeps_a_step_waiting_for_long(server):
         (error,) = captioner.captions(IMAGES[:1], ROWS[:1], Generation())
     assert waits == [30, 30, 30]
     assert str(error).startswith("503: ")
+
+
+def test_a_server_that_is_away_costs_no_row(server):
+    """One that answers nothing else either ends the step, which may then be tried again."""
+    server.statuses, server.away = [503] * 9, True
+    captioner = EndpointCaptioner(server.url, "eyes", None)
+    with pytest.raises(InputDataError, match="503, and it answers nothing else") as caught:
+        captioner.captions(IMAGES[:1], ROWS[:1], Generation())
+    assert is_temporary(caught.value)
 
 
 @pytest.mark.parametrize("status", [301, 413])

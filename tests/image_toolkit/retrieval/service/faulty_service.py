@@ -77,10 +77,17 @@ def hang_up(handler: BaseHTTPRequestHandler, _: Any) -> None:
 
 
 class FaultyService:
-    """Gives its replies in turn, and the last one for ever; counts the queries and their times."""
+    """Gives its replies in turn, and the last one for ever; counts the queries and their times.
 
-    def __init__(self, replies: Sequence[Reply], names: object = ("small",)) -> None:
+    Requests of whatever kind whose numbers, from 0, are in `away` are answered with 503.
+    """
+
+    def __init__(
+        self, replies: Sequence[Reply], names: object = ("small",), away: range = range(0)
+    ) -> None:
         self.replies = list(replies)
+        self.away = away
+        self.requests = 0
         self.names = names
         self.queries: list[Any] = []
         self.times: list[float] = []
@@ -94,6 +101,12 @@ class FaultyService:
             self.queries.append(query)
             self.times.append(time.monotonic())
             return self.replies.pop(0) if len(self.replies) > 1 else self.replies[0]
+
+    def is_away(self) -> bool:
+        """Count a request, and return whether it comes at a bad time."""
+        with self._lock:
+            self.requests += 1
+            return self.requests - 1 in self.away
 
     @contextmanager
     def counted(self) -> Iterator[None]:
@@ -119,13 +132,18 @@ def serving(service: FaultyService) -> Iterator[str]:
             connections.append(self.connection)
 
         def do_GET(self) -> None:
-            if self.path == "/indices-list" and service.names is not None:
+            if service.is_away():
+                send(self, 503, b"no server is available")
+            elif self.path == "/indices-list" and service.names is not None:
                 send(self, 200, json.dumps(service.names).encode())
             else:
                 send(self, 404, b"<html>not found</html>", Content_Type="text/html")
 
         def do_POST(self) -> None:
             query = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+            if service.is_away():
+                send(self, 503, b"no server is available")
+                return
             with service.counted():
                 service.next_reply(query)(self, query)
 

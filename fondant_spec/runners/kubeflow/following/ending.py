@@ -1,0 +1,36 @@
+"""How a run that succeeded is told: rows, rejects, and where the training set is."""
+
+from collections import Counter
+
+from fondant_spec.dataset import storage
+from fondant_spec.dataset.layout import PipelineFolder
+from fondant_spec.progress import duration
+from fondant_spec.runners.kubeflow.following.outcomes import Outcomes, describe_rejects
+from fondant_spec.runners.kubeflow.following.run_state import RunState
+from fondant_spec.runners.kubeflow.following.submitted_run import SubmittedRun
+from fondant_spec.runners.kubeflow.submission import show_command
+
+
+def describe_end(run: SubmittedRun, outcomes: Outcomes, now: RunState) -> str:
+    """Return one line on a run that succeeded, of what is seen of it here or in its pods' logs."""
+    last = run.plan.steps[-1]
+    took = f" in {duration(now.seconds)}" if now.seconds else ""
+    made = outcomes.of(now, last)
+    if made is None:
+        below = PipelineFolder.of(run.plan.base_path, run.plan.pipeline_name).location
+        told = f"the result of {last.id} is below {storage.join(below, last.id)}"
+    else:
+        told = f"{made.rows:,} rows{_all_rejects(run, outcomes, now)}, at {made.place}"
+    mounted = f", where the volume claim {run.volume} is mounted" if run.volume else ""
+    return f"succeeded{took}: {told}. Look at it{mounted}: {show_command(run.plan)}"
+
+
+def _all_rejects(run: SubmittedRun, outcomes: Outcomes, now: RunState) -> str:
+    """Return the rejects of all steps; nothing if those of one are not known."""
+    rejects: Counter[str] = Counter()
+    for planned in run.plan.steps:
+        made = outcomes.of(now, planned)
+        if made is None:
+            return ""
+        rejects.update(made.rejects)
+    return describe_rejects(rejects) or ", no rejects"

@@ -1,0 +1,54 @@
+"""What Kubeflow Pipelines is told of a finished step: numbers for its tables, a page to show."""
+
+import json
+from pathlib import Path
+from typing import Any, Final
+
+from fondant_spec.dataset.manifest import Manifest
+from fondant_spec.dataset.result_page import result_page
+from fondant_spec.spec.executor_options import ExecutorOptions
+
+METRICS: Final = "metrics"
+
+
+def write_outputs(options: ExecutorOptions, manifest: Manifest) -> None:
+    """Write what the options ask for beside the location of the manifest."""
+    if options.executor_input:
+        _write_metrics(options.executor_input, manifest)
+    if options.report_path:
+        _write(options.report_path, result_page(manifest))
+
+
+def _write_metrics(executor_input: str, manifest: Manifest) -> None:
+    """Note the numbers of a finished step where its pod's launcher looks for them.
+
+    Args:
+        executor_input: what the launcher said: the artifacts that it expects, and the file in
+            which it reads of them.
+        manifest: of the step.
+    """
+    outputs = json.loads(executor_input)["outputs"]
+    [artifact] = outputs["artifacts"][METRICS]["artifacts"]
+    # Its place stays as it is: another one fails this step, or the next.
+    told = {METRICS: {"artifacts": [{**artifact, "metadata": metrics(manifest)}]}}
+    _write(outputs["outputFile"], json.dumps({"artifacts": told}))
+
+
+def metrics(manifest: Manifest) -> dict[str, Any]:
+    """Return the numbers of a finished step by name: rows, time, and what was left out and why."""
+    done = manifest.rows_in or manifest.rows
+    rate = {"rows per second": round(done / manifest.seconds, 2)} if manifest.seconds else {}
+    return {
+        "rows in": manifest.rows_in,
+        "rows out": manifest.rows,
+        "seconds": manifest.seconds,
+        **rate,
+        "rejects": sum(manifest.rejects.values()),
+        **{f"rejects: {reason}": count for reason, count in sorted(manifest.rejects.items())},
+    }
+
+
+def _write(path: str, text: str) -> None:
+    file = Path(path)
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_text(text, encoding="utf-8")

@@ -1,0 +1,107 @@
+"""A step whose failure may pass is tried again inside it; any other ends at once."""
+
+import time
+from itertools import pairwise
+from pathlib import Path
+
+import pytest
+
+from fondant_spec.errors import StepFailedError
+from fondant_spec.pipeline import Pipeline, Resources
+from fondant_spec.runners import LocalRunner
+from fondant_spec.worker.tries import Tries
+from tests.image_toolkit.retrieval.service.faulty_service import FaultyService, hits, serving
+
+ROOT = Path(__file__).parents[2]
+VECTORS = {
+    "fondant_component.yaml": """
+name: Vectors
+description: Three vectors.
+image: fondant/vectors:dev
+produces: {embedding: {type: array, items: {type: float32}}}
+""",
+    "src/main.py": """
+import pyarrow as pa
+from fondant_spec.component import LoadComponent
+from fondant_spec.executor import execute
+
+class Vectors(LoadComponent):
+    def load(self, context):
+        vectors = pa.array([[n / 1000, 1.0] for n in (1, 2, 3)], pa.list_(pa.float32()))
+        yield pa.record_batch({"id": ["1", "2", "3"], "embedding": vectors})
+
+if __name__ == "__main__":
+    execute(Vectors)
+""",
+}
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory) -> Path:
+    """Return a folder with a component that loads three vectors, and a base path."""
+    folder = tmp_path_factory.mktemp("tries")
+    for name, text in VECTORS.items():
+        file = folder / "vectors" / name
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(text)
+    return folder
+
+
+def search(folder: Path, url: str, **resources: object) -> tuple[int, list[str]]:
+    """Search an index for the vectors; return the number of rows, and what was said."""
+    pipeline = Pipeline("p", folder / "base")
+    pipeline.add(
+        ROOT / "components" / "laion_retrieval",
+        after=pipeline.add(folder / "vectors"),
+        arguments={"url": url, "retries": 0, "queries_per_second": 0},
+        resources=Resources(backoff=0.01, **resources),
+        workers=1,
+    )
+    said: list[str] = []
+    return LocalRunner().run(pipeline.plan(), said.append)[-1].manifest.rows, said
+
+
+@pytest.mark.parametrize(("away", "tries"), [(range(2), 2), (range(2, 6), 1)])
+def test_an_index_that_is_away_for_a_while(folder, away, tries):
+    """It answers 503, at first or in mid-run; the step ends well, and loses no row."""
+    with serving(FaultyService([hits], away=away)) as url:
+        rows, said = search(folder, url, retries=4)
+    assert rows == 6
+    told = [line for line in said if "That may pass: tried again in 0 s" in line]
+    assert len(told) == tries
+    assert "503 Service Unavailable: no server is available" in told[0]
+    assert told[0].endswith("(1 of 4).")
+    assert not any("Traceback" in line for line in said)
+
+
+@pytest.mark.parametrize(
+    ("service", "code"),
+    [
+        (FaultyService([hits], away=range(1000)), 75),
+        (FaultyService([hits], names=["a", "b"]), 1),
+    ],
+)
+def test_how_it_ends(folder, service, code):
+    """When all tries are spent the exit code says that it may pass; what does not ends at once."""
+    with serving(service) as url, pytest.raises(StepFailedError) as caught:
+        search(folder, url, retries=1)
+    assert f"failed with exit code {code}." in str(caught.value)
+    assert caught.value.temporary is (code == 75)
+    assert str(caught.value).count("That may pass") == (code == 75)
+
+
+def test_time_is_up():
+    """There is no further try that the time does not allow; pauses grow, to a bound."""
+    tried: list[float] = []
+
+    def fail() -> None:
+        tried.append(time.monotonic())
+        raise TimeoutError
+
+    with pytest.raises(TimeoutError):
+        Tries(retries=5, backoff=0.02, timeout=0.2).of(fail)
+    pauses = [after - before for before, after in pairwise(tried)]
+    assert 2 <= len(pauses) <= 3
+    assert all(after > before for before, after in pairwise(pauses))
+    with pytest.raises(KeyError):
+        Tries(retries=5).of(lambda: {}["x"])
