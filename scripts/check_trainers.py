@@ -34,15 +34,14 @@ KNOWN_BY: Final = {
     "kohya": "library/config_util.py",
     "musubi-tuner": "src/musubi_tuner/dataset/config_utils.py",
     "simpletuner": "simpletuner/helpers/metadata/backends/parquet.py",
-    "ai-toolkit": "toolkit/data_loader.py",
     "onetrainer": "modules/util/config/ConceptConfig.py",
     "everydream2": "data/resolver.py",
 }
 """A file that only this trainer's repository has, by the name of its layout."""
-TRAINS_ALONE: Final = ("musubi-tuner", "ai-toolkit")
+TRAINS_ALONE: Final = ("musubi-tuner",)
 """Trainers that have no validation split."""
 PAIRS: Final = 21
-ONE_LINE: Final = ("kohya", "ai-toolkit", "onetrainer")
+ONE_LINE: Final = ("kohya", "onetrainer")
 """Trainers that take a line of a text for a caption."""
 LAUNCHER: Final = "--num_cpu_threads_per_process"
 """An option of accelerate, not of the trainer."""
