@@ -12,6 +12,7 @@ from fondant_spec.spec.types import reject_unknown_keys
 
 _ARGUMENT_KEYS: Final = {
     "type",
+    "items",  # what Fondant's specs say of a list's items; neither its reader nor ours uses it
     "description",
     "default",
     "choices",

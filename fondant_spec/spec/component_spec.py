@@ -4,6 +4,8 @@ It accepts every component spec of Fondant 0.12's hub, and adds: `cardinality`, 
 `resources`, which Fondant's own reader passes over; on a consumed field `optional`; on a field
 `description`; on an argument `choices`, `path`, `neighbours`, `output`, `prominent`, `revision_of`,
 and the bounds `minimum`, `maximum`, `exclusive_minimum`, `exclusive_maximum`, `pattern`.
+Specs from before Fondant 0.8, which have their fields in subsets, are refused with what to write
+instead.
 """
 
 from collections.abc import Mapping
@@ -187,6 +189,7 @@ def _fields(
         if name == "additionalProperties":
             continue
         place = f"{where}: {key}.{name}"
+        _refuse_subset(name, field, place)
         if not isinstance(field, dict) or not isinstance(name, str):
             msg = f"{place}: must be a mapping with a `type`, such as `{{type: string}}`."
             raise InvalidComponentSpecError(msg)
@@ -201,6 +204,21 @@ def _fields(
             description=str(field.get("description", "")),
         )
     return fields, read_flag(value, "additionalProperties", f"{where}: {key}")
+
+
+def _refuse_subset(name: Any, value: Any, place: str) -> None:
+    """Refuse what a spec from before Fondant 0.8 has for a field."""
+    subset = isinstance(value, dict) and "type" not in value and "fields" in value
+    if name == "additionalSubsets":
+        advice = "`additionalProperties`, as in `additionalProperties: true`"
+    elif subset:
+        inner = value["fields"]
+        first = next(iter(inner), "data") if isinstance(inner, dict) else "data"
+        advice = f"each field by itself, as in `{name}_{first}: {{type: ...}}`"
+    else:
+        return
+    msg = f"{place}: this is a spec for Fondant before 0.8, with fields in subsets; write {advice}."
+    raise InvalidComponentSpecError(msg)
 
 
 def _previous_index(

@@ -104,6 +104,14 @@ def test_code_beside_a_spec_is_found(tmp_path):
 
 
 BASE = {"name": "A", "description": "B", "image": "c"}
+
+
+def test_what_fondant_lets_a_list_say_of_its_items_is_no_error():
+    """Fondant's reader takes `items` below an argument, and does nothing with it."""
+    content = {**BASE, "args": {"words": {"type": "list", "items": {"type": "str"}}}}
+    assert ComponentSpec.from_dict(content).arguments["words"].check(["a"]) == ["a"]
+
+
 KNOWN = (
     "args, cardinality, consumes, description, image, name, network, previous_index, produces, "
     "resources, tags."
@@ -153,7 +161,7 @@ RESERVED = "an argument needs a name of letters, digits and `_` that is not rese
             (
                 "s: args.a: unknown key 'defualt'; did you mean 'default'? Known: "
                 "affects_result, by_reference, choices, default, description, exclusive_maximum, "
-                "exclusive_minimum, maximum, "
+                "exclusive_minimum, items, maximum, "
                 "minimum, neighbours, output, path, pattern, prominent, revision_of, type."
             ),
         ),
@@ -169,6 +177,21 @@ RESERVED = "an argument needs a name of letters, digits and `_` that is not rese
         (
             {**BASE, "consumes": {"image": "binary"}},
             "s: consumes.image: must be a mapping with a `type`, such as `{type: string}`.",
+        ),
+        (
+            {**BASE, "consumes": {"images": {"fields": {"data": {"type": "binary"}}}}},
+            (
+                "s: consumes.images: this is a spec for Fondant before 0.8, with fields in "
+                "subsets; write each field by itself, as in `images_data: {type: ...}`."
+            ),
+        ),
+        (
+            {**BASE, "produces": {"additionalSubsets": False, "a": {"type": "int8"}}},
+            (
+                "s: produces.additionalSubsets: this is a spec for Fondant before 0.8, with "
+                "fields in subsets; write `additionalProperties`, as in "
+                "`additionalProperties: true`."
+            ),
         ),
         (
             {**BASE, "consumes": {1: {"type": "int8"}}},

@@ -1,4 +1,4 @@
-"""The README of an exported dataset: how to load it, how much there is, and where it came from.
+"""The README of an exported dataset: how to use it, how much there is, and where it came from.
 
 It holds names and figures only, never captions or other words from the web.
 """
@@ -10,41 +10,9 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 import yaml
+from layout import Layout
 
 from fondant_spec.shown_text import shown
-
-_PATTERNS: Final = {"imagefolder": "{split}/**", "webdataset": "{split}-*.tar"}
-"""The files of a split, for the hub; it cannot read the layout of kohya's trainers."""
-
-_USES: Final = {
-    "imagefolder": """\
-```python
-from datasets import load_dataset
-
-dataset = load_dataset("imagefolder", data_dir="path/to/this/folder", split="train")
-```
-
-`diffusers`' training script for text to image takes the training split alone:
-
-    accelerate launch train_text_to_image.py --train_data_dir path/to/this/folder/train \\
-      --caption_column text --resolution {resolution}
-""",
-    "kohya": """\
-With sd-scripts, started in this folder:
-
-    accelerate launch path/to/sd-scripts/sdxl_train_network.py --dataset_config dataset.toml
-""",
-    "webdataset": """\
-```python
-from datasets import load_dataset
-
-dataset = load_dataset("webdataset", data_files="path/to/this/folder/train-*.tar", split="train")
-```
-
-The image is in the column `jpg`, its caption in `txt`, everything else in `json`.
-""",
-}
-
 
 _EARLIER: Final = (
     "Rows that earlier steps rejected are not among them: `fondant-spec show` of a step's result "
@@ -70,52 +38,53 @@ class Counts:
         )
 
 
-def dataset_card(
-    layout: str,
-    counts: Counts,
-    lineage: Mapping[str, Mapping[str, Any]],
-    resolution: int,
-    digest: str,
-) -> str:
-    """Return the Markdown of the card.
+@dataclass(frozen=True)
+class DatasetCard:
+    """What all READMEs of an export say: the counts, and what each field's maker said of it."""
 
-    `lineage` is what each field's maker said of it, `digest` a hash of the exported files.
-    """
-    lines = [
-        "---",
-        yaml.safe_dump(_front_matter(layout, counts.pairs, digest), sort_keys=False).strip(),
-        "---",
-        "# Images with captions",
-        "",
-        "| split | pairs |",
-        "|---|---:|",
-        *(f"| {split} | {count:,} |" for split, count in counts.pairs.items()),
-        "",
-        counts.in_words(),
-        "",
-        "Identical images are always in the same split.",
-        "",
-        "## Use",
-        "",
-        _USES[layout].format(resolution=resolution),
-        "## Made from",
-        "",
-        *(_made_from(name, metadata) for name, metadata in lineage.items()),
-    ]
-    return "\n".join(lines) + "\n"
+    counts: Counts
+    lineage: Mapping[str, Mapping[str, Any]]
 
+    def of_layout(self, layout: Layout, digest: str) -> str:
+        """Return the README of a layout, in Markdown.
 
-def _front_matter(layout: str, counts: Mapping[str, int], digest: str) -> dict[str, Any]:
-    """Return what tells readers where the splits are.
+        `datasets` keeps what it loaded from a folder by path and name of the configuration alone,
+        so that has to change with the content, of which `digest` is a hash; it is loaded without
+        being named.
+        """
+        return self._text(layout.front_matter(f"default-{digest}"), layout.usage())
 
-    `datasets` keeps what it loaded from a folder by path and name of the configuration alone, so
-    that has to change with the content; it is loaded without being named.
-    """
-    matter: dict[str, Any] = {"task_categories": ["text-to-image"]}
-    if layout in _PATTERNS:
-        files = [{"split": s, "path": _PATTERNS[layout].format(split=s)} for s in counts]
-        matter["configs"] = [{"config_name": f"default-{digest}", "data_files": files}]
-    return matter
+    def of_layouts(self, names: Mapping[str, Layout]) -> str:
+        """Return the README of a folder with several layouts, each in a folder of its own."""
+        lines = ["Each folder is for one trainer, and its `README.md` has the command:", ""]
+        lines += [f"- [`{name}`]({name}/README.md)" for name in names]
+        lines += ["", "They share their image files: one that is edited in its place is in all."]
+        return self._text({}, "\n".join(lines) + "\n")
+
+    def _text(self, front_matter: Mapping[str, Any], use: str) -> str:
+        matter = {"task_categories": ["text-to-image"], **front_matter}
+        lines = [
+            "---",
+            yaml.safe_dump(matter, sort_keys=False).strip(),
+            "---",
+            "# Images with captions",
+            "",
+            "| split | pairs |",
+            "|---|---:|",
+            *(f"| {split} | {count:,} |" for split, count in self.counts.pairs.items()),
+            "",
+            self.counts.in_words(),
+            "",
+            "Identical images are always in the same split.",
+            "",
+            "## Use",
+            "",
+            use,
+            "## Made from",
+            "",
+            *(_made_from(name, metadata) for name, metadata in self.lineage.items()),
+        ]
+        return "\n".join(lines) + "\n"
 
 
 def _made_from(name: str, metadata: Mapping[str, Any]) -> str:

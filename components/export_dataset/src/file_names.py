@@ -36,7 +36,7 @@ class SourceNames:
 
 def stem_of_id(row_id: str) -> str:
     """Return a file name, without its suffix, that is unique for an id on any file system."""
-    if _PLAIN_ID.fullmatch(row_id):
+    if _PLAIN_ID.fullmatch(row_id) and not _DEVICES.fullmatch(row_id):
         return row_id
     return hashlib.sha256(row_id.encode()).hexdigest()[:_HASH_LENGTH]
 

@@ -2,7 +2,11 @@
 
 import hashlib
 import json
+import os
+import shutil
+from collections.abc import Mapping
 from contextlib import closing
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Final, NamedTuple
 
@@ -18,28 +22,78 @@ class WrittenFile(NamedTuple):
     sha256: str
 
 
+@dataclass
+class _Written:
+    """What was written below a root, and the last file that may have several names."""
+
+    root: Path
+    files: dict[str, WrittenFile] = field(default_factory=dict)
+    shared: tuple[bytes, Path] | None = None
+
+    def name(self, file: Path) -> str:
+        return file.relative_to(self.root).as_posix()
+
+
 class HashedFolder:
     """A local folder. `files` are those written to it, by their paths relative to `path`."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, written: _Written | None = None) -> None:
         self.path = path
-        self.files: dict[str, WrittenFile] = {}
+        self._written = written or _Written(path)
+
+    @property
+    def files(self) -> Mapping[str, WrittenFile]:
+        """All files that were written; of a folder below another one, all below that."""
+        return self._written.files
+
+    def below(self, name: str) -> "HashedFolder":
+        """Return a folder in this one, whose files are entered here."""
+        return HashedFolder(self.path / name, self._written)
 
     def create(self, name: str) -> "HashedFile":
         """Open a new file, in a folder that is made where there is none; the caller closes it."""
-        target = self.path / name
-        target.parent.mkdir(exist_ok=True)
-        return HashedFile(target.open("xb"), self.files, name)
+        target = self._target(name)
+        return HashedFile(target.open("xb"), self._written.files, self._written.name(target))
 
     def write(self, name: str, content: bytes) -> None:
         """Write a whole new file."""
         with closing(self.create(name)) as file:
             file.write(content)
 
+    def write_shared(self, name: str, content: bytes) -> None:
+        """Write a new file; if it is the one last written so, as another name of that.
+
+        Where a file cannot have two names, it is copied.
+        """
+        written, target = self._written, self._target(name)
+        if written.shared is None or written.shared[0] is not content:
+            self.write(name, content)
+            written.shared = content, target
+            return
+        source = written.shared[1]
+        try:
+            os.link(source, target)
+        except OSError:
+            shutil.copyfile(source, target)
+        written.files[written.name(target)] = written.files[written.name(source)]
+
+    def take(self, name: str) -> bytes:
+        """Remove a file that was written, and return what was in it."""
+        target = self._target(name)
+        content = target.read_bytes()
+        target.unlink()
+        del self._written.files[self._written.name(target)]
+        return content
+
     def digest(self) -> str:
         """Return a short hash of the names and contents of all files so far."""
         listed = json.dumps(sorted((name, file.sha256) for name, file in self.files.items()))
         return hashlib.sha256(listed.encode()).hexdigest()[:_DIGEST_LENGTH]
+
+    def _target(self, name: str) -> Path:
+        target = self.path / name
+        target.parent.mkdir(parents=True, exist_ok=True)
+        return target
 
 
 class HashedFile(storage.HashingFile):

@@ -6,9 +6,12 @@ import io
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Final
+from functools import cached_property
+from typing import Any, Final, NamedTuple
 
+import pyarrow as pa
 from file_names import SourceNames, stem_of_id
+from picture_looks import Look, look_of_file
 from PIL import Image
 
 from image_toolkit.blank_texts import is_blank
@@ -45,7 +48,8 @@ class BadPairError(Exception):
 class Pair:
     """An image file, its caption, and what else is known of it. `suffix` begins with a dot.
 
-    `captioned` is the image that the caption is of, where the file was made from it.
+    `width` and `height` are the file's, in pixels, and are in the metadata, too. `captioned` is the
+    image that the caption is of, where the file was made from it.
     """
 
     stem: str
@@ -54,7 +58,14 @@ class Pair:
     suffix: str
     caption: str
     metadata: Mapping[str, Any]
+    width: int
+    height: int
     captioned: bytes | None = None
+
+    @cached_property
+    def look(self) -> Look:
+        """What the captioned image looks like: made once, however many layouts compare with it."""
+        return look_of_file(self.image if self.captioned is None else self.captioned)
 
 
 @dataclass(frozen=True)
@@ -83,35 +94,53 @@ class PairMaker:
             raise BadPairError(reason="no_image", message="the image is null")
         if is_blank(caption):
             raise BadPairError(reason="no_caption", message="the caption is null or blank")
-        image, suffix = self._trainable(data)
+        file = self._trainable(data)
         others = {name: plain(value) for name, value in row.items() if name not in _PAIR_FIELDS}
         if "file_name" in row:
             others[SOURCE_NAME] = row["file_name"]
         if self.names is not None:  # else the file's name tells it
             others["id"] = row["id"]
+        others |= {"width": file.width, "height": file.height}
         split = split_of(data, self.validation_fraction)
-        return Pair(self._stem(row), split, image, suffix, caption, others, data)
+        return Pair(
+            stem=self._stem(row),
+            split=split,
+            image=file.content,
+            suffix=SUFFIXES[file.kind],
+            caption=caption,
+            metadata=others,
+            width=file.width,
+            height=file.height,
+            captioned=data,
+        )
 
     def _stem(self, row: Mapping[str, Any]) -> str:
         if self.names is None:
             return stem_of_id(row["id"])
         return self.names.stem(row["file_name"], row["id"])
 
-    def _trainable(self, data: bytes) -> tuple[bytes, str]:
-        """Return an image file that trainers read, and its suffix.
+    def _trainable(self, data: bytes) -> "_ImageFile":
+        """Return an image file that trainers read.
 
         Every image is decoded once, for a trainer stops at the first that is cut short.
         """
         header = image_header(data)
         kind = header.format
         if kind in self.kinds and _shows_as_it_is(header) and trainers_load(header, data):
-            return data, SUFFIXES[kind]
+            return _ImageFile(data, kind, *header.size)
         if not self.converts:
             message = f"a {kind} of mode {header.mode} that a trainer would not read as it is meant"
             raise BadPairError(reason="needs_conversion", message=message)
         buffer = io.BytesIO()
         Image.fromarray(pixels_of(header, data)).save(buffer, "JPEG", quality=_QUALITY)
-        return buffer.getvalue(), SUFFIXES["JPEG"]
+        return _ImageFile(buffer.getvalue(), "JPEG", *header.size)
+
+
+class _ImageFile(NamedTuple):
+    content: bytes
+    kind: str
+    width: int
+    height: int
 
 
 def _shows_as_it_is(header: ImageHeader) -> bool:
@@ -142,3 +171,26 @@ def plain(value: Any) -> Any:
     if isinstance(value, dt.date | dt.time):
         return value.isoformat()
     return value if isinstance(value, str | int | bool | None) else str(value)
+
+
+def metadata_types(fields: Mapping[str, pa.DataType], *, with_ids: bool) -> dict[str, pa.DataType]:
+    """Return the types of the metadata of pairs that are made of rows with these fields.
+
+    `with_ids` says that files are named by what the images were called.
+    """
+    types = {name: _plain_type(kind) for name, kind in fields.items() if name not in _PAIR_FIELDS}
+    if "file_name" in fields:
+        types[SOURCE_NAME] = pa.string()
+    if with_ids:
+        types["id"] = pa.string()
+    return types | {"width": pa.int32(), "height": pa.int32()}
+
+
+def _plain_type(kind: pa.DataType) -> pa.DataType:
+    """Return the type of what `plain` makes of a value of this type."""
+    if pa.types.is_list(kind) or pa.types.is_large_list(kind) or pa.types.is_fixed_size_list(kind):
+        return pa.list_(_plain_type(kind.value_type))
+    if pa.types.is_struct(kind):
+        return pa.struct([(child.name, _plain_type(child.type)) for child in kind])
+    keeps = (pa.types.is_boolean, pa.types.is_integer, pa.types.is_floating, pa.types.is_null)
+    return kind if any(test(kind) for test in keeps) else pa.string()

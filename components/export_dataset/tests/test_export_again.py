@@ -17,13 +17,12 @@ from fondant_spec.dataset.trusted_places import TRUSTED
 from fondant_spec.dataset.validate import validate
 from fondant_spec.errors import StorageError
 from fondant_spec.testing import Result, run_component
-from fondant_spec.worker.component_code import load_module
 
 COMPONENT = Path(__file__).parents[1]
-LAYOUTS = list(load_module(COMPONENT, "training_formats").FORMATS)
+LAYOUTS = ["imagefolder", "kohya", "webdataset"]
 CAPTION_FILES = {
     "imagefolder": "train/metadata.jsonl",
-    "kohya": "train/000000000001.txt",
+    "kohya": "train/1_images/000000000001.txt",
     "webdataset": "train-00000.tar",
 }
 KEEP = (
@@ -66,7 +65,7 @@ def captions(folder: Path, layout: str) -> list[str]:
     `datasets` has a cache of its own, which must not tell those of an earlier export.
     """
     if layout == "kohya":
-        return [path.read_text().strip() for path in sorted((folder / "train").glob("*.txt"))]
+        return [path.read_text().strip() for path in sorted((folder / "train").rglob("*.txt"))]
     loaded = datasets.load_dataset(str(folder), split="train")
     return loaded["txt" if layout == "webdataset" else "text"][:]
 
@@ -222,6 +221,6 @@ def test_an_object_store_is_held_to_the_same(tmp_path):
     name = f"{target}/{CAPTION_FILES['kohya']}"
     fs.pipe(name, fs.cat(name).replace(b"photo", b"my ox"))
     for word in "ab":
-        with pytest.raises(StorageError, match=r"train/000000000001\.txt was edited"):
+        with pytest.raises(StorageError, match=r"train/1_images/000000000001\.txt was edited"):
             export(tmp_path, word, layout="kohya", output_path=target)
-    assert fs.cat(name) == b"a, my ox 1\n"
+    assert fs.cat(name) == b"a, my ox 1"

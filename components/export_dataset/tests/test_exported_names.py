@@ -18,9 +18,10 @@ from fondant_spec.testing import Result, run_component
 from fondant_spec.worker.component_code import load_module
 
 COMPONENT = Path(__file__).parents[1]
-LAYOUTS = list(load_module(COMPONENT, "training_formats").FORMATS)
+LAYOUTS = ["imagefolder", "kohya", "webdataset"]
 NAMES = load_module(COMPONENT, "file_names")
 
+SIZE = {"width": 40, "height": 30}
 NAMED = {  # what an image was called: how its file is called
     "train_station.jpg": "train_station",
     "nested/test.jpg": "test",
@@ -78,7 +79,7 @@ def test_files_keep_the_names_of_their_images(tmp_path, layout):
     export(list(NAMED), tmp_path, layout=layout, name_files_by="file_name")
     out = tmp_path / "out"
     if layout == "kohya":
-        files = sorted((out / "train").glob("*.txt"))
+        files = sorted((out / "train").rglob("*.txt"))
         found = {path.stem: path.read_text().strip() for path in files}
     elif layout == "webdataset":
         rows = datasets.load_dataset(str(out), split="train", streaming=True)
@@ -98,9 +99,18 @@ def test_files_are_named_by_id_unless_asked_otherwise(tmp_path):
     export(["cat.jpg", None], tmp_path)
     lines = (tmp_path / "out" / "train" / "metadata.jsonl").read_text().splitlines()
     assert [json.loads(line) for line in lines] == [
-        {"file_name": "000000000000.jpg", "text": "photo 0", "source_name": "cat.jpg"},
-        {"file_name": "000000000001.jpg", "text": "photo 1", "source_name": None},
+        {"file_name": "000000000000.jpg", "text": "photo 0", "source_name": "cat.jpg", **SIZE},
+        {"file_name": "000000000001.jpg", "text": "photo 1", "source_name": None, **SIZE},
     ]
+
+
+@pytest.mark.parametrize("row_id", ["con", "nul", "com1", "prn"])
+def test_an_id_that_windows_has_a_device_for_names_no_file(tmp_path, row_id):
+    """It takes such a name for the device, whatever the suffix: the hash of the id does instead."""
+    table = pa.table({"id": [row_id], "image": [photo(0)], "caption": ["x"]})
+    run_component(COMPONENT, table, tmp_path, output_path=str(tmp_path / "out"))
+    (file,) = (tmp_path / "out" / "train").glob("*.jpg")
+    assert len(file.stem) == 32
 
 
 def test_a_rejected_row_takes_no_name(tmp_path):

@@ -5,6 +5,8 @@ line, which starts without them.
 """
 
 import argparse
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -29,7 +31,7 @@ def add_command(commands: "argparse._SubParsersAction[argparse.ArgumentParser]")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     _add_build(commands.add_parser("build", help="build an index of vectors or of images"))
     _add_check(commands.add_parser("check", help="check and describe an index"))
-    _add_serve(commands.add_parser("serve", help="serve an index over clip-retrieval's protocol"))
+    _add_serve(commands.add_parser("serve", help="serve an index, or those of a listing"))
 
 
 def run(args: argparse.Namespace) -> int:
@@ -81,7 +83,9 @@ def _add_serve(parser: argparse.ArgumentParser) -> None:
 
 def _add_location(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("index", type=Path, help="the folder or file of the index")
-    parser.add_argument("--indice-name", help="which index of an indices_paths.json")
+    parser.add_argument(
+        "--indice-name", help="which index of a listing, such as indices_paths.json"
+    )
     parser.add_argument("--modality", default="image", choices=["image", "text"])
     parser.add_argument("--metadata", type=Path, help="folder of the metadata, if it is elsewhere")
     parser.add_argument("--faiss-options", help="such as nprobe=64")
@@ -165,24 +169,41 @@ def _serve(args: argparse.Namespace) -> int:
     from image_toolkit.retrieval.service.index_server import Server, make_app  # noqa: PLC0415
     from image_toolkit.retrieval.service.request_bounds import is_loopback  # noqa: PLC0415
 
-    index = _location(args).open()
-    name = args.name or args.indice_name or args.index.resolve().name
-    encoders = _encoders(args, index.info)
-    server = Server({name: index}, args.modality, encoders, args.aesthetic_embeddings)
+    indexes = {name: place.open() for name, place in _places(args).items()}
+    encoders = _encoders(args, [index.info for index in indexes.values()])
+    server = Server(indexes, args.modality, encoders, args.aesthetic_embeddings)
     if not is_loopback(args.host):
         tell(f"warning: anyone who reaches {args.host} can ask; there is no password.")
-    address = f"{name}: {index.info.rows} rows at http://{args.host}:{args.port}/knn-service"
-    tell(address)
+    for name, index in indexes.items():
+        tell(f"{name}: {index.info.rows} rows at http://{args.host}:{args.port}/knn-service")
     web.run_app(make_app(server, args.host), host=args.host, port=args.port, print=None)
     return 0
 
 
-def _encoders(args: argparse.Namespace, info: "IndexInfo") -> "QueryEncoders | None":
+def _places(args: argparse.Namespace) -> "dict[str, IndexFolder]":
+    """Return where each index lies, by the name it is served under: all that a listing names."""
+    from image_toolkit.retrieval.search.index_folder import (  # noqa: PLC0415
+        is_listing,
+        listed_indexes,
+    )
+
+    place = _location(args)
+    if not is_listing(place.path):
+        return {args.name or place.path.resolve().name: place}
+    names = [args.indice_name] if args.indice_name else listed_indexes(place.path)
+    if args.name and len(names) != 1:
+        msg = f"--name: {place.path} lists {len(names)} indexes by name; leave it out."
+        raise InvalidArgumentError(msg)
+    return {args.name or name: replace(place, indice_name=name) for name in names}
+
+
+def _encoders(args: argparse.Namespace, infos: Sequence["IndexInfo"]) -> "QueryEncoders | None":
     if args.model_id is None:
         return None
     from image_toolkit.retrieval.search.index_models import check_index_fits  # noqa: PLC0415
     from image_toolkit.retrieval.search.query_encoders import QueryEncoders  # noqa: PLC0415
 
     encoders = QueryEncoders(args.model_id, args.revision)
-    check_index_fits(info, {"model_id": encoders.model_id})
+    for info in infos:
+        check_index_fits(info, {"model_id": encoders.model_id})
     return encoders

@@ -1,8 +1,9 @@
 """Open an index on disk, whatever its layout, and check that its parts belong together.
 
 Layouts: clip-retrieval's index folder (`image.index` and `metadata/`) and its embeddings folder
-(`img_emb/*.npy` and `metadata/`), the `indices_paths.json` that lists such folders, a FAISS index
-file or an `.npy` file with its metadata named beside it, and Parquet files with a vector column.
+(`img_emb/*.npy` and `metadata/`), the JSON file that lists such folders by name (often called
+`indices_paths.json`), a FAISS index file or an `.npy` file with its metadata named beside it, and
+Parquet files with a vector column.
 """
 
 import json
@@ -30,13 +31,27 @@ INDICES_PATHS: Final = "indices_paths.json"
 _EMBEDDING_FOLDERS: Final = {"image": "img_emb", "text": "text_emb"}
 
 
+def is_listing(path: Path) -> bool:
+    """Return whether a path is a file that lists indexes by name, for `clip-retrieval back`."""
+    return path.suffix == ".json" and path.is_file()
+
+
+def listed_indexes(listing: Path) -> list[str]:
+    """Return the names of the indexes in a listing, in its order.
+
+    Raises:
+        InputDataError: it is no listing.
+    """
+    return list(_read_listing(listing))
+
+
 @dataclass(frozen=True)
 class IndexFolder:
     """Where an index lies and how to read it.
 
     Args:
         path: A folder or file in one of the layouts above.
-        indice_name: Which index of an `indices_paths.json`; None if it lists only one.
+        indice_name: Which index of a listing; None if it lists only one.
         modality: `image` or `text`: the vectors to search among.
         metadata: A folder of Parquet or Arrow files, one row a vector, where the layout has none.
         faiss_options: Such as `nprobe=64`; None keeps those saved in the index.
@@ -111,7 +126,7 @@ class IndexFolder:
         if not self.path.exists():
             msg = f"index: there is no {self.path}."
             raise InputDataError(msg)
-        if self.path.name == INDICES_PATHS:
+        if is_listing(self.path):
             return _listed_folder(self.path, self.indice_name)
         for listing in (self.path / INDICES_PATHS, self.path.parent / INDICES_PATHS):
             if listing.is_file():

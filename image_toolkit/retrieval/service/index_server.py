@@ -105,19 +105,24 @@ class Server:
         return self.indexes[name]
 
     def _query(self, request: KnnRequest, index: LocalIndex) -> FloatArray:
+        """Return the query, of shape (1, dimension); a vector that was sent keeps its length.
+
+        So it is in clip-retrieval, where a similarity is the product with that vector.
+        """
         vector = request.embedding
         if vector is None:
             if self.encoders is None:
                 msg = "this server has no CLIP model for texts and images; send `embedding_input`"
                 raise BadRequestError(msg)
-            vector = self.encoders.vector(request.text or request.image or b"")
+            embedded = self.encoders.vector(request.text or request.image or b"")
+            vector = unit_vectors(embedded[None])[0]
         if len(vector) != index.info.dimension:
             msg = f"the query has {len(vector)} dimensions, the index {index.info.dimension}"
             raise BadRequestError(msg)
         aesthetics = Aesthetics(
             request.aesthetic_score, request.aesthetic_weight, self.aesthetic_embeddings
         )
-        return aesthetics.apply(unit_vectors(vector[None]))
+        return aesthetics.apply(vector[None])
 
 
 def make_app(server: Server, host: str, bounds: RequestBounds | None = None) -> web.Application:

@@ -1,0 +1,121 @@
+"""`ai-toolkit`: each image with a `.txt` of the same stem, and the job in `config.yaml`.
+
+The trainer takes a text as it is, its last newline included, and each image at any depth below the
+folder. It has trouble with WebP, by its own word.
+"""
+
+from collections.abc import Iterator
+from typing import Any
+
+import yaml
+from layout import Layout, ReadPair, image_files, one_line
+from PIL import Image
+from training_pairs import TRAIN, VALIDATION, Pair
+
+_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp"})
+_MODELS: dict[str, dict[str, Any]] = {
+    "sd15": {"arch": "sd1"},
+    "sdxl": {"arch": "sdxl"},
+    "flux": {"arch": "flux", "quantize": True},
+}
+
+
+class AiToolkitLayout(Layout):
+    """What ai-toolkit's `run.py` reads, given `config.yaml`."""
+
+    image_kinds = frozenset({"JPEG", "PNG"})
+
+    def caption(self, pair: Pair) -> str:
+        """Return the caption as one line."""
+        return one_line(pair.caption)
+
+    def write(self, pair: Pair) -> None:
+        """Write the image, and the caption beside it."""
+        path = f"{pair.split}/{pair.stem}"
+        self.folder.write_shared(f"{path}{pair.suffix}", pair.image)
+        self.folder.write(f"{path}.txt", self.caption(pair).encode())
+
+    def close(self) -> None:
+        """Write the job."""
+        process = {
+            "type": "sd_trainer",
+            "training_folder": "output",
+            "device": "cuda:0",
+            "network": {"type": "lora", "linear": 16, "linear_alpha": 16},
+            "save": {"dtype": "float16", "save_every": 250, "max_step_saves_to_keep": 4},
+            "datasets": [
+                {
+                    "folder_path": TRAIN,
+                    "caption_ext": "txt",
+                    "caption_dropout_rate": 0.05,
+                    "cache_latents_to_disk": True,
+                    "resolution": [self.resolution],
+                }
+            ],
+            "train": self._training(),
+            "model": {"name_or_path": self.model.hub_id, **_MODELS[self.model.key]},
+            "sample": self._samples(),
+        }
+        job = {"job": "extension", "config": {"name": "lora", "process": [process]}}
+        text = "# Folders are taken from where ai-toolkit is started: start it here.\n"
+        text += yaml.safe_dump(job, sort_keys=False)
+        self.folder.write("config.yaml", text.encode())
+
+    @property
+    def _scheduler(self) -> str:
+        return "flowmatch" if self.model.key == "flux" else "ddpm"
+
+    def _training(self) -> dict[str, Any]:
+        return {
+            "batch_size": 1,
+            "steps": 2000,
+            "gradient_accumulation_steps": 1,
+            "train_unet": True,
+            "train_text_encoder": False,
+            "gradient_checkpointing": True,
+            "noise_scheduler": self._scheduler,
+            "optimizer": "adamw8bit",
+            "lr": 0.0001,
+            "dtype": "bf16",
+        }
+
+    def _samples(self) -> dict[str, Any]:
+        return {
+            "sampler": self._scheduler,
+            "sample_every": 250,
+            "width": self.resolution,
+            "height": self.resolution,
+            "prompts": ["a photo"],
+            "seed": 42,
+            "guidance_scale": 4 if self.model.key == "flux" else 7,
+            "sample_steps": 20,
+        }
+
+    def usage(self) -> str:
+        """Return the command that trains a LoRA."""
+        held_out = (
+            f"It trains on `{TRAIN}` alone: given this folder, it would train on the images in "
+            f"`{VALIDATION}`, too, for it has no validation.\n"
+        )
+        return f"""\
+A LoRA for {self.model.name} with ai-toolkit; `$AI_TOOLKIT` is its checkout:
+
+    {self.enter}
+    python "$AI_TOOLKIT"/run.py config.yaml
+
+{held_out if self.validates else ""}"""
+
+    def read(self) -> Iterator[ReadPair]:
+        """Yield all pairs: of training, from `config.yaml`; of validation, which it leaves out."""
+        content = yaml.safe_load((self.folder.path / "config.yaml").read_text(encoding="utf-8"))
+        (dataset,) = content["config"]["process"][0]["datasets"]
+        folders = [(TRAIN, dataset["folder_path"])]
+        folders += [(VALIDATION, VALIDATION)] if self.validates else []
+        for split, name in folders:
+            for path in image_files(self.folder.path / name, _SUFFIXES):
+                if path.suffix == ".webp":
+                    msg = f"{split}/{path.name} is a WebP, with which ai-toolkit has trouble"
+                    raise ValueError(msg)
+                text = path.with_suffix(f".{dataset['caption_ext']}").read_text(encoding="utf-8")
+                with Image.open(path) as image:
+                    yield ReadPair(split, path.stem, text, image)

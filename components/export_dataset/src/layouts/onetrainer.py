@@ -1,0 +1,98 @@
+"""`onetrainer`: each image with a `.txt` of the same stem, `concepts.json` and `config.json`.
+
+The trainer takes each line of a text for a caption of its own, and passes files by that end in
+`-masklabel` or `-condlabel`. `config.json` goes on top of one of its own presets.
+"""
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+from layout import Layout, ReadPair, image_files, one_line
+from PIL import Image
+from training_pairs import TRAIN, VALIDATION, Pair
+
+_SUFFIXES = frozenset({".bmp", ".jpg", ".jpeg", ".png", ".tif", ".tiff", ".webp", ".avif"})
+_LABELS = ("-masklabel", "-condlabel")
+_TYPES = {TRAIN: "STANDARD", VALIDATION: "VALIDATION"}
+_PRESETS = {
+    "sd15": "SD1.5/#sd 1.5 LoRA.json",
+    "sdxl": "SDXL/#sdxl 1.0 LoRA.json",
+    "flux": "Flux Dev.1/#flux LoRA.json",
+}
+_CONCEPT_VERSION = 2
+
+
+class OneTrainerLayout(Layout):
+    """What OneTrainer reads with a concepts file."""
+
+    def caption(self, pair: Pair) -> str:
+        """Return the caption as one line."""
+        return one_line(pair.caption)
+
+    def write(self, pair: Pair) -> None:
+        """Write the image, and the caption beside it."""
+        path = f"{pair.split}/{pair.stem}"
+        self.folder.write_shared(f"{path}{pair.suffix}", pair.image)
+        self.folder.write(f"{path}.txt", self.caption(pair).encode())
+
+    def close(self) -> None:
+        """Write the concepts and the configuration."""
+        concepts = [_concept(split) for split in (TRAIN, VALIDATION) if self.counts[split]]
+        config = {
+            "concept_file_name": "concepts.json",
+            "workspace_dir": "workspace",
+            "cache_dir": "cache",
+            "output_model_destination": "output/lora.safetensors",
+            "resolution": str(self.resolution),
+            "validation": self.validates,
+            "batch_size": 1,
+            "epochs": 10,
+        }
+        for name, content in (("concepts.json", concepts), ("config.json", config)):
+            self.folder.write(name, (json.dumps(content, indent=2) + "\n").encode())
+
+    def usage(self) -> str:
+        """Return the command that trains a LoRA."""
+        return f"""\
+A LoRA for {self.model.name} with OneTrainer, by its own preset; `$ONETRAINER` is its checkout:
+
+    {self.enter}
+    python "$ONETRAINER"/scripts/train.py \\
+      --preset-path "$ONETRAINER/training_presets/{_PRESETS[self.model.key]}" \\
+      --config-path config.json
+
+Its window loads `concepts.json` in the tab of concepts, if it was started in this folder.
+"""
+
+    def read(self) -> Iterator[ReadPair]:
+        """Yield all pairs, by the rules of the trainer, from `concepts.json`."""
+        config = json.loads((self.folder.path / "config.json").read_text(encoding="utf-8"))
+        listing = self.folder.path / config["concept_file_name"]
+        splits = {kind: split for split, kind in _TYPES.items()}
+        for concept in json.loads(listing.read_text(encoding="utf-8")):
+            split = splits[concept["type"]]
+            for path in image_files(self.folder.path / concept["path"], _SUFFIXES):
+                if path.stem.endswith(_LABELS):
+                    continue
+                text = path.with_suffix(".txt").read_text(encoding="utf-8")
+                lines = [line.strip() for line in text.split("\n") if line.strip()]
+                if len(lines) != 1:
+                    msg = f"{split}/{path.name} has {len(lines)} captions, one a line, not one"
+                    raise ValueError(msg)
+                with Image.open(path) as image:
+                    yield ReadPair(split, path.stem, lines[0], image)
+
+
+def _concept(split: str) -> dict[str, Any]:
+    return {
+        "__version": _CONCEPT_VERSION,
+        "name": split,
+        "path": split,
+        "enabled": True,
+        "type": _TYPES[split],
+        "include_subdirectories": False,
+        "balancing": 1.0,
+        "balancing_strategy": "REPEATS",
+        "text": {"prompt_source": "sample"},
+    }

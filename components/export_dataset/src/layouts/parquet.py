@@ -1,0 +1,114 @@
+"""`parquet`: tables with the bytes of the images, a caption and the metadata in a row.
+
+The files tell `datasets` themselves that the column `image` holds images.
+"""
+
+import json
+import tempfile
+from collections import defaultdict
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, Final
+
+import datasets
+import pyarrow as pa
+import pyarrow.parquet as pq
+from base_models import BASE_MODELS
+from hashed_folder import HashedFile, HashedFolder
+from layout import CAPTION_COLUMN, ExportSettings, Layout, ReadPair
+from literal_paths import literal_path
+from training_pairs import Pair
+
+_GROUP_BYTES: Final = 32 * 2**20
+"""Most bytes of images in a row group: what a reader holds at once."""
+
+
+class ParquetLayout(Layout):
+    """What `load_dataset("parquet")` reads, images decoded."""
+
+    base_models = tuple(BASE_MODELS)
+    read_by_datasets = True
+
+    def __init__(self, name: str, folder: HashedFolder, settings: ExportSettings) -> None:
+        super().__init__(name, folder, settings)
+        metadata = {f: t for f, t in settings.metadata.items() if f != "image"}
+        columns = {CAPTION_COLUMN: pa.string(), **metadata}
+        told = datasets.Features.from_arrow_schema(pa.schema(columns))
+        features = datasets.Features({"image": datasets.Image(), **told})
+        self._schema = features.arrow_schema.with_metadata(
+            {"huggingface": json.dumps({"info": {"features": features.to_dict()}})}
+        )
+        self._rows: defaultdict[str, list[dict[str, Any]]] = defaultdict(list)
+        self._bytes: defaultdict[str, int] = defaultdict(int)
+        self._open: dict[str, tuple[pq.ParquetWriter, HashedFile]] = {}
+
+    def write(self, pair: Pair) -> None:
+        """Keep the row, and write those kept when they make a row group."""
+        image = {"bytes": pair.image, "path": pair.stem + pair.suffix}
+        row = {"image": image, CAPTION_COLUMN: pair.caption, **pair.metadata}
+        if (self.counts[pair.split] - 1) % self.settings.pairs_per_archive == 0:
+            self._finish(pair.split)
+            self._begin(pair.split)
+        self._rows[pair.split].append(row)
+        self._bytes[pair.split] += len(pair.image)
+        if self._bytes[pair.split] >= _GROUP_BYTES:
+            self._flush(pair.split)
+
+    def close(self) -> None:
+        """Finish the last files."""
+        for split in [*self._open]:
+            self._finish(split)
+
+    def usage(self) -> str:
+        """Return how to load the tables."""
+        place = self.settings.place or "path/to/this/folder"
+        return f"""\
+```python
+from datasets import load_dataset
+
+dataset = load_dataset({place!r}, split="train")
+```
+
+The column `image` is decoded, `{CAPTION_COLUMN}` is the caption, and all else has a column of its
+own. The scripts of `diffusers` take the folder as `--dataset_name`. Trainers that want files do not
+read tables: there are layouts for them.
+"""
+
+    def front_matter(self, config: str) -> dict[str, Any]:
+        """Return where the splits are."""
+        files = [{"split": split, "path": f"{split}-*.parquet"} for split in sorted(self.counts)]
+        return {"configs": [{"config_name": config, "data_files": files}]}
+
+    def read(self) -> Iterator[ReadPair]:
+        """Yield all pairs, as `datasets` streams the tables."""
+        files = {split: [f"{split}-*.parquet"] for split in self.counts}
+        with tempfile.TemporaryDirectory() as cache, literal_path(self.folder.path) as path:
+            splits = datasets.load_dataset(
+                "parquet",
+                data_dir=str(path),
+                data_files=files,
+                cache_dir=cache,
+                streaming=True,
+            )
+            for split, dataset in splits.items():
+                for row in dataset.cast_column("image", datasets.Image(decode=False)):
+                    stem = Path(row["image"]["path"]).stem
+                    decoded = datasets.Image().decode_example(row["image"])
+                    yield ReadPair(str(split), stem, row[CAPTION_COLUMN], decoded)
+
+    def _begin(self, split: str) -> None:
+        number = (self.counts[split] - 1) // self.settings.pairs_per_archive
+        file = self.folder.create(f"{split}-{number:05d}.parquet")  # `_finish` closes both
+        self._open[split] = pq.ParquetWriter(file, self._schema, compression="none"), file
+
+    def _flush(self, split: str) -> None:
+        if self._rows[split]:
+            table = pa.Table.from_pylist(self._rows.pop(split), self._schema)
+            self._open[split][0].write_table(table)
+        self._bytes[split] = 0
+
+    def _finish(self, split: str) -> None:
+        if split in self._open:
+            self._flush(split)
+            for opened in self._open.pop(split):
+                opened.close()

@@ -1,0 +1,28 @@
+"""Print what a trainer's own reader finds in an export, a JSON object a line.
+
+    python trainer_readers TRAINER CHECKOUT    in the folder of the export
+
+It runs in the trainer's environment, with nothing of this repository but this folder.
+"""
+
+import json
+import runpy
+import sys
+from pathlib import Path
+
+
+def main() -> int:
+    """Import the checkout's modules, then the reader that uses them."""
+    trainer, checkout = sys.argv[1:]
+    found = sys.stdout
+    sys.stdout = sys.stderr  # trainers print what they do
+    readers, sys.path[:1] = Path(sys.path[0]), [checkout, str(Path(checkout) / "src")]
+    pairs = runpy.run_path(str(readers / f"{trainer.replace('-', '_')}.py"))["pairs"]
+    for split, file, caption in pairs():
+        line = {"split": split, "stem": Path(file).stem, "caption": caption}
+        print(json.dumps(line), file=found)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,47 @@
+"""Read an export of layout simpletuner with the metadata backend of SimpleTuner."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from types import SimpleNamespace
+
+from accelerate import Accelerator
+from simpletuner.helpers.data_backend.local import LocalDataBackend
+from simpletuner.helpers.metadata.backends.parquet import ParquetMetadataBackend
+from simpletuner.helpers.training.state_tracker import StateTracker
+
+
+def pairs() -> Iterator[tuple[str, str, str]]:
+    """Yield (split, file, caption) of all pairs, from the folder that the process is in."""
+    config = json.loads(Path("config/config.json").read_text(encoding="utf-8"))
+    backends = json.loads(Path(config["data_backend_config"]).read_text(encoding="utf-8"))
+    StateTracker.set_args(SimpleNamespace(**config | {"output_dir": "cache"}))
+    for backend in backends:
+        if backend["dataset_type"] != "text_embeds":
+            split = "train" if backend["dataset_type"] == "image" else "validation"
+            for path, caption in _read(backend):
+                yield split, path, caption
+
+
+def _read(backend: dict) -> Iterator[tuple[str, str]]:
+    """Yield what the trainer sorts into buckets, with the caption that it finds for it."""
+    accelerator, key, folder = Accelerator(cpu=True), backend["id"], backend["instance_data_dir"]
+    files = LocalDataBackend(accelerator, key)
+    StateTracker.set_data_backend_config(key, backend)
+    metadata = ParquetMetadataBackend(
+        id=key,
+        instance_data_dir=folder,
+        cache_file=f"cache/{key}_indices",
+        metadata_file=f"cache/{key}_metadata",
+        data_backend=files,
+        accelerator=accelerator,
+        batch_size=1,
+        resolution=backend["resolution"],
+        resolution_type=backend["resolution_type"],
+        parquet_config=backend["parquet"],
+    )
+    metadata.compute_aspect_ratio_bucket_indices(ignore_existing_cache=True)
+    for paths in metadata.aspect_ratio_bucket_indices.values():
+        for path in paths:
+            name = path.replace(folder, "").removeprefix("/")
+            yield path, metadata.caption_cache_entry(name)
