@@ -41,6 +41,7 @@ class PartitionWriter:
             schema,
             compression=_compression(schema),
             use_dictionary=[f.name for f in schema if _is_wordy(f)],
+            write_batch_size=_rows_at_once(schema),
         )
 
     def write(self, batch: pa.RecordBatch) -> None:
@@ -95,9 +96,10 @@ class PartitionWriter:
     def _flush(self) -> None:
         if self._buffered_rows:
             check_space(self._path)
-            table = pa.Table.from_batches(self._buffer, self._schema)
-            self._writer.write_table(table.combine_chunks())  # pages end with a chunk, too
-        self._buffer.clear()
+            # Pages end with a chunk, too, so there is one; what it is made of is let go first.
+            table = pa.Table.from_batches(self._buffer, self._schema).combine_chunks()
+            self._buffer.clear()
+            self._writer.write_table(table)
         self._buffered_rows = self._buffered_bytes = 0
 
 
@@ -128,6 +130,14 @@ def _check_ids(ids: pa.ChunkedArray, path: str) -> None:
 def _is_wordy(field: pa.Field) -> bool:
     """Whether a column may repeat its values, so that a dictionary pays."""
     return field.name != "id" and bool(pa.types.is_string(field.type))
+
+
+def _rows_at_once(schema: pa.Schema) -> int:
+    """How many rows the writer looks at between two pages: few where one may be an image.
+
+    A page may have a megabyte, and is held in memory until it is whole.
+    """
+    return 8 if any(pa.types.is_binary(f.type) for f in schema) else 1024
 
 
 def _compression(schema: pa.Schema) -> dict[str, str]:

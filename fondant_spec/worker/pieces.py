@@ -24,7 +24,7 @@ from fondant_spec.worker.step_context import StepContext
 SECONDS: Final = 30.0
 """How long the work in a piece takes, at least."""
 
-MOST_BYTES: Final = 64 << 20
+MOST_BYTES: Final = 16 << 20
 """What rows may take that are not in a piece yet."""
 
 _ABOUT: Final = b"fondant_piece"

@@ -20,6 +20,7 @@ def test_a_summary(enter, tmp_path):
             f"step      double (run run-1, key {made.cache_key})",
             f"manifest  {made.location}",
             "rows      2 in 2 partitions",
+            "disk      0.0 MB",
             "fields",
             "  number  int64",
             "  double  int64  factor 2",

@@ -72,7 +72,7 @@ def test_choices_and_no_value():
     package = KubeflowRunner(Cluster()).compile(build(CONFIGS).plan("run-1"))
     parameters = documents(package)[0]["root"]["inputDefinitions"]["parameters"]
     layout = parameters["main_6_export_dataset__layout"]
-    assert layout["literals"] == ["imagefolder", "kohya", "webdataset"]
+    assert layout["literals"][:3] == ["imagefolder", "kohya", "musubi-tuner"]
     assert parameters["main_5_caption_images__keep_existing"]["literals"] == [True, False]
     for name in ("trigger_word", "num_beams"):
         field = parameters[f"main_5_caption_images__{name}"]

@@ -12,6 +12,7 @@ import psutil
 import pyarrow.parquet as pq
 import pytest
 
+from fondant_spec.exit_codes import EXIT_TEMPORARY
 from tests.runners.kfp_server import KfpServer, serving
 
 PIPELINE = Path(__file__).parent / "pipeline_with_secrets.py"
@@ -127,6 +128,6 @@ def test_a_submitted_run_tells_no_secret(tmp_path, secret_file):
         assert b"env:INNOCENT" in package.read_bytes()
         assert leaks(output, package.read_bytes(), str(server.runs).encode()) == []
     code, output, _ = start(tmp_path, secret_file, *words, **settings)
-    assert code == 1
+    assert code == EXIT_TEMPORARY
     assert f"error: {server.url} refuses connections".encode() in output
     assert leaks(output) == []

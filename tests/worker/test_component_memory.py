@@ -24,12 +24,16 @@ LIMIT_MB = 600
 
 # VmHWM, because the peak in `getrusage` includes that of the process it was forked from.
 MEASURED = """
-import re, runpy, sys
+import atexit, re, runpy, sys
 from pathlib import Path
+
+def tell():
+    print(re.search(r"VmHWM:\\s+(\\d+)", Path("/proc/self/status").read_text())[1])
+
+atexit.register(tell)
 del sys.argv[0]
 sys.path.insert(0, str(Path(sys.argv[0]).parent))
 runpy.run_path(sys.argv[0], run_name="__main__")
-print(re.search(r"VmHWM:\\s+(\\d+)", Path("/proc/self/status").read_text())[1])
 """
 
 pytestmark = [

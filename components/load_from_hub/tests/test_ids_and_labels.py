@@ -16,9 +16,9 @@ def test_a_reject_never_has_the_id_of_a_kept_row(tmp_path, load):
     result = load(tmp_path / "rows.parquet", image_column="", index_column="key", produces=fields)
     kept, rejected = result.table["id"].to_pylist(), result.rejects["id"].to_pylist()
     assert kept == ["000000000004", "000000000000"]
-    assert rejected == ["000000000001", "row 3", "000000000002", "row 5"]
+    assert rejected == ["000000000001", "000000000002", "row 3", "row 5"]
     assert result.rejects["reason"].to_pylist() == [
-        *("bad_value", "no_id", "bad_value", "duplicate_id")
+        *("bad_value", "bad_value", "no_id", "duplicate_id")
     ]
 
 
