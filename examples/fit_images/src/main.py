@@ -6,7 +6,7 @@ import pyarrow as pa
 
 from fondant_spec.component import ArrowTransformComponent, RowContext
 from fondant_spec.executor import execute
-from image_toolkit.images.decoding import NotAnImageError
+from image_toolkit.images.image_errors import NotAnImageError
 from image_toolkit.images.rendering import Rendered, Rendering, UnwantedImageError
 
 

@@ -12,7 +12,8 @@ import pyarrow as pa
 from fondant_spec.component import RowContext, SetupContext, WriteComponent
 from fondant_spec.dataset import storage
 from fondant_spec.executor import execute
-from image_toolkit.images.decoding import NotAnImageError, decode_pixels
+from image_toolkit.images.decoding import decode_pixels
+from image_toolkit.images.image_errors import NotAnImageError
 from image_toolkit.images.rendering import phash
 
 logger = logging.getLogger(__name__)
