@@ -30,6 +30,8 @@ from pathlib import Path
 
 import psutil
 
+sys.path.insert(0, str(Path(__file__).parents[1]))  # run as a file, it finds its siblings too
+
 from benchmarks.crash_faults import KEPT, Cluster, Run, small_disk
 from benchmarks.crash_world import Content, World
 from demo.host import serving
