@@ -82,10 +82,12 @@ def partitions(folder: Path) -> dict[str, float]:
 STATUS = """
 import sys
 from fondant_spec.dataset.layout import PipelineFolder
+from fondant_spec.pipeline.find_run import Run
 from fondant_spec.pipeline.run_status import describe, step_statuses
 folder = PipelineFolder.of(sys.argv[1], "pipeline")
-run = {"planned": {"double": folder.cache_keys("double")[0]}}
-print(describe("", step_statuses(sys.argv[1], "pipeline", run)))
+keys = {"double": folder.cache_keys("double")[0]}
+run = Run("pipeline", "", "", "succeeded", {"planned": keys}, keys)
+print(describe("", step_statuses(sys.argv[1], run)))
 """
 
 

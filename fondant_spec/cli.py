@@ -217,7 +217,7 @@ def _status(options: argparse.Namespace) -> int:
 
     base_path = storage.normalize(options.base_path)
     run = find_run(base_path, options.run)
-    steps = status.step_statuses(base_path, run.pipeline, run.record)
+    steps = status.step_statuses(base_path, run)
     if options.events:
         tell(status.events_lines(steps))
     elif options.json:
@@ -274,8 +274,7 @@ def _gc(options: argparse.Namespace) -> int:
 
 def _execute(options: argparse.Namespace) -> int:
     from fondant_spec.worker.component_code import component_class  # noqa: PLC0415
-    from fondant_spec.worker.run_step import execute  # noqa: PLC0415
+    from fondant_spec.worker.run_step import execute_words  # noqa: PLC0415
 
     words = ["--help"] if options.help else options.rest
-    execute(component_class(Path(options.component)), words)
-    return 0
+    return execute_words(component_class(Path(options.component)), words)

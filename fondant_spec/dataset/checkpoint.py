@@ -43,6 +43,16 @@ class Work:
             f"{socket.gethostname()}:{os.getpid()}",
         )
 
+    @property
+    def begin(self) -> datetime:
+        """When it began."""
+        return datetime.fromisoformat(self.started)
+
+    @property
+    def end(self) -> datetime:
+        """When it ended."""
+        return self.begin + timedelta(seconds=self.seconds)
+
 
 @dataclass(frozen=True)
 class Checkpoint:
@@ -112,9 +122,7 @@ def read_checkpoint(file: str) -> Checkpoint | None:
         content["artifacts"] = tuple(content["artifacts"])
         content["work"] = Work(**content["work"])
         checkpoint = Checkpoint(**content)
-        ended = datetime.fromisoformat(checkpoint.work.started) + timedelta(
-            seconds=checkpoint.work.seconds
-        )
+        ended = checkpoint.work.end
     except (KeyError, TypeError, ValueError, OverflowError, RecursionError):
         return None
     wrong = wrong_attribute(checkpoint.work) or find_problem(checkpoint, checkpoint.partitions)

@@ -7,7 +7,9 @@ state is no hit. The component is given its arguments as they are.
 
 import logging
 import re
+import uuid
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, Final, NamedTuple
@@ -19,6 +21,8 @@ logger = logging.getLogger(__name__)
 _COMMIT: Final = re.compile(r"[0-9a-f]{40}")
 _ID: Final = re.compile(r"[A-Za-z0-9][\w.-]*(/[\w.-]+)?")
 _SECONDS: Final = 5
+_BUSY: Final = (408, 429)
+"""Answers that tell of the hub and not of what was asked for."""
 
 
 class Reference(NamedTuple):
@@ -72,19 +76,29 @@ def _commit(reference: Reference) -> str | None:
     except OfflineModeIsEnabled:
         why = "HF_HUB_OFFLINE is set"
     except HfHubHTTPError as error:
-        if error.response is not None and error.response.status_code < 500:  # noqa: PLR2004
+        code = error.response.status_code if error.response is not None else 500
+        if code < 500 and code not in _BUSY:  # noqa: PLR2004
             return None  # there is no such thing, or not for us: the component says which
         why = "the hub failed"
     except Exception as error:  # noqa: BLE001 - of whichever HTTP library the hub's client has
         why = f"the hub cannot be reached: {type(error).__name__}"
     else:
-        _note(reference).parent.mkdir(parents=True, exist_ok=True)
-        _note(reference).write_text(found.sha or "", encoding="utf-8")
+        if found.sha:
+            _remember(reference, found.sha)
         return found.sha
     commit = _last_known(reference)
     taken = f"taken as {commit[:12]}, as last seen" if commit else "an older result counts as new"
     logger.warning("%s is not looked up on the hub (%s): %s.", reference, why, taken)
     return commit
+
+
+def _remember(reference: Reference, commit: str) -> None:
+    note = _note(reference)
+    part = note.with_name(f"{note.name}.{uuid.uuid4().hex}")
+    with suppress(OSError):  # HF_HOME may be somebody else's
+        note.parent.mkdir(parents=True, exist_ok=True)
+        part.write_text(commit, encoding="utf-8")
+        part.replace(note)
 
 
 def _note(reference: Reference) -> Path:

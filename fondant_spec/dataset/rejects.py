@@ -85,6 +85,8 @@ class Rejects:
         filtered: bool,
     ) -> None:
         # Messages quote what the web sent, which need not be text that can be encoded.
-        message = redact(message[:_LONGEST_MESSAGE]).encode("utf-8", "replace").decode()
+        # What is cut is hidden first: half an address hides nothing any more.
+        message = redact(message[: 4 * _LONGEST_MESSAGE])[:_LONGEST_MESSAGE]
+        message = message.encode("utf-8", "replace").decode()
         self._rows.append((row_id, reason, message, attempts, filtered))
         self.counts[reason] += 1

@@ -10,7 +10,7 @@ from fondant_spec.dataset.checkpoint import WRITTEN, list_checkpoints
 from fondant_spec.dataset.layout import PipelineFolder, StepFolder
 from fondant_spec.dataset.manifest import Manifest
 from fondant_spec.errors import InvalidArgumentError
-from fondant_spec.pipeline.find_run import Run
+from fondant_spec.pipeline.find_run import ELSEWHERE, Run
 from fondant_spec.pipeline.run_history import aligned
 from fondant_spec.progress import duration
 from fondant_spec.spec.executor_options import EXECUTOR_ARGUMENTS
@@ -77,13 +77,18 @@ def measured(base_path: str, run: Run) -> list[StepCost]:
         InvalidArgumentError: a step has no result, or no row came out of the last one.
     """
     folder = PipelineFolder.of(base_path, run.pipeline)
-    places = [folder.step(step, key) for step, key in run.record["planned"].items()]
-    missing = [step for step, place in zip(run.record["planned"], places, strict=True)
+    places = [folder.step(step, key) for step, key in run.keys.items()]
+    missing = [step for step, place in zip(run.keys, places, strict=True)
                if not storage.exists(place.manifest)]  # fmt: skip
     if missing:
         msg = f"run {run.id}: {', '.join(missing)} has no result; name a run that succeeded."
         raise InvalidArgumentError(msg)
     costs = [_cost(place) for place in places]
+    read = {step for steps in run.record.get("after", {}).values() for step in steps}
+    ends = [step for step in run.keys if step not in read]
+    if len(ends) > 1 and run.state == ELSEWHERE:
+        msg = f"run {run.id}: {' and '.join(ends)} are both its last step; name another run."
+        raise InvalidArgumentError(msg)
     if not costs[-1].rows:
         msg = f"run {run.id}: no row came out of {costs[-1].step}; name a run in which some did."
         raise InvalidArgumentError(msg)

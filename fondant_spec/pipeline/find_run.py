@@ -1,12 +1,14 @@
 """Finding a run by what a person calls it: its id, or its pipeline for the newest one."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from graphlib import TopologicalSorter
 from typing import Any
 
 from fondant_spec.dataset import storage
-from fondant_spec.dataset.layout import PipelineFolder
+from fondant_spec.dataset.layout import PipelineFolder, StepFolder
+from fondant_spec.dataset.manifest import Manifest
 from fondant_spec.errors import InvalidArgumentError, did_you_mean
 from fondant_spec.pipeline.run_history import read_runs
 
@@ -19,7 +21,8 @@ class Run:
     """A run of a pipeline.
 
     `record` is what it noted of itself; of one that was started elsewhere, as on Kubeflow, the
-    results that its steps refer to.
+    results that its steps refer to. `keys` are the cache keys of the results by step, in an order
+    in which the steps can run: those that the steps noted, else those that were planned.
     """
 
     pipeline: str
@@ -27,6 +30,7 @@ class Run:
     started: str
     state: str
     record: Mapping[str, Any]
+    keys: Mapping[str, str]
 
 
 def list_pipelines(base_path: str) -> list[str]:
@@ -41,11 +45,8 @@ def list_runs(base_path: str, pipeline: str) -> list[Run]:
     Raises:
         InvalidDatasetError: a record cannot be read.
     """
-    records = read_runs(base_path, pipeline)
-    runs = [
-        Run(pipeline, record["run_id"], str(record["started"]), str(record.get("state")), record)
-        for record in records
-    ]
+    folder = PipelineFolder.of(base_path, pipeline)
+    runs = [_recorded(folder, pipeline, record) for record in read_runs(base_path, pipeline)]
     known = {run.id for run in runs}
     return sorted([*runs, *_elsewhere(base_path, pipeline, known)], key=lambda run: run.started)
 
@@ -70,13 +71,32 @@ def find_run(base_path: str, name: str | None = None) -> Run:
     raise InvalidArgumentError(msg)
 
 
+def _recorded(folder: PipelineFolder, pipeline: str, record: Mapping[str, Any]) -> Run:
+    run_id, state = record["run_id"], str(record.get("state"))
+    done = {step["step_id"]: step["cache_key"] for step in record.get("steps", ())}
+    noted = folder.run(run_id).references()
+    keys = {step: done.get(step, noted.get(step, key)) for step, key in record["planned"].items()}
+    return Run(pipeline, run_id, str(record["started"]), state, record, keys)
+
+
 def _elsewhere(base_path: str, pipeline: str, known: set[str]) -> Iterator[Run]:
     folder = PipelineFolder.of(base_path, pipeline)
     for run_id in folder.run_ids():
         if run_id not in known and (keys := folder.run(run_id).references()):
             first = min(_modified(folder.run(run_id).reference(step)) for step in keys)
             started = first.astimezone(UTC).isoformat(timespec="seconds")
-            yield Run(pipeline, run_id, started, ELSEWHERE, {"planned": keys})
+            after = {step: _inputs(folder.step(step, key), keys) for step, key in keys.items()}
+            ordered = {step: keys[step] for step in TopologicalSorter(after).static_order()}
+            record = {"planned": ordered, "after": after}
+            yield Run(pipeline, run_id, started, ELSEWHERE, record, ordered)
+
+
+def _inputs(place: StepFolder, steps: Collection[str]) -> list[str]:
+    """Return which of some steps a step has read; none where it has no result yet."""
+    if not storage.exists(place.manifest):
+        return []
+    places = (StepFolder.of_manifest(one.location) for one in Manifest.read(place.manifest).inputs)
+    return [one.step_id for one in places if one.step_id in steps]
 
 
 def _modified(file: str) -> datetime:

@@ -6,6 +6,7 @@ checkpoints of finished partitions or leases, in a pipeline that has runs, and t
 
 import re
 from collections.abc import Callable, Mapping, Sequence
+from itertools import chain
 from typing import Any, Final
 
 from fondant_spec.dataset import run_references as references
@@ -46,10 +47,11 @@ def collect(
     runs = read_runs(base_path, pipeline_name)
     old = runs[: _first_kept(runs, keep_runs)] if keep_runs is not None else []
     forgotten = {run["run_id"] for run in old}
-    planned = {pair for run in runs[len(old) :] for pair in run["planned"].items()}
 
     def referred() -> set[tuple[str, str]]:
-        return _with_origins(root, planned | _noted(root, forgotten))
+        now = read_runs(base_path, pipeline_name)  # others may have begun meanwhile
+        planned = (run["planned"].items() for run in now if run["run_id"] not in forgotten)
+        return _with_origins(root, {*chain.from_iterable(planned), *_noted(root, forgotten)})
 
     kept = referred()
     keys = [(step, key) for step in root.step_ids() for key in root.cache_keys(step)]
@@ -78,11 +80,18 @@ def _remove(folder: StepFolder, referred: Callable[[], set[tuple[str, str]]]) ->
 
     What makes it a result goes first, and its lease last.
     """
+    pair = folder.step_id, folder.cache_key
     with held_if_free(folder, "gc") as free:
-        # A run notes what it refers to before it looks whether that is there.
-        if not free or (folder.step_id, folder.cache_key) in referred():
+        if not free or pair in referred():
             return False
+        commit = storage.read_text(folder.manifest) if storage.exists(folder.manifest) else None
         storage.remove(folder.manifest)
+        # A run notes what it refers to before it looks whether that is there: one that found it
+        # has noted it by now.
+        if pair in referred():
+            if commit is not None:
+                storage.write_text(folder.manifest, commit)
+            return False
         storage.remove(folder.data)
         storage.remove(folder.location)
         return True

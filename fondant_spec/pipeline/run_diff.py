@@ -35,7 +35,7 @@ def describe_diff(base_path: str, old: Run, new: Run) -> str:
 
 def _manifests(base_path: str, run: Run) -> dict[str, Manifest | None]:
     folder = PipelineFolder.of(base_path, run.pipeline)
-    places = {step: folder.step(step, key).manifest for step, key in run.record["planned"].items()}
+    places = {step: folder.step(step, key).manifest for step, key in run.keys.items()}
     return {
         step: Manifest.read(place) if storage.exists(place) else None
         for step, place in places.items()

@@ -4,19 +4,20 @@ import json
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
-from datetime import datetime, timedelta
 from typing import Any, Final, Self
 
 from fondant_spec.dataset import storage
 from fondant_spec.dataset.checkpoint import (
     GATHERED,
     Checkpoint,
+    Work,
     list_checkpoints,
 )
 from fondant_spec.dataset.layout import PipelineFolder, StepFolder
 from fondant_spec.dataset.manifest import Manifest
 from fondant_spec.dataset.reject_listing import in_words
 from fondant_spec.dataset.resolution import by_root
+from fondant_spec.pipeline.find_run import Run
 from fondant_spec.pipeline.run_history import aligned
 from fondant_spec.progress import duration
 
@@ -57,14 +58,9 @@ class PartitionEvent:
         )
 
     @property
-    def begin(self) -> datetime:
-        """When the work began."""
-        return datetime.fromisoformat(self.started)
-
-    @property
-    def end(self) -> datetime:
-        """When it ended."""
-        return self.begin + timedelta(seconds=self.seconds)
+    def work(self) -> Work:
+        """When the work began and ended, and who did it."""
+        return Work(self.started, self.seconds, self.worker)
 
 
 @dataclass(frozen=True)
@@ -72,8 +68,8 @@ class StepStatus:
     """How far a step is.
 
     `state` is `cached`, `done`, `begun` (partitions are there, no result yet) or `waiting`. `total`
-    is how many rows it reads, where that is known. `seconds` are those of the clock, from the first
-    partition's begin to the last one's end.
+    is how many rows it reads, where that is known. `seconds` are those of the clock that the run
+    took which made the result, and `rate` the rows that it settled in one of them.
     """
 
     step: str
@@ -83,12 +79,8 @@ class StepStatus:
     rows: int = 0
     rejects: Mapping[str, int] = field(default_factory=dict)
     seconds: float = 0.0
+    rate: float | None = None
     partitions: tuple[PartitionEvent, ...] = field(default=(), repr=False)
-
-    @property
-    def rate(self) -> float | None:
-        """Rows in a second."""
-        return self.rows_in / self.seconds if self.seconds and self.rows_in else None
 
     @property
     def seconds_left(self) -> float | None:
@@ -101,17 +93,17 @@ class StepStatus:
         """Return the JSON form; the partitions have one of their own."""
         content = asdict(self)
         del content["partitions"]
-        return content | {"rate": self.rate, "seconds_left": self.seconds_left}
+        return content | {"seconds_left": self.seconds_left}
 
 
-def step_statuses(base_path: str, pipeline: str, run: Mapping[str, Any]) -> list[StepStatus]:
-    """Return how far each step of a run is; `run` is its record, or what is known of it."""
-    folder = PipelineFolder.of(base_path, pipeline)
-    recorded = {step["step_id"]: step for step in run.get("steps", ())}
-    keys, after = run["planned"], run.get("after", {})
+def step_statuses(base_path: str, run: Run) -> list[StepStatus]:
+    """Return how far each step of a run is."""
+    folder = PipelineFolder.of(base_path, run.pipeline)
+    recorded = {step["step_id"]: step for step in run.record.get("steps", ())}
+    after = run.record.get("after", {})
     manifests: dict[str, Manifest] = {}
     statuses = []
-    for step, key in keys.items():
+    for step, key in run.keys.items():
         place = folder.step(step, key)
         inputs = [manifests[name] for name in after.get(step, ()) if name in manifests]
         total = sum(group[0].rows for group in by_root(inputs)) or None
@@ -125,6 +117,8 @@ def step_statuses(base_path: str, pipeline: str, run: Mapping[str, Any]) -> list
 
 
 def _ended(step: str, place: StepFolder, manifest: Manifest, *, cached: bool) -> StepStatus:
+    events = tuple(_events(step, place))
+    settled = sum(event.rows_in for event in events if event.run == manifest.run_id)
     return StepStatus(
         step=step,
         state="cached" if cached else "done",
@@ -133,7 +127,8 @@ def _ended(step: str, place: StepFolder, manifest: Manifest, *, cached: bool) ->
         rows=manifest.rows,
         rejects=manifest.rejects,
         seconds=manifest.seconds,
-        partitions=tuple(_events(step, place)),
+        rate=_rate(settled, manifest.seconds),
+        partitions=events,
     )
 
 
@@ -144,7 +139,10 @@ def _begun(step: str, place: StepFolder, total: int | None) -> StepStatus:
     rejects: Counter[str] = Counter()
     for event in events:
         rejects.update(event.rejects)
-    begin, end = min(e.begin for e in events), max(e.end for e in events)
+    newest = max(events, key=lambda event: event.work.end).run
+    ours = [event for event in events if event.run == newest]
+    begin, end = min(event.work.begin for event in ours), max(event.work.end for event in ours)
+    seconds = (end - begin).total_seconds()
     return StepStatus(
         step=step,
         state="begun",
@@ -152,9 +150,14 @@ def _begun(step: str, place: StepFolder, total: int | None) -> StepStatus:
         total=total,
         rows=sum(event.rows for event in events),
         rejects=dict(rejects.most_common()),
-        seconds=(end - begin).total_seconds(),
+        seconds=seconds,
+        rate=_rate(sum(event.rows_in for event in ours), seconds),
         partitions=tuple(events),
     )
+
+
+def _rate(rows: int, seconds: float) -> float | None:
+    return rows / seconds if rows and seconds else None
 
 
 def _events(step: str, place: StepFolder) -> Iterator[PartitionEvent]:

@@ -35,7 +35,7 @@ def commit(request: StepRequest, checkpoints: Sequence[Checkpoint], *, seconds: 
         rows_in=sum(c.rows_in for c in checkpoints if c.name != GATHERED),
         rejects=dict(count_rejects(checkpoints).most_common()),
         failed=sum(c.failed for c in checkpoints),
-        seconds=round(seconds, 3),
+        seconds=round(max(seconds, _seconds_of(request.context.run_id, checkpoints)), 3),
     )
     _check_threshold(manifest, checkpoints, request.options.max_reject_share)
     if checkpoints and checkpoints[-1].name == WRITTEN:
@@ -47,6 +47,14 @@ def commit(request: StepRequest, checkpoints: Sequence[Checkpoint], *, seconds: 
     _sweep(request.resolved.folder, checkpoints, manifest)
     manifest.write(replaces=False)
     return manifest
+
+
+def _seconds_of(run_id: str, checkpoints: Sequence[Checkpoint]) -> float:
+    """Return the time of the clock that a run was at the partitions, perhaps on many machines."""
+    works = [one.work for one in checkpoints if one.run_id == run_id]
+    if not works:
+        return 0.0
+    return (max(w.end for w in works) - min(w.begin for w in works)).total_seconds()
 
 
 def _sweep(folder: StepFolder, checkpoints: Sequence[Checkpoint], manifest: Manifest) -> None:

@@ -55,7 +55,10 @@ def split_finished(
     left: list[PartitionTask] = []
     for task in tasks:
         checkpoint = finished.get(task.name)
-        if checkpoint is None or checkpoint.made_from != step.made_from(task.partition.digest):
+        if checkpoint is None:
+            left.append(task)
+        elif checkpoint.made_from != step.made_from(task.partition.digest):
+            checkpoint.remove(step.folder.checkpoints)  # it must not count as done any more
             left.append(task)
         elif _is_retried(step, checkpoint):
             # New ids depend on all the rows of their partition, so there it is done anew.

@@ -35,7 +35,7 @@ class Piece:
     """Some rows of a partition: those at `start` to `end` of the input.
 
     `batches` are those that came out, as the component returned them; `rejects` the others.
-    `made_from` and `made_by` are as in a checkpoint.
+    `made_from`, `made_by` and `run_id` are as in a checkpoint.
     """
 
     start: int
@@ -44,6 +44,7 @@ class Piece:
     rejects: list[dict[str, Any]]
     made_from: str
     made_by: dict[str, Any]
+    run_id: str
 
     def write(self, path: str) -> None:
         """Put the piece on disk, whole."""
@@ -143,7 +144,7 @@ class Pieces:
         ours = set(list(place)[self.settled : end])
         mine = [row for row in rejects.to_table().to_pylist() if row["id"] in ours]
         made = self._step.made_by(self._component)
-        piece = Piece(self.settled, end, whole, mine, self._made_from, made)
+        piece = Piece(self.settled, end, whole, mine, self._made_from, made, self._step.run_id)
         self._step.check_lease()
         check_space(self._folder)
         piece.write(self._path(self._number))
@@ -158,10 +159,15 @@ class Pieces:
             if not storage.exists(self._path(number)):
                 return
             piece = Piece.read(self._path(number))
-            if piece.start != end or piece.made_from != self._made_from:
+            if piece.start != end or piece.made_from != self._made_from or self._retries(piece):
                 return
             end = piece.end
             yield piece
+
+    def _retries(self, piece: Piece) -> bool:
+        """Return whether rows of another run's piece failed that this run is to try again."""
+        failed = (row["reason"] for row in piece.rejects if not row["filtered"])
+        return piece.run_id != self._step.run_id and any(map(self._step.retries, failed))
 
     def _path(self, number: int) -> str:
         return storage.join(self._folder, f"{number:05d}.arrow")

@@ -49,6 +49,7 @@ def load_partitions(
     source is read from the start in any case. Rows that are rejected on the way to a partition's
     end, and just after, are counted with it.
     """
+    storage.remove(step.folder.checkpoints)  # of an earlier attempt
     checkpoints: list[Checkpoint] = []
     context = row_context(step)
     batches = _numbered(component.load(context))
@@ -104,7 +105,8 @@ def write_partitions(
     Where it reads several branches, the ids that are in all of them are kept as an index.
     """
     began = time.time()
-    storage.remove(step.folder.output)
+    for place in (step.folder.output, step.folder.checkpoints):
+        storage.remove(place)
     context = row_context(step)
     rows = step.inputs[0]
     streams = (rows.batches(task.partition.name, component.batch_rows) for task in tasks)

@@ -49,24 +49,28 @@ def execute(component_class: type[Component], argv: Sequence[str] | None = None)
     error that may pass by itself, when all tries are spent; 130 interrupted. Any other error is a
     defect and shows its traceback. `--help` prints the arguments.
     """
-    own, argv = argv is None, sys.argv[1:] if argv is None else argv
+    code = execute_words(component_class, sys.argv[1:] if argv is None else argv)
+    if argv is None:
+        end_program(code)
+    if code:
+        sys.exit(code)
+
+
+def execute_words(component_class: type[Component], argv: Sequence[str]) -> int:
+    """Run a component as a program, and return the exit code of that."""
     if argv in (["-h"], ["--help"]):
         tell(usage(ComponentSpec.from_file(source_of(component_class))))
-        return
+        return 0
     # A runner that listens shows each line as it comes; of a pod's log only times tell when.
     log_to_stderr(times=LISTENER not in os.environ)
     end_with_runner()
     signal.signal(signal.SIGTERM, _terminate)
-    code = exit_code(
+    return exit_code(
         lambda: _run(component_class, argv),
         interrupted="interrupted; finished partitions are kept, run again to go on",
         debug=True,
         hidden=FRAMEWORK,
     )
-    if own:
-        end_program(code)
-    if code:
-        sys.exit(code)
 
 
 def _run(component_class: type[Component], argv: Sequence[str]) -> None:

@@ -27,7 +27,12 @@ def test_no_rejects():
 
 @pytest.mark.parametrize(
     ("message", "expected"),
-    [("x" * 5000, "x" * 1000), ("caf\udce9", "caf?"), ("a\0b\n", "a\0b\n")],
+    [
+        ("x" * 5000, "x" * 1000),
+        ("x" * 980 + " http://user:secretword@host/", "x" * 980 + " http://***@host/"),
+        ("caf\udce9", "caf?"),
+        ("a\0b\n", "a\0b\n"),
+    ],
 )
 def test_messages_from_outside(message, expected):
     """A message may quote anything: it is cut, and what cannot be encoded is replaced."""

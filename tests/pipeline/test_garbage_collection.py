@@ -6,13 +6,15 @@ from pathlib import Path
 
 import pytest
 
-from fondant_spec.dataset.layout import StepFolder
+from fondant_spec.dataset import run_references as references
+from fondant_spec.dataset.layout import PipelineFolder, StepFolder
 from fondant_spec.dataset.lease import held
 from fondant_spec.dataset.validate import validate
 from fondant_spec.errors import InvalidArgumentError, InvalidDatasetError
 from fondant_spec.pipeline.garbage_collection import collect
 from fondant_spec.pipeline.graph import Pipeline
 from fondant_spec.pipeline.plan import Plan
+from fondant_spec.pipeline.run_history import RunLog
 from tests.small import COMPONENTS, run_here
 
 
@@ -77,6 +79,21 @@ def test_what_is_being_written_stays(tmp_path):
         assert collect(str(tmp_path), "small", delete=True) == []
     assert collect(str(tmp_path), "small", delete=True) == [str(writing)]
     assert not writing.exists()
+
+
+def test_a_run_that_begins_meanwhile(tmp_path, monkeypatch):
+    """What it takes as it lies there, without a step of its own, is not removed under it."""
+    _, old = run_here(plan(tmp_path, "run-1", 2))
+    run_here(plan(tmp_path, "run-2", 3))
+    noted = references.read
+
+    def begun_now(root: PipelineFolder) -> dict[str, set[tuple[str, str]]]:
+        RunLog(plan(tmp_path, "run-3", 2))
+        return noted(root)
+
+    monkeypatch.setattr(references, "read", begun_now)
+    collect(str(tmp_path), "small", keep_runs=1, delete=True)
+    assert Path(old.location).exists()
 
 
 def test_runs_that_go_on_meanwhile(tmp_path):

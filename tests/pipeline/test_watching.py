@@ -121,3 +121,23 @@ def test_what_is_not_there(tmp_path, capsys, words, told):
     Path(double.location).unlink()
     assert main([*words, "--base-path", str(tmp_path)]) == 2
     assert told in capsys.readouterr().err
+
+
+def test_a_run_of_elsewhere(tmp_path, ask):
+    """Of a run without a record the steps come in their order, and how they depend."""
+    run(tmp_path, "run-1", reject_odd=True)
+    folder = tmp_path / "small" / "runs" / "run-1"
+    folder.joinpath("run.json").unlink()
+    assert [line.split()[0] for line in ask("status").splitlines()[3:]] == ["numbers", "double"]
+    assert ask("plan", "--rows", "50").splitlines()[0].endswith("run run-1 of small made 5")
+
+
+def test_the_result_that_a_step_noted_counts(tmp_path, ask):
+    """Where a step came to another key than was planned, its own is taken."""
+    _, double = run(tmp_path, "run-1")
+    record = tmp_path / "small" / "runs" / "run-1" / "run.json"
+    text = record.read_text(encoding="utf-8")
+    planned = f'"double": "{double.cache_key}"'
+    assert planned in text
+    record.write_text(text.replace(planned, '"double": "0123456789abcdef"'), encoding="utf-8")
+    assert ask("status").splitlines()[-1].split()[:3] == ["double", "done", "10"]

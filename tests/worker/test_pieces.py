@@ -1,5 +1,6 @@
 """Pieces: what a partition that takes long keeps of itself, when it is interrupted."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -22,13 +23,15 @@ def slow(monkeypatch, tmp_path, enter):
     files = {name: tmp_path / name for name in ("model", "log", "broken", "refused")}
     files["refused"].write_text("2 7")
 
-    def stamp(base: str, broken: str = "", model: str = "A") -> Manifest:
+    def stamp(
+        base: str, broken: str = "", model: str = "A", words: tuple[str, ...] = ()
+    ) -> Manifest:
         files["broken"].write_text(broken)
         files["model"].write_text(model)
         files["log"].write_text("")
         source = dataset(tmp_path / base, 12, number=list(range(12)))
         arguments = {name: str(path) for name, path in files.items()}
-        return enter("stamp", source, base=tmp_path / base, **arguments)
+        return enter("stamp", source, base=tmp_path / base, words=words, **arguments)
 
     def begun() -> list[int]:
         return [int(line.split()[1]) for line in files["log"].read_text().split("\n")[:-2]]
@@ -86,3 +89,12 @@ def test_much_in_little_time(slow, monkeypatch, tmp_path):
     with pytest.raises(RuntimeError, match="broken at 8"):
         stamp("large", "8")
     assert not list((tmp_path / "large").glob("pipeline/stamp/*/pieces"))
+
+
+def test_failed_rows_in_pieces_are_tried_again(slow):
+    """Another run that is to try them again takes over what lies before them, and no more."""
+    stamp, begun = slow
+    with pytest.raises(RuntimeError, match="broken at 4"):
+        stamp("retried", "4", words=("--run_id", "run-1"))
+    stamp("retried", words=("--run_id", "run-2", "--retry", '["all"]'))
+    assert begun() == [2, 4, 6, 8, 10]

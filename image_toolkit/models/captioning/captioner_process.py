@@ -75,7 +75,7 @@ class CaptionerProcess:
                 f"The process that captions on {self._placement} has ended, most likely for want "
                 "of memory. Give the step more memory, or a smaller batch_size."
             )
-            raise StepFailedError(msg) from error
+            raise StepFailedError(msg, temporary=False) from error
 
 
 def side_by_side(start: Start, placements: Sequence[Placement]) -> list[CaptionerProcess]:
