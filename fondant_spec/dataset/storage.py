@@ -166,7 +166,25 @@ def remove(url: str) -> None:
     fs, path = filesystem(url)
     # Others may remove the same at this moment, so it is not asked for first.
     with suppress(FileNotFoundError):
-        fs.rm(path, recursive=True)
+        if is_remote(url) and not getattr(fs, "takes_names_literally", False):
+            _remove_by_name(fs, path)
+        else:
+            fs.rm(path, recursive=True)
+
+
+def _remove_by_name(fs: Any, path: str) -> None:
+    """Remove what is named; fsspec's own `rm` takes names for patterns."""
+    if fs.isfile(path):
+        fs.rm_file(path)
+        return
+    below = fs.find(path, withdirs=True, detail=True)
+    for name in sorted(below, reverse=True):
+        if below[name]["type"] == "file":
+            fs.rm_file(name)
+        else:
+            fs.rmdir(name)
+    with suppress(OSError, NotImplementedError):  # where folders are no more than names
+        fs.rmdir(path)
 
 
 def abort_uploads(folder: str) -> None:

@@ -48,6 +48,8 @@ for _library in ("botocore", "aiobotocore", "s3fs", "gcsfs", "google.auth", "fss
 class NamesNotPatterns:
     """For a file system of fsspec: what is removed or copied is what is named."""
 
+    takes_names_literally = True
+
     async def _expand_path(
         self,
         path: str | list[str],

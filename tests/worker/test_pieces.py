@@ -1,6 +1,5 @@
 """Pieces: what a partition that takes long keeps of itself, when it is interrupted."""
 
-from collections.abc import Sequence
 from pathlib import Path
 
 import pytest

@@ -18,6 +18,9 @@ _UNSAFE: Final = re.compile(r"[^\w-]+")
 _DEVICES: Final = re.compile(r"(?:con|prn|aux|nul|com\d|lpt\d)", re.IGNORECASE)
 """What Windows takes for devices, whatever the suffix."""
 
+_MASKS: Final = re.compile(r".*-(?:mask|cond)label", re.IGNORECASE | re.DOTALL)
+"""What OneTrainer takes for the mask of another image."""
+
 
 class SourceNames:
     """Gives each row the name of its source; with its id behind where another row had it before."""
@@ -36,7 +39,7 @@ class SourceNames:
 
 def stem_of_id(row_id: str) -> str:
     """Return a file name, without its suffix, that is unique for an id on any file system."""
-    if _PLAIN_ID.fullmatch(row_id) and not _DEVICES.fullmatch(row_id):
+    if _PLAIN_ID.fullmatch(row_id) and not _means_more(row_id):
         return row_id
     return hashlib.sha256(row_id.encode()).hexdigest()[:_HASH_LENGTH]
 
@@ -57,7 +60,11 @@ def _safe(file_name: str) -> str:
     words = unicodedata.normalize("NFC", _SUFFIX.sub("", last))
     cut = _UNSAFE.sub("_", words).encode("utf-8", "ignore")[:_MOST_BYTES].decode("utf-8", "ignore")
     stem = cut.strip("_-")
-    return "" if _DEVICES.fullmatch(stem) else stem
+    return "" if _means_more(stem) else stem
+
+
+def _means_more(stem: str) -> bool:
+    return bool(_DEVICES.fullmatch(stem) or _MASKS.fullmatch(stem))
 
 
 def _key(stem: str) -> str:

@@ -146,6 +146,7 @@ class ExportDataset(WriteComponent):
         for row in batch.to_pylist():
             try:
                 pair = self._maker.pair(row)
+                _ = pair.look  # what is kept as it is, is decoded here for the first time
             except (BadPairError, NotAnImageError) as bad:
                 rejects.add(row["id"], bad.reason, bad.message)
                 continue
@@ -178,7 +179,7 @@ def _checked(layouts: list[Any]) -> list[str]:
         msg = f"export_dataset: argument 'layouts' must name some of {known}, each once."
         raise InvalidArgumentError(msg)
     for name in layouts:
-        if name not in LAYOUTS:
+        if not isinstance(name, str) or name not in LAYOUTS:
             msg = f"export_dataset: argument 'layouts' must be made of {known}, not {name!r}."
             raise InvalidArgumentError(msg)
     return layouts

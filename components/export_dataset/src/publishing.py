@@ -148,12 +148,10 @@ def _files(target: str) -> list[str]:
 
 def _remove_published(target: str) -> None:
     """Remove an export, its mark first: from then on nobody takes the rest for a whole one."""
-    fs, path = storage.filesystem(target)
     names = _files(target)
-    if MARK in names:
-        fs.rm(f"{path}/{MARK}")
+    storage.remove(storage.join(target, MARK))
     for name in sorted({name.partition("/")[0] for name in names} - {MARK}):
-        fs.rm(f"{path}/{name}", recursive=True)
+        storage.remove(storage.join(target, name))
 
 
 def _write(content: Mapping[str, Any], file: Path, target: str) -> None:

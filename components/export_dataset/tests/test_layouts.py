@@ -34,7 +34,7 @@ CAPTIONS = [
     "two\nlines",
     " café 猫 \U0001f431 ",
     "yes",
-    "1.0",
+    "1.0 \x85 \u2028 end",
 ]
 
 

@@ -36,7 +36,10 @@ TRAIN: Final = "train"
 
 # What tools write beside the data to say something of it.
 _REPORTS: Final = frozenset(
-    {"export.json", "dataset_info.json", "dataset_infos.json", "state.json", "dataset.json"}
+    {
+        *("export.json", "dataset_info.json", "dataset_infos.json", "state.json", "dataset.json"),
+        *("concepts.json", "multidatabackend.json"),  # of OneTrainer and SimpleTuner
+    }
 )
 _STATISTICS: Final = "_stats.json"  # what img2dataset counts
 

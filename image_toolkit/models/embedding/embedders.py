@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Callable, Mapping, Sequence
+from threading import Lock
 from typing import Any, Final, Protocol
 
 import numpy as np
@@ -97,6 +98,7 @@ class TextEncoder:
         self.prepare: Callable[[Any], Any] = stripped
         model = _load(files, "text")
         self._tokenizer = load_tokenizer(files, model.config)
+        self._lock = Lock()  # a tokenizer keeps how it cuts and pads from call to call
         text = model.config.get_text_config()
         self.longest = int(text.max_position_embeddings)
         self._padding = "max_length" if files.kind in _PADS_TO_FULL_LENGTH else "longest"
@@ -104,15 +106,16 @@ class TextEncoder:
 
     def collate(self, items: Sequence[Any]) -> Inputs:
         """Return token ids (and a mask) for some texts; longer ones are cut at the model's end."""
-        return dict(
-            self._tokenizer(
-                list(items),
-                padding=self._padding,
-                truncation=True,
-                max_length=self.longest,
-                return_tensors="pt",
-            ),
-        )
+        with self._lock:
+            return dict(
+                self._tokenizer(
+                    list(items),
+                    padding=self._padding,
+                    truncation=True,
+                    max_length=self.longest,
+                    return_tensors="pt",
+                ),
+            )
 
     def probes(self) -> Sequence[Any]:
         """Return a few texts."""
@@ -124,7 +127,8 @@ class TextEncoder:
 
     def token_counts(self, texts: Sequence[str]) -> list[int]:
         """Return `tokens` of several texts, which is cheaper than one at a time."""
-        return [len(ids) for ids in self._tokenizer([*texts], verbose=False)["input_ids"]]
+        with self._lock:
+            return [len(ids) for ids in self._tokenizer([*texts], verbose=False)["input_ids"]]
 
 
 def image_encoder(model_id: str, revision: str | None = None) -> Encoder:

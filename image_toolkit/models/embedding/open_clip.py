@@ -7,6 +7,7 @@ optional: `pip install open_clip_torch`, which brings torchvision.
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from threading import Lock
 from typing import Any, Final
 
 import numpy as np
@@ -71,19 +72,22 @@ class OpenClipTexts:
         model, self.revision = _load(model_id)
         with loading(model_id):
             self._tokenizer = _package().get_tokenizer(_parts(model_id)[0])
+        self._lock = Lock()  # a tokenizer keeps how it cuts and pads from call to call
         self.longest = int(self._tokenizer.context_length)
         self.tower = _Texts(model)
 
     def collate(self, items: Sequence[Any]) -> Mapping[str, torch.Tensor]:
         """Return token ids; longer texts are cut at the model's end (`longest`)."""
-        return {"tokens": self._tokenizer(list(items))}
+        with self._lock:
+            return {"tokens": self._tokenizer(list(items))}
 
     def tokens(self, text: str) -> int:
         """Return how many tokens a text is for this model, start and end included."""
         own = getattr(self._tokenizer, "tokenizer", None)  # of Hugging Face, for some models
         if own is None:
             return len(self._tokenizer.encode(text)) + 2
-        return len(own(self._tokenizer.clean_fn(text))["input_ids"])
+        with self._lock:
+            return len(own(self._tokenizer.clean_fn(text))["input_ids"])
 
     def token_counts(self, texts: Sequence[str]) -> list[int]:
         """Return `tokens` of several texts."""

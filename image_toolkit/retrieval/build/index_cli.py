@@ -189,7 +189,7 @@ def _places(args: argparse.Namespace) -> "dict[str, IndexFolder]":
 
     place = _location(args)
     if not is_listing(place.path):
-        return {args.name or place.path.resolve().name: place}
+        return {args.name or args.indice_name or place.path.resolve().name: place}
     names = [args.indice_name] if args.indice_name else listed_indexes(place.path)
     if args.name and len(names) != 1:
         msg = f"--name: {place.path} lists {len(names)} indexes by name; leave it out."

@@ -5,6 +5,7 @@ of a YAML it takes `main_prompt` as it is. It walks through all folders below th
 """
 
 import json
+import re
 from collections.abc import Iterator
 
 import yaml
@@ -12,6 +13,7 @@ from layout import Layout, ReadPair, image_files
 from PIL import Image
 from training_pairs import TRAIN, VALIDATION, Pair
 
+_LINE_ENDS = re.compile("[\x85\u2028\u2029]")
 _SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".webp", ".jfif"})
 
 
@@ -24,7 +26,9 @@ class EveryDream2Layout(Layout):
         """Write the image, and the caption beside it."""
         path = f"{pair.split}/{pair.stem}"
         self.folder.write_shared(f"{path}{pair.suffix}", pair.image)
-        text = yaml.safe_dump({"main_prompt": pair.caption}, allow_unicode=True, width=2**16)
+        # Line ends of Unicode come back as spaces where they are not spelled out.
+        plain = not _LINE_ENDS.search(pair.caption)
+        text = yaml.safe_dump({"main_prompt": pair.caption}, allow_unicode=plain, width=2**16)
         self.folder.write(f"{path}.yaml", text.encode())
 
     def close(self) -> None:
