@@ -26,6 +26,9 @@ a load and a write are one stream; the same share of rows is lost. Not counted: 
 waiting for machines. Requests are those to a store, if the base path lies on one, in partitions of
 {partition:,} rows; a step that fetches makes at least one more for each row in."""
 
+_ENOUGH: Final = 1000
+_FEW_ROWS: Final = "That run was small: what each step needs to start weighs in its rates.\n"
+
 
 @dataclass(frozen=True)
 class StepCost:
@@ -105,9 +108,10 @@ def describe_estimate(run: Run, costs: Sequence[StepCost], rows: int, workers: i
              f"{sum(c.bytes for c in scaled) / 1e9:,.1f}",
              f"{sum(c.requests for c in scaled):,}")  # fmt: skip
     table = aligned(_HEAD, [*(_row(cost, workers) for cost in scaled), total], {1, 2, 3, 4, 6, 7})
+    few = _FEW_ROWS if costs[-1].rows < _ENOUGH else ""
     made = f"as run {run.id} of {run.pipeline} made {costs[-1].rows:,.0f}"
     assumed = _ASSUMED.format(workers=workers, partition=_ROWS)
-    return f"{rows:,} rows at the end, {made}\n{table}\n{assumed}"
+    return f"{rows:,} rows at the end, {made}\n{table}\n{few}{assumed}"
 
 
 def _cost(place: StepFolder) -> StepCost:

@@ -8,12 +8,17 @@ from typing import Any
 
 from fondant_spec.dataset import storage
 from fondant_spec.dataset.layout import PipelineFolder, StepFolder
+from fondant_spec.dataset.lease_owner import Owner
 from fondant_spec.dataset.manifest import Manifest
 from fondant_spec.errors import InvalidArgumentError, did_you_mean
 from fondant_spec.pipeline.run_history import read_runs
 
 ELSEWHERE = "elsewhere"
 """The state of a run that was started elsewhere, which keeps no record here."""
+
+RUNNING = "running"
+KILLED = "killed"
+"""The state of a run whose process is no more, and did not say how it ended."""
 
 
 @dataclass(frozen=True)
@@ -72,11 +77,21 @@ def find_run(base_path: str, name: str | None = None) -> Run:
 
 
 def _recorded(folder: PipelineFolder, pipeline: str, record: Mapping[str, Any]) -> Run:
-    run_id, state = record["run_id"], str(record.get("state"))
+    run_id, state = record["run_id"], _state(record)
     done = {step["step_id"]: step["cache_key"] for step in record.get("steps", ())}
     noted = folder.run(run_id).references()
     keys = {step: done.get(step, noted.get(step, key)) for step, key in record["planned"].items()}
     return Run(pipeline, run_id, str(record["started"]), state, record, keys)
+
+
+def _state(record: Mapping[str, Any]) -> str:
+    """Return how a run ended, or that it goes on; one that was killed could not say so."""
+    state = str(record.get("state"))
+    try:
+        gone = Owner(**record["owner"]).is_gone()
+    except (KeyError, TypeError, ValueError):  # a record of an earlier version
+        gone = False
+    return KILLED if state == RUNNING and gone else state
 
 
 def _elsewhere(base_path: str, pipeline: str, known: set[str]) -> Iterator[Run]:

@@ -9,13 +9,14 @@ import re
 from collections import Counter
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from itertools import chain
 from typing import Any, Final
 
 from fondant_spec.dataset import storage
 from fondant_spec.dataset.layout import PipelineFolder
+from fondant_spec.dataset.lease_owner import Owner
 from fondant_spec.dataset.manifest import Manifest
 from fondant_spec.errors import InvalidDatasetError
 from fondant_spec.pipeline.plan import Plan
@@ -44,6 +45,7 @@ class RunLog:
         self._plan = plan
         self._folder = PipelineFolder.of(plan.base_path, plan.pipeline_name).run(plan.run_id)
         self._started = _now()
+        self._owner = asdict(Owner.of_this_process(plan.run_id))
         self.results: list[StepResult] = []
         self._write("running")
 
@@ -65,6 +67,7 @@ class RunLog:
             "run_id": self._plan.run_id,
             "pipeline_name": self._plan.pipeline_name,
             "state": state,
+            "owner": self._owner,
             "started": self._started,
             "updated": _now(),
             "steps": [

@@ -14,6 +14,7 @@ from fondant_spec.dataset.checkpoint import (
     list_checkpoints,
 )
 from fondant_spec.dataset.layout import PipelineFolder, StepFolder
+from fondant_spec.dataset.lease import is_held
 from fondant_spec.dataset.manifest import Manifest
 from fondant_spec.dataset.reject_listing import in_words
 from fondant_spec.dataset.resolution import by_root
@@ -67,7 +68,8 @@ class PartitionEvent:
 class StepStatus:
     """How far a step is.
 
-    `state` is `cached`, `done`, `begun` (partitions are there, no result yet) or `waiting`. `total`
+    `state` is `cached`, `done`, `running`, `begun` (partitions are there, but nobody is at it) or
+    `waiting`. `total`
     is how many rows it reads, where that is known. `seconds` are those of the clock that the run
     took which made the result, and `rate` the rows that it settled in one of them.
     """
@@ -85,7 +87,7 @@ class StepStatus:
     @property
     def seconds_left(self) -> float | None:
         """Seconds that the rest will take at this rate; None where nobody knows."""
-        if self.state != "begun" or not self.rate or self.total is None:
+        if self.state != "running" or not self.rate or self.total is None:
             return None
         return (self.total - self.rows_in) / self.rate
 
@@ -133,9 +135,9 @@ def _ended(step: str, place: StepFolder, manifest: Manifest, *, cached: bool) ->
 
 
 def _begun(step: str, place: StepFolder, total: int | None) -> StepStatus:
-    events = list(_events(step, place))
+    events, running = list(_events(step, place)), is_held(place)
     if not events:
-        return StepStatus(step, "waiting", total=total)
+        return StepStatus(step, "running" if running else "waiting", total=total)
     rejects: Counter[str] = Counter()
     for event in events:
         rejects.update(event.rejects)
@@ -145,7 +147,7 @@ def _begun(step: str, place: StepFolder, total: int | None) -> StepStatus:
     seconds = (end - begin).total_seconds()
     return StepStatus(
         step=step,
-        state="begun",
+        state="running" if running else "begun",
         rows_in=sum(event.rows_in for event in events),
         total=total,
         rows=sum(event.rows for event in events),
@@ -181,7 +183,8 @@ def events_lines(statuses: Sequence[StepStatus]) -> str:
 
 
 def _row(status: StepStatus) -> tuple[str, ...]:
-    of_total = f"/{status.total:,}" if status.state == "begun" and status.total else ""
+    going_on = status.state in ("running", "begun")
+    of_total = f"/{status.total:,}" if going_on and status.total else ""
     left = status.seconds_left
     return (
         status.step,

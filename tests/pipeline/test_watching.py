@@ -6,6 +6,8 @@ from pathlib import Path
 import pytest
 
 from fondant_spec.cli import main
+from fondant_spec.dataset.layout import StepFolder
+from fondant_spec.dataset.lease import held
 from fondant_spec.dataset.manifest import Manifest
 from fondant_spec.pipeline.graph import Pipeline
 from tests.small import COMPONENTS, run_here
@@ -55,8 +57,6 @@ def test_a_run_that_goes_on(tmp_path, ask):
     Path(double.location).unlink()
     (Path(double.folder) / "checkpoints" / "part-00002.json").unlink()
     assert ask("status").splitlines()[-1].split()[:4] == ["double", "begun", "8/10", "8"]
-    step = json.loads(ask("status", "--json"))["steps"][1]
-    assert step["seconds_left"] == pytest.approx(2 / step["rate"])
     (Path(double.folder) / "checkpoints" / "part-00000.json").write_text("{}", encoding="utf-8")
     assert ask("status").splitlines()[-1].split()[:4] == ["double", "begun", "4/10", "4"]
 
@@ -141,3 +141,28 @@ def test_the_result_that_a_step_noted_counts(tmp_path, ask):
     assert planned in text
     record.write_text(text.replace(planned, '"double": "0123456789abcdef"'), encoding="utf-8")
     assert ask("status").splitlines()[-1].split()[:3] == ["double", "done", "10"]
+
+
+def test_a_run_that_was_killed(tmp_path, ask):
+    """A record that says that it goes on, of a process that is no more, is told as what it is."""
+    run(tmp_path, "run-1")
+    record = tmp_path / "small" / "runs" / "run-1" / "run.json"
+    content = json.loads(record.read_text(encoding="utf-8"))
+    content["state"] = "running"
+    record.write_text(json.dumps(content), encoding="utf-8")
+    assert ask("status").startswith("small, run run-1: running, ")
+    content["owner"]["born"] = "0"
+    record.write_text(json.dumps(content), encoding="utf-8")
+    assert ask("status").startswith("small, run run-1: killed, ")
+    assert " killed " in ask("runs")
+
+
+def test_a_step_that_is_at_work(tmp_path, ask):
+    """It is running from the moment that it holds its lease, with the time left as far as known."""
+    _, double = run(tmp_path, "run-1")
+    Path(double.location).unlink()
+    (Path(double.folder) / "checkpoints" / "part-00002.json").unlink()
+    with held(StepFolder(double.folder), "run-2"):
+        step = json.loads(ask("status", "--json"))["steps"][1]
+        assert step["state"] == "running"
+        assert step["seconds_left"] == pytest.approx(2 / step["rate"])
