@@ -53,10 +53,8 @@ def report(base_path: str, sheet: Path) -> int:
     evaluation = evaluate(rows, read_truth(ROOT / "truth.parquet"))
     overall = evaluation.overall
     print(f"\n{evaluation}\n")
-    print(
-        "One photograph a subject, and models that were trained on these: it shows that all steps work"
-    )
-    print("together, and says nothing of how good CLIP or BLIP are on yours.")
+    print("One photograph a subject, and small models that were trained on crops of them:")
+    print("this shows that the steps work together, and not how good CLIP and BLIP are.")
     print(f"retrieval precision  {overall.precision:.1%} of {overall.rows} images")
     print(f"caption accuracy     {overall.caption_accuracy:.1%} of {overall.captions} captions")
     if "load_from_hub" in manifests:
