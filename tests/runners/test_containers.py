@@ -164,7 +164,8 @@ def test_ones_own_component(engine, tmp_path):
     folder = tmp_path / "mine" / "my_filter"
     shutil.copytree(ROOT / "examples" / "filter_image_resolution", folder)
     spec = (folder / "fondant_component.yaml").read_text(encoding="utf-8")
-    (folder / "other.yaml").write_text(f"{spec}tags: [other]\n", encoding="utf-8")
+    other = spec.replace("tags: [", "tags: [other, ", 1)
+    (folder / "other.yaml").write_text(other, encoding="utf-8")
     call(
         *("bash", str(ROOT / "build_images.sh"), "-C", "my_filter", "-n", "me", "-t", "test"),
         cwd=folder.parent,
