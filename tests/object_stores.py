@@ -63,12 +63,27 @@ def s3_server(folder: Path) -> Iterator[dict[str, str]]:
             skip_instance_cache=True,
         )
         client.call_s3("create_bucket", Bucket=BUCKET)
+        _wait_for_writes(client)
         yield {
             "AWS_ACCESS_KEY_ID": _KEY,
             "AWS_SECRET_ACCESS_KEY": _SECRET,
             "AWS_ENDPOINT_URL": endpoint,
             "AWS_DEFAULT_REGION": "us-east-1",
         }
+
+
+def _wait_for_writes(client: s3fs.S3FileSystem) -> None:
+    """Wait until an object is taken: the first one has to wait for room to be made."""
+    deadline = time.monotonic() + 60
+    while True:
+        try:
+            client.call_s3("put_object", Bucket=BUCKET, Key="first", Body=b"")
+            client.call_s3("delete_object", Bucket=BUCKET, Key="first")
+        except OSError:
+            assert time.monotonic() < deadline, "the server takes no object"
+            time.sleep(0.1)
+        else:
+            return
 
 
 @contextmanager

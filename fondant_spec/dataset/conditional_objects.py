@@ -8,6 +8,7 @@ lost and the request sent again) from one that came second.
 import json
 import time
 import uuid
+from abc import ABC, abstractmethod
 from typing import Any
 from urllib.parse import quote
 
@@ -22,7 +23,7 @@ _REFUSED = {"PreconditionFailed", "412", "NoSuchKey", "404"}
 _TRIES_WHEN_BUSY = 8
 
 
-class _Object:
+class _Object(ABC):
     """What the stores have in common; each puts and gets in its own way."""
 
     def __init__(self, url: str) -> None:
@@ -49,11 +50,13 @@ class _Object:
         found = self._get()
         return found[1] if found and found[0].startswith(f"{token}\n") else None
 
+    @abstractmethod
     def _get(self) -> tuple[str, str] | None:
-        raise NotImplementedError
+        """Return the whole content and its version; None if nothing is there."""
 
+    @abstractmethod
     def _put(self, body: bytes, version: str | None) -> str | None:
-        raise NotImplementedError
+        """Put the content in the place of a version, or of nothing; None if that is not there."""
 
 
 class S3Place(_Object):

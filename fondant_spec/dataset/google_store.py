@@ -9,14 +9,14 @@ from gcsfs import GCSFileSystem
 from gcsfs.retry import HttpError
 from google.auth.exceptions import GoogleAuthError
 
-from fondant_spec.dataset.stores import FIRST_ANSWER_SECONDS, NO_BUCKET, NamesNotPatterns
+from fondant_spec.dataset.stores import FIRST_ANSWER_SECONDS, NO_BUCKET, ObjectNames
 from fondant_spec.errors import MissingBucketError, StorageError
 
 _NO_ANSWER = (BrokenTransfer, asyncio.TimeoutError, ConnectionError)
 _REFUSED = {401, 403}
 
 
-class GoogleStore(NamesNotPatterns, GCSFileSystem):  # type: ignore[misc] # has no annotations
+class GoogleStore(ObjectNames, GCSFileSystem):  # type: ignore[misc] # has no annotations
     """Google Cloud Storage; gcsfs tries a request up to six times, 1 to 16 seconds apart."""
 
     def __init__(self, *args: Any, **keywords: Any) -> None:
@@ -40,15 +40,6 @@ class GoogleStore(NamesNotPatterns, GCSFileSystem):  # type: ignore[misc] # has 
         return answer
 
     call = sync_wrapper(_call)
-
-    async def _mkdir(self, path: str, *_more: Any, **_keywords: Any) -> None:
-        """Make nothing: folders are parts of names, and buckets are people's to make."""
-
-    async def _makedirs(self, path: str, exist_ok: bool = False) -> None:  # noqa: FBT001, FBT002
-        """Make nothing, likewise."""
-
-    mkdir = sync_wrapper(_mkdir)
-    makedirs = sync_wrapper(_makedirs)
 
     def check_bucket(self, bucket: str) -> None:
         """Make sure that a bucket is there, as far as these credentials may ask.

@@ -45,8 +45,8 @@ for _library in ("botocore", "aiobotocore", "s3fs", "gcsfs", "google.auth", "fss
     logging.getLogger(_library).setLevel(logging.CRITICAL)
 
 
-class NamesNotPatterns:
-    """For a file system of fsspec: what is removed or copied is what is named."""
+class ObjectNames:
+    """For a file system of fsspec: a name is no pattern, and a folder is but part of names."""
 
     takes_names_literally = True
 
@@ -64,8 +64,17 @@ class NamesNotPatterns:
         )
         return expanded
 
+    async def _mkdir(self, path: str, *_more: Any, **_keywords: Any) -> None:
+        """Make nothing: folders are parts of names, and buckets are people's to make."""
 
-class S3Store(NamesNotPatterns, S3FileSystem):  # type: ignore[misc] # has no annotations
+    async def _makedirs(self, path: str, exist_ok: bool = False) -> None:  # noqa: FBT001, FBT002
+        """Make nothing, likewise."""
+
+    mkdir = sync_wrapper(_mkdir)
+    makedirs = sync_wrapper(_makedirs)
+
+
+class S3Store(ObjectNames, S3FileSystem):  # type: ignore[misc] # has no annotations
     """S3 and what speaks its protocol."""
 
     retries = TRIES
@@ -99,15 +108,6 @@ class S3Store(NamesNotPatterns, S3FileSystem):  # type: ignore[misc] # has no an
         return answer
 
     call_s3 = sync_wrapper(_call_s3)
-
-    async def _mkdir(self, path: str, *_more: Any, **_keywords: Any) -> None:
-        """Make nothing: folders are parts of names, and buckets are people's to make."""
-
-    async def _makedirs(self, path: str, exist_ok: bool = False) -> None:  # noqa: FBT001, FBT002
-        """Make nothing, likewise."""
-
-    mkdir = sync_wrapper(_mkdir)
-    makedirs = sync_wrapper(_makedirs)
 
     def check_bucket(self, bucket: str) -> None:
         """Make sure that a bucket is there, as far as these credentials may ask.

@@ -239,8 +239,14 @@ def test_component_specs(data, tmp_path_factory):
     spec = data.draw(changed(SPECS))
     file = tmp_path_factory.getbasetemp() / "fondant_component.yaml"
     file.write_text(yaml.safe_dump(spec), encoding="utf-8")
-    with soon(), suppress(InvalidComponentSpecError):
-        ComponentSpec.from_file(file)
+    place = told = str(file)
+    with soon():
+        try:
+            place = str(ComponentSpec.from_file(file).path)
+        except InvalidComponentSpecError as refused:
+            told = str(refused)
+    assert place == str(file.resolve())
+    assert str(file) in told
 
 
 CARDS = [

@@ -119,6 +119,12 @@ class Layout(ABC):
     def write(self, pair: Pair) -> None:
         """Write the files of a pair."""
 
+    def write_beside(self, pair: Pair, suffix: str, text: str) -> None:
+        """Write the image of a pair, and a text of the same stem beside it."""
+        path = f"{pair.split}/{pair.stem}"
+        self.folder.write_shared(f"{path}{pair.suffix}", pair.image)
+        self.folder.write(f"{path}{suffix}", text.encode())
+
     @abstractmethod
     def close(self) -> None:
         """Write what comes last, such as the trainer's configuration."""

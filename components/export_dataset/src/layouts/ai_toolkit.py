@@ -31,9 +31,7 @@ class AiToolkitLayout(Layout):
 
     def write(self, pair: Pair) -> None:
         """Write the image, and the caption beside it."""
-        path = f"{pair.split}/{pair.stem}"
-        self.folder.write_shared(f"{path}{pair.suffix}", pair.image)
-        self.folder.write(f"{path}.txt", self.caption(pair).encode())
+        self.write_beside(pair, ".txt", self.caption(pair))
 
     def close(self) -> None:
         """Write the job."""

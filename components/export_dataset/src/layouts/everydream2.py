@@ -24,12 +24,10 @@ class EveryDream2Layout(Layout):
 
     def write(self, pair: Pair) -> None:
         """Write the image, and the caption beside it."""
-        path = f"{pair.split}/{pair.stem}"
-        self.folder.write_shared(f"{path}{pair.suffix}", pair.image)
         # Line ends of Unicode come back as spaces where they are not spelled out.
         plain = not _LINE_ENDS.search(pair.caption)
         text = yaml.safe_dump({"main_prompt": pair.caption}, allow_unicode=plain, width=2**16)
-        self.folder.write(f"{path}.yaml", text.encode())
+        self.write_beside(pair, ".yaml", text)
 
     def close(self) -> None:
         """Write the configuration, and that of the validation."""
