@@ -21,6 +21,10 @@ if TYPE_CHECKING:
 
 _STRIP_PIXELS: Final = 1 << 20
 
+# Large enough for the system to take it back at once. Pillow's own pieces of 16 MB stay with the
+# thread that freed them: with many threads, far more than any budget of memory.
+Image.core.set_block_size(64 << 20)  # type: ignore[attr-defined]
+
 _PILLOW_BYTES: Final = 20
 """What a pixel takes at most: a WebP's is held by its decoder (8), twice on its way (8), as RGB."""
 
