@@ -181,11 +181,16 @@ write_lock() { # file, component, image, id, digest, code: replace the component
   mv -- "$new" "$1"
 }
 
-build() { # folder
-  local folder=$1 component=${1##*/} context=. image id code digest=-
+image_of() { # folder: the name of its image
+  local component=${1##*/} version
   [[ $component =~ ^[a-z0-9]+((_|__|[.]|-+)[a-z0-9]+)*$ ]] ||
     die "$component is no name of an image; rename the folder to small letters, digits and _."
-  image=$prefix$component:${tag:-$(default_tag "$folder")}
+  version=${tag:-$(default_tag "$1")} || return
+  echo "$prefix$component:$version"
+}
+
+build() { # folder, image
+  local folder=$1 image=$2 component=${1##*/} context=. id code digest=-
   echo "building $image"
   if [[ $folder != "$root/components/$component" ]]; then
     context=$scratch
@@ -230,12 +235,18 @@ for component in "${chosen[@]}"; do
   fi
 done
 
+prefix=${registry:+$registry/}${namespace:-fondant}/
+images=()
+for folder in "${wanted[@]}"; do
+  image=$(image_of "$folder")
+  images+=("$image")
+done
+
 engine=$(find_engine)
 version=$(version)
-prefix=${registry:+$registry/}${namespace:-fondant}/
 trap '[[ -z $scratch ]] || rm -rf -- "$scratch"' EXIT
 
-for folder in "${wanted[@]}"; do
-  if [[ $folder != "$root/components/"* ]]; then scratch=${scratch:-$(mktemp -d)}; fi
-  build "$folder"
+for index in "${!wanted[@]}"; do
+  if [[ ${wanted[index]} != "$root/components/"* ]]; then scratch=${scratch:-$(mktemp -d)}; fi
+  build "${wanted[index]}" "${images[index]}"
 done

@@ -129,7 +129,7 @@ def test_ones_own_component(copy, own):
 def test_a_name_that_images_cannot_have(copy, own):
     """A folder whose name is none of an image is refused."""
     folder = own.rename(own.with_name("My Filter"))
-    done = run("-C", str(folder), "-t", "v1", script=copy)
+    done = run("-C", str(folder), "-t", "v1", script=copy, CONTAINER_ENGINE="none")
     message = "My Filter is no name of an image; rename the folder to small letters, digits and _."
     assert (done.returncode, done.stdout, done.stderr) == (2, "", f"error: {message}\n")
 
@@ -199,8 +199,8 @@ def test_a_failed_build_stops_it(copy):
 
 
 def test_no_tag(copy):
-    """Without a revision there is no default tag."""
-    done = run("-C", "one", script=copy)
+    """Without a revision there is no default tag; that is said before an engine is looked for."""
+    done = run("-C", "one", script=copy, CONTAINER_ENGINE="none")
     folder = copy.parent / "components" / "one"
     message = f"error: {folder} is in no git checkout, so name a --tag.\n"
     assert (done.returncode, done.stdout, done.stderr) == (2, "", message)
