@@ -6,3 +6,9 @@ device, `batching` fits batches to the memory. `embedders` and `captioners` are 
 themselves. `cpu` leans on private parts of torch and transformers: `shortcuts` is the way in, which
 `checked_versions` opens.
 """
+
+import os
+
+# Before torch is loaded, which then keeps to it: threads that wait for one that has no core would
+# otherwise spin, and keep the core from it. Beside a busy process that takes three times as long.
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")

@@ -29,8 +29,8 @@ assert not [name for name in sys.modules if name.startswith(behind_the_door)]
 """
 
 
-def output(program, *path, **environment):
-    """Return what a program prints."""
+def run(program, *path, **environment):
+    """Run a program to its good end."""
     done = subprocess.run(
         [sys.executable, "-c", program],
         env={**os.environ, "PYTHONPATH": os.pathsep.join(map(str, (os.getcwd(), *path)))}  # noqa: PTH109
@@ -40,7 +40,12 @@ def output(program, *path, **environment):
         check=False,
     )
     assert done.returncode == 0, done.stderr
-    return done.stdout.strip()
+    return done
+
+
+def output(program, *path, **environment):
+    """Return what a program prints."""
+    return run(program, *path, **environment).stdout.strip()
 
 
 @pytest.mark.parametrize("extension", ["", LIBRARY], ids=["foreign", "own"])
@@ -67,6 +72,15 @@ print(torch.ops.torchvision.nms)
 """
     told = output(program, tmp_path).splitlines()
     assert told == ["False False", "torchvision.nms"]
+
+
+@pytest.mark.parametrize("policy", ["passive", "active"])
+def test_threads_wait_passively(policy):
+    """Threads that wait take no core, unless the user has it otherwise; so says OpenMP itself."""
+    program = "import image_toolkit.models.runtime.device"
+    chosen = {} if policy == "passive" else {"OMP_WAIT_POLICY": policy}
+    told = run(program, OMP_DISPLAY_ENV="TRUE", **chosen).stderr
+    assert f"OMP_WAIT_POLICY = '{policy.upper()}'" in told
 
 
 def test_importing_changes_nothing():
