@@ -17,6 +17,7 @@ from pathlib import Path
 from fondant_spec.errors import InvalidConfigError
 from fondant_spec.pipeline import Pipeline, Resources, Step
 from fondant_spec.runners.command_line import launch
+from image_toolkit.retrieval.hub.known_indexes import full_location, known_model
 from pipeline_configs import PipelineConfigs
 
 NAME = "stable-diffusion"
@@ -24,6 +25,7 @@ COMPONENTS = Path(__file__).parent / "components"
 
 INTERIOR_DESIGN = "interior_design"
 PROMPTS = 100
+CLIP_MODEL = "openai/clip-vit-large-patch14"  # where the index does not say another
 IMAGES_PER_SEED = 20
 TRAINING_SIZE = 512  # pixels: the size that Stable Diffusion 1 and 2 are trained at
 
@@ -102,7 +104,8 @@ def _embedding(
     gpu: Resources,
 ) -> Step:
     """Add a step that makes CLIP vectors; images and texts share their space."""
-    arguments = {"model_id": configs.CLIP_MODEL}
+    model = configs.CLIP_MODEL or known_model(configs.INDEX) or CLIP_MODEL
+    arguments = {"model_id": model}
     return pipeline.add(COMPONENTS / component, after=after, arguments=arguments, resources=gpu)
 
 
@@ -116,10 +119,11 @@ def _index(configs: PipelineConfigs) -> dict[str, str]:
     if configs.INDEX_URL:
         return {"url": configs.INDEX_URL}
     if configs.INDEX:
-        return {"index": configs.INDEX}
+        return {"index": full_location(configs.INDEX)}
     msg = (
-        "no index to search: set INDEX to a local one, or INDEX_URL to a clip-retrieval service. "
-        "LAION's own service has been gone since 2023; `fondant-spec index build` makes an index."
+        "no index to search: set INDEX to datacomp-small, a public one of 9 million images, to one "
+        "of your own (`fondant-spec index build` makes it), or INDEX_URL to a clip-retrieval "
+        "service. LAION's own service has been gone since 2023. See docs/indexes.md."
     )
     raise InvalidConfigError(msg)
 

@@ -18,8 +18,11 @@ class PipelineConfigs:
         DATASET_NAME: seed images: a dataset on the Hugging Face hub, or a local folder or file.
         IMAGE_COLUMN: the column of the dataset that holds the images.
         PROMPTS: a YAML file of prompts (see components/generate_prompts), or `interior_design`.
-        CLIP_MODEL: the model that embeds the seeds; the one that the index was made with.
-        INDEX: a local index to search (a clip-retrieval folder, `.npy` or Parquet vectors).
+        CLIP_MODEL: the model that embeds the seeds; the one that the index was made with. Not set,
+            that of a public index, and else openai/clip-vit-large-patch14.
+        INDEX: the index to search: a path (a clip-retrieval folder, `.npy` or Parquet vectors), one
+            on the hub (hf://datasets/OWNER/NAME), or the short name of a public one
+            (datacomp-small).
         INDEX_URL: a clip-retrieval service to ask instead.
         CAPTION_MODEL: the image-to-text model that captions.
         GPU_RESOURCE: resource name of a GPU on the host's nodes.
@@ -33,7 +36,7 @@ class PipelineConfigs:
     DATASET_NAME: str = ""
     IMAGE_COLUMN: str = "image"
     PROMPTS: str = ""
-    CLIP_MODEL: str = "openai/clip-vit-large-patch14"
+    CLIP_MODEL: str = ""
     INDEX: str = ""
     INDEX_URL: str = ""
     CAPTION_MODEL: str = "Salesforce/blip-image-captioning-base"

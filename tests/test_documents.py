@@ -97,7 +97,8 @@ def test_there_are_commands():
 def test_a_command_is_taken(settings, words, monkeypatch):
     """The program that a document names is there, and takes these words and settings."""
     assert_effective(settings)
-    names = {"DATASET_NAME": CONFIGS.DATASET_NAME, "INDEX_URL": CONFIGS.INDEX_URL} | settings
+    index = {} if "INDEX" in settings else {"INDEX_URL": CONFIGS.INDEX_URL}
+    names = {"DATASET_NAME": CONFIGS.DATASET_NAME} | index | settings
     if "demo.run" in words:  # which has seeds and an index of its own
         names = settings
     for name, value in names.items():

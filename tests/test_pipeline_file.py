@@ -40,6 +40,14 @@ def test_describing_it_loads_no_engine():
     assert done.stdout == "set()\n"
 
 
+def test_a_public_index_brings_its_model():
+    """INDEX=datacomp-small is enough: the seeds are embedded by the model of its vectors."""
+    done = start("--dry-run", DATASET_NAME="user/seeds", INDEX="datacomp-small")
+    assert done.returncode == 0, done.stderr
+    assert "laion/CLIP-ViT-B-32-laion2B-s34B-b79K" in done.stdout
+    assert "hf://datasets/fondant-ai/datacomp-small-clip" in done.stdout
+
+
 SET = {"DATASET_NAME": "user/seeds", "INDEX_URL": "http://knn.example.com"}
 
 
@@ -47,7 +55,7 @@ SET = {"DATASET_NAME": "user/seeds", "INDEX_URL": "http://knn.example.com"}
     ("words", "settings", "message"),
     [
         ([], {"INDEX": "vectors.npy"}, "both INDEX (vectors.npy) and INDEX_URL (http://knn.examp"),
-        ([], {"INDEX_URL": ""}, "no index to search: set INDEX to a local one, or INDEX_URL to "),
+        ([], {"INDEX_URL": ""}, "no index to search: set INDEX to datacomp-small, a public one "),
         (["--base-path", ""], {}, "the base path (BASE_PATH, --base-path) is empty; name a folder"),
         ([], {"BASE_PATH": ""}, "the base path (BASE_PATH, --base-path) is empty; name a folder"),
         ([], {"HOST": "http://kfp", "KUBEFLOW_SECRETS": "x"}, "KUBEFLOW_SECRETS must be VARIABLE="),

@@ -1,8 +1,9 @@
 """What a branch or tag on the Hugging Face hub stands for at present: a commit.
 
 A model or dataset of the hub without a revision is whatever its branch `main` holds, which moves.
-The cache key takes the commit in the place of the revision, so that what was made of an earlier
-state is no hit. The component is given its arguments as they are.
+So is what a path like `hf://datasets/OWNER/NAME/FOLDER` names. The cache key takes the commit in
+the place of the revision, so that what was made of an earlier state is no hit. The component is
+given its arguments as they are.
 """
 
 import logging
@@ -13,6 +14,7 @@ from contextlib import suppress
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, Final, NamedTuple
+from urllib.parse import unquote
 
 from fondant_spec.spec.component_spec import ComponentSpec
 
@@ -20,6 +22,9 @@ logger = logging.getLogger(__name__)
 
 _COMMIT: Final = re.compile(r"[0-9a-f]{40}")
 _ID: Final = re.compile(r"[A-Za-z0-9][\w.-]*(/[\w.-]+)?")
+_PATH: Final = re.compile(
+    r"hf://datasets/(?P<repository>[^/@]+/[^/@]+)(@(?P<revision>[^/]+))?(?P<rest>(/.*)?)"
+)
 _SECONDS: Final = 5
 _BUSY: Final = (408, 429)
 """Answers that tell of the hub and not of what was asked for."""
@@ -40,11 +45,26 @@ class Reference(NamedTuple):
 def commits(spec: ComponentSpec, arguments: Mapping[str, Any]) -> dict[str, str]:
     """Return by its name each argument that is a moving revision, as the commit it stands for.
 
-    One that cannot be looked up is told of in the log, once. Then the commit is taken that this
-    machine last fetched or saw; where there is none, the argument is left out.
+    A path on the hub is returned with the commit in it. One that cannot be looked up is told of in
+    the log, once. Then the commit is taken that this machine last fetched or saw; where there is
+    none, the argument is left out.
     """
     looked_up = {name: _commit(reference) for name, reference in _references(spec, arguments)}
+    for name, reference, rest in _paths(spec, arguments):
+        commit = _commit(reference)
+        looked_up[name] = commit and f"hf://datasets/{reference.repository}@{commit}{rest}"
     return {name: commit for name, commit in looked_up.items() if commit}
+
+
+def _paths(
+    spec: ComponentSpec, arguments: Mapping[str, Any]
+) -> Iterator[tuple[str, Reference, str]]:
+    """Yield the arguments that are paths on the hub, their repositories, and what comes behind."""
+    for name, argument in spec.arguments.items():
+        found = _PATH.fullmatch(str(arguments.get(name))) if argument.path else None
+        revision = unquote(found["revision"] or "main") if found else ""
+        if found and not _COMMIT.fullmatch(revision):
+            yield name, Reference("dataset", found["repository"], revision), found["rest"]
 
 
 def _references(

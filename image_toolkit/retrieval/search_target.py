@@ -1,12 +1,11 @@
-"""What is searched: an index on disk or a service, opened in the same way."""
+"""What is searched: an index of files or a service, opened in the same way."""
 
 from dataclasses import dataclass
-from pathlib import Path
 
 from fondant_spec.errors import InvalidArgumentError
+from image_toolkit.retrieval.hub.locate_index import locate_index
 from image_toolkit.retrieval.search.aesthetics import Aesthetics
 from image_toolkit.retrieval.search.hits import CLIP_RETRIEVAL_DUPLICATE_THRESHOLD, Index
-from image_toolkit.retrieval.search.index_folder import IndexFolder
 from image_toolkit.retrieval.search.retrieve import Wanted
 from image_toolkit.retrieval.service.service_client import GONE, Service
 from image_toolkit.retrieval.service.service_settings import ServiceSettings
@@ -14,10 +13,11 @@ from image_toolkit.retrieval.service.service_settings import ServiceSettings
 
 @dataclass(frozen=True)
 class SearchTarget:
-    """Either an `index` on disk or the `url` of a service, and which of its indexes.
+    """Either an `index` or the `url` of a service, and which of its indexes.
 
     Args:
-        index: A folder or file in one of the layouts that `IndexFolder` reads.
+        index: A folder or file in one of the layouts that `IndexFolder` reads, or one on the
+            Hugging Face hub, as `hf://datasets/OWNER/NAME[@REVISION][/FOLDER]`.
         url: Address of a clip-retrieval service.
         indice_name: Which index, where there are several.
         metadata: Folder of the metadata of an index on disk, where its layout has none.
@@ -64,7 +64,6 @@ class SearchTarget:
         if self.index is None:
             url = str(self.url)
             return Service(url, self.indice_name, self.modality, aesthetics, service).open()
-        metadata = None if self.metadata is None else Path(self.metadata)
-        return IndexFolder(
-            Path(self.index), self.indice_name, self.modality, metadata, self.faiss_options
+        return locate_index(
+            self.index, self.indice_name, self.modality, self.metadata, self.faiss_options
         ).open()

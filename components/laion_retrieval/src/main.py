@@ -1,12 +1,14 @@
 """Finds the images nearest to CLIP vectors, in a service or in an index on disk."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.dataset as pads
 
 from fondant_spec.component import RowContext, SetupContext, StreamTransformComponent
 from fondant_spec.executor import execute
+from image_toolkit.retrieval.hub.index_reference import on_hub
 from image_toolkit.retrieval.search.aesthetics import Aesthetics
 from image_toolkit.retrieval.search.columns import ColumnChoice, find_columns
 from image_toolkit.retrieval.search.filters import HitFilters
@@ -51,6 +53,12 @@ class LaionRetrieval(StreamTransformComponent):
             self._index.probe(dimension)
         extra = sorted(context.output_fields - OWN_COLUMNS)
         self._columns = find_columns(self._index.info.columns, self._column_choice, extra=extra)
+
+    def field_metadata(self) -> Mapping[str, Mapping[str, Any]]:
+        """Return which index of the hub, at which commit; what lies on a machine has no name."""
+        info = self._index.info
+        of_hub = on_hub(info.location)
+        return {"image_url": {"index": info.location, "model_id": info.model_id} if of_hub else {}}
 
     def teardown(self) -> None:
         """Close the connections to the service."""

@@ -6,24 +6,20 @@ import zipfile
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Final, cast
+from typing import Final
 
 import datasets
 import pyarrow as pa
 from huggingface_hub.errors import (
     GatedRepoError,
-    HfHubHTTPError,
     RepositoryNotFoundError,
     RevisionNotFoundError,
 )
 
 from fondant_spec.errors import InputDataError
+from image_toolkit.hub_errors import HTTP_ERROR
 
 _LONGEST_PROBLEM: Final = 500
-
-# The base of all errors of the hub's HTTP package, a lost connection too; which one that is depends
-# on the hub's version.
-_HTTP_ERROR: Final = cast("type[Exception]", HfHubHTTPError.__bases__[0])
 
 _FAILURES: Final = (
     OSError,
@@ -38,7 +34,7 @@ _FAILURES: Final = (
     zipfile.BadZipFile,
     pa.ArrowException,
     datasets.exceptions.DatasetsError,
-    _HTTP_ERROR,
+    HTTP_ERROR,
 )
 """What `datasets`, and what it is built on, raise for datasets that are not there or broken."""
 

@@ -19,7 +19,7 @@ from safetensors.torch import load_file
 from torch import nn
 
 from fondant_spec.errors import InputDataError, MissingDependencyError
-from image_toolkit.models.runtime.hub import downloading
+from image_toolkit.hub_errors import hub_failures_told
 from image_toolkit.models.runtime.loading import loading
 from image_toolkit.models.runtime.preparation import Normalise, PixelPreparation, probe_images
 from image_toolkit.models.runtime.torch_setup import prepare_torch
@@ -156,7 +156,7 @@ def _weights(package: Any, model_id: str, name: str, pretrained: str) -> tuple[P
     repository = str(settings.get("hf_hub", "")).strip("/")
     quick = bool(settings.get("quick_gelu", False))
     try:
-        with downloading(model_id):
+        with hub_failures_told("model", model_id):
             path = Path(hf_hub_download(repository, _WEIGHTS)) if repository else None
     except EntryNotFoundError:
         path = None

@@ -2,24 +2,15 @@
 
 import hashlib
 import json
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
 from huggingface_hub import get_repo_discussions, snapshot_download
-from huggingface_hub.errors import (
-    EntryNotFoundError,
-    GatedRepoError,
-    HfHubHTTPError,
-    HFValidationError,
-    LocalEntryNotFoundError,
-    RepositoryNotFoundError,
-    RevisionNotFoundError,
-)
+from huggingface_hub.errors import HfHubHTTPError
 
 from fondant_spec.errors import InputDataError
+from image_toolkit.hub_errors import hub_failures_told
 
 SAFE_FILES: Final = ("*.json", "*.safetensors", "*.txt", "*.model", "*.jinja", "*.tiktoken")
 """What is fetched of a repository: never Python code, never pickled weights."""
@@ -28,18 +19,6 @@ _SKIPPED_FILES: Final = ("*/*", "open_clip_*", "*fp16*", "*fp32*")
 _PICKLED: Final = ("*.bin", "*.pt", "*.pth", "*.ckpt", "*.msgpack", "*.h5")
 _CONVERSION_BOT: Final = "SFconvertbot"
 _DIGEST_LENGTH: Final = 16
-_LONGEST_REASON: Final = 300
-_REASONS: Final[dict[type[Exception], str]] = {  # the narrower classes first
-    HFValidationError: "neither a folder nor a model id such as `openai/clip-vit-base-patch32`.",
-    GatedRepoError: "it is gated: accept its terms on the hub, then set HF_TOKEN to your token.",
-    RevisionNotFoundError: "the hub has no revision {revision!r} of it.",
-    RepositoryNotFoundError: "the hub has no such model, or it is private: check the id, or set "
-    "HF_TOKEN.",
-    LocalEntryNotFoundError: "it is not on this machine and the hub cannot be reached. Name a "
-    "local folder, or run once with a connection (HF_HUB_OFFLINE unset).",
-    HfHubHTTPError: "the hub failed: {error}",
-    OSError: "the hub failed: {error}",
-}
 
 
 @dataclass(frozen=True)
@@ -155,25 +134,8 @@ def _weights(folder: Path) -> list[Path]:
     return sorted(folder.glob("*.safetensors"))
 
 
-@contextmanager
-def downloading(model_id: str, revision: str | None = None) -> Iterator[None]:
-    """Turn what goes wrong with the hub into one line for the user."""
-    try:
-        yield
-    except EntryNotFoundError as error:
-        if not isinstance(error, LocalEntryNotFoundError):
-            raise  # the caller knows what it means that this file is not there
-        raise _told(error, model_id, revision) from error
-    except (OSError, HfHubHTTPError, HFValidationError) as error:
-        raise _told(error, model_id, revision) from error
-
-
-def _told(error: Exception, model_id: str, revision: str | None) -> InputDataError:
-    return InputDataError(f"Model {model_id!r}: {_why_not(error, revision)}")
-
-
 def _snapshot(model_id: str, revision: str | None) -> Path:
-    with downloading(model_id, revision):
+    with hub_failures_told("model", model_id, revision):
         folder = snapshot_download(
             model_id,
             revision=revision,
@@ -181,15 +143,6 @@ def _snapshot(model_id: str, revision: str | None) -> Path:
             ignore_patterns=list(_SKIPPED_FILES),
         )
     return Path(folder)
-
-
-def _why_not(error: Exception, revision: str | None) -> str:
-    """Return the message for a failed download."""
-    if isinstance(error.__cause__, HfHubHTTPError):
-        error = error.__cause__  # it was reached, and looking on this machine came afterwards
-    reason = next(reason for kind, reason in _REASONS.items() if isinstance(error, kind))
-    words = " ".join(str(error).split())[:_LONGEST_REASON]
-    return reason.format(revision=revision, error=words)
 
 
 def _converted(model_id: str, revision: str | None) -> Path:

@@ -19,7 +19,7 @@ from image_toolkit.retrieval.build.staging import Staging
 from image_toolkit.retrieval.build.vector_sources import VectorSource
 from image_toolkit.retrieval.search.exact import exact_neighbours
 from image_toolkit.retrieval.search.hits import FloatArray
-from image_toolkit.retrieval.search.index_folder import INDICES_PATHS
+from image_toolkit.retrieval.search.index_listing import INDICES_PATHS
 from image_toolkit.retrieval.search.index_models import clip_retrieval_name
 from image_toolkit.retrieval.search.vectors import NpyVectors
 

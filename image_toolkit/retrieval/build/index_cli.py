@@ -1,4 +1,4 @@
-"""`fondant-spec index build | check | serve`: an index of one's own.
+"""`fondant-spec index build | fetch | check | serve`: an index to search.
 
 FAISS, torch and the web server load when a command needs them: this module is part of the command
 line, which starts without them.
@@ -14,6 +14,7 @@ from fondant_spec.dataset.disk_space import full_disk_told
 from fondant_spec.errors import InvalidArgumentError
 from fondant_spec.shown_text import tell
 from image_toolkit.retrieval.build.index_kinds import KINDS
+from image_toolkit.retrieval.hub.index_reference import on_hub
 
 if TYPE_CHECKING:
     from image_toolkit.retrieval.build.vector_sources import VectorSource
@@ -22,14 +23,16 @@ if TYPE_CHECKING:
     from image_toolkit.retrieval.search.query_encoders import QueryEncoders
 
 _NAMED: Final = 10
+_ON_HUB: Final = "one on the hub: hf://datasets/OWNER/NAME[@REVISION][/FOLDER], or its short name"
 
 
 def add_command(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
     """Add `index` to the commands of `fondant-spec`."""
-    parser = commands.add_parser("index", help="build, check or serve an index for retrieval")
+    parser = commands.add_parser("index", help="build, fetch, check or serve an index")
     parser.set_defaults(command=run)
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     _add_build(commands.add_parser("build", help="build an index of vectors or of images"))
+    _add_fetch(commands.add_parser("fetch", help="fetch an index of the hub, or say what it takes"))
     _add_check(commands.add_parser("check", help="check and describe an index"))
     _add_serve(commands.add_parser("serve", help="serve an index, or those of a listing"))
 
@@ -46,9 +49,9 @@ def run(args: argparse.Namespace) -> int:
 def _add_build(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "source",
-        type=Path,
         help="Parquet files with vectors, a clip-retrieval folder or .npy file, DataComp's .npz "
-        "and Parquet pairs, a manifest, or a folder of images (with --model-id)",
+        "and Parquet pairs, a manifest, or a folder of images (with --model-id); vectors also on "
+        "the hub, as hf://datasets/OWNER/NAME[@REVISION][/FOLDER]",
     )
     parser.add_argument("output", type=Path, help="the folder to make")
     parser.add_argument("--metadata", type=Path, help="folder of the metadata of .npy files")
@@ -63,6 +66,13 @@ def _add_build(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--name", default="index", help="the index's name for a service")
     parser.add_argument("--keep-vectors", action="store_true", help="keep them as img_emb/*.npy")
     parser.set_defaults(index_command=_build)
+
+
+def _add_fetch(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("index", help=_ON_HUB)
+    parser.add_argument("--modality", default="image", choices=["image", "text"])
+    parser.add_argument("--dry-run", action="store_true", help="only say what it takes")
+    parser.set_defaults(index_command=_fetch)
 
 
 def _add_check(parser: argparse.ArgumentParser) -> None:
@@ -82,7 +92,7 @@ def _add_serve(parser: argparse.ArgumentParser) -> None:
 
 
 def _add_location(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("index", type=Path, help="the folder or file of the index")
+    parser.add_argument("index", help=f"the folder or file of the index, or {_ON_HUB}")
     parser.add_argument(
         "--indice-name", help="which index of a listing, such as indices_paths.json"
     )
@@ -92,11 +102,30 @@ def _add_location(parser: argparse.ArgumentParser) -> None:
 
 
 def _location(args: argparse.Namespace) -> "IndexFolder":
-    from image_toolkit.retrieval.search.index_folder import IndexFolder  # noqa: PLC0415
+    from image_toolkit.retrieval.hub.locate_index import locate_index  # noqa: PLC0415
 
-    return IndexFolder(
+    return locate_index(
         args.index, args.indice_name, args.modality, args.metadata, args.faiss_options
     )
+
+
+def _fetch(args: argparse.Namespace) -> int:
+    from image_toolkit.retrieval.hub.find_index import fetch_index, find_index  # noqa: PLC0415
+    from image_toolkit.retrieval.hub.known_indexes import (  # noqa: PLC0415
+        full_location,
+        known_indexes,
+    )
+
+    location = full_location(args.index)
+    if known := known_indexes().get(args.index):
+        tell(f"{known.name}: {known.pedigree}")
+        tell(f"  model: {known.model_id}")
+    for line in find_index(location, args.modality).describe():
+        tell(line)
+    if not args.dry_run:
+        folder, _ = fetch_index(location, args.modality)
+        tell(f"here: {folder}")
+    return 0
 
 
 def _build(args: argparse.Namespace) -> int:
@@ -136,18 +165,27 @@ def _tell_left_out(folder: Path, count: int) -> None:
 
 
 def _source(args: argparse.Namespace) -> "VectorSource":
-    if args.source.is_dir() and not _has_vectors(args.source):
+    place = _source_folder(args)
+    if place.is_dir() and not _has_vectors(place):
         if args.model_id is None:
-            msg = f"{args.source} holds no vectors; to embed its images, name a --model-id."
+            msg = f"{place} holds no vectors; to embed its images, name a --model-id."
             raise InvalidArgumentError(msg)
         from image_toolkit.retrieval.build.image_source import ImageFolderSource  # noqa: PLC0415
 
-        return ImageFolderSource(args.source, args.model_id, args.revision, args.url_prefix).open()
+        return ImageFolderSource(place, args.model_id, args.revision, args.url_prefix).open()
     from image_toolkit.retrieval.build.vector_sources import open_source  # noqa: PLC0415
 
-    return open_source(
-        args.source, metadata=args.metadata, vectors=args.vectors, modality=args.modality
-    )
+    return open_source(place, metadata=args.metadata, vectors=args.vectors, modality=args.modality)
+
+
+def _source_folder(args: argparse.Namespace) -> Path:
+    """Return where the vectors or images lie, fetched from the hub if they are there."""
+    if not on_hub(args.source):
+        return Path(args.source)
+    from image_toolkit.retrieval.hub.find_index import fetch_embeddings  # noqa: PLC0415
+
+    folder, _ = fetch_embeddings(args.source, args.modality)
+    return folder
 
 
 def _has_vectors(folder: Path) -> bool:
@@ -182,19 +220,25 @@ def _serve(args: argparse.Namespace) -> int:
 
 def _places(args: argparse.Namespace) -> "dict[str, IndexFolder]":
     """Return where each index lies, by the name it is served under: all that a listing names."""
-    from image_toolkit.retrieval.search.index_folder import (  # noqa: PLC0415
+    from image_toolkit.retrieval.search.index_listing import (  # noqa: PLC0415
         is_listing,
         listed_indexes,
     )
 
     place = _location(args)
     if not is_listing(place.path):
-        return {args.name or args.indice_name or place.path.resolve().name: place}
+        return {args.name or args.indice_name or _short_name(place): place}
     names = [args.indice_name] if args.indice_name else listed_indexes(place.path)
     if args.name and len(names) != 1:
         msg = f"--name: {place.path} lists {len(names)} indexes by name; leave it out."
         raise InvalidArgumentError(msg)
     return {args.name or name: replace(place, indice_name=name) for name in names}
+
+
+def _short_name(place: "IndexFolder") -> str:
+    """Return the last part of an index's path or, on the hub, of its repository."""
+    name = place.name or str(place.path.resolve())
+    return name.partition("@")[0].rpartition("/")[2]
 
 
 def _encoders(args: argparse.Namespace, infos: Sequence["IndexInfo"]) -> "QueryEncoders | None":

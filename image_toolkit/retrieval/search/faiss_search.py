@@ -19,8 +19,6 @@ _DAMAGE: Final = (RuntimeError, MemoryError, AssertionError, ValueError, IndexEr
 
 _SAMPLE: Final = 64
 _TABLES: Final = 2 << 30  # bytes, the most that FAISS computes in advance when it reads
-_UNIT_LENGTHS: Final = (0.5, 1.2)
-"""Lengths of unit vectors after any usual quantisation; unnormalised CLIP vectors are near 10."""
 
 
 class FaissSearch:
@@ -84,29 +82,22 @@ class FaissSearch:
             )
             raise InputDataError(msg) from error
 
-    def check_lengths(self) -> None:
-        """Refuse an index whose vectors are not normalised, or that cannot be searched.
+    def typical_length(self) -> float | None:
+        """Return the median length of some of its vectors; None if the index gives none back.
 
         Raises:
-            InputDataError: their typical length is far from 1, or the file is damaged.
+            InputDataError: the file is damaged.
         """
         probe = np.random.default_rng(0).standard_normal((1, self.dimension), np.float32)
         try:
             _, ids, vectors = self._index.search_and_reconstruct(probe, min(_SAMPLE, self.rows))
         except _DAMAGE as error:
             if "not implemented" in str(error):  # an index that keeps no vectors
-                return
+                return None
             raise _unreadable(self._path, error) from error
         if not (ids >= 0).any():
-            return
-        length = float(np.median(np.linalg.norm(vectors[ids >= 0], axis=1)))
-        if not _UNIT_LENGTHS[0] <= length <= _UNIT_LENGTHS[1]:
-            msg = (
-                f"{self._path}: its vectors have a typical length of {length:.3g}, not 1, so its "
-                f"similarities are not cosines. Build it again from normalised vectors "
-                f"(`fondant-spec index build` normalises them)."
-            )
-            raise InputDataError(msg)
+            return None
+        return float(np.median(np.linalg.norm(vectors[ids >= 0], axis=1)))
 
     def _cosines(self, scores: FloatArray) -> FloatArray:
         """Return similarities; unit vectors at squared distance d have the cosine 1 - d / 2."""

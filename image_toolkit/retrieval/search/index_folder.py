@@ -1,48 +1,48 @@
 """Open an index on disk, whatever its layout, and check that its parts belong together.
 
 Layouts: clip-retrieval's index folder (`image.index` and `metadata/`) and its embeddings folder
-(`img_emb/*.npy` and `metadata/`), the JSON file that lists such folders by name (often called
-`indices_paths.json`), a FAISS index file or an `.npy` file with its metadata named beside it, and
-Parquet files with a vector column.
+(`img_emb/*.npy` and `metadata/`), Fondant's (`faiss` and `id_mapping/`), the JSON file that lists
+such folders by name (often called `indices_paths.json`), a FAISS index file or an `.npy` file with
+its metadata named beside it, and Parquet files with a vector column.
 """
 
-import json
 import logging
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
-from fondant_spec.dataset.trusted_places import TRUSTED, is_below, trusted_places
 from fondant_spec.errors import InputDataError, InvalidArgumentError
+from image_toolkit.retrieval.search.cosine_ranking import CosineRanking
 from image_toolkit.retrieval.search.exact import ExactSearch
 from image_toolkit.retrieval.search.faiss_search import FaissSearch
 from image_toolkit.retrieval.search.fingerprint import fingerprint
 from image_toolkit.retrieval.search.hits import IndexInfo
+from image_toolkit.retrieval.search.index_listing import (
+    INDICES_PATHS,
+    is_listing,
+    listed_folder,
+    listed_model,
+)
 from image_toolkit.retrieval.search.local_index import LocalIndex
 from image_toolkit.retrieval.search.metadata_rows import Rows
 from image_toolkit.retrieval.search.neighbours import NeighbourSearch
-from image_toolkit.retrieval.search.numbered_files import files_by_name, is_in_order, pair_up
+from image_toolkit.retrieval.search.numbered_files import (
+    by_number,
+    files_by_name,
+    is_in_order,
+    pair_up,
+)
 from image_toolkit.retrieval.search.pairing import prove_pairing
 from image_toolkit.retrieval.search.vectors import NpyVectors, ParquetVectors, vector_column
 
 logger = logging.getLogger(__name__)
 
-INDICES_PATHS: Final = "indices_paths.json"
+_FONDANT_INDEX: Final = "faiss"
+_FONDANT_METADATA: Final = "id_mapping"
+_UNIT_LENGTHS: Final = (0.5, 1.2)
+"""Lengths of unit vectors after any usual quantisation; unnormalised CLIP vectors are near 10."""
+
 _EMBEDDING_FOLDERS: Final = {"image": "img_emb", "text": "text_emb"}
-
-
-def is_listing(path: Path) -> bool:
-    """Return whether a path is a file that lists indexes by name, for `clip-retrieval back`."""
-    return path.suffix == ".json" and path.is_file()
-
-
-def listed_indexes(listing: Path) -> list[str]:
-    """Return the names of the indexes in a listing, in its order.
-
-    Raises:
-        InputDataError: it is no listing.
-    """
-    return list(_read_listing(listing))
 
 
 @dataclass(frozen=True)
@@ -55,6 +55,9 @@ class IndexFolder:
         modality: `image` or `text`: the vectors to search among.
         metadata: A folder of Parquet or Arrow files, one row a vector, where the layout has none.
         faiss_options: Such as `nprobe=64`; None keeps those saved in the index.
+        name: What the index is called, with the commit of one of the hub; None calls it by its
+            path.
+        model_id: The CLIP model of its vectors, where the layout does not say.
     """
 
     path: Path
@@ -62,6 +65,8 @@ class IndexFolder:
     modality: str = "image"
     metadata: Path | None = None
     faiss_options: str | None = None
+    name: str | None = None
+    model_id: str | None = None
 
     def open(self) -> LocalIndex:
         """Return the index, after checking that its vectors and its metadata belong together.
@@ -82,15 +87,15 @@ class IndexFolder:
             raise InputDataError(msg)
         files = dict.fromkeys([*vector_files, *metadata_files])
         info = IndexInfo(
-            location=str(self.path),
+            location=self.name or str(self.path),
             fingerprint=fingerprint(files),
             dimension=search.dimension,
             rows=search.rows,
-            model_id=model_id,
+            model_id=model_id or self.model_id,
             columns=tuple(name for name in rows.columns if name not in columns),
         )
         index = LocalIndex(info, search, rows)
-        if isinstance(search, FaissSearch) and not is_in_order(metadata_files):
+        if not isinstance(search, ExactSearch) and not is_in_order(metadata_files):
             self._check_order(index, metadata_files[0].parent)
         return index
 
@@ -127,20 +132,17 @@ class IndexFolder:
             msg = f"index: there is no {self.path}."
             raise InputDataError(msg)
         if is_listing(self.path):
-            return _listed_folder(self.path, self.indice_name)
+            return listed_folder(self.path, self.indice_name)
         for listing in (self.path / INDICES_PATHS, self.path.parent / INDICES_PATHS):
             if listing.is_file():
-                return self.path, _listed_model(listing, self.path)
+                return self.path, listed_model(listing, self.path)
         return self.path, None
 
     def _neighbour_search(self, folder: Path) -> tuple[NeighbourSearch, list[Path], list[str]]:
         """Return the search, the files it reads, and the columns in them that are vectors."""
-        index = folder / f"{self.modality}.index" if folder.is_dir() else folder
-        if index.suffix == ".index" and index.exists():
-            search = FaissSearch(index, self.faiss_options)
-            search.check_lengths()
+        if index := self._faiss_index(folder):
             files = sorted(index.iterdir()) if index.is_dir() else [index]
-            return search, files, []
+            return _cosine_search(index, self.faiss_options), files, []
         if self.faiss_options is not None:
             msg = f"faiss_options: {folder} is searched exactly; leave them out."
             raise InvalidArgumentError(msg)
@@ -150,10 +152,21 @@ class IndexFolder:
             column = vector_column(files[0], Rows(files[:1]).schema)
             return ExactSearch(ParquetVectors(files, column)), files, [column]
         msg = (
-            f"index: {folder} has no {self.modality}.index, no "
-            f"{_EMBEDDING_FOLDERS[self.modality]}/*.npy and no Parquet files with vectors."
+            f"index: {folder} has no {self.modality}.index, no {_FONDANT_INDEX} with "
+            f"{_FONDANT_METADATA}/, no {_EMBEDDING_FOLDERS[self.modality]}/*.npy and no Parquet "
+            f"files with vectors."
         )
         raise InputDataError(msg)
+
+    def _faiss_index(self, folder: Path) -> Path | None:
+        """Return the FAISS index in `folder`, or `folder` itself if it is one; None without."""
+        if folder.is_file():
+            return folder if folder.suffix == ".index" else None
+        of_fondant = folder / _FONDANT_INDEX
+        if of_fondant.is_file() and (folder / _FONDANT_METADATA).is_dir():
+            return of_fondant
+        index = folder / f"{self.modality}.index"
+        return index if index.exists() else None
 
     def npy_files(self, folder: Path) -> list[Path]:
         """Return the `.npy` files of `folder`, or `folder` itself if it is one."""
@@ -185,6 +198,8 @@ class IndexFolder:
         metadata = self.metadata or (inside if inside.is_dir() else folder.parent / "metadata")
         if metadata.is_file():
             return [metadata]
+        if self.metadata is None and (folder / _FONDANT_INDEX).is_file():  # read by Dask there
+            return by_number(files_by_name(folder / _FONDANT_METADATA, "*.parquet"))
         files = files_by_name(metadata, "*.parquet") or files_by_name(metadata, "*.arrow")
         if not files:
             msg = (
@@ -194,6 +209,27 @@ class IndexFolder:
             )
             raise InputDataError(msg)
         return files
+
+
+def _cosine_search(index: Path, options: str | None) -> NeighbourSearch:
+    """Return a search in a FAISS index that gives cosines, of whatever lengths its vectors are."""
+    search = FaissSearch(index, options)
+    length = search.typical_length()
+    if length is None:
+        logger.warning(
+            "%s: gives no vectors back, so it is not known whether its similarities are cosines; "
+            "they are if it was built of vectors of length 1",
+            index,
+        )
+        return search
+    if _UNIT_LENGTHS[0] <= length <= _UNIT_LENGTHS[1]:
+        return search
+    logger.warning(
+        "%s: its vectors have a typical length of %.3g, not 1; hits are ranked anew by cosine",
+        index,
+        length,
+    )
+    return CosineRanking(search, length)
 
 
 def _check_files(folder: Path, vector_files: list[Path], metadata_files: list[Path]) -> None:
@@ -208,55 +244,3 @@ def _check_files(folder: Path, vector_files: list[Path], metadata_files: list[Pa
                 f"rows. They must be of the same data, row for row."
             )
             raise InputDataError(msg)
-
-
-def _read_listing(listing: Path) -> dict[str, dict[str, Any]]:
-    try:
-        content = json.loads(listing.read_bytes())
-        return {
-            n: {"indice_folder": v} if isinstance(v, str) else dict(v) for n, v in content.items()
-        }
-    except (OSError, ValueError, AttributeError, TypeError, RecursionError) as error:
-        msg = (
-            f'{listing}: must be JSON of the form {{"name": {{"indice_folder": "..."}}}} ({error}).'
-        )
-        raise InputDataError(msg) from error
-
-
-def _listed_folder(listing: Path, name: str | None) -> tuple[Path, str | None]:
-    entries = _read_listing(listing)
-    if name is None and len(entries) == 1:
-        name = next(iter(entries))
-    if name not in entries:
-        msg = f"indice_name: {listing} lists {', '.join(map(repr, entries))}, not {name!r}."
-        raise InputDataError(msg)
-    resolved = listing.absolute().parent / str(entries[name].get("indice_folder", "."))
-    # Whoever wrote the listing may not be the one who searches.
-    if not any(
-        is_below(str(resolved), root)
-        for root in (str(listing.absolute().parent), *trusted_places())
-    ):
-        msg = (
-            f"{listing}: the folder of {name!r}, {resolved}, lies outside of the listing's own. "
-            f"Name that folder itself as the index, or in {TRUSTED}, if you trust it."
-        )
-        raise InputDataError(msg)
-    if not resolved.exists():
-        msg = f"{listing}: the folder of {name!r}, {resolved}, does not exist."
-        raise InputDataError(msg)
-    return resolved, _model_of(entries[name])
-
-
-def _listed_model(listing: Path, folder: Path) -> str | None:
-    """Return the model that a listing in or beside `folder` gives for it."""
-    entries = _read_listing(listing)
-    for entry in entries.values():
-        listed = Path(str(entry.get("indice_folder", ".")))
-        if (listing.parent / listed).resolve() == folder.resolve() or listed.name == folder.name:
-            return _model_of(entry)
-    return _model_of(next(iter(entries.values()))) if listing.parent == folder and entries else None
-
-
-def _model_of(entry: dict[str, Any]) -> str | None:
-    model = entry.get("clip_model")
-    return None if model is None else str(model)

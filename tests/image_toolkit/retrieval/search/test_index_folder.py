@@ -279,15 +279,15 @@ def break_files(folder: Path) -> IndexFolder:
         (
             break_vectors,
             (
-                "index: {folder} has no image.index, no img_emb/*.npy and no Parquet files with "
-                "vectors."
+                "index: {folder} has no image.index, no faiss with id_mapping/, no img_emb/*.npy "
+                "and no Parquet files with vectors."
             ),
         ),
         (
             break_modality,
             (
-                "index: {folder} has no text.index, no text_emb/*.npy and no Parquet files with "
-                "vectors."
+                "index: {folder} has no text.index, no faiss with id_mapping/, no text_emb/*.npy "
+                "and no Parquet files with vectors."
             ),
         ),
         (

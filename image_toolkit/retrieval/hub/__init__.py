@@ -1,0 +1,1 @@
+"""Indexes on the Hugging Face hub: named, and fetched to this machine."""

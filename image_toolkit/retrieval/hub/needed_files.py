@@ -1,0 +1,58 @@
+"""Which files of a repository a search needs, by the layout that the repository has."""
+
+from collections.abc import Collection, Mapping, Sequence
+from fnmatch import fnmatchcase
+from typing import Final, TypeAlias
+
+Layout: TypeAlias = tuple[str, Sequence[str]]
+"""The pattern that tells a layout, and those of the files that are read of it."""
+
+_METADATA: Final = ("metadata/*.parquet", "metadata/*.arrow")
+
+SEARCHED: Final[Sequence[Layout]] = (
+    ("{modality}.index", ("{modality}.index", *_METADATA, "indices_paths.json")),
+    ("{modality}.index/*", ("{modality}.index/*", *_METADATA, "indices_paths.json")),
+    ("faiss", ("faiss", "id_mapping/*.parquet")),
+    ("{short}_emb/*.npy", ("{short}_emb/*.npy", *_METADATA, "indices_paths.json")),
+    ("*.parquet", ("*.parquet",)),
+)
+"""The layouts that are searched: an index first, vectors alone last.
+
+In this order: clip-retrieval's index in a file and in a folder, Fondant's, clip-retrieval's
+embeddings, and Parquet files with a vector column.
+"""
+
+EMBEDDINGS: Final[Sequence[Layout]] = (
+    ("*.npz", ("*.npz", "*.parquet")),
+    *SEARCHED[-2:],
+)
+"""The layouts that an index is built from: DataComp's pairs first."""
+
+_SHORT: Final = {"image": "img", "text": "text"}
+
+
+def needed_files(
+    sizes: Mapping[str, int], layouts: Sequence[Layout], modality: str
+) -> Mapping[str, int]:
+    """Return the files that are needed of those in `sizes`, with their sizes in bytes.
+
+    Names are relative to the folder of the index. None are needed where no layout fits.
+    """
+    names = {"modality": modality, "short": _SHORT[modality]}
+    for sign, patterns in layouts:
+        if _matching(sizes, [sign.format(**names)]):
+            wanted = _matching(sizes, [pattern.format(**names) for pattern in patterns])
+            return {name: sizes[name] for name in wanted}
+    return {}
+
+
+def _matching(names: Collection[str], patterns: Sequence[str]) -> list[str]:
+    """Return the names that match a pattern as paths do: a star does not reach into a folder."""
+    return [
+        name
+        for name in sorted(names)
+        if any(
+            fnmatchcase(name, pattern) and name.count("/") == pattern.count("/")
+            for pattern in patterns
+        )
+    ]
