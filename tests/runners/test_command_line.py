@@ -247,7 +247,7 @@ def test_a_path_that_leads_nowhere_is_told_before_anything_runs(tmp_path, capsys
         load = COMPONENTS.parents[1] / "components" / "load_from_hub"
         for number, name in enumerate((tmp_path / "photos", "owner/name", there, f"{there}*")):
             pipeline.add(load, step_id=f"load_{number}", arguments={"dataset_name": str(name)})
-        model = {"model_id": "./blip"}
+        model = {"model_id": "./blip", "clip_model_id": "models/openai/clip"}
         captions = COMPONENTS.parents[1] / "components" / "caption_images"
         pipeline.add(captions, after=pipeline.steps["load_0"], arguments=model)
         return pipeline
@@ -258,5 +258,6 @@ def test_a_path_that_leads_nowhere_is_told_before_anything_runs(tmp_path, capsys
     assert told.err == (
         f"error: load_0: dataset_name: {tmp_path}/photos: there is no such file or folder.\n"
         "caption_images: model_id: ./blip: there is no such file or folder.\n"
+        "caption_images: clip_model_id: models/openai/clip: there is no such file or folder.\n"
     )
     assert not (tmp_path / "base").exists()
