@@ -15,18 +15,19 @@ from typing import Any, Final
 from fondant_spec import __version__
 from fondant_spec.dataset import storage
 from fondant_spec.dataset.disk_space import disk_use, in_words
-from fondant_spec.dataset.manifest import Manifest
 from fondant_spec.dataset.trusted_places import trust
 from fondant_spec.errors import InvalidArgumentError
 from fondant_spec.exit_codes import end_program, exit_code
 from fondant_spec.pipeline import garbage_collection as gc
-from fondant_spec.pipeline.find_dataset import find_dataset
+from fondant_spec.pipeline.find_dataset import find_dataset, find_mark
 from fondant_spec.pipeline.find_run import find_run
 from fondant_spec.pipeline.run_listing import describe_runs, when
 from fondant_spec.shown_text import tell
 
 COMMANDS: Final = "fondant_spec.commands"
 """The entry points of packages that add a command: functions that are given the sub-parsers."""
+
+_DATASET: Final = "a step, for its newest result; or a manifest, or the folder that holds it"
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -45,8 +46,10 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=__version__)
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
 
-    validate = commands.add_parser("validate", help="check a dataset against its manifest")
-    _add_dataset(validate)
+    validate = commands.add_parser(
+        "validate", help="check a dataset against its manifest, and what was exported of it"
+    )
+    _add_dataset(validate, f"{_DATASET}; or the folder of an export, wherever it lies", nargs="+")
     validate.set_defaults(command=_validate)
 
     _add_show(commands)
@@ -86,7 +89,7 @@ def _parser() -> argparse.ArgumentParser:
 
 def _add_show(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
     show = commands.add_parser("show", help="list the fields, rows and rejects of a dataset")
-    _add_dataset(show)
+    _add_dataset(show, _DATASET)
     what = show.add_mutually_exclusive_group()
     what.add_argument("--id", help="say where this row came from, or in which step it ended")
     what.add_argument(
@@ -151,11 +154,8 @@ class _HelpOfComponent(argparse.Action):
         setattr(namespace, self.dest, True)
 
 
-def _add_dataset(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "dataset",
-        help="a step, for its newest result; or a manifest, or the folder that holds it",
-    )
+def _add_dataset(parser: argparse.ArgumentParser, text: str, nargs: str | None = None) -> None:
+    parser.add_argument("dataset", help=text, nargs=nargs)
     parser.add_argument(
         "--trust",
         action="append",
@@ -176,25 +176,26 @@ def _add_base_path(parser: argparse.ArgumentParser) -> None:
 
 
 def _validate(options: argparse.Namespace) -> int:
-    from fondant_spec.dataset.validate import check  # noqa: PLC0415 - the run side loads when needed
+    from fondant_spec.dataset import validate  # noqa: PLC0415 - the run side loads when needed
 
-    manifest = _dataset(options)
-    check(manifest)
-    tell(f"{manifest.location}: {manifest.rows} rows, all as the manifest says.")
-    return 0
-
-
-def _dataset(options: argparse.Namespace) -> Manifest:
-    """Return the dataset that is meant, which may reach what the user trusts."""
     trust(map(storage.normalize, options.trust))
-    return find_dataset(options.dataset, options.base_path)
+    for name in options.dataset:
+        if mark := find_mark(name):
+            count = validate.check_written(mark)
+            tell(f"{storage.parent(mark)}: {count} files, all as they were written.")
+        else:
+            manifest = find_dataset(name, options.base_path)
+            validate.check(manifest, named=options.dataset)
+            tell(f"{manifest.location}: {manifest.rows} rows, all as the manifest says.")
+    return 0
 
 
 def _show(options: argparse.Namespace) -> int:
     from fondant_spec.dataset import lineage as show  # noqa: PLC0415
     from fondant_spec.dataset.reject_listing import FIRST, list_rejects  # noqa: PLC0415
 
-    manifest = _dataset(options)
+    trust(map(storage.normalize, options.trust))
+    manifest = find_dataset(options.dataset, options.base_path)
     if options.id:
         tell(show.lineage(manifest, options.id))
     elif options.rejects is not None:

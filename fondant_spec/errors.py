@@ -69,7 +69,7 @@ class MissingBucketError(StorageError):
 
 
 class StepFailedError(FondantError):
-    """A step ended with an error; the message holds the end of its log."""
+    """A step ended with an error; the message holds the end of its log, or says where it is."""
 
 
 class RunCancelledError(FondantError):

@@ -23,7 +23,7 @@ fi
 if ! command -v dockerd >/dev/null; then
   command -v apt-get >/dev/null || fail "dockerd is not installed, and there is no apt-get"
   export DEBIAN_FRONTEND=noninteractive
-  { apt-get update && apt-get install --yes --no-install-recommends docker.io iptables; } \
+  { apt-get update && apt-get -o DPkg::Lock::Timeout=300 install --yes --no-install-recommends docker.io iptables; } \
     >"$log" 2>&1 || fail "docker.io cannot be installed; see $log"
 fi
 answers && exit 0 # the package may have started it

@@ -1,5 +1,6 @@
 """Dependencies stand in one place, and constraints.txt pins all of them."""
 
+import re
 import subprocess
 import sys
 import tomllib
@@ -54,6 +55,15 @@ def test_all_is_pinned():
     assert len(wanted) > 40
     for one in wanted:
         assert one.specifier.contains(PINS[canonicalize_name(one.name)]), one
+
+
+def test_pins_are_listed_by_age():
+    """The page of pinned versions has each of them once, and no other."""
+    page = (ROOT / "docs" / "pinned_versions.md").read_text(encoding="utf-8")
+    rows = re.findall(r"^\| \d{4}-\d\d \| (.+) \|$", page, re.MULTILINE)
+    listed = [one.rsplit(" ", 1) for row in rows for one in row.split(", ")]
+    assert len(listed) == len(PINS)
+    assert {canonicalize_name(name): version for name, version in listed} == PINS
 
 
 def test_what_those_need_is_pinned():

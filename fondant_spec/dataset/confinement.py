@@ -22,7 +22,7 @@ class Reach:
 
     @classmethod
     def of(cls, manifest: str, written: Iterable[str] = ()) -> Self:
-        """Return the reach of a manifest; `written` are places that the user's arguments name."""
+        """Return the reach of a manifest; `written` are places that the user names."""
         folder = StepFolder.of_manifest(manifest).location
         pipeline = storage.parent(storage.parent(folder))
         base = storage.parent(pipeline)

@@ -9,6 +9,8 @@ import stat
 from collections.abc import Iterable
 from typing import Final
 
+from fondant_spec.errors import InvalidArgumentError
+
 TRUSTED: Final = "FONDANT_TRUSTED_PATHS"
 
 
@@ -18,7 +20,16 @@ def trusted_places() -> list[str]:
 
 
 def trust(places: Iterable[str]) -> None:
-    """Add places to the list, for this process and those that it starts."""
+    """Add places to the list, for this process and those that it starts.
+
+    Raises:
+        InvalidArgumentError: there is a comma in one, which would make two of it.
+    """
+    places = list(places)
+    for place in places:
+        if "," in place:
+            msg = f"--trust {place}: a path with a comma cannot be named there; rename the folder."
+            raise InvalidArgumentError(msg)
     os.environ[TRUSTED] = ",".join([*trusted_places(), *places])
 
 

@@ -1,7 +1,7 @@
 """Checking a dataset against its manifest, offline: nothing is believed, everything is read."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -12,16 +12,17 @@ from fondant_spec.dataset.confinement import Reach
 from fondant_spec.dataset.layout import StepFolder, partition_file
 from fondant_spec.dataset.manifest import Field, Manifest, Partition
 from fondant_spec.dataset.partitions import open_partition
-from fondant_spec.dataset.written_files import changed_files, in_words, is_mark
+from fondant_spec.dataset.written_files import changed_files, in_words, is_mark, listed_files
 from fondant_spec.errors import InvalidDatasetError, InvalidManifestError
 
 
-def validate(manifest: Manifest) -> list[str]:
+def validate(manifest: Manifest, named: Iterable[str] = ()) -> list[str]:
     """Return what is wrong with a dataset: one line each, none if all is well.
 
-    Checked are every file of every step that a field or the index comes from: present, of the size,
-    hash and row count that its manifest says, with the columns and types, and with unique ids; and
-    that what it was made from is still the same.
+    `named` are places outside of its base path that the user named, so that what a step wrote there
+    is read. Checked are every file of every step that a field or the index comes from: present, of
+    the size, hash and row count that its manifest says, with the columns and types, and with unique
+    ids; and that what it was made from is still the same.
     """
     problems = []
     for location in sorted({manifest.index_location, *_locations(manifest)}):
@@ -32,19 +33,36 @@ def validate(manifest: Manifest) -> list[str]:
             problems.append(str(error))
             continue
         problems += _check_location(location, owner, fields)
-    problems += [*_check_inputs(manifest), *_check_artifacts(manifest)]
+    problems += [*_check_inputs(manifest), *_check_artifacts(manifest, named)]
     return list(dict.fromkeys(problems))
 
 
-def check(manifest: Manifest) -> None:
+def check(manifest: Manifest, named: Iterable[str] = ()) -> None:
     """Refuse a dataset that `validate` finds fault with.
 
     Raises:
         InvalidDatasetError: with all that is wrong.
     """
-    problems = validate(manifest)
+    problems = validate(manifest, named)
     if problems:
         raise InvalidDatasetError("\n".join(problems))
+
+
+def check_written(mark: str) -> int:
+    """Refuse a folder with a mark whose files are not as a step wrote them; return their number.
+
+    Raises:
+        InvalidDatasetError: with what became of them, or since the mark lists no files.
+        StorageError: the mark or one of them cannot be read.
+    """
+    files = listed_files(mark)
+    if files is None:
+        msg = f"{mark}: lists no files, so there is nothing to hold the folder against."
+        raise InvalidDatasetError(msg)
+    problems = list(_check_folder(mark))
+    if problems:
+        raise InvalidDatasetError("\n".join(problems))
+    return len(files)
 
 
 def _locations(manifest: Manifest) -> set[str]:
@@ -129,17 +147,22 @@ def _check_inputs(manifest: Manifest) -> Iterator[str]:
             )
 
 
-def _check_artifacts(manifest: Manifest) -> Iterator[str]:
-    reach = Reach.of(manifest.location)
-    for artifact in manifest.artifacts:
+def _check_artifacts(manifest: Manifest, named: Iterable[str]) -> Iterator[str]:
+    reach = Reach.of(manifest.location, named)
+    for artifact in sorted({*manifest.artifacts, *manifest.artifact_sha256}):
         if not reach.covers(artifact):
-            yield reach.refusal(artifact)
-        elif not storage.exists(artifact):
+            folder = storage.parent(artifact)
+            yield (
+                f"{folder} lies outside of {reach.roots[0]}, and what the step wrote there is not "
+                "read. If it is yours, name it, too: "
+                f"fondant-spec validate {manifest.step_id} {folder}"
+            )
+    for artifact in filter(reach.covers, manifest.artifacts):
+        if not storage.exists(artifact):
             yield f"{artifact}: what the step wrote is no longer there."
-    for artifact, digest in manifest.artifact_sha256.items():
-        if not reach.covers(artifact):
-            yield reach.refusal(artifact)
-        elif storage.is_file(artifact) and storage.sha256_of(artifact) != digest:
+    for artifact in filter(reach.covers, manifest.artifact_sha256):
+        digest = manifest.artifact_sha256[artifact]
+        if storage.is_file(artifact) and storage.sha256_of(artifact) != digest:
             yield f"{artifact}: is not what the step wrote; another run may have written there."
         elif is_mark(artifact) and storage.is_file(artifact):
             yield from _check_folder(artifact)

@@ -11,6 +11,7 @@ from itertools import islice
 from typing import Any, Final, NamedTuple
 
 from fondant_spec.dataset import storage
+from fondant_spec.dataset.trusted_places import is_below
 from fondant_spec.errors import StorageError
 
 MARK: Final = "export.json"
@@ -51,7 +52,7 @@ def listed_files(mark: str) -> Mapping[str, Mapping[str, Any]] | None:
     """
     try:
         files = json.loads(storage.read_text(mark))["files"]
-    except (ValueError, TypeError, KeyError):
+    except (ValueError, TypeError, KeyError, RecursionError):
         return None
     if not isinstance(files, Mapping):
         return None
@@ -71,10 +72,13 @@ def changed_files(mark: str, *, reads_all: bool = False) -> Iterator[str]:
         if state is None:
             yield f"{name} was removed"
             continue
+        path = storage.join(folder, name)
         believed = state.stamp and state.stamp == file["stamp"] and not reads_all
-        if state.bytes != file["bytes"] or (
-            not believed and storage.sha256_of(storage.join(folder, name)) != file["sha256"]
-        ):
+        if state.bytes != file["bytes"]:
+            yield f"{name} was edited"
+        elif not believed and not is_below(path, folder):
+            yield f"{name} lies elsewhere, by a link, and was not read"
+        elif not believed and storage.sha256_of(path) != file["sha256"]:
             yield f"{name} was edited"
 
 

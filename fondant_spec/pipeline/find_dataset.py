@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from fondant_spec.dataset import storage
 from fondant_spec.dataset.layout import MANIFEST_FILE, PipelineFolder
 from fondant_spec.dataset.manifest import Manifest
+from fondant_spec.dataset.written_files import MARK, is_mark
 from fondant_spec.errors import InvalidArgumentError, did_you_mean
 from fondant_spec.pipeline.run_history import read_runs
 
@@ -41,6 +42,14 @@ def find_dataset(name: str, base_path: str) -> Manifest:
             f"{did_you_mean(name, steps)} Steps: {', '.join(steps) or 'none'}."
         )
     raise InvalidArgumentError(msg)
+
+
+def find_mark(name: str) -> str | None:
+    """Return the mark of a folder that a step wrote for others; None where it is a dataset."""
+    if name.endswith(".json") or _holds_manifest(name):
+        return name if is_mark(name) else None
+    mark = storage.join(storage.normalize(name), MARK)
+    return mark if storage.is_file(mark) else None
 
 
 def _holds_manifest(folder: str) -> bool:

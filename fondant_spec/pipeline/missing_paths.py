@@ -10,7 +10,10 @@ from fondant_spec.errors import InputDataError
 from fondant_spec.pipeline.plan import Plan
 
 _BEGINNINGS: Final = ("/", "./", "../", "~", "file://")
-"""How a path begins that can be nothing else: `owner/name` may be an id on a hub."""
+"""How a path begins that can be nothing else."""
+
+_MOST_SLASHES: Final = 1
+"""Of an id on a hub, which is `owner/name`."""
 
 
 def check_paths(plan: Plan) -> None:
@@ -25,7 +28,7 @@ def check_paths(plan: Plan) -> None:
     missing = [
         f"{step}: {name}: {value}: there is no such file or folder."
         for step, name, value in _paths(plan, outputs=False)
-        if value.startswith(_BEGINNINGS) and not _is_there(value) and not _is_below(value, made)
+        if _is_path(value) and not _is_there(value) and not _is_below(value, made)
     ]
     if missing:
         raise InputDataError("\n".join(missing))
@@ -38,6 +41,12 @@ def _paths(plan: Plan, *, outputs: bool) -> Iterator[tuple[str, str, str]]:
             wanted = declared.output if outputs else declared.path and not declared.output
             if wanted and isinstance(value, str):
                 yield planned.id, name, value
+
+
+def _is_path(value: str) -> bool:
+    """Return whether a value is a path for certain, and neither an id on a hub nor a URL."""
+    longer = ":" not in value and value.count("/") > _MOST_SLASHES
+    return longer or value.startswith(_BEGINNINGS)
 
 
 def _is_there(value: str) -> bool:

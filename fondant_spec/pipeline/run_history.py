@@ -54,9 +54,11 @@ class RunLog:
         self.results.append(result)
         self._write("running")
 
-    def write_log(self, step_id: str, text: str) -> None:
-        """Keep what a step printed."""
-        storage.write_text(self._folder.log(step_id), text)
+    def write_log(self, step_id: str, text: str) -> str:
+        """Keep what a step printed, and return where."""
+        place = self._folder.log(step_id)
+        storage.write_text(place, text)
+        return place
 
     def finish(self, state: str) -> None:
         """Note how the run ended."""

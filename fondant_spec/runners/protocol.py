@@ -76,7 +76,7 @@ class Runner(Protocol):
             say: is given each line for the user.
 
         Raises:
-            StepFailedError: a step failed; the message holds the end of its log.
+            StepFailedError: a step failed; the message holds the end of its log, or where it is.
             FondantError: another obstacle; the message says what to do.
         """
         ...

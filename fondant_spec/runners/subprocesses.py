@@ -12,7 +12,6 @@ import sys
 import tempfile
 import time
 import uuid
-from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -34,7 +33,6 @@ from fondant_spec.shown_text import shown
 from fondant_spec.spec.executor_options import EXECUTOR_ARGUMENTS
 from fondant_spec.spec.secret_arguments import opened
 
-_TAIL: Final = 20
 MAX_REJECT_SHARE: Final[float] = EXECUTOR_ARGUMENTS["max_reject_share"].default
 _PATIENCE: Final = 10.0
 """Seconds that a step gets to end after Ctrl-C before it is killed."""
@@ -85,7 +83,7 @@ def run_steps(
         say: is given each line for the user.
 
     Raises:
-        StepFailedError: a step failed; the message holds the end of its log.
+        StepFailedError: a step failed; the message says where its log is.
         StorageError: the base path cannot be written.
         InvalidArgumentError: an argument names a secret that is not there.
     """
@@ -179,13 +177,12 @@ def _run_step(
         raise
     finally:
         rest.join()
-        log.write_log(command.step_id, "".join(lines))
+        kept = log.write_log(command.step_id, "".join(lines))
     output = Path(command.output_path)
     if code == 0 and output.exists():
         return Manifest.read(output.read_text(encoding="utf-8"))
     how = f"failed with exit code {code}." if code else "left no manifest; does main.py execute()?"
-    tail = "".join(deque(lines, _TAIL)).rstrip()
-    msg = f"step {command.step_id!r} {how} The end of its log:\n{tail}"
+    msg = f"step {command.step_id!r} {how} Its log is above, and kept as {kept}"
     raise StepFailedError(msg, temporary=code == EXIT_TEMPORARY)
 
 

@@ -133,6 +133,9 @@ class ExecutorOptions:
         "As i/n: compute every n-th partition from the i-th on; commit nothing.",
         default=None,
     )
+    slice_folders: list[str] = _option(
+        "list", "What the slices reported, whose work is to be committed.", default=[]
+    )
 
     @classmethod
     def from_words(cls, words: Mapping[str, str], step_id: str) -> Self:

@@ -115,6 +115,7 @@ def find_hit(request: StepRequest) -> Manifest | None:
 def compute_and_commit(request: StepRequest) -> Manifest | None:
     """Run a step that no other run is at, and return its manifest; None for a slice."""
     request.check_inputs()
+    request.check_slices()
     check_space(request.resolved.folder.location)
     # What stands there was made from other inputs, or is not wanted: it must not pass for a
     # commit of the files that are about to be written.

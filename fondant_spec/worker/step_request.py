@@ -94,6 +94,23 @@ class StepRequest:
                 )
                 raise InvalidDatasetError(msg)
 
+    def check_slices(self) -> None:
+        """Make sure that the slices whose work is to be committed did it for this result.
+
+        Raises:
+            InvalidDatasetError: one of them has worked under another cache key.
+        """
+        own = self.resolved.folder
+        for folder in self.options.slice_folders:
+            if folder not in (own.location, own.manifest):
+                msg = (
+                    f"{self.context.step_id}: a slice has worked in {folder}, and what is to be "
+                    f"committed now is {own.location}: a branch on the hub, or files that an "
+                    "argument names, changed between the two. Run again: what still counts is "
+                    "kept. To hold a branch still, name its commit as the revision."
+                )
+                raise InvalidDatasetError(msg)
+
 
 def read_request(component_class: type[Component], argv: Sequence[str]) -> StepRequest:
     """Read an argument vector and the manifests that it names, and settle what the step comes to.

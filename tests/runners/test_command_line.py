@@ -1,6 +1,7 @@
 """The command line of a pipeline file."""
 
 import argparse
+import re
 import subprocess
 import sys
 from contextlib import contextmanager
@@ -106,9 +107,11 @@ def test_a_wrong_pipeline_file(capsys):
 def test_a_failed_run(tmp_path, capsys):
     """An error that the user can fix ends with 1, without a traceback."""
     assert start(tmp_path, "--set", "numbers.fail_at=1") == 1
-    error = capsys.readouterr().err
-    assert error.startswith("error: step 'numbers' failed with exit code 1.")
-    assert error.endswith("RuntimeError: the source broke at 1\n")
+    out, error = capsys.readouterr()
+    assert re.fullmatch(
+        "error: step 'numbers' failed with exit code 1. Its log is above, and kept as .*\n", error
+    )
+    assert out.count("RuntimeError: the source broke at 1\n") == 1
 
 
 def test_where_the_artifacts_are(tmp_path, capsys):
@@ -244,7 +247,7 @@ def test_a_path_that_leads_nowhere_is_told_before_anything_runs(tmp_path, capsys
         load = COMPONENTS.parents[1] / "components" / "load_from_hub"
         for number, name in enumerate((tmp_path / "photos", "owner/name", there, f"{there}*")):
             pipeline.add(load, step_id=f"load_{number}", arguments={"dataset_name": str(name)})
-        model = {"model_id": "./blip"}
+        model = {"model_id": "./blip", "clip_model_id": "models/openai/clip"}
         captions = COMPONENTS.parents[1] / "components" / "caption_images"
         pipeline.add(captions, after=pipeline.steps["load_0"], arguments=model)
         return pipeline
@@ -255,5 +258,6 @@ def test_a_path_that_leads_nowhere_is_told_before_anything_runs(tmp_path, capsys
     assert told.err == (
         f"error: load_0: dataset_name: {tmp_path}/photos: there is no such file or folder.\n"
         "caption_images: model_id: ./blip: there is no such file or folder.\n"
+        "caption_images: clip_model_id: models/openai/clip: there is no such file or folder.\n"
     )
     assert not (tmp_path / "base").exists()

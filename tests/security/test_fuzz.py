@@ -10,7 +10,6 @@ import asyncio
 import copy
 import io
 import json
-import os
 import sys
 import time
 from contextlib import contextmanager, redirect_stderr, redirect_stdout, suppress
@@ -19,7 +18,7 @@ from pathlib import Path
 
 import pytest
 import yaml
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from fondant_spec.cli import main
@@ -33,12 +32,9 @@ from image_toolkit.crawl.reply import Reply
 from image_toolkit.crawl.robots import Robots
 from image_toolkit.crawl.urls import join, parse_url
 from image_toolkit.retry_after import retry_after
+from tests.fuzzing import fuzz
 from tests.small import dataset
 
-EXAMPLES = os.environ.get("FUZZ_EXAMPLES")
-FUZZ = settings(
-    max_examples=int(EXAMPLES or 25), deadline=None, derandomize=EXAMPLES is None, database=None
-)
 LONGEST = 5.0
 """Seconds of this process, far beyond what an input takes; what waits for ever, pytest ends."""
 
@@ -114,7 +110,7 @@ TEXTS = st.lists(LINES | st.text(max_size=20), max_size=12).map("\n".join)
 
 
 @given(TEXTS.map(lambda t: t.encode("utf-8", "replace")) | st.binary(max_size=200))
-@FUZZ
+@fuzz()
 def test_robots_txt(body):
     """Any robots.txt allows or forbids, within a delay that is bounded."""
 
@@ -142,7 +138,7 @@ HEADERS = st.sampled_from(_HEADS.replace(b"@", b"9" * 9000).split(b"|"))
 
 
 @given(st.lists(HEADERS | st.binary(max_size=30), max_size=12))
-@FUZZ
+@fuzz()
 def test_response_headers(lines):
     """Any head gives a place to go on, a coding, a time to wait, or a refusal."""
     reply = Reply(URL)
@@ -199,7 +195,7 @@ CHECKPOINT = {
 
 
 @given(data=st.data())
-@FUZZ
+@fuzz()
 def test_manifests_and_records(received, data):
     """Any manifest, checkpoint and record is told and checked, or refused; nothing else is read."""
     file, right, record, checkpoint = received
@@ -233,7 +229,7 @@ def test_manifests_and_records(received, data):
 
 
 @given(data=st.data())
-@FUZZ
+@fuzz()
 def test_component_specs(data, tmp_path_factory):
     """Any spec is read, or refused with its place."""
     spec = data.draw(changed(SPECS))
@@ -271,7 +267,7 @@ NAMES = ["data/a.csv", "data/" + "a" * 200, "b/ü.csv", "data/[a]/b", "\udcff.cs
 
 
 @given(data=st.data())
-@FUZZ
+@fuzz()
 def test_dataset_cards(data):
     """Any README of a dataset names files below it, or is refused."""
     configs = load_module(ROOT / "components" / "load_from_hub", "readme_configs")

@@ -4,6 +4,7 @@ import json
 import os
 import shutil
 import threading
+from hashlib import sha256
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
@@ -129,16 +130,94 @@ def test_a_flat_folder_does_not_widen_the_reach(received, tmp_path, capsys):
 
 
 def test_what_a_step_wrote_elsewhere_is_looked_at_when_asked(received, asked, tmp_path, capsys):
-    """An artifact is neither read nor requested; `--trust` names where it may lie."""
+    """An artifact is neither read nor requested, but where the command line names its place."""
     artifact = tmp_path / "lines.jsonl"
     artifact.write_text("{}\n")
-    change(received, artifacts=[str(artifact)])
+    change(received, artifacts=[str(artifact)], artifact_sha256={str(artifact): ""})
     assert main(["validate", str(received)]) == 1
-    assert f"error: {artifact} lies outside of {received}, " in capsys.readouterr().err
-    assert main(["validate", str(received), "--trust", str(tmp_path)]) == 0
+    assert capsys.readouterr().err == (
+        f"error: {tmp_path} lies outside of {received}, and what the step wrote there is not read. "
+        f"If it is yours, name it, too: fondant-spec validate given {tmp_path}\n"
+    )
+    assert main(["validate", str(received), "--trust", str(tmp_path)]) == 1
+    assert f"error: {artifact}: is not what the step wrote" in capsys.readouterr().err
     change(received, artifacts=[f"{asked[0]}/x"], artifact_sha256={f"{asked[0]}/y": ""})
     assert main(["validate", str(received)]) == 1
     assert len(asked) == 1
+
+
+@pytest.fixture
+def exported(received, tmp_path):
+    """Return the folder of an export outside of the base path, which its dataset names."""
+    folder = tmp_path / "my, export"
+    folder.mkdir()
+    for name in ("a.txt", "b.txt"):
+        (folder / name).write_text(name)
+    files = {
+        name: {"bytes": 5, "sha256": sha256(name.encode()).hexdigest(), "stamp": ""}
+        for name in ("a.txt", "b.txt")
+    }
+    (folder / "export.json").write_text(json.dumps({"files": files}))
+    change(received, artifacts=[str(folder / "export.json")])
+    return folder
+
+
+def test_an_export_is_read_since_it_is_named(received, exported, capsys):
+    """Alone or beside its dataset: no more words are needed, and what was edited is told."""
+    assert main(["validate", str(received)]) == 1
+    assert main(["validate", str(received), str(exported)]) == 0
+    assert capsys.readouterr().out == (
+        f"{received}/manifest.json: 2 rows, all as the manifest says.\n"
+        f"{exported}: 2 files, all as they were written.\n"
+    )
+    (exported / "b.txt").write_text("B.txt")
+    for words in ([received, exported], [exported], [exported / "export.json"]):
+        assert main(["validate", *map(str, words)]) == 1
+        assert f"{exported}: is not what the step wrote: b.txt was" in capsys.readouterr().err
+
+
+def private_folder(exported, private):
+    """Put a folder of private files in place of the exported ones, and list one of them."""
+    (exported / "b.txt").unlink()
+    (exported / "b").symlink_to(private, target_is_directory=True)
+    (private / "b.txt").write_text("b.txt")
+    mark = exported / "export.json"
+    mark.write_text(mark.read_text().replace('"b.txt"', '"b/b.txt"'))
+
+
+def private_file(exported, private):
+    """Put a link to a private file in place of an exported one."""
+    (exported / "b.txt").unlink()
+    (private / "b.txt").write_text("b.txt")
+    (exported / "b.txt").symlink_to(private / "b.txt")
+
+
+def private_name(exported, private):
+    """List a private file."""
+    (private / "b.txt").write_text("b.txt")
+    mark = exported / "export.json"
+    mark.write_text(mark.read_text().replace('"b.txt"', '"../private/b.txt"'))
+
+
+def private_mark(exported, private):
+    """Have the list itself lie elsewhere."""
+    (exported / "export.json").rename(private / "export.json")
+    (exported / "export.json").symlink_to(private / "export.json")
+
+
+@pytest.mark.parametrize("attack", [private_folder, private_file, private_name, private_mark])
+def test_an_export_that_is_named_leads_nowhere_else(attack, exported, tmp_path, capsys):
+    """What its list and its links name elsewhere is not read, were it just as the list says."""
+    attack(exported, tmp_path / "private")
+    assert main(["validate", str(exported)]) == 1
+    assert "as they were written" not in capsys.readouterr().out
+
+
+def test_a_place_with_a_comma_is_not_two(received, tmp_path, capsys):
+    """A folder whose name would be read as a list of folders is refused."""
+    link_out(received, "data")
+    assert main(["validate", str(received), "--trust", f"{tmp_path}/x,/"]) == 2
+    assert "a path with a comma cannot be named there" in capsys.readouterr().err
 
 
 def test_a_place_that_is_trusted_is_read(received, tmp_path, monkeypatch, capsys):

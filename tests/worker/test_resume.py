@@ -9,7 +9,7 @@ import pytest
 
 from fondant_spec.dataset.manifest import Manifest
 from fondant_spec.dataset.validate import validate
-from fondant_spec.errors import RejectThresholdError
+from fondant_spec.errors import InvalidDatasetError, RejectThresholdError
 from fondant_spec.progress import Progress
 from fondant_spec.testing import run_component
 from tests.small import command, dataset, rows, start, wait_for
@@ -230,6 +230,32 @@ def test_slices_of_the_first_run(enter, tmp_path):
     assert enter("double", source, words=["--slice", "0/2"]) is None
     before = files_of(folder)
     assert files_of(enter("double", source).folder) == before
+
+
+@pytest.mark.parametrize("moves_at", [None, 1, 2])
+def test_slices_whose_key_moved(enter, tmp_path, moves_at):
+    """A commit refuses what slices made of another content of what their arguments name."""
+    source, lexicon = dataset(tmp_path, 1, number=list(range(4))), tmp_path / "words.txt"
+    lexicon.write_text("before")
+    reports = [tmp_path / f"slice-{n}" for n in range(2)]
+    for n, report in enumerate(reports):
+        if n == moves_at:
+            lexicon.write_text("after")
+        sliced = ["--slice", f"{n}/2", "--output_manifest_path", str(report)]
+        enter("double", source, words=sliced, lexicon=str(lexicon))
+    if moves_at == 2:
+        lexicon.write_text("after")
+    folders = [report.read_text() for report in reports]
+    assert len(set(folders)) == (2 if moves_at == 1 else 1)
+    words = ["--slice_folders", json.dumps(folders)]
+    if moves_at is None:
+        made = enter("double", source, words=words, lexicon=str(lexicon))
+        assert (made.rows, made.folder) == (4, folders[0])
+        assert enter("double", source, words=words, lexicon=str(lexicon)) == made  # done already
+        return
+    with pytest.raises(InvalidDatasetError, match=f"a slice has worked in {folders[0]}, and what "):
+        enter("double", source, words=words, lexicon=str(lexicon))
+    assert not list(tmp_path.glob("pipeline/double/*/manifest.json"))
 
 
 def test_a_load_is_not_sliced(enter, tmp_path):

@@ -28,7 +28,8 @@ class Look(NamedTuple):
 
 def look_of(image: Image.Image) -> Look:
     """Return what a decoded image looks like."""
-    small = image.convert("RGB").resize((_SIDE, _SIDE), Image.Resampling.BOX)
+    colours = image if image.mode == "RGB" else image.convert("RGB")  # which copies it whole
+    small = colours.resize((_SIDE, _SIDE), Image.Resampling.BOX)
     return Look(*image.size, small.tobytes())
 
 

@@ -11,7 +11,7 @@ from typing import Any, Final, NamedTuple
 
 import pyarrow as pa
 from file_names import SourceNames, stem_of_id
-from picture_looks import Look, look_of_file
+from picture_looks import Look, look_of, look_of_file
 from PIL import Image
 
 from image_toolkit.blank_texts import is_blank
@@ -48,8 +48,8 @@ class BadPairError(Exception):
 class Pair:
     """An image file, its caption, and what else is known of it. `suffix` begins with a dot.
 
-    `width` and `height` are the file's, in pixels, and are in the metadata, too. `captioned` is the
-    image that the caption is of, where the file was made from it.
+    `width` and `height` are the file's, in pixels, and are in the metadata, too. `captioned` is
+    what the image looks like that the caption is of, where the file was made from it.
     """
 
     stem: str
@@ -60,12 +60,12 @@ class Pair:
     metadata: Mapping[str, Any]
     width: int
     height: int
-    captioned: bytes | None = None
+    captioned: Look | None = None
 
     @cached_property
     def look(self) -> Look:
         """What the captioned image looks like: made once, however many layouts compare with it."""
-        return look_of_file(self.image if self.captioned is None else self.captioned)
+        return self.captioned or look_of_file(self.image)
 
 
 @dataclass(frozen=True)
@@ -111,7 +111,7 @@ class PairMaker:
             metadata=others,
             width=file.width,
             height=file.height,
-            captioned=data,
+            captioned=file.made_from,
         )
 
     def _stem(self, row: Mapping[str, Any]) -> str:
@@ -131,9 +131,9 @@ class PairMaker:
         if not self.converts:
             message = f"a {kind} of mode {header.mode} that a trainer would not read as it is meant"
             raise BadPairError(reason="needs_conversion", message=message)
-        buffer = io.BytesIO()
-        Image.fromarray(pixels_of(header, data)).save(buffer, "JPEG", quality=_QUALITY)
-        return _ImageFile(buffer.getvalue(), "JPEG", *header.size)
+        buffer, image = io.BytesIO(), Image.fromarray(pixels_of(header, data))
+        image.save(buffer, "JPEG", quality=_QUALITY)
+        return _ImageFile(buffer.getvalue(), "JPEG", *header.size, look_of(image))
 
 
 class _ImageFile(NamedTuple):
@@ -141,6 +141,7 @@ class _ImageFile(NamedTuple):
     kind: str
     width: int
     height: int
+    made_from: Look | None = None
 
 
 def _shows_as_it_is(header: ImageHeader) -> bool:

@@ -75,9 +75,10 @@ def written(name: str, path: Path, images: list[bytes], captioned: list[bytes] |
     settings = load_module(COMPONENT, "layout").ExportSettings(place=str(path))
     layout = LAYOUTS[name](name, folder, settings)
     make = load_module(COMPONENT, "training_pairs").Pair
+    look_of_file = load_module(COMPONENT, "picture_looks").look_of_file
     for number, image in enumerate(images):
         split = "validation" if number == len(images) - 1 else "train"
-        meant = captioned[number] if captioned else None
+        meant = look_of_file(captioned[number]) if captioned else None
         caption = f"photo {number}"
         layout.add(make(f"{number}", split, image, ".jpg", caption, {}, 40, 30, meant))
     layout.close()

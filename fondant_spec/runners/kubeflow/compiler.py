@@ -126,8 +126,9 @@ def _described(
 def _spread(plan: Plan, planned: PlannedStep, fields: Iterable[Field], cluster: Cluster) -> Any:
     """Return a step as a pipeline of its own: slices side by side, then one task that commits.
 
-    The committing task finds all partitions done. Inside a pipeline of its own, because the local
-    runner of kfp 2.17 loses what comes into a loop from a task beside it.
+    The committing task is told where the slices worked, and finds all partitions done there.
+    Inside a pipeline of its own, because the local runner of kfp 2.17 loses what comes into a loop
+    from a task beside it.
     """
     count = planned.step.fan_out
     if planned.spec.loads:
@@ -168,9 +169,8 @@ def _component(
     argv += [*options_argv(planned.step), f"--{OUTPUT}", {"outputPath": OUTPUT}]
     if extra:
         inputs[extra] = "String" if extra == SLICE else "JsonArray"
-    if extra == SLICE:
-        argv += ["--slice", {"inputValue": SLICE}]
-    else:  # what a slice has done is told by the task that commits
+        argv += [f"--{extra}", {"inputValue": extra}]
+    if extra != SLICE:  # what a slice has done is told by the task that commits
         outputs.append({"name": METRICS, "type": "Metrics"})
         argv += ["--executor_input", {"executorInput": None}]
     if extra != SLICE and planned is plan.steps[-1]:

@@ -12,10 +12,11 @@ from urllib.parse import urlsplit
 import httpx
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from image_toolkit.retrieval.service.request_bounds import RequestBounds, is_loopback
+from tests.fuzzing import fuzz
 from tests.image_toolkit.retrieval.service.serving import serve_index
 
 TIGHT = RequestBounds(most_bytes=100_000, seconds=0.5, at_once=8, threads=2)
@@ -194,7 +195,7 @@ def test_depth_is_no_defect(served: httpx.Client, depth: int, path: str) -> None
         assert answer.status_code in (200, 400)
 
 
-@settings(max_examples=150, deadline=None)
+@fuzz(150)
 @given(
     changes=st.dictionaries(st.sampled_from(FIELDS), ANYTHING, max_size=4),
     path=st.sampled_from(["knn-service", "metadata"]),

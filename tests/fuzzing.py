@@ -1,0 +1,14 @@
+"""How many inputs tests make that change what is right: few and the same, or many and others."""
+
+import os
+from typing import Final
+
+from hypothesis import settings
+
+_EXAMPLES: Final = os.environ.get("FUZZ_EXAMPLES")
+
+
+def fuzz(few: int = 25) -> settings:
+    """Return how often a test is tried: so many times, or as often as FUZZ_EXAMPLES says."""
+    many = int(_EXAMPLES or few)
+    return settings(max_examples=many, deadline=None, derandomize=_EXAMPLES is None, database=None)
