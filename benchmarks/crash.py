@@ -26,7 +26,7 @@ import signal
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -129,9 +129,7 @@ class Campaign:
             family = run.family()
             victim, process = self._victim(family, cluster)
             hit = cluster.processes()["worker"] if cluster and victim == "scheduler" else [process]
-            had = self._open_partitions(hit)
-            with suppress(psutil.NoSuchProcess):
-                process.kill()
+            had = self._killed_with(process, hit)
             while cluster and not run.is_over:
                 run.wait(0.5)
                 cluster.heal()
@@ -140,9 +138,8 @@ class Campaign:
             goes_on = victim in ("worker", "scheduler")
             redone = had if goes_on else self._begun(series.step) - before
             in_hand = len(hit) if goes_on else (WORKERS if cluster else self._at_hand[series.step])
-            parts = {name.lstrip(".").split(".")[0] for name in redone}
-            counted = 0 if series.stream else len(parts)
-            series.kills.append(Kill(victim, counted, in_hand, alive))
+            parts = 0 if series.stream else len(self._pieces(series.step, redone))
+            series.kills.append(Kill(victim, parts, in_hand, alive))
             if code == 0:
                 return run
         return None
@@ -174,20 +171,32 @@ class Campaign:
         return self._pristine / folder.relative_to(self._base)
 
     def _begun(self, step: str) -> set[str]:
-        """Return the files of partitions that have no checkpoint."""
+        """Return the files of what has no checkpoint."""
         folder = self._folder(step)
         done = {path.stem for path in folder.glob("checkpoints/*.json")}
         files = {path.name for place in ("data", "staged") for path in folder.glob(f"{place}/*")}
-        return {name for name in files if name.lstrip(".").split(".")[0] not in done}
+        return {name for name in files if not self._pieces(step, [name]) & done}
 
-    def _open_partitions(self, processes: Sequence[psutil.Process]) -> set[str]:
-        """Return the files of partitions that processes write, which stand still from now on."""
+    def _pieces(self, step: str, files: Iterable[str]) -> set[str]:
+        """Return which checkpoints files belong to; some pieces of work have several files."""
+        folder = self._pristine_of(self._folder(step))
+        known = {path.stem for path in folder.glob("checkpoints/*.json")}
+        stems = {name.lstrip(".").split(".")[0] for name in files}
+        return {stem if stem in known else stem.rpartition("-")[0] for stem in stems}
+
+    def _killed_with(self, victim: psutil.Process, hit: Sequence[psutil.Process]) -> set[str]:
+        """Kill a process; return the files of partitions that those it hits were writing."""
         found: set[str] = set()
-        for process in processes:
-            with suppress(psutil.NoSuchProcess):
-                process.suspend()
+        with suppress(psutil.NoSuchProcess):
+            for process in hit:
+                process.suspend()  # so that what is seen is what is lost
+            for process in hit:
                 paths = [Path(file.path) for file in process.open_files()]
                 found |= {path.name for path in paths if path.parent.name in ("data", "staged")}
+            victim.kill()
+        for process in hit:
+            with suppress(psutil.NoSuchProcess):
+                process.resume()
         return found
 
 
