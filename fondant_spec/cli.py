@@ -14,7 +14,7 @@ from typing import Any, Final
 
 from fondant_spec import __version__
 from fondant_spec.dataset import storage
-from fondant_spec.dataset.disk_space import disk_use, in_words
+from fondant_spec.dataset.disk_space import disk_use
 from fondant_spec.dataset.manifest import Manifest
 from fondant_spec.dataset.trusted_places import trust
 from fondant_spec.errors import InvalidArgumentError
@@ -23,6 +23,7 @@ from fondant_spec.pipeline import garbage_collection as gc
 from fondant_spec.pipeline.find_dataset import find_dataset
 from fondant_spec.pipeline.find_run import find_run
 from fondant_spec.pipeline.run_listing import describe_runs, when
+from fondant_spec.plain_words import size
 from fondant_spec.shown_text import tell
 
 COMMANDS: Final = "fondant_spec.commands"
@@ -266,9 +267,9 @@ def _gc(options: argparse.Namespace) -> int:
     garbage = collect(delete=True) if options.delete else list(sizes)
     tell("\n".join(garbage) if garbage else "nothing to remove")
     if garbage:
-        size = in_words(sum(sizes.get(folder, 0) for folder in garbage))
+        freed = size(sum(sizes.get(folder, 0) for folder in garbage))
         done = "removed" if options.delete else "would remove"
-        tell(f"{done} {len(garbage)} folders, {size}")
+        tell(f"{done} {len(garbage)} folders, {freed}")
     return 0
 
 
