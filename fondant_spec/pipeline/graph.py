@@ -85,7 +85,7 @@ class Pipeline:
             produces: the component's field to its name in the dataset, or to a further one's type.
             resources: what it wants of the machine.
             max_reject_share: the share of rows, 0 to 1, beyond which giving up on them is an error.
-            rows_per_partition: of a step that makes new ids.
+            rows_per_partition: of a step that makes rows; later ones take its partitions over.
             workers: how many partitions are computed at a time; by default as many as fit.
             cache: whether a committed result is taken as it is.
             retry: the reasons of failed rows that are tried once more, or `all`.

@@ -56,6 +56,22 @@ def test_branches(pipeline):
     assert list(plan.steps[-1].fields) == ["number", "word", "double", "negative"]
 
 
+def test_partitions_of_another_step(pipeline):
+    """How large partitions are is set where they are made; elsewhere it is refused, not ignored."""
+    numbers = pipeline.add(COMPONENTS / "numbers", rows_per_partition=2)
+    double = pipeline.add(COMPONENTS / "double", after=numbers)
+    even = pipeline.add(COMPONENTS / "keep_even", after=double)
+    pipeline.add(COMPONENTS / "repeat", after=even, rows_per_partition=3)
+    pipeline.plan()
+    pipeline.override("keep_even", "@rows_per_partition", "4")
+    with pytest.raises(InvalidPipelineError) as caught:
+        pipeline.plan()
+    assert str(caught.value) == (
+        "keep_even: rows_per_partition has no effect here: the step takes over the partitions of "
+        "numbers; set it there (--set numbers.@rows_per_partition=4)."
+    )
+
+
 def test_fields_along_the_way(pipeline):
     """Each planned step knows the fields after it: new ones, overwritten ones, none before ids."""
     numbers = pipeline.add(COMPONENTS / "numbers")
