@@ -61,7 +61,10 @@ class _Decoder:
         try:
             self._connection.recv_bytes(len(READY))
         except EOFError:
-            msg = f"{_PROGRAM} does not start: it ended with {self._process.wait()}."
+            code = self._process.wait()
+            if code == -signal.SIGKILL:
+                raise _KilledError from None
+            msg = f"{_PROGRAM} does not start: it ended with {code}."
             raise RuntimeError(msg) from None
 
     @property
@@ -171,7 +174,7 @@ class DecoderPool:
 
     def _ask(self, asked: Callable[[_Decoder], Made]) -> Made:
         with self._free:
-            decoder = self._take()
+            decoder = self._take()  # which may be killed while it starts
             try:
                 made = asked(decoder)
             except NotAnImageError:

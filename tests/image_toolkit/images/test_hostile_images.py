@@ -100,6 +100,24 @@ def test_a_decoder_that_is_killed_is_no_fault_of_the_image_the_first_time(kills)
     assert len(set(pids)) == 2
 
 
+def test_a_decoder_that_is_killed_while_it_starts(monkeypatch):
+    """It takes longer to start than to decode; another one is started."""
+    decoders, started, popen = DecoderPool(), [], subprocess.Popen
+
+    def start(*words, **options):
+        started.append(popen(*words, **options))
+        if len(started) == 1:
+            started[0].kill()
+        return started[-1]
+
+    monkeypatch.setattr(subprocess, "Popen", start)
+    try:
+        assert decoders.header(saved("GIF"), 1 << 20).size == (64, 64)
+    finally:
+        decoders.close()
+    assert len(started) == 2
+
+
 def sizes_of(kinds):
     """Return the sizes of some images; called in a worker process."""
     return [image_size(saved(kind)) for kind in kinds]
