@@ -116,6 +116,8 @@ class Campaign:
         yield series
         self._tally.add(series)
         print(f"{self._tally.count(kind)} {kind}: {self._tally.to_dict()}", file=sys.stderr)
+        if not series.identical:  # to be looked at
+            shutil.copytree(folder, self._base.with_name(f"differs-{len(self._tally.series)}"))
         shutil.rmtree(folder, ignore_errors=True)
         shutil.copytree(self._pristine_of(folder), folder)
 
