@@ -89,7 +89,11 @@ def _add_show(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -
     show = commands.add_parser("show", help="list the fields, rows and rejects of a dataset")
     _add_dataset(show)
     what = show.add_mutually_exclusive_group()
-    what.add_argument("--id", help="say where this row came from, or in which step it ended")
+    what.add_argument(
+        "--id",
+        metavar="NAME",
+        help="say where a row came from, or in which step it ended: by its id, file name or URL",
+    )
     what.add_argument(
         "--rejects",
         nargs="?",
@@ -194,10 +198,12 @@ def _dataset(options: argparse.Namespace) -> Manifest:
 def _show(options: argparse.Namespace) -> int:
     from fondant_spec.dataset import lineage as show  # noqa: PLC0415
     from fondant_spec.dataset.reject_listing import FIRST, list_rejects  # noqa: PLC0415
+    from fondant_spec.dataset.row_search import told_row  # noqa: PLC0415
 
     manifest = _dataset(options)
+    tell(f"step      {show.origin(manifest)}")
     if options.id:
-        tell(show.lineage(manifest, options.id))
+        tell(told_row(manifest, options.id))
     elif options.rejects is not None:
         tell(list_rejects(manifest, options.rejects, None if options.all else FIRST))
     else:

@@ -19,10 +19,15 @@ from fondant_spec.plain_words import size
 _LONGEST: Final = 120
 
 
+def origin(manifest: Manifest) -> str:
+    """Return which pipeline, step and run made a dataset, and under which key."""
+    made = f"run {manifest.run_id}, key {manifest.cache_key}"
+    return f"{manifest.pipeline_name}/{manifest.step_id} ({made})"
+
+
 def describe(manifest: Manifest) -> str:
     """Return a summary of a dataset: rows, fields with their makers, rejects by reason."""
     lines = [
-        f"step      {manifest.step_id} (run {manifest.run_id}, key {manifest.cache_key})",
         f"manifest  {manifest.location}",
         f"rows      {manifest.rows:,} in {len(manifest.partitions):,} partitions",
         f"disk      {size(disk_use(manifest.folder))}",
