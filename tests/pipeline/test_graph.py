@@ -241,10 +241,14 @@ def test_resources_of_another_type(options, message):
 
 @pytest.mark.parametrize("method", ["add", "change"])
 def test_a_wrong_keyword(pipeline, method):
-    """A keyword that does not exist is Python's own error, with its name."""
-    pipeline.add(COMPONENTS / "double")
-    with pytest.raises(TypeError, match="unexpected keyword argument 'argument'"):
-        getattr(pipeline, method)("double", argument={"factor": 2})
+    """A keyword that does not exist is refused with the one that was meant."""
+    pipeline.add(COMPONENTS / "double", step_id="double" if method == "change" else "other")
+    which = {"add": COMPONENTS / "double", "change": "double"}[method]
+    with pytest.raises(InvalidPipelineError) as caught:
+        getattr(pipeline, method)(which, argument={})
+    assert str(caught.value).startswith(
+        "double: unknown option 'argument'; did you mean 'arguments'? Known: after, step_id, "
+    )
 
 
 def test_change(pipeline):
