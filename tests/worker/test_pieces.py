@@ -91,6 +91,19 @@ def test_much_in_little_time(slow, monkeypatch, tmp_path):
     assert not list((tmp_path / "large").glob("pipeline/stamp/*/pieces"))
 
 
+def test_much_in_much_time(slow, monkeypatch):
+    """What fills the memory slowly is put aside before the half minute is over."""
+    stamp, begun = slow
+    monkeypatch.setattr(pieces, "SECONDS", 30.0)
+    monkeypatch.setattr(pieces, "SOON", 0.0)
+    monkeypatch.setattr(pieces, "MOST_BYTES", 100)
+    with pytest.raises(RuntimeError, match="broken at 8"):
+        stamp("large", "8")
+    stamp("large")
+    (first, *_) = begun()
+    assert 0 < first <= 8
+
+
 def test_failed_rows_in_pieces_are_tried_again(slow):
     """Another run that is to try them again takes over what lies before them, and no more."""
     stamp, begun = slow
