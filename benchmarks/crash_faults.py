@@ -1,9 +1,10 @@
 """What the crash campaign starts, kills and fills: runs, a Dask cluster, a small disk."""
 
 import os
+import socket
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from functools import partial
 from multiprocessing import get_context
@@ -19,17 +20,16 @@ from fondant_spec.worker.dask_scheduling import SCHEDULER
 KEPT = "what is finished is kept."
 """What a step says that ends for want of room."""
 
-
 WORKERS = 2
-PATIENCE = 300.0
+PATIENCE = 600.0
 """Seconds that a run may take."""
 
 
 class Run:
     """A run of a plan in a process of its own, which has all imports done: a fork of this one."""
 
-    def __init__(self, plan: Plan, log: Path) -> None:
-        self._process = get_context("fork").Process(target=_run, args=[plan, log])
+    def __init__(self, plan: Plan, log: Path, environment: Mapping[str, str]) -> None:
+        self._process = get_context("fork").Process(target=_run, args=[plan, log, environment])
         self._process.start()
         self.process = psutil.Process(self._process.pid)
 
@@ -38,9 +38,9 @@ class Run:
         """Whether the run has ended."""
         return not self._process.is_alive()
 
-    def wait(self) -> int | None:
+    def wait(self, seconds: float = PATIENCE) -> int | None:
         """Return the exit code once the run has ended; None if it does not."""
-        self._process.join(PATIENCE)
+        self._process.join(seconds)
         return self._process.exitcode
 
     def family(self) -> list[psutil.Process]:
@@ -50,7 +50,8 @@ class Run:
         return []
 
 
-def _run(plan: Plan, log: Path) -> None:
+def _run(plan: Plan, log: Path, environment: Mapping[str, str]) -> None:
+    os.environ.update(environment)
     with log.open("a") as file:
         os.dup2(file.fileno(), 1)
         os.dup2(file.fileno(), 2)
@@ -58,36 +59,52 @@ def _run(plan: Plan, log: Path) -> None:
 
 
 class Cluster:
-    """A Dask cluster of two worker processes here; those that are killed are replaced."""
+    """A Dask scheduler and two worker processes here; those that are killed are replaced."""
 
     def __init__(self) -> None:
-        from distributed import LocalCluster  # noqa: PLC0415 - where it is asked for alone
-
-        self._cluster = LocalCluster(n_workers=0, host="127.0.0.1", dashboard_address=None)
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            self._port = free.getsockname()[1]
+        self._address = f"tcp://127.0.0.1:{self._port}"
+        self._scheduler: subprocess.Popen[bytes] | None = None
         self._workers: list[subprocess.Popen[bytes]] = []
 
-    def workers(self) -> list[psutil.Process]:
-        """Return two workers, new ones in place of those that are gone."""
+    def heal(self) -> None:
+        """Start what is gone: the scheduler, under the same address, or workers."""
+        if self._scheduler is None or self._scheduler.poll() is not None:
+            words = ["--host", "127.0.0.1", "--port", str(self._port)]
+            words += ["--dashboard-address", "127.0.0.1:0"]
+            self._scheduler = _dask("scheduler", *words)
         self._workers = [one for one in self._workers if one.poll() is None]
-        words = ["--nthreads", "1", "--no-nanny", "--no-dashboard"]
         while len(self._workers) < WORKERS:
-            command = [sys.executable, "-m", "distributed.cli.dask_worker"]
-            command += [self._cluster.scheduler_address, *words]
-            process = subprocess.Popen(command, stderr=subprocess.DEVNULL)  # noqa: S603 - ours
-            self._workers.append(process)
-        return [psutil.Process(one.pid) for one in self._workers]
+            words = [self._address, "--nthreads", "1", "--no-nanny", "--no-dashboard"]
+            self._workers.append(_dask("worker", *words))
+
+    def processes(self) -> dict[str, list[psutil.Process]]:
+        """Return the scheduler and the workers."""
+        self.heal()
+        scheduler = [self._scheduler] if self._scheduler else []
+        return {
+            "scheduler": [psutil.Process(one.pid) for one in scheduler],
+            "worker": [psutil.Process(one.pid) for one in self._workers],
+        }
 
     def __enter__(self) -> Self:
-        os.environ[SCHEDULER] = self._cluster.scheduler_address
-        self.workers()
+        os.environ[SCHEDULER] = self._address
+        self.heal()
         return self
 
     def __exit__(self, *error: object) -> None:
         del os.environ[SCHEDULER]
-        for worker in self._workers:
-            worker.kill()
-            worker.wait()
-        self._cluster.close()
+        for one in [self._scheduler, *self._workers]:
+            if one is not None:
+                one.kill()
+                one.wait()
+
+
+def _dask(what: str, *words: str) -> "subprocess.Popen[bytes]":
+    command = [sys.executable, "-m", f"distributed.cli.dask_{what}", *words]
+    return subprocess.Popen(command, stderr=subprocess.DEVNULL)  # noqa: S603 - ours
 
 
 @contextmanager

@@ -11,6 +11,7 @@ import pyarrow.parquet as pq
 from demo.collection import make_collection
 from demo.run import adapt, configure
 from demo.seeds import make_seeds
+from fondant_spec.dataset import storage
 from fondant_spec.dataset.manifest import Manifest
 from fondant_spec.dataset.validate import validate
 from fondant_spec.pipeline.graph import Pipeline
@@ -41,15 +42,14 @@ class World:
         make_seeds(self.root)
         build_index(self.root)
 
-    def pipeline(self, base: Path) -> Pipeline:
+    def pipeline(self, base: str) -> Pipeline:
         """Return the demo's pipeline over this web."""
         seeds, index = self.root / "seeds", self.root / "index"
-        configs = replace(
-            configure({}), BASE_PATH=str(base), DATASET_NAME=str(seeds), INDEX=str(index)
-        )
+        configs = replace(configure({}), BASE_PATH=base, DATASET_NAME=str(seeds), INDEX=str(index))
         pipeline = adapt(build(configs))
         for name, word in SETTINGS.items():
-            pipeline.override(*name.split(".", 1), word)
+            step, argument = name.split(".", 1)
+            pipeline.override(step, argument, word)
         return pipeline
 
 
@@ -63,28 +63,34 @@ class Content:
 
     @classmethod
     def of(cls, manifest: Manifest) -> "Content":
-        """Return what a step made."""
+        """Return what a step made, here or on a store."""
         problems = [str(problem) for problem in validate(manifest)]
-        digests = {}
-        for file in _files(Path(manifest.folder)):
-            digests[str(file.relative_to(manifest.folder))] = _digest(file)
+        digests = {name: _digest(name, file) for name, file in _files(manifest.folder)}
         ids = []
         for partition in manifest.partitions:
-            path = Path(manifest.index_location, f"{partition.name}.parquet")
-            ids += pq.read_table(path, columns=["id"]).column("id").to_pylist()
+            path = storage.join(manifest.index_location, f"{partition.name}.parquet")
+            ids += pq.read_table(storage.open_input(path), columns=["id"]).column("id").to_pylist()
         return cls(ids, digests, problems)
 
 
-def _files(folder: Path) -> Iterator[Path]:
+def _files(folder: str) -> Iterator[tuple[str, bytes]]:
+    """Yield the files that a step made, by their names below its folder."""
+    fs, root = storage.filesystem(folder)
     for place in ("data", "rejects", "output"):
-        yield from sorted(path for path in folder.glob(f"{place}/**/*") if path.is_file())
+        for path in sorted(fs.find(f"{root}/{place}")):
+            yield path.removeprefix(f"{root}/"), fs.cat_file(path)
 
 
-def _digest(file: Path) -> str:
-    if file.suffix != ".parquet" or not UNSTEADY & set(pq.read_schema(file).names):
-        return "" if file.name == "export.json" else hashlib.sha256(file.read_bytes()).hexdigest()
-    table = pq.read_table(file).drop_columns(list(UNSTEADY))
+def _digest(name: str, content: bytes) -> str:
+    if name.endswith("/export.json"):  # says when it was made
+        return ""
+    if not name.endswith(".parquet"):
+        return hashlib.sha256(content).hexdigest()
+    table = pq.read_table(pa.BufferReader(content))
+    if not UNSTEADY & set(table.schema.names):
+        return hashlib.sha256(content).hexdigest()
     sink = pa.BufferOutputStream()
-    with pa.ipc.new_stream(sink, table.schema) as stream:
-        stream.write_table(table.combine_chunks())
+    steady = table.drop_columns(list(UNSTEADY)).combine_chunks()
+    with pa.ipc.new_stream(sink, steady.schema) as stream:
+        stream.write_table(steady)
     return hashlib.sha256(sink.getvalue()).hexdigest()

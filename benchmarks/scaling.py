@@ -5,13 +5,16 @@
 1. A step of small components over 1,000 and over 10,000 partitions of 10 rows: seconds and memory
    to run it, to take it as a cache hit, and to list it with `fondant-spec status`.
 2. A load and a map of 100,000 and of 1,000,000 rows: peak memory.
-3. A step whose partitions take 0.1 s each, on a Dask cluster of 1, 2 and 4 worker processes: how
-   many times as fast, and what a partition costs beside its own time. The work is a wait, so that
-   the cores of this machine do not limit it.
+3. A step whose partitions take a second each, on a Dask cluster of 1, 2 and 4 worker processes:
+   how many times as fast, and what a partition costs beside its own time. The work is a wait, so
+   that neither the cores of this machine nor what else they are at limit it much; time counts from
+   the begin of the first partition to the end of the last.
 
-`--json` prints one line at the end: `us_per_partition`, `linear` (time of 10,000 partitions over
-ten times that of 1,000), `memory_growth` (peak with ten times the partitions), `rows_memory_growth`
-(peak with ten times the rows), `speedup_2`, `speedup_4`, `dask_ms_per_partition`.
+Beside seconds of the clock stand those of the processor, which say the same on a machine that is
+busy. `--json` prints one line at the end: `cpu_us_per_partition`, `linear` (processor time of
+10,000 partitions over ten times that of 1,000), `memory_growth` (peak with ten times the
+partitions), `rows_memory_growth` (peak with ten times the rows), `speedup_2`, `speedup_4`,
+`dask_ms_per_partition`.
 """
 
 import argparse
@@ -25,29 +28,32 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+import psutil
 import pyarrow as pa
 from distributed import LocalCluster
 
+from fondant_spec.dataset.checkpoint import list_checkpoints
 from fondant_spec.dataset.manifest import Manifest
 from fondant_spec.testing import write_dataset
 
 COMPONENTS = Path(__file__).parents[1] / "tests" / "components"
 FEW, MANY = 1_000, 10_000
 ROWS_A_PARTITION = 10
-WAIT = 0.1
-WAITS = 80
+WAIT = 1.0
+WAITS = 40
 
 
 @dataclass(frozen=True)
 class Cost:
-    """What a command took: seconds of the clock, and its peak memory in MB."""
+    """What a command took: seconds of the clock and of the processor, and its peak memory in MB."""
 
     seconds: float
+    cpu: float
     memory: float
 
     def __str__(self) -> str:
         """Return it in words."""
-        return f"{self.seconds:6.1f} s, {self.memory:4.0f} MB"
+        return f"{self.seconds:6.1f} s, {self.cpu:6.1f} s of a processor, {self.memory:4.0f} MB"
 
 
 def main() -> None:
@@ -73,8 +79,8 @@ def partitions(folder: Path) -> dict[str, float]:
         print(f"                   status    {cost_of(['-c', STATUS, str(base)])}", flush=True)
     few, many = costs[FEW], costs[MANY]
     return {
-        "us_per_partition": round((many.seconds - few.seconds) / (MANY - FEW) * 1e6),
-        "linear": round(many.seconds / (few.seconds * MANY / FEW), 2),
+        "cpu_us_per_partition": round((many.cpu - few.cpu) / (MANY - FEW) * 1e6),
+        "linear": round(many.cpu / (few.cpu * MANY / FEW), 2),
         "memory_growth": round(many.memory / few.memory, 2),
     }
 
@@ -117,18 +123,33 @@ def workers(folder: Path) -> dict[str, float]:
             n_workers=count, threads_per_worker=1, dashboard_address=None, host="127.0.0.1"
         ) as cluster:
             address = {"DASK_SCHEDULER_ADDRESS": cluster.scheduler_address}
-            words = [*after(dataset), "--model", str(model)]
-            idle = step("stamp", folder / f"idle-{count}", *words, environment=address)
-            busy = [*words, "--seconds", str(WAIT)]
-            spent = step("stamp", folder / f"busy-{count}", *busy, environment=address)
-        seconds[count] = spent.seconds - idle.seconds + WAIT
-        print(f"{count} Dask workers: {WAITS} waits of {WAIT} s in {seconds[count]:.1f} s, "
-              f"{WAITS} partitions of nothing in {idle.seconds:.1f} s", flush=True)  # fmt: skip
+            words = [*after(dataset), "--model", str(model), "--seconds", str(WAIT)]
+            base = folder / f"waits-{count}"
+            before = cpu_of_children()
+            cost = step("stamp", base, *words, environment=address)
+            cpu = cpu_of_children() - before
+        seconds[count] = span(base)
+        print(f"{count} Dask workers: {WAITS} waits of {WAIT} s in {seconds[count]:.1f} s; "
+              f"the step {cost}; the cluster {cpu:.1f} s of a processor", flush=True)  # fmt: skip
     return {
         "speedup_2": round(seconds[1] / seconds[2], 2),
         "speedup_4": round(seconds[1] / seconds[4], 2),
         "dask_ms_per_partition": round((seconds[1] / WAITS - WAIT) * 1000, 1),
     }
+
+
+def span(base: Path) -> float:
+    """Return the seconds from the begin of the first partition of a step to the end of the last."""
+    (folder,) = base.glob("pipeline/stamp/*/checkpoints")
+    works = [one.work for one in list_checkpoints(str(folder))]
+    assert len(works) == WAITS
+    return (max(one.end for one in works) - min(one.begin for one in works)).total_seconds()
+
+
+def cpu_of_children() -> float:
+    """Return the processor time of the cluster's processes so far."""
+    times = [one.cpu_times() for one in psutil.Process().children(recursive=True)]
+    return sum(one.user + one.system for one in times)
 
 
 def numbers(base: Path, count: int, rows_per_partition: int) -> Manifest:
@@ -159,7 +180,8 @@ def cost_of(argv: list[str], environment: Mapping[str, str] | None = None) -> Co
     )
     _, status, usage = os.wait4(process.pid, 0)
     assert os.waitstatus_to_exitcode(status) == 0, argv
-    return Cost(time.monotonic() - began, usage.ru_maxrss / 1000)
+    cpu = usage.ru_utime + usage.ru_stime
+    return Cost(time.monotonic() - began, cpu, usage.ru_maxrss / 1000)
 
 
 if __name__ == "__main__":

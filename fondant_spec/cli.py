@@ -14,7 +14,7 @@ from typing import Any, Final
 
 from fondant_spec import __version__
 from fondant_spec.dataset import storage
-from fondant_spec.dataset.disk_space import disk_use, in_words
+from fondant_spec.dataset.disk_space import disk_use
 from fondant_spec.dataset.trusted_places import trust
 from fondant_spec.errors import InvalidArgumentError
 from fondant_spec.exit_codes import end_program, exit_code
@@ -22,6 +22,7 @@ from fondant_spec.pipeline import garbage_collection as gc
 from fondant_spec.pipeline.find_dataset import find_dataset, find_mark
 from fondant_spec.pipeline.find_run import find_run
 from fondant_spec.pipeline.run_listing import describe_runs, when
+from fondant_spec.plain_words import size
 from fondant_spec.shown_text import tell
 
 COMMANDS: Final = "fondant_spec.commands"
@@ -91,7 +92,11 @@ def _add_show(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -
     show = commands.add_parser("show", help="list the fields, rows and rejects of a dataset")
     _add_dataset(show, _DATASET)
     what = show.add_mutually_exclusive_group()
-    what.add_argument("--id", help="say where this row came from, or in which step it ended")
+    what.add_argument(
+        "--id",
+        metavar="NAME",
+        help="say where a row came from, or in which step it ended: by its id, file name or URL",
+    )
     what.add_argument(
         "--rejects",
         nargs="?",
@@ -193,11 +198,13 @@ def _validate(options: argparse.Namespace) -> int:
 def _show(options: argparse.Namespace) -> int:
     from fondant_spec.dataset import lineage as show  # noqa: PLC0415
     from fondant_spec.dataset.reject_listing import FIRST, list_rejects  # noqa: PLC0415
+    from fondant_spec.dataset.row_search import told_row  # noqa: PLC0415
 
     trust(map(storage.normalize, options.trust))
     manifest = find_dataset(options.dataset, options.base_path)
+    tell(f"step      {show.origin(manifest)}")
     if options.id:
-        tell(show.lineage(manifest, options.id))
+        tell(told_row(manifest, options.id))
     elif options.rejects is not None:
         tell(list_rejects(manifest, options.rejects, None if options.all else FIRST))
     else:
@@ -267,9 +274,9 @@ def _gc(options: argparse.Namespace) -> int:
     garbage = collect(delete=True) if options.delete else list(sizes)
     tell("\n".join(garbage) if garbage else "nothing to remove")
     if garbage:
-        size = in_words(sum(sizes.get(folder, 0) for folder in garbage))
+        freed = size(sum(sizes.get(folder, 0) for folder in garbage))
         done = "removed" if options.delete else "would remove"
-        tell(f"{done} {len(garbage)} folders, {size}")
+        tell(f"{done} {len(garbage)} folders, {freed}")
     return 0
 
 

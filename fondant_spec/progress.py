@@ -1,59 +1,34 @@
-"""Progress of long work, as a person sees it: rows, rate, time left, rows lost.
+"""Progress of long work, as a person sees it: rows, rate, time left, share of success, memory.
 
 A live line on a terminal; plain lines at a steady pace anywhere else. A step that a runner started
 writes its counts to stderr instead, a line each, and the runner shows them for it.
 """
 
-import json
 import logging
-import math
 import os
 import sys
+import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
-from dataclasses import asdict, dataclass, replace
+from dataclasses import replace
 from threading import Event, Lock, Thread
 from types import TracebackType
 from typing import IO, Any, Final, Self
+
+from fondant_spec.row_counts import Counts, describe_counts
 
 LISTENER: Final = "FONDANT_PROGRESS"
 """The environment variable that says that a runner reads the counts on stderr."""
 
 SECONDS_BETWEEN_LINES: Final = 10.0
 
-_MARK: Final = "fondant-progress: "
 _SECONDS_BETWEEN_COUNTS: Final = 0.2
 _WINDOW: Final = 120.0
 """Seconds over which the rate is taken; rows may come a minute apart."""
+_SECONDS_BETWEEN_LOOKS: Final = 2.0
+"""Between two looks at the memory."""
 
 logger = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True)
-class Counts:
-    """How far some work is: rows done, of how many if that is known, and how many were lost."""
-
-    rows: int = 0
-    total: int | None = None
-    lost: int = 0
-
-    def to_line(self) -> str:
-        """Return the line that `read_counts` understands."""
-        return f"{_MARK}{json.dumps(asdict(self))}\n"
-
-
-def read_counts(line: str) -> tuple[str, Counts | None]:
-    """Return a line of a step's output without the counts in it, and these, if it has any.
-
-    What a step prints without ending the line stands before them.
-    """
-    text, mark, counts = line.partition(_MARK)
-    if not mark:
-        return line, None
-    try:
-        return text, Counts(**json.loads(counts))
-    except (ValueError, TypeError):  # what only looks like ours
-        return line, None
 
 
 class Progress:
@@ -64,14 +39,23 @@ class Progress:
         self._lock = Lock()
         self._counts = Counts(total=total)
         self._told: Counts | None = None
+        self._looked = float("-inf")
         self._show: Callable[[Counts], None] = _send
         self._stack = ExitStack()
 
-    def advance(self, rows: int, rejects: int = 0) -> None:
-        """Count rows that are done, and those of them that were rejected; from any thread."""
+    def advance(self, rows: int, rejects: int = 0, before: int = 0) -> None:
+        """Count rows that are done; from any thread.
+
+        Args:
+            rows: how many more.
+            rejects: those of them that were rejected.
+            before: those of them that an earlier attempt did: they say nothing of the rate.
+        """
         with self._lock:
             now = self._counts
-            self._counts = replace(now, rows=now.rows + rows, lost=now.lost + rejects)
+            self._counts = replace(
+                now, rows=now.rows + rows, lost=now.lost + rejects, before=now.before + before
+            )
 
     def __enter__(self) -> Self:
         if LISTENER not in os.environ:
@@ -91,6 +75,10 @@ class Progress:
         self._stack.close()
 
     def _tell(self) -> None:
+        if time.monotonic() - self._looked >= _SECONDS_BETWEEN_LOOKS:
+            self._looked, memory = time.monotonic(), memory_in_use()
+            with self._lock:
+                self._counts = replace(self._counts, memory=memory)
         if self._counts != self._told:
             self._told = self._counts
             self._show(self._told)
@@ -120,12 +108,13 @@ class Drawing:
             disable=not self.live,
             speed_estimate_period=_WINDOW,
         )
-        self._task = self._bars.add_task(title, total=None, lost=0)
+        self._task = self._bars.add_task(title, total=None, counts=Counts())
         self._stack = ExitStack()
 
     def show(self, counts: Counts) -> None:
         """Show other counts, from any thread."""
-        self._bars.update(self._task, completed=counts.rows, total=counts.total, lost=counts.lost)
+        # The rate is of what is done now.
+        self._bars.update(self._task, completed=counts.rows - counts.before, counts=counts)
 
     def __enter__(self) -> Self:
         if self.live:
@@ -140,12 +129,15 @@ class Drawing:
         self._stack.close()
 
 
-def duration(seconds: float) -> str:
-    """Return a time as a person says it: `38 s`, `12 min`, `3 h 5 min`."""
-    if seconds < 100:  # noqa: PLR2004 - as clocks do
-        return f"{seconds:.0f} s"
-    minutes = round(seconds / 60)
-    return f"{minutes} min" if minutes < 100 else f"{minutes // 60} h {minutes % 60} min"  # noqa: PLR2004
+def memory_in_use() -> int:
+    """Return the bytes that this process and those it started have in memory."""
+    import psutil  # noqa: PLC0415 - plans that only are looked at need none of it
+
+    this, total = psutil.Process(), 0
+    for process in [this, *this.children(recursive=True)]:
+        with suppress(psutil.Error):  # ended meanwhile
+            total += process.memory_info().rss
+    return total
 
 
 def _columns() -> list[Any]:
@@ -162,33 +154,11 @@ def _columns() -> list[Any]:
 
 
 def _line(task: Any) -> str:
-    """Return a task of `rich` as `[5/6] caption_images 120/422, 8.1/s, 38 s left, 2 lost`."""
-    counts = Counts(int(task.completed), task.total, task.fields["lost"])
+    """Return a task of `rich` as `[5/6] caption_images 120/422, 8.1/s, 38 s left, 100 % ok`."""
+    counts: Counts = task.fields["counts"]
     told = describe_counts(counts, task.speed, task.elapsed or 0.0)
     counted = counts.rows or counts.total is not None
     return f"{task.description}{' ' if counted else ', '}{told}"
-
-
-def describe_counts(counts: Counts, speed: float | None, seconds: float) -> str:
-    """Return counts as `120/422, 8.1/s, 38 s left, 2 lost`.
-
-    Args:
-        counts: how far the work is.
-        speed: rows a second, if that is known yet.
-        seconds: since the work began.
-    """
-    parts = []
-    if counts.total is not None:
-        parts.append(f"{counts.rows:,}/{counts.total:,.0f}")
-    elif counts.rows:
-        parts.append(f"{counts.rows:,}")
-    if speed and counts.rows:
-        parts.append(f"{speed:.0f}/s" if speed >= 10 else f"{speed:.1f}/s")  # noqa: PLR2004
-    remaining = math.ceil((counts.total - counts.rows) / speed) if speed and counts.total else 0
-    parts.append(f"{duration(remaining)} left" if remaining > 0 else duration(seconds))
-    if counts.lost:
-        parts.append(f"{counts.lost:,} lost")
-    return ", ".join(parts)
 
 
 def _send(counts: Counts) -> None:

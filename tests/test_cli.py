@@ -32,7 +32,9 @@ def test_show(tmp_path, capsys):
     assert main(["show", made.folder]) == 0
     assert capsys.readouterr().out.endswith("ids       000000000000, 000000000001\n")
     assert main(["show", made.folder, "--id", "000000000001"]) == 0
-    assert capsys.readouterr().out == "given: 000000000001\n  number: 2\n"
+    which, *told = capsys.readouterr().out.splitlines()
+    assert which.startswith("step      pipeline/given (run ")
+    assert told == ["given: 000000000001", "  number: 2"]
     assert main(["show", made.folder, "--id", "x"]) == 2
     assert "there is no row 'x'" in capsys.readouterr().err
 

@@ -11,12 +11,15 @@ import json, sys
 from argparse import Namespace
 from pathlib import Path
 from benchmarks.crash import Campaign
+from benchmarks.crash_tally import Tally
 from tests.pipelines.small import build
 base = Path(sys.argv[1])
-campaign = Campaign(build(Namespace(base_path=str(base))), base, seed=5)
-campaign.kill_often(2)
-campaign.start_twice(1)
-print(json.dumps(vars(campaign.tally)))
+for _ in range(2):  # the second goes on where the first one was
+    tally = Tally(base.with_name("tally.jsonl"))
+    campaign = Campaign(build(Namespace(base_path=str(base))), tally, seed=5)
+    campaign.kill_often("local", 2)
+    campaign.start_twice(1)
+print(json.dumps(tally.to_dict()))
 """
 
 pytestmark = pytest.mark.long
@@ -29,8 +32,7 @@ def test_kills_and_a_run_beside_another(tmp_path):
     assert done.returncode == 0, done.stderr
     *said, tally = done.stdout.splitlines()
     found = json.loads(tally)
-    for name in ("by_step", "double_starts", "full_disks", "most_redone", "redone_partitions"):
-        del found[name]
+    del found["redone_partitions"]
     assert (found, said) == (
         {"kills": 2, "lost": 0, "duplicated": 0, "corrupt": 0, "identical": 1, "left_over": 0},
         [],

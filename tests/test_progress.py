@@ -8,12 +8,15 @@ import re
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from fondant_spec import progress
-from fondant_spec.progress import Counts, Drawing, Progress, duration, read_counts
+from fondant_spec.plain_words import duration, size
+from fondant_spec.progress import Drawing, Progress
+from fondant_spec.row_counts import Counts, read_counts
 
 PIPELINE = Path(__file__).parent / "pipelines" / "small.py"
 ESCAPES = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
@@ -38,11 +41,14 @@ def test_a_listener_is_sent_counts(monkeypatch, capsys):
     """The total comes at once, and the last counts before the end."""
     monkeypatch.setenv(progress.LISTENER, "1")
     with Progress("step", 4) as counting:
-        assert read_counts(capsys.readouterr().err) == ("", Counts(0, 4, 0))
-        counting.advance(3, 1)
+        text, first = read_counts(capsys.readouterr().err)
+        assert (text, replace(first, memory=None)) == ("", Counts(0, 4, 0))
+        counting.advance(3, 1, before=2)
         counting.advance(1)
     sent = capsys.readouterr().err.splitlines(keepends=True)
-    assert read_counts(sent[-1]) == ("", Counts(4, 4, 1))
+    last = read_counts(sent[-1])[1]
+    assert replace(last, memory=None) == Counts(4, 4, 1, 2)
+    assert 10e6 < last.memory < 100e9  # at least what Python itself takes
 
 
 def test_counts_come_while_a_step_is_silent(monkeypatch, capsys):
@@ -61,27 +67,31 @@ def test_lines_at_a_steady_pace(monkeypatch, caplog):
     """Without a terminal there is a line now and then, also while no row is done."""
     monkeypatch.delenv(progress.LISTENER, raising=False)
     monkeypatch.setattr(progress, "SECONDS_BETWEEN_LINES", 0.05)
+    monkeypatch.setattr(progress, "memory_in_use", lambda: 812_000_000)
     caplog.set_level(logging.INFO)
     with Progress("step", 8) as counting:
         time.sleep(0.5)
         counting.advance(2, 1)
         time.sleep(0.5)
     lines = caplog.messages
-    assert lines.count("step 0/8, 0 s") > 1
-    assert re.fullmatch(r"step 2/8, 1 s, 1 lost", lines[-1])
+    assert lines.count("step 0/8, 0 s, 812 MB") > 1
+    assert lines[-1] == "step 2/8, 1 s, 50.0 % ok (1 lost), 812 MB"
     assert 6 < len(lines) < 21
 
 
-def test_rate_and_time_left():
-    """Both follow from the rows that came since the first ones."""
+@pytest.mark.parametrize("before", [0, 5000])
+def test_rate_and_time_left(before):
+    """Both follow from the rows that came since the first ones; not from an earlier attempt's."""
     drawing = Drawing("[5/6] caption_images", print, io.StringIO())
     clock = iter(range(0, 1000, 10))
     drawing._bars.get_time = lambda: float(next(clock))
-    for rows in (20, 100, 180):
-        drawing.show(Counts(rows, 1420, 2))
+    drawing.show(Counts(20, 1420 + before))
+    for rows in (100, 180):
+        drawing.show(Counts(rows + before, 1420 + before, 2, before, 3_400_000_000))
     drawing._bars.get_time = lambda: 20.0
+    counted, share = ("180/1,420", "98.8") if not before else ("5,180/6,420", "99.9")
     assert progress._line(drawing._bars.tasks[0]) == (
-        "[5/6] caption_images 180/1,420, 8.0/s, 3 min left, 2 lost"
+        f"[5/6] caption_images {counted}, 8.0/s, 3 min left, {share} % ok (2 lost), 3.4 GB"
     )
 
 
@@ -91,6 +101,15 @@ def test_rate_and_time_left():
 def test_durations(seconds, text):
     """A time is told in the unit that a person would choose."""
     assert duration(seconds) == text
+
+
+@pytest.mark.parametrize(
+    ("count", "text"),
+    [(0, "0.0 MB"), (12_340_000, "12.3 MB"), (812_000_000, "812 MB"), (3.42e9, "3.4 GB")],
+)
+def test_sizes(count, text):
+    """A size is told in the unit that a person would choose."""
+    assert size(count) == text
 
 
 def test_a_terminal(tmp_path):
@@ -112,7 +131,8 @@ def test_a_terminal(tmp_path):
     assert process.wait() == 0
     frames = [line[2:] for line in re.split(r"[\r\n]+", ESCAPES.sub("", seen.decode()))]
     assert any(frame.startswith("[1/3] numbers, 0 s") for frame in frames)
-    assert any(re.match(r"\[2/3\] double 10/10, \d+ s", frame) for frame in frames)
+    done = r"\[2/3\] double 10/10, \d+ s, 100 % ok, \d+ MB"
+    assert any(re.match(done, frame) for frame in frames)
     lines = ESCAPES.sub("", seen.decode()).replace("\r", "\n").splitlines()
     assert any(re.fullmatch(r"\[3/3\] waits: 10 rows in \d+ s", line) for line in lines)
     assert not any("starts" in line for line in lines)

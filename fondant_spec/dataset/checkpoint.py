@@ -28,19 +28,24 @@ WRITTEN: Final = "written"
 
 @dataclass(frozen=True)
 class Work:
-    """When work on a partition began (UTC), its seconds, and who did it: `host:process`."""
+    """When work on a partition began (UTC), its seconds, and who did it: `host:process`.
+
+    `before` is how many of its rows an earlier attempt had settled.
+    """
 
     started: str
     seconds: float
     worker: str
+    before: int = 0
 
     @classmethod
-    def since(cls, began: float) -> Self:
+    def since(cls, began: float, before: int = 0) -> Self:
         """Return the work of this process that ends now; `began` is of `time.time()`."""
         return cls(
             datetime.fromtimestamp(began, UTC).isoformat(timespec="milliseconds"),
             round(time.time() - began, 3),
             f"{socket.gethostname()}:{os.getpid()}",
+            before,
         )
 
     @property

@@ -12,6 +12,7 @@ from typing import Final
 
 from fondant_spec.dataset import storage
 from fondant_spec.errors import StorageError
+from fondant_spec.plain_words import size
 
 MOST_LEFT: Final = 512 << 20
 """Bytes that are left free; on a small disk less."""
@@ -41,7 +42,7 @@ def check_space(folder: str) -> None:
     margin = min(MOST_LEFT, int(SHARE_LEFT * disk.total))
     if disk.free < margin:
         msg = (
-            f"{folder}: {in_words(disk.free)} are free on its disk, and {in_words(margin)} must "
+            f"{folder}: {size(disk.free)} are free on its disk, and {size(margin)} must "
             f"stay so. {_WHAT_TO_DO}"
         )
         raise StorageError(msg)
@@ -54,11 +55,6 @@ def disk_use(folder: str) -> int:
         return int(fs.du(path))
     except FileNotFoundError:
         return 0
-
-
-def in_words(size: int) -> str:
-    """Return a number of bytes as a person says it: `12.3 MB`."""
-    return f"{size / 1e9:,.1f} GB" if size >= 1e9 else f"{size / 1e6:,.1f} MB"  # noqa: PLR2004
 
 
 @contextmanager

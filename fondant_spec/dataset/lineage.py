@@ -7,24 +7,30 @@ from typing import Any, Final
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from fondant_spec.dataset.disk_space import disk_use, in_words
+from fondant_spec.dataset.disk_space import disk_use
 from fondant_spec.dataset.layout import partition_file
 from fondant_spec.dataset.manifest import Field, Manifest
 from fondant_spec.dataset.partitions import open_partition
 from fondant_spec.dataset.reject_listing import find_reject, reject_line
 from fondant_spec.dataset.resolution import by_root
 from fondant_spec.errors import InvalidArgumentError, InvalidDatasetError
+from fondant_spec.plain_words import size
 
 _LONGEST: Final = 120
+
+
+def origin(manifest: Manifest) -> str:
+    """Return which pipeline, step and run made a dataset, and under which key."""
+    made = f"run {manifest.run_id}, key {manifest.cache_key}"
+    return f"{manifest.pipeline_name}/{manifest.step_id} ({made})"
 
 
 def describe(manifest: Manifest) -> str:
     """Return a summary of a dataset: rows, fields with their makers, rejects by reason."""
     lines = [
-        f"step      {manifest.step_id} (run {manifest.run_id}, key {manifest.cache_key})",
         f"manifest  {manifest.location}",
         f"rows      {manifest.rows:,} in {len(manifest.partitions):,} partitions",
-        f"disk      {in_words(disk_use(manifest.folder))}",
+        f"disk      {size(disk_use(manifest.folder))}",
         "fields",
     ]
     width = max(map(len, manifest.fields), default=0)

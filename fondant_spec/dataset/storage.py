@@ -11,6 +11,7 @@ from typing import IO, Any, Final
 import fsspec
 from fsspec.spec import AbstractBufferedFile
 
+from fondant_spec.dataset.hashing_file import HashingFile
 from fondant_spec.dataset.trusted_places import why_not_read
 from fondant_spec.errors import StorageError
 from fondant_spec.shown_text import signs_in
@@ -207,41 +208,6 @@ def open_input(url: str) -> Any:
         return url
     fs, path = filesystem(url)
     return fs.open(path, "rb", cache_type="none")
-
-
-class HashingFile:
-    """A binary output that counts and hashes what passes through it."""
-
-    def __init__(self, file: IO[bytes]) -> None:
-        self._file = file
-        self._digest = hashlib.sha256()
-        self.bytes_written = 0
-        self.closed = False
-
-    def write(self, data: Any) -> int:
-        """Write bytes or any buffer."""
-        view = memoryview(data)
-        self._digest.update(view)
-        self.bytes_written += view.nbytes
-        self._file.write(view)
-        return view.nbytes
-
-    def tell(self) -> int:
-        """Return how many bytes were written."""
-        return self.bytes_written
-
-    def flush(self) -> None:
-        """Pass on what is buffered."""
-        self._file.flush()
-
-    def close(self) -> None:
-        """Leave the closing to whoever opened the file below."""
-        self.closed = True
-
-    @property
-    def sha256(self) -> str:
-        """The hash of all bytes so far, in hexadecimal."""
-        return self._digest.hexdigest()
 
 
 @contextmanager

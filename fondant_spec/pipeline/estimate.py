@@ -6,13 +6,13 @@ from dataclasses import dataclass
 from typing import Final
 
 from fondant_spec.dataset import storage
-from fondant_spec.dataset.checkpoint import WRITTEN, list_checkpoints
+from fondant_spec.dataset.checkpoint import WRITTEN, Checkpoint, list_checkpoints
 from fondant_spec.dataset.layout import PipelineFolder, StepFolder
 from fondant_spec.dataset.manifest import Manifest
 from fondant_spec.errors import InvalidArgumentError
 from fondant_spec.pipeline.find_run import ELSEWHERE, Run
 from fondant_spec.pipeline.run_history import aligned
-from fondant_spec.progress import duration
+from fondant_spec.plain_words import duration
 from fondant_spec.spec.executor_options import EXECUTOR_ARGUMENTS
 
 _ROWS: Final[int] = EXECUTOR_ARGUMENTS["rows_per_partition"].default
@@ -122,11 +122,19 @@ def _cost(place: StepFolder) -> StepCost:
         step=manifest.step_id,
         rows_in=manifest.rows_in,
         rows=manifest.rows,
-        worker_seconds=sum(c.work.seconds for c in checkpoints) or manifest.seconds,
+        worker_seconds=_worker_seconds(manifest, checkpoints),
         bytes=float(fs.du(path)),
         reads=len({field.location for field in manifest.fields.values()}),
         spreads=bool(manifest.inputs) and not any(c.name == WRITTEN for c in checkpoints),
     )
+
+
+def _worker_seconds(manifest: Manifest, checkpoints: Sequence[Checkpoint]) -> float:
+    """Return the work in a step, as if no part of it had been done before an interruption."""
+    seconds = sum(one.work.seconds for one in checkpoints)
+    rows = sum(one.rows_in for one in checkpoints)
+    done = rows - sum(one.work.before for one in checkpoints)
+    return seconds * rows / done if seconds and done else manifest.seconds
 
 
 def _row(cost: StepCost, workers: int) -> tuple[str, ...]:

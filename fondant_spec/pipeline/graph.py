@@ -13,7 +13,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Unpack
 
 from fondant_spec.dataset import storage
 from fondant_spec.errors import (
@@ -23,15 +23,21 @@ from fondant_spec.errors import (
     did_you_mean,
 )
 from fondant_spec.pipeline.plan import Plan, plan_steps
-from fondant_spec.pipeline.step import Step, assigned, declared, settled
+from fondant_spec.pipeline.step import (
+    Step,
+    StepOptions,
+    assigned,
+    declared,
+    settled,
+    with_options,
+)
 from fondant_spec.spec.component_spec import ComponentSpec
 from fondant_spec.spec.resources import Resources
 
-__all__ = ["Pipeline", "Resources", "Step", "new_run_id"]
+__all__ = ["Pipeline", "Resources", "Step", "StepOptions", "new_run_id"]
 
 _NAME: Final = re.compile(r"[a-z][a-z0-9_-]{0,62}")
 _NONE: Final[Mapping[str, Any]] = {}
-_ANY_MACHINE: Final = Resources()
 
 
 class Pipeline:
@@ -57,22 +63,14 @@ class Pipeline:
         """The steps by id, in the order they were added."""
         return dict(self._steps)
 
-    def add(  # noqa: PLR0913 - as many as a step has
+    def add(
         self,
         component: str | Path | ComponentSpec,
         *,
         after: "Step | str | Sequence[Step | str]" = (),
         step_id: str | None = None,
         arguments: Mapping[str, Any] = _NONE,
-        consumes: Mapping[str, str] = _NONE,
-        produces: Mapping[str, Any] = _NONE,
-        resources: Resources = _ANY_MACHINE,
-        max_reject_share: float | None = None,
-        rows_per_partition: int | None = None,
-        workers: int | None = None,
-        cache: bool = True,
-        retry: Sequence[str] = (),
-        fan_out: int = 1,
+        **options: Unpack[StepOptions],
     ) -> Step:
         """Add a step and return it, for others to follow.
 
@@ -81,47 +79,24 @@ class Pipeline:
             after: the step or steps that it reads from.
             step_id: a name of its own; by default the component's id, numbered from the second use.
             arguments: of the component, by name; those left out have the spec's defaults.
-            consumes: the component's field to the dataset's, where their names differ.
-            produces: the component's field to its name in the dataset, or to a further one's type.
-            resources: what it wants of the machine.
-            max_reject_share: the share of rows, 0 to 1, beyond which giving up on them is an error.
-            rows_per_partition: of a step that makes new ids.
-            workers: how many partitions are computed at a time; by default as many as fit.
-            cache: whether a committed result is taken as it is.
-            retry: the reasons of failed rows that are tried once more, or `all`.
-            fan_out: how many machines share the partitions, where a runner has several.
+            options: of the step: see `StepOptions`.
 
         Raises:
-            InvalidPipelineError: the id is taken or malformed, or an option is of another type.
+            InvalidPipelineError: the id is taken or malformed, or an option is unknown or of
+                another type.
             InvalidArgumentError: an argument is unknown, missing or of the wrong type.
             InvalidComponentSpecError: the spec cannot be read.
         """
-        spec = (
-            component
-            if isinstance(component, ComponentSpec)
-            else ComponentSpec.from_file(component)
-        )
-        step_id = step_id or self._free_id(spec.component_id)
+        if not isinstance(component, ComponentSpec):
+            component = ComponentSpec.from_file(component)
+        step_id = step_id or self._free_id(component.component_id)
         _check_name(step_id, "step id")
         if step_id in self._steps:
             msg = f"there are two steps {step_id!r}; give one of them another step_id."
             raise InvalidPipelineError(msg)
         before = [after] if isinstance(after, Step | str) else after
-        step = Step(
-            id=step_id,
-            spec=spec,
-            arguments=arguments,
-            after=tuple(s.id if isinstance(s, Step) else s for s in before),
-            consumes=consumes,
-            produces=produces,
-            resources=resources,
-            max_reject_share=max_reject_share,
-            rows_per_partition=rows_per_partition,
-            workers=workers,
-            cache=cache,
-            retry=_listed(retry),
-            fan_out=fan_out,
-        )
+        names = tuple(one.id if isinstance(one, Step) else one for one in before)
+        step = with_options(Step(step_id, component, arguments, names), options)
         self._steps[step_id] = settled(step)
         return self._steps[step_id]
 
@@ -175,44 +150,23 @@ class Pipeline:
         self._steps = {name: step for name, step in self._steps.items() if name in kept}
         self._until = step_id
 
-    def change(  # noqa: PLR0913 - as many as a step has
+    def change(
         self,
         step_id: str,
         *,
         arguments: Mapping[str, Any] = _NONE,
-        consumes: Mapping[str, str] | None = None,
-        produces: Mapping[str, Any] | None = None,
-        resources: Resources | None = None,
-        max_reject_share: float | None = None,
-        rows_per_partition: int | None = None,
-        workers: int | None = None,
-        cache: bool | None = None,
-        retry: Sequence[str] | None = None,
-        fan_out: int | None = None,
+        **options: Unpack[StepOptions],
     ) -> None:
         """Give a step other arguments and options, named as in `add`; the rest stays as it is.
 
         Raises:
-            InvalidPipelineError: there is no such step, or an option is of another type.
+            InvalidPipelineError: there is no such step, or an option is unknown or of another type.
             InvalidArgumentError: an argument is unknown or of the wrong type.
         """
-        step = self._step(step_id)
-        options = {
-            "consumes": consumes,
-            "produces": produces,
-            "resources": resources,
-            "max_reject_share": max_reject_share,
-            "rows_per_partition": rows_per_partition,
-            "workers": workers,
-            "cache": cache,
-            "retry": None if retry is None else _listed(retry),
-            "fan_out": fan_out,
-        }
-        changed: dict[str, Any] = {name: v for name, v in options.items() if v is not None}
+        step = with_options(self._step(step_id), options)
         if arguments:
-            changed["arguments"] = {**step.arguments, **arguments}
-        step = replace(step, **changed)
-        self._steps[step_id] = settled(step) if arguments else step
+            step = settled(replace(step, arguments={**step.arguments, **arguments}))
+        self._steps[step_id] = step
 
     def plan(self, run_id: str | None = None) -> Plan:
         """Settle every path, argument and cache key, and check that the steps fit together.
@@ -275,8 +229,3 @@ def _check_name(name: str, what: str) -> None:
             "digits, `-` and `_`, 63 at most."
         )
         raise InvalidPipelineError(msg)
-
-
-def _listed(retry: Sequence[str]) -> tuple[str, ...]:
-    """Return reasons as a tuple; one text is one reason, not its letters."""
-    return (retry,) if isinstance(retry, str) else tuple(retry)

@@ -12,6 +12,7 @@ from fondant_spec.dataset.committed import committed_manifest
 from fondant_spec.dataset.layout import PipelineFolder
 from fondant_spec.dataset.manifest import Field, Manifest
 from fondant_spec.dataset.resolution import Resolution, StepUse, resolve_step
+from fondant_spec.errors import InvalidPipelineError
 from fondant_spec.pipeline.step import Step
 from fondant_spec.spec.arguments import to_argv
 from fondant_spec.spec.component_spec import ComponentSpec
@@ -154,7 +155,8 @@ def plan_steps(steps: Iterable[Step], name: str, base_path: str) -> tuple[Planne
     """Plan steps that come in an order in which they can run.
 
     Raises:
-        InvalidPipelineError: a field is missing or of another type, or branches do not fit.
+        InvalidPipelineError: a field is missing or of another type, branches do not fit, or a step
+            that takes over partitions is told how large they are to be.
     """
     planned: dict[str, PlannedStep] = {}
     folder = PipelineFolder.of(base_path, name)
@@ -163,4 +165,20 @@ def plan_steps(steps: Iterable[Step], name: str, base_path: str) -> tuple[Planne
         rows = step.rows_per_partition or EXECUTOR_ARGUMENTS["rows_per_partition"].default
         use = StepUse(step.id, step.spec, step.arguments, step.consumes, step.produces, rows)
         planned[step.id] = PlannedStep(step, resolve_step(use, inputs, folder))
+        _check_makes_partitions(step, planned)
     return tuple(planned.values())
+
+
+def _check_makes_partitions(step: Step, planned: Mapping[str, PlannedStep]) -> None:
+    """Refuse to set the size of partitions that another step makes."""
+    maker = step
+    while not maker.spec.makes_ids:  # all that it comes after have the same rows
+        maker = planned[maker.after[0]].step
+    if step.rows_per_partition is None or maker is step:
+        return
+    option = f"--set {maker.id}.@rows_per_partition={step.rows_per_partition}"
+    msg = (
+        f"{step.id}: rows_per_partition has no effect here: the step takes over the partitions of "
+        f"{maker.id}; set it there ({option})."
+    )
+    raise InvalidPipelineError(msg)

@@ -20,7 +20,7 @@ from fondant_spec.dataset.reject_listing import in_words
 from fondant_spec.dataset.resolution import by_root
 from fondant_spec.pipeline.find_run import Run
 from fondant_spec.pipeline.run_history import aligned
-from fondant_spec.progress import duration
+from fondant_spec.plain_words import duration
 
 _SLOWEST: Final = 3
 """How many partitions are named as the slowest."""
@@ -30,7 +30,10 @@ _HEAD = ("step", "state", "rows in", "rows out", "rejects", "seconds", "rows/s",
 
 @dataclass(frozen=True)
 class PartitionEvent:
-    """What is known of the work on one partition. `rows_in` are the rows that are settled."""
+    """What is known of the work on one partition.
+
+    `rows_in` are the rows that are settled, `before` those that an earlier attempt had settled.
+    """
 
     step: str
     partition: str
@@ -38,6 +41,7 @@ class PartitionEvent:
     worker: str
     started: str
     seconds: float
+    before: int
     rows_in: int
     rows: int
     rejects: Mapping[str, int]
@@ -53,6 +57,7 @@ class PartitionEvent:
             worker=work.worker,
             started=work.started,
             seconds=work.seconds,
+            before=work.before,
             rows_in=checkpoint.rows_in,
             rows=checkpoint.rows,
             rejects=checkpoint.rejects,
@@ -61,7 +66,12 @@ class PartitionEvent:
     @property
     def work(self) -> Work:
         """When the work began and ended, and who did it."""
-        return Work(self.started, self.seconds, self.worker)
+        return Work(self.started, self.seconds, self.worker, self.before)
+
+    @property
+    def done(self) -> int:
+        """How many rows it settled."""
+        return self.rows_in - self.before
 
 
 @dataclass(frozen=True)
@@ -120,7 +130,7 @@ def step_statuses(base_path: str, run: Run) -> list[StepStatus]:
 
 def _ended(step: str, place: StepFolder, manifest: Manifest, *, cached: bool) -> StepStatus:
     events = tuple(_events(step, place))
-    settled = sum(event.rows_in for event in events if event.run == manifest.run_id)
+    settled = sum(event.done for event in events if event.run == manifest.run_id)
     return StepStatus(
         step=step,
         state="cached" if cached else "done",
@@ -153,7 +163,7 @@ def _begun(step: str, place: StepFolder, total: int | None) -> StepStatus:
         rows=sum(event.rows for event in events),
         rejects=dict(rejects.most_common()),
         seconds=seconds,
-        rate=_rate(sum(event.rows_in for event in ours), seconds),
+        rate=_rate(sum(event.done for event in ours), seconds),
         partitions=tuple(events),
     )
 

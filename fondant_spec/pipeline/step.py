@@ -1,9 +1,9 @@
 """A step: one use of a component, its arguments and options."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, TypedDict
 
 from fondant_spec.dataset import storage
 from fondant_spec.errors import InvalidArgumentError, InvalidPipelineError, did_you_mean
@@ -23,13 +23,39 @@ _OPTIONS: Final = {f"@{name}": one for name, one in (_EXECUTOR_OPTIONS | _RESOUR
 """A step's options and resources as a command line has them, apart from its arguments."""
 
 
+class StepOptions(TypedDict, total=False):
+    """What a step may be given beside its arguments; what is left out, or None, is the default.
+
+    Attributes:
+        consumes: the component's field to the dataset's, where their names differ.
+        produces: the component's field to its name in the dataset, or to a further one's type.
+        resources: what it wants of the machine.
+        max_reject_share: the share of rows, 0 to 1, beyond which giving up on them is an error.
+        rows_per_partition: of a step that makes rows; later ones take its partitions over.
+        workers: how many partitions are computed at a time; by default as many as fit.
+        cache: whether a committed result is taken as it is.
+        retry: the reasons of failed rows that are tried once more, or `all`.
+        fan_out: how many machines share the partitions, where a runner has several.
+    """
+
+    consumes: Mapping[str, str] | None
+    produces: Mapping[str, Any] | None
+    resources: Resources | None
+    max_reject_share: float | None
+    rows_per_partition: int | None
+    workers: int | None
+    cache: bool | None
+    retry: Sequence[str] | None
+    fan_out: int | None
+
+
 @dataclass(frozen=True)
 class Step:
     """One use of a component. Its `id` is unique in the pipeline.
 
     `arguments` holds the value of every argument of the component, defaults included: `Pipeline`
-    fills them in and checks them; its `add` documents the rest. Options left at None are the
-    executor's own.
+    fills them in and checks them. The rest are `StepOptions`; those left at None are the executor's
+    own.
 
     Raises:
         InvalidArgumentError: a limit is out of its range.
@@ -67,6 +93,25 @@ class Step:
         if self.fan_out < 1:
             msg = f"{self.id}: fan_out must be at least 1, not {self.fan_out}."
             raise InvalidPipelineError(msg)
+
+
+def with_options(step: Step, options: StepOptions) -> Step:
+    """Return a step with other options; those that are None stay as they are.
+
+    Raises:
+        InvalidPipelineError: an option is unknown or of another type.
+    """
+    for name in options.keys() - StepOptions.__annotations__.keys():
+        known = ["after", "step_id", "arguments", *StepOptions.__annotations__]
+        hint = did_you_mean(name, known)
+        msg = f"{step.id}: unknown option {name!r}{hint} Known: {', '.join(known)}."
+        raise InvalidPipelineError(msg)
+    given: dict[str, Any] = {name: value for name, value in options.items() if value is not None}
+    if "retry" in given:  # one text is one reason, not its letters
+        given["retry"] = tuple(
+            [given["retry"]] if isinstance(given["retry"], str) else given["retry"]
+        )
+    return replace(step, **given)
 
 
 def settled(step: Step) -> Step:

@@ -28,7 +28,9 @@ from fondant_spec.exit_codes import EXIT_TEMPORARY
 from fondant_spec.lifeline import LIFELINE
 from fondant_spec.pipeline.plan import Plan, PlannedStep
 from fondant_spec.pipeline.run_history import RunLog, StepResult, recorded
-from fondant_spec.progress import LISTENER, Counts, Drawing, duration, read_counts
+from fondant_spec.plain_words import duration
+from fondant_spec.progress import LISTENER, Drawing
+from fondant_spec.row_counts import Counts, read_counts
 from fondant_spec.shown_text import shown
 from fondant_spec.spec.executor_options import EXECUTOR_ARGUMENTS
 from fondant_spec.spec.secret_arguments import opened

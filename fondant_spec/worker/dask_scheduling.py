@@ -14,7 +14,7 @@ from typing import Any, Final
 
 from fondant_spec.errors import StepFailedError
 from fondant_spec.worker.partition_tasks import PartitionTask
-from fondant_spec.worker.process_pool import AHEAD, Finished
+from fondant_spec.worker.process_pool import Finished
 from fondant_spec.worker.step_context import StepContext
 from fondant_spec.worker.worker_process import run_task
 
@@ -22,6 +22,9 @@ SCHEDULER: Final = "DASK_SCHEDULER_ADDRESS"
 
 _GPU: Final = "GPU"
 """The resource that workers with a GPU say they have: `dask worker --resources GPU=1`."""
+
+_AHEAD: Final = 2
+"""Partitions submitted per worker: one at hand and one waiting."""
 
 _MOST_ROUNDS_WITHOUT_WORK: Final = 3
 _PATIENCE: Final = "60 s"
@@ -45,7 +48,7 @@ class _Round:
         from distributed import KilledWorker, as_completed  # noqa: PLC0415
 
         waiting = iter(tasks)
-        at_once = max(1, len(client.nthreads())) * AHEAD
+        at_once = max(1, len(client.nthreads())) * _AHEAD
         resources = self._resources(client)
         running = {self._submit(client, task, resources): task for task in islice(waiting, at_once)}
         futures = as_completed(running)

@@ -18,7 +18,8 @@ PARTITION_BYTES: Final = 256 << 20
 class PartitionOutput:
     """Opens a file with the first batch, and the next one when it is full, where rows may explode.
 
-    `staged` output waits to be gathered.
+    `staged` output waits to be gathered. `before` is how many rows of the input an earlier attempt
+    had settled.
     """
 
     def __init__(
@@ -31,6 +32,7 @@ class PartitionOutput:
     ) -> None:
         self.name = name
         self.began = time.time()
+        self.before = 0
         self.rows = 0
         self.bytes = 0
         self.partitions: list[Partition] = []

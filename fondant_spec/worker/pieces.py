@@ -1,9 +1,10 @@
 """Pieces: what is finished of a partition that takes long, so that a kill costs a minute at most.
 
-Every half minute the rows that came out since, and the rejects among them, are put aside: a piece.
-A partition that is begun again takes its pieces over and computes the rest alone; it is then
-written from all of its rows, in order, as if nothing had happened. What goes faster than that, or
-gives more than memory should hold, has none: it is through a partition soon.
+Every half minute, and whenever they are as many as memory should hold, the rows that came out
+since, and the rejects among them, are put aside: a piece. A partition that is begun again takes its
+pieces over and computes the rest alone; it is then written from all of its rows, in order, as if
+nothing had happened. What gives rows so fast that it is through a partition within a minute has no
+pieces.
 """
 
 import json
@@ -26,6 +27,9 @@ SECONDS: Final = 30.0
 
 MOST_BYTES: Final = 16 << 20
 """What rows may take that are not in a piece yet."""
+
+SOON: Final = 4.0
+"""Seconds in which so many bytes come where a partition, of 256 MB at most, takes a minute."""
 
 _ABOUT: Final = b"fondant_piece"
 
@@ -107,18 +111,20 @@ class Pieces:
     ) -> Iterator[pa.RecordBatch]:
         """Pass on what a component returns, and put it aside from time to time."""
         waiting: list[pa.RecordBatch] = []
-        room, since = MOST_BYTES, time.monotonic()
+        taken, since, goes_without = 0, time.monotonic(), False
         for batch in returned:
             yield batch
-            room -= batch.nbytes
-            if room < 0 or (waiting and batch.schema != waiting[0].schema):
-                waiting, room = [], -1  # no more of them
+            if goes_without:
                 continue
+            goes_without = bool(waiting) and batch.schema != waiting[0].schema
             waiting.append(batch)
-            if time.monotonic() - since >= SECONDS:
+            taken += batch.nbytes
+            due = SOON if taken > MOST_BYTES else SECONDS
+            if not goes_without and time.monotonic() - since >= due:
                 waiting = self._put_aside(waiting, rejects)
-                room = MOST_BYTES - sum(one.nbytes for one in waiting)
-                since = time.monotonic()
+                taken, since = sum(one.nbytes for one in waiting), time.monotonic()
+            goes_without = goes_without or taken > MOST_BYTES
+            waiting = [] if goes_without else waiting
 
     def remove(self) -> None:
         """Take the pieces off the disk: the partition is finished, or to be begun anew."""

@@ -1,11 +1,12 @@
 """Spreading a step's partitions over worker processes of this machine.
 
 They are reached through pipes alone: no port is open that somebody else on the machine could use.
-A worker that is killed loses the partition at hand, which is done again.
+Each is a pool of its own, so that one which is killed takes no other's work along: it loses the
+partition at hand, which is done again.
 """
 
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
@@ -19,9 +20,6 @@ from fondant_spec.worker.partition_tasks import PartitionTask
 from fondant_spec.worker.step_context import StepContext
 from fondant_spec.worker.worker_process import run_task
 
-AHEAD: Final = 2
-"""Partitions submitted per worker: one at hand and one waiting."""
-
 _MOST_KILLS: Final = 3
 
 Finished = Callable[[Checkpoint], None]
@@ -33,13 +31,14 @@ def run_on_processes(
 ) -> None:
     """Run a transform over partitions in so many processes.
 
+    A partition whose worker was killed is done again when the others are through, alone, so that
+    it has all the memory.
+
     Raises:
         StepFailedError: some partitions killed one worker after the other; all others are finished.
     """
-    left, deadly = list(tasks), []
-    while left:
-        suspects, left = _run(step, left, workers, finished)
-        deadly += [task.name for task in suspects if not _survives(step, task, finished)]
+    suspects = _run(step, tasks, workers, finished)
+    deadly = [task.name for task in suspects if not _survives(step, task, finished)]
     if deadly:
         msg = (
             f"{step.step_id}: {', '.join(deadly)}: the worker process was killed {_MOST_KILLS} "
@@ -51,57 +50,56 @@ def run_on_processes(
 
 def _run(
     step: StepContext, tasks: Sequence[PartitionTask], workers: int, finished: Finished
-) -> tuple[list[PartitionTask], list[PartitionTask]]:
-    """Run partitions until all are finished, or a worker was killed.
-
-    Returns those that were submitted then, of which nobody knows which one it was, and the others.
-    """
-    waiting = deque(tasks)
-    running: dict[Future[Checkpoint], PartitionTask] = {}
-    with _pool(workers) as pool:
-        try:
-            while waiting or running:
-                while waiting and len(running) < workers * AHEAD:
-                    running[pool.submit(run_task, step, waiting[0])] = waiting[0]
-                    waiting.popleft()
-                ended, _ = wait(running, return_when=FIRST_COMPLETED)
-                for future in ended:
-                    checkpoint = future.result()
-                    del running[future]
-                    finished(checkpoint)
-        except BrokenProcessPool:
-            return _unfinished(running, finished), list(waiting)
-    return [], []
-
-
-def _unfinished(
-    running: Mapping[Future[Checkpoint], PartitionTask], finished: Finished
 ) -> list[PartitionTask]:
-    """Return the partitions that a broken pool left; some may be finished all the same."""
-    left = []
-    for future, task in running.items():
-        if future.done() and future.exception() is None:
-            finished(future.result())
-        else:
-            left.append(task)
-    return left
+    """Run partitions, one at a time in each process; return those whose process was killed."""
+    waiting, killed = deque(tasks), list[PartitionTask]()
+    running: dict[Future[Checkpoint], tuple[PartitionTask, ProcessPoolExecutor]] = {}
+    with _processes() as start:
+
+        def go_on(process: ProcessPoolExecutor) -> None:
+            if waiting:
+                task = waiting.popleft()
+                running[process.submit(run_task, step, task)] = task, process
+
+        for _ in range(min(workers, len(tasks))):
+            go_on(start())
+        while running:
+            ended, _ = wait(running, return_when=FIRST_COMPLETED)
+            for future in ended:
+                task, process = running.pop(future)
+                try:
+                    checkpoint = future.result()
+                except BrokenProcessPool:
+                    killed.append(task)
+                    process = start()
+                else:
+                    finished(checkpoint)
+                go_on(process)
+    return killed
 
 
 def _survives(step: StepContext, task: PartitionTask, finished: Finished) -> bool:
     """Run a partition in a process of its own, a few times if that is killed."""
-    return any(not _run(step, [task], 1, finished)[0] for _ in range(_MOST_KILLS))
+    return any(not _run(step, [task], 1, finished) for _ in range(_MOST_KILLS))
 
 
 @contextmanager
-def _pool(workers: int) -> Iterator[ProcessPoolExecutor]:
-    """Yield a pool whose processes end with it, whatever they are at."""
+def _processes() -> Iterator[Callable[[], ProcessPoolExecutor]]:
+    """Yield what starts a process; they end with the `with` statement, whatever they are at."""
     before = set(active_children())
-    pool = ProcessPoolExecutor(workers, get_context("spawn"), end_with_parent)
+    pools: list[ProcessPoolExecutor] = []
+
+    def start() -> ProcessPoolExecutor:
+        pools.append(ProcessPoolExecutor(1, get_context("spawn"), end_with_parent))
+        return pools[-1]
+
     try:
-        yield pool
-        pool.shutdown()  # components are torn down
+        yield start
+        for pool in pools:
+            pool.shutdown()  # components are torn down
     finally:
-        pool.shutdown(wait=False, cancel_futures=True)
+        for pool in pools:
+            pool.shutdown(wait=False, cancel_futures=True)
         for process in set(active_children()) - before:
             process.terminate()
             process.join()

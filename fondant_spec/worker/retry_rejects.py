@@ -49,10 +49,12 @@ def retry_partition(
     failed = [row for row in before if not row["filtered"] and step.retries(row["reason"])]
     again = pa.array([row["id"] for row in failed], pa.string())
     context = row_context(step, task.input_number)
+    ids_in = rows.ids(partition.name)
+    kept = len(ids_in) - len(again)
+    advance(kept, len(before) - len(again), before=kept)
     settled = Settled(advance, len(again), context.rejects)
     batches = rows.batches(partition.name, component.batch_rows, again)
     output = PartitionOutput(step, task.name, staged=True)
-    ids_in = rows.ids(partition.name)
     with output:
         output.write(settled.as_returned(component.transform_batches(batches, context)))
         tried = ids_in.filter(pc.is_in(ids_in, value_set=again))
@@ -60,6 +62,8 @@ def retry_partition(
     settled.close()
     if step.made_by(component) != earlier.metadata:
         # Another model than made the rows there are: all of them are made anew, by this one.
+        settled.undo()
+        advance(-kept, len(again) - len(before), before=-kept)
         return transform_partition(step, component, replace(task, earlier=None), advance)
     rejects = _merged_rejects(before, {r["id"]: r["attempts"] for r in failed}, context.rejects)
     fields = output.fields if output.rows else earlier.fields
@@ -68,7 +72,7 @@ def retry_partition(
     checkpoint = replace(
         earlier,
         run_id=step.run_id,
-        work=Work.since(output.began),
+        work=Work.since(output.began, kept),
         partitions=(with_origin(written, partition),),
         fields=fields,
         rejects=dict(rejects.counts),

@@ -1,7 +1,9 @@
 """What a worker does with a partition: transform it, and leave a checkpoint."""
 
-from collections.abc import Callable, Iterable, Iterator
+import logging
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
+from typing import Protocol
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -18,8 +20,14 @@ from fondant_spec.worker.partition_tasks import PartitionTask
 from fondant_spec.worker.pieces import Pieces
 from fondant_spec.worker.step_context import StepContext
 
-Advance = Callable[[int, int], None]
-"""Called with the number of rows that came out or were rejected, and of the rejected ones alone."""
+logger = logging.getLogger(__name__)
+
+
+class Advance(Protocol):
+    """Counts rows that came out or were rejected."""
+
+    def __call__(self, rows: int, rejects: int = 0, before: int = 0) -> None:
+        """Count more of them: see `Progress.advance`."""
 
 
 def row_context(step: StepContext, input_number: int = 0) -> RowContext:
@@ -48,8 +56,11 @@ def transform_partition(
     output = PartitionOutput(step, task.name, staged=component.gathers)
     settled = Settled(advance, len(ids_in), context.rejects)
     earlier = pieces.taken_over(context.rejects)
+    if pieces.settled:
+        logger.info("%s: %s goes on: %d rows done", step.step_id, task.name, pieces.settled)
     with output:
-        output.write(settled.as_returned(earlier))
+        output.write(settled.as_returned(earlier, before=True))
+        output.before = settled.before
         batches = rows.batches(partition.name, component.batch_rows, pieces.rest)
         returned = component.transform_batches(batches, context)
         output.write(settled.as_returned(pieces.kept(returned, context.rejects)))
@@ -60,6 +71,7 @@ def transform_partition(
     if not fit:
         # Another model than made the pieces: all rows of the partition are made anew, by this one.
         pieces.remove()
+        settled.undo()
         return transform_partition(step, component, task, advance)
     output.partitions = [with_origin(p, partition) for p in output.partitions]
     checkpoint = leave_checkpoint(
@@ -116,7 +128,7 @@ def leave_checkpoint(
         name=output.name,
         made_from=step.made_from() if made_from is None else made_from,
         run_id=step.run_id,
-        work=Work.since(output.began),
+        work=Work.since(output.began, output.before),
         rows_in=rows_in,
         partitions=tuple(output.partitions),
         fields=output.fields,
@@ -142,21 +154,29 @@ def write_rejects(step: StepContext, name: str, rejects: Rejects) -> None:
 class Settled:
     """Reports rows as it becomes known what became of them; `rows` is how many so far.
 
-    `rows_in` is how many there are in all, or None where that is not known beforehand. What a step
-    that filters drops without a reject is known at the end only.
+    `rows_in` is how many there are in all, or None where that is not known beforehand, and `before`
+    those of `rows` that an earlier attempt settled. What a step that filters drops without a reject
+    is known at the end only.
     """
 
     advance: Advance
     rows_in: int | None
     rejects: Rejects
     rows: int = 0
+    before: int = 0
     _rejected: int = 0
 
-    def as_returned(self, batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-        """Pass on what a component returns; a row is settled when it is returned or rejected."""
+    def as_returned(
+        self, batches: Iterable[pa.RecordBatch], *, before: bool = False
+    ) -> Iterator[pa.RecordBatch]:
+        """Pass on what a component returns, or returned in an earlier attempt.
+
+        A row is settled when it is returned or rejected.
+        """
         for batch in batches:
             yield batch
-            self._report(len(batch) + len(self.rejects) - self._rejected)
+            rows = len(batch) + len(self.rejects) - self._rejected
+            self._report(rows, rows if before else 0)
 
     def as_taken(self, batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         """Pass on what a component takes; a row is settled when it comes for the next batch."""
@@ -168,8 +188,13 @@ class Settled:
         """Report all that is left."""
         self._report(0 if self.rows_in is None else self.rows_in - self.rows)
 
-    def _report(self, rows: int) -> None:
+    def undo(self) -> None:
+        """Take back what was reported: all is done once more."""
+        self.advance(-self.rows, -self._rejected, -self.before)
+
+    def _report(self, rows: int, before: int = 0) -> None:
         rejected = len(self.rejects)
-        self.advance(rows, rejected - self._rejected)
+        self.advance(rows, rejected - self._rejected, before)
         self.rows += rows
+        self.before += before
         self._rejected = rejected

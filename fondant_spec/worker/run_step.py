@@ -183,7 +183,11 @@ class StepExecution:
         step = self.request.context
         kept, left = split_finished(step, tasks, gathers=gathers)
         if kept and left:
-            logger.info("%s: %d of %d partitions are kept", step.step_id, len(kept), len(tasks))
+            done, parts = (
+                sum(one.rows_in for one in kept),
+                f"{len(kept)} of {len(tasks)} partitions",
+            )
+            logger.info("%s goes on: %d rows done, in %s", step.step_id, done, parts)
         self._count(kept)
         new = self._run(left)
         # A model that moved on the hub since the others were made must not go under their name.
@@ -203,7 +207,8 @@ class StepExecution:
     def _count(self, checkpoints: list[Checkpoint], sign: int = 1) -> None:
         for checkpoint in checkpoints:
             lost = sum(checkpoint.rejects.values())
-            self.progress.advance(sign * checkpoint.rows_in, sign * lost)
+            done = sign * checkpoint.rows_in
+            self.progress.advance(done, sign * lost, before=done)
 
     def _run(self, tasks: list[PartitionTask]) -> list[Checkpoint]:
         uses_device = self.request.component_class.uses_device

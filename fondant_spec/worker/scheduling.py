@@ -28,7 +28,8 @@ def run_partitions(
 
     def finished(checkpoint: Checkpoint) -> None:
         checkpoints.append(checkpoint)
-        progress.advance(checkpoint.rows_in, sum(checkpoint.rejects.values()))
+        lost, before = sum(checkpoint.rejects.values()), checkpoint.work.before
+        progress.advance(checkpoint.rows_in, lost, before)
 
     address, workers = os.environ.get(SCHEDULER, ""), min(workers, len(tasks))
     if not tasks:

@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Final, Self, TypeVar
 
-from fondant_spec.progress import duration
+from fondant_spec.plain_words import duration
 from fondant_spec.spec.arguments import from_words, split_argv
 from fondant_spec.spec.executor_options import EXECUTOR_ARGUMENTS
 from fondant_spec.temporary import is_temporary

@@ -77,5 +77,5 @@ def _worker() -> _Worker:
     return _Worker()
 
 
-def _reported_by_the_collector(rows: int, rejects: int) -> None:
+def _reported_by_the_collector(rows: int, rejects: int = 0, before: int = 0) -> None:
     """Leave the progress to the process that collects the checkpoints."""

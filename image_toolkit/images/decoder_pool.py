@@ -40,6 +40,10 @@ _LOST: Final = (EOFError, OSError, ValueError, BufferTooShort)
 Made = TypeVar("Made")
 
 
+class _KilledError(Exception):
+    """A decoder was killed, and not by what it decoded: most likely for want of memory."""
+
+
 class _Decoder:
     """One process, which is asked by one thread at a time."""
 
@@ -57,7 +61,10 @@ class _Decoder:
         try:
             self._connection.recv_bytes(len(READY))
         except EOFError:
-            msg = f"{_PROGRAM} does not start: it ended with {self._process.wait()}."
+            code = self._process.wait()
+            if code == -signal.SIGKILL:
+                raise _KilledError from None
+            msg = f"{_PROGRAM} does not start: it ended with {code}."
             raise RuntimeError(msg) from None
 
     @property
@@ -70,6 +77,7 @@ class _Decoder:
 
         Raises:
             NotAnImageError: the image cannot be had, or the process had to be ended.
+            _KilledError: somebody ended the process.
         """
         try:
             self._connection.send_bytes(json.dumps(request).encode())
@@ -100,7 +108,7 @@ class _Decoder:
         self._process.kill()
         self._process.wait()
 
-    def _ended(self, wanted: str = "pixels", *, late: bool = False) -> NotAnImageError:
+    def _ended(self, wanted: str = "pixels", *, late: bool = False) -> Exception:
         """Return why there is no answer; the process is no more."""
         with suppress(subprocess.TimeoutExpired):
             self._process.wait(0 if late else 1)
@@ -110,6 +118,8 @@ class _Decoder:
             seconds = DEADLINES_S[wanted]
             message = f"its {wanted} took over {seconds:g} seconds of the processor's time"
             return NotAnImageError(reason="decoding_timeout", message=message)
+        if code == -signal.SIGKILL:
+            return _KilledError()
         message = f"its decoder was ended, with {code}"
         return NotAnImageError(reason="decoder_killed", message=message)
 
@@ -149,8 +159,22 @@ class DecoderPool:
             decoder.end()
 
     def _use(self, asked: Callable[[_Decoder], Made]) -> Made:
+        """Ask a decoder, and another one where that is killed: once may be no fault of the image.
+
+        Raises:
+            NotAnImageError: the image cannot be had, or two decoders were ended over it.
+        """
+        with suppress(_KilledError):
+            return self._ask(asked)
+        try:
+            return self._ask(asked)
+        except _KilledError:
+            message = "two decoders were killed over it"
+            raise NotAnImageError(reason="decoder_killed", message=message) from None
+
+    def _ask(self, asked: Callable[[_Decoder], Made]) -> Made:
         with self._free:
-            decoder = self._take()
+            decoder = self._take()  # which may be killed while it starts
             try:
                 made = asked(decoder)
             except NotAnImageError:

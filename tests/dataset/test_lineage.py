@@ -6,7 +6,7 @@ from pathlib import Path
 import pyarrow as pa
 import pytest
 
-from fondant_spec.dataset.lineage import describe, find_row, lineage, some_ids
+from fondant_spec.dataset.lineage import describe, find_row, lineage, origin, some_ids
 from fondant_spec.errors import InvalidArgumentError, InvalidDatasetError
 from fondant_spec.testing import write_dataset
 from tests.small import dataset
@@ -17,7 +17,6 @@ def test_a_summary(enter, tmp_path):
     made = enter("double", dataset(tmp_path, 2, number=[1, None, 3]), words=["--run_id", "run-1"])
     assert describe(made) == "\n".join(
         [
-            f"step      double (run run-1, key {made.cache_key})",
             f"manifest  {made.location}",
             "rows      2 in 2 partitions",
             "disk      0.0 MB",
@@ -28,6 +27,7 @@ def test_a_summary(enter, tmp_path):
             "  no_number  1",
         ]
     )
+    assert origin(made) == f"pipeline/double (run run-1, key {made.cache_key})"
     assert "rejects   none" in describe(dataset(tmp_path, number=[1]))
 
 

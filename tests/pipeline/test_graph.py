@@ -56,6 +56,22 @@ def test_branches(pipeline):
     assert list(plan.steps[-1].fields) == ["number", "word", "double", "negative"]
 
 
+def test_partitions_of_another_step(pipeline):
+    """How large partitions are is set where they are made; elsewhere it is refused, not ignored."""
+    numbers = pipeline.add(COMPONENTS / "numbers", rows_per_partition=2)
+    double = pipeline.add(COMPONENTS / "double", after=numbers)
+    even = pipeline.add(COMPONENTS / "keep_even", after=double)
+    pipeline.add(COMPONENTS / "repeat", after=even, rows_per_partition=3)
+    pipeline.plan()
+    pipeline.override("keep_even", "@rows_per_partition", "4")
+    with pytest.raises(InvalidPipelineError) as caught:
+        pipeline.plan()
+    assert str(caught.value) == (
+        "keep_even: rows_per_partition has no effect here: the step takes over the partitions of "
+        "numbers; set it there (--set numbers.@rows_per_partition=4)."
+    )
+
+
 def test_fields_along_the_way(pipeline):
     """Each planned step knows the fields after it: new ones, overwritten ones, none before ids."""
     numbers = pipeline.add(COMPONENTS / "numbers")
@@ -225,10 +241,14 @@ def test_resources_of_another_type(options, message):
 
 @pytest.mark.parametrize("method", ["add", "change"])
 def test_a_wrong_keyword(pipeline, method):
-    """A keyword that does not exist is Python's own error, with its name."""
-    pipeline.add(COMPONENTS / "double")
-    with pytest.raises(TypeError, match="unexpected keyword argument 'argument'"):
-        getattr(pipeline, method)("double", argument={"factor": 2})
+    """A keyword that does not exist is refused with the one that was meant."""
+    pipeline.add(COMPONENTS / "double", step_id="double" if method == "change" else "other")
+    which = {"add": COMPONENTS / "double", "change": "double"}[method]
+    with pytest.raises(InvalidPipelineError) as caught:
+        getattr(pipeline, method)(which, argument={})
+    assert str(caught.value).startswith(
+        "double: unknown option 'argument'; did you mean 'arguments'? Known: after, step_id, "
+    )
 
 
 def test_change(pipeline):

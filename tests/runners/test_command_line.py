@@ -133,12 +133,12 @@ def test_a_defect(capsys):
     """What nobody thought of is one sentence, and with --debug its traceback."""
 
     def build(_: argparse.Namespace) -> Pipeline:
-        return Pipeline("small", "base").add(COMPONENTS / "numbers", argument={"rows": 3})
+        return Pipeline("small", "base").append(COMPONENTS / "numbers")
 
     assert launch(build, argparse.ArgumentParser(), []) == 1
     assert capsys.readouterr().err == (
-        "error: TypeError: Pipeline.add() got an unexpected keyword argument 'argument'. This is a "
-        "defect; run again with --debug for the traceback.\n"
+        "error: AttributeError: 'Pipeline' object has no attribute 'append'. This is a defect; run "
+        "again with --debug for the traceback.\n"
     )
     assert launch(build, argparse.ArgumentParser(), ["--debug"]) == 1
     assert capsys.readouterr().err.startswith("Traceback (most recent call last):\n")

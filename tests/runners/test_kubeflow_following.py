@@ -104,12 +104,13 @@ def test_succeeded_with_slices(launch):
 def test_running(launch):
     """A step that runs is told with what its pod prints of its rows."""
     looks = [recorded("running")] * 9 + [recorded("succeeded")]
-    printed = "I1126 13:58:01 ...\nINFO download_images 120/422, 8.1/s, 38 s left, 2 lost\n"
+    counts = "120/422, 8.1/s, 38 s left, 98.3 % ok (2 lost), 1.2 GB"
+    printed = f"I1126 13:58:01 ...\nINFO download_images {counts}\n"
     pod = "stable-diffusion-n24d8-1731084687"
     code, out, _ = replay(launch, looks, logs={pod: printed})
     assert code == 0
     assert out[:4] == [*UNTIL_CAPTIONS[:3], "[download_images] running"]
-    assert out[4] == "[download_images] 120/422, 8.1/s, 38 s left, 2 lost"
+    assert out[4] == f"[download_images] {counts}"
 
 
 def test_waiting_for_a_node(launch):

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from fondant_spec.dataset.checkpoint import read_checkpoint
 from fondant_spec.dataset.manifest import Manifest
 from fondant_spec.testing import read_rejects
 from fondant_spec.worker import pieces
@@ -90,6 +91,19 @@ def test_much_in_little_time(slow, monkeypatch, tmp_path):
     assert not list((tmp_path / "large").glob("pipeline/stamp/*/pieces"))
 
 
+def test_much_in_much_time(slow, monkeypatch):
+    """What fills the memory slowly is put aside before the half minute is over."""
+    stamp, begun = slow
+    monkeypatch.setattr(pieces, "SECONDS", 30.0)
+    monkeypatch.setattr(pieces, "SOON", 0.0)
+    monkeypatch.setattr(pieces, "MOST_BYTES", 100)
+    with pytest.raises(RuntimeError, match="broken at 8"):
+        stamp("large", "8")
+    stamp("large")
+    (first, *_) = begun()
+    assert 0 < first <= 8
+
+
 def test_failed_rows_in_pieces_are_tried_again(slow):
     """Another run that is to try them again takes over what lies before them, and no more."""
     stamp, begun = slow
@@ -97,3 +111,15 @@ def test_failed_rows_in_pieces_are_tried_again(slow):
         stamp("retried", "4", words=("--run_id", "run-1"))
     stamp("retried", words=("--run_id", "run-2", "--retry", '["all"]'))
     assert begun() == [2, 4, 6, 8, 10]
+
+
+def test_what_was_done_before_counts_apart(slow, caplog):
+    """A run that goes on says how much is done, and counts it towards no rate."""
+    stamp, _ = slow
+    caplog.set_level("INFO")
+    with pytest.raises(RuntimeError, match="broken at 8"):
+        stamp("counted", "8")
+    made = stamp("counted")
+    assert "stamp: part-00000 goes on: 8 rows done" in caplog.text
+    done = read_checkpoint(f"{made.folder}/checkpoints/part-00000.json")
+    assert (done.rows_in, done.work.before) == (12, 8)

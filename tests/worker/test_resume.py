@@ -59,7 +59,7 @@ def test_kill_9_costs_one_partition(waiting, tmp_path):
     log = subprocess.run(argv, capture_output=True, text=True, check=True).stderr
     assert f"pid {process.pid}, since " in log  # at once: it was a process of this machine
     assert "waits: takes over from run " in log
-    assert "waits: 2 of 6 partitions are kept" in log
+    assert "waits goes on: 4 rows done, in 2 of 6 partitions" in log
     after = files_of(folder)
     assert list(after) == [f"part-0000{n}.parquet" for n in range(6)]
     assert {name: after[name] for name in before if not name.startswith(".")} == {
@@ -316,10 +316,25 @@ def test_kept_partitions_count_first(enter, tmp_path, monkeypatch):
     counted = []
     advance = Progress.advance
 
-    def record(self, rows, rejects=0):
-        counted.append(rows)
-        advance(self, rows, rejects)
+    def record(self, rows, rejects=0, before=0):
+        counted.append((rows, before))
+        advance(self, rows, rejects, before)
 
     monkeypatch.setattr(Progress, "advance", record)
     enter("double", source)
-    assert (counted[0], sum(counted)) == (2, 6)
+    assert counted[0] == (2, 2)
+    assert [sum(column) for column in zip(*counted, strict=True)] == [6, 2]
+
+
+def test_rows_that_are_tried_again_count_apart(enter, tmp_path, monkeypatch):
+    """A retry counts all rows of a partition, and towards the rate those that it tries."""
+    source = dataset(tmp_path, 6, number=list(range(6)))
+    enter("double", source, words=["--workers", "1"], reject_odd=True)
+    counted = []
+
+    def record(_self, rows, rejects=0, before=0):
+        counted.append((rows, rejects, before))
+
+    monkeypatch.setattr(Progress, "advance", record)
+    enter("double", source, words=["--workers", "1", "--retry", '["all"]'], reject_odd=True)
+    assert [sum(column) for column in zip(*counted, strict=True)] == [6, 3, 3]

@@ -9,6 +9,7 @@ import time
 import psutil
 import pytest
 
+from fondant_spec.dataset.checkpoint import read_checkpoint
 from fondant_spec.dataset.manifest import Manifest
 from fondant_spec.dataset.validate import validate
 from fondant_spec.errors import StepFailedError
@@ -55,6 +56,29 @@ def test_a_killed_worker_loses_one_partition(tmp_path):
     made = Manifest.read(str(location))
     assert [row["negative"] for row in rows(made)] == [0, -1, -2, -3, -4, -5]
     assert validate(made) == []
+
+
+def test_a_killed_worker_takes_no_other_along(tmp_path):
+    """What another process is at goes on there; nothing of it is done again."""
+    process, gate = started_and_waiting(tmp_path)
+    waiting = int(wait_for(gate.with_suffix(".pids"), process))
+    for other in workers_of(process) - {waiting}:
+        os.kill(other, signal.SIGKILL)
+    while len(workers_of(process) - {waiting}) != 1:  # a new one is there
+        assert process.poll() is None
+        time.sleep(0.05)
+    gate.unlink()
+    output = process.communicate(timeout=60)[0]
+    assert process.returncode == 0, output
+    (location,) = tmp_path.glob("pipeline/waits/*/manifest.json")
+    done = read_checkpoint(str(location.parent / "checkpoints" / "part-00002.json"))
+    assert done.work.worker.endswith(f":{waiting}")
+
+
+def workers_of(process):
+    """Return the process ids of a step's workers."""
+    children = psutil.Process(process.pid).children()
+    return {one.pid for one in children if "spawn_main" in " ".join(one.cmdline())}
 
 
 def test_an_interrupt_ends_the_workers(tmp_path):

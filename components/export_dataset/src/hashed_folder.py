@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Final, NamedTuple
 
-from fondant_spec.dataset import storage
+from fondant_spec.dataset.hashing_file import HashingFile
 
 _DIGEST_LENGTH: Final = 12
 
@@ -96,7 +96,7 @@ class HashedFolder:
         return target
 
 
-class HashedFile(storage.HashingFile):
+class HashedFile(HashingFile):
     """A file of such a folder, which is entered there when it is closed."""
 
     def __init__(self, file: IO[bytes], files: dict[str, WrittenFile], name: str) -> None:

@@ -67,7 +67,7 @@ class Staging:
             logger.info("going on after %d rows that are kept", done * rows_per_portion)
         start = done * rows_per_portion
         with Progress("index build: vectors", len(source)) as progress:
-            progress.advance(min(start, len(source)))
+            progress.advance(min(start, len(source)), before=min(start, len(source)))
             portions = source.portions(rows_per_portion, start)
             for number, (vectors, table) in enumerate(portions, start=done):
                 usable = np.logical_and(np.isfinite(vectors).all(axis=1), vectors.any(axis=1))

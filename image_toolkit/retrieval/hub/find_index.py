@@ -16,8 +16,8 @@ from huggingface_hub import HfApi, constants
 from huggingface_hub.errors import EntryNotFoundError, OfflineModeIsEnabled
 from huggingface_hub.hf_api import RepoFile
 
-from fondant_spec.dataset.disk_space import in_words
 from fondant_spec.errors import InputDataError
+from fondant_spec.plain_words import size
 from fondant_spec.temporary import is_temporary
 from image_toolkit.hub_errors import hub_failures_told
 from image_toolkit.retrieval.hub.hub_index import HubIndex
@@ -120,7 +120,7 @@ def _check_vectors(found: HubIndex) -> None:
     if indexed or found.size <= EXACT_BYTES:
         return
     msg = (
-        f"{found.reference}: {in_words(found.size)} of vectors without an index are too many to "
+        f"{found.reference}: {size(found.size)} of vectors without an index are too many to "
         f"be read for each query; make an index of them with `fondant-spec index build "
         f"{found.reference} FOLDER`, and search that."
     )

@@ -16,8 +16,9 @@ from typing import Final
 
 from huggingface_hub import constants, hf_hub_download, try_to_load_from_cache
 
-from fondant_spec.dataset.disk_space import MOST_LEFT, full_disk_told, in_words
+from fondant_spec.dataset.disk_space import MOST_LEFT, full_disk_told
 from fondant_spec.errors import InputDataError
+from fondant_spec.plain_words import size
 from fondant_spec.progress import SECONDS_BETWEEN_LINES
 from image_toolkit.hub_errors import hub_failures_told
 from image_toolkit.retrieval.hub.index_reference import IndexReference
@@ -49,13 +50,13 @@ class HubIndex:
 
     def describe(self) -> Iterator[str]:
         """Yield lines that say what is needed, how large it is, and what of it is here."""
-        yield f"{self.reference}: {len(self.files)} files, {in_words(self.size)}"
+        yield f"{self.reference}: {len(self.files)} files, {size(self.size)}"
         for name in [*self.files][:_SHOWN]:
-            yield f"  {name}  {in_words(self.files[name])}"
+            yield f"  {name}  {size(self.files[name])}"
         if len(self.files) > _SHOWN:
             yield f"  and {len(self.files) - _SHOWN} more"
-        wanted = in_words(sum(self.missing().values()))
-        yield f"to fetch: {wanted}; free where the hub's cache lies: {in_words(_free())}"
+        wanted = size(sum(self.missing().values()))
+        yield f"to fetch: {wanted}; free where the hub's cache lies: {size(_free())}"
 
     def fetch(self) -> Path:
         """Fetch what is missing, and return the folder of the index.
@@ -77,12 +78,12 @@ class HubIndex:
         return found if isinstance(found, str) else None
 
     def _check_room(self, wanted: int) -> None:
-        logger.info("%s: %s are to be fetched", self.reference, in_words(wanted))
+        logger.info("%s: %s are to be fetched", self.reference, size(wanted))
         if wanted + MOST_LEFT > _free():
             msg = (
-                f"{self.reference}: {in_words(wanted)} are to be fetched, but where the hub's "
-                f"cache lies ({constants.HF_HUB_CACHE}), {in_words(_free())} are free, of which "
-                f"{in_words(MOST_LEFT)} must stay so. Make room, or set HF_HOME to a folder on a "
+                f"{self.reference}: {size(wanted)} are to be fetched, but where the hub's "
+                f"cache lies ({constants.HF_HUB_CACHE}), {size(_free())} are free, of which "
+                f"{size(MOST_LEFT)} must stay so. Make room, or set HF_HOME to a folder on a "
                 f"larger disk."
             )
             raise InputDataError(msg)
@@ -104,8 +105,8 @@ class HubIndex:
             done += fetched[future]
             now = time.monotonic()
             if now - said > SECONDS_BETWEEN_LINES or done == total:
-                said, rate = now, in_words(int(done / max(now - began, 1e-3)))
-                words = (self.reference, in_words(done), in_words(total), rate)
+                said, rate = now, size(int(done / max(now - began, 1e-3)))
+                words = (self.reference, size(done), size(total), rate)
                 logger.info("%s: %s of %s fetched, %s/s", *words)
 
     def _fetch_file(self, name: str) -> None:

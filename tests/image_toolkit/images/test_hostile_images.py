@@ -77,6 +77,47 @@ def test_a_decoder_that_crashes_costs_its_image_alone():
         decoders.close()
 
 
+@pytest.mark.parametrize("kills", [1, 2])
+def test_a_decoder_that_is_killed_is_no_fault_of_the_image_the_first_time(kills):
+    """As when memory is short: another one decodes it, and the rows are those of a calm run."""
+    decoders, pids = DecoderPool(), []
+
+    def asked(decoder):
+        pids.append(decoder._process.pid)
+        if len(pids) <= kills:
+            os.kill(pids[-1], signal.SIGKILL)
+        return decoder.ask({"wanted": "check"}, saved("GIF"))["loads"]
+
+    try:
+        if kills == 1:
+            assert decoders._use(asked)
+        else:
+            with pytest.raises(NotAnImageError, match="two decoders were killed over it") as caught:
+                decoders._use(asked)
+            assert caught.value.reason == "decoder_killed"
+    finally:
+        decoders.close()
+    assert len(set(pids)) == 2
+
+
+def test_a_decoder_that_is_killed_while_it_starts(monkeypatch):
+    """It takes longer to start than to decode; another one is started."""
+    decoders, started, popen = DecoderPool(), [], subprocess.Popen
+
+    def start(*words, **options):
+        started.append(popen(*words, **options))
+        if len(started) == 1:
+            started[0].kill()
+        return started[-1]
+
+    monkeypatch.setattr(subprocess, "Popen", start)
+    try:
+        assert decoders.header(saved("GIF"), 1 << 20).size == (64, 64)
+    finally:
+        decoders.close()
+    assert len(started) == 2
+
+
 def sizes_of(kinds):
     """Return the sizes of some images; called in a worker process."""
     return [image_size(saved(kind)) for kind in kinds]

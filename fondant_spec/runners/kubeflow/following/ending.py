@@ -4,7 +4,7 @@ from collections import Counter
 
 from fondant_spec.dataset import storage
 from fondant_spec.dataset.layout import PipelineFolder
-from fondant_spec.progress import duration
+from fondant_spec.plain_words import duration
 from fondant_spec.runners.kubeflow.following.outcomes import Outcomes, describe_rejects
 from fondant_spec.runners.kubeflow.following.run_state import RunState
 from fondant_spec.runners.kubeflow.following.submitted_run import SubmittedRun

@@ -15,7 +15,7 @@ from fondant_spec.dataset.checkpoint import GATHERED, read_checkpoint
 from fondant_spec.dataset.layout import CHECKPOINT_ENDING, PipelineFolder, StepFolder
 from fondant_spec.dataset.manifest import Manifest
 from fondant_spec.pipeline.plan import Plan, PlannedStep
-from fondant_spec.progress import Counts
+from fondant_spec.row_counts import Counts
 
 T = TypeVar("T")
 

@@ -9,7 +9,7 @@ from typing import Final
 
 from fondant_spec.errors import HostError
 from fondant_spec.pipeline.plan import PlannedStep
-from fondant_spec.progress import describe_counts
+from fondant_spec.row_counts import describe_counts
 from fondant_spec.runners.kubeflow.following.run_state import RUNNING, SUCCEEDED, Pod, RunState
 from fondant_spec.runners.kubeflow.following.submitted_run import SubmittedRun
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from fondant_spec.errors import HostError
-from fondant_spec.progress import duration
+from fondant_spec.plain_words import duration
 from fondant_spec.runners.kubeflow.following.run_state import PENDING, Pod, RunState
 from fondant_spec.runners.kubeflow.following.submitted_run import SubmittedRun
 

@@ -1,0 +1,37 @@
+"""The crash campaign's store: SeaweedFS behind a proxy that fails a share of all requests."""
+
+import os
+import random
+import tempfile
+from pathlib import Path
+
+from benchmarks.crash_tally import Series, Tally
+from benchmarks.crash_undisturbed import Undisturbed
+from benchmarks.crash_world import World
+from fondant_spec.dataset import storage
+from tests.fault_proxy import disturbing, seeded
+from tests.object_stores import BUCKET, s3_server
+
+SHARE = 0.1
+"""Of the requests that fail: a 503, a reset before the request is passed on, one after it."""
+
+
+def disturb_store(world: World, folder: Path, tally: Tally, times: int, seed: int) -> None:
+    """Run steps on a store that fails often, until there were so many; each must succeed."""
+    choice = random.Random(f"{seed}-{len(tally.series)}")  # noqa: S311 - no secret
+    with tempfile.TemporaryDirectory() as place, s3_server(Path(place)) as direct:
+        os.environ.update(direct)
+        pipeline = world.pipeline(f"s3://{BUCKET}/base")
+        undisturbed = Undisturbed(pipeline, folder / "store.log")
+        while tally.count("store") < times:
+            step = choice.choice(list(undisturbed.steps))
+            storage.remove(undisturbed.folder(step).location)
+            undisturbed.log.write_text("")
+            series = Series("store", step)
+            faults = seeded(choice.randrange(1 << 32), SHARE)
+            with disturbing(direct["AWS_ENDPOINT_URL"], faults) as proxy:
+                run = undisturbed.start(step, {"AWS_ENDPOINT_URL": proxy.url})
+                undisturbed.compare(series, run)
+                series.faults = len(proxy.faults)
+            tally.add(series)
+            print(f"{tally.count('store')} store: {series.faults} faults in {step}", flush=True)
