@@ -76,7 +76,6 @@ def _retrieve(
     columns: MetadataColumns,
 ) -> Hits:
     pending = np.arange(len(queries))
-    before = np.zeros(len(queries), np.int64)
     parts: list[Hits] = []
     factors = _FACTORS if wanted.diversity is None else _FACTORS[1:]
     for factor in factors:
@@ -89,13 +88,13 @@ def _retrieve(
         )
         kept = filters.apply(found, columns, unique_urls=wanted.deduplicate)
         kept = kept.keep(_wanted(kept, wanted))
-        settled = _settled(found, kept, before, wanted.num_images)
+        settled = _settled(found, kept, len(pending), wanted.num_images)
         if filters.min_similarity is not None:  # further hits would be below it, too
             settled[found.query[found.similarity < filters.min_similarity]] = True
-        if factor == factors[-1]:
-            settled[:] = True
+        rows = index.info.rows
+        if factor == factors[-1] or (rows is not None and rows <= _asked(wanted, factor)):
+            settled[:] = True  # there are no more
         parts.append(_renumber(kept.keep(settled[kept.query]), pending))
-        before = found.counts(len(pending))[~settled]
         pending = pending[~settled]
         if not len(pending):
             break
@@ -114,10 +113,9 @@ def _wanted(hits: Hits, wanted: Wanted) -> BoolArray:
     return diverse(hits, wanted.num_images, wanted.diversity)
 
 
-def _settled(found: Hits, kept: Hits, before: IntArray, wanted: int) -> BoolArray:
-    """Return which queries need not be asked again: enough kept, no more to be found, or failed."""
-    counts = found.counts(len(before))
-    settled = (kept.counts(len(before)) >= wanted) | (counts <= before)
+def _settled(found: Hits, kept: Hits, queries: int, wanted: int) -> BoolArray:
+    """Return which queries need not be asked again: enough kept, or failed."""
+    settled = kept.counts(queries) >= wanted
     settled[list(found.failures)] = True
     return settled
 

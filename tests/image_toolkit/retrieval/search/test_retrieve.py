@@ -17,7 +17,7 @@ from image_toolkit.retrieval.search.filters import HitFilters
 from image_toolkit.retrieval.search.hits import Failure, FloatArray, Hits, Index, IndexInfo
 from image_toolkit.retrieval.search.index_folder import IndexFolder
 from image_toolkit.retrieval.search.retrieve import Wanted, retrieve
-from tests.image_toolkit.retrieval.conftest import Fixture
+from tests.image_toolkit.retrieval.conftest import Fixture, metadata_of, random_vectors, write_index
 
 COLUMNS = find_columns(("url", "caption"), ColumnChoice())
 
@@ -91,7 +91,19 @@ def test_an_exhausted_index() -> None:
     hits = retrieve(shelf, queries(0), Wanted(5), HitFilters(), COLUMNS)
 
     assert hits.index_id.tolist() == [0, 1]
-    assert len(shelf.asked) == 2
+    assert len(shelf.asked) == 1
+
+
+def test_copies_that_fill_a_search_hide_no_other_images(tmp_path: Path) -> None:
+    """Where all of a first and second search are one picture, the pictures behind it are found."""
+    centres = random_vectors(20)
+    copies = np.repeat(centres, 30, axis=0) + 0.01 * random_vectors(600, seed=1)
+    copies /= np.linalg.norm(copies, axis=1, keepdims=True)
+    folder = write_index(tmp_path / "index", copies, metadata_of(600)).folder
+
+    hits = retrieve(IndexFolder(folder).open(), centres, Wanted(3), HitFilters(), COLUMNS)
+
+    assert hits.counts(20).tolist() == [3] * 20
 
 
 def test_no_search_below_the_least_similarity() -> None:
