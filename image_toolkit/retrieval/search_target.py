@@ -54,6 +54,9 @@ class SearchTarget:
         elif wanted.threshold not in (None, CLIP_RETRIEVAL_DUPLICATE_THRESHOLD):
             msg = "duplicate_threshold: a service has its own; leave it out."
             raise InvalidArgumentError(msg)
+        elif wanted.diversity is not None:
+            msg = "diversity: a service gives no vectors, which it needs; leave it out."
+            raise InvalidArgumentError(msg)
 
     def open(self, aesthetics: Aesthetics, service: ServiceSettings) -> Index:
         """Return the index; both arguments are for a service alone.

@@ -33,7 +33,8 @@ class Hits:
 
     `query` is the number of the query, `index_id` the hit's row in the index, `similarity` the
     cosine, and `metadata` the row's columns in the index. `failures` holds, by number, the queries
-    that could not be answered; a query with neither hits nor a failure has no neighbours.
+    that could not be answered; a query with neither hits nor a failure has no neighbours. `vectors`
+    are those of the hits, of shape (n, dimension), where they were asked for.
     """
 
     query: IntArray
@@ -41,6 +42,7 @@ class Hits:
     similarity: FloatArray
     metadata: pa.Table
     failures: Mapping[int, Failure] = field(default_factory=dict)
+    vectors: FloatArray | None = None
 
     def __len__(self) -> int:
         """Return the number of hits."""
@@ -54,6 +56,7 @@ class Hits:
             self.similarity[mask],
             self.metadata.filter(pa.array(mask)),
             self.failures,
+            None if self.vectors is None else self.vectors[mask],
         )
 
     def counts(self, queries: int) -> IntArray:
@@ -67,7 +70,10 @@ class Hits:
 
 
 def merge_hits(parts: Sequence[Hits]) -> Hits:
-    """Return the hits of several searches, whose query numbers do not overlap, as one."""
+    """Return the hits of several searches, whose query numbers do not overlap, as one.
+
+    Without their vectors, of which there would be many.
+    """
     query = np.concatenate([part.query for part in parts])
     order = np.argsort(query, kind="stable")
     metadata = pa.concat_tables([p.metadata for p in parts], promote_options="permissive")
@@ -108,11 +114,13 @@ class Index(ABC):
         *,
         columns: Sequence[str],
         duplicate_threshold: float | None,
+        with_vectors: bool = False,
     ) -> Hits:
         """Return up to `count` nearest rows for each of `queries`, of shape (n, dimension).
 
         Queries must have length 1. Of hits whose vectors are nearer to each other than
         `duplicate_threshold`, only the best is returned. `columns` are the metadata columns wanted.
+        `with_vectors` asks for the vectors of the hits too, which a service does not have.
         """
 
     def probe(self, dimension: int) -> None:  # noqa: B027 - only a service can disappoint here

@@ -34,24 +34,29 @@ class LocalIndex(Index):
         *,
         columns: Sequence[str],
         duplicate_threshold: float | None,
+        with_vectors: bool = False,
     ) -> Hits:
         """Return up to `count` nearest rows for each query; see `Index.search`."""
         query: list[IntArray] = []
         index_id: list[IntArray] = []
         similarity: list[FloatArray] = []
-        with_vectors = duplicate_threshold is not None
+        vectors = [np.empty((0, self._search.dimension), np.float32)]
+        compared = with_vectors or duplicate_threshold is not None
         count = min(count, self._search.rows)
-        for run in self._search.neighbours(queries, count, with_vectors=with_vectors):
+        for run in self._search.neighbours(queries, count, with_vectors=compared):
             keep = _distinct(run, duplicate_threshold)
             query.append(run.first + np.nonzero(keep)[0])
             index_id.append(run.ids[keep])
             similarity.append(run.similarity[keep])
+            if with_vectors and run.vectors is not None:
+                vectors.append(run.vectors[keep])
         ids = np.concatenate([*index_id, np.empty(0, np.int64)])
         return Hits(
             np.concatenate([*query, np.empty(0, np.int64)]),
             ids,
             np.concatenate([*similarity, np.empty(0, np.float32)]),
             self._metadata.take(ids, columns),
+            vectors=np.concatenate(vectors) if with_vectors else None,
         )
 
     def neighbours(self, queries: FloatArray, count: int) -> IntArray:

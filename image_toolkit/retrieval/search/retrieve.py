@@ -7,6 +7,7 @@ from typing import Final
 import numpy as np
 
 from image_toolkit.retrieval.search.columns import MetadataColumns
+from image_toolkit.retrieval.search.diversity import diverse
 from image_toolkit.retrieval.search.filters import HitFilters
 from image_toolkit.retrieval.search.hits import (
     CLIP_RETRIEVAL_DUPLICATE_THRESHOLD,
@@ -17,6 +18,7 @@ from image_toolkit.retrieval.search.hits import (
     IntArray,
     merge_hits,
 )
+from image_toolkit.retrieval.search.neighbours import run_length
 
 _EXTRA: Final = 8
 _FACTORS: Final = (1.25, 5, 25)
@@ -28,12 +30,14 @@ class Wanted:
     """How many images a query should get, and whether copies of one image count as one.
 
     With `deduplicate`, images of the same URL count as one, and those whose vectors have a cosine
-    above `duplicate_threshold`.
+    above `duplicate_threshold`. With `diversity`, they are chosen so that they differ from each
+    other, among five times as many; see `diversity.diverse`.
     """
 
     num_images: int = 2
     deduplicate: bool = True
     duplicate_threshold: float = CLIP_RETRIEVAL_DUPLICATE_THRESHOLD
+    diversity: float | None = None
 
     @property
     def threshold(self) -> float | None:
@@ -53,35 +57,65 @@ def retrieve(
     A query that is left with too few once duplicates and unwanted hits are dropped is asked again
     for more, up to 25 times the wanted number.
     """
+    step = max(1, len(queries))
+    if wanted.diversity is not None:  # the vectors of all hits are held
+        step = run_length(_asked(wanted, _FACTORS[-1]), queries.shape[1])
+    parts = []
+    for start in range(0, max(1, len(queries)), step):
+        some = queries[start : start + step]
+        found = _retrieve(index, some, wanted, filters, columns)
+        parts.append(_renumber(found, np.arange(start, start + len(some))))
+    return merge_hits(parts)
+
+
+def _retrieve(
+    index: Index,
+    queries: FloatArray,
+    wanted: Wanted,
+    filters: HitFilters,
+    columns: MetadataColumns,
+) -> Hits:
     pending = np.arange(len(queries))
-    before = np.zeros(len(queries), np.int64)
     parts: list[Hits] = []
-    for factor in _FACTORS:
+    factors = _FACTORS if wanted.diversity is None else _FACTORS[1:]
+    for factor in factors:
         found = index.search(
             queries[pending],
-            ceil(wanted.num_images * factor) + _EXTRA,
+            _asked(wanted, factor),
             columns=columns.wanted(),
             duplicate_threshold=wanted.threshold,
+            with_vectors=wanted.diversity is not None,
         )
         kept = filters.apply(found, columns, unique_urls=wanted.deduplicate)
-        kept = kept.keep(kept.ranks() < wanted.num_images)
-        settled = _settled(found, kept, before, wanted.num_images)
+        kept = kept.keep(_wanted(kept, wanted))
+        settled = _settled(found, kept, len(pending), wanted.num_images)
         if filters.min_similarity is not None:  # further hits would be below it, too
             settled[found.query[found.similarity < filters.min_similarity]] = True
-        if factor == _FACTORS[-1]:
-            settled[:] = True
+        rows = index.info.rows
+        if factor == factors[-1] or (rows is not None and rows <= _asked(wanted, factor)):
+            settled[:] = True  # there are no more
         parts.append(_renumber(kept.keep(settled[kept.query]), pending))
-        before = found.counts(len(pending))[~settled]
         pending = pending[~settled]
         if not len(pending):
             break
     return merge_hits(parts)
 
 
-def _settled(found: Hits, kept: Hits, before: IntArray, wanted: int) -> BoolArray:
-    """Return which queries need not be asked again: enough kept, no more to be found, or failed."""
-    counts = found.counts(len(before))
-    settled = (kept.counts(len(before)) >= wanted) | (counts <= before)
+def _asked(wanted: Wanted, factor: float) -> int:
+    """Return how many hits to ask for."""
+    return ceil(wanted.num_images * factor) + _EXTRA
+
+
+def _wanted(hits: Hits, wanted: Wanted) -> BoolArray:
+    """Return which hits to keep of those that no filter drops."""
+    if wanted.diversity is None:
+        return hits.ranks() < wanted.num_images
+    return diverse(hits, wanted.num_images, wanted.diversity)
+
+
+def _settled(found: Hits, kept: Hits, queries: int, wanted: int) -> BoolArray:
+    """Return which queries need not be asked again: enough kept, or failed."""
+    settled = kept.counts(queries) >= wanted
     settled[list(found.failures)] = True
     return settled
 

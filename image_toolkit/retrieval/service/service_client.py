@@ -130,6 +130,7 @@ class ServiceIndex(Index):
         *,
         columns: Sequence[str],
         duplicate_threshold: float | None,
+        with_vectors: bool = False,  # noqa: ARG002 - a service gives none
     ) -> Hits:
         """Return up to `count` nearest rows for each query; see `Index.search`.
 

@@ -12,10 +12,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from image_toolkit.retrieval.search.columns import ColumnChoice, find_columns
+from image_toolkit.retrieval.search.diversity import diverse
 from image_toolkit.retrieval.search.filters import HitFilters
 from image_toolkit.retrieval.search.hits import Failure, FloatArray, Hits, Index, IndexInfo
 from image_toolkit.retrieval.search.index_folder import IndexFolder
 from image_toolkit.retrieval.search.retrieve import Wanted, retrieve
+from tests.image_toolkit.retrieval.conftest import Fixture, metadata_of, random_vectors, write_index
 
 COLUMNS = find_columns(("url", "caption"), ColumnChoice())
 
@@ -89,7 +91,19 @@ def test_an_exhausted_index() -> None:
     hits = retrieve(shelf, queries(0), Wanted(5), HitFilters(), COLUMNS)
 
     assert hits.index_id.tolist() == [0, 1]
-    assert len(shelf.asked) == 2
+    assert len(shelf.asked) == 1
+
+
+def test_copies_that_fill_a_search_hide_no_other_images(tmp_path: Path) -> None:
+    """Where all of a first and second search are one picture, the pictures behind it are found."""
+    centres = random_vectors(20)
+    copies = np.repeat(centres, 30, axis=0) + 0.01 * random_vectors(600, seed=1)
+    copies /= np.linalg.norm(copies, axis=1, keepdims=True)
+    folder = write_index(tmp_path / "index", copies, metadata_of(600)).folder
+
+    hits = retrieve(IndexFolder(folder).open(), centres, Wanted(3), HitFilters(), COLUMNS)
+
+    assert hits.counts(20).tolist() == [3] * 20
 
 
 def test_no_search_below_the_least_similarity() -> None:
@@ -153,3 +167,63 @@ def test_a_real_index_gives_the_wanted_number(small_index: Any, layout: str) -> 
             allowed.remove(7)
         found = hits.index_id[hits.query == number]
         assert [4 if row == 5 else row for row in found.tolist()] == allowed[:20]
+
+
+def spread(vectors: np.ndarray) -> float:
+    """Return the mean cosine between different ones of some unit vectors."""
+    among = vectors @ vectors.T
+    return float(among[~np.eye(len(vectors), dtype=bool)].mean())
+
+
+def test_diverse_hits_differ_from_each_other(small_index: Fixture) -> None:
+    """The more diversity, the less alike the hits of a seed are; the nearest one is among them."""
+    index = IndexFolder(small_index.folder).open()
+    seeds = small_index.vectors[:40]
+    alike, first = [], []
+    for diversity in (None, 0.0, 0.5, 1.0):
+        wanted = Wanted(8, diversity=diversity)
+        hits = retrieve(index, seeds, wanted, HitFilters(), COLUMNS)
+        assert hits.counts(40).tolist() == [8] * 40
+        first.append(hits.index_id[hits.ranks() == 0].tolist())
+        by_seed = hits.index_id.reshape(40, 8)
+        alike.append(np.mean([spread(small_index.vectors[ids]) for ids in by_seed]))
+    assert first == [first[0]] * 4
+    assert alike[0] == pytest.approx(alike[1])  # the nearest
+    assert alike[1] > alike[2] + 0.05
+    assert alike[2] > alike[3]
+
+
+def test_diverse_hits_in_runs(small_index: Fixture, monkeypatch: pytest.MonkeyPatch) -> None:
+    """However few queries are searched at once, each gets the same hits."""
+    index = IndexFolder(small_index.folder).open()
+    wanted = Wanted(4, diversity=0.5)
+    whole = retrieve(index, small_index.vectors[:30], wanted, HitFilters(), COLUMNS)
+    monkeypatch.setattr("image_toolkit.retrieval.search.retrieve.run_length", lambda *_: 7)
+    parts = retrieve(index, small_index.vectors[:30], wanted, HitFilters(), COLUMNS)
+    assert parts.query.tolist() == whole.query.tolist()
+    assert parts.index_id.tolist() == whole.index_id.tolist()
+
+
+@given(seed=st.integers(0, 1000), count=st.integers(1, 12), diversity=st.floats(0, 1))
+@settings(max_examples=40, deadline=None)
+def test_diversity_is_what_its_definition_says(seed: int, count: int, diversity: float) -> None:
+    """Each choice has the most marginal relevance of those left, by the definition's own words."""
+    rng = np.random.default_rng(seed)
+    rows = int(rng.integers(1, 12))
+    vectors = rng.standard_normal((rows, 4)).astype(np.float32)
+    vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
+    nearness = np.sort(rng.uniform(-1, 1, rows).astype(np.float32))[::-1].copy()
+    empty = pa.table({"url": ["u"] * rows})
+    hits = Hits(np.zeros(rows, np.int64), np.arange(rows), nearness, empty, vectors=vectors)
+
+    chosen: list[int] = []
+    while len(chosen) < min(count, rows):
+        left = [row for row in range(rows) if row not in chosen]
+        worth = [
+            (1 - diversity) * nearness[row]
+            - diversity * max((vectors[row] @ vectors[one] for one in chosen), default=-1)
+            for row in left
+        ]
+        chosen.append(left[int(np.argmax(worth))])
+
+    assert np.flatnonzero(diverse(hits, count, diversity)).tolist() == sorted(chosen)
