@@ -7,6 +7,7 @@ from fondant_spec.dataset.partitions import row_id
 from fondant_spec.worker.base_components import (
     ArrowTransformComponent,
     Component,
+    GatherComponent,
     LoadComponent,
     PandasTransformComponent,
     RowContext,
@@ -18,6 +19,7 @@ from fondant_spec.worker.base_components import (
 __all__ = [
     "ArrowTransformComponent",
     "Component",
+    "GatherComponent",
     "LoadComponent",
     "PandasTransformComponent",
     "RowContext",

@@ -1,7 +1,7 @@
 """Which field of a dataset is which of a component's, and what fields there are afterwards."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import pyarrow as pa
@@ -17,12 +17,13 @@ class FieldMapping:
     """A component's fields and the dataset's: `inputs` by the component's names.
 
     `outputs` are the types that the component must return, by its own names; `output_names` the
-    names that they get in the dataset.
+    names that they get in the dataset; `available` all fields of the dataset, consumed or not.
     """
 
     inputs: Mapping[str, Field]
     outputs: Mapping[str, pa.DataType]
     output_names: Mapping[str, str]
+    available: Mapping[str, Field] = field(default_factory=dict)
 
 
 def map_fields(
@@ -46,7 +47,7 @@ def map_fields(
         **_additional_inputs(spec, available, consumes, step_id),
     }
     outputs, names = _outputs(spec, produces, step_id)
-    return FieldMapping(inputs, outputs, names)
+    return FieldMapping(inputs, outputs, names, available)
 
 
 def satisfies(actual: pa.DataType, declared: pa.DataType) -> bool:
@@ -144,7 +145,7 @@ def _outputs(
     produces: Mapping[str, Any],
     where: str,
 ) -> tuple[dict[str, pa.DataType], dict[str, str]]:
-    types = {name: field.type for name, field in spec.produces.items()}
+    types = {name: produced.type for name, produced in spec.produces.items()}
     names = {name: name for name in types}
     for name, value in produces.items():
         if name in spec.produces:

@@ -1,11 +1,12 @@
 """Rejects: the rows that a step gave up on, each with its reason."""
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from fondant_spec.shown_text import redact
 
@@ -55,6 +56,21 @@ class Rejects:
         drained = Rejects(self.counts, self.failed, self._rows)
         self.counts, self.failed, self._rows = Counter(), 0, []
         return drained
+
+    def by_partition(self, partitions: Sequence[pa.Array]) -> list["Rejects"]:
+        """Return the rejects of the rows of each partition, given its ids.
+
+        Those of no partition's rows come with the last one.
+        """
+        owners = dict.fromkeys(self.ids(), len(partitions) - 1)
+        known = pa.array(owners, pa.string())
+        for number, ids in enumerate(partitions):
+            rejected = ids.filter(pc.is_in(ids, value_set=known))
+            owners.update(dict.fromkeys(rejected.to_pylist(), number))
+        parts = [Rejects() for _ in partitions]
+        for row in self.to_table().to_pylist():
+            parts[owners[row["id"]]].restore(row)
+        return parts
 
     def ids(self) -> set[str]:
         """Return the ids of all rejected rows so far."""

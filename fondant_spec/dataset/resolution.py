@@ -11,6 +11,7 @@ from fondant_spec.dataset.cache_key import cache_key, key_parts
 from fondant_spec.dataset.field_mapping import FieldMapping, fields_after, map_fields
 from fondant_spec.dataset.layout import PipelineFolder, StepFolder
 from fondant_spec.dataset.manifest import Field
+from fondant_spec.dataset.mentioned_fields import mentioned_fields
 from fondant_spec.errors import InvalidPipelineError
 from fondant_spec.spec.component_spec import ComponentSpec
 
@@ -85,7 +86,13 @@ def resolve_step(use: StepUse, inputs: Sequence[D], pipeline: PipelineFolder) ->
         join_fields({one.step_id: one.fields for one in group}, use.step_id) for group in groups
     ]
     mappings = tuple(
-        map_fields(spec, fields, use.consumes, use.produces, use.step_id)
+        map_fields(
+            spec,
+            fields,
+            {**mentioned_fields(spec, use.arguments, fields), **use.consumes},
+            use.produces,
+            use.step_id,
+        )
         for fields in available or [{}]
     )
     parts = key_parts(

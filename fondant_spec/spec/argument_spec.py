@@ -23,6 +23,7 @@ _ARGUMENT_KEYS: Final = {
     "affects_result",
     "prominent",
     "revision_of",
+    "names_fields",
     *BOUND_KEYS,
 }
 
@@ -82,6 +83,7 @@ def _argument(name: Any, content: Any, where: str) -> Argument:
         prominent=read_flag(content, "prominent", where),
         by_reference=read_flag(content, "by_reference", where),
         affects_result=read_flag({"affects_result": True} | content, "affects_result", where),
+        names_fields=read_flag(content, "names_fields", where),
         revision_of=_revision_of(content.get("revision_of"), where),
         bounds=read_bounds(content, content["type"], where),
     )

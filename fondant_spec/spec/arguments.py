@@ -54,7 +54,8 @@ class Argument:
     file:/PATH. One that is `prominent` is among the first in a form, since people set it. One that
     does not `affects_result` (a batch size, a device, a timeout) is no part of the cache key.
     `revision_of` marks a branch, tag or commit on the Hugging Face hub: `model` or `dataset`, and
-    the argument that names it.
+    the argument that names it. One that `names_fields` speaks of fields of the dataset, which are
+    consumed for that.
     """
 
     name: str
@@ -68,6 +69,7 @@ class Argument:
     by_reference: bool = False
     affects_result: bool = True
     prominent: bool = False
+    names_fields: bool = False
     revision_of: tuple[str, str] | None = None
     bounds: Bounds = NO_BOUNDS
 

@@ -40,6 +40,7 @@ class SetupContext:
             their makers left.
         output_fields: the fields that this step is asked to produce, by the component's own names.
         output_types: the types that these fields are declared to have.
+        dataset_fields: all fields of the dataset, consumed or not, for an error to name them.
         output_directory: a folder of the step's own, empty at the start: where a component that
             writes puts its files, unless an argument names another place.
         cache_key: of the step, which names its result.
@@ -48,6 +49,7 @@ class SetupContext:
     input_fields: Mapping[str, "Field"]
     output_fields: frozenset[str]
     output_types: Mapping[str, pa.DataType]
+    dataset_fields: Mapping[str, "Field"]
     output_directory: str
     cache_key: str
 
@@ -75,6 +77,9 @@ class Execution(Protocol):
 
     def transform(self, *, gathers: bool) -> list[Checkpoint]:
         """Run a component that transforms."""
+
+    def gather(self) -> list[Checkpoint]:
+        """Run a component that looks at the whole dataset at once."""
 
     def write(self) -> list[Checkpoint]:
         """Run a component that writes."""
@@ -246,6 +251,28 @@ def _without_unchanged(
         )
         raise CardinalityError(msg)
     return frame.drop(columns=extra)
+
+
+class GatherComponent(Component):
+    """Looks at all rows of the dataset at once: to leave out copies, to rank, to draw from groups.
+
+    It runs in one process, and may hold what it is given: it consumes narrow fields, never images.
+    Its spec maps or filters. What it leaves out without a reject is recorded as filtered.
+    """
+
+    @classmethod
+    def run_in(cls, execution: Execution) -> list[Checkpoint]:
+        """Have the executor gather."""
+        return execution.gather()
+
+    @abstractmethod
+    def gather(
+        self, batches: Iterator[pa.RecordBatch], context: RowContext
+    ) -> Iterator[pa.RecordBatch]:
+        """Yield the rows that stay with what is produced for them, in the order in which they came.
+
+        `batches` are those of all partitions. The batches returned need not correspond to them.
+        """
 
 
 class WriteComponent(Component):

@@ -29,6 +29,7 @@ from fondant_spec.spec.component_spec import ComponentSpec
 from fondant_spec.spec.usage import usage
 from fondant_spec.worker.base_components import Component
 from fondant_spec.worker.commit import commit
+from fondant_spec.worker.gather_partitions import gather_partitions
 from fondant_spec.worker.host_outputs import write_outputs
 from fondant_spec.worker.partition_tasks import PartitionTask, split_finished
 from fondant_spec.worker.run_dataset import gather, load_partitions, write_partitions
@@ -158,6 +159,15 @@ class StepExecution:
             return []
         with step.component() as component:
             return load_partitions(step, component, self.progress.advance)
+
+    def gather(self) -> list[Checkpoint]:
+        """Run a component that takes the whole dataset as one stream, and keeps its partitions."""
+        step = self.request.context
+        if self._waits_for_commit():
+            return []
+        with step.component() as component:
+            tasks = self.request.tasks
+            return gather_partitions(step, component, tasks, self.progress.advance)
 
     def write(self) -> list[Checkpoint]:
         """Run a write, which takes the whole dataset as one stream."""

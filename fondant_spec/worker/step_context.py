@@ -107,6 +107,7 @@ class StepContext:
             input_fields=self.inputs[0].fields if self.inputs else {},
             output_fields=frozenset(self.mapping.outputs),
             output_types=self.mapping.outputs,
+            dataset_fields=self.mapping.available,
             output_directory=self.folder.output,
             cache_key=self.cache_key,
         )

@@ -20,7 +20,7 @@ from fondant_spec.errors import (
 from fondant_spec.spec import arguments
 from fondant_spec.spec.component_spec import ComponentSpec
 from fondant_spec.spec.executor_options import EXECUTOR_ARGUMENTS, SPEC_FILE, ExecutorOptions
-from fondant_spec.worker.base_components import Component
+from fondant_spec.worker.base_components import Component, GatherComponent
 from fondant_spec.worker.input_rows import InputRows
 from fondant_spec.worker.partition_tasks import PartitionTask, partition_tasks
 from fondant_spec.worker.step_context import StepContext
@@ -131,9 +131,7 @@ def read_request(component_class: type[Component], argv: Sequence[str]) -> StepR
     step_id = str(options.step_id)
     words |= arguments.further_words(spec.arguments, options.further_arguments, words, step_id)
     values = arguments.from_words(spec.arguments, words, step_id)
-    if component_class.gathers and not spec.makes_ids:
-        msg = f"{step_id}: a component that gathers makes new rows; its spec must explode."
-        raise InvalidComponentSpecError(msg)
+    _check_kind(component_class, spec, step_id)
     base_path = storage.normalize(options.base_path)
     check_writable(base_path)
     inputs = tuple(Manifest.read(location) for location in options.inputs)
@@ -145,6 +143,19 @@ def read_request(component_class: type[Component], argv: Sequence[str]) -> StepR
     context = _context(component_class, source, use, options, resolved)
     run_references.note(pipeline, context.run_id, step_id, resolved.cache_key)
     return StepRequest(component_class, spec, options, inputs, resolved, context)
+
+
+def _check_kind(component_class: type[Component], spec: ComponentSpec, step_id: str) -> None:
+    """Hold the class of a component that looks at all rows against its spec."""
+    if component_class.gathers and not spec.makes_ids:
+        msg = (
+            f"{step_id}: a transform that gathers makes new rows, so its spec must explode; one "
+            "that keeps its rows is a GatherComponent."
+        )
+        raise InvalidComponentSpecError(msg)
+    if issubclass(component_class, GatherComponent) and spec.makes_ids:
+        msg = f"{step_id}: a GatherComponent keeps its rows; its spec must map or filter."
+        raise InvalidComponentSpecError(msg)
 
 
 def source_of(component_class: type[Component]) -> Path:

@@ -202,7 +202,7 @@ def test_without_cache_all_is_computed(enter, tmp_path):
 
 
 @pytest.mark.parametrize("cache", ["true", "false"])
-@pytest.mark.parametrize("name", ["double", "first_of_each"])
+@pytest.mark.parametrize("name", ["double", "first_of_each", "one_of_each"])
 def test_slices_then_a_commit(enter, tmp_path, name, cache):
     """Slices side by side and one commit give the bytes of a whole run."""
     whole = enter(name, dataset(tmp_path / "a", 2, number=list(range(9))), base=tmp_path / "a")

@@ -21,6 +21,9 @@ from image_toolkit.images.image_header import ImageHeader
 SOURCE_NAME: Final = "source_name"
 """What the metadata calls the name that an image had; `file_name` means the exported file."""
 
+GROUP: Final = "group_id"
+"""The field that is the same for images that are all but the same."""
+
 TRAIN: Final = "train"
 VALIDATION: Final = "validation"
 
@@ -101,7 +104,8 @@ class PairMaker:
         if self.names is not None:  # else the file's name tells it
             others["id"] = row["id"]
         others |= {"width": file.width, "height": file.height}
-        split = split_of(data, self.validation_fraction)
+        drawn_by = data if row.get(GROUP) is None else row[GROUP].encode()
+        split = split_of(drawn_by, self.validation_fraction)
         return Pair(
             stem=self._stem(row),
             split=split,
@@ -155,9 +159,12 @@ def _shows_as_it_is(header: ImageHeader) -> bool:
     )
 
 
-def split_of(image: bytes, validation_fraction: float) -> str:
-    """Return the split of an image: by its bytes, so that copies of it fall on the same side."""
-    drawn = int.from_bytes(hashlib.sha256(image).digest()[:8], "big") / 2**64
+def split_of(drawn_by: bytes, validation_fraction: float) -> str:
+    """Return the split that is drawn by the name of an image's group, or else by its bytes.
+
+    So what is alike, or at least equal, falls on the same side.
+    """
+    drawn = int.from_bytes(hashlib.sha256(drawn_by).digest()[:8], "big") / 2**64
     return VALIDATION if drawn < validation_fraction else TRAIN
 
 

@@ -26,6 +26,8 @@ from fondant_spec.errors import (
 )
 from fondant_spec.testing import Result, run_component
 from fondant_spec.worker.component_code import load_module
+from image_toolkit.images.decoding import decode_pixels
+from image_toolkit.images.rendering import phash
 
 COMPONENT = Path(__file__).parents[1]
 CAPTIONS = ["a cat", 'a "quoted" dog', "two\nlines", "  café 猫 \U0001f431 ", "the last\\one"]
@@ -105,6 +107,43 @@ def test_without_a_path_the_step_has_a_folder_of_its_own(tmp_path):
     card = Path(result.manifest.artifacts[1])
     assert card.parent.is_relative_to(result.manifest.folder)
     assert len(list((card.parent / "train").glob("*.jpg"))) == 5
+
+
+def split_hashes(folder: Path) -> tuple[np.ndarray, np.ndarray]:
+    """Return the perceptual hashes of the files of both splits."""
+    files = [sorted((folder / split).glob("*.jpg")) for split in ("train", "validation")]
+    hashes = [[int(phash(decode_pixels(f.read_bytes())), 16) for f in split] for split in files]
+    return np.array(hashes[0], np.uint64), np.array(hashes[1], np.uint64)
+
+
+@pytest.mark.parametrize("grouped", [True, False])
+def test_near_copies_are_on_one_side_of_the_split(tmp_path, grouped):
+    """A search on the exported files finds none on both, where groups are known; else it does."""
+    photos = [Image.open(io.BytesIO(photo(number))) for number in range(30)]
+    copies = []
+    for image in photos:
+        copies.append(io.BytesIO())
+        image.resize((60, 45)).save(copies[-1], "JPEG", quality=80)
+    images = [photo(number) for number in range(30)] + [copy.getvalue() for copy in copies]
+    columns = {
+        "image": images,
+        "caption": ["a photo"] * len(images),
+        "phash": [phash(decode_pixels(image)) for image in images],
+    }
+    if grouped:
+        found = run_component(
+            COMPONENT.parent / "deduplicate_images",
+            pa.table(columns),
+            tmp_path / "groups",
+            keep="first",
+            drop_copies=False,
+        )
+        columns["group_id"] = found.table["group_id"]
+    out, _ = export(pa.table(columns), tmp_path, validation_fraction=0.4)
+    train, validation = split_hashes(out)
+    across = np.bitwise_count(train[:, None] ^ validation) <= 6
+    assert len(train) + len(validation) == 60
+    assert across.any() != grouped
 
 
 def test_the_validation_split_is_stable_and_keeps_copies_together(tmp_path):

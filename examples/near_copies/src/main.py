@@ -12,6 +12,7 @@ import pyarrow as pa
 from fondant_spec.component import RowContext, SetupContext, WriteComponent
 from fondant_spec.dataset import storage
 from fondant_spec.executor import execute
+from image_toolkit.copies.near_hashes import near_hashes
 from image_toolkit.images.decoding import decode_pixels
 from image_toolkit.images.image_errors import NotAnImageError
 from image_toolkit.images.rendering import phash
@@ -57,11 +58,10 @@ class NearCopies(WriteComponent):
 
 def _pairs(hashes: Sequence[int], most_bits: int) -> Iterator[tuple[int, int]]:
     """Yield the places of each hash that is near to earlier ones, and of the first of these."""
-    known = np.array(hashes, np.uint64)
-    for place in range(1, len(known)):
-        near = np.bitwise_count(known[:place] ^ known[place]) <= most_bits
-        first = int(near.argmax())
-        if near[first]:
+    likeness = near_hashes(np.array(hashes, np.uint64), np.ones(len(hashes), np.bool_), most_bits)
+    for place in np.flatnonzero(likeness.linked).tolist():
+        first = int(likeness.like(place).min())
+        if first < place:
             yield place, first
 
 

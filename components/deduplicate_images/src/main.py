@@ -1,0 +1,129 @@
+"""Leaves out images that are copies of others, over the whole dataset."""
+
+import logging
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from keeping import KEEP, best_first
+from kinds import KINDS
+
+from fondant_spec.component import GatherComponent, RowContext, SetupContext
+from fondant_spec.dataset.rejects import Rejects
+from fondant_spec.errors import InputDataError, InvalidArgumentError, did_you_mean
+from fondant_spec.executor import execute
+from image_toolkit.copies.groups import Groups, group_rows
+from image_toolkit.copies.likeness import BoolArray, IntArray
+
+logger = logging.getLogger(__name__)
+
+
+class DeduplicateImages(GatherComponent):
+    """Keeps one image of those that are alike."""
+
+    def __init__(
+        self,
+        *,
+        compare: list[str] | None = None,
+        most_bits: int = 6,
+        least_cosine: float = 0.96,
+        keep: str = "largest",
+        drop_copies: bool = True,
+    ) -> None:
+        for name in compare or ():
+            if name not in KINDS:
+                hint = did_you_mean(str(name), list(KINDS))
+                msg = f"argument 'compare' may name {', '.join(KINDS)}, not {name!r}{hint}"
+                raise InvalidArgumentError(msg)
+        self._compare = compare
+        self._limits = {"sha256": None, "phash": most_bits, "embedding": least_cosine}
+        self._keep = keep
+        self._drops = drop_copies
+
+    def setup(self, context: SetupContext) -> None:
+        """Make sure that there is something to compare by, and to choose by.
+
+        Raises:
+            InputDataError: a field that is needed is not there.
+        """
+        there = context.input_fields
+        wanted = list(KINDS) if self._compare is None else self._compare
+        self._compared = [name for name in wanted if name in there]
+        missing = [name for name in self._compare or () if name not in there]
+        if missing or not self._compared:
+            msg = (
+                f"deduplicate_images: the dataset has no field {' or '.join(missing or KINDS)}: "
+                "add download_images, load_from_hub or image_embedding before it, or say which "
+                "field it is with `consumes`."
+            )
+            raise InputDataError(msg)
+        if not any(all(name in there for name in names) for names in KEEP[self._keep]):
+            needed = " or ".join(" and ".join(names) for names in KEEP[self._keep])
+            msg = f"deduplicate_images: keep={self._keep!r} needs the field {needed}."
+            raise InputDataError(msg)
+        self._model = there["embedding"].metadata if "embedding" in self._compared else {}
+
+    def field_metadata(self) -> Mapping[str, Mapping[str, Any]]:
+        """Return what the groups were made by."""
+        limits = {name: self._limits[name] for name in self._compared}
+        about = {"compared_by": limits, "keep": self._keep}
+        if model := self._model.get("model_id"):
+            about["model_id"] = model
+        return {"group_id": about}
+
+    def gather(
+        self, batches: Iterator[pa.RecordBatch], context: RowContext
+    ) -> Iterator[pa.RecordBatch]:
+        """Yield the rows that stay, with their groups."""
+        columns = {name: KINDS[name]() for name in self._compared}
+        narrow = []
+        bad: set[str] = set()
+        for batch in batches:
+            for name, column in columns.items():
+                for place, (reason, message) in column.add(batch.column(name)).items():
+                    row_id = batch.column("id")[place].as_py()
+                    if row_id not in bad:
+                        bad.add(row_id)
+                        context.rejects.add(row_id, reason, message)
+            narrow.append(batch.drop_columns(self._compared))
+        if not narrow:
+            return
+        rows = pa.Table.from_batches(narrow).combine_chunks()
+        for name, column in columns.items():
+            if column.unknown:
+                logger.info("%d of %d rows have no %s", column.unknown, len(rows), name)
+        order = best_first(rows, KEEP[self._keep])
+        ids = rows.column("id").combine_chunks()
+        sound = pc.invert(pc.is_in(ids, value_set=pa.array(sorted(bad), pa.string())))
+        sound = sound.to_numpy(zero_copy_only=False)
+        likenesses = [column.likeness(self._limits[name]) for name, column in columns.items()]
+        groups = group_rows(likenesses, len(rows), order[sound[order]])
+        stays = groups.stands_for == np.arange(len(rows))
+        if self._drops:
+            self._reject(ids, groups, sound & ~stays, context.rejects)
+            sound &= stays
+        yield _with_groups(ids, groups, np.flatnonzero(sound))
+
+    def _reject(self, ids: pa.Array, groups: Groups, left: BoolArray, rejects: Rejects) -> None:
+        """Tell which row stands for each of those that are left out."""
+        rows = np.flatnonzero(left)
+        kept = ids.take(pa.array(groups.stands_for[rows])).to_pylist()
+        lost = ids.take(pa.array(rows)).to_pylist()
+        names = [self._compared[number] for number in groups.by[rows]]
+        for row_id, kept_id, name in zip(lost, kept, names, strict=True):
+            rejects.filter(row_id, "duplicate_of", f"{kept_id}, by {name}")
+
+
+def _with_groups(ids: pa.Array, groups: Groups, rows: IntArray) -> pa.RecordBatch:
+    columns = {
+        "id": ids.take(pa.array(rows)),
+        "group_id": ids.take(pa.array(groups.group[rows])),
+        "group_size": pa.array(groups.size[rows], pa.int32()),
+    }
+    return pa.RecordBatch.from_pydict(columns)
+
+
+if __name__ == "__main__":
+    execute(DeduplicateImages)

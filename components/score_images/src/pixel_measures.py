@@ -1,0 +1,124 @@
+"""Cheap measures of an image's pixels.
+
+`blur`, `brightness` and `aspect_ratio` are cleanvision's, to within what another way of scaling
+makes of them (Apache-2.0, https://github.com/cleanlab/cleanvision).
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, Final
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+from PIL import Image, ImageFilter
+
+from image_toolkit.images.rendering import phash, sha256
+
+Pixels = npt.NDArray[np.uint8]
+
+_SIDE: Final = 192  # pixels of the shorter side, at which most is measured
+_BLUR_SIDE: Final = 64  # of the longer side, as in cleanvision
+_BLUR_FACTOR: Final = 0.01
+_LEAST_SPREAD: Final = 0.18
+_LIGHT: Final = np.array([0.241, 0.691, 0.068])  # how bright red, green and blue look, squared
+_OPPONENTS: Final = np.array([[1, -1, 0], [0.5, 0.5, -1]])  # red to green, yellow to blue
+_FLAT: Final = 2  # by which neighbours of one colour may differ, after JPEG
+
+
+@dataclass(frozen=True)
+class Picture:
+    """An image as it is measured: its file, and its pixels in RGB, shape (height, width, 3)."""
+
+    data: bytes
+    pixels: Pixels
+
+    @cached_property
+    def small(self) -> Pixels:
+        """The pixels, the shorter side brought down to 192."""
+        height, width = self.pixels.shape[:2]
+        scale = _SIDE / min(height, width)
+        if scale >= 1:
+            return self.pixels
+        size = max(round(width * scale), 1), max(round(height * scale), 1)
+        return np.asarray(cv2.resize(self.pixels, size, interpolation=cv2.INTER_AREA), np.uint8)
+
+    @cached_property
+    def grey(self) -> Pixels:
+        """The small pixels in shades of grey."""
+        return np.asarray(cv2.cvtColor(self.small, cv2.COLOR_RGB2GRAY), np.uint8)
+
+
+def blur(picture: Picture) -> float:
+    """Return how sharp an image is, from 0 (blurred) to 1, as cleanvision has it.
+
+    From the spread of its edges, and of its shades, at 64 pixels: strong contours in any size.
+    """
+    height, width = picture.pixels.shape[:2]
+    ratio = max(max(height, width) / _BLUR_SIDE, 1)
+    size = max(int(width // ratio), 1), max(int(height // ratio), 1)
+    grey = Image.fromarray(picture.grey).resize(size)
+    edges = np.asarray(grey.filter(ImageFilter.FIND_EDGES)).std()
+    shades = 1 - np.exp(-_BLUR_FACTOR * np.bincount(np.asarray(grey).ravel(), minlength=256).std())
+    return float(min(1 - np.exp(-_BLUR_FACTOR * edges) + shades * (shades > _LEAST_SPREAD), 1))
+
+
+def brightness(picture: Picture) -> float:
+    """Return how bright an image looks on average, from 0 (black) to 1, as cleanvision has it."""
+    mean = np.array(cv2.mean(picture.small)[:3])
+    return float(np.sqrt(_LIGHT @ mean**2) / 255)
+
+
+def contrast(picture: Picture) -> float:
+    """Return the standard deviation of the shades of grey, from 0 to 0.5 (RMS contrast)."""
+    return float(cv2.meanStdDev(picture.grey)[1][0, 0] / 255)
+
+
+def colourfulness(picture: Picture) -> float:
+    """Return Hasler and Süsstrunk's measure (2003): 0 is grey, 15 slightly colourful, 82 very."""
+    opponents = cv2.transform(picture.small.astype(np.float32), _OPPONENTS)
+    means, deviations = cv2.meanStdDev(opponents)
+    return float(np.linalg.norm(deviations) + 0.3 * np.linalg.norm(means))
+
+
+def is_grayscale(picture: Picture) -> bool:
+    """Return whether all pixels are shades of grey: red, green and blue the same."""
+    red, green, blue = cv2.split(picture.pixels)
+    return bool(cv2.norm(red, green, cv2.NORM_INF) == 0 == cv2.norm(green, blue, cv2.NORM_INF))
+
+
+def flatness(picture: Picture) -> float:
+    """Return the share of pixels that look like both the next ones to the right and below.
+
+    Screenshots, charts and logos have large areas of one colour; photographs hardly any.
+    """
+    small = picture.small
+    if min(small.shape[:2]) < 2:  # noqa: PLR2004 - a line has no neighbours on both sides
+        return 1.0
+    here = small[:-1, :-1]
+    apart = cv2.max(cv2.absdiff(here, small[:-1, 1:]), cv2.absdiff(here, small[1:, :-1]))
+    red, green, blue = cv2.split(apart)
+    most = cv2.max(cv2.max(red, green), blue)
+    return float(np.count_nonzero(most <= _FLAT) / most.size)
+
+
+def aspect_ratio(picture: Picture) -> float:
+    """Return the shorter side by the longer one, from 0 to 1 (square), as cleanvision has it."""
+    height, width = picture.pixels.shape[:2]
+    return float(min(height, width) / max(height, width))
+
+
+MEASURES: Final[Mapping[str, tuple[Callable[[Picture], Any], pa.DataType]]] = {
+    "blur": (blur, pa.float32()),
+    "brightness": (brightness, pa.float32()),
+    "contrast": (contrast, pa.float32()),
+    "colourfulness": (colourfulness, pa.float32()),
+    "is_grayscale": (is_grayscale, pa.bool_()),
+    "flatness": (flatness, pa.float32()),
+    "aspect_ratio": (aspect_ratio, pa.float32()),
+    "phash": (lambda picture: phash(picture.pixels), pa.string()),
+    "sha256": (lambda picture: sha256(picture.data), pa.string()),
+}
+"""By their names, what measures a picture, and the type of what it gives."""

@@ -1,0 +1,190 @@
+"""Scores of an image's CLIP vector: by small networks, by the texts of labels, by its caption."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from heads import FloatArray, Head
+
+from fondant_spec.dataset.manifest import Field
+from fondant_spec.dataset.rejects import Rejects
+from fondant_spec.errors import InputDataError, InvalidArgumentError
+
+AESTHETIC: Final = "aesthetic_score"
+UNSAFE: Final = "unsafe_score"
+CLASS: Final = "class"
+CLASS_SCORE: Final = "class_score"
+CLIP_SCORE: Final = "clip_score"
+
+SCORES: Final[Mapping[str, pa.DataType]] = {
+    AESTHETIC: pa.float32(),
+    UNSAFE: pa.float32(),
+    CLASS: pa.string(),
+    CLASS_SCORE: pa.float32(),
+    CLIP_SCORE: pa.float32(),
+}
+
+_TEMPERATURE: Final = 100.0  # with which CLIP was trained
+
+
+@dataclass(frozen=True)
+class VectorSettings:
+    """Which models score vectors, and how; see the spec."""
+
+    clip_model_id: str = "openai/clip-vit-large-patch14"
+    clip_revision: str | None = None
+    aesthetic_head: str | None = None
+    unsafe_head: str | None = None
+    labels: Sequence[str] = ()
+    label_prompt: str = "a photo of {}"
+    device: str = "auto"
+    batch_size: int = 0
+
+
+class VectorScores:
+    """Scores vectors that rows have, or that it computes; loads only what the scores need.
+
+    Raises:
+        InvalidArgumentError: a score needs what was not given.
+        InputDataError: a model cannot be had, or does not fit the vectors.
+    """
+
+    def __init__(
+        self, names: Sequence[str], settings: VectorSettings, fields: Mapping[str, Field]
+    ) -> None:
+        _check(names, settings, fields)
+        from image_toolkit.models.embedding.embedders import (  # noqa: PLC0415 - torch takes seconds
+            image_encoder,
+            text_encoder,
+        )
+        from image_toolkit.models.embedding.embedding_stream import Embedder  # noqa: PLC0415
+
+        self._names = names
+        self._settings = settings
+        model, revision = settings.clip_model_id, settings.clip_revision
+        options: dict[str, Any] = {"device": settings.device, "most": settings.batch_size}
+        known = fields["embedding"].metadata if "embedding" in fields else {}
+        self.takes_given = known.get("model_id") == model and known.get("modality") == "image"
+        self._images = Embedder(partial(image_encoder, model, revision), **options)
+        self._texts = Embedder(partial(text_encoder, model, revision), **options)
+        if not self.takes_given:
+            self._images.load()
+        if {CLASS, CLASS_SCORE, CLIP_SCORE} & set(names):
+            self._texts.load()
+        self.about = {"clip_model_id": model}
+        given = known if self.takes_given else self._images.metadata("image")
+        self.about |= {"clip_revision": given["revision"]}
+        dimension = int(given["dimension"])
+        self._heads = {
+            name: Head(Path(path), name.replace("_score", " head"), dimension)
+            for name, path in self._paths().items()
+        }
+        for name, head in self._heads.items():
+            if head.is_classifier != (name == UNSAFE):
+                msg = f"{self._paths()[name]}: these weights are not those of {name}."
+                raise InputDataError(msg)
+        self._labels = self._label_vectors() if {CLASS, CLASS_SCORE} & set(names) else None
+
+    def close(self) -> None:
+        """Stop the threads that prepare images and texts."""
+        self._images.close()
+        self._texts.close()
+
+    def vectors(self, batch: pa.RecordBatch, rejects: Rejects) -> tuple[pa.RecordBatch, FloatArray]:
+        """Return the rows that have a vector, and these, of length 1."""
+        if self.takes_given:
+            whole = batch.filter(pc.is_valid(batch.column("embedding")))
+            for row_id in _without(batch, whole.column("id")):
+                rejects.add(row_id, "no_embedding")
+            found = whole.column("embedding")
+        else:
+            source = batch.select(["id", "image"])
+            made = pa.Table.from_batches(
+                list(self._images.batches(iter([source]), "image", rejects))
+                or [_empty(self._images.metadata("image")["dimension"])]
+            ).combine_chunks()
+            whole = batch.filter(
+                pc.is_in(batch.column("id"), value_set=made["id"].combine_chunks())
+            )
+            found = made["embedding"].combine_chunks()
+        flat = found.flatten().to_numpy(zero_copy_only=False).astype(np.float32)
+        vectors = flat.reshape(len(whole), -1)
+        lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
+        return whole, vectors / np.where(lengths == 0, 1, lengths)
+
+    def scores(self, rows: pa.RecordBatch, vectors: FloatArray) -> Iterator[tuple[str, pa.Array]]:
+        """Yield each score that is asked for, by its name."""
+        for name, head in self._heads.items():
+            yield name, pa.array(head(vectors), pa.float32())
+        if self._labels is not None:
+            likeness = _TEMPERATURE * vectors @ self._labels.T
+            likeness = np.exp(likeness - likeness.max(axis=1, keepdims=True, initial=-np.inf))
+            chances = likeness / likeness.sum(axis=1, keepdims=True)
+            best = chances.argmax(axis=1)
+            yield CLASS, pa.array(self._settings.labels, pa.string()).take(pa.array(best))
+            yield CLASS_SCORE, pa.array(chances.max(axis=1, initial=0), pa.float32())
+        if CLIP_SCORE in self._names:
+            yield CLIP_SCORE, self._clip_scores(rows, vectors)
+
+    def _clip_scores(self, rows: pa.RecordBatch, vectors: FloatArray) -> pa.Array:
+        """Return the cosine of each vector with that of the row's caption; null without one."""
+        captions = rows.select(["id", "caption"])
+        places = {row_id: place for place, row_id in enumerate(rows.column("id").to_pylist())}
+        found: list[float | None] = [None] * len(rows)
+        for made in self._texts.batches(iter([captions]), "caption", Rejects()):
+            for row in made.to_pylist():
+                place = places[row["id"]]
+                found[place] = float(np.dot(vectors[place], row["embedding"]))
+        return pa.array(found, pa.float32())
+
+    def _label_vectors(self) -> FloatArray:
+        prompts = [self._settings.label_prompt.format(label) for label in self._settings.labels]
+        batch = pa.record_batch(
+            {"id": [f"{n:06d}" for n in range(len(prompts))], "text": prompts},
+        )
+        rejects = Rejects()
+        made = list(self._texts.batches(iter([batch]), "text", rejects))
+        if len(rejects):
+            msg = "score_images: a label is blank; give each one a name."
+            raise InvalidArgumentError(msg)
+        return np.concatenate(
+            [
+                one.column("embedding")
+                .flatten()
+                .to_numpy(zero_copy_only=False)
+                .reshape(len(one), -1)
+                for one in made
+            ]
+        )
+
+    def _paths(self) -> dict[str, str]:
+        paths = {AESTHETIC: self._settings.aesthetic_head, UNSAFE: self._settings.unsafe_head}
+        return {name: path for name, path in paths.items() if path and name in self._names}
+
+
+def _check(names: Sequence[str], settings: VectorSettings, fields: Mapping[str, Field]) -> None:
+    for name, path in ((AESTHETIC, "aesthetic_head"), (UNSAFE, "unsafe_head")):
+        if name in names and not getattr(settings, path):
+            msg = f"score_images: {name} needs the argument {path}, a file of weights."
+            raise InvalidArgumentError(msg)
+    if {CLASS, CLASS_SCORE} & set(names) and len(settings.labels) < 2:  # noqa: PLR2004 - a choice
+        msg = "score_images: class needs two labels or more to choose from."
+        raise InvalidArgumentError(msg)
+    if CLIP_SCORE in names and "caption" not in fields:
+        msg = "score_images: clip_score needs the field 'caption'; name another with `consumes`."
+        raise InputDataError(msg)
+
+
+def _without(batch: pa.RecordBatch, ids: pa.Array) -> list[str]:
+    every = batch.column("id")
+    return list(every.filter(pc.invert(pc.is_in(every, value_set=ids))).to_pylist())
+
+
+def _empty(dimension: int) -> pa.RecordBatch:
+    types = [("id", pa.string()), ("embedding", pa.list_(pa.float32(), dimension))]
+    return pa.RecordBatch.from_pylist([], pa.schema(types))

@@ -1,0 +1,92 @@
+"""One way for rows to be alike: each row has a key, and keys have neighbours.
+
+Rows of one key are alike, and so are rows of neighbouring keys. So a thousand copies of one file
+are a thousand rows of one key, and not half a million pairs.
+"""
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Final, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+
+IntArray: TypeAlias = npt.NDArray[np.int64]
+BoolArray: TypeAlias = npt.NDArray[np.bool_]
+
+NO_KEY: Final = -1
+
+
+@dataclass(frozen=True)
+class Likeness:
+    """Which rows are alike in one respect.
+
+    Attributes:
+        keys: the key of each row, of shape (rows,), counted from 0; `NO_KEY` for a row that is
+            like no other.
+        pairs: the keys that are neighbours, of shape (n, 2), each pair once, the smaller first.
+    """
+
+    keys: IntArray
+    pairs: IntArray
+
+    @property
+    def key_count(self) -> int:
+        """How many keys there are."""
+        return int(self.keys.max(initial=NO_KEY)) + 1
+
+    @property
+    def linked(self) -> BoolArray:
+        """Which rows are like at least one other."""
+        many = np.bincount(self.keys[self.keys != NO_KEY], minlength=self.key_count) > 1
+        many[self.pairs.ravel()] = True
+        linked = np.zeros(len(self.keys), np.bool_)
+        known = self.keys != NO_KEY
+        linked[known] = many[self.keys[known]]
+        return linked
+
+    def like(self, row: int) -> IntArray:
+        """Return the rows that are like one, itself among them; none where it has no key."""
+        key = int(self.keys[row])
+        if key == NO_KEY:
+            return np.empty(0, np.int64)
+        starts, others = self._neighbours
+        near = others[starts[key] : starts[key + 1]]
+        if not len(near):
+            return self._members(key)
+        return np.concatenate([self._members(one) for one in (key, *near.tolist())])
+
+    def _members(self, key: int) -> IntArray:
+        starts, rows = self._rows_by_key
+        return rows[starts[key] : starts[key + 1]]
+
+    @cached_property
+    def _rows_by_key(self) -> tuple[IntArray, IntArray]:
+        order = np.argsort(self.keys, kind="stable")
+        order = order[np.count_nonzero(self.keys == NO_KEY) :]
+        return _starts(self.keys[order], self.key_count), order
+
+    @cached_property
+    def _neighbours(self) -> tuple[IntArray, IntArray]:
+        both = np.concatenate([self.pairs, self.pairs[:, ::-1]])
+        both = both[np.lexsort((both[:, 1], both[:, 0]))]
+        return _starts(both[:, 0], self.key_count), both[:, 1]
+
+
+def equal_values(values: pa.ChunkedArray) -> Likeness:
+    """Return the likeness of rows that have the same value; one that has null is like no other."""
+    encoded = values.combine_chunks().dictionary_encode()
+    keys = pc.fill_null(encoded.indices.cast(pa.int64()), NO_KEY)
+    return Likeness(keys.to_numpy(zero_copy_only=False), no_pairs())
+
+
+def no_pairs() -> IntArray:
+    """Return pairs of keys, of which there are none."""
+    return np.empty((0, 2), np.int64)
+
+
+def _starts(ordered: IntArray, count: int) -> IntArray:
+    """Return where each of `count` values begins in an ordered array, and its end."""
+    return np.searchsorted(ordered, np.arange(count + 1)).astype(np.int64)
