@@ -43,6 +43,7 @@ class SetupContext:
         output_directory: a folder of the step's own, empty at the start: where a component that
             writes puts its files, unless an argument names another place.
         cache_key: of the step, which names its result.
+        manifests: where the manifests lie that the step reads; `dataset.history` goes on from them.
     """
 
     input_fields: Mapping[str, "Field"]
@@ -50,6 +51,7 @@ class SetupContext:
     output_types: Mapping[str, pa.DataType]
     output_directory: str
     cache_key: str
+    manifests: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
