@@ -18,6 +18,7 @@ from layout import ExportSettings, Layout
 from layouts import LAYOUTS
 from licences import is_one_of, licence_id, pages
 from literal_paths import what_means_more
+from picture_looks import FileLooks
 from publishing import check_replaceable, published
 from sample_pairs import Samples
 from training_pairs import SOURCE_NAME, TRAIN, BadPairError, PairMaker, metadata_types
@@ -126,8 +127,9 @@ class ExportDataset(WriteComponent):
                 raise InputDataError(msg)
             self._write_cards(folder, layouts, counts, context)
             datasets.disable_progress_bars()  # they tell of downloads, and nothing is downloaded
+            looks = FileLooks()
             for layout in layouts.values():
-                layout.check()
+                layout.check(looks)
             mark["pairs"] = counts.pairs
         self._tell_odd_path()
         return [storage.join(self._target, name) for name in (MARK, CARD)]
