@@ -7,6 +7,7 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import chain
+from pathlib import PurePath
 from typing import Any, Final
 
 import yaml
@@ -150,7 +151,8 @@ class DatasetCard:
     def _limits(self) -> Iterator[str]:
         model = self.lineage.get("caption", {}).get("model_id")
         if model:
-            yield f"The captions are by a model, {code(str(model))}, and may be wrong or biased."
+            name = code(_public(str(model)))
+            yield f"The captions are by a model, {name}, and may be wrong or biased."
         if count := unlicensed(self.credits.licences):
             yield f"Of {count:,} images the licence is not known: clear that before you publish."
         if self.credits.known:
@@ -181,8 +183,14 @@ def _by_reason(rejects: Mapping[str, int]) -> str:
 
 def _made_from(name: str, metadata: Mapping[str, Any]) -> str:
     facts = ", ".join(
-        f"{key} {code(json.dumps(value, ensure_ascii=False))}"
+        f"{key} {code(json.dumps(_public(value), ensure_ascii=False))}"
         for key, value in metadata.items()
         if value is not None
     )
     return f"- {code(name)}: {facts or 'its maker left no word'}"
+
+
+def _public(value: Any) -> Any:
+    """Return a value as anybody may read it: of a path on this machine, the last part."""
+    is_path = isinstance(value, str) and PurePath(value).is_absolute()
+    return PurePath(value).name if is_path else value

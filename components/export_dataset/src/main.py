@@ -1,7 +1,7 @@
 """Write images and captions the way trainers read them, and read the result back to make sure."""
 
 import logging
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Final
 
@@ -26,6 +26,7 @@ from training_pairs import SOURCE_NAME, TRAIN, BadPairError, PairMaker, metadata
 from fondant_spec.component import RowContext, SetupContext, WriteComponent
 from fondant_spec.dataset import storage
 from fondant_spec.dataset.history import steps_before
+from fondant_spec.dataset.manifest import Field, Manifest
 from fondant_spec.dataset.rejects import Rejects
 from fondant_spec.dataset.written_files import MARK
 from fondant_spec.errors import InputDataError, InvalidArgumentError
@@ -184,8 +185,8 @@ class ExportDataset(WriteComponent):
         counts: Counts,
         context: RowContext,
     ) -> None:
-        lineage = {name: field.metadata for name, field in context.input_fields.items()}
         steps = steps_before(self._manifests)
+        lineage = {name: _told_of(field, steps) for name, field in context.input_fields.items()}
         card = DatasetCard(counts, lineage, steps, self._credits, self._samples)
         table, digest = self._credits.csv(), folder.digest()
         for layout in layouts.values():
@@ -216,6 +217,15 @@ def _checked(layouts: list[Any]) -> list[str]:
             msg = f"export_dataset: argument 'layouts' must be made of {known}, not {name!r}."
             raise InvalidArgumentError(msg)
     return layouts
+
+
+def _told_of(field: Field, steps: Sequence[Manifest]) -> Mapping[str, Any]:
+    """Return what the maker of a field said of it, or that of an earlier state, if it said nothing.
+
+    A step that corrects captions has no word for who wrote the others.
+    """
+    earlier = (step.fields[field.name] for step in reversed(steps) if field.name in step.fields)
+    return next((found.metadata for found in (field, *earlier) if found.metadata), {})
 
 
 def _is_binary(data_type: pa.DataType) -> bool:

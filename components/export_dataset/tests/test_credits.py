@@ -124,6 +124,31 @@ def test_one_licence_is_that_of_the_dataset(tmp_path):
     assert DatasetCard.load(out / "README.md").data.to_dict()["license"] == "cc-by-4.0"
 
 
+def test_the_card_names_no_folder_of_this_machine(tmp_path):
+    """Where images or a model came from a local folder, its name is told and not its place."""
+    made = run_component(
+        COMPONENT,
+        rows(),
+        tmp_path,
+        metadata={"caption": {"model_id": "/home/ann/models/blip"}},
+        output_path=str(tmp_path / "out"),
+    )
+    text = Path(made.manifest.artifacts[1]).read_text()
+    assert '- `caption`: model_id `"blip"`' in text
+    assert "/home/ann" not in text
+
+
+def test_the_card_tells_what_the_steps_before_lost(tmp_path):
+    """The figures of each step are in the card, and what wrote the captions that are left."""
+    given = rows().append_column("sha256", pa.array(["x"] * len(LICENCES)))
+    made = run_component(
+        COMPONENT, given, tmp_path, metadata={"caption": {"model_id": "blip"}}, output_path=None
+    )
+    text = Path(made.manifest.artifacts[1]).read_text()
+    assert "| `given` | `-` | 0 | 6 | none |" in text
+    assert "- The captions are by a model, `blip`, and may be wrong or biased." in text
+
+
 def test_without_credits_there_is_no_table(tmp_path):
     """Images of one's own have none, and the card says so."""
     out, _ = export(rows().select(["image", "caption"]), tmp_path)
