@@ -2,23 +2,27 @@ r"""From a few seed images to a captioned image dataset for Stable Diffusion fin
 
     load_from_hub ----> image_embedding \
                                          > laion_retrieval -> download_images -> caption_images
-    generate_prompts -> text_embedding  /                                       -> export_dataset
+    generate_prompts -> text_embedding  /                     [-> apply_edits]  -> export_dataset
 
 Run `python pipeline.py`. What it runs on is set in `pipeline_configs.py` or the environment; with
 nothing set it says what to set, and ends with 1. `make demo` runs it on data of its own, offline.
 """
 
 import argparse
+import logging
 import sys
 from collections.abc import Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 
-from fondant_spec.errors import InvalidConfigError
+from fondant_spec.errors import InvalidConfigError, StorageError
 from fondant_spec.pipeline import Pipeline, Resources, Step
 from fondant_spec.runners.command_line import launch
+from image_toolkit.edits.journal import edits_folder, edits_version
 from image_toolkit.retrieval.hub.known_indexes import full_location, known_model
 from pipeline_configs import PipelineConfigs
+
+logger = logging.getLogger(__name__)
 
 NAME = "stable-diffusion"
 COMPONENTS = Path(__file__).parent / "components"
@@ -76,7 +80,7 @@ def build(configs: PipelineConfigs) -> Pipeline:
         arguments={"model_id": configs.CAPTION_MODEL},
         resources=gpu,
     )
-    pipeline.add(COMPONENTS / "export_dataset", after=captions)
+    pipeline.add(COMPONENTS / "export_dataset", after=_corrected(pipeline, captions))
     return pipeline
 
 
@@ -94,6 +98,21 @@ def main(argv: Sequence[str] | None = None) -> int:
         return build(replace(configs, BASE_PATH=options.base_path))
 
     return launch(build_it, parser, argv, settings=asdict(configs))
+
+
+def _corrected(pipeline: Pipeline, captions: Step) -> Step:
+    """Add a step that replays what people corrected, where they have (`fondant-spec explore`)."""
+    edits = edits_folder(pipeline.base_path)
+    try:
+        version = edits_version(edits)
+    except StorageError as error:  # as where a laptop submits what a cluster can open
+        logger.warning("no edits are replayed, since their folder cannot be listed: %s", error)
+        version = ""
+    if not version:
+        return captions
+    return pipeline.add(
+        COMPONENTS / "apply_edits", after=captions, arguments={"edits": edits, "version": version}
+    )
 
 
 def _embedding(

@@ -1,27 +1,37 @@
-"""Captions for images that you have: load, caption, export.
+"""From a folder of images to one that a trainer reads: caption, look, correct, export.
 
-    python examples/caption_my_images.py --dataset FOLDER [--resize 512] [--min-size 256]
+    python examples/caption_my_images.py FOLDER --trainer kohya --base-model sdxl
 
-FOLDER holds images, or is any dataset that load_from_hub takes. Near copies are named in the log.
-All arguments of the steps can be given as well: --set caption_images.trigger_word=sks
+Look at `captioned/look/index.html`. To correct captions, change the texts in `captioned/look/texts`
+and give the same command again: only the export is made anew. The trainer's folder, with its
+configuration and a README, is `captioned/training/kohya`. Near copies are named in the log.
+
+FOLDER may be any dataset that load_from_hub takes. All arguments of the steps can be given as well:
+--set caption_images.trigger_word=sks --set export_dataset.validation_fraction=0.1
 """
 
 import argparse
+import getpass
 import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from fondant_spec.pipeline import Pipeline
+from fondant_spec.pipeline import Pipeline, Step
 from fondant_spec.runners.command_line import launch
+from fondant_spec.spec.component_spec import ComponentSpec
+from image_toolkit.edits.journal import Journal, edits_folder, edits_version
+from image_toolkit.edits.texts import take_over
 
 EXAMPLES = Path(__file__).parent
 COMPONENTS = EXAMPLES.parent / "components"
+EXPORT = ComponentSpec.from_file(COMPONENTS / "export_dataset").arguments
 
 
 def build(options: argparse.Namespace) -> Pipeline:
-    """Describe the pipeline."""
+    """Describe the pipeline, once what was corrected since the last run is taken over."""
     pipeline = Pipeline("my-captions", options.base_path)
+    output = Path(options.output)
     keep = options.keep_captions is not None
     images = pipeline.add(
         COMPONENTS / "load_from_hub",
@@ -44,8 +54,43 @@ def build(options: argparse.Namespace) -> Pipeline:
         after=images,
         arguments={"model_id": options.model, "keep_existing": keep},
     )
-    pipeline.add(COMPONENTS / "export_dataset", after=captions)
+    if not (options.dry_run or options.compile_only):
+        _take_over(output / "look" / "texts", pipeline.base_path)
+    corrected = _corrected(pipeline, captions)
+    pipeline.add(
+        EXAMPLES / "caption_page",
+        after=corrected,
+        arguments={"output_path": str(output / "look")},
+    )
+    pipeline.add(
+        COMPONENTS / "export_dataset",
+        after=corrected,
+        arguments={
+            "layouts": options.trainer,
+            "base_model": options.base_model,
+            "output_path": str(output / "training"),
+            "name_files_by": "file_name",
+        },
+    )
     return pipeline
+
+
+def _take_over(texts: Path, base_path: str) -> None:
+    """Keep what a person changed in the texts of the page."""
+    journal = Journal(edits_folder(base_path))
+    names = take_over(texts, journal, getpass.getuser())
+    if names:
+        print(f"taken over: {len(names):,} corrected captions, {', '.join(names[:3])}")
+
+
+def _corrected(pipeline: Pipeline, captions: Step) -> Step:
+    """Add a step that replays all corrections, where there are some."""
+    edits = edits_folder(pipeline.base_path)
+    version = edits_version(edits)
+    if not version:
+        return captions
+    arguments = {"edits": edits, "version": version}
+    return pipeline.add(COMPONENTS / "apply_edits", after=captions, arguments=arguments)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -53,7 +98,18 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--dataset", required=True, help="a folder, a file, or a hub id")
+    parser.add_argument("dataset", metavar="FOLDER", help="images; or a file, or a hub id")
+    parser.add_argument(
+        "--trainer",
+        nargs="+",
+        default=["imagefolder"],
+        choices=EXPORT["layout"].choices,
+        help="whom the folder is for; several are given one after the other",
+    )
+    parser.add_argument(
+        "--base-model", choices=EXPORT["base_model"].choices, help="what is to be fine-tuned"
+    )
+    parser.add_argument("--output", default="captioned", help="where to look, and to train from")
     parser.add_argument("--image-column", default="image")
     parser.add_argument(
         "--resize", type=int, metavar="PIXELS", help="scale shorter sides down to this"

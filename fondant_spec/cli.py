@@ -23,6 +23,7 @@ from fondant_spec.pipeline.find_dataset import find_dataset, find_mark
 from fondant_spec.pipeline.find_run import find_run
 from fondant_spec.pipeline.run_listing import describe_runs, when
 from fondant_spec.plain_words import size
+from fondant_spec.push_command import add_push
 from fondant_spec.shown_text import tell
 
 COMMANDS: Final = "fondant_spec.commands"
@@ -71,6 +72,7 @@ def _parser() -> argparse.ArgumentParser:
     collect.add_argument("--delete", action="store_true", help="remove; without it, only list")
     collect.set_defaults(command=_gc)
 
+    add_push(commands)
     execute = commands.add_parser(
         "execute", help="run one component, as a runner does", add_help=False
     )

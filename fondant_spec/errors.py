@@ -88,6 +88,10 @@ class HostError(FondantError):
     """A Kubeflow Pipelines host cannot be used."""
 
 
+class HubError(FondantError):
+    """The Hugging Face hub refuses something, or cannot be reached."""
+
+
 class MissingDependencyError(FondantError):
     """An optional package is needed for what was asked."""
 

@@ -1,42 +1,68 @@
 """The example that captions images that one has."""
 
 import json
-import subprocess
-import sys
-from pathlib import Path
+import signal
+from collections.abc import Iterator
 
 import pytest
 from PIL import Image
 
+from examples.caption_my_images import main
 from image_toolkit.models.runtime.preparation import probe_images
 from tests.tiny_models import make_model
 
 pytestmark = pytest.mark.long
 
-EXAMPLE = Path(__file__).parents[1] / "examples" / "caption_my_images.py"
+
+@pytest.fixture(autouse=True)
+def _signals_as_they_were() -> Iterator[None]:
+    before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGHUP)}
+    yield
+    for number, handler in before.items():
+        signal.signal(number, handler)
 
 
-def test_a_folder_of_images_gets_captions(tmp_path):
-    """Of a folder of images it makes one that trainers read, with a caption for each."""
-    (tmp_path / "photos").mkdir()
+def test_a_folder_of_images_becomes_one_to_train_from(tmp_path, capfd):
+    """One command captions and exports; what is corrected after that is taken over by the next."""
+    photos, look = tmp_path / "photos", tmp_path / "out" / "look"
+    photos.mkdir()
     first, *_ = images = probe_images(3)
     for number, image in enumerate(images):
-        image.resize((96, 96)).save(tmp_path / "photos" / f"{number}.jpg")
-    first.resize((80, 80)).save(tmp_path / "photos" / "copy.png")
-    first.resize((40, 40)).save(tmp_path / "photos" / "small.jpg")
-    (tmp_path / "photos" / "0.txt").write_text(" my own words\n")
-    model = make_model("blip", tmp_path / "blip")
-    argv = ["--dataset", tmp_path / "photos", "--model", model, "--base-path", tmp_path / "made"]
-    more = ["--set", "caption_images.trigger_word=sks", "--set", "caption_images.min_new_tokens=3"]
-    own = ["--resize", "64", "--min-size", "60", "--keep-captions"]
-    command = [sys.executable, EXAMPLE, *argv, *own, *more]
-    done = subprocess.run(command, check=True, capture_output=True, text=True)
-    assert "copy.png is near to 0.jpg" in done.stdout
-    (metadata,) = (tmp_path / "made").rglob("output/train/metadata.jsonl")
-    lines = [json.loads(line) for line in metadata.read_text(encoding="utf-8").splitlines()]
-    assert len(lines) == 4
-    mine, *others = [line["text"] for line in lines]
-    assert mine == " my own words"  # but for the end of the line of its file
+        image.resize((96, 96)).save(photos / f"{number}.jpg")
+    first.resize((80, 80)).save(photos / "copy.png")
+    first.resize((40, 40)).save(photos / "small.jpg")
+    (photos / "0.txt").write_text(" my own words\n")
+    options = ["--base-path", str(tmp_path / "made"), "--output", str(tmp_path / "out")]
+    options += ["--trainer", "kohya", "--base-model", "sdxl", "--resize", "64", "--min-size", "60"]
+    options += ["--model", str(make_model("blip", tmp_path / "blip")), "--keep-captions"]
+    for setting in ("trigger_word=sks", "min_new_tokens=3", "precision=fp32"):
+        options += ["--set", f"caption_images.{setting}"]
+
+    assert main([str(photos), *options]) == 0
+    assert "copy.png is near to 0.jpg" in capfd.readouterr().out
+    train = tmp_path / "out" / "training" / "kohya" / "train" / "1_images"
+    mine, *others = (file.read_text() for file in sorted(train.glob("*.txt")))
+    assert mine == "my own words"  # as a line of a text, which is what kohya reads
+    assert len(others) == 3
     assert all(text.startswith("sks, ") and len(text) > 8 for text in others)
-    sizes = [Image.open(metadata.parent / line["file_name"]).size for line in lines]
-    assert sizes == [(64, 64)] * 4
+    assert {Image.open(file).size for file in train.glob("*.jpg")} == {(64, 64)}
+    assert "1024" in (train.parents[1] / "dataset.toml").read_text()
+    assert (look / "index.html").is_file()
+
+    (look / "texts" / "1.jpg.txt").write_text("as I see it\n")
+    assert main([str(photos), *options, "--until", "apply_edits"]) == 0
+    told = capfd.readouterr().out
+    assert "taken over: 1 corrected captions, 1.jpg.txt" in told
+    assert "caption_images already done" in told
+    (edits,) = (tmp_path / "made" / "edits").iterdir()
+    assert json.loads(edits.read_text())["value"] == "as I see it"
+
+
+def test_the_plan_takes_nothing_over(tmp_path, capsys):
+    """A dry run changes nothing, and names the trainer's layout and model."""
+    words = ["--dry-run", "--trainer", "kohya", "ai-toolkit", "--base-model", "flux"]
+    assert main([str(tmp_path), *words, "--base-path", str(tmp_path / "made")]) == 0
+    told = capsys.readouterr().out
+    assert "layouts = ['kohya', 'ai-toolkit']" in told
+    assert "base_model = 'flux'" in told
+    assert not (tmp_path / "made").exists()

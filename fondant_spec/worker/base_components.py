@@ -44,6 +44,7 @@ class SetupContext:
         output_directory: a folder of the step's own, empty at the start: where a component that
             writes puts its files, unless an argument names another place.
         cache_key: of the step, which names its result.
+        manifests: where the manifests lie that the step reads; `dataset.history` goes on from them.
     """
 
     input_fields: Mapping[str, "Field"]
@@ -52,6 +53,7 @@ class SetupContext:
     dataset_fields: Mapping[str, "Field"]
     output_directory: str
     cache_key: str
+    manifests: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -36,6 +36,7 @@ class StepContext:
         mapping: of the component's fields to the dataset's.
         folder: where all files of the step go.
         inputs: what is read, one after the other.
+        manifests: where the manifests of all that is read lie.
         rows_per_partition: rows in a partition, where the step makes new ones.
         retry: the reasons of failed rows that are tried once more.
         resume_key: what a finished partition must have in common with this run, beside its input,
@@ -54,6 +55,7 @@ class StepContext:
     mapping: FieldMapping
     folder: StepFolder
     inputs: tuple[InputRows, ...] = ()
+    manifests: tuple[str, ...] = ()
     rows_per_partition: int = 1000
     retry: tuple[str, ...] = ()
     resume_key: str = ""
@@ -110,6 +112,7 @@ class StepContext:
             dataset_fields=self.mapping.available,
             output_directory=self.folder.output,
             cache_key=self.cache_key,
+            manifests=self.manifests,
         )
         try:
             component.setup(context)

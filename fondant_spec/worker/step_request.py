@@ -184,6 +184,7 @@ def _context(
         mapping=resolved.mappings[0],
         folder=resolved.folder,
         inputs=_input_rows(resolved),
+        manifests=tuple(manifest.location for group in resolved.groups for manifest in group),
         rows_per_partition=options.rows_per_partition,
         retry=tuple(options.retry),
         resume_key=resume_key,

@@ -17,7 +17,7 @@ from image_toolkit.crawl.fetch_errors import FetchError
 from image_toolkit.crawl.fetch_limits import FetchLimits
 from image_toolkit.crawl.fetch_retry import backoff, check_status, is_ok, redirect_of
 from image_toolkit.crawl.multi import Multi
-from image_toolkit.crawl.optouts import check_opt_outs
+from image_toolkit.crawl.optouts import note_opt_out
 from image_toolkit.crawl.reply import Reply
 from image_toolkit.crawl.resolver import Lookup, Resolver, system_lookup
 from image_toolkit.crawl.robots import Robots
@@ -207,8 +207,9 @@ class Fetcher:
         return reply
 
     def _check_head(self, reply: Reply) -> None:
-        if self._access.respect_opt_outs and is_ok(reply):
-            check_opt_outs(reply, self._access.product_token)
+        if is_ok(reply):
+            respected = self._access.respect_opt_outs
+            note_opt_out(reply, self._access.product_token, respected=respected)
 
     async def _follow(self, url: Url) -> Reply:
         """Return what a URL leads to; each hop waits for its turn, and counts like any request.

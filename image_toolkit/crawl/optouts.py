@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Iterable, Iterator
-from typing import Final
+from typing import Final, NamedTuple
 
 from image_toolkit.crawl.fetch_errors import FetchError
 from image_toolkit.crawl.reply import Reply
@@ -16,20 +16,39 @@ _WITH_VALUE: Final = frozenset(
 )
 
 
-def check_opt_outs(reply: Reply, agent: str) -> None:
-    """Refuse a reply that its host reserves. `agent` is one's own product token, lower case.
+class OptOut(NamedTuple):
+    """What a host states: a short code for the reject table, and the words for a person."""
+
+    reason: str
+    message: str
+
+
+def opt_out_of(reply: Reply, agent: str) -> OptOut | None:
+    """Return how the host of a reply reserves it, if it does: `x_robots_tag`, `tdm_reservation`.
+
+    `agent` is one's own product token, lower case.
+    """
+    for directive in robots_directives(reply.values("x-robots-tag"), agent):
+        if directive in OPT_OUTS:
+            return OptOut("x_robots_tag", f"X-Robots-Tag: {directive}")
+    if (reply.header("tdm-reservation") or "").strip() == "1":
+        policy = reply.header("tdm-policy") or "no policy named"
+        return OptOut("tdm_reservation", f"tdm-reservation: 1, {policy}")
+    return None
+
+
+def note_opt_out(reply: Reply, agent: str, *, respected: bool) -> None:
+    """Keep with a reply what its host states, and refuse it where that is respected.
 
     Raises:
         FetchError: `x_robots_tag` or `tdm_reservation`.
     """
-    for directive in robots_directives(reply.values("x-robots-tag"), agent):
-        if directive in OPT_OUTS:
-            message = f"{reply.url.host}: X-Robots-Tag: {directive}"
-            raise FetchError(reason="x_robots_tag", message=message)
-    if (reply.header("tdm-reservation") or "").strip() == "1":
-        policy = reply.header("tdm-policy") or "no policy named"
-        message = f"{reply.url.host}: tdm-reservation: 1, {policy}"
-        raise FetchError(reason="tdm_reservation", message=message)
+    found = opt_out_of(reply, agent)
+    if found is None:
+        return
+    if respected:
+        raise FetchError(reason=found.reason, message=f"{reply.url.host}: {found.message}")
+    reply.opt_out = found.message
 
 
 def robots_directives(values: Iterable[str], agent: str) -> Iterator[str]:

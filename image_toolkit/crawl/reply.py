@@ -14,7 +14,8 @@ class Reply:
     """What a host sent: a body that is whole, or only the head of one that was not wanted.
 
     `head` holds the values of the headers by lower-case name, in the order they came, as bytes:
-    HTTP says of no header in which encoding it is.
+    HTTP says of no header in which encoding it is. `opt_out` is how the host reserves what it sent,
+    and None where it does not.
     """
 
     url: Url
@@ -22,6 +23,7 @@ class Reply:
     head: dict[str, list[bytes]] = field(default_factory=dict)
     body: bytearray = field(default_factory=bytearray)
     http_version: str = ""
+    opt_out: str | None = None
     _last: list[bytes] = field(default_factory=list, repr=False)
 
     def values(self, name: str) -> list[str]:

@@ -27,7 +27,7 @@ from fondant_spec.spec.component_spec import ComponentSpec
 from fondant_spec.worker.component_code import load_module
 from image_toolkit.crawl.content_coding import coding_of
 from image_toolkit.crawl.fetch_errors import FetchError
-from image_toolkit.crawl.optouts import check_opt_outs
+from image_toolkit.crawl.optouts import opt_out_of
 from image_toolkit.crawl.reply import Reply
 from image_toolkit.crawl.robots import Robots
 from image_toolkit.crawl.urls import join, parse_url
@@ -145,7 +145,7 @@ def test_response_headers(lines):
     with soon():
         for line in lines:
             reply.take_line(line + b"\r\n")
-        for look in (coding_of, lambda r: check_opt_outs(r, "bot"), _follow):
+        for look in (coding_of, lambda r: opt_out_of(r, "bot"), _follow):
             try:
                 look(reply)
             except FetchError:

@@ -28,6 +28,7 @@ SCHEMA: Final = pa.schema(
         ("etag", pa.string()),
         ("last_modified", pa.string()),
         ("fetched_at", pa.timestamp("us", tz="UTC")),
+        ("opt_out", pa.string()),
     ],
 )
 
@@ -55,6 +56,7 @@ class Picture:
     etag: str | None
     last_modified: str | None
     fetched_at: datetime
+    opt_out: str | None
 
 
 @dataclass(frozen=True)
@@ -102,10 +104,11 @@ def make_picture(row: UrlRow, reply: Reply, attempts: int, rendering: Rendering)
         sha256=digest,
         final_url=reply.url.text,
         status=reply.status,
-        mime_type=_header(reply, "content-type"),
-        etag=_header(reply, "etag"),
-        last_modified=_header(reply, "last-modified"),
+        mime_type=_shown(reply.header("content-type")),
+        etag=_shown(reply.header("etag")),
+        last_modified=_shown(reply.header("last-modified")),
         fetched_at=datetime.now(UTC),
+        opt_out=_shown(reply.opt_out),
     )
     return Outcome(row, attempts, picture, host=host, fetched_bytes=size)
 
@@ -128,12 +131,12 @@ def to_batch(pictures: Sequence[Picture]) -> pa.RecordBatch:
         [p.etag for p in pictures],
         [p.last_modified for p in pictures],
         [p.fetched_at for p in pictures],
+        [p.opt_out for p in pictures],
     ]
     arrays = [pa.array(c, f.type) for c, f in zip(columns, SCHEMA, strict=True)]
     return pa.RecordBatch.from_arrays(arrays, schema=SCHEMA)
 
 
-def _header(reply: Reply, name: str) -> str | None:
+def _shown(header: str | None) -> str | None:
     """Return a header that anybody may have written, as short text that can be shown."""
-    value = (reply.header(name) or "")[:500]
-    return "".join(c if c.isprintable() else "\ufffd" for c in value) or None
+    return "".join(c if c.isprintable() else "\ufffd" for c in (header or "")[:500]) or None

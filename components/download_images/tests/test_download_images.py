@@ -69,6 +69,7 @@ def test_an_image_comes_with_its_size_and_origin(host, tmp_path):
         "mime_type": "image/jpeg",
         "etag": '"abc"',
         "last_modified": None,
+        "opt_out": None,
     }
 
 
@@ -241,6 +242,7 @@ def test_what_was_not_respected_is_in_the_manifest(host, tmp_path):
     assert result.table.num_rows == 1
     metadata = result.manifest.fields["final_url"].metadata
     assert [metadata["respect_robots"], metadata["respect_opt_outs"]] == [False, False]
+    assert result.table["opt_out"].to_pylist() == ["X-Robots-Tag: noai"]
 
 
 def test_the_contact_is_in_the_user_agent(host, tmp_path):

@@ -1,23 +1,38 @@
-"""The README of an exported dataset: how to use it, how much there is, and where it came from.
+"""The README of an exported dataset: what it is, how to use it, and how it came about.
 
 It holds names and figures only, never captions or other words from the web.
 """
 
 import json
-import re
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import chain
+from pathlib import PurePath
 from typing import Any, Final
 
 import yaml
+from credit_table import Credits, unlicensed
+from hashed_folder import HashedFolder
 from layout import Layout
+from licences import on_the_hub
+from markdown_code import code
+from sample_pairs import Samples
+from training_pairs import VALIDATION
 
-from fondant_spec.shown_text import shown
+from fondant_spec.dataset.manifest import Manifest
 
 _EARLIER: Final = (
     "Rows that earlier steps rejected are not among them: `fondant-spec show` of a step's result "
     "counts them by reason."
 )
+_OF_CONFIGS: Final = ("configs", "dataset_info")
+_SIZES: Final = {
+    10**3: "n<1K",
+    10**4: "1K<n<10K",
+    10**5: "10K<n<100K",
+    10**6: "100K<n<1M",
+    10**7: "1M<n<10M",
+}
 
 
 @dataclass(frozen=True)
@@ -30,20 +45,30 @@ class Counts:
     def in_words(self) -> str:
         """Return all that the step knows, and where to look for the rest."""
         exported, rejected = sum(self.pairs.values()), sum(self.rejects.values())
-        reasons = ", ".join(f"{reason} {n:,}" for reason, n in sorted(self.rejects.items()))
         by_split = ", ".join(f"{split} {n:,}" for split, n in self.pairs.items())
         return (
             f"Rows that came to the export: {exported + rejected:,}. Of these {by_split or 'none'} "
-            f"were written, and {reasons or 'none'} rejected. {_EARLIER}"
+            f"were written, and {_by_reason(self.rejects)} rejected. {_EARLIER}"
         )
 
 
 @dataclass(frozen=True)
 class DatasetCard:
-    """What all READMEs of an export say: the counts, and what each field's maker said of it."""
+    """What all READMEs of an export say.
+
+    Attributes:
+        counts: What became of the rows.
+        lineage: What each field's maker said of it.
+        steps: What the pipeline made before the export, the earliest first.
+        credits: Whom the images are from.
+        samples: A few of them to show.
+    """
 
     counts: Counts
     lineage: Mapping[str, Mapping[str, Any]]
+    steps: Sequence[Manifest] = ()
+    credits: Credits = field(default_factory=lambda: Credits(()))
+    samples: Samples = field(default_factory=Samples)
 
     def of_layout(self, layout: Layout, digest: str) -> str:
         """Return the README of a layout, in Markdown.
@@ -52,22 +77,32 @@ class DatasetCard:
         so that has to change with the content, of which `digest` is a hash; it is loaded without
         being named.
         """
-        return self._text(layout.front_matter(f"default-{digest}"), layout.usage())
+        matter = layout.front_matter(f"default-{digest}")
+        return self._text(layout.folder, matter, layout.usage())
 
-    def of_layouts(self, names: Mapping[str, Layout]) -> str:
+    def of_layouts(self, folder: HashedFolder, names: Mapping[str, Layout], digest: str) -> str:
         """Return the README of a folder with several layouts, each in a folder of its own."""
         lines = ["Each folder is for one trainer, and its `README.md` has the command:", ""]
         lines += [f"- [`{name}`]({name}/README.md)" for name in names]
         lines += ["", "They share their image files: one that is edited in its place is in all."]
-        return self._text({}, "\n".join(lines) + "\n")
+        matters = [
+            _moved_into(name, layout.front_matter(f"{name}-{digest}"))
+            for name, layout in names.items()
+        ]
+        joined = {key: [*chain.from_iterable(m[key] for m in matters)] for key in _OF_CONFIGS}
+        matter = {key: entries for key, entries in joined.items() if entries}
+        return self._text(folder, matter, "\n".join(lines) + "\n")
 
-    def _text(self, front_matter: Mapping[str, Any], use: str) -> str:
-        matter = {"task_categories": ["text-to-image"], **front_matter}
+    def _text(self, folder: HashedFolder, front_matter: Mapping[str, Any], use: str) -> str:
         lines = [
             "---",
-            yaml.safe_dump(matter, sort_keys=False).strip(),
+            yaml.safe_dump({**self._front_matter(), **front_matter}, sort_keys=False).strip(),
             "---",
             "# Images with captions",
+            "",
+            "Pairs to fine-tune a text-to-image model on, exported by a Fondant pipeline.",
+            "",
+            " ".join(self.samples.pictures(folder)),
             "",
             "| split | pairs |",
             "|---|---:|",
@@ -75,29 +110,87 @@ class DatasetCard:
             "",
             self.counts.in_words(),
             "",
-            "Identical images are always in the same split.",
-            "",
             "## Use",
             "",
             use,
-            "## Made from",
+            "## Credit and consent",
             "",
+            *self.credits.section(self.lineage.get("final_url", {})),
+            "",
+            "## How it was made",
+            "",
+            *self._figures(),
             *(_made_from(name, metadata) for name, metadata in self.lineage.items()),
+            "",
+            "## Known limits",
+            "",
+            *(f"- {limit}" for limit in self._limits()),
         ]
         return "\n".join(lines) + "\n"
+
+    def _front_matter(self) -> dict[str, Any]:
+        pairs = sum(self.counts.pairs.values())
+        size = next((told for below, told in _SIZES.items() if pairs < below), "n>10M")
+        return {
+            **on_the_hub(self.credits.licences or {"unknown": pairs}),
+            "task_categories": ["text-to-image"],
+            "size_categories": [size],
+        }
+
+    def _figures(self) -> Iterator[str]:
+        """Yield what went through each step of the pipeline, as a table."""
+        if not self.steps:
+            return
+        yield from ("| step | component | rows in | rows out | rejects |", "|---|---|--:|--:|---|")
+        for step in self.steps:
+            name, component = code(step.step_id), code(step.component.get("name", "-"))
+            rejects = _by_reason(step.rejects)
+            yield f"| {name} | {component} | {step.rows_in:,} | {step.rows:,} | {rejects} |"
+        yield ""
+
+    def _limits(self) -> Iterator[str]:
+        model = self.lineage.get("caption", {}).get("model_id")
+        if model:
+            name = code(_public(str(model)))
+            yield f"The captions are by a model, {name}, and may be wrong or biased."
+        if count := unlicensed(self.credits.licences):
+            yield f"Of {count:,} images the licence is not known: clear that before you publish."
+        if self.credits.known:
+            yield "Licences and authors are what the source says; nobody has looked."
+        yield "Identical images are in the same split; those that are only alike may be in both."
+        if VALIDATION not in self.counts.pairs:
+            yield "There is no validation split."
+
+
+def _moved_into(folder: str, matter: Mapping[str, Any]) -> dict[str, list[Any]]:
+    """Return what a layout's front matter says of configurations, seen from the folder above."""
+    configs = [
+        {
+            **config,
+            "data_files": [
+                {**files, "path": f"{folder}/{files['path']}"} for files in config["data_files"]
+            ],
+        }
+        for config in matter.get("configs", ())
+    ]
+    infos = [matter["dataset_info"]] if "dataset_info" in matter else []
+    return {"configs": configs, "dataset_info": infos}
+
+
+def _by_reason(rejects: Mapping[str, int]) -> str:
+    return ", ".join(f"{reason} {n:,}" for reason, n in sorted(rejects.items())) or "none"
 
 
 def _made_from(name: str, metadata: Mapping[str, Any]) -> str:
     facts = ", ".join(
-        f"{key} {_code(json.dumps(value, ensure_ascii=False))}"
+        f"{key} {code(json.dumps(_public(value), ensure_ascii=False))}"
         for key, value in metadata.items()
         if value is not None
     )
-    return f"- {_code(name)}: {facts or 'its maker left no word'}"
+    return f"- {code(name)}: {facts or 'its maker left no word'}"
 
 
-def _code(text: str) -> str:
-    """Return text as code on a line: between more backticks than it has in a row itself."""
-    ticks = "`" * (1 + max(map(len, re.findall("`+", text)), default=0))
-    space = " " if "`" in text else ""
-    return f"{ticks}{space}{shown(' '.join(text.splitlines()))}{space}{ticks}"
+def _public(value: Any) -> Any:
+    """Return a value as anybody may read it: of a path on this machine, the last part."""
+    is_path = isinstance(value, str) and PurePath(value).is_absolute()
+    return PurePath(value).name if is_path else value

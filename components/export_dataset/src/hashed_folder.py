@@ -35,7 +35,7 @@ class _Written:
 
 
 class HashedFolder:
-    """A local folder. `files` are those written to it, by their paths relative to `path`."""
+    """A local folder, or one inside it that is being filled, too."""
 
     def __init__(self, path: Path, written: _Written | None = None) -> None:
         self.path = path
@@ -43,8 +43,17 @@ class HashedFolder:
 
     @property
     def files(self) -> Mapping[str, WrittenFile]:
-        """All files that were written; of a folder below another one, all below that."""
+        """All files that were written, by their paths relative to the outermost folder."""
         return self._written.files
+
+    def below_here(self) -> dict[str, WrittenFile]:
+        """Return the files that were written at any depth below this folder, by relative paths."""
+        inside = "" if self.path == self._written.root else f"{self._written.name(self.path)}/"
+        return {
+            name.removeprefix(inside): file
+            for name, file in self.files.items()
+            if name.startswith(inside)
+        }
 
     def below(self, name: str) -> "HashedFolder":
         """Return a folder in this one, whose files are entered here."""

@@ -15,7 +15,7 @@ from typing import Any, ClassVar, Final, NamedTuple
 import pyarrow as pa
 from base_models import BASE_MODELS, BaseModel
 from hashed_folder import HashedFolder
-from picture_looks import Look, look_of
+from picture_looks import FileLooks, Look
 from PIL import Image
 from training_pairs import SUFFIXES, VALIDATION, Pair
 
@@ -142,21 +142,21 @@ class Layout(ABC):
         del config
         return {}
 
-    def check(self) -> None:
-        """Compare what is read with what was written.
+    def check(self, looks: FileLooks | None = None) -> None:
+        """Compare what is read with what was written; `looks` are shared with other layouts.
 
         Raises:
             InvalidDatasetError: naming the first difference.
         """
         try:
-            problem = self._difference()
+            problem = self._difference(looks or FileLooks())
         except (OSError, ValueError, LookupError, TypeError) as error:
             problem = f"it cannot be read as {self.name} ({type(error).__name__}: {error})"
         if problem:
             msg = f"{self.folder.path}: the export is not as it was written: {problem}."
             raise InvalidDatasetError(msg)
 
-    def _difference(self) -> str | None:
+    def _difference(self, looks: FileLooks) -> str | None:
         missing = dict(self.captions)
         for split, stem, caption, image in self.read():
             written = missing.pop((split, stem), None)
@@ -164,7 +164,7 @@ class Layout(ABC):
                 return f"{split}/{stem} reads back, but was not written, or only once"
             if caption != written:
                 return f"{split}/{stem} reads back as {caption!r}, not {written!r}"
-            if look_of(image).differs(self.looks[split, stem]):
+            if looks.look_of(image).differs(self.looks[split, stem]):
                 return f"{split}/{stem} reads back as another picture than was captioned"
         if missing:
             split, stem = next(iter(missing))

@@ -1,23 +1,32 @@
 """Write images and captions the way trainers read them, and read the result back to make sure."""
 
 import logging
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Final
 
 import datasets
 import pyarrow as pa
+from credit_table import FILE as CREDITS
+from credit_table import LICENCE, Credits
+from croissant import FILE as CROISSANT
+from croissant import croissant
 from dataset_card import Counts, DatasetCard
 from file_names import SourceNames
 from hashed_folder import HashedFolder
 from layout import ExportSettings, Layout
 from layouts import LAYOUTS
+from licences import is_one_of, licence_id, pages
 from literal_paths import what_means_more
+from picture_looks import FileLooks
 from publishing import check_replaceable, published
+from sample_pairs import Samples
 from training_pairs import SOURCE_NAME, TRAIN, BadPairError, PairMaker, metadata_types
 
 from fondant_spec.component import RowContext, SetupContext, WriteComponent
 from fondant_spec.dataset import storage
+from fondant_spec.dataset.history import steps_before
+from fondant_spec.dataset.manifest import Field, Manifest
 from fondant_spec.dataset.rejects import Rejects
 from fondant_spec.dataset.written_files import MARK
 from fondant_spec.errors import InputDataError, InvalidArgumentError
@@ -28,6 +37,8 @@ logger = logging.getLogger(__name__)
 
 CARD: Final = "README.md"
 NAME: Final = "file_name"
+_NEEDED_BY: Final = {NAME: ("name_files_by", "image_url"), LICENCE: ("licenses", "LICENSE")}
+"""Of fields, the arguments that need them, and what they may be called in a dataset."""
 RESERVED: Final = ("file_names", "text", "label", SOURCE_NAME)
 
 
@@ -40,6 +51,7 @@ class ExportDataset(WriteComponent):
         output_path: str | None = None,
         layout: str = "imagefolder",
         layouts: list[str] | None = None,
+        licenses: list[str] | None = None,
         name_files_by: str = "id",
         validation_fraction: float = 0.0,
         convert_images: str = "needed",
@@ -52,6 +64,7 @@ class ExportDataset(WriteComponent):
         self._layouts = _checked(layouts) if layouts is not None else [layout]
         for name in self._layouts:
             LAYOUTS[name].model_of(name, base_model)
+        self._licences = {licence_id(str(licence)) for licence in licenses or ()}
         self._settings = ExportSettings(base_model, resolution, pairs_per_archive)
         kinds = frozenset.intersection(*(LAYOUTS[name].image_kinds for name in self._layouts))
         self._maker = PairMaker(
@@ -68,12 +81,15 @@ class ExportDataset(WriteComponent):
             InputDataError: a field cannot go into the metadata.
             StorageError: the target holds somebody else's files, or some that were changed.
         """
-        if self._maker.names is not None and NAME not in context.input_fields:
-            msg = (
-                f"export_dataset: the rows have no field {NAME!r} to name files by; say which it "
-                f"is, as in consumes={{{NAME!r}: 'image_url'}}, or name them by id."
-            )
-            raise InputDataError(msg)
+        needed = {NAME: self._maker.names is not None, LICENCE: bool(self._licences)}
+        for name, is_needed in needed.items():
+            if is_needed and name not in context.input_fields:
+                argument, example = _NEEDED_BY[name]
+                msg = (
+                    f"export_dataset: the rows have no field {name!r}, which {argument} goes by; "
+                    f"say which it is, as in consumes={{{name!r}: {example!r}}}."
+                )
+                raise InputDataError(msg)
         for name, field in context.input_fields.items():
             problem = None
             if name in RESERVED or name.endswith((f"_{NAME}", f"_{NAME}s")):
@@ -88,6 +104,8 @@ class ExportDataset(WriteComponent):
         if self._output_path or storage.exists(storage.join(self._target, MARK)):
             check_replaceable(self._target)
         self._made_by = context.cache_key
+        self._manifests = context.manifests
+        self._credits, self._samples = Credits(context.input_fields.keys()), Samples()
 
     def write(self, batches: Iterator[pa.RecordBatch], context: RowContext) -> list[str]:
         """Write all pairs, check them, and return what tells that they are there.
@@ -110,8 +128,9 @@ class ExportDataset(WriteComponent):
                 raise InputDataError(msg)
             self._write_cards(folder, layouts, counts, context)
             datasets.disable_progress_bars()  # they tell of downloads, and nothing is downloaded
+            looks = FileLooks()
             for layout in layouts.values():
-                layout.check()
+                layout.check(looks)
             mark["pairs"] = counts.pairs
         self._tell_odd_path()
         return [storage.join(self._target, name) for name in (MARK, CARD)]
@@ -144,12 +163,18 @@ class ExportDataset(WriteComponent):
 
     def _add(self, batch: pa.RecordBatch, layouts: Mapping[str, Layout], rejects: Rejects) -> None:
         for row in batch.to_pylist():
+            licence = licence_id(row.get(LICENCE))
+            if self._licences and not is_one_of(licence, self._licences):
+                rejects.filter(row["id"], LICENCE, f"{licence}: none of those to keep")
+                continue
             try:
                 pair = self._maker.pair(row)
                 _ = pair.look  # what is kept as it is, is decoded here for the first time
             except (BadPairError, NotAnImageError) as bad:
                 rejects.add(row["id"], bad.reason, bad.message)
                 continue
+            self._credits.add(pair)
+            self._samples.add(pair)
             for layout in layouts.values():
                 layout.add(pair)
 
@@ -160,12 +185,21 @@ class ExportDataset(WriteComponent):
         counts: Counts,
         context: RowContext,
     ) -> None:
-        lineage = {name: field.metadata for name, field in context.input_fields.items()}
-        card, digest = DatasetCard(counts, lineage), folder.digest()
+        steps = steps_before(self._manifests)
+        lineage = {name: _told_of(field, steps) for name, field in context.input_fields.items()}
+        card = DatasetCard(counts, lineage, steps, self._credits, self._samples)
+        table, digest = self._credits.csv(), folder.digest()
         for layout in layouts.values():
+            if self._credits.known:
+                layout.folder.write_shared(CREDITS, table)
+            types = layout.settings.metadata
+            told = croissant(layout.folder, types, pages(self._credits.licences))
+            layout.folder.write(CROISSANT, told)
             layout.folder.write(CARD, card.of_layout(layout, digest).encode())
         if self._several:
-            folder.write(CARD, card.of_layouts(layouts).encode())
+            if self._credits.known:
+                folder.write_shared(CREDITS, table)
+            folder.write(CARD, card.of_layouts(folder, layouts, digest).encode())
 
 
 def _checked(layouts: list[Any]) -> list[str]:
@@ -183,6 +217,15 @@ def _checked(layouts: list[Any]) -> list[str]:
             msg = f"export_dataset: argument 'layouts' must be made of {known}, not {name!r}."
             raise InvalidArgumentError(msg)
     return layouts
+
+
+def _told_of(field: Field, steps: Sequence[Manifest]) -> Mapping[str, Any]:
+    """Return what the maker of a field said of it, or that of an earlier state, if it said nothing.
+
+    A step that corrects captions has no word for who wrote the others.
+    """
+    earlier = (step.fields[field.name] for step in reversed(steps) if field.name in step.fields)
+    return next((found.metadata for found in (field, *earlier) if found.metadata), {})
 
 
 def _is_binary(data_type: pa.DataType) -> bool:

@@ -1,5 +1,6 @@
 """What a picture looks like in a few bytes: enough to see that it was turned, or is another one."""
 
+import os
 from typing import Final, NamedTuple
 
 import numpy as np
@@ -27,10 +28,30 @@ class Look(NamedTuple):
 
 
 def look_of(image: Image.Image) -> Look:
-    """Return what a decoded image looks like."""
-    colours = image if image.mode == "RGB" else image.convert("RGB")  # which copies it whole
-    small = colours.resize((_SIDE, _SIDE), Image.Resampling.BOX)
-    return Look(*image.size, small.tobytes())
+    """Return what an image looks like that a reader has opened, or decoded."""
+    size = image.size
+    image.draft(None, (8 * _SIDE, 8 * _SIDE))  # of a JPEG that is only opened, decode a fraction
+    pixels = image if image.mode == "RGB" else image.convert("RGB")
+    small = pixels.resize((_SIDE, _SIDE), Image.Resampling.BOX, reducing_gap=2)
+    return Look(*size, small.tobytes())
+
+
+class FileLooks:
+    """The looks of files that layouts share: each is decoded once, whatever names it has."""
+
+    def __init__(self) -> None:
+        self._known: dict[tuple[int, int], Look] = {}
+
+    def look_of(self, image: Image.Image) -> Look:
+        """Return what an image looks like that a reader has opened, or decoded."""
+        name = getattr(image, "filename", "")
+        if not name:
+            return look_of(image)
+        stat = os.stat(name)  # noqa: PTH116 - a path that the reader has opened
+        file = stat.st_dev, stat.st_ino
+        if file not in self._known:
+            self._known[file] = look_of(image)
+        return self._known[file]
 
 
 def look_of_file(data: bytes) -> Look:

@@ -97,7 +97,12 @@ def test_an_imagefolder_is_what_datasets_and_diffusers_read(tmp_path, keep_label
         assert [Path(row["path"]).read_bytes() for row in raw["image"]] == [
             photo(i) for i in range(5)
         ]
-    assert sorted(p.name for p in out.iterdir()) == ["README.md", "export.json", "train"]
+    assert sorted(p.name for p in out.iterdir()) == [
+        "README.md",
+        "croissant.json",
+        "export.json",
+        "train",
+    ]
     assert result.manifest.artifacts == (str(out / "export.json"), str(out / "README.md"))
 
 
@@ -183,11 +188,12 @@ def test_the_card_tells_counts_and_lineage(tmp_path):
     assert result.rejects["reason"].to_pylist() == ["no_caption", "no_caption"]
 
 
-def test_nothing_in_the_card_ends_its_code():
+def test_nothing_in_the_card_ends_its_code(tmp_path):
     """What a maker says of a field stays code, whatever backticks, lines and escapes it has."""
-    card = load_module(COMPONENT, "dataset_card")
+    card, folders = load_module(COMPONENT, "dataset_card"), load_module(COMPONENT, "hashed_folder")
     lineage = {"caption": {"model_id": "a`b``c\n# Owned\x1b[2J"}}
-    text = card.DatasetCard(card.Counts({"train": 1}, {}), lineage).of_layouts({})
+    card = card.DatasetCard(card.Counts({"train": 1}, {}), lineage)
+    text = card.of_layouts(folders.HashedFolder(tmp_path), {}, "")
     assert '- `caption`: model_id ``` "a`b``c\\n# Owned\\u001b[2J" ```\n' in text
 
 
@@ -365,7 +371,12 @@ def test_an_earlier_export_is_replaced(tmp_path):
     export(pairs(5), tmp_path, layout="kohya")
     (tmp_path / "out" / ".unfinished").mkdir()
     out, _ = export(pairs(2), tmp_path)
-    assert sorted(p.name for p in out.iterdir()) == ["README.md", "export.json", "train"]
+    assert sorted(p.name for p in out.iterdir()) == [
+        "README.md",
+        "croissant.json",
+        "export.json",
+        "train",
+    ]
     assert len(list((out / "train").iterdir())) == 3
 
 
@@ -416,7 +427,8 @@ def test_an_object_store_is_a_target(tmp_path):
         export(pairs(count), tmp_path, output_path=target)
         names = [name.partition("/out/")[2] for name in fs.find(target)]
         images = [f"train/{number:012d}.jpg" for number in range(count)]
-        assert sorted(names) == ["README.md", "export.json", *images, "train/metadata.jsonl"]
+        own = ["README.md", "croissant.json", "export.json"]
+        assert sorted(names) == [*own, *images, "train/metadata.jsonl"]
     fs.pipe(f"{target}/mine.txt", b"mine")
     with pytest.raises(StorageError, match=r"as it was exported: mine\.txt was added"):
         export(pairs(2), tmp_path, output_path=target)

@@ -133,8 +133,8 @@ def test_without_names_there_is_nothing_to_name_files_by(tmp_path):
     with pytest.raises(InputDataError) as error:
         run_component(COMPONENT, table, tmp_path, name_files_by="file_name")
     assert str(error.value) == (
-        "export_dataset: the rows have no field 'file_name' to name files by; say which it is, as "
-        "in consumes={'file_name': 'image_url'}, or name them by id."
+        "export_dataset: the rows have no field 'file_name', which name_files_by goes by; say "
+        "which it is, as in consumes={'file_name': 'image_url'}."
     )
 
 

@@ -16,16 +16,21 @@ from PIL import Image
 from fondant_spec.dataset.manifest import Manifest
 from fondant_spec.exit_codes import EXIT_TEMPORARY
 from fondant_spec.testing import read_rejects, read_table
-from tests.hub_server import COMMIT, HubServer, serving
+from tests.hub_server import COMMIT, HubServer, running_hub
 
 MAIN = Path(__file__).parents[1] / "src" / "main.py"
+REFUSALS = {
+    "owner/gated": (403, "GatedRepo"),
+    "owner/none": (401, "RepoNotFound"),
+}
 
 
 @pytest.fixture
 def hub(tmp_path: Path) -> Iterator[HubServer]:
     """Run a hub for the length of a test."""
     (tmp_path / "repository").mkdir()
-    with serving(tmp_path / "repository") as server:
+    with running_hub(tmp_path / "repository") as server:
+        server.refusals = REFUSALS
         yield server
 
 

@@ -7,7 +7,12 @@ import pyarrow as pa
 from fondant_spec.component import ArrowTransformComponent, RowContext
 from fondant_spec.executor import execute
 from image_toolkit.images.image_errors import NotAnImageError
-from image_toolkit.images.rendering import Rendered, Rendering, UnwantedImageError
+from image_toolkit.images.rendering import (
+    Rendered,
+    Rendering,
+    UnwantedImageError,
+    sha256,
+)
 
 
 class FitImages(ArrowTransformComponent):
@@ -24,10 +29,12 @@ class FitImages(ArrowTransformComponent):
     def transform(self, batch: pa.RecordBatch, context: RowContext) -> pa.RecordBatch:
         """Return the images that are large enough; the others are told by their size."""
         made: dict[str, Rendered] = {}
+        hashes: dict[str, str] = {}
         rows = zip(batch.column("id").to_pylist(), batch.column("image").to_pylist(), strict=True)
         for row_id, data in rows:
             try:
                 made[row_id] = self._rendering.render(data or b"")
+                hashes[row_id] = sha256(data)
             except UnwantedImageError as error:
                 context.rejects.filter(row_id, error.reason, error.message)
             except NotAnImageError as error:
@@ -39,6 +46,7 @@ class FitImages(ArrowTransformComponent):
                 "image": pa.array([image.data for image in images], pa.binary()),
                 "image_width": pa.array([image.width for image in images], pa.int32()),
                 "image_height": pa.array([image.height for image in images], pa.int32()),
+                "sha256": pa.array(hashes.values(), pa.string()),
             }
         )
 

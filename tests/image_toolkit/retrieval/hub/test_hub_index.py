@@ -22,7 +22,7 @@ from image_toolkit.retrieval.hub.find_index import fetch_embeddings, fetch_index
 from image_toolkit.retrieval.hub.index_reference import IndexReference
 from image_toolkit.retrieval.hub.known_indexes import full_location, known_indexes, known_model
 from image_toolkit.retrieval.hub.locate_index import locate_index
-from tests.hub_server import COMMIT, HubServer, serving
+from tests.hub_server import COMMIT, HubServer, running_hub
 from tests.image_toolkit.retrieval.conftest import (
     DIMENSION,
     metadata_of,
@@ -41,7 +41,8 @@ METADATA = metadata_of(ROWS)
 def hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[HubServer]:
     """Run a hub that this process takes for the hub, with a cache of its own."""
     (tmp_path / "repository").mkdir()
-    with serving(tmp_path / "repository") as server:
+    with running_hub(tmp_path / "repository") as server:
+        server.refusals = {"owner/gated": (403, "GatedRepo"), "owner/none": (401, "RepoNotFound")}
         address = f"http://127.0.0.1:{server.server_port}"
         template = f"{address}/{{repo_id}}/resolve/{{revision}}/{{filename}}"
         for name, value in {

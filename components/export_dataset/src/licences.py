@@ -1,0 +1,91 @@
+"""Licences under their many names: one short identifier for each, and what to do with it.
+
+Sources write `CC BY 2.0`, `cc-by-2.0` or `https://creativecommons.org/licenses/by/2.0/`. The
+identifier is the hub's where it has one (https://huggingface.co/docs/hub/repositories-licenses).
+"""
+
+import re
+from collections.abc import Collection, Mapping
+from typing import Any, Final
+
+from image_toolkit.blank_texts import is_blank
+
+UNKNOWN: Final = "unknown"
+
+_NOT_SAID: Final = frozenset({"?", "-", "unknown", "none", "null", "nan", "n-a", "not-specified"})
+_CC_PAGE: Final = re.compile(r"creativecommons\.org/(?:licenses|publicdomain)/([a-z+-]+)/(\d\.\d)")
+_CC_NAME: Final = re.compile(
+    r"(?:cc|creative-commons)-(by(?:-(?:nc|nd|sa))*|zero|0)(?:-v?(\d(?:\.\d)?))?"
+)
+_CC_WORDS: Final = {
+    "attribution": "by",
+    "noncommercial": "nc",
+    "non-commercial": "nc",
+    "noderivs": "nd",
+    "noderivatives": "nd",
+    "sharealike": "sa",
+    "share-alike": "sa",
+}
+_VERSION: Final = re.compile(r"-\d+(?:\.\d+)*$")
+_LONGEST: Final = 60
+_ON_HUB: Final = frozenset(
+    {
+        *("apache-2.0", "mit", "odc-by", "odbl", "pddl", UNKNOWN, "cc0-1.0"),
+        *("cc-by-2.0", "cc-by-2.5", "cc-by-3.0", "cc-by-4.0"),
+        *("cc-by-sa-3.0", "cc-by-sa-4.0", "cc-by-nd-4.0"),
+        *("cc-by-nc-2.0", "cc-by-nc-3.0", "cc-by-nc-4.0"),
+        *("cc-by-nc-nd-3.0", "cc-by-nc-nd-4.0"),
+        *("cc-by-nc-sa-2.0", "cc-by-nc-sa-3.0", "cc-by-nc-sa-4.0"),
+        *("cdla-sharing-1.0", "cdla-permissive-1.0", "cdla-permissive-2.0"),
+    }
+)
+
+
+def licence_id(text: str | None) -> str:
+    """Return the identifier of a licence: lower-case letters, digits, `.` and `-`; or `unknown`."""
+    if is_blank(text):
+        return UNKNOWN
+    lower = str(text).casefold()
+    page = _CC_PAGE.search(lower)
+    if page is not None:
+        return _cc(page[1], page[2])
+    words = re.sub(r"[^\w.+-]+|_+", "-", lower).strip("-.")
+    for word, short in _CC_WORDS.items():
+        words = re.sub(rf"(?<![a-z]){word}(?![a-z])", short, words)
+    words = re.sub(r"-licen[cs]e\b", "", words)
+    named = _CC_NAME.match(words) or _CC_NAME.match(words.replace("cc0", "cc-0"))
+    if named is not None:
+        return _cc(named[1], named[2] or "")
+    return UNKNOWN if words in _NOT_SAID or not words else words[:_LONGEST]
+
+
+def is_one_of(licence: str, wanted: Collection[str]) -> bool:
+    """Return whether an identifier is among those wanted; one without a version means all."""
+    return licence in wanted or _VERSION.sub("", licence) in wanted
+
+
+def on_the_hub(licences: Collection[str]) -> dict[str, Any]:
+    """Return what the front matter of a dataset's card says of the licences of its images."""
+    if len(licences) == 1 and (only := next(iter(licences))) in _ON_HUB:
+        return {"license": only}
+    return {"license": "other", "license_name": "various", "license_link": "credits.csv"}
+
+
+def pages(licences: Mapping[str, int]) -> list[str]:
+    """Return the SPDX pages of those licences that have one."""
+    names = sorted(name for name in licences if name in _ON_HUB and _VERSION.search(name))
+    return [f"https://spdx.org/licenses/{_spdx(name)}.html" for name in names]
+
+
+def _cc(kind: str, version: str) -> str:
+    if kind in ("zero", "0"):
+        return f"cc0-{version or '1.0'}"
+    if kind == "mark":
+        return "public-domain-mark"
+    full = f"{version}.0" if version.isdigit() else version
+    return f"cc-{kind}-{full}".rstrip("-")
+
+
+def _spdx(name: str) -> str:
+    """Return an identifier as SPDX spells it."""
+    return {"mit": "MIT", "apache-2.0": "Apache-2.0"}.get(name, name.upper())

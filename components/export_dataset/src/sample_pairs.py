@@ -1,0 +1,44 @@
+"""A few pairs that stand for all: drawn by their names, the same each time, in any order."""
+
+import hashlib
+from collections.abc import Iterator
+from pathlib import PurePosixPath
+from typing import Final
+from urllib.parse import quote
+
+from hashed_folder import HashedFolder
+from training_pairs import TRAIN, Pair
+
+_COUNT: Final = 6
+_HEIGHT: Final = 160  # pixels, as a page shows them
+_FOLDER: Final = ".samples"
+"""Where they lie for a layout that packs its images; readers of folders pass it by."""
+
+
+class Samples:
+    """Keeps those pairs to train on whose names have the least hashes."""
+
+    def __init__(self) -> None:
+        self._kept: list[tuple[bytes, Pair]] = []
+
+    def add(self, pair: Pair) -> None:
+        """Take a pair, if it is one of the few so far."""
+        drawn = hashlib.sha256(pair.stem.encode()).digest()
+        if pair.split == TRAIN and (len(self._kept) < _COUNT or drawn < self._kept[-1][0]):
+            kept = [*self._kept, (drawn, pair)]
+            self._kept = sorted(kept, key=lambda one: one[0])[:_COUNT]
+
+    def pictures(self, folder: HashedFolder) -> Iterator[str]:
+        """Yield a tag of HTML for each, which shows the file in a folder that was written.
+
+        Where the layout has no files of images, they are written beside it.
+        """
+        places: dict[str, str] = {}
+        for name in folder.below_here():
+            places.setdefault(PurePosixPath(name).name, name)
+        for _, pair in self._kept:
+            name = pair.stem + pair.suffix
+            if name not in places:
+                places[name] = f"{_FOLDER}/{name}"
+                folder.write(places[name], pair.image)
+            yield f'<img src="{quote(places[name])}" height="{_HEIGHT}" alt="a sample">'

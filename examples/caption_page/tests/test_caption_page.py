@@ -1,0 +1,57 @@
+"""The example that shows captions, and lets people correct them."""
+
+import io
+from pathlib import Path
+
+import pyarrow as pa
+from PIL import Image
+
+from fondant_spec.testing import Result, run_component
+
+FOLDER = Path(__file__).parents[1]
+ODD = '<script>alert(1)</script> & "two" 猫'
+
+
+def photo(colour: str) -> bytes:
+    """Return a JPEG that is larger than its picture on the page."""
+    buffer = io.BytesIO()
+    Image.new("RGB", (600, 400), colour).save(buffer, "JPEG")
+    return buffer.getvalue()
+
+
+def make_page(tmp_path: Path, captions: list[str | None]) -> tuple[Path, Result]:
+    """Run the component over a few images, the last of which is none."""
+    count = len(captions)
+    table = pa.table(
+        {
+            "image": [*(photo("red") for _ in captions[1:]), b"<html>"],
+            "caption": pa.array(captions, pa.string()),
+            "file_name": [f"trip/{number} #1.jpg" for number in range(count)],
+        }
+    )
+    options = {"max_reject_share": "1", "cache": "false"}
+    where = tmp_path / "look"
+    result = run_component(FOLDER, table, tmp_path, options=options, output_path=str(where))
+    return where, result
+
+
+def test_a_page_shows_images_and_captions(tmp_path):
+    """Each image has a small picture and its caption, which are text, whatever is in them."""
+    look, result = make_page(tmp_path, [ODD, None, "x"])
+    html = (look / "index.html").read_text(encoding="utf-8")
+    assert "&lt;script&gt;alert(1)&lt;/script&gt; &amp; &quot;two&quot; 猫" in html
+    assert "<script" not in html
+    assert 'src="pictures/000000.jpg"' in html
+    assert 'href="texts/trip/0%20%231.jpg.txt"' in html
+    with Image.open(look / "pictures" / "000000.jpg") as picture:
+        assert picture.size == (256, 171)
+    assert result.rejects["reason"].to_pylist() == ["no_caption", "not_an_image"]
+
+
+def test_what_a_person_wrote_stays(tmp_path):
+    """A text that was changed is not overwritten when the page is made again."""
+    look, _ = make_page(tmp_path, ["one", "two", "x"])
+    (look / "texts" / "trip" / "0 #1.jpg.txt").write_text("mine")
+    make_page(tmp_path, ["another", "a second", "x"])
+    texts = [file.read_text() for file in sorted((look / "texts" / "trip").iterdir())]
+    assert texts == ["mine", "a second\n"]

@@ -1,0 +1,110 @@
+"""Sending an export to the hub, as a plan says, in as few commits as the hub bears."""
+
+import logging
+import sys
+from collections.abc import Iterator
+from typing import Final
+
+import huggingface_hub as hub
+from huggingface_hub.utils import disable_progress_bars  # type: ignore[attr-defined]
+
+from fondant_spec.dataset.written_files import MARK
+from fondant_spec.errors import InvalidArgumentError
+from fondant_spec.hub.export_folder import ExportFolder, OutgoingFile
+from fondant_spec.hub.hub_errors import told_of
+from fondant_spec.hub.push_plan import PushPlan
+from fondant_spec.hub.remote_repository import KIND, RemoteRepository
+from fondant_spec.shown_text import remember
+
+Operation = hub.CommitOperationAdd | hub.CommitOperationDelete
+
+_FILES_A_COMMIT: Final = 1000
+
+
+class Hub:
+    """The hub as the user may reach it, with the token of the environment or of `hf auth login`."""
+
+    def __init__(self) -> None:
+        if token := hub.get_token():
+            remember(token)
+        logging.getLogger("huggingface_hub").setLevel(logging.ERROR)  # warnings name signed URLs
+        if not sys.stderr.isatty():
+            disable_progress_bars()
+        self._api = hub.HfApi()
+
+    def plan(self, export: ExportFolder, name: str, revision: str, *, private: bool) -> PushPlan:
+        """Find out what a push would do. Nothing is changed.
+
+        Raises:
+            HubError: the hub refuses the token, or cannot be reached.
+        """
+        with told_of(name):
+            user = self._api.whoami()["name"]
+            full = name if "/" in name else f"{user}/{name}"
+            remote = RemoteRepository.read(self._api, full, revision)
+        return PushPlan.of(export, remote, private=private)
+
+    def push(self, plan: PushPlan, message: str, tag: str | None) -> str:
+        """Do what a plan says, and return the address of the result.
+
+        What was sent before a failure is not sent again. The mark comes last: while it is the old
+        one, or none, the repository is not all of the export.
+
+        Raises:
+            HubError: the hub refuses something, or cannot be reached.
+        """
+        name, revision = plan.repository.name, plan.repository.revision
+        with told_of(name):
+            self._api.create_repo(name, repo_type=KIND, private=plan.private, exist_ok=True)
+            if not plan.repository.has_branch and revision != "main":
+                self._api.create_branch(name, branch=revision, repo_type=KIND, exist_ok=True)
+            for number, operations in enumerate(_commits(plan)):
+                self._api.create_commit(
+                    name,
+                    operations,
+                    commit_message=message if number == 0 else f"{message} (part {number + 1})",
+                    repo_type=KIND,
+                    revision=revision,
+                )
+            if tag is not None:
+                self._api.create_tag(name, tag=tag, revision=revision, repo_type=KIND)
+        return f"{self._api.endpoint}/datasets/{name}/tree/{tag or revision}"
+
+
+def check(plan: PushPlan, tag: str | None, *, overwrites: bool) -> None:
+    """Make sure that a plan does nothing that was not asked for.
+
+    Raises:
+        InvalidArgumentError: the repository is public and was to be private, has files of others
+            in the way, or has the tag.
+    """
+    name = plan.repository.name
+    if plan.private and plan.repository.is_public:
+        msg = f"{name}: is public, so all would see what is pushed; add --public if so meant."
+        raise InvalidArgumentError(msg)
+    if plan.taken_over and not overwrites:
+        msg = (
+            f"{name}: has {plan.taken_over[0]!r}, which was not pushed from an export; choose "
+            "another repository or --revision, or add --overwrite."
+        )
+        raise InvalidArgumentError(msg)
+    if tag in plan.repository.tags:
+        msg = f"{name}: has a tag {tag!r} already; choose another --tag."
+        raise InvalidArgumentError(msg)
+
+
+def _commits(plan: PushPlan) -> Iterator[list[Operation]]:
+    """Yield the operations of each commit: files, then what is to be removed, then the mark."""
+    sent = plan.outgoing
+    operations: list[Operation] = [
+        *(_addition(name, file) for name, file in sent.items() if name != MARK),
+        *(hub.CommitOperationDelete(name, is_folder=False) for name in plan.removed),
+        *(_addition(name, file) for name, file in sent.items() if name == MARK),
+    ]
+    for start in range(0, len(operations), _FILES_A_COMMIT):
+        yield operations[start : start + _FILES_A_COMMIT]
+
+
+def _addition(name: str, file: OutgoingFile) -> hub.CommitOperationAdd:
+    source = file.source if isinstance(file.source, bytes) else str(file.source)
+    return hub.CommitOperationAdd(name, source)

@@ -1,0 +1,127 @@
+"""What a push would do to a repository of the hub, file by file; nothing is changed to find out."""
+
+from collections import Counter
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import PurePosixPath
+from typing import Final
+
+from fondant_spec.hub.export_folder import ExportFolder, OutgoingFile
+from fondant_spec.hub.remote_repository import RemoteRepository
+from fondant_spec.plain_words import size
+
+_MOST_IN_FOLDER: Final = 10_000
+"""Files that the hub takes in one folder (https://huggingface.co/docs/hub/storage-limits)."""
+
+
+@dataclass(frozen=True)
+class PushPlan:
+    """What would happen, by the paths of files.
+
+    Attributes:
+        repository: Where to.
+        private: Whether the repository is to be private.
+        files: All files of the export.
+        added: Those that the repository lacks.
+        changed: Those that it has otherwise.
+        removed: What an earlier push brought there, and is in the export no more.
+        foreign: What is there, and came by no push.
+        rewritten: Files of which this machine's paths are taken out.
+    """
+
+    repository: RemoteRepository
+    private: bool
+    files: Mapping[str, OutgoingFile]
+    added: Collection[str]
+    changed: Collection[str]
+    removed: Collection[str]
+    foreign: Collection[str]
+    rewritten: Collection[str]
+
+    @classmethod
+    def of(cls, export: ExportFolder, remote: RemoteRepository, *, private: bool) -> "PushPlan":
+        """Compare an export with what is in a repository."""
+        there = remote.files
+        changed = [
+            name
+            for name, file in export.files.items()
+            if name in there and not there[name].holds(file)
+        ]
+        return cls(
+            repository=remote,
+            private=private,
+            files=export.files,
+            added=[name for name in export.files if name not in there],
+            changed=changed,
+            removed=sorted(remote.pushed & there.keys() - export.files.keys()),
+            foreign=sorted(there.keys() - remote.pushed - export.files.keys()),
+            rewritten=export.rewritten,
+        )
+
+    @property
+    def taken_over(self) -> list[str]:
+        """Files of somebody else that would be overwritten."""
+        return sorted(set(self.changed) - self.repository.pushed)
+
+    @property
+    def outgoing(self) -> dict[str, OutgoingFile]:
+        """What would be sent, the mark last."""
+        wanted = {*self.added, *self.changed}
+        return {name: file for name, file in self.files.items() if name in wanted}
+
+    def describe(self, *, each: bool = False) -> str:
+        """Return the plan for a person, by folders and kinds of files, or with each file."""
+        return "\n".join(self._lines(each=each))
+
+    def _lines(self, *, each: bool) -> Iterator[str]:
+        repository = self.repository
+        kind = "private" if self.private else "PUBLIC"
+        new = "new " if not repository.exists else ""
+        yield f"{new}{kind} dataset {repository.name}, revision {repository.revision}"
+        for told, names in (
+            ("add", self.added),
+            ("change", self.changed),
+            ("remove", self.removed),
+        ):
+            yield from _each(told, names) if each else self._grouped(told, names)
+        same = len(self.files) - len(self.added) - len(self.changed)
+        if same:
+            yield f"  same    {same:,} files"
+        if self.foreign:
+            yield f"  leave   {len(self.foreign):,} files of others, {_some(self.foreign)}"
+        if self.rewritten:
+            yield f"  the folder's path on this machine is taken out of {_some(self.rewritten)}"
+        for folder, count in _crowded(self.files):
+            yield (
+                f"  {folder} would hold {count:,} files; the hub takes {_MOST_IN_FOLDER:,} in a "
+                "folder: export as webdataset or parquet"
+            )
+        total = sum(file.size for file in self.outgoing.values())
+        yield f"to send: {len(self.outgoing):,} files, {size(total)}"
+
+    def _grouped(self, told: str, names: Collection[str]) -> Iterator[str]:
+        groups = Counter[str]()
+        sizes = Counter[str]()
+        for name in names:
+            path = PurePosixPath(name)
+            group = name if path.parent == PurePosixPath() else f"{path.parent}/*{path.suffix}"
+            groups[group] += 1
+            sizes[group] += self.files[name].size if name in self.files else 0
+        for group, count in groups.items():
+            bytes_told = f", {size(sizes[group])}" if sizes[group] else ""
+            files = f"{count:,} file{'s' if count > 1 else ''}"
+            yield f"  {told.ljust(6)}  {group}  {files}{bytes_told}"
+
+
+def _each(told: str, names: Collection[str]) -> Iterator[str]:
+    return (f"  {told.ljust(6)}  {name}" for name in names)
+
+
+def _some(names: Collection[str]) -> str:
+    first = ", ".join(list(names)[:3])
+    return first if len(names) <= 3 else f"{first}, ..."  # noqa: PLR2004
+
+
+def _crowded(names: Collection[str]) -> list[tuple[str, int]]:
+    folders = Counter(str(PurePosixPath(name).parent) for name in names)
+    return [(folder, count) for folder, count in folders.items() if count > _MOST_IN_FOLDER]

@@ -1,0 +1,1 @@
+"""A person's corrections of a dataset: an overlay beside it, that only grows."""

@@ -1,0 +1,83 @@
+"""What all edits together come to: for each cell, what it holds, and where people disagree."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+from image_toolkit.edits.edit import TAG, Edit, Value
+
+
+@dataclass(frozen=True)
+class Cell:
+    """The edits of one cell that no other edit took the place of, the oldest first.
+
+    There are several where people edited it without seeing each other's edit. The oldest one
+    stands until somebody settles it.
+    """
+
+    heads: tuple[Edit, ...]
+
+    @property
+    def edit(self) -> Edit:
+        """The edit that stands."""
+        return self.heads[0]
+
+    @property
+    def value(self) -> Value:
+        """What the cell holds; None where it is the steps' again."""
+        return self.edit.value
+
+    @property
+    def ids(self) -> tuple[str, ...]:
+        """The ids of the edits that one more would take the place of."""
+        return tuple(edit.id for edit in self.heads)
+
+    @property
+    def rivals(self) -> tuple[Edit, ...]:
+        """The later edits that say otherwise, and do not stand."""
+        return tuple(edit for edit in self.heads[1:] if edit.value != self.value)
+
+
+Cells = Mapping[tuple[str, str], Cell]
+
+
+def cells_of(edits: Iterable[Edit]) -> dict[tuple[str, str], Cell]:
+    """Return what each edited cell holds.
+
+    What an edit was made on top of is in the edit, so the order in which they come, and the clocks
+    of the machines that they come from, change nothing but who was first.
+    """
+    by_cell: dict[tuple[str, str], dict[str, Edit]] = {}
+    for edit in edits:
+        by_cell.setdefault(edit.cell, {})[edit.id] = edit
+    return {cell: _cell(list(own.values())) for cell, own in by_cell.items()}
+
+
+def by_image(cells: Cells) -> dict[str, dict[str, Cell]]:
+    """Return the cells of each image by field."""
+    found: dict[str, dict[str, Cell]] = {}
+    for (image, field), cell in cells.items():
+        found.setdefault(image, {})[field] = cell
+    return found
+
+
+def tags_of(cells: Mapping[str, Cell]) -> tuple[list[str], list[str]]:
+    """Return the tags that the cells of an image add, and those that they remove, sorted."""
+    tags = {
+        field.removeprefix(TAG): cell.value
+        for field, cell in cells.items()
+        if field.startswith(TAG) and cell.value is not None
+    }
+    return sorted(t for t in tags if tags[t]), sorted(t for t in tags if not tags[t])
+
+
+def with_tags(tags: Iterable[str], cells: Mapping[str, Cell]) -> list[str]:
+    """Return an image's tags after the edits: its own in their order, then those added."""
+    added, removed = tags_of(cells)
+    return [tag for tag in dict.fromkeys([*tags, *added]) if tag not in removed]
+
+
+def _cell(edits: list[Edit]) -> Cell:
+    replaced = {id_ for edit in edits for id_ in edit.after}
+    heads = [edit for edit in edits if edit.id not in replaced]
+    # Edits that name each other are nobody's honest work; then all of them count.
+    return Cell(tuple(sorted(heads or edits, key=lambda edit: (edit.at, edit.id))))

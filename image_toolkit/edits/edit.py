@@ -1,0 +1,148 @@
+"""One edit: what a person said of one cell, which is a field of an image."""
+
+import json
+import uuid
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from typing import Any, Final
+
+from fondant_spec.errors import InvalidArgumentError
+
+CAPTION: Final = "caption"
+DROPPED: Final = "dropped"
+SPLIT: Final = "split"
+ACCEPTED: Final = "accepted"
+TAG: Final = "tag:"
+"""What the field of a tag begins with; its name follows. Each tag is a cell of its own, so that two
+people who add one each are not in each other's way."""
+
+SPLITS: Final = ("train", "validation")
+
+LONGEST_CAPTION: Final = 20_000
+LONGEST_TAG: Final = 200
+
+Value = str | bool | None
+
+
+@dataclass(frozen=True)
+class Edit:
+    """What one person said of one cell.
+
+    `image` is the key of the image: see `image_key`. `value` is what the cell holds from now on:
+    the text of a caption, the name of a split, whether it is dropped, accepted, or has the tag;
+    None gives the cell back to the steps. `after` are the edits of the same cell that the person
+    saw, and that this one takes the place of. `beneath` is what the steps had written there.
+    `action` is shared by edits that were made at once, and are undone at once; `undoes` is the
+    action that this one takes back. `dataset` and `row` say where the person saw it.
+    """
+
+    id: str
+    at: str
+    by: str
+    image: str
+    field: str
+    value: Value
+    after: tuple[str, ...] = ()
+    beneath: Value = None
+    action: str = ""
+    undoes: str = ""
+    dataset: str = ""
+    row: str = ""
+
+    @property
+    def cell(self) -> tuple[str, str]:
+        """The image and the field."""
+        return (self.image, self.field)
+
+    def to_json(self) -> str:
+        """Return the edit as one line, with its end."""
+        return json.dumps(asdict(self), ensure_ascii=False, separators=(",", ":")) + "\n"
+
+    @classmethod
+    def from_json(cls, line: str) -> "Edit":
+        """Read an edit from its line.
+
+        Raises:
+            ValueError: it is none; the message says why.
+        """
+        content = json.loads(line)
+        if not isinstance(content, dict):
+            msg = "it is no JSON object"
+            raise ValueError(msg)  # noqa: TRY004 - all that is wrong with a line is one error
+        texts = {"id", "at", "by", "image", "field"}
+        others = {name: content.get(name, "") for name in ("action", "undoes", "dataset", "row")}
+        for name in sorted(texts):
+            if not isinstance(content.get(name), str) or not content[name]:
+                msg = f"{name} must be a text, not {content.get(name)!r}"
+                raise ValueError(msg)
+        after = content.get("after", [])
+        if not isinstance(after, list) or not all(isinstance(one, str) for one in after):
+            msg = f"after must be a list of ids, not {after!r}"
+            raise ValueError(msg)
+        if not all(isinstance(value, str) for value in others.values()):
+            msg = f"{', '.join(others)} must be texts"
+            raise ValueError(msg)
+        value, beneath = content.get("value"), content.get("beneath")
+        if problem := what_is_wrong(content["field"], value):
+            raise ValueError(problem)
+        known = {name: content[name] for name in texts}
+        return cls(**known, **others, value=value, beneath=beneath, after=tuple(after))
+
+
+def new_id() -> str:
+    """Return an id that nobody else has."""
+    return uuid.uuid4().hex
+
+
+def now() -> str:
+    """Return this moment, in UTC, as it stands in edits; later ones sort behind."""
+    return datetime.now(UTC).isoformat(timespec="microseconds")
+
+
+def check_value(field: str, value: Any) -> None:
+    """Make sure that a cell can hold a value.
+
+    Raises:
+        InvalidArgumentError: it cannot, or there is no such cell.
+    """
+    if problem := what_is_wrong(field, value):
+        msg = f"{problem}."
+        raise InvalidArgumentError(msg)
+
+
+def what_is_wrong(field: str, value: Any) -> str:
+    """Return why a cell cannot hold a value, as the end of a sentence; empty where it can."""
+    if value is None:
+        return "" if _is_field(field) else f"there is no field {field!r} to edit"
+    if field == CAPTION:
+        if not isinstance(value, str) or not _is_text(value):
+            return f"a caption must be a text, not {value!r}"
+        return _too_long("a caption", value, LONGEST_CAPTION) or (
+            "a caption must not be blank; drop the image instead" if not value.strip() else ""
+        )
+    if field == SPLIT:
+        return "" if value in SPLITS else f"a split is {' or '.join(SPLITS)}, not {value!r}"
+    if not _is_field(field):
+        return f"there is no field {field!r} to edit"
+    return "" if isinstance(value, bool) else f"{field} must be true or false, not {value!r}"
+
+
+def _is_field(field: str) -> bool:
+    if field.startswith(TAG):
+        tag = field.removeprefix(TAG)
+        shown = tag.strip() == tag != "" and "," not in tag and tag.isprintable()
+        return shown and not _too_long("a tag", tag, LONGEST_TAG)
+    return field in {CAPTION, DROPPED, SPLIT, ACCEPTED}
+
+
+def _is_text(value: str) -> bool:
+    """Return whether a text has a form in UTF-8, as half a surrogate pair has not."""
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def _too_long(what: str, value: str, most: int) -> str:
+    return f"{what} has {most:,} characters at most, not {len(value):,}" * (len(value) > most)

@@ -1,0 +1,98 @@
+"""Where edits are kept: one line of JSON each, in files that only grow, below the base path.
+
+Each writer has files of its own, so that two people never write the same one, on a folder or on an
+object store. With each edit the writer's file is put in place whole, one line longer than before:
+whatever ends the writer, an edit is there or it is not. A full file is left alone, and a new one
+begun.
+"""
+
+import hashlib
+import json
+import threading
+from collections.abc import Sequence
+from typing import Final
+
+from fondant_spec.dataset import storage
+from fondant_spec.errors import InvalidDatasetError
+from image_toolkit.edits.edit import Edit, new_id, now
+
+FOLDER: Final = "edits"
+ENDING: Final = ".jsonl"
+
+_LINES: Final = 200
+"""Of a file that is still written: what one more edit has to write anew."""
+
+
+def edits_folder(base_path: str) -> str:
+    """Return the folder of all edits of the datasets below a base path."""
+    return storage.join(storage.normalize(base_path), FOLDER)
+
+
+def edits_version(folder: str) -> str:
+    """Return what changes with every edit, and is empty before the first.
+
+    Files only grow, so their names and sizes tell.
+    """
+    files = sorted(_files(folder).items())
+    return hashlib.sha256(json.dumps(files).encode()).hexdigest()[:16] if files else ""
+
+
+class Journal:
+    """Reads all edits in a folder, and adds some. For any number of threads."""
+
+    def __init__(self, folder: str) -> None:
+        self._folder = folder
+        self._lock = threading.Lock()
+        self._read: dict[str, tuple[int, list[Edit]]] = {}
+        self._own: list[Edit] = []
+        self._file = ""
+
+    def edits(self) -> list[Edit]:
+        """Return all edits, in no order that matters; only files that have grown are read.
+
+        Raises:
+            InvalidDatasetError: a line is no edit.
+            StorageError: a file cannot be read.
+        """
+        with self._lock:
+            for name, size in _files(self._folder).items():
+                if self._read.get(name, (-1,))[0] != size:
+                    self._read[name] = (size, _parsed(storage.join(self._folder, name)))
+            return [edit for _, edits in self._read.values() for edit in edits]
+
+    def add(self, edits: Sequence[Edit]) -> None:
+        """Keep edits, all of them or none; they are on the disk, or the store, on return.
+
+        Raises:
+            StorageError: they could not be written.
+        """
+        with self._lock:
+            if not self._file or len(self._own) + len(edits) > _LINES:
+                self._file, self._own = f"{_stamp()}-{new_id()[:12]}{ENDING}", []
+            lines = [*self._own, *edits]
+            text = "".join(edit.to_json() for edit in lines)
+            storage.write_text(storage.join(self._folder, self._file), text)
+            self._own = lines
+
+
+def _stamp() -> str:
+    """Return this second as the beginning of a file's name."""
+    return now().partition(".")[0].replace("-", "").replace(":", "")
+
+
+def _files(folder: str) -> dict[str, int]:
+    sizes = storage.sizes(folder)
+    return {name: sizes[name] for name in sizes if name.endswith(ENDING) and name[0] != "."}
+
+
+def _parsed(file: str) -> list[Edit]:
+    edits = []
+    # Only line feeds end lines: captions hold other characters that `splitlines` would part at.
+    for number, line in enumerate(storage.read_text(file).split("\n"), 1):
+        if line:
+            try:
+                edits.append(Edit.from_json(line))
+            except (ValueError, RecursionError) as error:
+                msg = f"{file}, line {number}: is no edit ({error}); correct or remove the line."
+                raise InvalidDatasetError(msg) from None
+    return edits

@@ -1,0 +1,162 @@
+"""Captions as text files that people correct with any editor: what they change becomes edits.
+
+Beside the texts lies a list of what was written. A text that says something else by now is a
+person's: it is never overwritten, and taken over once.
+"""
+
+import json
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path, PurePosixPath
+from typing import Final
+
+from fondant_spec.dataset import storage
+from fondant_spec.errors import InvalidDatasetError
+from image_toolkit import text_encodings
+from image_toolkit.blank_texts import is_blank
+from image_toolkit.edits.cells import cells_of
+from image_toolkit.edits.edit import CAPTION, Edit, check_value, new_id, now
+from image_toolkit.edits.journal import Journal
+
+LISTING: Final = ".written.json"
+SUFFIX: Final = ".txt"
+
+_LONGEST_NAME: Final = 200  # bytes, which all file systems take with a suffix
+
+
+@dataclass(frozen=True)
+class Written:
+    """A caption as it was written into a file, and the key of its image (see `image_key`)."""
+
+    image: str
+    caption: str
+
+
+def text_names(names: Iterable[tuple[str | None, str]]) -> Iterator[str]:
+    """Yield the file for the text of each image, given its own name, if it has one, and its id.
+
+    That is its name with `.txt` behind, in the same folders, or its id where it has no name that
+    can be a file below a folder, or one that came already.
+    """
+    taken: set[str] = set()
+    for name, row_id in names:
+        wanted = name if name and _is_safe(name) and name.casefold() not in taken else row_id
+        taken.add(wanted.casefold())
+        yield f"{wanted}{SUFFIX}"
+
+
+def write_texts(folder: Path, texts: Mapping[str, Written]) -> list[str]:
+    """Write captions into files by their names; return those that a person has changed, and stay.
+
+    Texts of earlier captions go where there is none any more, unless somebody has changed them.
+    """
+    known = _listed(folder)
+    kept = [name for name, text in _changed(folder, known) if name in texts and text is not None]
+    for name in known.keys() - texts.keys():
+        if _text(folder / name) == known[name].caption:
+            (folder / name).unlink()
+    for name, written in texts.items():
+        if name not in kept:
+            storage.write_text(str(folder / name), f"{written.caption}\n")
+    # What was changed is listed as it was, so that it is still known for changed.
+    listing = {**texts, **{name: known[name] for name in kept}}
+    _list(folder, listing)
+    return kept
+
+
+def take_over(folder: Path, journal: Journal, by: str) -> list[str]:
+    """Make edits of the texts that were changed since they were written; return their names.
+
+    Raises:
+        InvalidArgumentError: a text is too long.
+        InvalidDatasetError: a text is blank, no text, or of no image.
+    """
+    known = _listed(folder)
+    found = {file.relative_to(folder).as_posix() for file in folder.rglob(f"*{SUFFIX}")}
+    if strangers := sorted(found - known.keys()):
+        msg = (
+            f"{folder / strangers[0]}: is the text of no image; change the texts that were written "
+            "there, which have the names of images, and take others away."
+        )
+        raise InvalidDatasetError(msg)
+    changed = [(name, text) for name, text in _changed(folder, known) if text is not None]
+    cells = cells_of(journal.edits())
+    action = new_id()
+    edits = []
+    for name, text in changed:
+        if is_blank(text):
+            msg = f"{folder / name}: is blank; write a caption, or remove the image at its source."
+            raise InvalidDatasetError(msg)
+        check_value(CAPTION, text)
+        written = known[name]
+        cell = cells.get((written.image, CAPTION))
+        edits.append(
+            Edit(
+                id=new_id(),
+                at=now(),
+                by=by,
+                image=written.image,
+                field=CAPTION,
+                value=text,
+                after=cell.ids if cell else (),
+                beneath=cell.edit.beneath if cell else written.caption,
+                action=action,
+            )
+        )
+    if edits:
+        journal.add(edits)
+        taken = {name: Written(known[name].image, text) for name, text in changed}
+        _list(folder, {**known, **taken})
+    return [name for name, _ in changed]
+
+
+def _changed(folder: Path, known: Mapping[str, Written]) -> Iterator[tuple[str, str | None]]:
+    """Yield the texts that are not as they were written; None for one that is gone."""
+    for name, written in known.items():
+        text = _text(folder / name)
+        if text != written.caption:
+            yield name, text
+
+
+def _text(file: Path) -> str | None:
+    """Return what is in a file, without the end of its last line; None if there is none.
+
+    Raises:
+        InvalidDatasetError: it holds no characters.
+    """
+    try:
+        return text_encodings.caption(file.read_bytes())
+    except FileNotFoundError:
+        return None
+    except UnicodeDecodeError as error:
+        msg = f"{file}: is no text in UTF-8 ({error}); save it as that."
+        raise InvalidDatasetError(msg) from error
+
+
+def _listed(folder: Path) -> dict[str, Written]:
+    """Return what was written.
+
+    Raises:
+        InvalidDatasetError: the list cannot be read.
+    """
+    file = folder / LISTING
+    if not file.is_file():
+        return {}
+    try:
+        content = json.loads(file.read_text(encoding="utf-8"))
+        return {str(name): Written(**written) for name, written in content.items()}
+    except (ValueError, TypeError, AttributeError) as error:
+        msg = f"{file}: does not list what was written ({error}); move the folder away."
+        raise InvalidDatasetError(msg) from error
+
+
+def _list(folder: Path, texts: Mapping[str, Written]) -> None:
+    content = {name: asdict(written) for name, written in texts.items()}
+    storage.write_text(str(folder / LISTING), json.dumps(content, ensure_ascii=False, indent=1))
+
+
+def _is_safe(name: str) -> bool:
+    path = PurePosixPath(name)
+    fits = all(len(part.encode(errors="replace")) <= _LONGEST_NAME for part in path.parts)
+    inside = not path.is_absolute() and ".." not in path.parts and "\\" not in name
+    return fits and inside and name.isprintable()

@@ -1,0 +1,116 @@
+"""Captions as texts that people correct: what they change is taken over, and never overwritten."""
+
+from pathlib import Path
+
+import pytest
+
+from fondant_spec.errors import FondantError, InvalidDatasetError
+from image_toolkit.edits.cells import cells_of
+from image_toolkit.edits.journal import Journal
+from image_toolkit.edits.texts import Written, take_over, text_names, write_texts
+
+CAPTIONS = {"a.jpg.txt": Written("aa", "a cat"), "x/b.png.txt": Written("bb", "two\nlines ")}
+
+
+@pytest.fixture
+def journal(tmp_path: Path) -> Journal:
+    """A journal without edits."""
+    return Journal(str(tmp_path / "edits"))
+
+
+@pytest.fixture
+def texts(tmp_path: Path) -> Path:
+    """A folder with two captions."""
+    assert write_texts(tmp_path / "texts", CAPTIONS) == []
+    return tmp_path / "texts"
+
+
+def held(journal: Journal) -> dict[str, object]:
+    """Return what the captions of images are by the edits."""
+    return {image: cell.value for (image, _), cell in cells_of(journal.edits()).items()}
+
+
+def test_what_nobody_changed_is_no_edit(texts, journal):
+    """Texts come back as the captions that they were."""
+    assert (texts / "x" / "b.png.txt").read_bytes() == b"two\nlines \n"
+    assert take_over(texts, journal, "ann") == []
+    assert journal.edits() == []
+
+
+@pytest.mark.parametrize(
+    ("content", "caption"),
+    [
+        (b"a dog\n", "a dog"),
+        (b"a dog", "a dog"),
+        ("\ufeffein Hündchen\r\n".encode(), "ein Hündchen"),
+        ("猫".encode("utf-16"), "猫"),
+    ],
+)
+def test_a_changed_text_is_taken_over_once(texts, journal, content, caption):
+    """Whatever editor saved it, the words become an edit, over what was there before."""
+    (texts / "a.jpg.txt").write_bytes(content)
+    assert take_over(texts, journal, "ann") == ["a.jpg.txt"]
+    (edit,) = journal.edits()
+    assert (edit.image, edit.field, edit.value) == ("aa", "caption", caption)
+    assert (edit.by, edit.beneath) == ("ann", "a cat")
+    assert take_over(texts, journal, "ann") == []
+
+
+def test_a_second_change_takes_the_place_of_the_first(texts, journal):
+    """The last words stand, and what the model said is still known."""
+    for words in ("one", "two"):
+        (texts / "a.jpg.txt").write_text(words)
+        take_over(texts, journal, "ann")
+        write_texts(texts, {**CAPTIONS, "a.jpg.txt": Written("aa", words)})
+    assert held(journal) == {"aa": "two"}
+    assert {edit.beneath for edit in journal.edits()} == {"a cat"}
+
+
+def test_what_was_changed_meanwhile_stays(texts, journal):
+    """New captions do not overwrite words that were not taken over yet, nor remove them."""
+    (texts / "a.jpg.txt").write_text("my words")
+    assert write_texts(texts, {"a.jpg.txt": Written("aa", "another cat")}) == ["a.jpg.txt"]
+    assert (texts / "a.jpg.txt").read_text() == "my words"
+    assert not (texts / "x" / "b.png.txt").exists()
+    take_over(texts, journal, "ann")
+    assert held(journal) == {"aa": "my words"}
+
+
+def test_a_text_that_is_gone_comes_back(texts, journal):
+    """A removed text says nothing, and is written again."""
+    (texts / "a.jpg.txt").unlink()
+    assert take_over(texts, journal, "ann") == []
+    write_texts(texts, CAPTIONS)
+    assert (texts / "a.jpg.txt").exists()
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [
+        ("a.jpg.txt", b" \n", "a.jpg.txt: is blank; write a caption, or remove the image"),
+        ("a.jpg.txt", b"caf\xe9", "a.jpg.txt: is no text in UTF-8"),
+        ("b.png.txt", b"x", "b.png.txt: is the text of no image; change the texts that were"),
+        ("a.jpg.txt", b"x" * 20_001, "a caption has 20,000 characters at most, not 20,001"),
+    ],
+)
+def test_what_is_no_caption_is_told(texts, journal, name, content, message):
+    """Nothing is lost silently: the file is named, and nothing is taken over."""
+    (texts / name).write_bytes(content)
+    with pytest.raises(FondantError, match=message.replace("(", r"\(")):
+        take_over(texts, journal, "ann")
+    assert journal.edits() == []
+
+
+def test_a_broken_list_is_told(texts, journal):
+    """Without the list nothing can be told from what was written."""
+    (texts / ".written.json").write_text("{")
+    with pytest.raises(InvalidDatasetError, match="does not list what was written"):
+        take_over(texts, journal, "ann")
+
+
+def test_names_of_texts():
+    """A text is called by its image, in its folders; by the id, where that is no safe name."""
+    names = ["a.jpg", "x/ü b.png", "A.jpg", None, "../c.jpg", "/d.jpg", "e\n.jpg", "x" * 300]
+    expected = ["a.jpg", "x/ü b.png", "2", "3", "4", "5", "6", "7"]
+    found = list(text_names((name, str(number)) for number, name in enumerate(names)))
+    assert found == [f"{name}.txt" for name in expected]
