@@ -10,5 +10,5 @@ themselves. `cpu` leans on private parts of torch and transformers: `shortcuts` 
 import os
 
 # Before torch is loaded, which then keeps to it: threads that wait for one that has no core would
-# otherwise spin, and keep the core from it. Beside a busy process that takes three times as long.
+# otherwise spin, and keep a core from it.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
