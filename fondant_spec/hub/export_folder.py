@@ -23,7 +23,10 @@ from fondant_spec.errors import InvalidArgumentError, InvalidDatasetError
 ELSEWHERE: Final = "path/to/this/folder"
 """What stands in a published text where the folder's path on this machine stood."""
 
-_SETTINGS: Final = frozenset({".md", ".json", ".toml", ".yaml"})
+_CARD: Final = ".md"
+_USE: Final = b"## Use\n\n"
+_FETCH: Final = f"First `hf download %b --repo-type dataset --local-dir {ELSEWHERE}`.\n\n".encode()
+_SETTINGS: Final = frozenset({_CARD, ".json", ".toml", ".yaml"})
 _LARGEST_SETTINGS: Final = 2**20
 _STAMPLESS: Final = {"stamp": ""}
 
@@ -36,11 +39,13 @@ class ExportFolder:
         path: The folder to publish.
         root: The folder of the export, which has its mark.
         listed: What the mark says of each file: `bytes`, `sha256`, `stamp`, by paths below `root`.
+        repository: Where it is published; its cards say how to fetch it from there.
     """
 
     path: Path
     root: Path
     listed: Mapping[str, Mapping[str, Any]]
+    repository: str = ""
 
     @classmethod
     def at(cls, place: str) -> "ExportFolder":
@@ -125,6 +130,8 @@ class ExportFolder:
             if path.suffix in _SETTINGS and told["bytes"] <= _LARGEST_SETTINGS:
                 content = path.read_bytes()
                 public = self._without_place(content)
+                if path.suffix == _CARD:
+                    public = public.replace(_USE, _USE + _FETCH % self.repository.encode())
                 if public != content:
                     yield inside, OutgoingFile.of_content(public)
                     continue

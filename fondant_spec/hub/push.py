@@ -3,6 +3,7 @@
 import logging
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Final
 
 import huggingface_hub as hub
@@ -42,7 +43,7 @@ class Hub:
             user = self._api.whoami()["name"]
             full = name if "/" in name else f"{user}/{name}"
             remote = RemoteRepository.read(self._api, full, revision)
-        return PushPlan.of(export, remote, private=private)
+        return PushPlan.of(replace(export, repository=full), remote, private=private)
 
     def push(self, plan: PushPlan, message: str, tag: str | None) -> str:
         """Do what a plan says, and return the address of the result.

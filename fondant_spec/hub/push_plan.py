@@ -26,7 +26,7 @@ class PushPlan:
         changed: Those that it has otherwise.
         removed: What an earlier push brought there, and is in the export no more.
         foreign: What is there, and came by no push.
-        rewritten: Files of which this machine's paths are taken out.
+        rewritten: Files that are sent otherwise than they lie here.
     """
 
     repository: RemoteRepository
@@ -90,7 +90,7 @@ class PushPlan:
         if self.foreign:
             yield f"  leave   {len(self.foreign):,} files of others, {_some(self.foreign)}"
         if self.rewritten:
-            yield f"  the folder's path on this machine is taken out of {_some(self.rewritten)}"
+            yield f"  without this machine's paths: {_some(self.rewritten)}"
         for folder, count in _crowded(self.files):
             yield (
                 f"  {folder} would hold {count:,} files; the hub takes {_MOST_IN_FOLDER:,} in a "
@@ -108,9 +108,9 @@ class PushPlan:
             groups[group] += 1
             sizes[group] += self.files[name].size if name in self.files else 0
         for group, count in groups.items():
-            bytes_told = f", {size(sizes[group])}" if sizes[group] else ""
+            told_size = f", {size(sizes[group])}" if sizes[group] else ""
             files = f"{count:,} file{'s' if count > 1 else ''}"
-            yield f"  {told.ljust(6)}  {group}  {files}{bytes_told}"
+            yield f"  {told.ljust(6)}  {group}  {files}{told_size}"
 
 
 def _each(told: str, names: Collection[str]) -> Iterator[str]:

@@ -55,7 +55,7 @@ def test_at_first_it_is_only_listed(exported, hub, capsys):
     assert told[1].startswith("  add     train/*.jpg  5 files, ")
     assert told[2].startswith("  add     train/*.jsonl  1 file, ")
     assert [line.split()[1] for line in told[3:6]] == ["croissant.json", "README.md", "export.json"]
-    assert told[6] == "  the folder's path on this machine is taken out of README.md"
+    assert told[6] == "  without this machine's paths: README.md"
     assert told[7].startswith("to send: 9 files, ")
     assert told[8] == "nothing was sent; add --upload to send it"
     assert push(exported / "imagefolder", "--all") == 0
@@ -80,7 +80,10 @@ def test_what_is_pushed_is_the_export(exported, hub, capsys, tmp_path):
     sent = exported / "imagefolder" / "train"
     for image in sent.glob("*.jpg"):
         assert (copy / "train" / image.name).read_bytes() == image.read_bytes()
-    assert huggingface_hub.DatasetCard.load(copy / "README.md").data.to_dict()["configs"]
+    card = huggingface_hub.DatasetCard.load(copy / "README.md")
+    assert card.data.to_dict()["configs"]
+    fetch = f"First `hf download {REPOSITORY} --repo-type dataset --local-dir path/to/this/folder`."
+    assert fetch in card.text
     assert TOKEN not in told.out + told.err
     assert all(key == f"Bearer {TOKEN}" for path, key in hub.requests if "/api/" in path)
 
