@@ -205,12 +205,9 @@ class Layout(ABC):
     def read(self) -> Iterator[ReadPair]:
         """Yield all pairs, read the way the trainer does."""
 
-    def front_matter(self, config: str, below: str = "") -> dict[str, Any]:
-        """Return what a card tells `datasets` of the files.
-
-        `config` is to name them; `below` is the path, with a slash behind, from the card to them.
-        """
-        del config, below
+    def front_matter(self, config: str) -> dict[str, Any]:
+        """Return what the card tells `datasets` of the files; `config` is to name them."""
+        del config
         return {}
 
     def check(self, looks: FileLooks | None = None) -> None:

@@ -9,7 +9,6 @@ import tarfile
 import tomllib
 import zlib
 from pathlib import Path
-from types import SimpleNamespace
 
 import datasets
 import fsspec

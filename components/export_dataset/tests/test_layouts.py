@@ -250,23 +250,6 @@ def test_layouts_in_an_object_store(tmp_path):
     assert "They name `train` alone, for this folder was not written to a disk" in told
 
 
-@pytest.mark.parametrize("loaded", BY_DATASETS)
-def test_a_folder_of_several_layouts_is_loaded_once(tmp_path, loaded):
-    """Its README names the files of one of them, the first that `datasets` reads."""
-    layouts = ["kohya", loaded, *(name for name in BY_DATASETS if name != loaded)]
-    export(pairs(12), tmp_path, layouts=layouts, validation_fraction=0.3)
-    splits = datasets.load_dataset(str(tmp_path / "out"))
-    assert sum(len(split) for split in splits.values()) == 12
-    assert f"given this folder, loads `{loaded}`" in (tmp_path / "out" / "README.md").read_text()
-
-
-def test_a_folder_of_several_layouts_that_are_no_tables_says_so(tmp_path):
-    """There `datasets` finds images alone, each as often as there are layouts."""
-    export(pairs(2), tmp_path, layouts=["onetrainer", "kohya"])
-    told = "Loaded as a whole, it would give each image once for each folder."
-    assert told in (tmp_path / "out" / "README.md").read_text()
-
-
 def test_images_are_of_a_kind_that_all_trainers_read(tmp_path):
     """ai-toolkit has trouble with WebP: it gets a JPEG, and so do those beside it; or a reject."""
     images = [photo(0), photo(1, "PNG"), photo(2, "WEBP")]

@@ -121,9 +121,9 @@ OneTrainer, ai-toolkit, EveryDream2 and musubi-tuner look for captions in files 
 here they would train without captions, and not say so. There is a layout for each of them.
 """
 
-    def front_matter(self, config: str, below: str = "") -> dict[str, Any]:
+    def front_matter(self, config: str) -> dict[str, Any]:
         """Return where the splits are."""
-        return told_files(config, {split: f"{below}{split}/**" for split in self.splits})
+        return told_files(config, {split: f"{split}/**" for split in self.splits})
 
     def read(self) -> Iterator[ReadPair]:
         """Yield all pairs, as `datasets` loads the folder."""

@@ -89,9 +89,9 @@ column of its own. The scripts of `diffusers` take the folder as `--dataset_name
 want files do not read tables: there are layouts for them.
 """
 
-    def front_matter(self, config: str, below: str = "") -> dict[str, Any]:
+    def front_matter(self, config: str) -> dict[str, Any]:
         """Return where the splits are."""
-        return told_files(config, {split: f"{below}{split}-*.parquet" for split in self.splits})
+        return told_files(config, {split: f"{split}-*.parquet" for split in self.splits})
 
     def read(self) -> Iterator[ReadPair]:
         """Yield all pairs, as `datasets` streams the tables."""

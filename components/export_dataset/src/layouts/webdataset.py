@@ -78,7 +78,7 @@ that want files do not read archives: there are layouts for them. Further captio
 `json`, beside tags{_MASKED * bool(self.masks)}.
 """
 
-    def front_matter(self, config: str, below: str = "") -> dict[str, Any]:
+    def front_matter(self, config: str) -> dict[str, Any]:
         """Return where the splits are, and which types the columns have."""
         objects = pa.struct(self._columns.types)
         features = datasets.Features.from_arrow_schema(
@@ -87,7 +87,7 @@ that want files do not read archives: there are layouts for them. Further captio
         features |= {"jpg": datasets.Image(), "__url__": datasets.Value("string")}
         if self.masks:
             features |= {"mask.png": datasets.Image()}
-        files = {split: f"{below}{split}-*.tar" for split in self.splits}
+        files = {split: f"{split}-*.tar" for split in self.splits}
         told = told_features(config, datasets.Features(features))
         return told_files(config, files) | told
 
