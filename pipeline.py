@@ -57,6 +57,15 @@ def build(configs: PipelineConfigs) -> Pipeline:
             arguments={"prompts": file, "n_rows_to_load": PROMPTS},
         )
         starts.append(_embedding(pipeline, "text_embedding", prompts, configs, gpu))
+    told = {"class_prompt": "string"} if configs.CLASS_PROMPT else {}
+    if starts and configs.CLASS_PROMPT:
+        of_class = pipeline.add(
+            COMPONENTS / "generate_prompts",
+            step_id="class_prompt",
+            arguments={"class_prompt": configs.CLASS_PROMPT},
+            produces=told,
+        )
+        starts.append(_embedding(pipeline, "text_embedding", of_class, configs, gpu))
     if not starts:
         msg = (
             "set DATASET_NAME to seed images or PROMPTS to prompts, and INDEX or INDEX_URL to what "
@@ -68,6 +77,7 @@ def build(configs: PipelineConfigs) -> Pipeline:
         COMPONENTS / "laion_retrieval",
         after=starts,
         arguments=_index(configs) | {"num_images": IMAGES_PER_SEED},
+        produces=told,
     )
     images = pipeline.add(
         COMPONENTS / "download_images",

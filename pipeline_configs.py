@@ -18,6 +18,8 @@ class PipelineConfigs:
         DATASET_NAME: seed images: a dataset on the Hugging Face hub, or a local folder or file.
         IMAGE_COLUMN: the column of the dataset that holds the images.
         PROMPTS: a YAML file of prompts (see components/generate_prompts), or `interior_design`.
+        CLASS_PROMPT: what the class of the subject is called ("a photo of a dog"), to retrieve
+            images of it as well, for the trainer's regularisation; empty, there are none.
         CLIP_MODEL: the model that embeds the seeds; the one that the index was made with. Not set,
             that of a public index, and else openai/clip-vit-large-patch14.
         INDEX: the index to search: a path (a clip-retrieval folder, `.npy` or Parquet vectors), one
@@ -36,6 +38,7 @@ class PipelineConfigs:
     DATASET_NAME: str = ""
     IMAGE_COLUMN: str = "image"
     PROMPTS: str = ""
+    CLASS_PROMPT: str = ""
     CLIP_MODEL: str = ""
     INDEX: str = ""
     INDEX_URL: str = ""

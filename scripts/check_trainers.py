@@ -3,9 +3,11 @@
     python scripts/check_trainers.py --checkout ../sd-scripts --checkout ../SimpleTuner
 
 Each CHECKOUT is a trainer's repository, recognised by its files; --python is the environment that
-the trainer was installed in, for OneTrainer with its package mgds. The export is made here, of
-small images with captions that are easy to get wrong. The counts, splits and captions that come
-back must be those that went in, and the options of the README's commands the trainer's own.
+the trainer was installed in, for OneTrainer with its package mgds. Two exports are made here: a
+plain one, of small images with captions that are easy to get wrong; and a full one, with several
+captions an image, tags with weights, masks, and images for regularisation. The counts, splits,
+captions, tags and masks that come back must be those that went in, and the options of the README's
+commands the trainer's own.
 """
 
 import argparse
@@ -16,18 +18,21 @@ import re
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Any, Final, NamedTuple
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.parquet as pq
 from PIL import Image
 
 from fondant_spec.testing import run_component
+from fondant_spec.worker.component_code import load_module
 
 ROOT: Final = Path(__file__).parents[1]
+EXPORT: Final = ROOT / "components" / "export_dataset"
 READERS: Final = Path(__file__).parent / "trainer_readers"
 SECONDS: Final = 600
 KNOWN_BY: Final = {
@@ -40,6 +45,15 @@ KNOWN_BY: Final = {
 """A file that only this trainer's repository has, by the name of its layout."""
 TRAINS_ALONE: Final = ("musubi-tuner",)
 """Trainers that have no validation split."""
+DRAWS: Final = ("kohya", "simpletuner", "onetrainer")
+"""Trainers that draw one of several captions themselves."""
+MASKED: Final = {
+    "kohya": ("train",),
+    "simpletuner": ("train",),
+    "onetrainer": ("train", "validation"),
+}
+"""Trainers that take masks, and of which splits."""
+CLASS: Final = "a photo of a dog"
 PAIRS: Final = 21
 ONE_LINE: Final = ("kohya", "onetrainer")
 """Trainers that take a line of a text for a caption."""
@@ -55,7 +69,14 @@ CAPTIONS: Final = (
     "long " * 400,
 )
 
-Pairs = Mapping[tuple[str, str], str]
+Pairs = Mapping[tuple[str, str], "Read"]
+
+
+class Read(NamedTuple):
+    """What a trainer has of an image: the captions that it chooses from, and whether a mask."""
+
+    captions: tuple[str, ...]
+    masked: bool = False
 
 
 @dataclass(frozen=True)
@@ -63,6 +84,7 @@ class Finding:
     """What came of a trainer: a short word, and how many pairs of how many were as they should."""
 
     trainer: str
+    export: str
     right: int
     expected: int
     problem: str
@@ -81,10 +103,11 @@ def main(argv: Sequence[str] | None = None) -> int:
         trainer = trainer_in(checkout)
         if trainer is None:
             parser.error(f"{checkout}: is no checkout of {', '.join(KNOWN_BY)}.")
-        findings.append(check(trainer, checkout.resolve(), options.python))
-    print(f"\n{'layout':14} {'pairs right':>12}  problem")
+        findings += [check(trainer, kind, checkout.resolve(), options.python) for kind in EXPORTS]
+    print(f"\n{'layout':14} {'export':8} {'pairs right':>12}  problem")
     for found in findings:
-        print(f"{found.trainer:14} {found.right:>5} of {found.expected:<3}  {found.problem or '-'}")
+        right = f"{found.right:>5} of {found.expected:<3}"
+        print(f"{found.trainer:14} {found.export:8} {right:>12}  {found.problem or '-'}")
     return int(any(found.problem for found in findings))
 
 
@@ -93,11 +116,11 @@ def trainer_in(checkout: Path) -> str | None:
     return next((name for name, file in KNOWN_BY.items() if (checkout / file).is_file()), None)
 
 
-def check(trainer: str, checkout: Path, python: str) -> Finding:
+def check(trainer: str, kind: str, checkout: Path, python: str) -> Finding:
     """Export for a trainer, have its reader read that, and compare."""
     with tempfile.TemporaryDirectory() as temporary:
         export = Path(temporary, "training set")
-        expected = exported(trainer, export, Path(temporary))
+        expected = EXPORTS[kind](trainer, export, Path(temporary))
         folder = export / trainer
         command = [python, str(READERS), trainer, str(checkout)]
         environment = os.environ | {"HF_HUB_OFFLINE": "1", "PYTHONPATH": ""}
@@ -112,15 +135,19 @@ def check(trainer: str, checkout: Path, python: str) -> Finding:
         )
         if done.returncode:
             lines = done.stderr.strip().splitlines() or ["no word"]
-            return Finding(trainer, 0, len(expected), f"its reader ended: {lines[-1]}")
-        found = {(line["split"], line["stem"]): line["caption"] for line in _lines(done.stdout)}
-        right = sum(found.get(key) == caption for key, caption in expected.items())
+            return Finding(trainer, kind, 0, len(expected), f"its reader ended: {lines[-1]}")
+        found = {(line["split"], line["stem"]): _read(line) for line in _lines(done.stdout)}
+        right = sum(found.get(key) == pair for key, pair in expected.items())
         problem = _difference(expected, found) or _unknown_option(folder, checkout)
-        return Finding(trainer, right, len(expected), problem)
+        return Finding(trainer, kind, right, len(expected), problem)
 
 
-def exported(trainer: str, export: Path, temporary: Path) -> dict[tuple[str, str], str]:
-    """Export pairs for a trainer, and return the captions that it should find."""
+def _read(line: Mapping[str, Any]) -> Read:
+    return Read(tuple(line["captions"]), line["masked"])
+
+
+def plain(trainer: str, export: Path, temporary: Path) -> Pairs:
+    """Export pairs of one caption for a trainer, and return what it should find."""
     kinds = ("JPEG", "PNG", "WEBP")
     table = pa.table(
         {
@@ -129,21 +156,68 @@ def exported(trainer: str, export: Path, temporary: Path) -> dict[tuple[str, str
             "file_name": [f"train {n}.v2.jpg" for n in range(PAIRS)],
         }
     )
-    run_component(
-        ROOT / "components" / "export_dataset",
-        table,
-        temporary,
-        output_path=str(export),
-        layouts=["imagefolder", trainer],
-        validation_fraction=0.25,
-        name_files_by="file_name",
-    )
-    told = {}
+    _export(table, export, temporary, ["imagefolder", trainer], name_files_by="file_name")
+    told: dict[tuple[str, str], Read] = {}
     for split in ("train", "validation")[: 1 if trainer in TRAINS_ALONE else 2]:
         listing = export / "imagefolder" / split / "metadata.jsonl"
         for line in _lines(listing.read_text(encoding="utf-8")):
-            told[split, Path(line["file_name"]).stem] = _as_read(trainer, line["text"])
+            caption = _as_read(trainer, line["text"])
+            told[split, Path(line["file_name"]).stem] = Read((caption,))
     return told
+
+
+def full(trainer: str, export: Path, temporary: Path) -> Pairs:
+    """Export all that there is for a trainer, and return what it should find."""
+    of_class = range(PAIRS - 3, PAIRS)
+    table = pa.table(
+        {
+            "image": [_image(n, "JPEG") for n in range(PAIRS)],
+            "caption": [CAPTIONS[n % len(CAPTIONS)] for n in range(PAIRS)],
+            "more_captions": [[f"another {{one|two}} {n}"] * (n % 3) for n in range(PAIRS)],
+            "tags": [["red hat", f"tag{n}", "o_o"][: n % 4] for n in range(PAIRS)],
+            "tag_weights": pa.array(
+                [[1.0, 2.5, 0.5][: n % 4] for n in range(PAIRS)], pa.list_(pa.float32())
+            ),
+            "mask": pa.array([_mask(n) if n % 2 else None for n in range(PAIRS)], pa.binary()),
+            "class_prompt": [CLASS if n in of_class else None for n in range(PAIRS)],
+        }
+    )
+    _export(table, export, temporary, ["parquet", trainer])
+    told: dict[tuple[str, str], Read] = {}
+    texts = load_module(EXPORT, "pair_texts").Texts
+    for file in sorted((export / "parquet").glob("*.parquet")):
+        split = file.name.partition("-")[0]
+        if split == "validation" and trainer in TRAINS_ALONE:
+            continue
+        for row in pq.read_table(file).to_pylist():
+            stem = Path(row["image"]["path"]).stem
+            captions = row["text"] if trainer in DRAWS else [texts(tuple(row["text"])).drawn(stem)]
+            tags = [*zip(row["tags"], row["tag_weights"], strict=True)]
+            if split == "regularization":
+                tags = []
+            if trainer == "everydream2":
+                tags.sort(key=lambda tag: tag[1], reverse=True)
+            behind = "".join(f", {tag}" for tag, _ in tags)
+            read = tuple(_as_read(trainer, f"{caption}{behind}") for caption in captions)
+            told[split, stem] = Read(read, split in MASKED.get(trainer, ()))
+    return told
+
+
+def _export(
+    table: pa.Table, export: Path, temporary: Path, layouts: list[str], **arguments: Any
+) -> None:
+    run_component(
+        EXPORT,
+        table,
+        temporary,
+        output_path=str(export),
+        layouts=layouts,
+        validation_fraction=0.25,
+        **arguments,
+    )
+
+
+EXPORTS: Final[Mapping[str, Callable[[str, Path, Path], Pairs]]] = {"plain": plain, "full": full}
 
 
 def _as_read(trainer: str, caption: str) -> str:
@@ -153,6 +227,12 @@ def _as_read(trainer: str, caption: str) -> str:
     return caption.strip() if trainer == "simpletuner" else caption
 
 
+def _mask(number: int) -> bytes:
+    buffer = io.BytesIO()
+    Image.linear_gradient("L").resize((100 + number, 80)).save(buffer, "PNG")
+    return buffer.getvalue()
+
+
 def _image(number: int, kind: str) -> bytes:
     pixels = np.random.default_rng(number).integers(0, 255, (4, 6, 3), dtype=np.uint8)
     buffer = io.BytesIO()
@@ -160,7 +240,7 @@ def _image(number: int, kind: str) -> bytes:
     return buffer.getvalue()
 
 
-def _lines(text: str) -> Iterator[dict[str, str]]:
+def _lines(text: str) -> Iterator[dict[str, Any]]:
     yield from map(json.loads, text.splitlines())
 
 
@@ -169,7 +249,7 @@ def _difference(expected: Pairs, found: Pairs) -> str:
         if key not in found:
             return f"{'/'.join(key)} is not found"
         if found[key] != caption:
-            return f"{'/'.join(key)} has {found[key]!r}, not {caption!r}"
+            return f"{'/'.join(key)} has {found[key]}, not {caption}"
     extra = [key for key in found if key not in expected]
     return f"{'/'.join(extra[0])} is found, but was not exported" if extra else ""
 

@@ -12,13 +12,17 @@ import pathlib, types, yaml
 
 def resolve(folder, options):
     for path in pathlib.Path(folder).glob("*.[jp]*g"):
-        caption = yaml.safe_load(path.with_suffix(".yaml").read_text("utf-8"))["main_prompt"]
+        told = yaml.safe_load(path.with_suffix(".yaml").read_text("utf-8"))
+        tags = [t if isinstance(t, dict) else {"tag": t, "weight": 1} for t in told.get("tags", [])]
+        tags.sort(key=lambda tag: tag["weight"], reverse=True)
+        caption = ", ".join([told["main_prompt"], *(tag["tag"] for tag in tags)])
         yield types.SimpleNamespace(
             pathname=str(path),
             load_image=path.read_bytes,
             caption=types.SimpleNamespace(get_caption=lambda caption=caption: caption),
         )
 """
+WEBP = RESOLVER.replace("*.[jp]*g", "*.[jpw]*[gp]")
 ASPECTS = "get_aspect_buckets = lambda resolution: [resolution]\n"
 OPTIONS = '("--config", "--optimizer_config", "--sample_prompts")\n'
 
@@ -27,8 +31,9 @@ OPTIONS = '("--config", "--optimizer_config", "--sample_prompts")\n'
     ("resolver", "options", "code", "told"),
     [
         (RESOLVER, OPTIONS, 1, "is not found"),  # it passes WebP by
-        (RESOLVER.replace("*.[jp]*g", "*.[jpw]*[gp]"), OPTIONS, 0, "21 of 21   -"),
-        (RESOLVER.replace("*.[jp]*g", "*.[jpw]*[gp]"), '("--config",)', 1, "--optimizer_config"),
+        (WEBP, OPTIONS, 0, "everydream2    full        21 of 21   -"),
+        (WEBP.replace("reverse=True", "reverse=False"), OPTIONS, 1, "red hat"),
+        (WEBP, '("--config",)', 1, "--optimizer_config"),
     ],
 )
 def test_what_a_trainer_finds_is_compared(tmp_path, capsys, resolver, options, code, told):

@@ -91,6 +91,17 @@ def test_both_starts():
         pipeline.build(PipelineConfigs(INDEX="vectors.npy"))
 
 
+def test_a_class_is_one_more_start():
+    """Its prompt is embedded, retrieved by, and kept with what it finds; without it nothing is."""
+    steps = pipeline.build(PipelineConfigs(**SET, CLASS_PROMPT="a photo of a dog")).steps
+    assert list(steps)[:4] == ["load_from_hub", "image_embedding", "class_prompt", "text_embedding"]
+    assert steps["class_prompt"].arguments["class_prompt"] == "a photo of a dog"
+    assert steps["laion_retrieval"].after == ("image_embedding", "text_embedding")
+    done = start("--dry-run", CLASS_PROMPT="a photo of a dog", **SET)
+    assert done.returncode == 0
+    assert "class_prompt" not in pipeline.build(PipelineConfigs(**SET)).steps
+
+
 def test_every_setting_is_a_variable():
     """Each setting is read from the environment under its own name; others are left alone."""
     names = [setting.name for setting in fields(PipelineConfigs)]

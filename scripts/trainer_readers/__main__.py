@@ -18,8 +18,8 @@ def main() -> int:
     sys.stdout = sys.stderr  # trainers print what they do
     readers, sys.path[:1] = Path(sys.path[0]), [checkout, str(Path(checkout) / "src")]
     pairs = runpy.run_path(str(readers / f"{trainer.replace('-', '_')}.py"))["pairs"]
-    for split, file, caption in pairs():
-        line = {"split": split, "stem": Path(file).stem, "caption": caption}
+    for split, file, captions, masked in pairs():
+        line = {"split": split, "stem": Path(file).stem, "captions": captions, "masked": masked}
         print(json.dumps(line), file=found)
     return 0
 

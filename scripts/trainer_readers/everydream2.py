@@ -8,10 +8,12 @@ from pathlib import Path
 from data import aspects, resolver
 
 
-def pairs() -> Iterator[tuple[str, str, str]]:
-    """Yield (split, file, caption) of all pairs, from the folder that the process is in."""
+def pairs() -> Iterator[tuple[str, str, list[str], bool]]:
+    """Yield (split, file, captions, masked) of all pairs, from the folder the process is in."""
     config = json.loads(Path("train.json").read_text(encoding="utf-8"))
-    folders = {"train": config["data_root"]}
+    roots = config["data_root"]
+    roots = [roots] if isinstance(roots, str) else roots
+    folders = dict(zip(("train", "regularization"), roots, strict=False))
     if config["validation_config"]:
         validation = json.loads(Path(config["validation_config"]).read_text(encoding="utf-8"))
         folders["validation"] = validation["manual_data_root"]
@@ -20,4 +22,4 @@ def pairs() -> Iterator[tuple[str, str, str]]:
     for split, folder in folders.items():
         for item in resolver.resolve(folder, options):
             item.load_image()
-            yield split, item.pathname, item.caption.get_caption()
+            yield split, item.pathname, [item.caption.get_caption()], False

@@ -2,16 +2,17 @@
 
 import argparse
 from collections.abc import Iterator
+from pathlib import Path
 
 from library import config_util
 
 
-def pairs() -> Iterator[tuple[str, str, str]]:
-    """Yield (split, file, caption) of all pairs, from the folder that the process is in."""
+def pairs() -> Iterator[tuple[str, str, list[str], bool]]:
+    """Yield (split, file, captions, masked) of all pairs, from the folder the process is in."""
     sanitizer = config_util.ConfigSanitizer(
         support_dreambooth=True,
         support_finetuning=True,
-        support_controlnet=False,
+        support_controlnet=True,
         support_dropout=True,
     )
     blueprint = config_util.BlueprintGenerator(sanitizer).generate(
@@ -20,5 +21,14 @@ def pairs() -> Iterator[tuple[str, str, str]]:
     groups = config_util.generate_dataset_group_by_blueprint(blueprint.dataset_group)
     for split, group in zip(("train", "validation"), groups, strict=True):
         for dataset in group.datasets if group else []:
-            for info in dataset.image_data.values():
-                yield split, info.absolute_path, info.caption
+            yield from _read(split, getattr(dataset, "dreambooth_dataset_delegate", dataset))
+
+
+def _read(split: str, dataset: object) -> Iterator[tuple[str, str, list[str], bool]]:
+    """Yield the pairs of a dataset, each line of a caption as the trainer would draw it."""
+    for info in dataset.image_data.values():
+        subset = dataset.image_to_subset[info.image_key]
+        captions = [dataset.process_caption(subset, line) for line in info.caption.split("\n")]
+        of_class = info.is_reg or "regularization" in Path(info.absolute_path).parts
+        masked = getattr(info, "cond_img_path", None) is not None
+        yield "regularization" if of_class else split, info.absolute_path, captions, masked

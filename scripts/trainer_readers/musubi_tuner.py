@@ -6,14 +6,14 @@ from collections.abc import Iterator
 from musubi_tuner.dataset import config_utils
 
 
-def pairs() -> Iterator[tuple[str, str, str]]:
-    """Yield (split, file, caption) of all pairs, from the folder that the process is in."""
+def pairs() -> Iterator[tuple[str, str, list[str], bool]]:
+    """Yield (split, file, captions, masked) of all pairs, from the folder the process is in."""
     generator = config_utils.BlueprintGenerator(config_utils.ConfigSanitizer())
     blueprint = generator.generate(
         config_utils.load_user_config("dataset.toml"), argparse.Namespace(), architecture="f2d"
     )
     group = config_utils.generate_dataset_group_by_blueprint(blueprint.dataset_group)
-    for dataset in group.datasets:
+    for split, dataset in zip(("train", "regularization"), group.datasets, strict=False):
         for fetch in dataset.datasource:
             path, _, caption, _ = fetch()
-            yield "train", path, caption
+            yield split, path, [caption], False

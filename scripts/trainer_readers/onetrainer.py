@@ -15,20 +15,26 @@ from modules.util import path_util
 from modules.util.config.ConceptConfig import ConceptConfig
 from modules.util.enum.ConceptType import ConceptType
 
+KINDS = {
+    "train": ConceptType.STANDARD,
+    "validation": ConceptType.VALIDATION,
+    "regularization": ConceptType.PRIOR_PREDICTION,
+}
 
-def pairs() -> Iterator[tuple[str, str, str]]:
-    """Yield (split, file, caption) of all pairs, from the folder that the process is in."""
+
+def pairs() -> Iterator[tuple[str, str, list[str], bool]]:
+    """Yield (split, file, captions, masked) of all pairs, from the folder the process is in."""
     config = json.loads(Path("config.json").read_text(encoding="utf-8"))
     listing = json.loads(Path(config["concept_file_name"]).read_text(encoding="utf-8"))
     concepts = [ConceptConfig.default_values().from_dict(concept) for concept in listing]
-    for split, kind in (("train", ConceptType.STANDARD), ("validation", ConceptType.VALIDATION)):
+    for split, kind in KINDS.items():
         chosen = [concept.to_dict() for concept in concepts if concept.type == kind]
         if chosen:
-            for path, captions in _read(chosen):
-                yield split, path, "\n".join(captions)
+            for path, captions, mask in _read(chosen):
+                yield split, path, captions, config["masked_training"] and mask is not None
 
 
-def _read(concepts: list[dict]) -> Iterator[tuple[str, list[str]]]:
+def _read(concepts: list[dict]) -> Iterator[tuple[str, list[str], object]]:
     extensions = path_util.supported_image_extensions()
     modules = [
         CollectPaths(
@@ -52,10 +58,21 @@ def _read(concepts: list[dict]) -> Iterator[tuple[str, list[str]]]:
             range_max=1,
             supported_extensions=extensions,
         ),
+        ModifyPath(
+            in_name="image_path", out_name="mask_path", postfix="-masklabel", extension=".png"
+        ),
+        LoadImage(
+            path_in_name="mask_path",
+            image_out_name="mask",
+            range_min=0,
+            range_max=1,
+            channels=1,
+            supported_extensions={".png"},
+        ),
         LoadMultipleTexts(path_in_name="sample_prompt_path", texts_out_name="prompts"),
-        OutputPipelineModule(names=["image_path", "image", "prompts"]),
+        OutputPipelineModule(names=["image_path", "image", "prompts", "mask"]),
     ]
     reader = MGDS(torch.device("cpu"), concepts, {}, [modules], 1, 0)
     reader.start_next_epoch()
     for item in reader:
-        yield item["image_path"], item["prompts"]
+        yield item["image_path"], item["prompts"], item["mask"]

@@ -11,19 +11,29 @@ from simpletuner.helpers.metadata.backends.parquet import ParquetMetadataBackend
 from simpletuner.helpers.training.state_tracker import StateTracker
 
 
-def pairs() -> Iterator[tuple[str, str, str]]:
-    """Yield (split, file, caption) of all pairs, from the folder that the process is in."""
+def pairs() -> Iterator[tuple[str, str, list[str], bool]]:
+    """Yield (split, file, captions, masked) of all pairs, from the folder the process is in."""
     config = json.loads(Path("config/config.json").read_text(encoding="utf-8"))
     backends = json.loads(Path(config["data_backend_config"]).read_text(encoding="utf-8"))
     StateTracker.set_args(SimpleNamespace(**config | {"output_dir": "cache"}))
+    masks = {b["id"]: b for b in backends if b["dataset_type"] == "conditioning"}
     for backend in backends:
-        if backend["dataset_type"] != "text_embeds":
+        if "parquet" in backend:
             split = "train" if backend["dataset_type"] == "image" else "validation"
+            split = "regularization" if backend.get("is_regularisation_data") else split
+            mask = masks.get(backend.get("conditioning_data"))
             for path, caption in _read(backend):
-                yield split, path, caption
+                captions = [caption] if isinstance(caption, str) else caption
+                yield split, path, captions, mask is not None and _has_mask(mask, path)
 
 
-def _read(backend: dict) -> Iterator[tuple[str, str]]:
+def _has_mask(mask: dict, path: str) -> bool:
+    """Return whether a mask is where the trainer looks for it, by the image's own name."""
+    files = LocalDataBackend(Accelerator(cpu=True), mask["id"])
+    return files.read_image(str(Path(mask["instance_data_dir"], Path(path).name))) is not None
+
+
+def _read(backend: dict) -> Iterator[tuple[str, str | list[str]]]:
     """Yield what the trainer sorts into buckets, with the caption that it finds for it."""
     accelerator, key, folder = Accelerator(cpu=True), backend["id"], backend["instance_data_dir"]
     files = LocalDataBackend(accelerator, key)

@@ -2,15 +2,19 @@
 
 import logging
 from collections.abc import Iterator, Mapping
+from dataclasses import asdict, replace
 from typing import Any
 
 import pyarrow as pa
 
 from fondant_spec.component import RowContext, SetupContext, StreamTransformComponent
 from fondant_spec.executor import execute
+from image_toolkit.models.captioning.asks import make_asks
 from image_toolkit.models.captioning.caption_models import CaptionModels
-from image_toolkit.models.captioning.caption_stream import Captioning, Choice
+from image_toolkit.models.captioning.caption_stream import Captioning
 from image_toolkit.models.captioning.caption_text import Frame
+from image_toolkit.models.captioning.drafts import CAPTION, Choice
+from image_toolkit.models.captioning.placeholders import check_places
 from image_toolkit.models.captioning.presets import (
     Decoding,
     Sampling,
@@ -35,9 +39,11 @@ class CaptionImages(StreamTransformComponent):
         frame: Frame,
         choice: Choice,
         preset: str = "none",
+        prompts: list[Any] | None = None,
     ) -> None:
-        self._models = models
-        self._generation = make_generation(with_preset(preset, decoding), sampling)
+        generation = make_generation(with_preset(preset, decoding), sampling)
+        self._asks = make_asks(generation, models.prompt, prompts)
+        self._models = replace(models, prompt=self._asks[0].prompt)
         self._frame = with_preset(preset, frame)
         self._choice = choice
         self._captioning: Captioning | None = None
@@ -52,11 +58,22 @@ class CaptionImages(StreamTransformComponent):
                     field,
                     field,
                 )
+        self._check_places(context)
         self._extras = sorted(context.output_fields - {"caption"})
-        self._captioning = self._models.start(
-            self._generation, self._choice, self._frame, self._extras
-        )
+        self._captioning = self._models.start(self._asks, self._choice, self._frame, self._extras)
         self.partitions_at_once = self._captioning.partitions_at_once
+
+    def _check_places(self, context: SetupContext) -> None:
+        """Check that the rows have what prompts and frame name in braces.
+
+        Raises:
+            InvalidArgumentError: one is not there.
+        """
+        known = set(context.input_fields) - {"image"}
+        for name, text in asdict(self._frame).items():
+            check_places(text, name, known)
+        for number, ask in enumerate(self._asks):
+            check_places(ask.prompt, "prompt", known | {CAPTION} if number else known)
 
     def teardown(self) -> None:
         """Stop the threads that prepare images."""

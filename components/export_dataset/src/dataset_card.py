@@ -78,7 +78,7 @@ class DatasetCard:
         being named.
         """
         matter = layout.front_matter(f"default-{digest}")
-        return self._text(layout.folder, matter, layout.usage())
+        return self._text(layout.folder, matter, layout.use())
 
     def of_layouts(self, folder: HashedFolder, names: Mapping[str, Layout], digest: str) -> str:
         """Return the README of a folder with several layouts, each in a folder of its own."""

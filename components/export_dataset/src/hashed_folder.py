@@ -4,6 +4,7 @@ import hashlib
 import json
 import os
 import shutil
+from collections import deque
 from collections.abc import Mapping
 from contextlib import closing
 from dataclasses import dataclass, field
@@ -13,6 +14,8 @@ from typing import IO, Final, NamedTuple
 from fondant_spec.dataset.hashing_file import HashingFile
 
 _DIGEST_LENGTH: Final = 12
+_SHARED: Final = 2
+"""Of a pair, the image and its mask are written to several layouts."""
 
 
 class WrittenFile(NamedTuple):
@@ -24,11 +27,11 @@ class WrittenFile(NamedTuple):
 
 @dataclass
 class _Written:
-    """What was written below a root, and the last file that may have several names."""
+    """What was written below a root, and the last files that may have several names."""
 
     root: Path
     files: dict[str, WrittenFile] = field(default_factory=dict)
-    shared: tuple[bytes, Path] | None = None
+    shared: deque[tuple[bytes, Path]] = field(default_factory=lambda: deque(maxlen=_SHARED))
 
     def name(self, file: Path) -> str:
         return file.relative_to(self.root).as_posix()
@@ -70,19 +73,24 @@ class HashedFolder:
             file.write(content)
 
     def write_shared(self, name: str, content: bytes) -> None:
-        """Write a new file; if it is the one last written so, as another name of that.
+        """Write a new file; if it is one of those last written so, as another name of that.
 
         Where a file cannot have two names, it is copied.
+
+        Raises:
+            FileExistsError: there is a file of this name.
         """
         written, target = self._written, self._target(name)
-        if written.shared is None or written.shared[0] is not content:
+        source = next((file for known, file in written.shared if known is content), None)
+        if source is None:
             self.write(name, content)
-            written.shared = content, target
+            written.shared.append((content, target))
             return
-        source = written.shared[1]
         try:
             os.link(source, target)
-        except OSError:
+        except FileExistsError:
+            raise
+        except OSError:  # another file system, or one without links
             shutil.copyfile(source, target)
         written.files[written.name(target)] = written.files[written.name(source)]
 

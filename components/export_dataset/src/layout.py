@@ -10,18 +10,18 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, ClassVar, Final, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 import pyarrow as pa
 from base_models import BASE_MODELS, BaseModel
 from hashed_folder import HashedFolder
-from picture_looks import FileLooks, Look
+from masks import Mask
+from picture_looks import FileLooks, Look, look_of, look_of_file
 from PIL import Image
-from training_pairs import SUFFIXES, VALIDATION, Pair
+from text_budgets import Budget
+from training_pairs import REGULARIZATION, SPLITS, SUFFIXES, VALIDATION, Pair
 
 from fondant_spec.errors import InvalidArgumentError, InvalidDatasetError
-
-CAPTION_COLUMN: Final = "text"
 
 
 @dataclass(frozen=True)
@@ -34,6 +34,8 @@ class ExportSettings:
         pairs_per_archive: Most pairs in one file of a layout that packs them.
         metadata: The types of the pairs' metadata.
         place: Where the folder is going to lie; empty if that is no local folder.
+        several_captions: Whether the rows may have more than one caption.
+        masks: Whether the rows have masks.
     """
 
     base_model: str | None = None
@@ -41,22 +43,26 @@ class ExportSettings:
     pairs_per_archive: int = 10_000
     metadata: Mapping[str, pa.DataType] = field(default_factory=dict)
     place: str = ""
+    several_captions: bool = False
+    masks: bool = False
 
 
 class ReadPair(NamedTuple):
-    """What a reader finds."""
+    """What a reader finds. `captions` are all that the trainer chooses from."""
 
     split: str
     stem: str
-    caption: str
+    captions: tuple[str, ...]
     image: Image.Image
+    mask: Image.Image | None = None
 
 
 class Layout(ABC):
     """Writes pairs into a folder, and reads them back.
 
     `captions` holds what was written, and `looks` what the captioned images look like, by split and
-    file stem; `counts` how many there are in each split.
+    file stem; `masks` what their masks look like, where the trainer takes some; `counts` how many
+    pairs there are in each split.
     """
 
     image_kinds: ClassVar[frozenset[str]] = frozenset(SUFFIXES)
@@ -68,15 +74,27 @@ class Layout(ABC):
     read_by_datasets: ClassVar[bool] = False
     """Whether it is `datasets` that opens the folder."""
 
+    takes_several: ClassVar[bool] = False
+    """Whether the trainer chooses among several captions itself; else it gets one, by lot."""
+
+    tags_apart: ClassVar[bool] = False
+    """Whether tags lie elsewhere than behind the captions."""
+
+    takes_masks: ClassVar[bool] = False
+    """Whether the trainer takes masks."""
+
     def __init__(self, name: str, folder: HashedFolder, settings: ExportSettings) -> None:
         self.name = name
         self.folder = folder
         self.settings = settings
         self.model = self.model_of(name, settings.base_model)
         self.resolution = settings.resolution or self.model.resolution
-        self.captions: dict[tuple[str, str], str] = {}
+        self.captions: dict[tuple[str, str], tuple[str, ...]] = {}
         self.looks: dict[tuple[str, str], Look] = {}
+        self.masks: dict[tuple[str, str], Look] = {}
+        self.budget = Budget(self.model.encoder, self.most_tokens(self.model))
         self.counts: Counter[str] = Counter()
+        self.tokens = 0  # of the pair at hand
 
     @classmethod
     def model_of(cls, name: str, base_model: str | None) -> BaseModel:
@@ -94,10 +112,25 @@ class Layout(ABC):
             raise InvalidArgumentError(msg)
         return BASE_MODELS[key]
 
+    @classmethod
+    def most_tokens(cls, model: BaseModel) -> int:
+        """Return how many tokens of a caption the trainer has the model read."""
+        return model.most_tokens
+
+    @property
+    def splits(self) -> list[str]:
+        """The splits that have pairs."""
+        return [split for split in SPLITS if self.counts[split]]
+
     @property
     def validates(self) -> bool:
         """Whether there is a validation split."""
         return self.counts[VALIDATION] > 0
+
+    @property
+    def regularizes(self) -> bool:
+        """Whether there are images of the class alone."""
+        return self.counts[REGULARIZATION] > 0
 
     @property
     def enter(self) -> str:
@@ -106,14 +139,33 @@ class Layout(ABC):
 
     def add(self, pair: Pair) -> None:
         """Write a pair."""
-        self.looks[pair.split, pair.stem] = pair.look
-        self.captions[pair.split, pair.stem] = self.caption(pair)
+        key = (pair.split, pair.stem)
+        self.looks[key] = pair.look
+        self.captions[key] = self.texts(pair)
+        if mask := self.mask(pair):
+            self.masks[key] = look_of_file(mask.png)
         self.counts[pair.split] += 1
+        self.tokens = self.budget.count(self.captions[key])
         self.write(pair)
 
-    def caption(self, pair: Pair) -> str:
-        """Return the caption as the trainer is going to read it."""
-        return pair.caption
+    def texts(self, pair: Pair) -> tuple[str, ...]:
+        """Return the captions as they are read, tags behind each unless these lie elsewhere."""
+        texts = pair.texts
+        chosen = texts.captions if self.takes_several else (texts.drawn(pair.stem),)
+        tagged = chosen if self.tags_apart else map(texts.with_tags, chosen)
+        return tuple(map(self.text, tagged))
+
+    def text(self, caption: str) -> str:
+        """Return one caption as the trainer is going to read it."""
+        return caption
+
+    def mask(self, pair: Pair) -> Mask | None:
+        """Return the mask of a pair, if the trainer takes it; images of the class have none.
+
+        In a table all rows have the same columns.
+        """
+        wanted = self.takes_masks and (self.read_by_datasets or pair.split != REGULARIZATION)
+        return pair.mask if wanted else None
 
     @abstractmethod
     def write(self, pair: Pair) -> None:
@@ -125,6 +177,11 @@ class Layout(ABC):
         self.folder.write_shared(f"{path}{pair.suffix}", pair.image)
         self.folder.write(f"{path}{suffix}", text.encode())
 
+    def write_mask(self, pair: Pair, name: str) -> None:
+        """Write the mask of a pair, if there is one, as a file that several layouts may share."""
+        if mask := self.mask(pair):
+            self.folder.write_shared(name, mask.png)
+
     @abstractmethod
     def close(self) -> None:
         """Write what comes last, such as the trainer's configuration."""
@@ -132,6 +189,17 @@ class Layout(ABC):
     @abstractmethod
     def usage(self) -> str:
         """Return how to train from the folder, in Markdown."""
+
+    def use(self) -> str:
+        """Return that, and what becomes of the captions there."""
+        notes = [self.budget.in_words()]
+        if self.settings.several_captions and not self.takes_several:
+            notes.append(
+                "The trainer takes one caption an image: of several, one was drawn by lot."
+            )
+        if self.settings.masks and not self.takes_masks:
+            notes.append("The trainer takes no masks, so there are none.")
+        return self.usage() + "\n" + "\n".join(notes) + "\n\n"
 
     @abstractmethod
     def read(self) -> Iterator[ReadPair]:
@@ -158,14 +226,16 @@ class Layout(ABC):
 
     def _difference(self, looks: FileLooks) -> str | None:
         missing = dict(self.captions)
-        for split, stem, caption, image in self.read():
+        for split, stem, captions, image, mask in self.read():
             written = missing.pop((split, stem), None)
             if written is None:
                 return f"{split}/{stem} reads back, but was not written, or only once"
-            if caption != written:
-                return f"{split}/{stem} reads back as {caption!r}, not {written!r}"
+            if captions != written:
+                return f"{split}/{stem} reads back as {_shown(captions)}, not {_shown(written)}"
             if looks.look_of(image).differs(self.looks[split, stem]):
                 return f"{split}/{stem} reads back as another picture than was captioned"
+            if _differ(mask, self.masks.get((split, stem))):
+                return f"{split}/{stem} reads back with another mask than was given"
         if missing:
             split, stem = next(iter(missing))
             left = f"{len(missing)} of {len(self.captions)} pairs"
@@ -173,9 +243,14 @@ class Layout(ABC):
         return None
 
 
-def one_line(caption: str) -> str:
-    """Return a caption for trainers that take each line of a file for a caption of its own."""
-    return " ".join(caption.split())
+def _differ(mask: Image.Image | None, meant: Look | None) -> bool:
+    if mask is None or meant is None:
+        return (mask is None) != (meant is None)
+    return look_of(mask).differs(meant)
+
+
+def _shown(captions: tuple[str, ...]) -> str:
+    return " and ".join(map(repr, captions))
 
 
 def image_files(folder: Path, suffixes: frozenset[str]) -> list[Path]:

@@ -2,11 +2,14 @@
 
 import logging
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import closing
 from dataclasses import replace
 from typing import Any, Final
 
 import datasets
 import pyarrow as pa
+from bad_pair import BadPairError
+from class_images import ClassImages
 from credit_table import FILE as CREDITS
 from credit_table import LICENCE, Credits
 from croissant import FILE as CROISSANT
@@ -18,10 +21,12 @@ from layout import ExportSettings, Layout
 from layouts import LAYOUTS
 from licences import is_one_of, licence_id, pages
 from literal_paths import what_means_more
+from masks import MASK
+from pair_texts import CAPTION, CLASS_PROMPT, MORE_CAPTIONS, TAGS
 from picture_looks import FileLooks
 from publishing import check_replaceable, published
 from sample_pairs import Samples
-from training_pairs import SOURCE_NAME, TRAIN, BadPairError, PairMaker, metadata_types
+from training_pairs import SOURCE_NAME, TRAIN, PairMaker, metadata_types
 
 from fondant_spec.component import RowContext, SetupContext, WriteComponent
 from fondant_spec.dataset import storage
@@ -90,11 +95,17 @@ class ExportDataset(WriteComponent):
                     f"say which it is, as in consumes={{{name!r}: {example!r}}}."
                 )
                 raise InputDataError(msg)
+        if not {CAPTION, MORE_CAPTIONS, TAGS} & {*context.input_fields}:
+            msg = (
+                f"export_dataset: the rows have no field {CAPTION!r}; say which it is, as in "
+                f"consumes={{{CAPTION!r}: 'text'}}, or {{{MORE_CAPTIONS!r}: ...}} for a list."
+            )
+            raise InputDataError(msg)
         for name, field in context.input_fields.items():
             problem = None
             if name in RESERVED or name.endswith((f"_{NAME}", f"_{NAME}s")):
                 problem = "has a meaning of its own to the readers; give it another name"
-            elif name != "image" and _is_binary(field.type):
+            elif name not in ("image", MASK) and _is_binary(field.type):
                 problem = "is binary, which metadata cannot hold; leave it out"
             if problem:
                 msg = f"export_dataset: field {name!r} {problem}."
@@ -117,7 +128,7 @@ class ExportDataset(WriteComponent):
         mark: dict[str, Any] = {"layouts": self._layouts, "cache_key": self._made_by}
         with published(self._target, mark) as folder:
             layouts = self._open(folder, context)
-            for batch in batches:
+            for batch in _class_last(batches, context):
                 self._add(batch, layouts, context.rejects)
             for layout in layouts.values():
                 layout.close()
@@ -127,6 +138,9 @@ class ExportDataset(WriteComponent):
                 msg = f"export_dataset: no pairs to train on. {counts.in_words()}"
                 raise InputDataError(msg)
             self._write_cards(folder, layouts, counts, context)
+            for name, layout in layouts.items():
+                layout.budget.tell(name)
+                self._tell_masks(layout)
             datasets.disable_progress_bars()  # they tell of downloads, and nothing is downloaded
             looks = FileLooks()
             for layout in layouts.values():
@@ -134,6 +148,10 @@ class ExportDataset(WriteComponent):
             mark["pairs"] = counts.pairs
         self._tell_odd_path()
         return [storage.join(self._target, name) for name in (MARK, CARD)]
+
+    def _tell_masks(self, layout: Layout) -> None:
+        if layout.settings.masks and not layout.takes_masks:
+            logger.warning("%s: its trainer takes no masks, so there are none.", layout.name)
 
     def _tell_odd_path(self) -> None:
         odd = "" if storage.is_remote(self._target) else what_means_more(self._target)
@@ -156,6 +174,8 @@ class ExportDataset(WriteComponent):
                 self._settings,
                 metadata=metadata,
                 place="" if storage.is_remote(place) else place,
+                several_captions=MORE_CAPTIONS in types,
+                masks=MASK in types,
             )
             inside = folder.below(name) if self._several else folder
             opened[name] = LAYOUTS[name](name, inside, settings)
@@ -226,6 +246,17 @@ def _told_of(field: Field, steps: Sequence[Manifest]) -> Mapping[str, Any]:
     """
     earlier = (step.fields[field.name] for step in reversed(steps) if field.name in step.fields)
     return next((found.metadata for found in (field, *earlier) if found.metadata), {})
+
+
+def _class_last(batches: Iterator[pa.RecordBatch], context: RowContext) -> Iterator[pa.RecordBatch]:
+    """Yield all rows, those of the class at the end, and without pictures that are in others."""
+    if CLASS_PROMPT not in context.input_fields:
+        yield from batches
+        return
+    with closing(ClassImages()) as apart:
+        for batch in batches:
+            yield apart.without(batch)
+        yield from apart.apart(context.rejects)
 
 
 def _is_binary(data_type: pa.DataType) -> bool:

@@ -1,9 +1,16 @@
-"""The types of columns, as the front matter of a README tells them to `datasets`."""
+"""What the front matter of a README tells to `datasets`: files, and types of columns."""
 
+from collections.abc import Mapping
 from typing import Any
 
 import datasets
 from huggingface_hub import DatasetCardData
+
+
+def told_files(config: str, files: Mapping[str, str]) -> dict[str, Any]:
+    """Return the front matter that tells the files of a configuration: a pattern for each split."""
+    listed = [{"split": split, "path": pattern} for split, pattern in files.items()]
+    return {"configs": [{"config_name": config, "data_files": listed}]}
 
 
 def told_features(config: str, features: datasets.Features) -> dict[str, Any]:

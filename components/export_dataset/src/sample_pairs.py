@@ -7,6 +7,7 @@ from typing import Final
 from urllib.parse import quote
 
 from hashed_folder import HashedFolder
+from masks import FOLDER as MASKS
 from training_pairs import TRAIN, Pair
 
 _COUNT: Final = 6
@@ -35,7 +36,9 @@ class Samples:
         """
         places: dict[str, str] = {}
         for name in folder.below_here():
-            places.setdefault(PurePosixPath(name).name, name)
+            path = PurePosixPath(name)
+            if MASKS not in path.parts:  # where masks have the names of their images
+                places.setdefault(path.name, name)
         for _, pair in self._kept:
             name = pair.stem + pair.suffix
             if name not in places:

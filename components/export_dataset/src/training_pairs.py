@@ -10,7 +10,11 @@ from functools import cached_property
 from typing import Any, Final, NamedTuple
 
 import pyarrow as pa
+from bad_pair import BadPairError
+from class_images import EMBEDDING
 from file_names import SourceNames, stem_of_id
+from masks import MASK, Mask, mask_of
+from pair_texts import CAPTION, CLASS_PROMPT, MORE_CAPTIONS, Texts, texts_of
 from picture_looks import Look, look_of, look_of_file
 from PIL import Image
 
@@ -26,44 +30,40 @@ GROUP: Final = "group_id"
 
 TRAIN: Final = "train"
 VALIDATION: Final = "validation"
+REGULARIZATION: Final = "regularization"
+"""Images of the class alone, which keep the model from forgetting it."""
+
+SPLITS: Final = (TRAIN, VALIDATION, REGULARIZATION)
 
 SUFFIXES: Final = {"JPEG": ".jpg", "PNG": ".png", "WEBP": ".webp"}
 """The kinds of image files that trainers read."""
 
 _MODES: Final = ("RGB", "L", "P")
 _QUALITY: Final = 95
-_PAIR_FIELDS: Final = frozenset({"id", "image", "caption", "file_name"})
-
-
-class BadPairError(Exception):
-    """A row that gives no pair; `reason` is a short code for the reject table.
-
-    Reasons: `no_image`, `no_caption`, `needs_conversion`.
-    """
-
-    def __init__(self, *, reason: str, message: str) -> None:
-        super().__init__(message)
-        self.reason = reason
-        self.message = message
+_PAIR_FIELDS: Final = frozenset(
+    {"id", "image", "file_name", MASK, EMBEDDING, CAPTION, MORE_CAPTIONS, CLASS_PROMPT}
+)
 
 
 @dataclass(frozen=True)
 class Pair:
-    """An image file, its caption, and what else is known of it. `suffix` begins with a dot.
+    """An image file, its texts, and what else is known of it. `suffix` begins with a dot.
 
     `width` and `height` are the file's, in pixels, and are in the metadata, too. `captioned` is
-    what the image looks like that the caption is of, where the file was made from it.
+    what the image looks like that the captions are of, where the file was made from it. `mask` is
+    there if the rows have masks at all.
     """
 
     stem: str
     split: str
     image: bytes
     suffix: str
-    caption: str
+    texts: Texts
     metadata: Mapping[str, Any]
     width: int
     height: int
     captioned: Look | None = None
+    mask: Mask | None = None
 
     @cached_property
     def look(self) -> Look:
@@ -89,14 +89,14 @@ class PairMaker:
         """Return the pair that a row holds: `id`, `image`, `caption`, and any other fields.
 
         Raises:
-            BadPairError: there is no image or no caption, or the image may not be converted.
+            BadPairError: there is no image or no caption, the image may not be converted, or the
+                mask is none of this image.
             NotAnImageError: the image cannot be decoded.
         """
-        data, caption = row["image"], row["caption"]
+        data = row["image"]
         if data is None:
             raise BadPairError(reason="no_image", message="the image is null")
-        if is_blank(caption):
-            raise BadPairError(reason="no_caption", message="the caption is null or blank")
+        texts = texts_of(row)
         file = self._trainable(data)
         others = {name: plain(value) for name, value in row.items() if name not in _PAIR_FIELDS}
         if "file_name" in row:
@@ -105,17 +105,19 @@ class PairMaker:
             others["id"] = row["id"]
         others |= {"width": file.width, "height": file.height}
         drawn_by = data if row.get(GROUP) is None else row[GROUP].encode()
-        split = split_of(drawn_by, self.validation_fraction)
+        is_class = not is_blank(row.get(CLASS_PROMPT))
+        split = REGULARIZATION if is_class else split_of(drawn_by, self.validation_fraction)
         return Pair(
             stem=self._stem(row),
             split=split,
             image=file.content,
             suffix=SUFFIXES[file.kind],
-            caption=caption,
+            texts=texts,
             metadata=others,
             width=file.width,
             height=file.height,
             captioned=file.made_from,
+            mask=mask_of(row[MASK], file.width, file.height) if MASK in row else None,
         )
 
     def _stem(self, row: Mapping[str, Any]) -> str:

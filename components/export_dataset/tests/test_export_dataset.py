@@ -327,12 +327,10 @@ def test_file_names_are_made_of_ids_alone(tmp_path):
 
 
 def test_metadata_takes_any_type_but_binary(tmp_path):
-    """Lists, dates and numbers that are none go into the JSON; other columns must be left out."""
-    times = pa.array([0, 1], pa.timestamp("us", tz="UTC"))
-    table = pairs(2).append_column("when", times)
-    table = table.append_column("tags", pa.array([["a"], []]))
+    """Lists and numbers that are none go into the JSON; other columns must be left out."""
+    table = pairs(2).append_column("colours", pa.array([["a"], []]))
     table = table.append_column("score", pa.array([math.nan, 0.5]))
-    consumes = json.dumps({name: name for name in ("when", "tags", "score")})
+    consumes = json.dumps({name: name for name in ("colours", "score")})
     out, _ = export(table, tmp_path, options={"consumes": consumes})
     lines = (out / "train" / "metadata.jsonl").read_text().splitlines()
     assert json.loads(lines[0]) == {
@@ -340,12 +338,24 @@ def test_metadata_takes_any_type_but_binary(tmp_path):
         "text": "a cat",
         "seed_id": "000",
         "similarity": 0.5,
-        "when": "1970-01-01T00:00:00+00:00",
-        "tags": ["a"],
+        "colours": ["a"],
         "score": None,
         "width": 40,
         "height": 30,
+        "clip_tokens": 2,
     }
+
+
+def test_texts_that_look_like_dates_stay_texts(tmp_path):
+    """Readers of JSON would take them for points in time, so a table tells their type."""
+    times = pa.array([0, 1], pa.timestamp("us", tz="UTC"))
+    table = pairs(2).append_column("when", times)
+    table = table.append_column("day", pa.array(["2026-11-27", "2026-11-28"]))
+    consumes = json.dumps({name: name for name in ("when", "day")})
+    out, _ = export(table, tmp_path, options={"consumes": consumes})
+    dataset = datasets.load_dataset("imagefolder", data_dir=str(out), split="train")
+    assert dataset["day"][:] == ["2026-11-27", "2026-11-28"]
+    assert dataset["when"][0] == "1970-01-01T00:00:00+00:00"
 
 
 @pytest.mark.parametrize(
@@ -353,7 +363,7 @@ def test_metadata_takes_any_type_but_binary(tmp_path):
     [
         ("text", "has a meaning of its own to the readers; give it another name"),
         ("mask_file_name", "has a meaning of its own to the readers; give it another name"),
-        ("mask", "is binary, which metadata cannot hold; leave it out"),
+        ("extra", "is binary, which metadata cannot hold; leave it out"),
     ],
 )
 def test_fields_that_readers_would_misread_are_refused(tmp_path, name, problem):

@@ -21,7 +21,7 @@ COMPONENT = Path(__file__).parents[1]
 LAYOUTS = ["imagefolder", "kohya", "webdataset"]
 NAMES = load_module(COMPONENT, "file_names")
 
-SIZE = {"width": 40, "height": 30}
+SIZE = {"width": 40, "height": 30, "clip_tokens": 2}
 NAMED = {  # what an image was called: how its file is called
     "train_station.jpg": "train_station",
     "nested/test.jpg": "test",

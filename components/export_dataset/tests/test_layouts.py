@@ -74,17 +74,25 @@ def written(name: str, path: Path, images: list[bytes], captioned: list[bytes] |
     folder = load_module(COMPONENT, "hashed_folder").HashedFolder(path)
     settings = load_module(COMPONENT, "layout").ExportSettings(place=str(path))
     layout = LAYOUTS[name](name, folder, settings)
-    make = load_module(COMPONENT, "training_pairs").Pair
+    make, texts = maker()
     look_of_file = load_module(COMPONENT, "picture_looks").look_of_file
     for number, image in enumerate(images):
         split = "validation" if number == len(images) - 1 else "train"
         meant = look_of_file(captioned[number]) if captioned else None
-        caption = f"photo {number}"
+        caption = texts((f"photo {number}",))
         layout.add(make(f"{number}", split, image, ".jpg", caption, {}, 40, 30, meant))
     layout.close()
     front = yaml.safe_dump(layout.front_matter("default"))
     folder.write("README.md", f"---\n{front}---\n".encode())
     return layout
+
+
+def maker() -> tuple[Callable, Callable]:
+    """Return what makes pairs, and what makes their texts."""
+    return tuple(
+        getattr(load_module(COMPONENT, module), name)
+        for module, name in (("training_pairs", "Pair"), ("pair_texts", "Texts"))
+    )
 
 
 def problem(layout, path: Path) -> str:
@@ -114,9 +122,9 @@ def test_a_difference_is_named(tmp_path, name):
     layout = written(name, tmp_path, [photo(number) for number in range(4)])
     layout.check()
     captions = layout.captions.copy()
-    layout.captions["train", "1"] = "a cat"
+    layout.captions["train", "1"] = ("a cat",)
     assert problem(layout, tmp_path) == "train/1 reads back as 'photo 1', not 'a cat'."
-    layout.captions = captions | {("train", "9"): "photo 9"}
+    layout.captions = captions | {("train", "9"): ("photo 9",)}
     assert problem(layout, tmp_path) == "1 of 5 pairs do not read back, the first is train/9."
     del layout.captions["train", "9"], layout.captions["train", "1"]
     expected = "train/1 reads back, but was not written, or only once."
@@ -188,7 +196,7 @@ BROKEN = [
     ("ai-toolkit", written_anew("train/1.txt", "photo 1\n"), r"'photo 1\\n', not 'photo 1'"),
     ("ai-toolkit", renamed("train/1.jpg", "train/1.webp"), "1.webp is a WebP"),
     ("ai-toolkit", replaced("config.yaml", "caption_ext: txt", "caption_ext: md"), "FileNotFound"),
-    ("onetrainer", written_anew("train/1.txt", "photo 1\nanother"), "1.jpg has 2 captions"),
+    ("onetrainer", written_anew("train/1.txt", "photo 1\nanother"), "'photo 1' and 'another', not"),
     ("onetrainer", renamed("train/1.jpg", "train/1-masklabel.jpg"), LOST),
     ("onetrainer", replaced("concepts.json", '"VALIDATION"', '"STANDARD"'), EXTRA),
     ("everydream2", renamed("train/1.yaml", "train/1.txt"), "FileNotFoundError"),
@@ -238,6 +246,8 @@ def test_layouts_in_an_object_store(tmp_path):
     names = {name.partition("/out/")[2] for name in fs.find(target)}
     assert {"kohya/train/1_images/000000000000.jpg", "simpletuner/train.parquet"} <= names
     assert b"cd path/to/this/folder" in fs.cat(f"{target}/kohya/README.md")
+    told = fs.cat(f"{target}/simpletuner/README.md").decode()
+    assert "They name `train` alone, for this folder was not written to a disk" in told
 
 
 def test_images_are_of_a_kind_that_all_trainers_read(tmp_path):
@@ -316,10 +326,10 @@ def test_a_readme_begins_a_training_as_it_stands(tmp_path, name, model):
     """Its command enters the folder, names files that are there, and the model to fine-tune."""
     folder = load_module(COMPONENT, "hashed_folder").HashedFolder(tmp_path)
     settings = load_module(COMPONENT, "layout").ExportSettings(model, place=str(tmp_path))
-    make = load_module(COMPONENT, "training_pairs").Pair
+    make, texts = maker()
     layout = LAYOUTS[name](name, folder, settings)
     for split in ("train", "validation"):
-        layout.add(make("0", split, photo(0), ".jpg", "x", {}, 40, 30))
+        layout.add(make("0", split, photo(0), ".jpg", texts(("x",)), {}, 40, 30))
     layout.close()
     text = layout.usage()
     if name in ("webdataset", "parquet"):

@@ -7,6 +7,7 @@ import pyarrow as pa
 from prompts import PromptSpace, read_prompts
 
 from fondant_spec.component import LoadComponent, RowContext
+from fondant_spec.errors import InvalidArgumentError
 from fondant_spec.executor import execute
 
 INTERIOR_DESIGN = Path(__file__).parent / "interior_design.yaml"
@@ -22,13 +23,21 @@ class GeneratePrompts(LoadComponent):
         prompts: str | None = None,
         n_rows_to_load: int | None = None,
         seed: int = 0,
+        class_prompt: str | None = None,
     ) -> None:
+        if class_prompt is not None and (prompts is not None or not class_prompt.strip()):
+            msg = "class_prompt: give a text, and no prompts beside it."
+            raise InvalidArgumentError(msg)
+        self._class = class_prompt
         self._file = INTERIOR_DESIGN if prompts is None else Path(prompts)
         self._most = n_rows_to_load
         self._seed = seed
 
     def load(self, context: RowContext) -> Iterator[pa.RecordBatch]:
         """Yield `text`, and the words of the lists that the step asks for."""
+        if self._class is not None:
+            yield pa.RecordBatch.from_pydict({key: [self._class] for key in context.output_fields})
+            return
         space = read_prompts(self._file)
         words = sorted(context.output_fields - {"text"})
         space.check_lists(words)

@@ -157,3 +157,17 @@ def test_yaml_that_is_none(tmp_path: Path, content: str) -> None:
 
     with pytest.raises(InputDataError, match=r"prompts: cannot read .*prompts.yaml"):
         read_prompts(file)
+
+
+def test_the_prompt_of_a_class_is_one_row_that_says_so(tmp_path: Path) -> None:
+    """It is the text to search by, and the field by which what is found is called."""
+    options = {"produces": '{"class_prompt": "string"}'}
+    result = run_component(COMPONENT, None, tmp_path, class_prompt="a dog", options=options)
+    (row,) = result.table.to_pylist()
+    assert (row["text"], row["class_prompt"]) == ("a dog", "a dog")
+
+
+def test_a_class_beside_prompts_is_refused(tmp_path: Path, animals: str) -> None:
+    """A step makes prompts of one kind."""
+    with pytest.raises(InvalidArgumentError, match="give a text, and no prompts beside it"):
+        texts(tmp_path, class_prompt="a dog", prompts=animals)

@@ -1,15 +1,18 @@
 """Finds the images nearest to CLIP vectors, in a service or in an index on disk."""
 
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.dataset as pads
 
 from fondant_spec.component import RowContext, SetupContext, StreamTransformComponent
+from fondant_spec.errors import InvalidPipelineError
 from fondant_spec.executor import execute
 from image_toolkit.retrieval.hub.index_reference import on_hub
 from image_toolkit.retrieval.search.aesthetics import Aesthetics
+from image_toolkit.retrieval.search.class_seeds import CLASS_PROMPT, by_class, with_class
 from image_toolkit.retrieval.search.columns import ColumnChoice, find_columns
 from image_toolkit.retrieval.search.filters import HitFilters
 from image_toolkit.retrieval.search.gather import one_row_per_image
@@ -36,10 +39,12 @@ class LaionRetrieval(StreamTransformComponent):
         filters: HitFilters,
         columns: ColumnChoice,
         service: ServiceSettings,
+        class_images: int = 200,
     ) -> None:
         target.check(wanted, aesthetics)
         self._target = target
         self._wanted = wanted
+        self._of_class = replace(wanted, num_images=class_images)
         self._aesthetics = aesthetics
         self._filters = filters
         self._column_choice = columns
@@ -51,7 +56,15 @@ class LaionRetrieval(StreamTransformComponent):
         self._index = self._target.open(self._aesthetics, self._service)
         if dimension := made_by.get("dimension"):
             self._index.probe(dimension)
-        extra = sorted(context.output_fields - OWN_COLUMNS)
+        if CLASS_PROMPT in context.input_fields and CLASS_PROMPT not in context.output_fields:
+            msg = (
+                f"laion_retrieval: the seeds have a field {CLASS_PROMPT!r}, which tells images of "
+                "the class; say that it is kept: produces of this step, "
+                f"{{{CLASS_PROMPT!r}: 'string'}}."
+            )
+            raise InvalidPipelineError(msg)
+        self._tells_class = CLASS_PROMPT in context.output_fields
+        extra = sorted(context.output_fields - OWN_COLUMNS - {CLASS_PROMPT})
         self._columns = find_columns(self._index.info.columns, self._column_choice, extra=extra)
 
     def field_metadata(self) -> Mapping[str, Mapping[str, Any]]:
@@ -72,13 +85,19 @@ class LaionRetrieval(StreamTransformComponent):
         made_by = context.input_fields["embedding"].metadata
         check_index_fits(self._index.info, made_by, self._target.index_model_id)
         for batch in batches:
-            seeds, queries = read_seeds(batch, self._index.info.dimension, context.rejects)
-            queries = self._aesthetics.apply(queries)
-            hits = retrieve(self._index, queries, self._wanted, self._filters, self._columns)
-            if any(failure.passing for failure in hits.failures.values()):
-                self._index.check_answers()
-            reject_unanswered(hits, seeds, context.rejects)
-            yield result_batch(hits, seeds, self._columns, self._index.info.fingerprint)
+            for seeds_of_one, prompt in by_class(batch):
+                wanted = self._wanted if prompt is None else self._of_class
+                found = self._found(seeds_of_one, wanted, context)
+                yield with_class(found, prompt) if self._tells_class else found
+
+    def _found(self, batch: pa.RecordBatch, wanted: Wanted, context: RowContext) -> pa.RecordBatch:
+        seeds, queries = read_seeds(batch, self._index.info.dimension, context.rejects)
+        queries = self._aesthetics.apply(queries)
+        hits = retrieve(self._index, queries, wanted, self._filters, self._columns)
+        if any(failure.passing for failure in hits.failures.values()):
+            self._index.check_answers()
+        reject_unanswered(hits, seeds, context.rejects)
+        return result_batch(hits, seeds, self._columns, self._index.info.fingerprint)
 
     def gather(self, rows: pads.Dataset, context: RowContext) -> Iterator[pa.RecordBatch]:
         """Yield one row per image, with all seeds that found it."""

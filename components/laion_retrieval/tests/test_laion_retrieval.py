@@ -349,3 +349,27 @@ def test_a_column_that_the_index_lacks(index: Path, vectors: np.ndarray, tmp_pat
     assert str(error.value) == (
         "the index has no metadata column 'height'. It has: URL, TEXT, WIDTH, license, punsafe."
     )
+
+
+def test_images_of_a_class_are_told_and_are_none_to_train_on(index, vectors, tmp_path):
+    """A seed of a class finds as many as it is to, called by the class; not what others found."""
+    table = seeds(vectors[[10, 11, 20]])
+    prompts = pa.array([None, "a dog", " "], pa.string())
+    found = retrieve(
+        table.append_column("class_prompt", prompts),
+        tmp_path,
+        index=str(index),
+        num_images=3,
+        class_images=ROWS,
+        options={"produces": json.dumps({"class_prompt": "string"})},
+    )
+    rows = found.table.to_pylist()
+    to_train = {row["image_url"] for row in rows if row["class_prompt"] is None}
+    of_class = {row["image_url"] for row in rows if row["class_prompt"] == "a dog"}
+    assert len(to_train) == 6
+    assert len(of_class) > ROWS - 20
+    assert not to_train & of_class
+    assert {row["seed_id"] for row in rows if row["class_prompt"]} == {"000000000001"}
+    told = "the seeds have a field 'class_prompt', which tells images of the class; say that it is"
+    with pytest.raises(FondantError, match=told):
+        retrieve(table.append_column("class_prompt", prompts), tmp_path / "2", index=str(index))

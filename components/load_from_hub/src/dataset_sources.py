@@ -31,6 +31,7 @@ from readme_configs import (
     matching,
     split_patterns,
 )
+from typed_cells import parsed_json
 
 from fondant_spec.dataset.path_patterns import matches
 from fondant_spec.errors import InputDataError
@@ -39,6 +40,8 @@ logger = logging.getLogger(__name__)
 
 _HUB_ID: Final = re.compile(r"\w[\w.-]*(/\w[\w.-]*)?")
 _MOST_NAMED: Final = 5
+_EXPORT: Final = "export.json"
+_MOST_OF_EXPORT: Final = 64 << 20
 
 
 def open_source(
@@ -132,6 +135,7 @@ def _folder_source(
         if config not in (None, "default"):
             msg = f"{name}: there is no configuration {config!r}; its README names none."
             raise InputDataError(msg)
+        _refuse_several(name, folder, listing.names)
         layout = layout_of(folder, listing, listing.names)
         tables: Mapping[str, Sequence[Table]] = tables_by_split(layout)
         left_out = layout.left_out()
@@ -153,6 +157,24 @@ def _folder_source(
         raise InputDataError(msg)
     declared = declared_features(matter, config)
     return replace(_source(name, tables, split, wanted, folder, declared), hint=hint)
+
+
+def _refuse_several(name: str, folder: LocalFolder, names: Sequence[str]) -> None:
+    """Refuse a folder that holds the same pairs in several layouts, of which one is enough.
+
+    Raises:
+        InputDataError: naming each of them.
+    """
+    if _EXPORT not in names:
+        return
+    with folder.file(_EXPORT).open() as file:
+        told = parsed_json(file.read(_MOST_OF_EXPORT))
+    layouts = told.get("layouts") if isinstance(told, Mapping) else None
+    here = {path.partition("/")[0] for path in names}
+    if isinstance(layouts, list) and len(layouts) > 1 and here.issuperset(map(str, layouts)):
+        each = ", ".join(f"{name}/{layout}" for layout in layouts)
+        msg = f"{name}: holds the same pairs once for each layout; load one of {each}."
+        raise InputDataError(msg)
 
 
 def _hint(name: str, images: int) -> str:
@@ -193,7 +215,9 @@ def _source(
         if isinstance(table, ParquetTable | ArrowTable):
             declared = of_schema(table.schema()) | declared
     images = declared.image_columns | frozenset().union(*map(_image_columns, tables))
-    return Source(name, tables, columns, opener.read, images, declared.classes)
+    twins: frozenset[str] = frozenset().union(*(getattr(table, "twins", ()) for table in tables))
+    source = Source(name, tables, columns, opener.read, images, declared.classes)
+    return replace(source, twins=twins)
 
 
 def _image_columns(table: Table) -> frozenset[str]:

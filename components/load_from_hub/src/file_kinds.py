@@ -18,12 +18,15 @@ TABLE_SUFFIXES: Final = (".parquet", ".csv", ".tsv", ".json", ".jsonl", ".arrow"
 ARCHIVE_SUFFIXES: Final = (".tar", ".tgz")
 READ_SUFFIXES: Final = (*TABLE_SUFFIXES, *ARCHIVE_SUFFIXES)
 CAPTION_SUFFIXES: Final = (".txt", ".caption")
+YAML_SUFFIXES: Final = (".yaml", ".yml")
+OBJECT_SUFFIXES: Final = (".json", *YAML_SUFFIXES)
 
 _METADATA: Final = re.compile(r"metadata\.(csv|jsonl|parquet)")
 _SPLITS: Final = {
     **dict.fromkeys(("train", "training"), "train"),
     **dict.fromkeys(("test", "testing", "eval", "evaluation"), "test"),
     **dict.fromkeys(("validation", "valid", "val", "dev"), "validation"),
+    **dict.fromkeys(("regularization", "regularisation"), "regularization"),
 }
 _NUMBERED: Final = re.compile(r"(?P<split>\w+(?:\.\w+)*)-\d{5}-of-\d{5}\b")
 _KEYWORD: Final = re.compile(rf"(?:^|[-._ 0-9])({'|'.join(_SPLITS)})(?=$|[-._ 0-9])")
@@ -47,9 +50,9 @@ def is_metadata(path: str) -> bool:
     return _METADATA.fullmatch(posixpath.basename(path).lower()) is not None
 
 
-def is_sidecar_json(path: str) -> bool:
+def is_sidecar_object(path: str) -> bool:
     """Return whether a file beside an image holds an object, rather than a text."""
-    return path.lower().endswith(".json")
+    return path.lower().endswith(OBJECT_SUFFIXES)
 
 
 def begins_as_image(file: DataFile) -> bool:

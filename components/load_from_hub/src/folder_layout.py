@@ -16,8 +16,10 @@ from file_kinds import (
     ARCHIVE_SUFFIXES,
     CAPTION_SUFFIXES,
     TABLE_SUFFIXES,
+    YAML_SUFFIXES,
     begins_as_image,
     is_metadata,
+    is_sidecar_object,
     split_of_folder,
     split_of_table,
     stem_of,
@@ -25,6 +27,8 @@ from file_kinds import (
 )
 from folder_files import Listing, LocalFolder, RemoteFolder
 from image_folder import ImageFolder
+from image_masks import Key, masks_of
+from listed_images import LISTED
 from loaded_rows import Table
 from zip_images import ZipImages
 
@@ -38,7 +42,7 @@ TRAIN: Final = "train"
 _REPORTS: Final = frozenset(
     {
         *("export.json", "dataset_info.json", "dataset_infos.json", "state.json", "dataset.json"),
-        *("concepts.json", "multidatabackend.json"),  # of OneTrainer and SimpleTuner
+        *("concepts.json", "multidatabackend.json"),  # what OneTrainer and SimpleTuner are told
     }
 )
 _STATISTICS: Final = "_stats.json"  # what img2dataset counts
@@ -55,6 +59,7 @@ class Layout:
     metadata: list[str] = field(default_factory=list)
     texts: list[str] = field(default_factory=list)
     archives: list[str] = field(default_factory=list)
+    masks: dict[Key, str] = field(default_factory=dict)
     unread: list[str] = field(default_factory=list)
 
     @property
@@ -80,6 +85,8 @@ def layout_of(
     layout = Layout(folder, listing)
     for name in names:
         _kind(layout, name).append(name)
+    layout.masks = masks_of(layout.images)
+    layout.images = sorted({*layout.images} - {*layout.masks.values()})
     _set_aside(layout)
     return layout
 
@@ -94,7 +101,7 @@ def _kind(layout: Layout, name: str) -> list[str]:
         return layout.unread
     by_suffix = {
         **dict.fromkeys((*TABLE_SUFFIXES, *ARCHIVE_SUFFIXES), layout.tables),
-        **dict.fromkeys(CAPTION_SUFFIXES, layout.texts),
+        **dict.fromkeys((*CAPTION_SUFFIXES, *YAML_SUFFIXES), layout.texts),
         ".zip": layout.archives,
     }
     known = by_suffix.get(suffix_of(name))
@@ -109,7 +116,9 @@ def _set_aside(layout: Layout) -> None:
     stems = {stem_of(image) for image in layout.images}
     folders = {part for stem in stems for part in _parents(stem)}
     archives = {stem_of(t) for t in layout.tables if suffix_of(t) in ARCHIVE_SUFFIXES}
-    tables, layout.tables = layout.tables, []
+    tables = [t for t in layout.tables if not (stem_of(t) in folders and _lists(layout, t))]
+    layout.metadata += sorted({*layout.tables} - {*tables})
+    layout.tables = []
     for table in tables:
         stem, suffix = stem_of(table), suffix_of(table)
         listed = stem in archives or (stem in folders and posixpath.basename(stem).isdigit())
@@ -129,11 +138,21 @@ def _set_aside(layout: Layout) -> None:
         layout.texts = beside
         layout.unread += layout.archives
         layout.archives = []
+    else:
+        layout.unread += [text for text in layout.texts if is_sidecar_object(text)]
+        layout.texts = [text for text in layout.texts if not is_sidecar_object(text)]
 
 
 def _parents(path: str) -> list[str]:
     parts = path.split("/")[:-1]
     return ["/".join(parts[: n + 1]) for n in range(len(parts))]
+
+
+def _lists(layout: Layout, table: str) -> bool:
+    """Return whether a table lists the images of the folder that has its name."""
+    if suffix_of(table) != ".parquet":
+        return False
+    return LISTED in table_of(layout.folder.file(table)).columns([LISTED])
 
 
 def _is_array(layout: Layout, table: str) -> bool:
@@ -210,6 +229,7 @@ def _images(layout: Layout, keep: Keep) -> Table:
         kept(layout.images),
         metadata=layout.metadata,
         texts=kept(layout.texts),
+        masks=layout.masks,
         faults=faults,
         keep=keep,
     )

@@ -13,17 +13,19 @@ from typing import Any, Final
 import pyarrow as pa
 from data_files import printable
 from dataset_errors import explained
-from file_kinds import captions_beside, is_sidecar_json, stem_of, table_of
+from file_kinds import captions_beside, is_metadata, is_sidecar_object, stem_of, table_of
 from folder_files import LocalFolder, RemoteFolder
+from image_masks import Key, key_of
+from listed_images import ListedImages
 from loaded_rows import Chunk, Fault, Record, Table, chunked, columns_together
-from typed_cells import parsed_json
+from sidecars import CAPTIONS, sidecar
 
 from fondant_spec.errors import InputDataError
 from image_toolkit.text_encodings import caption
 
 FILE_NAME: Final = "file_name"
 IMAGE: Final = "image"
-_CAPTIONS: Final = ("text", "caption")
+MASK: Final = "mask"
 _LONGEST_CAPTION: Final = 1 << 20
 _METADATA_ROWS: Final = 512
 
@@ -32,14 +34,17 @@ _METADATA_ROWS: Final = 512
 class ImageFolder:
     """The images of a split of a folder.
 
-    `images`, `metadata`, `texts` and `faults` are paths below it; `texts` are files beside images.
-    `keep` tells which paths are in the split, since metadata may name the images of several.
+    `images`, `metadata`, `texts` and `faults` are paths below it; `texts` are files beside images,
+    `masks` those of images. A table of `metadata` that has another name is about the folder that
+    has its own. `keep` tells which paths are in the split, since metadata may name the images of
+    several.
     """
 
     folder: LocalFolder | RemoteFolder
     images: Sequence[str]
     metadata: Sequence[str] = ()
     texts: Sequence[str] = ()
+    masks: Mapping[Key, str] = field(default_factory=dict)
     faults: Mapping[str, Fault] = field(default_factory=dict)
     keep: Callable[[str], bool] = bool
 
@@ -56,7 +61,13 @@ class ImageFolder:
             for column in table.columns([FILE_NAME]):
                 if column.endswith(f"_{FILE_NAME}"):
                     found[column] = column.removesuffix(f"_{FILE_NAME}")
-        return found
+        return found | ({f"{MASK}_{FILE_NAME}": MASK} if self.masks else {})
+
+    @cached_property
+    def twins(self) -> frozenset[str]:
+        """Columns that have the same in them: captions, which go by two names."""
+        told = {column for _, table in self._tables() for column in table.columns([FILE_NAME])}
+        return frozenset() if told.intersection(CAPTIONS) else frozenset(CAPTIONS)
 
     def columns(self, wanted: Collection[str]) -> Mapping[str, pa.DataType]:
         """Return the columns: those of the images, of the metadata, and of the files beside."""
@@ -67,8 +78,8 @@ class ImageFolder:
             raise _without_names(tables[0].name, metadata)
         for table in tables:
             found |= {c: t for c, t in table.columns(wanted).items() if c not in found}
-        if any(not is_sidecar_json(path) for path in self.texts):
-            found |= {c: pa.string() for c in _CAPTIONS if c not in found}
+        if any(not is_sidecar_object(path) for path in self.texts):
+            found |= {c: pa.string() for c in CAPTIONS if c not in found}
         for path in self._objects.values():
             if all(column in found for column in wanted):
                 break
@@ -87,11 +98,15 @@ class ImageFolder:
 
     @cached_property
     def _objects(self) -> dict[str, str]:
-        return {stem_of(path): path for path in self.texts if is_sidecar_json(path)}
+        return {stem_of(path): path for path in self.texts if is_sidecar_object(path)}
 
     def _tables(self) -> Iterable[tuple[str, Table]]:
         for path in self.metadata:
-            yield posixpath.dirname(path), table_of(self.folder.file(path))
+            table = table_of(self.folder.file(path))
+            if is_metadata(path):
+                yield posixpath.dirname(path), table
+            else:
+                yield stem_of(path), ListedImages(table)
 
     def _records(self, columns: set[str]) -> Iterator[Record]:
         named: set[str] = set()
@@ -99,6 +114,10 @@ class ImageFolder:
             for record in self._described(below, table, columns):
                 path = record.cells.get(FILE_NAME)
                 named.add(path or "")
+                # What a row has as a further image, such as a mask, is no row itself.
+                named.update(
+                    str(record.cells.get(column)) for column in self.image_columns.values()
+                )
                 if self.keep(path or posixpath.join(below, "_")):
                     yield record
         for path in sorted({*self.images, *self.faults} - named):
@@ -129,12 +148,14 @@ class ImageFolder:
     def _beside(self, path: str, cells: Mapping[str, Any], columns: set[str]) -> Record:
         """Return the row of an image, with what the files beside it say."""
         found = {IMAGE: path, FILE_NAME: path, **cells}
+        if (mask := self.masks.get(key_of(path))) is not None:
+            found.setdefault(MASK, mask)
         stem = stem_of(path)
         fault = self.faults.get(path)
         if fault is None:
             try:
                 if stem in self._captions:
-                    for column in columns.intersection(_CAPTIONS).difference(cells):
+                    for column in columns.intersection(CAPTIONS).difference(cells):
                         found[column] = self._caption(self._captions[stem])
                 if stem in self._objects and columns.difference(found):
                     found = {**self._object(self._objects[stem]), **found}
@@ -153,8 +174,7 @@ class ImageFolder:
 
     def _object(self, path: str) -> dict[str, Any]:
         with self.folder.file(path).open() as file:
-            value = parsed_json(file.read(_LONGEST_CAPTION))
-        return value if isinstance(value, dict) else {}
+            return sidecar(path, file.read(_LONGEST_CAPTION))
 
 
 def _without_names(name: str, columns: Collection[str]) -> InputDataError:

@@ -75,7 +75,7 @@ class Source:
     step declares them. `image_columns` are those that the dataset itself says hold images, and
     `classes` the names of the classes that a column counts. `open_file` returns the bytes of a file
     that a cell names. `commit` is that of a dataset on the hub. `hint` is said where a column is
-    missing.
+    missing. `twins` are columns that have the same in them.
     """
 
     name: str
@@ -86,6 +86,7 @@ class Source:
     classes: Mapping[str, Sequence[str]] = field(default_factory=dict)
     commit: str | None = None
     hint: str = ""
+    twins: frozenset[str] = frozenset()
 
     def chunks(self, columns: Sequence[str], rows: int) -> Iterator[Chunk]:
         """Yield the given columns of all rows, at most `rows` at a time, in an order that stays."""

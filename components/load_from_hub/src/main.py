@@ -127,7 +127,9 @@ class LoadFromHub(LoadComponent):
         """Say which columns are there and not asked for: captions are lost without a word else."""
         columns = self._source.columns.items()
         filled = (c for c, t in columns if not (pa.types.is_null(t) or c.startswith("__")))
-        unused = [c for c in filled if c not in {*loaded, self._name_column}]
+        twins = self._source.twins
+        known = {*loaded, self._name_column} | (twins if twins & {*loaded} else frozenset())
+        unused = [c for c in filled if c not in known]
         if unused:
             told = "columns that are there and not loaded, as produces does not name them"
             logger.info("%s: %s: %s", self._dataset_name, told, ", ".join(unused))

@@ -3,10 +3,17 @@
 import io
 import json
 import tarfile
+from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.parquet as pq
+import pytest
+from PIL import Image
 
+from fondant_spec.errors import InputDataError
+from fondant_spec.testing import run_component
+
+EXPORT = Path(__file__).parents[2] / "export_dataset"
 TEXT = {"text": "string"}
 
 
@@ -71,6 +78,79 @@ def test_our_own_imagefolder_export(fill, load):
     result = load(folder, produces={"text": "string", "similarity": "float32"})
     assert result.table["text"].to_pylist() == ["a cat"]
     assert load(folder, produces={"similarity": "string"}).table["similarity"][0].as_py() == "0.10"
+
+
+TEXTS = {"type": "array", "items": {"type": "string"}}
+FILES = ("kohya", "simpletuner", "ai-toolkit", "onetrainer", "everydream2")
+
+
+@pytest.fixture
+def export(tmp_path, photo):
+    """Return a function that exports three pairs with tags and masks, and one of a class."""
+    white = io.BytesIO()
+    Image.new("L", (16, 12), 255).save(white, "PNG")
+    pairs = pa.table(
+        {
+            "image": [photo(number) for number in range(4)],
+            "caption": ["a cat", "a dog", "yes", None],
+            "tags": pa.array([["red"], None, [], None], pa.list_(pa.string())),
+            "mask": pa.array([white.getvalue()] * 4, pa.binary()),
+            "class_prompt": pa.array([None] * 3 + ["an animal"]),
+        }
+    )
+
+    def run(*layouts, table=pairs):
+        place = tmp_path / "-".join(layouts)
+        run_component(
+            EXPORT, table, tmp_path / "export", output_path=str(place), layouts=list(layouts)
+        )
+        return place
+
+    return run
+
+
+@pytest.mark.parametrize("layout", FILES)
+def test_our_own_exports_for_trainers(export, load, layout):
+    """Captions come from where the trainer has them; masks and images of the class are no rows."""
+    folder = export(layout) / layout
+    name = "caption" if layout == "simpletuner" else "text"
+    loaded = load(folder, produces={name: "string"})
+    tags = "" if layout == "everydream2" else ", red"
+    assert loaded.table[name].to_pylist() == [f"a cat{tags}", "a dog", "yes"]
+    held_out = load(folder, produces={name: "string"}, split="regularization")
+    assert held_out.table[name].to_pylist() == ["an animal"]
+    assert len(loaded.rejects) == 0
+    if layout != "everydream2":
+        masks = load(folder, produces={"mask": "binary"}).table["mask"].to_pylist()
+        assert [Image.open(io.BytesIO(mask)).size for mask in masks] == [(16, 12)] * 3
+
+
+def test_tags_of_everydream2_come_back_with_their_weights(export, load, photo):
+    """As lists of the same length, whether a tag has a weight or not."""
+    weights = pa.array([[1.0, 2.5]], pa.list_(pa.float32()))
+    columns = {"caption": ["a cat"], "tags": [["red", "hat"]], "tag_weights": weights}
+    folder = export("everydream2", table=pa.table({"image": [photo()], **columns}))
+    fields = {"tags": TEXTS, "tag_weights": {"type": "array", "items": {"type": "float32"}}}
+    row = load(folder / "everydream2", produces=fields).table.to_pylist()[0]
+    assert (row["tags"], row["tag_weights"]) == (["red", "hat"], [1.0, 2.5])
+
+
+def test_a_folder_of_several_layouts_is_refused_or_one_of_them(export, load):
+    """Its README names the one that is a table; where none is, a person has to."""
+    loaded = load(export("kohya", "imagefolder"), produces=TEXT)
+    assert loaded.table["text"].to_pylist() == ["a cat", "a dog", "yes"]
+    folder = export("kohya", "onetrainer")
+    with pytest.raises(InputDataError) as error:
+        load(folder, produces=TEXT)
+    each = f"load one of {folder}/kohya, {folder}/onetrainer."
+    assert str(error.value) == f"{folder}: holds the same pairs once for each layout; {each}"
+
+
+def test_the_other_name_of_a_caption_is_not_called_unread(fill, load, caplog):
+    """A text beside an image is its `text` and its `caption`; one of them is enough."""
+    caplog.set_level("INFO")
+    load(fill("1.jpg", **{"1.txt": "a cat"}), produces=TEXT)
+    assert "not loaded" not in caplog.text
 
 
 def shard(folder, name, samples):

@@ -1,6 +1,6 @@
 """Which intake each architecture has, and what a prompt is for it."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
 import torch
@@ -14,6 +14,8 @@ from image_toolkit.models.runtime.processors import load_image_processor, load_p
 
 CHAT_PROMPT: Final = "Describe this image in one sentence, for a caption. Answer with the caption."
 FLORENCE_TASKS: Final = ("<CAPTION>", "<DETAILED_CAPTION>", "<MORE_DETAILED_CAPTION>")
+
+Tokens = Mapping[str, Sequence[int]]
 
 _LONGEST_EDGE: Final = 1024
 
@@ -35,8 +37,11 @@ def _parts(files: ModelFiles, config: Any) -> tuple[Any, Any]:
 
 def _blip(files: ModelFiles, config: Any, prompt: str) -> Intake:
     images, tokenizer = _parts(files, config)
-    ids = tokenizer(prompt)["input_ids"]
-    return PixelIntake(images, tokenizer, {"input_ids": ids} if prompt else {})
+
+    def tokens(prompt: str) -> Tokens:
+        return {"input_ids": tokenizer(prompt)["input_ids"]} if prompt else {}
+
+    return PixelIntake(images, tokenizer, tokens, prompt)
 
 
 def _blip_2(files: ModelFiles, config: Any, prompt: str) -> Intake:
@@ -48,37 +53,49 @@ def _blip_2(files: ModelFiles, config: Any, prompt: str) -> Intake:
         )
         raise InputDataError(msg)
     image_ids = [config.image_token_index] * config.num_query_tokens
-    ids = [*image_ids, *tokenizer(prompt)["input_ids"]]
-    skips = len(ids) if config.use_decoder_only_language_model else 0
-    return PixelIntake(
-        images, tokenizer, {"input_ids": ids, "attention_mask": [1] * len(ids)}, skips=skips
-    )
+
+    def tokens(prompt: str) -> Tokens:
+        ids = [*image_ids, *tokenizer(prompt)["input_ids"]]
+        return {"input_ids": ids, "attention_mask": [1] * len(ids)}
+
+    repeats = bool(config.use_decoder_only_language_model)
+    return PixelIntake(images, tokenizer, tokens, prompt, repeats=repeats)
 
 
 def _git(files: ModelFiles, config: Any, prompt: str) -> Intake:
     images, tokenizer = _parts(files, config)
-    ids = [tokenizer.cls_token_id, *tokenizer(prompt, add_special_tokens=False)["input_ids"]]
-    return PixelIntake(images, tokenizer, {"input_ids": ids})
+
+    def tokens(prompt: str) -> Tokens:
+        own = tokenizer(prompt, add_special_tokens=False)["input_ids"]
+        return {"input_ids": [tokenizer.cls_token_id, *own]}
+
+    return PixelIntake(images, tokenizer, tokens, prompt)
 
 
 def _encoder_decoder(files: ModelFiles, config: Any, prompt: str) -> Intake:
     images, tokenizer = _parts(files, config)
-    own = tokenizer(prompt, add_special_tokens=False)["input_ids"]
-    ids = [config.decoder_start_token_id, *own]
-    return PixelIntake(images, tokenizer, {"decoder_input_ids": ids} if prompt else {})
+
+    def tokens(prompt: str) -> Tokens:
+        own = tokenizer(prompt, add_special_tokens=False)["input_ids"]
+        return {"decoder_input_ids": [config.decoder_start_token_id, *own]} if prompt else {}
+
+    return PixelIntake(images, tokenizer, tokens, prompt)
 
 
 def _florence(files: ModelFiles, config: Any, prompt: str) -> Intake:
-    task = prompt or FLORENCE_TASKS[0]
-    if task not in FLORENCE_TASKS:
-        msg = f"prompt: Florence-2 captions by task, one of {', '.join(FLORENCE_TASKS)}."
-        raise InvalidArgumentError(msg)
     processor = load_processor(files, config)
     check_tokenizer(files, processor.tokenizer, config)
-    made = processor(images=probe_images(1)[0], text=task)
-    ids = torch.as_tensor(made["input_ids"]).reshape(-1).tolist()
-    prompt_tokens = {"input_ids": ids, "attention_mask": [1] * len(ids)}
-    return PixelIntake(processor.image_processor, processor.tokenizer, prompt_tokens)
+
+    def tokens(prompt: str) -> Tokens:
+        if prompt not in FLORENCE_TASKS:
+            msg = f"prompt: Florence-2 captions by task, one of {', '.join(FLORENCE_TASKS)}."
+            raise InvalidArgumentError(msg)
+        made = processor(images=probe_images(1)[0], text=prompt)
+        ids = torch.as_tensor(made["input_ids"]).reshape(-1).tolist()
+        return {"input_ids": ids, "attention_mask": [1] * len(ids)}
+
+    own = prompt or FLORENCE_TASKS[0]
+    return PixelIntake(processor.image_processor, processor.tokenizer, tokens, own)
 
 
 def _chat(files: ModelFiles, config: Any, prompt: str) -> Intake:

@@ -12,17 +12,18 @@ import torch
 from torch.nn.functional import cosine_similarity
 
 from fondant_spec.errors import InvalidArgumentError
+from image_toolkit.models.captioning.asks import Ask
 from image_toolkit.models.captioning.caption_stream import (
     EXTRA_COLUMNS,
+    MORE_CAPTIONS,
     Captioning,
     CaptionWriter,
-    Choice,
 )
 from image_toolkit.models.captioning.caption_text import Frame
 from image_toolkit.models.captioning.captioner_process import side_by_side
 from image_toolkit.models.captioning.captioners import Captioner, LocalCaptioner
+from image_toolkit.models.captioning.drafts import Choice
 from image_toolkit.models.captioning.endpoint import EndpointCaptioner, refuse_unsupported
-from image_toolkit.models.captioning.generation import Generation
 from image_toolkit.models.embedding.clip_score import ClipScore
 from image_toolkit.models.runtime.batching import BatchSize, check_asked, is_out_of_memory
 from image_toolkit.models.runtime.checked_versions import (
@@ -59,7 +60,7 @@ class CaptionModels:
 
     def start(
         self,
-        generation: Generation,
+        asks: Sequence[Ask],
         choice: Choice,
         frame: Frame,
         extras: Sequence[str],
@@ -71,13 +72,13 @@ class CaptionModels:
             InvalidArgumentError: an extra column is unknown, or needs `clip_model_id`, or an
                 endpoint cannot do what is asked for.
         """
-        self._check(generation, extras)
+        self._check(asks, choice, extras)
         placements = [place(one, self.precision) for one in devices(self.device)]
         writers = [
             CaptionWriter(
                 captioner,
-                self._size(generation),
-                generation,
+                self._size(asks),
+                asks,
                 choice,
                 frame,
                 self._scorer(placement),
@@ -93,16 +94,25 @@ class CaptionModels:
         start = partial(_start, self)
         return [start(placements[0])] if len(placements) == 1 else side_by_side(start, placements)
 
-    def _check(self, generation: Generation, extras: Sequence[str]) -> None:
+    def _check(self, asks: Sequence[Ask], choice: Choice, extras: Sequence[str]) -> None:
         check_asked(self.batch_size)
         if self.endpoint is not None:
-            refuse_unsupported(generation)
+            for ask in asks:
+                refuse_unsupported(ask.generation)
+        if (len(asks) > 1 or choice.keep_alt_text) and MORE_CAPTIONS not in extras:
+            what = "prompts" if len(asks) > 1 else "keep_alt_text"
+            msg = (
+                f"{what}: further captions need a field to be in; say so: produces of this step, "
+                f"{{{MORE_CAPTIONS!r}: {{'type': 'array', 'items': {{'type': 'string'}}}}}}."
+            )
+            raise InvalidArgumentError(msg)
         unknown = sorted(set(extras) - set(EXTRA_COLUMNS))
         if unknown:
             msg = f"produces: no field {unknown[0]!r}; there is {', '.join(EXTRA_COLUMNS)}."
             raise InvalidArgumentError(msg)
         scored = sorted({"clip_score", "caption_tokens"} & set(extras))
-        if self.clip_model_id is None and (scored or generation.candidates > 1):
+        ranked = any(ask.generation.candidates > 1 for ask in asks)
+        if self.clip_model_id is None and (scored or ranked):
             what = scored[0] if scored else "candidates"
             msg = f"{what}: needs clip_model_id, the CLIP-like model that compares."
             raise InvalidArgumentError(msg)
@@ -112,12 +122,13 @@ class CaptionModels:
             return None
         return ClipScore(self.clip_model_id, self.clip_revision, placement)
 
-    def _size(self, generation: Generation) -> BatchSize:
+    def _size(self, asks: Sequence[Ask]) -> BatchSize:
         if self.batch_size:
             return BatchSize(self.batch_size)
         if devices(self.device)[0].type == "cuda":
             return BatchSize(_GPU_BATCH, _LARGEST_GPU_BATCH, calm=2)
-        rows = max(generation.num_beams, generation.candidates)  # of the decoder, for each image
+        # of the decoder, for each image
+        rows = max(max(ask.generation.num_beams, ask.generation.candidates) for ask in asks)
         return BatchSize(min(_CPU_BATCH, max(1, _CPU_ROWS // rows)))
 
 

@@ -1,8 +1,9 @@
 """Rows in, captions out: what decides which caption a row gets."""
 
-import hashlib
+import logging
+from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from functools import partial
 from itertools import islice
 from typing import Any, Final
@@ -11,86 +12,38 @@ import numpy as np
 import pyarrow as pa
 
 from fondant_spec.dataset.rejects import Rejects
-from fondant_spec.errors import InvalidArgumentError
 from image_toolkit.blank_texts import is_blank
+from image_toolkit.models.captioning.asks import Ask
 from image_toolkit.models.captioning.caption_lengths import CaptionLengths
-from image_toolkit.models.captioning.caption_text import Frame, clean, repeats
+from image_toolkit.models.captioning.caption_text import Frame, as_tags, clean
 from image_toolkit.models.captioning.captioners import Captioner
-from image_toolkit.models.captioning.chat_answers import CUT_OFF
+from image_toolkit.models.captioning.drafts import (
+    CAPTION,
+    CLASS_PROMPT,
+    Choice,
+    Draft,
+    alt_text_of,
+    is_poor,
+)
 from image_toolkit.models.captioning.generation import Generation
+from image_toolkit.models.captioning.placeholders import filled, places_in
 from image_toolkit.models.captioning.refusals import refuses
 from image_toolkit.models.embedding.clip_score import ClipScore
-from image_toolkit.models.embedding.embedders import Vectors
 from image_toolkit.models.runtime.batching import BatchSize, run_batch
 from image_toolkit.models.runtime.feed import Feed, FeedRow, Group, UnusableError, rows_of
 from image_toolkit.models.runtime.spread import spread
 
-_ATTRIBUTES: Final = {"caption_source": "source"}
+logger = logging.getLogger(__name__)
+
+MORE_CAPTIONS: Final = "more_captions"
+_ATTRIBUTES: Final = {"caption_source": "source", MORE_CAPTIONS: "further"}
 EXTRA_COLUMNS: Final = {
     "clip_score": pa.float32(),
     "caption_tokens": pa.int32(),
     "caption_source": pa.string(),
+    MORE_CAPTIONS: pa.list_(pa.string()),
 }
 """Columns that a step may ask for beside the caption."""
-
-
-@dataclass(frozen=True)
-class Choice:
-    """Which captions are taken from the dataset instead of a model.
-
-    `keep_existing`: a row's `caption`, where it has one. `alt_text_ratio`: the share of rows that
-    keep their `alt_text`, where they have one; which rows these are depends on their id and a seed.
-    """
-
-    keep_existing: bool = False
-    alt_text_ratio: float = 0.0
-
-    def __post_init__(self) -> None:
-        """Check the ratio.
-
-        Raises:
-            InvalidArgumentError: it is no share.
-        """
-        if not 0 <= self.alt_text_ratio <= 1:
-            msg = "alt_text_ratio: must be from 0 to 1."
-            raise InvalidArgumentError(msg)
-
-    @property
-    def columns(self) -> tuple[str, ...]:
-        """The columns that this needs, where the dataset has them."""
-        return ("caption",) * self.keep_existing + ("alt_text",) * (self.alt_text_ratio > 0)
-
-    def given(self, row: FeedRow, seed: int) -> tuple[str, str] | None:
-        """Return the caption that a row brings along, and its source; None if it needs one."""
-        existing = row.fields.get("caption") or ""
-        if not is_blank(existing):
-            return existing, "existing"
-        alt_text = " ".join((row.fields.get("alt_text") or "").split())
-        if not is_blank(alt_text) and _lot(row.id, seed) < self.alt_text_ratio:
-            return alt_text, "alt_text"
-        return None
-
-
-@dataclass
-class Draft:
-    """A row's caption in the making; `problem` says why there is none."""
-
-    row: FeedRow
-    text: str = ""
-    source: str = "model"
-    pixels: Any = None
-    clip_pixels: Any = None
-    clip_vector: Vectors | None = None
-    clip_score: float | None = None
-    caption_tokens: int | None = None
-    problem: UnusableError | None = None
-
-    @property
-    def is_poor(self) -> bool:
-        """Whether a second attempt may give a better caption."""
-        if self.problem is not None:
-            return self.problem.reason == CUT_OFF
-        return _poor(self.text)
 
 
 @dataclass
@@ -99,15 +52,23 @@ class CaptionWriter:
 
     A caption that repeats itself (or, from a chat model, refuses or was cut off) is asked for once
     more, with settings under which no pair of tokens can come twice. It stays if that gives none,
-    but for one that refuses or was cut off, which is a reject.
+    but for one that refuses or was cut off, which is a reject. Of several that are asked for, the
+    first is the row's caption; where another fails, it is without that.
     """
 
     captioner: Captioner
     size: BatchSize
-    generation: Generation
+    asks: Sequence[Ask]
     choice: Choice = field(default_factory=Choice)
     frame: Frame = field(default_factory=Frame)
     scorer: ClipScore | None = None
+
+    @property
+    def fields(self) -> tuple[str, ...]:
+        """The fields of rows that captions may come from, or have in their words."""
+        words = [*(ask.prompt for ask in self.asks), *asdict(self.frame).values()]
+        named = set().union(*map(places_in, words))
+        return tuple({*self.choice.columns, *named, CLASS_PROMPT})
 
     def prepare(self, row: FeedRow) -> Draft:
         """Return a draft with what its caption needs: called in many threads at once.
@@ -117,11 +78,12 @@ class CaptionWriter:
             UnusableError: there is no image.
         """
         draft = Draft(row)
-        given = self.choice.given(row, self.generation.seed)
-        if given is None:
-            draft.pixels = self.captioner.prepare(row.cell())
-        else:
+        given = self.choice.given(row, self.asks[0].generation.seed)
+        if given is not None:
             draft.text, draft.source = given
+            draft.said = draft.text
+        if given is None or (len(self.asks) > 1 and draft.is_asked_more):
+            draft.pixels = self.captioner.prepare(row.cell())
         if self.scorer is not None:
             draft.clip_pixels = self.scorer.prepare(row.cell())
         return draft
@@ -130,12 +92,16 @@ class CaptionWriter:
         """Fill in the drafts of a group; two partitions may do so at a time."""
         if self.scorer is not None:
             self._see(group.items)
-        asked = [draft for draft in group.items if not draft.text]
-        self._ask(asked)
-        if self.generation.retry_poor:
-            self._ask_again([draft for draft in asked if draft.is_poor])
+        first, *others = self.asks
+        self._caption(first, [draft for draft in group.items if not draft.text])
         for draft in group.items:
             self._settle(draft)
+        asked = [draft for draft in group.items if draft.is_asked_more]
+        for ask in others:
+            self._ask_more(ask, asked)
+        if self.choice.keep_alt_text:
+            for draft in asked:
+                self._add_alt_text(draft)
         if self.scorer is not None:
             self._score([draft for draft in group.items if draft.problem is None])
 
@@ -145,8 +111,28 @@ class CaptionWriter:
         for draft, vector in zip(drafts, vectors, strict=True):
             draft.clip_vector = vector
 
-    def _ask(self, drafts: Sequence[Draft]) -> None:
-        for draft, answer in zip(drafts, self._answers(drafts, self.generation), strict=True):
+    def _caption(self, ask: Ask, drafts: Sequence[Draft]) -> None:
+        """Fill in what is asked of drafts: a second time, where the first answer is poor."""
+        for draft in drafts:
+            said = {CAPTION: draft.said} if draft.said else {}
+            draft.prompt = ask.prompt and filled(ask.prompt, draft.row.fields | said)
+        self._ask(ask, drafts)
+        if ask.generation.retry_poor:
+            self._ask_again(ask, [draft for draft in drafts if draft.is_poor])
+
+    def _ask_more(self, ask: Ask, drafts: Sequence[Draft]) -> None:
+        further = [draft.once_more() for draft in drafts]
+        self._caption(ask, further)
+        for draft, one in zip(drafts, further, strict=True):
+            self._settle(one)
+            draft.take(one)
+
+    def _add_alt_text(self, draft: Draft) -> None:
+        if text := alt_text_of(draft.row):
+            draft.add(self.frame.filled(draft.row.fields).around(text))
+
+    def _ask(self, ask: Ask, drafts: Sequence[Draft]) -> None:
+        for draft, answer in zip(drafts, self._answers(ask, drafts), strict=True):
             if isinstance(answer, UnusableError):
                 draft.problem = answer
             elif not answer:
@@ -154,34 +140,36 @@ class CaptionWriter:
             else:
                 draft.text = answer
 
-    def _ask_again(self, drafts: Sequence[Draft]) -> None:
-        answers = self._answers(drafts, self.generation.stronger())
+    def _ask_again(self, ask: Ask, drafts: Sequence[Draft]) -> None:
+        answers = self._answers(replace(ask, generation=ask.generation.stronger()), drafts)
         for draft, answer in zip(drafts, answers, strict=True):
             if isinstance(answer, str) and answer and not refuses(answer):
                 draft.text, draft.source = answer, "model, second attempt"
                 draft.problem = None
 
-    def _answers(
-        self, drafts: Sequence[Draft], generation: Generation
-    ) -> list[str | UnusableError]:
+    def _answers(self, ask: Ask, drafts: Sequence[Draft]) -> list[str | UnusableError]:
         """Return each draft's best caption, which may be empty, or why there is none."""
-        answers = run_batch(drafts, partial(self._captions, generation), self.size)
+        answers = run_batch(drafts, partial(self._captions, ask), self.size)
         candidates = [_good(answer) if isinstance(answer, list) else [] for answer in answers]
-        best = self._best(drafts, candidates)
+        best = self._best(ask.generation, drafts, candidates)
         return [
             text if isinstance(answer, list) else answer or _TOO_LARGE
             for text, answer in zip(best, answers, strict=True)
         ]
 
-    def _captions(
-        self, generation: Generation, drafts: Sequence[Draft]
-    ) -> Sequence[list[str] | UnusableError]:
-        pixels = [draft.pixels for draft in drafts]
-        return self.captioner.captions(pixels, [draft.row.id for draft in drafts], generation)
+    def _captions(self, ask: Ask, drafts: Sequence[Draft]) -> Sequence[list[str] | UnusableError]:
+        pixels, rows = [draft.pixels for draft in drafts], [draft.row.id for draft in drafts]
+        prompts = [draft.prompt for draft in drafts if draft.prompt is not None] or None
+        made = self.captioner.captions(pixels, rows, ask.generation, prompts)
+        if ask.style != "tags":
+            return made
+        return [[*map(as_tags, one)] if isinstance(one, list) else one for one in made]
 
-    def _best(self, drafts: Sequence[Draft], candidates: Sequence[list[str]]) -> list[str]:
+    def _best(
+        self, generation: Generation, drafts: Sequence[Draft], candidates: Sequence[list[str]]
+    ) -> list[str]:
         """Return the candidate that fits each draft's image best, "" where there is none."""
-        if self.scorer is None or self.generation.candidates == 1:
+        if self.scorer is None or generation.candidates == 1:
             return [texts[0] if texts else "" for texts in candidates]
         pairs = zip(drafts, candidates, strict=True)
         vectors = [draft.clip_vector for draft, texts in pairs for _ in texts]
@@ -189,11 +177,12 @@ class CaptionWriter:
         return [_fittest(texts, list(islice(scores, len(texts)))) for texts in candidates]
 
     def _settle(self, draft: Draft) -> None:
-        if draft.problem is not None or draft.source == "existing":
+        if draft.problem is not None or draft.stays:
             return
         if draft.source != "alt_text" and refuses(draft.text):
             draft.problem = UnusableError("refused", draft.text)
-        draft.text = self.frame.around(draft.text)
+        draft.said = draft.text
+        draft.text = self.frame.filled(draft.row.fields).around(draft.text)
 
     def _score(self, drafts: Sequence[Draft]) -> None:
         assert self.scorer is not None  # noqa: S101 - write() looked
@@ -226,22 +215,27 @@ class Captioning:
         rejects: Rejects,
     ) -> Iterator[pa.RecordBatch]:
         """Yield `id`, `caption` and the extra columns of the rows that can be captioned."""
-        rows = rows_of(batches, "image", self._writers[0].choice.columns)
+        rows = rows_of(batches, "image", self._writers[0].fields)
         groups = self._feed.groups(rows, rejects)
         lengths = CaptionLengths(self._writers[0].scorer)
+        missed: Counter[str] = Counter()
         for group, _ in spread([writer.write for writer in self._writers], groups):
             done = [draft for draft in group.items if draft.problem is None]
             for draft in group.items:
                 if draft.problem is not None:
                     rejects.add(draft.row.id, draft.problem.reason, str(draft.problem))
             lengths.add([draft.caption_tokens or 0 for draft in done])
+            missed.update(error.reason for draft in done for error in draft.missed)
             yield _batch(done, self._extras)
         lengths.tell()
+        if missed:
+            told = ", ".join(f"{reason} {count:,}" for reason, count in missed.items())
+            logger.warning("Further captions that could not be had: %s.", told)
 
     def metadata(self) -> dict[str, Any]:
         """Return what the field's metadata says of its captions."""
         first = self._writers[0]
-        generation = asdict(first.generation)
+        generation = asdict(first.asks[0].generation)
         del generation["attempt"]  # which the source of each caption has
         scorer = {} if first.scorer is None else first.scorer.metadata()
         return {
@@ -250,6 +244,7 @@ class Captioning:
             "precision": first.captioner.precision,
             "generation": generation,
             "frame": asdict(first.frame),
+            **({"prompts": [ask.prompt for ask in first.asks]} if len(first.asks) > 1 else {}),
             **scorer,
         }
 
@@ -263,19 +258,10 @@ class Captioning:
 _TOO_LARGE: Final = UnusableError("out_of_memory", "does not fit in the memory, even alone")
 
 
-def _lot(row_id: str, seed: int) -> float:
-    digest = hashlib.blake2b(f"{seed}:alt:{row_id}".encode(), digest_size=8).digest()
-    return int.from_bytes(digest) / 2**64
-
-
-def _poor(text: str) -> bool:
-    return repeats(text) or refuses(text)
-
-
 def _good(candidates: Sequence[str]) -> list[str]:
     """Return the candidates that are no poor text, cleaned; or all that are a text, if none is."""
     cleaned = [text for text in map(clean, candidates) if not is_blank(text)]
-    return [text for text in cleaned if not _poor(text)] or cleaned
+    return [text for text in cleaned if not is_poor(text)] or cleaned
 
 
 def _fittest(candidates: Sequence[str], scores: Sequence[float]) -> str:

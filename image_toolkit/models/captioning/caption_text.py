@@ -2,9 +2,12 @@
 
 import re
 from collections import Counter
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
 from itertools import pairwise
-from typing import Final
+from typing import Any, Final
+
+from image_toolkit.models.captioning.placeholders import filled
 
 _REPEATED_WORDS: Final = 3
 _CONTENT_LENGTH: Final = 4
@@ -19,6 +22,9 @@ _THOUGHTS: Final = re.compile(
 _LOOSE_MARK: Final = re.compile(r"\s+([,;:!?]|\.(?!\d))")
 # A pair around the whole text. An apostrophe in a word is no quote.
 _QUOTED: Final = re.compile(r"""(["'])((?:(?!\1).|(?<=\w)\1(?=\w))*)\1""")
+_BETWEEN_TAGS: Final = re.compile(r"[,;\n]")
+# Numbers and marks of a list before a tag, quotes around it, a full stop at the end.
+_AROUND_TAG: Final = re.compile(r"""^\s*(?:\d+[.)]\s|[-*\u2022#]+\s?)?\s*["'`]*|["'`.\s]*$""")
 _SEPARATORS: Final = ",;:\uff0c\u3001\uff1b\uff1a"
 _STOPS: Final = ".\u3002"
 _MARKED: Final = re.compile(rf"[{_SEPARATORS}!?\u3002]|\.(?!\d)")
@@ -31,6 +37,11 @@ class Frame:
     trigger_word: str | None = None
     prefix: str | None = None
     suffix: str | None = None
+
+    def filled(self, row: Mapping[str, Any]) -> "Frame":
+        """Return the frame of a row, with what that has in the fields that it names in braces."""
+        texts = {name: text and filled(text, row) for name, text in asdict(self).items()}
+        return Frame(**texts)
 
     def around(self, caption: str) -> str:
         """Return the caption with everything around it.
@@ -50,6 +61,14 @@ def clean(text: str) -> str:
     whole = _LOOSE_MARK.sub(r"\1", line).strip()
     quoted = _QUOTED.fullmatch(whole)
     return quoted[2].strip() if quoted else whole
+
+
+def as_tags(text: str) -> str:
+    """Return a generated list, in lines or between commas, as tags between commas, each once."""
+    parts = (_AROUND_TAG.sub("", part) for part in _BETWEEN_TAGS.split(_THOUGHTS.sub("", text)))
+    tags = [" ".join(part.split()) for part in parts]
+    first = {tag.casefold(): tag for tag in reversed(tags)}
+    return ", ".join(tag for tag in dict.fromkeys(tags) if tag and first[tag.casefold()] == tag)
 
 
 def repeats(text: str) -> bool:

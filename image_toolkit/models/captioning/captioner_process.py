@@ -56,10 +56,11 @@ class CaptionerProcess:
         items: Sequence[Any],
         rows: Sequence[str],
         generation: Generation,
+        prompts: Sequence[str] | None = None,
     ) -> Sequence[list[str] | UnusableError]:
         """Return the candidates for each image; an error for one that the model does not take."""
         made: Sequence[list[str] | UnusableError] = self._call(
-            self._there.captions, list(items), list(rows), generation
+            self._there.captions, list(items), list(rows), generation, prompts
         )
         return made
 

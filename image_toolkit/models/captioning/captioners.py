@@ -50,8 +50,12 @@ class Captioner(Protocol):
         items: Sequence[Any],
         rows: Sequence[str],
         generation: Generation,
+        prompts: Sequence[str] | None = None,
     ) -> Sequence[list[str] | UnusableError]:
-        """Return the candidates for each item; `rows` are the ids that sampling is seeded by."""
+        """Return the candidates for each item; `rows` are the ids that sampling is seeded by.
+
+        `prompts` has one for each item; without them it is the captioner's own.
+        """
 
 
 class LocalCaptioner:
@@ -86,12 +90,31 @@ class LocalCaptioner:
         items: Sequence[Any],
         rows: Sequence[str],
         generation: Generation,
+        prompts: Sequence[str] | None = None,
     ) -> Sequence[list[str] | UnusableError]:
         """Return the candidates for each image; an error for one that the model does not take."""
+        if prompts is None or self._intake.mixes or len({*prompts}) == 1:
+            return self._together(items, rows, generation, prompts)
+        made: list[list[str] | UnusableError] = [[]] * len(items)
+        for prompt in dict.fromkeys(prompts):
+            places = [place for place, other in enumerate(prompts) if other == prompt]
+            some = [items[place] for place in places], [rows[place] for place in places]
+            answers = self._together(*some, generation, [prompt] * len(places))
+            for place, answer in zip(places, answers, strict=True):
+                made[place] = answer
+        return made
+
+    def _together(
+        self,
+        items: Sequence[Any],
+        rows: Sequence[str],
+        generation: Generation,
+        prompts: Sequence[str] | None,
+    ) -> Sequence[list[str] | UnusableError]:
         try:
-            inputs = self._intake.collate(items)
+            inputs = self._intake.collate(items, prompts)
         except ValueError as error:
-            return self._halves(items, rows, generation, error)
+            return self._halves(items, rows, generation, prompts, error)
         leading = self._intake.unwritten(inputs)
         tokens = self._generate(inputs, len(items), **generation.arguments(rows, ignored=leading))
         texts = self._intake.texts(tokens[:, leading:])
@@ -129,6 +152,7 @@ class LocalCaptioner:
         items: Sequence[Any],
         rows: Sequence[str],
         generation: Generation,
+        prompts: Sequence[str] | None,
         error: ValueError,
     ) -> Sequence[list[str] | UnusableError]:
         """Caption the halves of a batch by themselves, as one of its images cannot be taken."""
@@ -138,5 +162,7 @@ class LocalCaptioner:
         return [
             made
             for half in (slice(middle), slice(middle, None))
-            for made in self.captions(items[half], rows[half], generation)
+            for made in self._together(
+                items[half], rows[half], generation, prompts and prompts[half]
+            )
         ]

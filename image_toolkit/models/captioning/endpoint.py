@@ -90,6 +90,7 @@ class EndpointCaptioner:
         items: Sequence[Image.Image],
         rows: Sequence[str],
         generation: Generation,
+        prompts: Sequence[str] | None = None,
     ) -> Sequence[list[str] | UnusableError]:
         """Return the candidates for each image; an image that the server fails on is an error.
 
@@ -97,9 +98,10 @@ class EndpointCaptioner:
             InputDataError: the server cannot be reached, is away, does not accept the model or the
                 key, or refuses whatever it is asked.
         """
+        asked = prompts or [self._prompt] * len(items)
         bodies = [
-            self._body(item, generation, seed)
-            for item, seed in zip(items, generation.seeds(rows), strict=True)
+            self._body(item, prompt, generation, seed)
+            for item, prompt, seed in zip(items, asked, generation.seeds(rows), strict=True)
         ]
         ask = self._ask if generation.attempt == 1 else self._ask_again
         return list(self._pool.map(ask, bodies))
@@ -109,12 +111,14 @@ class EndpointCaptioner:
         self._pool.shutdown(cancel_futures=True)
         self._session.close()
 
-    def _body(self, image: Image.Image, generation: Generation, seed: int) -> dict[str, Any]:
+    def _body(
+        self, image: Image.Image, prompt: str, generation: Generation, seed: int
+    ) -> dict[str, Any]:
         file = io.BytesIO()
         image.save(file, "JPEG", quality=_QUALITY)
         url = "data:image/jpeg;base64," + base64.b64encode(file.getvalue()).decode()
         content = [
-            {"type": "text", "text": self._prompt},
+            {"type": "text", "text": prompt},
             {"type": "image_url", "image_url": {"url": url}},
         ]
         return {

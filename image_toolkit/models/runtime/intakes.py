@@ -6,6 +6,7 @@ put the image into a conversation and take both through their own processor (`Ch
 
 import re
 from collections.abc import Callable, Mapping, Sequence
+from functools import cache
 from typing import Any, Final, Protocol
 
 import numpy as np
@@ -33,10 +34,16 @@ class Intake(Protocol):
     def prepare(self) -> Callable[[bytes], Any]:
         """Makes one prepared item of an image's bytes."""
 
-    def collate(self, items: Sequence[Any]) -> Inputs:
+    mixes: bool
+    """Whether images with different prompts can go to the model together."""
+
+    def collate(self, items: Sequence[Any], prompts: Sequence[str] | None = None) -> Inputs:
         """Return the input for some prepared images, on the CPU.
 
+        `prompts` has one for each image; without them it is the intake's own.
+
         Raises:
+            InvalidArgumentError: the model has no such prompt.
             ValueError: the model takes no image like one of these.
         """
 
@@ -56,32 +63,42 @@ class Intake(Protocol):
 class PixelIntake:
     """Pixels, and the same text tokens for every image: BLIP, BLIP-2, GIT, ViT-GPT2, Florence-2."""
 
+    mixes = False
+
     def __init__(
         self,
         image_processor: Any,
         tokenizer: Any,
-        prompt: Mapping[str, Sequence[int]],
+        tokens_of: Callable[[str], Mapping[str, Sequence[int]]],
+        prompt: str = "",
         *,
-        skips: int = 0,
+        repeats: bool = False,
     ) -> None:
-        """`prompt` are the tokens that every image gets; `skips` of them lead in every result."""
+        """`tokens_of` a prompt are what each image gets; `repeats` says they lead in each result.
+
+        Raises:
+            InvalidArgumentError: the model has no such prompt.
+        """
         self._processor = image_processor
         self._tokenizer = tokenizer
-        self._prompt = {name: torch.tensor([value]) for name, value in prompt.items()}
-        self._skips = skips
+        self._tokens_of = cache(tokens_of)
+        self._own = prompt
+        self._tokens_of(prompt)
+        self._repeats = repeats
         self._parts_hyphens = _is_word_piece(tokenizer)
         preparation = preparation_for(image_processor)
         self._normalise = None if preparation is None else Normalise(preparation)
         self.prepare: Callable[[bytes], Any] = preparation or ProcessorPreparation()
 
-    def collate(self, items: Sequence[Any]) -> Inputs:
+    def collate(self, items: Sequence[Any], prompts: Sequence[str] | None = None) -> Inputs:
         """Return `pixel_values` and the prompt's tokens, one row an image."""
         if self._normalise is None:
             pixels = self._processor(images=list(items), return_tensors="pt")["pixel_values"]
         else:
             pixels = torch.from_numpy(np.stack(items))
-        prompt = {name: value.repeat(len(items), 1) for name, value in self._prompt.items()}
-        return {"pixel_values": pixels, **prompt}
+        tokens = self._tokens_of(prompts[0] if prompts else self._own)
+        rows = {name: torch.tensor([ids]).repeat(len(items), 1) for name, ids in tokens.items()}
+        return {"pixel_values": pixels, **rows}
 
     def arrived(self, inputs: Inputs) -> Inputs:
         """Normalise the pixels where they are: as bytes they got there sooner."""
@@ -89,9 +106,9 @@ class PixelIntake:
             return inputs
         return {**inputs, "pixel_values": self._normalise(inputs["pixel_values"])}
 
-    def unwritten(self, inputs: Inputs) -> int:  # noqa: ARG002 - see Intake
+    def unwritten(self, inputs: Inputs) -> int:
         """Return 0, but for models that repeat their whole prompt in front of the caption."""
-        return self._skips
+        return int(inputs["input_ids"].shape[1]) if self._repeats else 0
 
     def texts(self, tokens: torch.Tensor) -> list[str]:
         """Return the captions; a prompt that leads in a caption is part of it."""
@@ -108,27 +125,34 @@ class PixelIntake:
 class ChatIntake:
     """A conversation of one question with one image: Qwen2.5-VL, SmolVLM, LLaVA and their like."""
 
+    mixes = True
+
     def __init__(self, processor: Any, prompt: str, longest_edge: int) -> None:
         self._processor = processor
         self._processor.tokenizer.padding_side = "left"
-        content = [{"type": "image"}, {"type": "text", "text": prompt}]
-        self._text: str = processor.apply_chat_template(
-            [{"role": "user", "content": content}], add_generation_prompt=True
-        )
+        self._own = prompt
         first = processor.tokenizer.bos_token
-        self._starts = first is not None and self._text.startswith(first)  # not twice, then
+        text = self._text(prompt)
+        self._starts = first is not None and text.startswith(first)  # not twice, then
         self.prepare: Callable[[bytes], Any] = ProcessorPreparation(longest_edge)
 
-    def collate(self, items: Sequence[Any]) -> Inputs:
-        """Return what the model's own processor makes of the images and the conversation."""
+    def collate(self, items: Sequence[Any], prompts: Sequence[str] | None = None) -> Inputs:
+        """Return what the model's own processor makes of the images and the conversations."""
         made = self._processor(
-            text=[self._text] * len(items),
+            text=[self._text(prompt) for prompt in prompts or [self._own] * len(items)],
             images=[[image] for image in items],
             padding=True,
             return_tensors="pt",
             add_special_tokens=not self._starts,
         )
         return dict(made)
+
+    def _text(self, prompt: str) -> str:
+        content = [{"type": "image"}, {"type": "text", "text": prompt}]
+        text: str = self._processor.apply_chat_template(
+            [{"role": "user", "content": content}], add_generation_prompt=True
+        )
+        return text
 
     def arrived(self, inputs: Inputs) -> Inputs:
         """Return the inputs as they are."""

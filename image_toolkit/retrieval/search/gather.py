@@ -8,6 +8,7 @@ import pyarrow.compute as pc
 import pyarrow.dataset as pads
 
 from fondant_spec.dataset.rejects import Rejects
+from image_toolkit.retrieval.search.class_seeds import CLASS_PROMPT
 from image_toolkit.retrieval.search.duplicates import url_key
 from image_toolkit.retrieval.search.hits import IntArray
 
@@ -15,10 +16,12 @@ from image_toolkit.retrieval.search.hits import IntArray
 def one_row_per_image(rows: pads.Dataset, rejects: Rejects) -> Iterator[pa.RecordBatch]:
     """Yield `rows` without those whose `image_url` another row has with a higher `similarity`.
 
+    A row that is for no class stands before those that are: an image to train on is no other.
     `seed_ids` of the rows that stay names all seeds that found the image, the nearest first; the
     others are filtered, each with the id of the row that stands for it.
     """
-    narrow = rows.to_table(columns=["id", "seed_id", "image_url", "similarity"])
+    told = [CLASS_PROMPT] if CLASS_PROMPT in rows.schema.names else []
+    narrow = rows.to_table(columns=["id", "seed_id", "image_url", "similarity", *told])
     order, group = _best_first(narrow)
     first = np.r_[True, group[1:] != group[:-1]] if len(group) else np.empty(0, np.bool_)
     winner_of = order[np.flatnonzero(first)[np.cumsum(first) - 1]] if len(order) else order
@@ -33,11 +36,14 @@ def one_row_per_image(rows: pads.Dataset, rejects: Rejects) -> Iterator[pa.Recor
 
 
 def _best_first(narrow: pa.Table) -> tuple[IntArray, IntArray]:
-    """Return the row numbers by image, the nearest first, and the image's number for each."""
+    """Return the row numbers by image, the best first, and the image's number for each."""
     keys = pa.array([url_key(url) for url in narrow["image_url"].to_pylist()], pa.string())
     image = pc.dictionary_encode(keys).indices.to_numpy(zero_copy_only=False)
     similarity = narrow["similarity"].to_numpy()
-    order = np.lexsort((np.arange(len(image)), -similarity, image))
+    of_class = np.zeros(len(image), np.bool_)
+    if CLASS_PROMPT in narrow.column_names:
+        of_class = narrow[CLASS_PROMPT].is_valid().to_numpy()
+    order = np.lexsort((np.arange(len(image)), -similarity, of_class, image))
     return order, image[order]
 
 

@@ -1,17 +1,20 @@
 """`ai-toolkit`: each image with a `.txt` of the same stem, and the job in `config.yaml`.
 
 The trainer takes a text as it is, its last newline included, and each image at any depth below the
-folder. It has trouble with WebP, by its own word.
+folder. It has trouble with WebP, by its own word. From images of the class it learns every other
+step.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import yaml
-from layout import Layout, ReadPair, image_files, one_line
+from layout import Layout, ReadPair, image_files
+from pair_texts import one_line
 from PIL import Image
-from training_pairs import TRAIN, VALIDATION, Pair
+from training_pairs import REGULARIZATION, TRAIN, VALIDATION, Pair
 
+_MASKS = "masks"
 _SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp"})
 _MODELS: dict[str, dict[str, Any]] = {
     "sd15": {"arch": "sd1"},
@@ -25,13 +28,17 @@ class AiToolkitLayout(Layout):
 
     image_kinds = frozenset({"JPEG", "PNG"})
 
-    def caption(self, pair: Pair) -> str:
+    takes_masks = True
+
+    def text(self, caption: str) -> str:
         """Return the caption as one line."""
-        return one_line(pair.caption)
+        return one_line(caption)
 
     def write(self, pair: Pair) -> None:
-        """Write the image, and the caption beside it."""
-        self.write_beside(pair, ".txt", self.caption(pair))
+        """Write the image, the caption beside it, and the mask in a folder of masks."""
+        (caption,) = self.captions[pair.split, pair.stem]
+        self.write_beside(pair, ".txt", caption)
+        self.write_mask(pair, f"{_MASKS}/{pair.split}/{pair.stem}.png")
 
     def close(self) -> None:
         """Write the job."""
@@ -41,15 +48,7 @@ class AiToolkitLayout(Layout):
             "device": "cuda:0",
             "network": {"type": "lora", "linear": 16, "linear_alpha": 16},
             "save": {"dtype": "float16", "save_every": 250, "max_step_saves_to_keep": 4},
-            "datasets": [
-                {
-                    "folder_path": TRAIN,
-                    "caption_ext": "txt",
-                    "caption_dropout_rate": 0.05,
-                    "cache_latents_to_disk": True,
-                    "resolution": [self.resolution],
-                }
-            ],
+            "datasets": [self._dataset(split) for split in self.splits if split != VALIDATION],
             "train": self._training(),
             "model": {"name_or_path": self.model.hub_id, **_MODELS[self.model.key]},
             "sample": self._samples(),
@@ -58,6 +57,17 @@ class AiToolkitLayout(Layout):
         text = "# Folders are taken from where ai-toolkit is started: start it here.\n"
         text += yaml.safe_dump(job, sort_keys=False)
         self.folder.write("config.yaml", text.encode())
+
+    def _dataset(self, split: str) -> dict[str, Any]:
+        masks = {"mask_path": f"{_MASKS}/{split}", "mask_min_value": 0.1} if self.masks else {}
+        return {
+            "folder_path": split,
+            "caption_ext": "txt",
+            "caption_dropout_rate": 0.05,
+            "cache_latents_to_disk": True,
+            "resolution": [self.resolution],
+            **({"is_reg": True} if split == REGULARIZATION else masks),
+        }
 
     @property
     def _scheduler(self) -> str:
@@ -106,14 +116,23 @@ A LoRA for {self.model.name} with ai-toolkit; `$AI_TOOLKIT` is its checkout:
     def read(self) -> Iterator[ReadPair]:
         """Yield all pairs: of training, from `config.yaml`; of validation, which it leaves out."""
         content = yaml.safe_load((self.folder.path / "config.yaml").read_text(encoding="utf-8"))
-        (dataset,) = content["config"]["process"][0]["datasets"]
-        folders = [(TRAIN, dataset["folder_path"])]
-        folders += [(VALIDATION, VALIDATION)] if self.validates else []
-        for split, name in folders:
-            for path in image_files(self.folder.path / name, _SUFFIXES):
-                if path.suffix == ".webp":
-                    msg = f"{split}/{path.name} is a WebP, with which ai-toolkit has trouble"
-                    raise ValueError(msg)
-                text = path.with_suffix(f".{dataset['caption_ext']}").read_text(encoding="utf-8")
-                with Image.open(path) as image:
-                    yield ReadPair(split, path.stem, text, image)
+        datasets = content["config"]["process"][0]["datasets"]
+        for dataset in datasets:
+            yield from self._pairs(REGULARIZATION if dataset.get("is_reg") else TRAIN, dataset)
+        if self.validates:
+            held_out = {**datasets[0], "folder_path": VALIDATION}
+            if self.masks:
+                held_out["mask_path"] = f"{_MASKS}/{VALIDATION}"
+            yield from self._pairs(VALIDATION, held_out)
+
+    def _pairs(self, split: str, dataset: Mapping[str, Any]) -> Iterator[ReadPair]:
+        root = self.folder.path
+        for path in image_files(root / dataset["folder_path"], _SUFFIXES):
+            if path.suffix == ".webp":
+                msg = f"{split}/{path.name} is a WebP, with which ai-toolkit has trouble"
+                raise ValueError(msg)
+            text = path.with_suffix(f".{dataset['caption_ext']}").read_text(encoding="utf-8")
+            masks = dataset.get("mask_path")
+            mask = Image.open(root / masks / f"{path.stem}.png") if masks else None
+            with Image.open(path) as image:
+                yield ReadPair(split, path.stem, (text,), image, mask)

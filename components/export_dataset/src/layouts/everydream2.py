@@ -1,20 +1,30 @@
 """`everydream2`: each image with a `.yaml` of the same stem, and `train.json`.
 
 Of a `.txt` the trainer makes a prompt and tags, divided at commas, and drops tags that come twice;
-of a YAML it takes `main_prompt` as it is. It walks through all folders below the one it is given.
+of a YAML it takes `main_prompt` as it is, and `tags` by themselves. It shuffles tags by their
+weights if `local.yaml` has it shuffle them at all. It walks through all folders below those it is
+given, and knows no images of the class: it learns from them as from any, a prior loss of weight 1.
 """
 
 import json
 import re
 from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
 
 import yaml
-from layout import Layout, ReadPair, image_files
+from hashed_folder import HashedFolder
+from layout import ExportSettings, Layout, ReadPair, image_files
+from pair_texts import SEPARATOR, Tag
 from PIL import Image
-from training_pairs import TRAIN, VALIDATION, Pair
+from training_pairs import REGULARIZATION, TRAIN, VALIDATION, Pair
 
 _LINE_ENDS = re.compile("[\x85\u2028\u2029]")
 _SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".webp", ".jfif"})
+_CLASS = f"""
+From the images of the class, in `{REGULARIZATION}`, it learns as from any.
+"""
 
 
 class EveryDream2Layout(Layout):
@@ -22,17 +32,33 @@ class EveryDream2Layout(Layout):
 
     base_models = ("sd15",)
 
+    def __init__(self, name: str, folder: HashedFolder, settings: ExportSettings) -> None:
+        super().__init__(name, folder, settings)
+        self._weighted: set[str] = set()
+
+    def texts(self, pair: Pair) -> tuple[str, ...]:
+        """Return one caption with its tags, those of more weight first, as the trainer has them."""
+        by_weight = replace(pair.texts, tags=_by_weight(pair.texts.tags))
+        return (by_weight.with_tags(pair.texts.drawn(pair.stem)),)
+
     def write(self, pair: Pair) -> None:
-        """Write the image, and the caption beside it."""
+        """Write the image, and the caption and tags beside it."""
+        content: dict[str, Any] = {"main_prompt": pair.texts.drawn(pair.stem)}
+        if pair.texts.tags:
+            content["tags"] = [_as_told(tag) for tag in pair.texts.tags]
+        if any(tag.weight != 1 for tag in pair.texts.tags):
+            self._weighted.add(pair.split)
         # Line ends of Unicode come back as spaces where they are not spelled out.
-        plain = not _LINE_ENDS.search(pair.caption)
-        text = yaml.safe_dump({"main_prompt": pair.caption}, allow_unicode=plain, width=2**16)
+        plain = not any(map(_LINE_ENDS.search, (*pair.texts.captions, *map(str, pair.texts.tags))))
+        text = yaml.safe_dump(content, allow_unicode=plain, width=2**16, sort_keys=False)
         self.write_beside(pair, ".yaml", text)
 
     def close(self) -> None:
-        """Write the configuration, and that of the validation."""
+        """Write the configuration, that of the validation, and whether tags are shuffled."""
+        for split in sorted(self._weighted):
+            self.folder.write(f"{split}/local.yaml", b"shuffle_tags: true\n")
         config = {
-            "data_root": TRAIN,
+            "data_root": [TRAIN, REGULARIZATION] if self.regularizes else TRAIN,
             "resume_ckpt": self.model.hub_id,
             "resolution": self.resolution,
             "batch_size": 4,
@@ -72,18 +98,39 @@ All of {self.model.name} with EveryDream2; `$EVERYDREAM2` is its checkout:
       --optimizer_config "$EVERYDREAM2"/optimizer.json \\
       --sample_prompts "$EVERYDREAM2"/sample_prompts.txt
 
-{held_out}
+{held_out}{_CLASS * self.regularizes}
 """
 
     def read(self) -> Iterator[ReadPair]:
         """Yield all pairs, by the rules of the trainer, from `train.json`."""
         config = json.loads((self.folder.path / "train.json").read_text(encoding="utf-8"))
-        folders = {TRAIN: config["data_root"]}
+        roots = config["data_root"] if self.regularizes else [config["data_root"]]
+        folders = list(zip((TRAIN, REGULARIZATION), roots, strict=False))
         if config["validation_config"]:
             file = self.folder.path / config["validation_config"]
-            folders[VALIDATION] = json.loads(file.read_text())["manual_data_root"]
-        for split, name in folders.items():
+            folders.append((VALIDATION, json.loads(file.read_text())["manual_data_root"]))
+        for split, name in folders:
             for path in image_files(self.folder.path / name, _SUFFIXES):
-                content = yaml.safe_load(path.with_suffix(".yaml").read_text(encoding="utf-8"))
-                with Image.open(path) as image:
-                    yield ReadPair(split, path.stem, content["main_prompt"], image)
+                yield _pair(split, path)
+
+
+def _pair(split: str, path: Path) -> ReadPair:
+    content = yaml.safe_load(path.with_suffix(".yaml").read_text(encoding="utf-8"))
+    tags = tuple(_read(tag) for tag in content.get("tags", ()))
+    parts = [content["main_prompt"], *(tag.text for tag in _by_weight(tags))]
+    caption = SEPARATOR.join(parts) if tags else content["main_prompt"]
+    with Image.open(path) as image:
+        image.load()
+        return ReadPair(split, path.stem, (caption,), image)
+
+
+def _as_told(tag: Tag) -> str | dict[str, Any]:
+    return tag.text if tag.weight == 1 else {"tag": tag.text, "weight": tag.weight}
+
+
+def _read(tag: str | dict[str, Any]) -> Tag:
+    return Tag(tag) if isinstance(tag, str) else Tag(tag["tag"], tag["weight"])
+
+
+def _by_weight(tags: tuple[Tag, ...]) -> tuple[Tag, ...]:
+    return tuple(sorted(tags, key=lambda tag: tag.weight, reverse=True))

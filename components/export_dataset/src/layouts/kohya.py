@@ -3,17 +3,32 @@
 Of `[[datasets]]` with `validation_split = 1.0` the trainer takes all images for validation. Images
 lie in `1_images`, repeats and name, as the trainer without the file and its graphical interface
 want it. It turns no image, whatever the file says.
+
+With `enable_wildcard` it draws one line of a text each time, and in it one of `{many|few}`: braces
+are doubled then, which stand for themselves. `metadata.json` has the same, tags by themselves, for
+the scripts that train from metadata.
 """
 
+import json
+import re
 import tomllib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
 
-from layout import Layout, ReadPair, image_files, one_line
+from base_models import BaseModel
+from hashed_folder import HashedFolder
+from layout import ExportSettings, Layout, ReadPair, image_files
+from masks import Mask
+from pair_texts import SEPARATOR, one_line
 from PIL import Image
-from training_pairs import TRAIN, VALIDATION, Pair
+from training_pairs import REGULARIZATION, TRAIN, VALIDATION, Pair
 
 _IMAGES = "1_images"
+_MASKS = "masks"
+_METADATA = "metadata.json"
 _SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".webp", ".bmp"})
+_WILDCARD = re.compile(r"\{[^}]+\}")
 _HEAD = """\
 # Folders are taken from where sd-scripts is started: start it here.
 [general]
@@ -37,34 +52,83 @@ _SCRIPTS = {
 class KohyaLayout(Layout):
     """What kohya's sd-scripts read with `--dataset_config dataset.toml`."""
 
-    def caption(self, pair: Pair) -> str:
-        """Return the caption as one line: of a file with several, the trainer takes the first."""
-        return one_line(pair.caption)
+    takes_several = True
+    takes_masks = True
+
+    def __init__(self, name: str, folder: HashedFolder, settings: ExportSettings) -> None:
+        super().__init__(name, folder, settings)
+        self._metadata: dict[str, dict[str, Any]] = {}
+        self._wildcards = settings.several_captions
+
+    @classmethod
+    def most_tokens(cls, model: BaseModel) -> int:
+        """Return 225 for CLIP, as the command says: it reads three parts of a caption."""
+        return 225 if model.encoder == "CLIP" else model.most_tokens
+
+    def text(self, caption: str) -> str:
+        """Return a caption as one line."""
+        return one_line(caption)
+
+    def mask(self, pair: Pair) -> Mask | None:
+        """Return the mask of a pair to train on: with masks, the trainer validates on nothing."""
+        return super().mask(pair) if pair.split == TRAIN else None
 
     def write(self, pair: Pair) -> None:
-        """Write the image, and the caption beside it."""
+        """Write the image, the captions beside it, one a line, and the mask."""
         path = f"{pair.split}/{_IMAGES}/{pair.stem}"
         self.folder.write_shared(f"{path}{pair.suffix}", pair.image)
-        self.folder.write(f"{path}.txt", self.caption(pair).encode())
+        texts = self.captions[pair.split, pair.stem]
+        self.folder.write(f"{path}.txt", "\n".join(map(self._escaped, texts)).encode())
+        self.write_mask(pair, f"{_MASKS}/{pair.split}/{pair.stem}.png")
+        if pair.split == TRAIN:
+            lines = [self._escaped(one_line(caption)) for caption in pair.texts.captions]
+            entry: dict[str, Any] = {"caption": "\n".join(lines)}
+            if pair.texts.tags:
+                entry["tags"] = self._escaped(SEPARATOR.join(tag.text for tag in pair.texts.tags))
+            entry["image_size"] = [pair.width, pair.height]
+            self._metadata[pair.stem + pair.suffix] = entry
+
+    def _escaped(self, line: str) -> str:
+        return line.replace("{", "{{").replace("}", "}}") if self._wildcards else line
 
     def close(self) -> None:
-        """Write the configuration of both splits."""
-        splits = [split for split in (TRAIN, VALIDATION) if self.counts[split]]
-        content = _HEAD + "".join(map(self._dataset, splits))
+        """Write the configuration of all splits, and that of the metadata."""
+        head = _HEAD + "enable_wildcard = true\n" * self._wildcards
+        content = head + "".join(map(self._dataset, self._trained))
         self.folder.write("dataset.toml", content.encode())
+        told = (f"{_json(name)}: {_json(entry)}" for name, entry in self._metadata.items())
+        self.folder.write(_METADATA, ("{\n" + ",\n".join(told) + "\n}\n").encode())
+        listed = _subset(TRAIN, f'metadata_file = "{_METADATA}"')
+        content = head.replace('caption_extension = ".txt"\n', "") + self._sized() + listed
+        self.folder.write("metadata.toml", content.encode())
+
+    @property
+    def _trained(self) -> list[str]:
+        """The splits with a dataset of their own.
+
+        Images of the class are a subset of the training images' dataset, which cannot be where
+        these have masks.
+        """
+        apart = [split for split in self.splits if split != REGULARIZATION]
+        return self.splits if self.masks else apart
 
     def _dataset(self, split: str) -> str:
-        whole = "validation_split = 1.0\n" if split == VALIDATION else ""
-        return f"""
-[[datasets]]
-resolution = {self.resolution}
-max_bucket_reso = {2 * self.resolution}
-batch_size = 1
-{whole}
-[[datasets.subsets]]
-image_dir = "{split}/{_IMAGES}"
-num_repeats = 1
-"""
+        lines = self._sized(*["validation_split = 1.0"] * (split == VALIDATION))
+        if split == TRAIN and self.masks:
+            lines += _subset(split, f'conditioning_data_dir = "{_MASKS}/{split}"')
+        else:
+            lines += _subset(split)
+        if split == TRAIN and self.regularizes and not self.masks:
+            lines += _subset(REGULARIZATION, "is_reg = true")
+        return lines
+
+    def _sized(self, *more: str) -> str:
+        lines = (
+            f"resolution = {self.resolution}",
+            f"max_bucket_reso = {2 * self.resolution}",
+            "batch_size = 1",
+        )
+        return "\n".join(["", "[[datasets]]", *lines, *more, ""])
 
     def usage(self) -> str:
         """Return the command that trains a LoRA."""
@@ -73,30 +137,99 @@ num_repeats = 1
         if self.model.key == "flux":
             model = '"$MODELS"/flux1-dev.safetensors'
             models = " and `$MODELS` the folder with the model's files"
+        masked = " --masked_loss" * bool(self.masks)
         return f"""\
 A LoRA for {self.model.name} with sd-scripts; `$SD_SCRIPTS` is its checkout{models}:
 
     {self.enter}
     accelerate launch "$SD_SCRIPTS"/{script} --dataset_config dataset.toml \\
       --pretrained_model_name_or_path {model} \\
-      {options} \\
+      {options}{masked} \\
       --learning_rate 1e-4 --optimizer_type AdamW8bit --lr_scheduler constant --sdpa \\
       --mixed_precision bf16 --gradient_checkpointing --cache_latents \\
       --max_train_epochs 10 --save_every_n_epochs 1 --save_model_as safetensors \\
       --output_dir output --output_name lora
 
-In the graphical interface, kohya_ss, the image folder is `train`.
+In the graphical interface, kohya_ss, the image folder is `train`{self._of_class()}. Tags stand
+behind each caption; for scripts that train from metadata, `metadata.toml` leads to the same
+captions with the tags by themselves.
 """
+
+    def _of_class(self) -> str:
+        if not self.regularizes:
+            return ""
+        return f", and that of the regularisation images is `{REGULARIZATION}`"
 
     def read(self) -> Iterator[ReadPair]:
         """Yield all pairs, by the rules of the trainer, from `dataset.toml`."""
-        root = self.folder.path
-        config = tomllib.loads((root / "dataset.toml").read_text(encoding="utf-8"))
-        suffix = config["general"]["caption_extension"]
+        config = tomllib.loads((self.folder.path / "dataset.toml").read_text(encoding="utf-8"))
         for dataset in config["datasets"]:
-            split = VALIDATION if dataset.get("validation_split") == 1.0 else TRAIN
+            held_out = dataset.get("validation_split") == 1.0
             for subset in dataset["subsets"]:
-                for image in image_files(root / subset["image_dir"], _SUFFIXES):
-                    lines = image.with_suffix(suffix).read_text(encoding="utf-8").split("\n")
-                    with Image.open(image) as opened:
-                        yield ReadPair(split, image.stem, lines[0].strip(), opened)
+                split = VALIDATION if held_out else _split_of(subset)
+                for image in image_files(self.folder.path / subset["image_dir"], _SUFFIXES):
+                    yield self._pair(split, image, subset, config["general"])
+        self._check_metadata()
+
+    def _pair(
+        self,
+        split: str,
+        path: Path,
+        subset: Mapping[str, Any],
+        general: Mapping[str, Any],
+    ) -> ReadPair:
+        text = path.with_suffix(general["caption_extension"]).read_text(encoding="utf-8")
+        lines = [line.strip() for line in text.split("\n")]
+        several = general.get("enable_wildcard", False)
+        captions = [_drawn(line) for line in lines if line] if several else lines[:1]
+        masks = subset.get("conditioning_data_dir")
+        with Image.open(path) as opened:
+            opened.load()
+            mask = masks and Image.open(self.folder.path / masks / f"{path.stem}.png")
+            return ReadPair(split, path.stem, tuple(captions), opened, mask)
+
+    def _check_metadata(self) -> None:
+        """Compare the metadata with the captions of the training split.
+
+        Raises:
+            ValueError: an image has others.
+        """
+        config = tomllib.loads((self.folder.path / "metadata.toml").read_text(encoding="utf-8"))
+        (subset,) = config["datasets"][0]["subsets"]
+        told = json.loads((self.folder.path / subset["metadata_file"]).read_text(encoding="utf-8"))
+        for name, entry in told.items():
+            path = self.folder.path / subset["image_dir"] / name
+            lines = entry["caption"].split("\n")
+            if "tags" in entry:
+                lines = [f"{line}{SEPARATOR}{entry['tags']}" for line in lines]
+            if path.with_suffix(".txt").read_text(encoding="utf-8").split("\n") != lines:
+                msg = f"{_METADATA} has other captions of {name} than the text beside it"
+                raise ValueError(msg)
+
+
+def _json(value: Any) -> str:
+    return json.dumps(value, ensure_ascii=False)
+
+
+def _subset(split: str, *more: str) -> str:
+    lines = (f'image_dir = "{split}/{_IMAGES}"', "num_repeats = 1")
+    return "\n".join(["", "[[datasets.subsets]]", *lines, *more, ""])
+
+
+def _split_of(subset: Mapping[str, Any]) -> str:
+    """Return the split of a subset: that of images of the class, if the trainer is told so."""
+    of_class = subset["image_dir"].startswith(f"{REGULARIZATION}/")
+    return REGULARIZATION if subset.get("is_reg") or of_class else TRAIN
+
+
+def _drawn(line: str) -> str:
+    """Return a line as the trainer makes it of its text with `enable_wildcard`.
+
+    Raises:
+        ValueError: it would draw one of several words.
+    """
+    plain = line.replace("{{", "").replace("}}", "")
+    if _WILDCARD.search(plain):
+        msg = f"{line!r} is changed by enable_wildcard"
+        raise ValueError(msg)
+    return line.replace("{{", "{").replace("}}", "}")

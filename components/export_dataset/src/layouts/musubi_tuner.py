@@ -1,7 +1,8 @@
 """`musubi-tuner`: `dataset.toml` that names a JSONL of `image_path` and `caption`.
 
 The trainer takes all datasets of a configuration for training, so the validation split has none. A
-dataset of a JSONL needs a cache folder of its own.
+dataset of a JSONL needs a cache folder of its own. It knows no images of the class: it learns from
+them as from any, which is a prior loss of weight 1.
 """
 
 import json
@@ -12,7 +13,7 @@ from pathlib import Path
 from hashed_folder import HashedFile, HashedFolder
 from layout import ExportSettings, Layout, ReadPair
 from PIL import Image
-from training_pairs import TRAIN, VALIDATION, Pair
+from training_pairs import REGULARIZATION, TRAIN, VALIDATION, Pair
 
 
 class MusubiTunerLayout(Layout):
@@ -30,11 +31,12 @@ class MusubiTunerLayout(Layout):
             self._files[pair.split] = self.folder.create(f"{pair.split}.jsonl")
         path = f"{pair.split}/{pair.stem}{pair.suffix}"
         self.folder.write_shared(path, pair.image)
-        line = json.dumps({"image_path": path, "caption": pair.caption}, ensure_ascii=False)
+        (caption,) = self.captions[pair.split, pair.stem]
+        line = json.dumps({"image_path": path, "caption": caption}, ensure_ascii=False)
         self._files[pair.split].write(f"{line}\n".encode())
 
     def close(self) -> None:
-        """Write the configuration of the training split."""
+        """Write the configuration of the splits to train on."""
         for file in self._files.values():
             file.close()
         content = f"""\
@@ -44,13 +46,9 @@ resolution = [{self.resolution}, {self.resolution}]
 batch_size = 1
 enable_bucket = true
 bucket_no_upscale = true
-
-[[datasets]]
-image_jsonl_file = "{TRAIN}.jsonl"
-cache_directory = "cache"
-num_repeats = 1
 """
-        self.folder.write("dataset.toml", content.encode())
+        trained = [split for split in self.splits if split != VALIDATION]
+        self.folder.write("dataset.toml", (content + "".join(map(_dataset, trained))).encode())
 
     def usage(self) -> str:
         """Return the three commands of a training."""
@@ -82,9 +80,20 @@ folder with the model's files. Latents and texts are cached first:
             if not dataset["cache_directory"]:
                 msg = "a dataset has no cache_directory"
                 raise ValueError(msg)
-            yield from _listed(root, TRAIN, dataset["image_jsonl_file"])
+            name = dataset["image_jsonl_file"]
+            of_class = name == f"{REGULARIZATION}.jsonl"
+            yield from _listed(root, REGULARIZATION if of_class else TRAIN, name)
         if self.validates:
             yield from _listed(root, VALIDATION, f"{VALIDATION}.jsonl")
+
+
+def _dataset(split: str) -> str:
+    return f"""
+[[datasets]]
+image_jsonl_file = "{split}.jsonl"
+cache_directory = "cache/{split}"
+num_repeats = 1
+"""
 
 
 def _listed(root: Path, split: str, name: str) -> Iterator[ReadPair]:
@@ -93,4 +102,4 @@ def _listed(root: Path, split: str, name: str) -> Iterator[ReadPair]:
             entry = json.loads(line)
             path = root / entry["image_path"]
             with Image.open(path) as opened:
-                yield ReadPair(split, path.stem, entry["caption"], opened)
+                yield ReadPair(split, path.stem, (entry["caption"],), opened)

@@ -1,20 +1,23 @@
 """`onetrainer`: each image with a `.txt` of the same stem, `concepts.json` and `config.json`.
 
-The trainer takes each line of a text for a caption of its own, and passes files by that end in
-`-masklabel` or `-condlabel`. `config.json` goes on top of one of its own presets.
+The trainer draws a line of a text each time, and passes files by that end in `-masklabel` or
+`-condlabel`: the former are masks. For images of the class it has the model predict what it did
+before. `config.json` goes on top of one of its own presets.
 """
 
 import json
 from collections.abc import Iterator
 from typing import Any
 
-from layout import Layout, ReadPair, image_files, one_line
+from layout import Layout, ReadPair, image_files
+from pair_texts import one_line
 from PIL import Image
-from training_pairs import TRAIN, VALIDATION, Pair
+from training_pairs import REGULARIZATION, TRAIN, VALIDATION, Pair
 
 _SUFFIXES = frozenset({".bmp", ".jpg", ".jpeg", ".png", ".tif", ".tiff", ".webp", ".avif"})
 _LABELS = ("-masklabel", "-condlabel")
-_TYPES = {TRAIN: "STANDARD", VALIDATION: "VALIDATION"}
+_MASK = "-masklabel.png"
+_TYPES = {TRAIN: "STANDARD", VALIDATION: "VALIDATION", REGULARIZATION: "PRIOR_PREDICTION"}
 _PRESETS = {
     "sd15": "SD1.5/#sd 1.5 LoRA.json",
     "sdxl": "SDXL/#sdxl 1.0 LoRA.json",
@@ -26,17 +29,21 @@ _CONCEPT_VERSION = 2
 class OneTrainerLayout(Layout):
     """What OneTrainer reads with a concepts file."""
 
-    def caption(self, pair: Pair) -> str:
-        """Return the caption as one line."""
-        return one_line(pair.caption)
+    takes_several = True
+    takes_masks = True
+
+    def text(self, caption: str) -> str:
+        """Return a caption as one line."""
+        return one_line(caption)
 
     def write(self, pair: Pair) -> None:
-        """Write the image, and the caption beside it."""
-        self.write_beside(pair, ".txt", self.caption(pair))
+        """Write the image, the captions beside it, one a line, and the mask."""
+        self.write_beside(pair, ".txt", "\n".join(self.captions[pair.split, pair.stem]))
+        self.write_mask(pair, f"{pair.split}/{pair.stem}{_MASK}")
 
     def close(self) -> None:
         """Write the concepts and the configuration."""
-        concepts = [_concept(split) for split in (TRAIN, VALIDATION) if self.counts[split]]
+        concepts = list(map(_concept, self.splits))
         config = {
             "concept_file_name": "concepts.json",
             "workspace_dir": "workspace",
@@ -44,6 +51,7 @@ class OneTrainerLayout(Layout):
             "output_model_destination": "output/lora.safetensors",
             "resolution": str(self.resolution),
             "validation": self.validates,
+            "masked_training": bool(self.masks),
             "batch_size": 1,
             "epochs": 10,
         }
@@ -75,11 +83,11 @@ Its window loads `concepts.json` in the tab of concepts, if it was started in th
                     continue
                 text = path.with_suffix(".txt").read_text(encoding="utf-8")
                 lines = [line.strip() for line in text.split("\n") if line.strip()]
-                if len(lines) != 1:
-                    msg = f"{split}/{path.name} has {len(lines)} captions, one a line, not one"
-                    raise ValueError(msg)
+                mask = path.with_name(f"{path.stem}{_MASK}")
+                masked = config["masked_training"] and mask.exists()
                 with Image.open(path) as image:
-                    yield ReadPair(split, path.stem, lines[0], image)
+                    found = Image.open(mask) if masked else None
+                    yield ReadPair(split, path.stem, tuple(lines), image, found)
 
 
 def _concept(split: str) -> dict[str, Any]:

@@ -14,11 +14,15 @@ import datasets
 import pyarrow as pa
 import pyarrow.parquet as pq
 from base_models import BASE_MODELS
+from columns import TEXT, Columns, reads_lists
 from hashed_folder import HashedFile, HashedFolder
-from layout import CAPTION_COLUMN, ExportSettings, Layout, ReadPair
+from layout import ExportSettings, Layout, ReadPair
 from literal_paths import literal_path
+from masks import MASK
+from readme_features import told_files
 from training_pairs import Pair
 
+IMAGE: Final = "image"
 _GROUP_BYTES: Final = 32 * 2**20
 """Most bytes of images in a row group: what a reader holds at once."""
 
@@ -28,13 +32,22 @@ class ParquetLayout(Layout):
 
     base_models = tuple(BASE_MODELS)
     read_by_datasets = True
+    takes_several = True
+    takes_masks = True
+    tags_apart = True
 
     def __init__(self, name: str, folder: HashedFolder, settings: ExportSettings) -> None:
         super().__init__(name, folder, settings)
-        metadata = {f: t for f, t in settings.metadata.items() if f != "image"}
-        columns = {CAPTION_COLUMN: pa.string(), **metadata}
-        told = datasets.Features.from_arrow_schema(pa.schema(columns))
-        features = datasets.Features({"image": datasets.Image(), **told})
+        self._columns = Columns(
+            TEXT,
+            self.budget.field,
+            settings.metadata,
+            several=settings.several_captions,
+            lists=reads_lists(self.model),
+        )
+        told = datasets.Features.from_arrow_schema(pa.schema(self._columns.types))
+        images = [IMAGE, MASK] if settings.masks else [IMAGE]
+        features = datasets.Features({name: datasets.Image() for name in images} | told)
         self._schema = features.arrow_schema.with_metadata(
             {"huggingface": json.dumps({"info": {"features": features.to_dict()}})}
         )
@@ -45,7 +58,9 @@ class ParquetLayout(Layout):
     def write(self, pair: Pair) -> None:
         """Keep the row, and write those kept when they make a row group."""
         image = {"bytes": pair.image, "path": pair.stem + pair.suffix}
-        row = {"image": image, CAPTION_COLUMN: pair.caption, **pair.metadata}
+        row = {IMAGE: image, **self._columns.row(pair, self.tokens)}
+        if mask := self.mask(pair):
+            row[MASK] = {"bytes": mask.png, "path": f"{pair.stem}.png"}
         if (self.counts[pair.split] - 1) % self.settings.pairs_per_archive == 0:
             self._finish(pair.split)
             self._begin(pair.split)
@@ -69,15 +84,14 @@ from datasets import load_dataset
 dataset = load_dataset({place!r}, split="train")
 ```
 
-The column `image` is decoded, `{CAPTION_COLUMN}` is the caption, and all else has a column of its
-own. The scripts of `diffusers` take the folder as `--dataset_name`. Trainers that want files do not
-read tables: there are layouts for them.
+The column `image` is decoded, `{TEXT}` is the caption, or the list of captions, and all else has a
+column of its own. The scripts of `diffusers` take the folder as `--dataset_name`. Trainers that
+want files do not read tables: there are layouts for them.
 """
 
     def front_matter(self, config: str) -> dict[str, Any]:
         """Return where the splits are."""
-        files = [{"split": split, "path": f"{split}-*.parquet"} for split in sorted(self.counts)]
-        return {"configs": [{"config_name": config, "data_files": files}]}
+        return told_files(config, {split: f"{split}-*.parquet" for split in self.splits})
 
     def read(self) -> Iterator[ReadPair]:
         """Yield all pairs, as `datasets` streams the tables."""
@@ -91,10 +105,10 @@ read tables: there are layouts for them.
                 streaming=True,
             )
             for split, dataset in splits.items():
-                for row in dataset.cast_column("image", datasets.Image(decode=False)):
-                    stem = Path(row["image"]["path"]).stem
-                    decoded = datasets.Image().decode_example(row["image"])
-                    yield ReadPair(str(split), stem, row[CAPTION_COLUMN], decoded)
+                for row in dataset.cast_column(IMAGE, datasets.Image(decode=False)):
+                    stem, captions = Path(row[IMAGE]["path"]).stem, self._columns.captions(row)
+                    decoded = datasets.Image().decode_example(row[IMAGE])
+                    yield ReadPair(str(split), stem, captions, decoded, row.get(MASK))
 
     def _begin(self, split: str) -> None:
         number = (self.counts[split] - 1) // self.settings.pairs_per_archive

@@ -7,7 +7,7 @@ image's path without the folder's, which it only cuts off where the folder is gi
 
 import json
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -15,14 +15,13 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from hashed_folder import HashedFolder
 from layout import ExportSettings, Layout, ReadPair
+from masks import Mask
 from PIL import Image
-from training_pairs import TRAIN, VALIDATION, Pair
+from training_pairs import REGULARIZATION, TRAIN, VALIDATION, Pair
 
 _FAMILIES = {"sd15": "sd1x", "sdxl": "sdxl", "flux": "flux"}
 _BACKENDS = "config/multidatabackend.json"
-_COLUMNS = pa.schema(
-    {"filename": pa.string(), "caption": pa.string(), "width": pa.int32(), "height": pa.int32()}
-)
+_MASKS = "masks"
 
 
 class SimpleTunerLayout(Layout):
@@ -32,30 +31,44 @@ class SimpleTunerLayout(Layout):
         super().__init__(name, folder, settings)
         self._rows: dict[str, list[dict[str, Any]]] = defaultdict(list)
 
-    def caption(self, pair: Pair) -> str:
+    takes_several = True
+    takes_masks = True
+
+    def text(self, caption: str) -> str:
         """Return the caption without space around it, which the trainer takes off."""
-        return pair.caption.strip()
+        return caption.strip()
+
+    def mask(self, pair: Pair) -> Mask | None:
+        """Return the mask of a pair to train on: else the trainer has no use for it."""
+        return super().mask(pair) if pair.split == TRAIN else None
 
     def write(self, pair: Pair) -> None:
-        """Write the image, and keep the row that names it."""
+        """Write the image, keep the row that names it, and write the mask."""
         name = pair.stem + pair.suffix
+        captions = self.captions[pair.split, pair.stem]
         self.folder.write_shared(f"{pair.split}/{name}", pair.image)
         self._rows[pair.split].append(
             {
                 "filename": name,
-                "caption": self.caption(pair),
+                "caption": list(captions) if self.settings.several_captions else captions[0],
                 "width": pair.width,
                 "height": pair.height,
             }
         )
+        if mask := self.mask(pair):  # the trainer looks for the image's own name
+            self.folder.write(f"{_MASKS}/{pair.split}/{name}", mask.as_file(pair.suffix))
 
     def close(self) -> None:
         """Write the tables and the configuration."""
+        text = pa.list_(pa.string()) if self.settings.several_captions else pa.string()
+        columns = {"filename": pa.string(), "caption": text, "width": pa.int32()}
+        schema = pa.schema({**columns, "height": pa.int32()})
         for split, rows in self._rows.items():
             file = self.folder.create(f"{split}.parquet")
-            pq.write_table(pa.Table.from_pylist(rows, _COLUMNS), file)
+            pq.write_table(pa.Table.from_pylist(rows, schema), file)
             file.close()
-        backends = [self._backend(split) for split in (TRAIN, VALIDATION) if self.counts[split]]
+        backends = [self._backend(split) for split in self.splits]
+        backends += [self._mask_backend(split) for split in self._masked]
         texts = {
             "id": "text-embeds",
             "dataset_type": "text_embeds",
@@ -70,10 +83,12 @@ class SimpleTunerLayout(Layout):
         self.folder.write(name, (json.dumps(content, indent=2) + "\n").encode())
 
     def _backend(self, split: str) -> dict[str, Any]:
+        more: dict[str, Any] = {"is_regularisation_data": True} if split == REGULARIZATION else {}
+        if split in self._masked:
+            more["conditioning_data"] = f"{split}-masks"
         return {
             "id": split,
-            "type": "local",
-            "dataset_type": "image" if split == TRAIN else "eval",
+            "dataset_type": "eval" if split == VALIDATION else "image",
             "instance_data_dir": str(Path(self.settings.place) / split),
             "caption_strategy": "parquet",
             "metadata_backend": "parquet",
@@ -85,12 +100,34 @@ class SimpleTunerLayout(Layout):
                 "height_column": "height",
                 "identifier_includes_extension": True,
             },
+            "repeats": 0,
+            "cache_dir_vae": f"cache/vae/{split}",
+            **self._sized(),
+            **more,
+        }
+
+    def _mask_backend(self, split: str) -> dict[str, Any]:
+        return {
+            "id": f"{split}-masks",
+            "dataset_type": "conditioning",
+            "conditioning_type": "mask",
+            "source_dataset_id": split,
+            "instance_data_dir": str(Path(self.settings.place) / _MASKS / split),
+            **self._sized(),
+        }
+
+    def _sized(self) -> dict[str, Any]:
+        return {
+            "type": "local",
             "resolution": self.resolution**2 / 1e6,
             "resolution_type": "area",  # in megapixels
             "crop": False,
-            "repeats": 0,
-            "cache_dir_vae": f"cache/vae/{split}",
         }
+
+    @property
+    def _masked(self) -> list[str]:
+        """The splits with masks."""
+        return [TRAIN] if self.masks else []
 
     def _config(self) -> dict[str, Any]:
         return {
@@ -129,9 +166,20 @@ A LoRA for {self.model.name} with SimpleTuner:
     {self.enter}
     simpletuner train
 
-`{_BACKENDS}` names this folder by its full path, which SimpleTuner needs to find the
-captions: where the folder was moved or copied, put the new one there as `instance_data_dir`.
+{self._place()}
 """
+
+    def _place(self) -> str:
+        wanted = (
+            f"SimpleTuner finds captions by full paths, the `instance_data_dir`s in `{_BACKENDS}`"
+        )
+        if self.settings.place:
+            return f"{wanted}: where this folder was moved or copied, write the new ones there."
+        folders = ", ".join(f"`{split}`" for split in self.splits)
+        return (
+            f"{wanted}. They name {folders} alone, for this folder was not written to a disk: copy "
+            "it to one, and put its path before each of them."
+        )
 
     def read(self) -> Iterator[ReadPair]:
         """Yield all pairs, by the rules of the trainer, from its configuration.
@@ -146,14 +194,18 @@ captions: where the folder was moved or copied, put the new one there as `instan
         if not any(backend["dataset_type"] == "text_embeds" for backend in backends):
             msg = "there is no backend for text embeddings"
             raise ValueError(msg)
+        masks = {b["source_dataset_id"]: b for b in backends if b["dataset_type"] == "conditioning"}
         for backend in backends:
-            if backend["dataset_type"] != "text_embeds":
-                yield from self._pairs(backend)
+            if "parquet" in backend:
+                yield from self._pairs(backend, masks)
 
-    def _pairs(self, backend: dict[str, Any]) -> Iterator[ReadPair]:
+    def _pairs(
+        self, backend: Mapping[str, Any], masks: Mapping[str, Mapping[str, Any]]
+    ) -> Iterator[ReadPair]:
         """Yield the pairs of a backend, looked up by the images that are there."""
         split = TRAIN if backend["dataset_type"] == "image" else VALIDATION
-        images = self.folder.path / Path(backend["instance_data_dir"]).name
+        split = REGULARIZATION if backend.get("is_regularisation_data") else split
+        images = self._inside(backend["instance_data_dir"])
         names = backend["parquet"]
         table = pq.read_table(self.folder.path / names["path"])
         rows = {row[names["filename_column"]]: row for row in table.to_pylist()}
@@ -161,9 +213,17 @@ captions: where the folder was moved or copied, put the new one there as `instan
             row = rows.get(path.name)
             if row is None:
                 continue  # the trainer passes an image without a row by
+            told = row[names["caption_column"]]
+            captions = (told.strip(),) if isinstance(told, str) else tuple(told)
+            beside = masks.get(backend["id"], {}).get("instance_data_dir")
+            mask = beside and Image.open(self._inside(beside) / path.name)
             with Image.open(path) as image:
                 size = row[names["width_column"]], row[names["height_column"]]
                 if size != image.size:
                     msg = f"{split}/{path.name} is {image.size}, not {size}, in pixels"
                     raise ValueError(msg)
-                yield ReadPair(split, path.stem, row[names["caption_column"]].strip(), image)
+                yield ReadPair(split, path.stem, captions, image, mask)
+
+    def _inside(self, folder: str) -> Path:
+        """Return where a folder that is named for its later place lies now."""
+        return self.folder.path / Path(folder).relative_to(self.settings.place)

@@ -14,11 +14,14 @@ from typing import IO, Any, cast
 import datasets
 import pyarrow as pa
 from base_models import BASE_MODELS
+from columns import Columns
 from hashed_folder import HashedFile, HashedFolder
 from layout import ExportSettings, Layout, ReadPair
 from literal_paths import literal_path
-from readme_features import told_features
+from readme_features import told_features, told_files
 from training_pairs import Pair
+
+_MASKED = "; masks are in the column `mask.png`"
 
 
 class WebDatasetLayout(Layout):
@@ -28,18 +31,25 @@ class WebDatasetLayout(Layout):
     image_kinds = frozenset({"JPEG"})
     base_models = tuple(BASE_MODELS)
     read_by_datasets = True
+    takes_several = True
+    takes_masks = True
+    tags_apart = True
 
     def __init__(self, name: str, folder: HashedFolder, settings: ExportSettings) -> None:
         super().__init__(name, folder, settings)
+        several, tokens = settings.several_captions, self.budget.field
+        self._columns = Columns("caption", tokens, settings.metadata, several=several, lists=False)
         self._open: dict[str, tuple[tarfile.TarFile, HashedFile]] = {}
 
     def write(self, pair: Pair) -> None:
-        """Write the three members of a pair."""
+        """Write the members of a pair."""
         files = {
             pair.suffix: pair.image,
-            ".txt": pair.caption.encode(),
-            ".json": json.dumps({"caption": pair.caption, **pair.metadata}).encode(),
+            ".txt": pair.texts.captions[0].encode(),
+            ".json": json.dumps(self._columns.row(pair, self.tokens)).encode(),
         }
+        if mask := self.mask(pair):
+            files[".mask.png"] = mask.png
         archive = self._archive(pair.split)
         for suffix, content in files.items():
             entry = tarfile.TarInfo(pair.stem + suffix)
@@ -64,19 +74,22 @@ dataset = load_dataset({place!r}, split="train")
 The image is in the column `jpg`, its caption in `txt`, everything else in `json`. Given the folder,
 `datasets` reads in this file which types the fields have; given the archives alone, it guesses them
 from the first five. Loaders of the `webdataset` package read `train-*.tar` as they are. Trainers
-that want files do not read archives: there are layouts for them.
+that want files do not read archives: there are layouts for them. Further captions are a list in
+`json`, beside tags{_MASKED * bool(self.masks)}.
 """
 
     def front_matter(self, config: str) -> dict[str, Any]:
         """Return where the splits are, and which types the columns have."""
-        files = [{"split": split, "path": f"{split}-*.tar"} for split in sorted(self.counts)]
-        told = pa.struct({"caption": pa.string(), **self.settings.metadata})
+        objects = pa.struct(self._columns.types)
         features = datasets.Features.from_arrow_schema(
-            pa.schema({"txt": pa.string(), "json": told, "__key__": pa.string()})
+            pa.schema({"txt": pa.string(), "json": objects, "__key__": pa.string()})
         )
         features |= {"jpg": datasets.Image(), "__url__": datasets.Value("string")}
-        entry = {"config_name": config, "data_files": files}
-        return {"configs": [entry], **told_features(config, datasets.Features(features))}
+        if self.masks:
+            features |= {"mask.png": datasets.Image()}
+        files = {split: f"{split}-*.tar" for split in self.splits}
+        told = told_features(config, datasets.Features(features))
+        return told_files(config, files) | told
 
     def read(self) -> Iterator[ReadPair]:
         """Yield all pairs with all that is told of them, as the README has them loaded."""
@@ -84,7 +97,9 @@ that want files do not read archives: there are layouts for them.
             splits = datasets.load_dataset(str(path), cache_dir=cache)
             for split, dataset in splits.items():
                 for row in dataset:
-                    yield ReadPair(str(split), row["__key__"], row["txt"], row["jpg"])
+                    captions = (row["txt"], *self._columns.captions(row["json"])[1:])
+                    mask = row.get("mask.png")
+                    yield ReadPair(str(split), row["__key__"], captions, row["jpg"], mask)
 
     def _archive(self, split: str) -> tarfile.TarFile:
         """Return the archive that the next pair of a split goes into."""

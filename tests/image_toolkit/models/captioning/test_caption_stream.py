@@ -7,9 +7,11 @@ import pytest
 import torch
 
 from fondant_spec.dataset.rejects import Rejects
+from image_toolkit.models.captioning.asks import Ask
 from image_toolkit.models.captioning.caption_models import CaptionModels
-from image_toolkit.models.captioning.caption_stream import Choice, _fittest
+from image_toolkit.models.captioning.caption_stream import _fittest
 from image_toolkit.models.captioning.caption_text import Frame, repeats
+from image_toolkit.models.captioning.drafts import Choice
 from image_toolkit.models.captioning.generation import Generation
 
 RAMBLES = Generation(min_new_tokens=30, max_new_tokens=40, no_repeat_ngram_size=0)
@@ -22,7 +24,7 @@ def start():
 
     def make(generation, **models):
         captioning = CaptionModels(**models, device="cpu", precision="fp32").start(
-            generation, Choice(), Frame(), ["caption_source"]
+            [Ask(generation)], Choice(), Frame(), ["caption_source"]
         )
         started.append(captioning)
         return captioning

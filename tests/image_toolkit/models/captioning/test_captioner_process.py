@@ -19,11 +19,12 @@ import torch
 from fondant_spec.dataset.rejects import Rejects
 from fondant_spec.errors import InputDataError, StepFailedError
 from image_toolkit.models.captioning import caption_models
+from image_toolkit.models.captioning.asks import Ask
 from image_toolkit.models.captioning.caption_models import CaptionModels
-from image_toolkit.models.captioning.caption_stream import Choice
 from image_toolkit.models.captioning.caption_text import Frame
 from image_toolkit.models.captioning.captioner_process import CaptionerProcess, _noted, side_by_side
 from image_toolkit.models.captioning.captioners import LocalCaptioner
+from image_toolkit.models.captioning.drafts import Choice
 from image_toolkit.models.captioning.generation import Generation
 from image_toolkit.models.runtime.device import Placement
 from image_toolkit.models.runtime.feed import UnusableError
@@ -136,7 +137,7 @@ def test_each_device_has_a_process(tiny, photos, monkeypatch):
     for count in (1, 2):
         monkeypatch.setattr(caption_models, "devices", lambda _, count=count: [cpu] * count)
         models = CaptionModels(str(tiny("blip")), precision="fp32", batch_size=4)
-        captioning = models.start(SHORT, Choice(), Frame(), ["caption_source"])
+        captioning = models.start([Ask(SHORT)], Choice(), Frame(), ["caption_source"])
         parts = captioning.batches(iter([batch]), Rejects())
         made[count] = pa.Table.from_batches(parts).to_pydict()
         captioning.close()

@@ -13,10 +13,11 @@ from transformers import AutoModelForImageTextToText
 from fondant_spec.dataset.rejects import Rejects
 from fondant_spec.errors import InputDataError, InvalidArgumentError
 from image_toolkit.models.captioning import caption_models
+from image_toolkit.models.captioning.asks import Ask
 from image_toolkit.models.captioning.caption_models import CaptionModels
-from image_toolkit.models.captioning.caption_stream import Choice
 from image_toolkit.models.captioning.caption_text import Frame
 from image_toolkit.models.captioning.captioners import LocalCaptioner
+from image_toolkit.models.captioning.drafts import Choice
 from image_toolkit.models.captioning.generation import Generation
 from image_toolkit.models.runtime.device import Placement
 from image_toolkit.models.runtime.hub import find_model
@@ -140,7 +141,7 @@ def test_a_model_that_strays_runs_in_fp32(tiny, caplog, monkeypatch):
     """Where the logits of bf16 are too far from fp32, fp32 captions, and that is said."""
     monkeypatch.setattr("image_toolkit.models.captioning.caption_models.LEAST_COSINE", 1.1)
     models = CaptionModels(model_id=str(tiny("blip")), precision="bf16", device="cpu")
-    captioning = models.start(SHORT, Choice(), Frame(), [])
+    captioning = models.start([Ask(SHORT)], Choice(), Frame(), [])
     captioning.close()
     assert captioning.metadata()["precision"] == "fp32"
     assert "cpu bf16 strays from fp32: cosine of logits" in caplog.text
@@ -155,7 +156,7 @@ def test_only_a_model_made_for_it_is_not_compared(stored, told, tiny, tmp_path, 
     model.to(getattr(torch, stored)).save_pretrained(tmp_path / "model")
     with patch.object(caption_models, "place", lambda device, _: Placement(device, "fp16")):
         models = CaptionModels(model_id=str(tmp_path / "model"), device="cpu")
-        models.start(SHORT, Choice(), Frame(), []).close()
+        models.start([Ask(SHORT)], Choice(), Frame(), []).close()
     assert f"Captions on cpu fp16{told}" in caplog.text
 
 
@@ -168,7 +169,7 @@ def test_logits_that_are_no_numbers_stray(tiny, tmp_path, caplog):
     model.save_pretrained(tmp_path / "model")
     with patch.object(caption_models, "place", lambda device, _: Placement(device, "fp16")):
         models = CaptionModels(model_id=str(tmp_path / "model"), device="cpu")
-        captioning = models.start(SHORT, Choice(), Frame(), [])
+        captioning = models.start([Ask(SHORT)], Choice(), Frame(), [])
     captioning.close()
     assert captioning.metadata()["precision"] == "fp32"
     assert "cpu fp16 strays from fp32: cosine of logits nan" in caplog.text
@@ -186,7 +187,7 @@ def test_a_model_too_large_for_fp32_is_not_compared(tiny, caplog, monkeypatch):
 
     monkeypatch.setattr(LocalCaptioner, "__init__", hungry)
     models = CaptionModels(model_id=str(tiny("blip")), precision="bf16", device="cpu")
-    models.start(SHORT, Choice(), Frame(), []).close()
+    models.start([Ask(SHORT)], Choice(), Frame(), []).close()
     assert "Captions on cpu bf16, which was not compared: fp32 does not fit" in caplog.text
 
 
@@ -196,7 +197,7 @@ def test_int8_falls_back_to_what_auto_takes(tiny, caplog, monkeypatch):
     monkeypatch.setattr("image_toolkit.models.runtime.device.multiplies_in_bf16", lambda: True)
     monkeypatch.setattr("image_toolkit.models.captioning.caption_models.LEAST_COSINE", 1.1)
     models = CaptionModels(model_id=str(tiny("git")), precision="int8", device="cpu")
-    captioning = models.start(SHORT, Choice(), Frame(), [])
+    captioning = models.start([Ask(SHORT)], Choice(), Frame(), [])
     captioning.close()
     assert captioning.metadata()["precision"] == "fp32"
     assert "cpu int8 strays from fp32: cosine of logits" in caplog.text
@@ -217,7 +218,7 @@ def test_one_model_is_held_at_a_time(tiny, monkeypatch):
     monkeypatch.setattr("image_toolkit.models.captioning.caption_models.LocalCaptioner", Counted)
     monkeypatch.setattr("image_toolkit.models.captioning.caption_models.LEAST_COSINE", 1.1)
     models = CaptionModels(model_id=str(tiny("blip")), precision="bf16", device="cpu")
-    models.start(SHORT, Choice(), Frame(), []).close()
+    models.start([Ask(SHORT)], Choice(), Frame(), []).close()
     assert most == [1, 1, 1]
 
 
@@ -247,7 +248,7 @@ def test_keys_are_smaller_beside_int8(precision, kept, tiny, photos, monkeypatch
 def test_beams_count_for_the_batch(settings, images, tiny):
     """On a CPU fewer images are captioned at once where each one has several beams."""
     models = CaptionModels(model_id=str(tiny("blip")), device="cpu")
-    captioning = models.start(Generation(**settings), Choice(), Frame(), [])
+    captioning = models.start([Ask(Generation(**settings))], Choice(), Frame(), [])
     captioning.close()
     assert captioning._writers[0].size.now == images
 
@@ -257,7 +258,7 @@ def test_memory_errors_halve_the_batch(tiny, photos):
     import pyarrow as pa  # noqa: PLC0415
 
     models = CaptionModels(model_id=str(tiny("blip")), precision="fp32", device="cpu", batch_size=6)
-    captioning = models.start(SHORT, Choice(), Frame(), [])
+    captioning = models.start([Ask(SHORT)], Choice(), Frame(), [])
     writer = captioning._writers[0]
 
     def hungry(_module, _inputs, keywords):

@@ -14,9 +14,11 @@ from PIL import Image
 from fondant_spec.errors import InputDataError, InvalidArgumentError
 from fondant_spec.temporary import is_temporary
 from image_toolkit.models.captioning import endpoint
+from image_toolkit.models.captioning.asks import Ask
 from image_toolkit.models.captioning.caption_models import CaptionModels
-from image_toolkit.models.captioning.caption_stream import CaptionWriter, Choice, Draft
+from image_toolkit.models.captioning.caption_stream import CaptionWriter
 from image_toolkit.models.captioning.caption_text import Frame
+from image_toolkit.models.captioning.drafts import Choice, Draft
 from image_toolkit.models.captioning.endpoint import EndpointCaptioner
 from image_toolkit.models.captioning.generation import Generation
 from image_toolkit.models.runtime.batching import BatchSize
@@ -214,7 +216,7 @@ def test_what_no_server_can_do_is_refused(settings, message):
     """A setting that would be without effect is named, before anything is loaded or asked for."""
     models = CaptionModels(model_id="eyes", endpoint="http://127.0.0.1:9/v1", clip_model_id="none")
     with pytest.raises(InvalidArgumentError) as caught:
-        models.start(Generation(**settings), Choice(), Frame(), [])
+        models.start([Ask(Generation(**settings))], Choice(), Frame(), [])
     assert str(caught.value) == message
 
 
@@ -428,7 +430,9 @@ def test_content_of_another_kind_is_an_error(content, server):
 def written(server, *, retry_poor=True):
     """Return the draft that a writer makes of the server's answers."""
     writer = CaptionWriter(
-        EndpointCaptioner(server.url, "eyes", None), BatchSize(1), Generation(retry_poor=retry_poor)
+        EndpointCaptioner(server.url, "eyes", None),
+        BatchSize(1),
+        [Ask(Generation(retry_poor=retry_poor))],
     )
     draft = Draft(FeedRow("1", b""), pixels=IMAGES[0])
     writer.write(Group(items=[draft]))

@@ -16,10 +16,11 @@ from torch.nn.functional import normalize
 from transformers import AutoModel, AutoModelForImageTextToText
 
 from fondant_spec.errors import InputDataError, InvalidArgumentError
+from image_toolkit.models.captioning.asks import Ask
 from image_toolkit.models.captioning.caption_models import CaptionModels
-from image_toolkit.models.captioning.caption_stream import Choice
 from image_toolkit.models.captioning.caption_text import Frame
 from image_toolkit.models.captioning.captioners import LocalCaptioner
+from image_toolkit.models.captioning.drafts import Choice
 from image_toolkit.models.captioning.generation import Generation
 from image_toolkit.models.cpu import first_token, image_keys
 from image_toolkit.models.embedding.embedders import image_encoder
@@ -84,7 +85,7 @@ def plain_vectors(folder, encoder):
 def caption(folder, photos, precision="fp32"):
     """Return a captioner as a step starts it, and its captions."""
     models = CaptionModels(model_id=str(folder), precision=precision, device="cpu")
-    captioning = models.start(SHORT, Choice(), Frame(), [])
+    captioning = models.start([Ask(SHORT)], Choice(), Frame(), [])
     captioning.close()
     model = captioning._writers[0].captioner
     items = [model.prepare(photo) for photo in photos]

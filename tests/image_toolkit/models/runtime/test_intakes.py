@@ -67,7 +67,7 @@ def words_of(kind):
 def test_only_what_a_tokenizer_took_apart_is_put_together(kind, text, expected, tiny):
     """BERT's vocabulary takes a hyphen for a word; elsewhere one between spaces is a dash."""
     tokenizer = words_of(kind)
-    intake = PixelIntake(AutoImageProcessor.from_pretrained(tiny("blip")), tokenizer, {})
+    intake = PixelIntake(AutoImageProcessor.from_pretrained(tiny("blip")), tokenizer, lambda _: {})
     tokens = torch.tensor([tokenizer(text)["input_ids"]])
     assert intake.texts(tokens) == [expected]
 

@@ -1,0 +1,14 @@
+"""The error of a row that gives no pair."""
+
+
+class BadPairError(Exception):
+    """A row that gives no pair; `reason` is a short code for the reject table.
+
+    Reasons: `no_image`, `no_caption`, `bad_tags`, `bad_mask`, `needs_conversion`,
+    `in_training_set`.
+    """
+
+    def __init__(self, *, reason: str, message: str) -> None:
+        super().__init__(message)
+        self.reason = reason
+        self.message = message

@@ -1,0 +1,90 @@
+"""The texts of a pair: its captions, and its tags."""
+
+import hashlib
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import zip_longest
+from math import isfinite
+from typing import Any, Final
+
+from bad_pair import BadPairError
+
+from image_toolkit.blank_texts import is_blank
+
+CAPTION: Final = "caption"
+MORE_CAPTIONS: Final = "more_captions"
+TAGS: Final = "tags"
+TAG_WEIGHTS: Final = "tag_weights"
+CLASS_PROMPT: Final = "class_prompt"
+"""What the images of the class are called, in the rows of these alone: see `regularization`."""
+
+SEPARATOR: Final = ", "
+
+
+@dataclass(frozen=True)
+class Tag:
+    """A word or a few about an image, and how much it matters; 1 is as much as any."""
+
+    text: str
+    weight: float = 1.0
+
+
+@dataclass(frozen=True)
+class Texts:
+    """One caption or more, the first is the main one, and the tags that stand beside each."""
+
+    captions: tuple[str, ...]
+    tags: tuple[Tag, ...] = ()
+
+    def drawn(self, stem: str) -> str:
+        """Return one caption, for trainers that take one: by lot, always the same for a stem."""
+        digest = hashlib.sha256(stem.encode()).digest()
+        return self.captions[int.from_bytes(digest[:8], "big") % len(self.captions)]
+
+    def with_tags(self, caption: str) -> str:
+        """Return a caption with the tags behind it, as trainers have them in one text."""
+        return SEPARATOR.join([caption, *(tag.text for tag in self.tags)])
+
+
+def texts_of(row: Mapping[str, Any]) -> Texts:
+    """Return the texts of a row. Those that are blank, and those that come twice, count once.
+
+    Where a row has tags and no caption, the tags are the caption. An image of the class is called
+    by the class alone.
+
+    Raises:
+        BadPairError: there is no text at all, or the weights are not the tags'.
+    """
+    if not is_blank(row.get(CLASS_PROMPT)):
+        return Texts((row[CLASS_PROMPT],))
+    tags = _tags(row.get(TAGS) or [], row.get(TAG_WEIGHTS))
+    captions = _once([row.get(CAPTION), *(row.get(MORE_CAPTIONS) or [])])
+    if captions:
+        return Texts(captions, tags)
+    if tags:
+        return Texts((SEPARATOR.join(tag.text for tag in tags),))
+    raise BadPairError(reason="no_caption", message="the caption is null or blank")
+
+
+def one_line(text: str) -> str:
+    """Return a text for readers that take each line of a file for a text of its own."""
+    return " ".join(text.split())
+
+
+def _tags(tags: Sequence[str | None], weights: Sequence[float | None] | None) -> tuple[Tag, ...]:
+    if weights and len(weights) != len(tags):
+        message = f"there are {len(weights)} weights for {len(tags)} tags"
+        raise BadPairError(reason="bad_tags", message=message)
+    found: dict[str, Tag] = {}
+    for tag, weight in zip_longest(tags, weights or ()):
+        if weight is not None and not (isfinite(weight) and weight > 0):
+            message = f"tag {tag!r} has the weight {weight}, which must be above 0"
+            raise BadPairError(reason="bad_tags", message=message)
+        if tag is not None and not is_blank(tag):
+            text = one_line(tag)
+            found.setdefault(text, Tag(text, 1.0 if weight is None else weight))
+    return tuple(found.values())
+
+
+def _once(texts: Iterable[str | None]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(text for text in texts if text is not None and not is_blank(text)))

@@ -1,0 +1,40 @@
+"""Texts that name fields of a row in braces: `a photo of {class}`."""
+
+import re
+from collections.abc import Collection, Mapping
+from typing import Any, Final
+
+from fondant_spec.errors import InvalidArgumentError
+
+_PLACE: Final = re.compile(r"\{(\w+)\}")
+
+
+def places_in(text: str | None) -> set[str]:
+    """Return the names of fields that stand in braces in a text."""
+    return {*_PLACE.findall(text or "")}
+
+
+def check_places(text: str | None, what: str, known: Collection[str]) -> None:
+    """Check that the fields that a text names are there.
+
+    Raises:
+        InvalidArgumentError: one is not.
+    """
+    for name in sorted(places_in(text) - {*known}):
+        there = ", ".join(sorted(known)) or "none"
+        msg = (
+            f"{what}: {{{name}}} names no field of the rows ({there}). If it has another name, say "
+            f"so: consumes of this step, {{{name!r}: <its name>}}."
+        )
+        raise InvalidArgumentError(msg)
+
+
+def filled(text: str, row: Mapping[str, Any]) -> str:
+    """Return a text with what a row has in the fields that it names; nothing for a null."""
+    return _PLACE.sub(lambda place: _said(row.get(place[1])), text)
+
+
+def _said(value: Any) -> str:
+    if isinstance(value, list):
+        return ", ".join(map(_said, value))
+    return "" if value is None else " ".join(str(value).split())

@@ -1,0 +1,28 @@
+"""Seeds that stand for a class: what they find is for regularisation, and called by the class."""
+
+from collections.abc import Iterator
+from typing import Final
+
+import pyarrow as pa
+
+from image_toolkit.blank_texts import is_blank
+
+CLASS_PROMPT: Final = "class_prompt"
+
+
+def by_class(batch: pa.RecordBatch) -> Iterator[tuple[pa.RecordBatch, str | None]]:
+    """Yield the seeds of a batch that stand for no class, with None, then those of each class."""
+    if CLASS_PROMPT not in batch.schema.names:
+        yield batch, None
+        return
+    prompts = [None if is_blank(one) else one for one in batch.column(CLASS_PROMPT).to_pylist()]
+    for prompt in dict.fromkeys([None, *prompts]):
+        chosen = batch.filter(pa.array([one == prompt for one in prompts], pa.bool_()))
+        if chosen.num_rows:
+            yield chosen, prompt
+
+
+def with_class(found: pa.RecordBatch, prompt: str | None) -> pa.RecordBatch:
+    """Return results with the class that they are for; null for none."""
+    column = pa.array([prompt] * found.num_rows, pa.string())
+    return found.append_column(CLASS_PROMPT, column)
