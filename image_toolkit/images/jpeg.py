@@ -10,7 +10,7 @@ START_OF_SCAN: Final = 0xDA
 END: Final = 0xD9
 JPEG_END: Final = b"\xff\xd9"
 
-_MARKER: Final = re.compile(rb"\xff+([^\x00\xff\xd0-\xd7])", re.DOTALL)
+_MARKER: Final = re.compile(rb"\xff+[^\x00\xff\xd0-\xd7]", re.DOTALL)
 _END_MARKER: Final = re.compile(JPEG_END)  # which finds two bytes faster than `bytes.find`
 _START: Final = b"\xff\xd8"
 _COMMENT: Final = 0xFE
@@ -42,13 +42,13 @@ def segments(jpeg: bytes) -> Iterator[Segment]:
     """Yield the segments up to the end marker; coded pixels are skipped."""
     position = 2
     while found := _MARKER.search(jpeg, position):
-        marker = found[1][0]
+        after = found.end()
+        marker = jpeg[after - 1]
         if marker == END:
             return
-        length = max(int.from_bytes(jpeg[found.end() : found.end() + 2]), 2)
-        content = jpeg[found.end() + 2 : found.end() + length]
-        yield Segment(marker, found.end() - 2, content, found.end() - 2 - position)
-        position = found.end() + length
+        length = max(int.from_bytes(jpeg[after : after + 2]), 2)
+        yield Segment(marker, after - 2, jpeg[after + 2 : after + length], after - 2 - position)
+        position = after + length
 
 
 def count_markers(jpeg: bytes) -> MarkerCounts:
