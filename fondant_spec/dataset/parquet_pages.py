@@ -82,6 +82,7 @@ class CheckedFile(io.RawIOBase):
 
     Raises:
         InputDataError: from `read`, at such a page.
+        OSError: likewise, where there is none.
     """
 
     def __init__(self, file: IO[bytes], name: str) -> None:
@@ -94,7 +95,9 @@ class CheckedFile(io.RawIOBase):
         """Hold what is read from now on against the file's footer."""
         groups = [metadata.row_group(number) for number in range(metadata.num_row_groups)]
         columns = [group.column(number) for group in groups for number in range(group.num_columns)]
-        self._pages = sorted(map(_pages_of, columns), key=lambda pages: pages.start)
+        # Of a column without values no page is read, and its offset may be that of the file.
+        held = (_pages_of(column) for column in columns if column.num_values)
+        self._pages = sorted(held, key=lambda pages: pages.start)
         self._starts = [pages.start for pages in self._pages]
 
     def readable(self) -> bool:
@@ -150,17 +153,17 @@ class CheckedFile(io.RawIOBase):
     def _header(self, place: int, data: "memoryview | bytes") -> tuple[dict[int, Any], int]:
         """Return a page's header and its size, from bytes at hand or, if it is cut, the file."""
         try:
-            return read_struct(data)
-        except IndexError:
-            here = self._file.tell()
-            self._file.seek(place)
-            more = self._file.read(_LARGEST_HEADER)
-            self._file.seek(here)
-        try:
-            return read_struct(more)
-        except IndexError:
-            msg = f"{self._name}: is damaged: a page has no header at {place}."
-            raise InputDataError(msg) from None
+            try:
+                return read_struct(data)
+            except IndexError:
+                here = self._file.tell()
+                self._file.seek(place)
+                more = self._file.read(_LARGEST_HEADER)
+                self._file.seek(here)
+                return read_struct(more)
+        except (IndexError, ValueError):
+            msg = f"there is no header of a page at byte {place}"
+            raise OSError(msg) from None
 
 
 def open_checked(source: str | Path | IO[bytes], name: str, **options: Any) -> pq.ParquetFile:

@@ -6,8 +6,6 @@ The format: https://github.com/apache/thrift/blob/master/doc/specs/thrift-compac
 from collections.abc import Callable
 from typing import Any, Final
 
-from fondant_spec.errors import InputDataError
-
 _DEEPEST: Final = 16
 _STOP: Final = 0
 _LONG_LIST: Final = 15
@@ -24,7 +22,7 @@ def read_struct(data: Data) -> tuple[dict[int, Any], int]:
 
     Raises:
         IndexError: the bytes end before the struct does.
-        InputDataError: it is none.
+        ValueError: it is none.
     """
     return _struct(data, 0, 0)
 
@@ -44,8 +42,7 @@ def _struct(data: Data, at: int, depth: int) -> tuple[dict[int, Any], int]:
 
 def _value(data: Data, at: int, kind: int, depth: int) -> tuple[Any, int]:
     if depth > _DEEPEST or kind not in _READERS:
-        msg = "no header of a page"
-        raise InputDataError(msg)
+        raise ValueError
     return _READERS[kind](data, at, depth + 1)
 
 

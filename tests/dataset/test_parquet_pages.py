@@ -86,6 +86,28 @@ def test_pages_that_the_footer_does_not_tell(tmp_path, attack):
             assert peak.mb < 100
 
 
+def test_a_damaged_page(tmp_path):
+    """A header that is none is told as damage, with its place."""
+    pq.write_table(pa.table({"text": ["a", "b"]}), tmp_path / "rows.parquet", **_PLAIN)
+    data = bytearray((tmp_path / "rows.parquet").read_bytes())
+    data[4:8] = b"\xff" * 4
+    (tmp_path / "rows.parquet").write_bytes(data)
+    with (
+        open_checked(tmp_path / "rows.parquet", "rows") as file,
+        pytest.raises(OSError, match="there is no header of a page at byte 4"),
+    ):
+        file.read()
+
+
+def test_a_table_without_rows(tmp_path):
+    """It has a row group without pages."""
+    table = pa.table({"text": pa.array([], pa.string())})
+    with pq.ParquetWriter(tmp_path / "rows.parquet", table.schema) as writer:
+        writer.write_table(table)
+    with open_checked(tmp_path / "rows.parquet", "rows") as file:
+        assert (file.num_row_groups, file.read()) == (1, table)
+
+
 def test_more_values_than_the_footer_tells(tmp_path):
     """A row that holds a list without end is refused, too."""
     count = 20_000_000
