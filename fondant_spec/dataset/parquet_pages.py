@@ -8,7 +8,7 @@ request is made for that, but where a header is cut by the end of what was read.
 
 import io
 from bisect import bisect_right
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any, Final
@@ -25,6 +25,10 @@ headers."""
 _LARGEST_HEADER: Final = 1 << 20
 _DICTIONARIES: Final = frozenset({"RLE_DICTIONARY", "PLAIN_DICTIONARY"})
 _DICTIONARY_PAGE: Final = 2
+_DATA_PAGES: Final = {0: (5, 2), 3: (8, 4)}
+"""By kind of page: which field of its header tells of the values, and which of that the encoding.
+
+See https://github.com/apache/parquet-format/blob/master/src/main/thrift/parquet.thrift."""
 _PLAIN: Final = frozenset({0, 2, 3, 8})  # with RLE, and what refers to a dictionary
 _ENCODINGS: Final = {
     4: "BIT_PACKED",
@@ -57,7 +61,7 @@ class _Pages:
 
     def pass_page(self, header: dict[int, Any], size: int) -> str | None:
         """Take account of a page, given its header; return what the footer did not say of it."""
-        kind, unpacked, packed = (header.get(number, -1) for number in (1, 2, 3))
+        kind, unpacked, packed = (_whole(header, number) for number in (1, 2, 3))
         if unpacked < 0 or packed < 0:
             return "a page of a negative size"
         self.next += size + packed
@@ -67,14 +71,25 @@ class _Pages:
         if kind == _DICTIONARY_PAGE:
             told = self.encodings & _DICTIONARIES and size + packed <= self.dictionary
             return None if told else "a dictionary, or a larger one"
-        data: dict[int, Any] = header.get(5) or header.get(8) or {}
-        self.values -= max(data.get(1, 0), 0)
+        return self._pass_values(header, *_DATA_PAGES[kind]) if kind in _DATA_PAGES else None
+
+    def _pass_values(self, header: dict[int, Any], field: int, encoding_field: int) -> str | None:
+        """Take account of the values of a page."""
+        data = header.get(field)
+        data = data if isinstance(data, dict) else {}
+        self.values -= max(_whole(data, 1), 0)
         if self.values < 0:
             return f"over {self.most_values} values"
-        encoding = data.get(2 if 5 in header else 4, 0)  # noqa: PLR2004 - see parquet.thrift
+        encoding = _whole(data, encoding_field)
         if encoding not in _PLAIN and _ENCODINGS.get(encoding) not in self.encodings:
             return "values in another encoding"
         return None
+
+
+def _whole(fields: Mapping[int, Any], number: int) -> int:
+    """Return a field that is to be a whole number; -1 where it is none."""
+    value = fields.get(number)
+    return value if isinstance(value, int) else -1
 
 
 class CheckedFile(io.RawIOBase):

@@ -3,16 +3,20 @@
 import io
 import random
 import struct
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from fondant_spec.dataset.parquet_bounds import check_unpacked
 from fondant_spec.dataset.parquet_pages import open_checked
 from fondant_spec.errors import InputDataError
+from tests.fuzzing import fuzz
 from tests.peak_memory import peak_memory
 
 _PLAIN = {"compression": "zstd", "use_dictionary": False, "write_statistics": False}
@@ -127,6 +131,22 @@ def test_more_values_than_the_footer_tells(tmp_path):
     ):
         file.read()
     assert peak.mb < 100
+
+
+PAGES = io.BytesIO()
+pq.write_table(pa.table({"text": ["a", "b", "a"] * 30, "n": range(90)}), PAGES, data_page_size=64)
+
+
+@fuzz()
+@given(st.integers(0, 1 << 32))
+def test_whatever_pages_hold(seed):
+    """Damaged headers and pages are read, or refused by a name."""
+    data, chance = bytearray(PAGES.getvalue()), random.Random(seed)
+    end = len(data) - 8 - struct.unpack("<I", data[-8:-4])[0]
+    for _ in range(chance.choice([1, 2, 8])):
+        data[chance.randrange(4, end)] = chance.randrange(256)
+    with suppress(InputDataError, OSError, pa.ArrowException):
+        open_checked(io.BytesIO(data), "rows").read()
 
 
 @pytest.mark.parametrize("version", ["1.0", "2.0"])
