@@ -79,7 +79,9 @@ class ParquetTable(_TypedTable):
         check_unpacked(self.name, metadata, columns)
         groups = [metadata.row_group(n) for n in range(metadata.num_row_groups)]
         sizes = [g.total_byte_size / max(g.num_rows, 1) for g in groups]
-        repeats = [c.dictionary for c in column_chunks(metadata, columns) if c.repeats]
+        chunks = list(column_chunks(metadata, columns))
+        repeats = [c.dictionary for c in chunks if c.repeats]
+        repeats += [c.unpacked for c in chunks if c.prefixed]  # a text is no longer than that
         most = min(_BATCH_BYTES // max(*sizes, 1, 1), _REPEATED_BYTES // max(*repeats, 1, 1))
         return max(1, min(rows, int(most)))
 
