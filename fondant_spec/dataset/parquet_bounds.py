@@ -23,7 +23,10 @@ _DICTIONARIES: Final = frozenset({"RLE_DICTIONARY", "PLAIN_DICTIONARY"})
 
 
 class ColumnChunk(NamedTuple):
-    """A column of a row group. Sizes are in bytes; `dictionary` is that of a packed dictionary."""
+    """A column of a row group. Sizes are in bytes; `dictionary` is that of a packed dictionary.
+
+    `prefixed`: of its texts only what differs from the one before is there.
+    """
 
     group: int
     path: str
@@ -31,6 +34,7 @@ class ColumnChunk(NamedTuple):
     unpacked: int
     dictionary: int
     is_text: bool
+    prefixed: bool
 
     @property
     def repeats(self) -> bool:
@@ -82,4 +86,5 @@ def _column_chunk(group: int, chunk: Any) -> ColumnChunk:
         unpacked=max(int(chunk.total_uncompressed_size), values),
         dictionary=dictionary,
         is_text=kind == "BYTE_ARRAY",
+        prefixed="DELTA_BYTE_ARRAY" in chunk.encodings,
     )

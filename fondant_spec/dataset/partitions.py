@@ -18,6 +18,7 @@ from fondant_spec.dataset import storage
 from fondant_spec.dataset.layout import partition_file
 from fondant_spec.dataset.manifest import Field
 from fondant_spec.dataset.parquet_bounds import check_unpacked
+from fondant_spec.dataset.parquet_pages import open_checked
 from fondant_spec.errors import InvalidDatasetError
 
 if TYPE_CHECKING:
@@ -166,18 +167,19 @@ class _FileColumns:
         return rows
 
 
-def open_partition(path: str, columns: list[str]) -> pq.ParquetFile:
-    """Open a partition's file, which must have these columns.
+def open_partition(path: str, columns: list[str] | None = None) -> pq.ParquetFile:
+    """Open a partition's file, which must have these columns; all are read where none are named.
 
     Raises:
         InvalidDatasetError: it is missing or broken, or lacks a column.
-        InputDataError: it unpacks to far more than its bytes.
+        InputDataError: it unpacks to far more than its bytes. Reading raises it, too.
     """
     with _reading(path):
         # Reading ahead keeps all that was read until the file is closed, so it is left to disks.
-        file = pq.ParquetFile(storage.open_input(path), pre_buffer=not storage.is_remote(path))
+        ahead = not storage.is_remote(path)
+        file = open_checked(storage.open_input(path), path, pre_buffer=ahead)
     check_unpacked(path, file.metadata, columns)
-    missing = [name for name in columns if name not in file.schema_arrow.names]
+    missing = [name for name in columns or () if name not in file.schema_arrow.names]
     if missing:
         msg = f"{path}: has no column {', '.join(missing)}; run the step that wrote it again."
         raise InvalidDatasetError(msg)

@@ -7,11 +7,11 @@ from typing import Any, Final
 
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 
 from fondant_spec.dataset import storage
 from fondant_spec.dataset.layout import PARTITION_ENDING, partition_file
 from fondant_spec.dataset.manifest import Manifest
+from fondant_spec.dataset.partitions import open_partition
 from fondant_spec.dataset.resolution import by_root
 from fondant_spec.errors import InvalidArgumentError, did_you_mean
 
@@ -123,7 +123,7 @@ def _names(manifest: Manifest, wanted: pa.Array) -> Iterator[tuple[str, str]]:
     location = manifest.fields[_NAMES].location
     for file in sorted(name for name in storage.sizes(location) if name.endswith(PARTITION_ENDING)):
         path = partition_file(location, file.removesuffix(PARTITION_ENDING))
-        rows = pq.read_table(storage.open_input(path), columns=["id", _NAMES])
+        rows = open_partition(path, ["id", _NAMES]).read(columns=["id", _NAMES])
         rows = rows.filter(pc.is_in(rows["id"], value_set=wanted.cast(pa.string())))
         yield from zip(rows["id"].to_pylist(), rows[_NAMES].to_pylist(), strict=True)
 
@@ -131,5 +131,4 @@ def _names(manifest: Manifest, wanted: pa.Array) -> Iterator[tuple[str, str]]:
 def _tables(folder: str, columns: list[str] | None = None) -> Iterator[pa.Table]:
     for name in sorted(storage.sizes(folder)):
         if name.endswith(PARTITION_ENDING):
-            file = storage.open_input(storage.join(folder, name))
-            yield pq.read_table(file, columns=columns)
+            yield open_partition(storage.join(folder, name), columns).read(columns=columns)

@@ -10,7 +10,8 @@ START_OF_SCAN: Final = 0xDA
 END: Final = 0xD9
 JPEG_END: Final = b"\xff\xd9"
 
-_MARKER: Final = re.compile(rb"\xff+([^\x00\xff\xd0-\xd7])", re.DOTALL)
+_MARKER: Final = re.compile(rb"\xff+[^\x00\xff\xd0-\xd7]", re.DOTALL)
+_END_MARKER: Final = re.compile(JPEG_END)  # which finds two bytes faster than `bytes.find`
 _START: Final = b"\xff\xd8"
 _COMMENT: Final = 0xFE
 _APPLICATION: Final = range(0xE1, 0xF0)
@@ -41,22 +42,22 @@ def segments(jpeg: bytes) -> Iterator[Segment]:
     """Yield the segments up to the end marker; coded pixels are skipped."""
     position = 2
     while found := _MARKER.search(jpeg, position):
-        marker = found[1][0]
+        after = found.end()
+        marker = jpeg[after - 1]
         if marker == END:
             return
-        length = max(int.from_bytes(jpeg[found.end() : found.end() + 2]), 2)
-        content = jpeg[found.end() + 2 : found.end() + length]
-        yield Segment(marker, found.end() - 2, content, found.end() - 2 - position)
-        position = found.end() + length
+        length = max(int.from_bytes(jpeg[after : after + 2]), 2)
+        yield Segment(marker, after - 2, jpeg[after + 2 : after + length], after - 2 - position)
+        position = after + length
 
 
 def count_markers(jpeg: bytes) -> MarkerCounts:
     """Return how many markers there are at most, and how many of them begin scans."""
+    values = np.frombuffer(jpeg, np.uint8)
     kinds = np.zeros(256, np.int64)
-    for start in range(0, len(jpeg), _COUNTED_AT_ONCE):
-        values = np.frombuffer(jpeg[start : start + _COUNTED_AT_ONCE + 1], np.uint8)
-        after = values[np.flatnonzero(values[:-1] == _MARKS) + 1]
-        kinds += np.bincount(after, minlength=256)
+    for start in range(0, len(jpeg) - 1, _COUNTED_AT_ONCE):
+        part = values[start : start + _COUNTED_AT_ONCE + 1]
+        kinds += np.bincount(part[1:][(part[:-1] == _MARKS).nonzero()], minlength=256)
     return MarkerCounts(int(kinds[START_OF_SCAN]), int(kinds.sum() - kinds[_NO_MARKERS].sum()))
 
 
@@ -71,8 +72,8 @@ def without_metadata(jpeg: bytes) -> bytes:
         if jpeg[start - skipped : start].strip(b"\xff"):  # any marker may follow fill bytes
             break
         if marker == START_OF_SCAN:
-            end = jpeg.find(JPEG_END, start)
-            kept.append(jpeg[start : end if end >= 0 else len(jpeg)] + JPEG_END)
+            ended = _END_MARKER.search(jpeg, start)
+            kept += (jpeg[start : ended.start() if ended else len(jpeg)], JPEG_END)
             return b"".join(kept)
         if marker == _ADOBE or (marker != _COMMENT and marker not in _APPLICATION):
             kept.append(jpeg[start : start + 4 + len(content)])

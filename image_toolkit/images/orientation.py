@@ -24,6 +24,9 @@ _TRANSPOSES: Final = {
     7: Image.Transpose.TRANSVERSE,
     8: Image.Transpose.ROTATE_90,
 }
+_READ: Final = frozenset({"exif", "xmp"})
+"""Under which names Pillow keeps what of a JPEG may tell; most have neither."""
+
 _PIXELS: Final = b"IDAT"
 _TELLING: Final = frozenset({b"eXIf", b"tEXt", b"zTXt", b"iTXt"})
 
@@ -33,6 +36,8 @@ def orientation(image: Image.Image) -> int:
 
     Of a PNG, one that was opened with what `told_first` returns.
     """
+    if image.format == "JPEG" and not _READ & image.info.keys():
+        return 1
     try:
         # Not `PngImageFile.getexif`, which decodes every PNG to look behind its pixels.
         value = Image.Image.getexif(image).get(_TAG, 1)

@@ -13,6 +13,7 @@ from loaded_rows import Chunk
 from repeated_values import spelled_out
 
 from fondant_spec.dataset.parquet_bounds import check_unpacked, column_chunks
+from fondant_spec.dataset.parquet_pages import open_checked
 
 _BUFFER_BYTES: Final = 1 << 20
 _BATCH_BYTES: Final = 8 << 20
@@ -58,8 +59,9 @@ class ParquetTable(_TypedTable):
             with pq.ParquetFile(source, pre_buffer=False, buffer_size=_BUFFER_BYTES) as file:
                 most, plain = self._most_rows(file.metadata, columns, rows), file.schema_arrow
                 repeated = _repeated(file.metadata, columns, most)
-            with pq.ParquetFile(
+            with open_checked(
                 self.file.seekable(),
+                self.name,
                 read_dictionary=repeated,
                 pre_buffer=False,
                 buffer_size=_BUFFER_BYTES,
@@ -77,7 +79,9 @@ class ParquetTable(_TypedTable):
         check_unpacked(self.name, metadata, columns)
         groups = [metadata.row_group(n) for n in range(metadata.num_row_groups)]
         sizes = [g.total_byte_size / max(g.num_rows, 1) for g in groups]
-        repeats = [c.dictionary for c in column_chunks(metadata, columns) if c.repeats]
+        chunks = list(column_chunks(metadata, columns))
+        repeats = [c.dictionary for c in chunks if c.repeats]
+        repeats += [c.unpacked for c in chunks if c.prefixed]  # a text is no longer than that
         most = min(_BATCH_BYTES // max(*sizes, 1, 1), _REPEATED_BYTES // max(*repeats, 1, 1))
         return max(1, min(rows, int(most)))
 

@@ -64,6 +64,21 @@ def test_what_a_dictionary_repeats_is_read_a_little_at_a_time(load, tmp_path):
     assert peak.mb < 300  # of 1200
 
 
+def test_what_texts_share_is_read_a_little_at_a_time(load, tmp_path):
+    """A text of which only what differs from the one before is written is held as few times."""
+    count = 600
+    table = pa.table({"image": [b"x" * (2 << 20)] * count})
+    path = tmp_path / "rows.parquet"
+    coded = {"use_dictionary": False, "column_encoding": "DELTA_BYTE_ARRAY"}
+    pq.write_table(table, path, compression="zstd", write_statistics=False, **coded)
+    assert path.stat().st_size < 100_000
+    del table
+    with peak_memory() as peak:
+        result = load(path, batch_rows=1000)
+    assert result.rejects["reason"].to_pylist() == ["not_an_image"] * count
+    assert peak.mb < 300  # of 1200
+
+
 def test_what_a_dictionary_repeats_comes_out_as_it_is(load, tmp_path):
     """In a column, in a struct, in lists, and beside what is null."""
     value, count = "x" * (3 << 20), 30

@@ -22,6 +22,7 @@ import pyarrow.parquet as pq
 from fondant_spec.dataset.layout import MANIFEST_FILE
 from fondant_spec.dataset.manifest import Field, Manifest, Partition
 from fondant_spec.dataset.parquet_bounds import check_unpacked
+from fondant_spec.dataset.parquet_pages import open_checked
 from fondant_spec.dataset.partitions import read_batches
 from fondant_spec.errors import InputDataError
 from image_toolkit.retrieval.search.fingerprint import fingerprint
@@ -181,7 +182,7 @@ def _dataset_source(manifest: Manifest, name: str | None) -> VectorSource:
 
 
 def _read_row_group(file: Path, group: int, column: str, dimension: int) -> Iterator[Portion]:
-    with pq.ParquetFile(file, buffer_size=_BUFFER_BYTES, pre_buffer=False) as parquet:
+    with open_checked(file, str(file), buffer_size=_BUFFER_BYTES, pre_buffer=False) as parquet:
         for batch in parquet.iter_batches(_ROWS, row_groups=[group]):
             yield _split(pa.table(batch), column, dimension)
 
@@ -245,7 +246,7 @@ def _vectors_or_nan(column: pa.Array, dimension: int) -> FloatArray:
 def _dimension(files: Sequence[Path], column: str) -> int:
     """Return the length of the first list that is not null."""
     for file in files:
-        with pq.ParquetFile(file, buffer_size=_BUFFER_BYTES, pre_buffer=False) as parquet:
+        with open_checked(file, str(file), buffer_size=_BUFFER_BYTES, pre_buffer=False) as parquet:
             for batch in parquet.iter_batches(_ROWS, columns=[column]):
                 longest = pc.max(pc.list_value_length(batch.column(0))).as_py()
                 if longest:

@@ -14,6 +14,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from fondant_spec.dataset.parquet_bounds import check_unpacked
+from fondant_spec.dataset.parquet_pages import open_checked
 from fondant_spec.errors import InputDataError
 from image_toolkit.retrieval.search.hits import IntArray
 
@@ -110,7 +111,7 @@ def _parquet_pieces(file: Path) -> tuple[pa.Schema, list[_Piece]]:
 
 
 def _read_row_group(file: Path, number: int, columns: list[str]) -> pa.Table:
-    with pq.ParquetFile(file, memory_map=True) as parquet:
+    with open_checked(file, str(file)) as parquet:
         present = [name for name in columns if name in parquet.schema_arrow.names]
         table = parquet.read_row_group(number, columns=present)
         rows = parquet.metadata.row_group(number).num_rows
