@@ -104,7 +104,8 @@ class Cluster:
 
 def _dask(what: str, *words: str) -> "subprocess.Popen[bytes]":
     command = [sys.executable, "-m", f"distributed.cli.dask_{what}", *words]
-    return subprocess.Popen(command, stderr=subprocess.DEVNULL)  # noqa: S603 - ours
+    # In a session of its own, as on another machine.
+    return subprocess.Popen(command, stderr=subprocess.DEVNULL, start_new_session=True)  # noqa: S603
 
 
 @contextmanager
