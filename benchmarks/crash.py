@@ -132,9 +132,6 @@ class Campaign:
             victim, process = self._victim(family, cluster)
             hit = cluster.processes()["worker"] if cluster and victim == "scheduler" else [process]
             had = self._killed_with(process, hit)
-            while cluster and not run.is_over:
-                run.wait(0.5)
-                cluster.heal()
             code = run.wait()
             alive = _end(family)
             goes_on = victim in ("worker", "scheduler")
