@@ -254,7 +254,7 @@ def _run_all(options: argparse.Namespace, folder: Path, tally: Tally) -> None:
     world.make()
     with serving(world.root, world.port):
         if options.store:
-            disturb_store(world, folder, tally, options.store, options.seed)
+            disturb_store(world.pipeline, folder, tally, options.store, options.seed)
         if not any((options.kills, options.dask, options.twice, options.full_disk)):
             return
         campaign = Campaign(world.pipeline(str(folder / "base")), tally, seed=options.seed)

@@ -1,6 +1,6 @@
 """What many partitions, many rows and many workers cost the framework itself.
 
-    python benchmarks/scaling.py [--json]
+    python benchmarks/scaling.py [--only partitions|rows|workers] [--json]
 
 1. A step of small components over 1,000 and over 10,000 partitions of 10 rows: seconds and memory
    to run it, to take it as a cache hit, and to list it with `fondant-spec status`.
@@ -58,10 +58,14 @@ class Cost:
 def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n", 1)[0])
+    parts = {one.__name__: one for one in (partitions, rows, workers)}
+    parser.add_argument("--only", action="append", choices=parts, help="one part; repeatable")
     parser.add_argument("--json", action="store_true", help="end with one line of JSON")
     options = parser.parse_args()
+    figures: dict[str, float] = {}
     with tempfile.TemporaryDirectory() as folder:
-        figures = partitions(Path(folder)) | rows(Path(folder)) | workers(Path(folder))
+        for name in options.only or parts:
+            figures |= parts[name](Path(folder))
     if options.json:
         print(json.dumps(figures))
 
