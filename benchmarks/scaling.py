@@ -7,8 +7,9 @@
 2. A load and a map of 100,000 and of 1,000,000 rows: peak memory.
 3. A step whose partitions take a second each, on a Dask cluster of 1, 2 and 4 worker processes:
    how many times as fast, and what a partition costs beside its own time. The work is a wait, so
-   that neither the cores of this machine nor what else they are at limit it much; time counts from
-   the begin of the first partition to the end of the last.
+   that neither the cores of this machine nor what else they are at limit it much. The workers have
+   done such a step before, so that all imports are done; time counts from the begin of the first
+   partition to the end of the last.
 
 Beside seconds of the clock stand those of the processor, which say the same on a machine that is
 busy. `--json` prints one line at the end: `cpu_us_per_partition`, `linear` (processor time of
@@ -126,10 +127,11 @@ def workers(folder: Path) -> dict[str, float]:
             n_workers=count, threads_per_worker=1, dashboard_address=None, host="127.0.0.1"
         ) as cluster:
             address = {"DASK_SCHEDULER_ADDRESS": cluster.scheduler_address}
-            words = [*after(dataset), "--model", str(model), "--seconds", str(WAIT)]
+            words = [*after(dataset), "--model", str(model), "--seconds"]
+            step("stamp", folder / f"warm-{count}", *words, "0.1", environment=address)
             base = folder / f"waits-{count}"
             before = cpu_of_children()
-            cost = step("stamp", base, *words, environment=address)
+            cost = step("stamp", base, *words, str(WAIT), environment=address)
             cpu = cpu_of_children() - before
         seconds[count] = span(base)
         print(f"{count} Dask workers: {WAITS} waits of {WAIT} s in {seconds[count]:.1f} s; "
