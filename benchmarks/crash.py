@@ -132,9 +132,6 @@ class Campaign:
             victim, process = self._victim(family, cluster)
             hit = cluster.processes()["worker"] if cluster and victim == "scheduler" else [process]
             had = self._killed_with(process, hit)
-            while cluster and not run.is_over:
-                run.wait(0.5)
-                cluster.heal()
             code = run.wait()
             alive = _end(family)
             goes_on = victim in ("worker", "scheduler")
@@ -257,7 +254,7 @@ def _run_all(options: argparse.Namespace, folder: Path, tally: Tally) -> None:
     world.make()
     with serving(world.root, world.port):
         if options.store:
-            disturb_store(world, folder, tally, options.store, options.seed)
+            disturb_store(world.pipeline, folder, tally, options.store, options.seed)
         if not any((options.kills, options.dask, options.twice, options.full_disk)):
             return
         campaign = Campaign(world.pipeline(str(folder / "base")), tally, seed=options.seed)

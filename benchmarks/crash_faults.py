@@ -9,6 +9,7 @@ from contextlib import contextmanager, suppress
 from functools import partial
 from multiprocessing import get_context
 from pathlib import Path
+from threading import Event, Lock, Thread
 from typing import Self
 
 import psutil
@@ -59,7 +60,7 @@ def _run(plan: Plan, log: Path, environment: Mapping[str, str]) -> None:
 
 
 class Cluster:
-    """A Dask scheduler and two worker processes here; those that are killed are replaced."""
+    """A Dask scheduler and two worker processes here; those that end are replaced."""
 
     def __init__(self) -> None:
         with socket.socket() as free:
@@ -68,8 +69,16 @@ class Cluster:
         self._address = f"tcp://127.0.0.1:{self._port}"
         self._scheduler: subprocess.Popen[bytes] | None = None
         self._workers: list[subprocess.Popen[bytes]] = []
+        self._lock, self._ended = Lock(), Event()
+        self._keeper = Thread(target=self._keep, daemon=True)
 
-    def heal(self) -> None:
+    def _keep(self) -> None:
+        """Start again what is gone, as whoever keeps a cluster does."""
+        while not self._ended.wait(0.5):
+            with self._lock:
+                self._heal()
+
+    def _heal(self) -> None:
         """Start what is gone: the scheduler, under the same address, or workers."""
         if self._scheduler is None or self._scheduler.poll() is not None:
             words = ["--host", "127.0.0.1", "--port", str(self._port)]
@@ -82,20 +91,23 @@ class Cluster:
 
     def processes(self) -> dict[str, list[psutil.Process]]:
         """Return the scheduler and the workers."""
-        self.heal()
-        scheduler = [self._scheduler] if self._scheduler else []
-        return {
-            "scheduler": [psutil.Process(one.pid) for one in scheduler],
-            "worker": [psutil.Process(one.pid) for one in self._workers],
-        }
+        with self._lock:
+            self._heal()
+            scheduler = [self._scheduler] if self._scheduler else []
+            return {
+                "scheduler": [psutil.Process(one.pid) for one in scheduler],
+                "worker": [psutil.Process(one.pid) for one in self._workers],
+            }
 
     def __enter__(self) -> Self:
         os.environ[SCHEDULER] = self._address
-        self.heal()
+        self._keeper.start()
         return self
 
     def __exit__(self, *error: object) -> None:
         del os.environ[SCHEDULER]
+        self._ended.set()
+        self._keeper.join()
         for one in [self._scheduler, *self._workers]:
             if one is not None:
                 one.kill()
@@ -104,7 +116,8 @@ class Cluster:
 
 def _dask(what: str, *words: str) -> "subprocess.Popen[bytes]":
     command = [sys.executable, "-m", f"distributed.cli.dask_{what}", *words]
-    return subprocess.Popen(command, stderr=subprocess.DEVNULL)  # noqa: S603 - ours
+    # In a session of its own, as on another machine.
+    return subprocess.Popen(command, stderr=subprocess.DEVNULL, start_new_session=True)  # noqa: S603
 
 
 @contextmanager

@@ -3,12 +3,13 @@
 import os
 import random
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 
 from benchmarks.crash_tally import Series, Tally
 from benchmarks.crash_undisturbed import Undisturbed
-from benchmarks.crash_world import World
 from fondant_spec.dataset import storage
+from fondant_spec.pipeline.graph import Pipeline
 from tests.fault_proxy import disturbing, seeded
 from tests.object_stores import BUCKET, s3_server
 
@@ -16,13 +17,17 @@ SHARE = 0.1
 """Of the requests that fail: a 503, a reset before the request is passed on, one after it."""
 
 
-def disturb_store(world: World, folder: Path, tally: Tally, times: int, seed: int) -> None:
-    """Run steps on a store that fails often, until there were so many; each must succeed."""
+def disturb_store(
+    build: Callable[[str], Pipeline], folder: Path, tally: Tally, times: int, seed: int
+) -> None:
+    """Run steps on a store that fails often, until there were so many; each must succeed.
+
+    `build` makes the pipeline over a base path.
+    """
     choice = random.Random(f"{seed}-{len(tally.series)}")  # noqa: S311 - no secret
     with tempfile.TemporaryDirectory() as place, s3_server(Path(place)) as direct:
         os.environ.update(direct)
-        pipeline = world.pipeline(f"s3://{BUCKET}/base")
-        undisturbed = Undisturbed(pipeline, folder / "store.log")
+        undisturbed = Undisturbed(build(f"s3://{BUCKET}/base"), folder / "store.log")
         while tally.count("store") < times:
             step = choice.choice(list(undisturbed.steps))
             storage.remove(undisturbed.folder(step).location)

@@ -1,14 +1,15 @@
 """What many partitions, many rows and many workers cost the framework itself.
 
-    python benchmarks/scaling.py [--json]
+    python benchmarks/scaling.py [--only partitions|rows|workers] [--json]
 
 1. A step of small components over 1,000 and over 10,000 partitions of 10 rows: seconds and memory
    to run it, to take it as a cache hit, and to list it with `fondant-spec status`.
 2. A load and a map of 100,000 and of 1,000,000 rows: peak memory.
 3. A step whose partitions take a second each, on a Dask cluster of 1, 2 and 4 worker processes:
    how many times as fast, and what a partition costs beside its own time. The work is a wait, so
-   that neither the cores of this machine nor what else they are at limit it much; time counts from
-   the begin of the first partition to the end of the last.
+   that neither the cores of this machine nor what else they are at limit it much. The workers have
+   done such a step before, so that all imports are done; time counts from the begin of the first
+   partition to the end of the last.
 
 Beside seconds of the clock stand those of the processor, which say the same on a machine that is
 busy. `--json` prints one line at the end: `cpu_us_per_partition`, `linear` (processor time of
@@ -23,7 +24,6 @@ import os
 import subprocess
 import sys
 import tempfile
-import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -59,10 +59,14 @@ class Cost:
 def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n", 1)[0])
+    parts = {one.__name__: one for one in (partitions, rows, workers)}
+    parser.add_argument("--only", action="append", choices=parts, help="one part; repeatable")
     parser.add_argument("--json", action="store_true", help="end with one line of JSON")
     options = parser.parse_args()
+    figures: dict[str, float] = {}
     with tempfile.TemporaryDirectory() as folder:
-        figures = partitions(Path(folder)) | rows(Path(folder)) | workers(Path(folder))
+        for name in options.only or parts:
+            figures |= parts[name](Path(folder))
     if options.json:
         print(json.dumps(figures))
 
@@ -123,10 +127,11 @@ def workers(folder: Path) -> dict[str, float]:
             n_workers=count, threads_per_worker=1, dashboard_address=None, host="127.0.0.1"
         ) as cluster:
             address = {"DASK_SCHEDULER_ADDRESS": cluster.scheduler_address}
-            words = [*after(dataset), "--model", str(model), "--seconds", str(WAIT)]
+            words = [*after(dataset), "--model", str(model), "--seconds"]
+            step("stamp", folder / f"warm-{count}", *words, "0.1", environment=address)
             base = folder / f"waits-{count}"
             before = cpu_of_children()
-            cost = step("stamp", base, *words, environment=address)
+            cost = step("stamp", base, *words, str(WAIT), environment=address)
             cpu = cpu_of_children() - before
         seconds[count] = span(base)
         print(f"{count} Dask workers: {WAITS} waits of {WAIT} s in {seconds[count]:.1f} s; "
@@ -169,19 +174,28 @@ def step(name: str, base: Path, *words: str, environment: Mapping[str, str] | No
     return cost_of([str(main_file), "--base_path", str(base), *words], environment)
 
 
+MEASURE = """
+import os, resource, subprocess, sys, time
+began = time.monotonic()
+subprocess.run(sys.argv[1:], check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+usage = resource.getrusage(resource.RUSAGE_CHILDREN)
+print(time.monotonic() - began, usage.ru_utime + usage.ru_stime, usage.ru_maxrss / 1000)
+"""
+
+
 def cost_of(argv: list[str], environment: Mapping[str, str] | None = None) -> Cost:
-    """Run Python and return what it took."""
-    began = time.monotonic()
-    process = subprocess.Popen(  # noqa: S603 - of this repository
-        [sys.executable, *argv],
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
+    """Run Python and return what it took.
+
+    A small process starts it: a peak counts from the size of the process that was copied.
+    """
+    done = subprocess.run(  # noqa: S603 - of this repository
+        [sys.executable, "-c", MEASURE, sys.executable, *argv],
+        capture_output=True,
+        text=True,
+        check=True,
         env={**os.environ, **(environment or {})},
     )
-    _, status, usage = os.wait4(process.pid, 0)
-    assert os.waitstatus_to_exitcode(status) == 0, argv
-    cpu = usage.ru_utime + usage.ru_stime
-    return Cost(time.monotonic() - began, cpu, usage.ru_maxrss / 1000)
+    return Cost(*map(float, done.stdout.split()))
 
 
 if __name__ == "__main__":

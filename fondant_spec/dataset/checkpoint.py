@@ -16,7 +16,8 @@ from typing import Any, Final, Self
 
 from fondant_spec.dataset import storage
 from fondant_spec.dataset.layout import CHECKPOINT_ENDING, PARTITION_ENDING
-from fondant_spec.dataset.manifest import Partition, find_problem
+from fondant_spec.dataset.manifest import Partition
+from fondant_spec.dataset.record_check import find_problem
 from fondant_spec.spec.attribute_types import wrong_attribute
 
 GATHERED: Final = "gathered"

@@ -7,7 +7,6 @@ ours stand beside them.
 
 import hashlib
 import json
-import re
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Final
@@ -17,13 +16,12 @@ import pyarrow as pa
 from fondant_spec.dataset import storage
 from fondant_spec.dataset.confinement import Reach
 from fondant_spec.dataset.layout import MANIFEST_FILE, StepFolder
+from fondant_spec.dataset.record_check import find_problem
 from fondant_spec.errors import FondantError, InvalidManifestError
 from fondant_spec.spec.attribute_types import wrong_attribute
 from fondant_spec.spec.types import type_from_json, type_to_json
 
 VERSION: Final = 1
-
-_PARTITION_NAME: Final = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,127}")
 
 
 @dataclass(frozen=True)
@@ -243,19 +241,6 @@ def _from_dict(content: dict[str, Any]) -> Manifest:
         msg = f"{problem}."
         raise InvalidManifestError(msg)
     return manifest
-
-
-def find_problem(record: Any, partitions: Iterable[Partition]) -> str | None:
-    """Return what is wrong with what was read from JSON, as the end of a sentence; or None.
-
-    That is a value of another type than its attribute has, or a partition's name that leads
-    elsewhere.
-    """
-    problem = next(filter(None, map(wrong_attribute, (record, *partitions))), None)
-    for partition in partitions if problem is None else ():
-        if not _PARTITION_NAME.fullmatch(partition.name):
-            return f"a partition is called {partition.name!r}, which is no name of a file"
-    return problem
 
 
 def _confined(manifest: Manifest) -> Manifest:

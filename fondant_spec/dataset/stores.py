@@ -96,6 +96,7 @@ class S3Store(ObjectNames, S3FileSystem):  # type: ignore[misc] # has no annotat
     async def _call_s3(self, method: str, *more: Any, **keywords: Any) -> Any:
         limit = None if self._answered else FIRST_ANSWER_SECONDS
         try:
+            await self.set_session()  # loads much, once: the time is for the store alone
             answer = await asyncio.wait_for(super()._call_s3(method, *more, **keywords), limit)
         except Exception as error:
             self._answered = self._answered or bool(_code(error))
