@@ -45,5 +45,5 @@ clean:  ## remove what was made, but not the environment
 $(SETUP): pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --upgrade pip
-	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[components,openvino,kubeflow,demo,dev]'
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[components,explore,openvino,kubeflow,demo,dev]'
 	touch $(SETUP)
