@@ -45,6 +45,10 @@ def add_command(commands: "argparse._SubParsersAction[argparse.ArgumentParser]")
         "not of this machine only",
     )
     parser.add_argument("--name", help="who corrects (default: the user's name)")
+    parser.add_argument(
+        "--clip-model",
+        help="the model to compare texts with images by, where the vectors' is no model of the hub",
+    )
     parser.add_argument("--read-only", action="store_true", help="take no corrections")
     parser.add_argument(
         "--trust", action="append", default=[], metavar="PATH", help=argparse.SUPPRESS
@@ -67,7 +71,12 @@ def run(args: argparse.Namespace) -> int:
 
     trust(map(storage.normalize, args.trust))
     place = find_place(args.path or args.base_path, args.base_path)
-    site = Site(place, args.name or getpass.getuser(), read_only=args.read_only)
+    site = Site(
+        place,
+        args.name or getpass.getuser(),
+        read_only=args.read_only,
+        clip_model=args.clip_model,
+    )
     token = args.token or secrets.token_urlsafe(24)
     app = make_app(site, token, [args.host, *args.allow_host])
     with _listening(args.host, args.port) as listener:

@@ -127,7 +127,7 @@ class Editing:
             if not edits or chosen in undone:
                 msg = "there is nothing to undo."
                 raise InvalidArgumentError(msg)
-            standing = [edit for edit in edits if edit.id in self._cells[edit.cell].ids]
+            standing = [edit for edit in edits if self._stands(edit)]
             if len(standing) < len(edits):
                 msg = f"{len(edits) - len(standing)} of {len(edits)} edits were edited again since."
                 raise InvalidArgumentError(msg)
@@ -179,6 +179,20 @@ class Editing:
             dataset=table.manifest.location,
             row=row["id"],
         )
+
+    def _stands(self, edit: Edit) -> bool:
+        """Return whether a cell holds what an edit says, also after later ones were taken back."""
+        return any(self._origin(head) is edit for head in self._cells[edit.cell].heads)
+
+    def _origin(self, edit: Edit) -> Edit | None:
+        """Return the edit whose value one brings: itself, or what it gave a cell back to."""
+        own = [one for one in self._edits if one.cell == edit.cell]
+        current: Edit | None = edit
+        while current is not None and current.undoes:
+            taken = next((one for one in own if one.action == current.undoes), None)
+            before = taken.after if taken else ()
+            current = next((one for one in own if one.id in before), None)
+        return current
 
     def _reverse(self, edit: Edit, action: str) -> Edit:
         """Return the edit that takes one back: what it took the place of holds again."""

@@ -39,9 +39,13 @@ def text_model(manifest: Manifest) -> str | None:
 
 
 class Nearest:
-    """Ranks rows by the cosine of their vectors, read anew from the files, piece by piece."""
+    """Ranks rows by the cosine of their vectors, read anew from the files, piece by piece.
 
-    def __init__(self) -> None:
+    `clip_model` is what embeds texts: a folder, where the dataset names its model by that alone.
+    """
+
+    def __init__(self, clip_model: str | None = None) -> None:
+        self._clip_model = clip_model
         self._lock = threading.Lock()
         self._known: dict[tuple[str, str, str, str], Ranking] = {}
         self._encoders: dict[tuple[str, str | None], QueryEncoders] = {}
@@ -92,10 +96,15 @@ class Nearest:
         if not isinstance(model, str):
             msg = f"field {field.name!r} does not say which model made it, so no text fits it."
             raise InvalidArgumentError(msg)
-        known = (model, field.metadata.get("revision"))
+        own = self._clip_model
+        known = (own, None) if own else (model, field.metadata.get("revision"))
         if known not in self._encoders:
             self._encoders[known] = QueryEncoders(*known)
-        return self._encoders[known].vector(text)
+        encoders = self._encoders[known]
+        if encoders.model_id != model:
+            msg = f"{own} is model {encoders.model_id!r}, and the vectors are of {model!r}."
+            raise InvalidArgumentError(msg)
+        return encoders.vector(text)
 
 
 def _required(manifest: Manifest) -> Field:

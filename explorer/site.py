@@ -23,12 +23,14 @@ HERE: Final = Path(__file__).parent
 class Site:
     """The explorer of one base path."""
 
-    def __init__(self, place: Place, who: str, *, read_only: bool) -> None:
+    def __init__(
+        self, place: Place, who: str, *, read_only: bool = False, clip_model: str | None = None
+    ) -> None:
         self.place = place
         self.who = who
         self.tables = Tables()
         self.pictures = Pictures()
-        self.nearest = Nearest()
+        self.nearest = Nearest(clip_model)
         self.editing = Editing(place.base_path, self.tables, who, read_only=read_only)
         self._templates = Environment(
             loader=FileSystemLoader(HERE / "templates"),
