@@ -32,13 +32,13 @@ SUFFIXES: Final = {"JPEG": ".jpg", "PNG": ".png", "WEBP": ".webp"}
 
 _MODES: Final = ("RGB", "L", "P")
 _QUALITY: Final = 95
-_PAIR_FIELDS: Final = frozenset({"id", "image", "caption", "file_name"})
+_PAIR_FIELDS: Final = frozenset({"id", "image", "caption", "file_name", "split"})
 
 
 class BadPairError(Exception):
     """A row that gives no pair; `reason` is a short code for the reject table.
 
-    Reasons: `no_image`, `no_caption`, `needs_conversion`.
+    Reasons: `no_image`, `no_caption`, `needs_conversion`, `unknown_split`.
     """
 
     def __init__(self, *, reason: str, message: str) -> None:
@@ -89,7 +89,8 @@ class PairMaker:
         """Return the pair that a row holds: `id`, `image`, `caption`, and any other fields.
 
         Raises:
-            BadPairError: there is no image or no caption, or the image may not be converted.
+            BadPairError: there is no image or no caption, the split is none, or the image may not
+                be converted.
             NotAnImageError: the image cannot be decoded.
         """
         data, caption = row["image"], row["caption"]
@@ -105,7 +106,7 @@ class PairMaker:
             others["id"] = row["id"]
         others |= {"width": file.width, "height": file.height}
         drawn_by = data if row.get(GROUP) is None else row[GROUP].encode()
-        split = split_of(drawn_by, self.validation_fraction)
+        split = chosen_split(row) or split_of(drawn_by, self.validation_fraction)
         return Pair(
             stem=self._stem(row),
             split=split,
@@ -157,6 +158,19 @@ def _shows_as_it_is(header: ImageHeader) -> bool:
         and not header.animated
         and header.profile != "other"
     )
+
+
+def chosen_split(row: Mapping[str, Any]) -> str | None:
+    """Return the split that somebody has chosen for a row; None where nobody has.
+
+    Raises:
+        BadPairError: it is none that is exported: what is kept apart must not end up in another.
+    """
+    split: str | None = row.get("split") or None
+    if split not in (None, TRAIN, VALIDATION):
+        message = f"the split is {split!r}, neither {TRAIN} nor {VALIDATION}"
+        raise BadPairError(reason="unknown_split", message=message)
+    return split
 
 
 def split_of(drawn_by: bytes, validation_fraction: float) -> str:
