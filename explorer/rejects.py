@@ -6,7 +6,7 @@ from typing import Final
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from explorer.tables import URLS, host_of
+from explorer.tables import URLS, hosts_of
 from fondant_spec.dataset import storage
 from fondant_spec.dataset.layout import PARTITION_ENDING
 from fondant_spec.dataset.manifest import Field, Manifest
@@ -42,8 +42,9 @@ def rejects_table(manifest: Manifest) -> pa.Table:
     origins = dict(_origins(manifest, {row["id"] for row in rows}))
     for row in rows:
         row["input"], row["input_id"], row["url"] = origins.get(row["id"], (None, None, None))
-        row["host"] = host_of(row["url"])
-    return pa.Table.from_pylist(rows, SCHEMA)
+    table = pa.Table.from_pylist(rows, SCHEMA)
+    hosts = hosts_of(table.column("url").combine_chunks())
+    return table.set_column(SCHEMA.get_field_index("host"), "host", hosts)
 
 
 def _origins(

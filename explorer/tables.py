@@ -9,10 +9,10 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Final
-from urllib.parse import urlsplit
 
 import duckdb
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.types as kinds
 
 from explorer.overlay import EDITS_TABLE, overlay_table, shown_columns
@@ -30,6 +30,7 @@ HOST: Final = "host"
 URLS: Final = ("final_url", "image_url", "url")
 """Fields that say where an image came from, the best first."""
 
+_HOST: Final = r"^[A-Za-z][A-Za-z0-9+.-]*://(?:[^/?#@]*@)?(?P<host>\[[^\]]*\]|[^/?#:]+)"
 _SECONDS: Final = 20.0
 _MEMORY: Final = "2GB"  # where it begins to give up; what is used goes by the rows
 _THREADS: Final = 2
@@ -214,20 +215,16 @@ class _Rows:
     def _with_own(self, batch: pa.RecordBatch) -> pa.RecordBatch:
         columns = [batch.column(name) for name in ("id", *self._fields)]
         if self._url is not None and not self._has_host:
-            columns.append(pa.array(map(host_of, batch.column(self._url).to_pylist()), pa.string()))
+            columns.append(hosts_of(batch.column(self._url)))
         none = pa.nulls(len(batch), pa.string())
-        keys = image_keys(batch.column(KEY)) if self._key is not None else none
-        columns.append(pa.array(keys, pa.string()))
+        columns.append(image_keys(batch.column(KEY)) if self._key is not None else none)
         arrays = [column.cast(one.type) for column, one in zip(columns, self._schema, strict=True)]
         return pa.RecordBatch.from_arrays(arrays, schema=self._schema)
 
 
-def host_of(url: str | None) -> str | None:
-    """Return the host of a URL; None where it has none."""
-    try:
-        return urlsplit(url or "").hostname
-    except ValueError:
-        return None
+def hosts_of(urls: pa.Array) -> pa.Array:
+    """Return the hosts of URLs, in lower case; null where there is none."""
+    return pc.utf8_lower(pc.struct_field(pc.extract_regex(urls, _HOST), "host"))
 
 
 def _is_narrow(field: Field) -> bool:
