@@ -8,7 +8,7 @@ PYTEST := $(BIN)/python -m pytest
 export HF_HUB_OFFLINE ?= 1
 export PYTHONUNBUFFERED = 1
 
-.PHONY: help demo test peers containers lint format clean
+.PHONY: help demo test peers browser containers lint format clean
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "%-12s%s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -17,12 +17,15 @@ demo: $(SETUP)  ## run the whole pipeline offline, and look at what it made
 	$(BIN)/python -m demo.run
 	$(BIN)/python -m demo.report
 
-test: $(SETUP)  ## run the tests, a process a core; not those of `peers` and `containers`
-	$(PYTEST) -m 'not docker and not peer' -n auto --dist loadfile --no-loadscope-reorder
+test: $(SETUP)  ## run the tests, a process a core; not those of `peers`, `browser` and `containers`
+	$(PYTEST) -m 'not docker and not peer and not browser' -n auto --dist loadfile --no-loadscope-reorder
 
 peers: $(SETUP)  ## run the tests beside other projects' packages, which are installed for them
 	$(PYTEST) -m peer
 	if [ -e scripts/oldest_models.sh ]; then PYTHON=$(BIN)/python bash scripts/oldest_models.sh; fi
+
+browser: $(SETUP)  ## click through the explorer in Chromium, which is installed for it
+	PYTHON=$(BIN)/python bash scripts/check_browser.sh
 
 containers: $(SETUP)  ## build all images, and run the steps in containers
 	PYTHON=$(BIN)/python bash scripts/check_containers.sh
@@ -45,5 +48,5 @@ clean:  ## remove what was made, but not the environment
 $(SETUP): pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --upgrade pip
-	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[components,openvino,kubeflow,demo,dev]'
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[components,explore,openvino,kubeflow,demo,dev]'
 	touch $(SETUP)

@@ -9,20 +9,17 @@ nothing set it says what to set, and ends with 1. `make demo` runs it on data of
 """
 
 import argparse
-import logging
 import sys
 from collections.abc import Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 
-from fondant_spec.errors import InvalidConfigError, StorageError
+from explorer.replay import with_edits
+from fondant_spec.errors import InvalidConfigError
 from fondant_spec.pipeline import Pipeline, Resources, Step
 from fondant_spec.runners.command_line import launch
-from image_toolkit.edits.journal import edits_folder, edits_version
 from image_toolkit.retrieval.hub.known_indexes import full_location, known_model
 from pipeline_configs import PipelineConfigs
-
-logger = logging.getLogger(__name__)
 
 NAME = "stable-diffusion"
 COMPONENTS = Path(__file__).parent / "components"
@@ -90,7 +87,8 @@ def build(configs: PipelineConfigs) -> Pipeline:
         arguments={"model_id": configs.CAPTION_MODEL},
         resources=gpu,
     )
-    pipeline.add(COMPONENTS / "export_dataset", after=_corrected(pipeline, captions))
+    corrected = with_edits(pipeline, captions, COMPONENTS / "apply_edits")
+    pipeline.add(COMPONENTS / "export_dataset", after=corrected)
     return pipeline
 
 
@@ -108,21 +106,6 @@ def main(argv: Sequence[str] | None = None) -> int:
         return build(replace(configs, BASE_PATH=options.base_path))
 
     return launch(build_it, parser, argv, settings=asdict(configs))
-
-
-def _corrected(pipeline: Pipeline, captions: Step) -> Step:
-    """Add a step that replays what people corrected, where they have (`fondant-spec explore`)."""
-    edits = edits_folder(pipeline.base_path)
-    try:
-        version = edits_version(edits)
-    except StorageError as error:  # as where a laptop submits what a cluster can open
-        logger.warning("no edits are replayed, since their folder cannot be listed: %s", error)
-        version = ""
-    if not version:
-        return captions
-    return pipeline.add(
-        COMPONENTS / "apply_edits", after=captions, arguments={"edits": edits, "version": version}
-    )
 
 
 def _embedding(

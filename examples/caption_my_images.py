@@ -17,10 +17,11 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from fondant_spec.pipeline import Pipeline, Step
+from explorer.replay import with_edits
+from fondant_spec.pipeline import Pipeline
 from fondant_spec.runners.command_line import launch
 from fondant_spec.spec.component_spec import ComponentSpec
-from image_toolkit.edits.journal import Journal, edits_folder, edits_version
+from image_toolkit.edits.journal import Journal, edits_folder
 from image_toolkit.edits.texts import take_over
 
 EXAMPLES = Path(__file__).parent
@@ -56,7 +57,7 @@ def build(options: argparse.Namespace) -> Pipeline:
     )
     if not (options.dry_run or options.compile_only):
         _take_over(output / "look" / "texts", pipeline.base_path)
-    corrected = _corrected(pipeline, captions)
+    corrected = with_edits(pipeline, captions, COMPONENTS / "apply_edits")
     pipeline.add(
         EXAMPLES / "caption_page",
         after=corrected,
@@ -81,16 +82,6 @@ def _take_over(texts: Path, base_path: str) -> None:
     names = take_over(texts, journal, getpass.getuser())
     if names:
         print(f"taken over: {len(names):,} corrected captions, {', '.join(names[:3])}")
-
-
-def _corrected(pipeline: Pipeline, captions: Step) -> Step:
-    """Add a step that replays all corrections, where there are some."""
-    edits = edits_folder(pipeline.base_path)
-    version = edits_version(edits)
-    if not version:
-        return captions
-    arguments = {"edits": edits, "version": version}
-    return pipeline.add(COMPONENTS / "apply_edits", after=captions, arguments=arguments)
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -9,6 +9,7 @@ import sys
 from collections.abc import Sequence
 from functools import partial
 from importlib.metadata import entry_points
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Final
 
@@ -82,7 +83,8 @@ def _parser() -> argparse.ArgumentParser:
     )
     execute.set_defaults(command=_execute)
     for command in entry_points(group=COMMANDS):
-        command.load()(commands)
+        if find_spec(command.module.partition(".")[0]):  # a component's image has not all packages
+            command.load()(commands)
     text = "show the traceback of a defect"
     parser.add_argument("--debug", action="store_true", help=text)
     for sub in commands.choices.values():  # before a command or after it

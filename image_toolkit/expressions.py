@@ -14,6 +14,9 @@ _FORBIDDEN: Final = {
     "PARAMETER": "parameters",
     "WINDOW": "window functions",
 }
+_ENDLESS: Final = {"range", "generate_series", "repeat", "lpad", "rpad", "list_resize"}
+"""Functions that make as much as a number says, in one go that no clock can interrupt."""
+
 _LONGEST: Final = 4000
 
 
@@ -45,6 +48,9 @@ def check_expression(
         kind = node.get("class")
         if kind in _FORBIDDEN:
             msg = f"{what} may not have {_FORBIDDEN[kind]}: {text}"
+            raise InvalidArgumentError(msg)
+        if node.get("function_name") in _ENDLESS:
+            msg = f"{what} may not call {node['function_name']}: {text}"
             raise InvalidArgumentError(msg)
         if kind == "COLUMN_REF":
             _check_field(node["column_names"][0], known, what)

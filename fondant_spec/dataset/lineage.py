@@ -99,7 +99,7 @@ def _names_group(row_id: str, inputs: list[Manifest]) -> bool:
 
 def _told_rows(rows: list[tuple[Manifest, str]]) -> str:
     lines = []
-    for step, row in _ancestors(rows):
+    for step, row in ancestors(rows):
         lines.append(f"{step.step_id}: {row['id']}")
         for field in step.own_fields:
             told = f"  ({_told(field)})" if field.metadata else ""
@@ -107,10 +107,14 @@ def _told_rows(rows: list[tuple[Manifest, str]]) -> str:
     return "\n".join(lines)
 
 
-def _ancestors(rows: list[tuple[Manifest, str]]) -> Iterator[tuple[Manifest, dict[str, Any]]]:
+def ancestors(rows: list[tuple[Manifest, str]]) -> Iterator[tuple[Manifest, dict[str, Any]]]:
     """Yield each dataset that a row or its forebears are in, from the given ones back.
 
-    Those come that wrote something of their own; where branches were joined, all of them.
+    Those come that wrote something of their own; where branches were joined, all of them. With each
+    comes the row as it is there, by field: see `find_row`.
+
+    Raises:
+        InvalidDatasetError: a dataset has no such row, or a file is missing or broken.
     """
     waiting, seen = [*rows], set()
     while waiting:

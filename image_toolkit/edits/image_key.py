@@ -6,9 +6,10 @@ rendered anew; where a dataset has none, the hash of the bytes in `image`.
 
 import hashlib
 from collections.abc import Collection
-from typing import Any, Final
+from typing import Final
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
 SOURCE: Final = "sha256"
 IMAGE: Final = "image"
@@ -19,15 +20,14 @@ def key_field(fields: Collection[str]) -> str | None:
     return next((name for name in (SOURCE, IMAGE) if name in fields), None)
 
 
-def image_keys(column: pa.Array) -> list[str | None]:
-    """Return the keys of images, given their hashes or their bytes; None for those that have none.
+def image_keys(column: pa.Array) -> pa.Array:
+    """Return the keys of images, given their hashes or their bytes; null where there is none.
 
     The column is that of `key_field`.
     """
-    return [_key(value) for value in column.to_pylist()]
-
-
-def _key(value: Any) -> str | None:
-    if isinstance(value, bytes):
-        return hashlib.sha256(value).hexdigest()
-    return str(value).lower() if value else None
+    if pa.types.is_binary(column.type) or pa.types.is_large_binary(column.type):
+        images = column.to_pylist()
+        keys = [None if data is None else hashlib.sha256(data).hexdigest() for data in images]
+        return pa.array(keys, pa.string())
+    hashes = pc.utf8_lower(column.cast(pa.string()))
+    return pc.if_else(pc.equal(hashes, ""), None, hashes)

@@ -55,9 +55,11 @@ class Journal:
             StorageError: a file cannot be read.
         """
         with self._lock:
+            known, self._read = self._read, {}
             for name, size in _files(self._folder).items():
-                if self._read.get(name, (-1,))[0] != size:
-                    self._read[name] = (size, _parsed(storage.join(self._folder, name)))
+                if name not in known or known[name][0] != size:
+                    known[name] = (size, _parsed(storage.join(self._folder, name)))
+                self._read[name] = known[name]
             return [edit for _, edits in self._read.values() for edit in edits]
 
     def add(self, edits: Sequence[Edit]) -> None:
@@ -67,7 +69,8 @@ class Journal:
             StorageError: they could not be written.
         """
         with self._lock:
-            if not self._file or len(self._own) + len(edits) > _LINES:
+            gone = self._file not in _files(self._folder)  # as when somebody removed the folder
+            if gone or len(self._own) + len(edits) > _LINES:
                 self._file, self._own = f"{_stamp()}-{new_id()[:12]}{ENDING}", []
             lines = [*self._own, *edits]
             text = "".join(edit.to_json() for edit in lines)

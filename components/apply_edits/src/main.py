@@ -64,7 +64,9 @@ class ApplyEdits(ArrowTransformComponent):
         key = key_field(batch.schema.names)
         narrow = batch.select([name for name in batch.schema.names if name not in (key, "image")])
         rows = []
-        for image, row in zip(image_keys(batch.column(key)), narrow.to_pylist(), strict=True):
+        for image, row in zip(
+            image_keys(batch.column(key)).to_pylist(), narrow.to_pylist(), strict=True
+        ):
             cells = self._images.get(image or "", {})
             dropped = cells.get(DROPPED)
             if dropped is not None and dropped.value:

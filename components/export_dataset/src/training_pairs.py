@@ -41,7 +41,7 @@ SUFFIXES: Final = {"JPEG": ".jpg", "PNG": ".png", "WEBP": ".webp"}
 _MODES: Final = ("RGB", "L", "P")
 _QUALITY: Final = 95
 _PAIR_FIELDS: Final = frozenset(
-    {"id", "image", "file_name", MASK, EMBEDDING, CAPTION, MORE_CAPTIONS, CLASS_PROMPT}
+    {"id", "image", "file_name", "split", MASK, EMBEDDING, CAPTION, MORE_CAPTIONS, CLASS_PROMPT}
 )
 
 
@@ -89,8 +89,8 @@ class PairMaker:
         """Return the pair that a row holds: `id`, `image`, `caption`, and any other fields.
 
         Raises:
-            BadPairError: there is no image or no caption, the image may not be converted, or the
-                mask is none of this image.
+            BadPairError: there is no image or no caption, the split is none, the image may not be
+                converted, or the mask is none of this image.
             NotAnImageError: the image cannot be decoded.
         """
         data = row["image"]
@@ -106,7 +106,8 @@ class PairMaker:
         others |= {"width": file.width, "height": file.height}
         drawn_by = data if row.get(GROUP) is None else row[GROUP].encode()
         is_class = not is_blank(row.get(CLASS_PROMPT))
-        split = REGULARIZATION if is_class else split_of(drawn_by, self.validation_fraction)
+        drawn = chosen_split(row) or split_of(drawn_by, self.validation_fraction)
+        split = REGULARIZATION if is_class else drawn
         return Pair(
             stem=self._stem(row),
             split=split,
@@ -159,6 +160,19 @@ def _shows_as_it_is(header: ImageHeader) -> bool:
         and not header.animated
         and header.profile != "other"
     )
+
+
+def chosen_split(row: Mapping[str, Any]) -> str | None:
+    """Return the split that somebody has chosen for a row; None where nobody has.
+
+    Raises:
+        BadPairError: it is none that is exported: what is kept apart must not end up in another.
+    """
+    split: str | None = row.get("split") or None
+    if split not in (None, TRAIN, VALIDATION):
+        message = f"the split is {split!r}, neither {TRAIN} nor {VALIDATION}"
+        raise BadPairError(reason="unknown_split", message=message)
+    return split
 
 
 def split_of(drawn_by: bytes, validation_fraction: float) -> str:

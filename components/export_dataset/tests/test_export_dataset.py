@@ -188,6 +188,21 @@ def test_the_card_tells_counts_and_lineage(tmp_path):
     assert result.rejects["reason"].to_pylist() == ["no_caption", "no_caption"]
 
 
+def test_a_split_that_somebody_chose(tmp_path):
+    """It holds whatever would be drawn; rows of another split end up in none that is trained on."""
+    chosen = ["validation", "train", None, "test", "validation"]
+    table = pairs().append_column("split", pa.array(chosen, pa.string()))
+    out, result = export(table, tmp_path)
+    lines = {
+        split: (out / split / "metadata.jsonl").read_text(encoding="utf-8").splitlines()
+        for split in ("train", "validation")
+    }
+    texts = {split: [json.loads(line)["text"] for line in lines[split]] for split in lines}
+    assert texts == {"train": CAPTIONS[1:3], "validation": [CAPTIONS[0], CAPTIONS[4]]}
+    (reject,) = result.rejects.to_pylist()
+    assert (reject["id"][-1], reject["reason"]) == ("3", "unknown_split")
+
+
 def test_nothing_in_the_card_ends_its_code(tmp_path):
     """What a maker says of a field stays code, whatever backticks, lines and escapes it has."""
     card, folders = load_module(COMPONENT, "dataset_card"), load_module(COMPONENT, "hashed_folder")

@@ -44,7 +44,7 @@ class CaptionPage(WriteComponent):
         """Write the page last, when what it shows is there."""
         rows: list[tuple[dict[str, Any], str, str]] = []
         for batch in batches:
-            keys = image_keys(batch.column(self._key))
+            keys = image_keys(batch.column(self._key)).to_pylist()
             for row, key in zip(batch.to_pylist(), keys, strict=True):
                 picture = f"{PICTURES}/{len(rows):06d}.jpg"
                 if self._shows(row, picture, context):

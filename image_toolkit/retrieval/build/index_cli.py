@@ -205,7 +205,7 @@ def _serve(args: argparse.Namespace) -> int:
     from aiohttp import web  # noqa: PLC0415
 
     from image_toolkit.retrieval.service.index_server import Server, make_app  # noqa: PLC0415
-    from image_toolkit.retrieval.service.request_bounds import is_loopback  # noqa: PLC0415
+    from image_toolkit.served_names import is_loopback  # noqa: PLC0415
 
     indexes = {name: place.open() for name, place in _places(args).items()}
     encoders = _encoders(args, [index.info for index in indexes.values()])

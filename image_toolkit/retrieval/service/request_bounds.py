@@ -1,9 +1,7 @@
 """What a request to a server may cost, and under which name it may come."""
 
 import asyncio
-import ipaddress
 import json
-import re
 from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -13,6 +11,7 @@ from typing import Any
 from aiohttp import web
 
 from image_toolkit.retrieval.service.query_requests import BadRequestError
+from image_toolkit.served_names import is_loopback, name_of
 
 _Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
@@ -73,7 +72,7 @@ def guard(host: str) -> Any:
 
     @web.middleware
     async def guarded(request: web.Request, handler: _Handler) -> web.StreamResponse:
-        if local and not is_loopback(_name(request.host)):
+        if local and not is_loopback(name_of(request.host)):
             return _refusal(f"not known as {request.host!r} here", HTTPStatus.FORBIDDEN)
         try:
             return await handler(request)
@@ -87,23 +86,9 @@ def guard(host: str) -> Any:
     return guarded
 
 
-def is_loopback(host: str) -> bool:
-    """Return whether an address to listen on is reached from this machine only."""
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host.lower() == "localhost"
-
-
 def json_response(text: str, status: int = HTTPStatus.OK) -> web.Response:
     """Return an answer with JSON in it."""
     return web.Response(text=text, status=status, content_type="application/json")
-
-
-def _name(host: str) -> str:
-    """Return the name or address in a Host header, without its port and the brackets of IPv6."""
-    name = re.sub(r":\d*$", "", host)
-    return name[1:-1] if name[:1] == "[" and name[-1:] == "]" else name
 
 
 def _parse(body: bytes) -> Any:

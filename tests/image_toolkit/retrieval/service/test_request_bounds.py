@@ -15,7 +15,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from image_toolkit.retrieval.service.request_bounds import RequestBounds, is_loopback
+from image_toolkit.retrieval.service.request_bounds import RequestBounds
+from image_toolkit.served_names import is_loopback
 from tests.fuzzing import fuzz
 from tests.image_toolkit.retrieval.service.serving import serve_index
 

@@ -1,0 +1,1 @@
+"""The explorer: looking at what a pipeline wrote, in a browser, and correcting it."""

@@ -1,0 +1,258 @@
+"""Writing edits, so that nobody's are lost: those of others are seen before one is written."""
+
+import threading
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+from explorer.overlay import quoted
+from explorer.tables import KEY, Table, Tables
+from fondant_spec.errors import FondantError, InvalidArgumentError
+from image_toolkit.edits.cells import Cell, cells_of
+from image_toolkit.edits.edit import (
+    ACCEPTED,
+    CAPTION,
+    SPLIT,
+    Edit,
+    Value,
+    check_value,
+    new_id,
+    now,
+)
+from image_toolkit.edits.journal import Journal, edits_folder, edits_version
+
+MOST_AT_ONCE: Final = 100_000
+
+
+class EditedMeanwhileError(FondantError):
+    """Somebody has edited a cell since it was shown; nothing was written."""
+
+    def __init__(self, cells: Mapping[str, Cell]) -> None:
+        super().__init__("somebody has edited this meanwhile; nothing was written.")
+        self.cells = cells
+
+
+@dataclass(frozen=True)
+class Change:
+    """What a person wants a cell of a row to hold, having seen the edits `after` there."""
+
+    row: str
+    field: str
+    value: Value
+    after: tuple[str, ...] = ()
+
+
+class Editing:
+    """The edits of all datasets below a base path. For any number of threads."""
+
+    def __init__(self, base_path: str, tables: Tables, who: str, *, read_only: bool) -> None:
+        self._folder = edits_folder(base_path)
+        self._journal = Journal(self._folder)
+        self._tables = tables
+        self._who = who
+        self._lock = threading.RLock()
+        self._version = ""
+        self._edits: list[Edit] = []
+        self._cells: dict[tuple[str, str], Cell] = {}
+        self.read_only = read_only
+
+    def refresh(self) -> None:
+        """Take in what others have written.
+
+        Raises:
+            InvalidDatasetError: a line is no edit.
+        """
+        with self._lock:
+            version = edits_version(self._folder)
+            if version != self._version:
+                self._edits = sorted(self._journal.edits(), key=lambda edit: (edit.at, edit.id))
+                self._cells = cells_of(self._edits)
+                self._tables.set_edits(self._edits)
+                self._version = version
+
+    def history(self) -> list[Edit]:
+        """Return all edits, the newest first."""
+        with self._lock:
+            return self._edits[::-1]
+
+    def of_image(self, image: str | None) -> dict[str, Cell]:
+        """Return the cells of an image by field."""
+        with self._lock:
+            return {field: cell for (key, field), cell in self._cells.items() if key == image}
+
+    def of_images(self, images: Sequence[str | None]) -> dict[str, dict[str, Cell]]:
+        """Return the cells of some images."""
+        wanted = set(images)
+        found: dict[str, dict[str, Cell]] = {}
+        with self._lock:
+            for (image, field), cell in self._cells.items():
+                if image in wanted:
+                    found.setdefault(image, {})[field] = cell
+        return found
+
+    def write(self, table: Table, changes: Sequence[Change]) -> str:
+        """Keep what a person changed, all of it as one action, and return the action's id.
+
+        Raises:
+            EditedMeanwhileError: a cell is not as the person saw it.
+            InvalidArgumentError: a change is none, or nothing may be changed here.
+        """
+        with self._lock:
+            self._check_writable(len(changes))
+            self.refresh()
+            rows = self._rows(table, [change.row for change in changes])
+            for change in changes:
+                check_value(change.field, change.value)
+                self._check_seen(rows[change.row], change)
+            action = new_id()
+            edits = [self._edit(table, rows[change.row], change, action) for change in changes]
+            self._journal.add(list({edit.cell: edit for edit in edits}.values()))
+            self.refresh()
+            return action
+
+    def undo(self, action: str = "") -> list[Edit]:
+        """Take an action back, or the last of one's own that is left; return the edits that do.
+
+        Raises:
+            InvalidArgumentError: there is none, or others have built on it.
+        """
+        with self._lock:
+            self._check_writable(1)
+            self.refresh()
+            undone = {edit.undoes for edit in self._edits}
+            own = [e for e in self._edits if e.by == self._who and not e.undoes]
+            left = [edit.action for edit in own if edit.action not in undone]
+            chosen = action or (left[-1] if left else "")
+            edits = [edit for edit in self._edits if edit.action == chosen != ""]
+            if not edits or chosen in undone:
+                msg = "there is nothing to undo."
+                raise InvalidArgumentError(msg)
+            standing = [edit for edit in edits if self._stands(edit)]
+            if len(standing) < len(edits):
+                msg = f"{len(edits) - len(standing)} of {len(edits)} edits were edited again since."
+                raise InvalidArgumentError(msg)
+            taking_back = [self._reverse(edit, chosen) for edit in edits]
+            self._journal.add(taking_back)
+            self.refresh()
+            return taking_back
+
+    def _check_writable(self, count: int) -> None:
+        if self.read_only:
+            msg = "this explorer was started with --read-only."
+            raise InvalidArgumentError(msg)
+        if not 0 < count <= MOST_AT_ONCE:
+            msg = f"{count:,} changes; between one and {MOST_AT_ONCE:,} can be made at once."
+            raise InvalidArgumentError(msg)
+
+    def _rows(self, table: Table, ids: Sequence[str]) -> dict[str, dict[str, Any]]:
+        """Return rows with what the steps have written, by id; each has an image."""
+        own = _written(self._tables, table, list(dict.fromkeys(ids)))
+        for row_id in ids:
+            if row_id not in own:
+                msg = f"there is no row {row_id!r}."
+                raise InvalidArgumentError(msg)
+            if own[row_id][KEY] is None:
+                msg = f"row {row_id} has no image, by which an edit could be kept."
+                raise InvalidArgumentError(msg)
+        return own
+
+    def _check_seen(self, row: Mapping[str, Any], change: Change) -> None:
+        cell = self._cells.get((row[KEY], change.field))
+        if set(cell.ids if cell else ()) != set(change.after):
+            raise EditedMeanwhileError({change.field: cell} if cell else {})
+
+    def _edit(self, table: Table, row: Mapping[str, Any], change: Change, action: str) -> Edit:
+        written = row.get(change.field)
+        beneath = written if isinstance(written, str | bool) else None
+        if change.field == ACCEPTED:  # what was accepted is the caption as it was shown
+            beneath = row["shown_caption"]
+        return Edit(
+            id=new_id(),
+            at=now(),
+            by=self._who,
+            image=row[KEY],
+            field=change.field,
+            value=change.value,
+            after=change.after,
+            beneath=beneath,
+            action=action,
+            dataset=table.manifest.location,
+            row=row["id"],
+        )
+
+    def _stands(self, edit: Edit) -> bool:
+        """Return whether a cell holds what an edit says, also after later ones were taken back."""
+        return any(self._origin(head) is edit for head in self._cells[edit.cell].heads)
+
+    def _origin(self, edit: Edit) -> Edit | None:
+        """Return the edit whose value one brings: itself, or what it gave a cell back to."""
+        own = [one for one in self._edits if one.cell == edit.cell]
+        current: Edit | None = edit
+        while current is not None and current.undoes:
+            taken = next((one for one in own if one.action == current.undoes), None)
+            before = taken.after if taken else ()
+            current = next((one for one in own if one.id in before), None)
+        return current
+
+    def _reverse(self, edit: Edit, action: str) -> Edit:
+        """Return the edit that takes one back: what it took the place of holds again."""
+        before = {one.id: one for one in self._edits if one.cell == edit.cell}
+        heads = sorted((before[i] for i in edit.after if i in before), key=lambda one: one.at)
+        return Edit(
+            id=new_id(),
+            at=now(),
+            by=self._who,
+            image=edit.image,
+            field=edit.field,
+            value=heads[0].value if heads else None,
+            after=self._cells[edit.cell].ids,
+            beneath=heads[0].beneath if heads else edit.beneath,
+            action=new_id() if not action else f"undo-{action}",
+            undoes=action,
+            dataset=edit.dataset,
+            row=edit.row,
+        )
+
+
+def _written(tables: Tables, table: Table, ids: list[str]) -> dict[str, dict[str, Any]]:
+    """Return rows by id: what the steps wrote of what can be edited, and the caption as shown."""
+    columns = ["id", KEY, *(name for name in (CAPTION, SPLIT) if name in table.written)]
+    listed = ", ".join(f"r.{quoted(name)}" for name in columns)
+    shown = "s.caption" if table.has_captions else "NULL"
+    found: dict[str, dict[str, Any]] = {}
+    for start in range(0, len(ids), 1000):
+        part = ids[start : start + 1000]
+        marks = ", ".join("?" for _ in part)
+        sql = (
+            f"SELECT {listed}, {shown} AS shown_caption FROM {table.rows} r "
+            f"JOIN {table.shown} s ON r.id = s.id WHERE r.id IN ({marks})"
+        )
+        found |= {row["id"]: row for row in tables.rows(sql, part)}
+    return found
+
+
+def changes_of(content: Any) -> list[Change]:
+    """Return the changes that a request names.
+
+    Raises:
+        InvalidArgumentError: it names them in no form that is known.
+    """
+    changes = content.get("changes") if isinstance(content, dict) else None
+    if not isinstance(changes, list):
+        msg = "the request names no changes."
+        raise InvalidArgumentError(msg)
+    return [_change(one) for one in changes]
+
+
+def _are_texts(value: Any) -> bool:
+    return isinstance(value, list) and all(isinstance(one, str) for one in value)
+
+
+def _change(content: Any) -> Change:
+    after = content.get("after", []) if isinstance(content, dict) else None
+    if not _are_texts(after) or not all(
+        isinstance(content.get(name), str) for name in ("row", "field")
+    ):
+        msg = "a change must name its row, field and value, and the edits after which it comes."
+        raise InvalidArgumentError(msg)
+    return Change(content["row"], content["field"], content.get("value"), tuple(after or ()))

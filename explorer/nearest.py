@@ -1,0 +1,141 @@
+"""The images nearest to another one or to a text, by the vectors that the dataset has."""
+
+import threading
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+import pyarrow.types as kinds
+from numpy.typing import NDArray
+
+from explorer.tables import is_vector
+from fondant_spec.dataset.lineage import find_row
+from fondant_spec.dataset.manifest import Field, Manifest
+from fondant_spec.dataset.partitions import read_batches
+from fondant_spec.errors import InvalidArgumentError
+
+if TYPE_CHECKING:
+    from image_toolkit.retrieval.search.query_encoders import QueryEncoders
+
+MOST: Final = 600
+_KEPT: Final = 32
+
+Vector = NDArray[np.float32]
+Ranking = dict[str, float]
+"""Row ids with their similarity, the nearest first."""
+
+
+def vector_field(manifest: Manifest) -> Field | None:
+    """Return the field with the vectors of the images, if there is one."""
+    found = [one for one in manifest.fields.values() if is_vector(one.type)]
+    named = [one for one in found if one.name == "embedding"]
+    return next(iter([*named, *found]), None)
+
+
+def text_model(manifest: Manifest) -> str | None:
+    """Return the model that would embed a text, for it to be compared with the vectors."""
+    field = vector_field(manifest)
+    return None if field is None else field.metadata.get("model_id")
+
+
+class Nearest:
+    """Ranks rows by the cosine of their vectors, read anew from the files, piece by piece.
+
+    `clip_model` is what embeds texts: a folder, where the dataset names its model by that alone.
+    """
+
+    def __init__(self, clip_model: str | None = None) -> None:
+        self._clip_model = clip_model
+        self._lock = threading.Lock()
+        self._known: dict[tuple[str, str, str, str], Ranking] = {}
+        self._encoders: dict[tuple[str, str | None], QueryEncoders] = {}
+
+    def to_row(self, manifest: Manifest, row_id: str) -> Ranking:
+        """Return the rows nearest to a row, that one first.
+
+        Raises:
+            InvalidArgumentError: the dataset or the row has no vectors.
+            InvalidDatasetError: there is no such row.
+        """
+        field = _required(manifest)
+
+        def vector() -> Vector:
+            value = find_row(manifest, row_id)[field.name]
+            if value is None:
+                msg = f"row {row_id} has no vector."
+                raise InvalidArgumentError(msg)
+            return np.asarray(value, np.float32)
+
+        return self._ranked(manifest, field, ("row", row_id), vector)
+
+    def to_text(self, manifest: Manifest, text: str) -> Ranking:
+        """Return the rows nearest to a text.
+
+        Raises:
+            InvalidArgumentError: the dataset has no vectors, or does not say of which model.
+            InputDataError: the model cannot be had.
+        """
+        field = _required(manifest)
+        return self._ranked(manifest, field, ("text", text), lambda: self._embedded(field, text))
+
+    def _ranked(
+        self, manifest: Manifest, field: Field, asked: tuple[str, str], vector: Callable[[], Vector]
+    ) -> Ranking:
+        known = (manifest.location, manifest.digest, *asked)
+        with self._lock:
+            if known not in self._known:
+                if len(self._known) >= _KEPT:
+                    del self._known[next(iter(self._known))]
+                self._known[known] = _rank(manifest, field, vector())
+            return self._known[known]
+
+    def _embedded(self, field: Field, text: str) -> Vector:
+        from image_toolkit.retrieval.search.query_encoders import QueryEncoders  # noqa: PLC0415
+
+        model = field.metadata.get("model_id")
+        if not isinstance(model, str):
+            msg = f"field {field.name!r} does not say which model made it, so no text fits it."
+            raise InvalidArgumentError(msg)
+        own = self._clip_model
+        known = (own, None) if own else (model, field.metadata.get("revision"))
+        if known not in self._encoders:
+            self._encoders[known] = QueryEncoders(*known)
+        encoders = self._encoders[known]
+        if encoders.model_id != model:
+            msg = f"{own} is model {encoders.model_id!r}, and the vectors are of {model!r}."
+            raise InvalidArgumentError(msg)
+        return encoders.vector(text)
+
+
+def _required(manifest: Manifest) -> Field:
+    field = vector_field(manifest)
+    if field is None:
+        msg = "the dataset has no vectors; embed its images (image_embedding) to have some."
+        raise InvalidArgumentError(msg)
+    return field
+
+
+def _rank(manifest: Manifest, field: Field, query: Vector) -> Ranking:
+    query = query / max(float(np.linalg.norm(query)), 1e-12)
+    ids: list[str] = []
+    scores = np.empty(0, np.float32)
+    for partition in manifest.partitions:
+        for batch in read_batches({"v": field}, manifest.index_location, partition.name):
+            found = batch.filter(batch.column("v").is_valid())
+            if not len(found):
+                continue
+            column = found.column("v")
+            flat = column.flatten().to_numpy(zero_copy_only=False).astype(np.float32)
+            lengths = None if kinds.is_fixed_size_list(column.type) else column.value_lengths()
+            if len(flat) != len(found) * len(query) or (
+                lengths is not None and set(lengths.unique().to_pylist()) != {len(query)}
+            ):
+                msg = f"field {field.name!r} has vectors of other lengths than {len(query)}."
+                raise InvalidArgumentError(msg)
+            vectors = flat.reshape(len(found), len(query))
+            cosines = vectors @ query / np.maximum(np.linalg.norm(vectors, axis=1), 1e-12)
+            ids += found.column("id").to_pylist()
+            scores = np.concatenate([scores, cosines])
+            best = np.argsort(-scores, kind="stable")[:MOST]
+            ids, scores = [ids[one] for one in best], scores[best]
+    return dict(zip(ids, map(float, scores), strict=True))

@@ -1,0 +1,93 @@
+"""The edits as a table beside the rows, and the rows as they are with the edits."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
+
+import pyarrow as pa
+
+from image_toolkit.edits.cells import Cell, by_image, cells_of, tags_of
+from image_toolkit.edits.edit import ACCEPTED, CAPTION, DROPPED, SPLIT, Edit
+
+EDITS_TABLE: Final = "data.edits"
+
+_SCHEMA: Final = pa.schema(
+    [
+        pa.field("image", pa.string()),
+        pa.field("caption", pa.string()),
+        pa.field("dropped", pa.bool_()),
+        pa.field("split", pa.string()),
+        pa.field("accepted", pa.bool_()),
+        pa.field("accepted_caption", pa.string()),
+        pa.field("added", pa.list_(pa.string())),
+        pa.field("removed", pa.list_(pa.string())),
+        pa.field("conflict", pa.bool_()),
+    ]
+)
+
+
+def overlay_table(edits: Sequence[Edit]) -> pa.Table:
+    """Return what edits come to, a row for each image that has any."""
+    cells = by_image(cells_of(edits))
+    rows = [{"image": image} | _row(own) for image, own in cells.items()]
+    return pa.Table.from_pylist(rows, _SCHEMA)
+
+
+def shown_columns(columns: Mapping[str, str], key: str) -> tuple[str, dict[str, str]]:
+    """Return what to select for rows (`r`) with their edits (`e`), and the columns that come of it.
+
+    A row is `accepted` while it has the caption that was accepted.
+    """
+    own = {name: kind for name, kind in columns.items() if name != key}
+    selected = {name: f"r.{quoted(name)}" for name in own}
+    kinds = dict(own)
+    if own.get(CAPTION) == "VARCHAR":
+        written = selected[CAPTION]
+        selected[CAPTION] = f"coalesce(e.caption, {written})"
+        selected["caption_edited"] = (
+            f"e.caption IS NOT NULL AND e.caption IS DISTINCT FROM {written}"
+        )
+        same = f"coalesce(e.caption, {written}) IS NOT DISTINCT FROM e.accepted_caption"
+    else:
+        selected["caption_edited"] = "false"
+        same = "true"
+    given = "r.tags" if own.get("tags") == "VARCHAR[]" else "[]::VARCHAR[]"
+    if own.get("tags", "VARCHAR[]") == "VARCHAR[]":
+        together = f"list_concat(coalesce({given}, []), coalesce(e.added, []))"
+        removed = "coalesce(e.removed, []::VARCHAR[])"
+        selected["tags"] = (
+            f"CASE WHEN e.image IS NULL THEN {given} ELSE list_filter(list_sort(list_distinct("
+            f"{together})), lambda t: NOT list_contains({removed}, t)) END"
+        )
+    split = "r.split" if own.get("split") == "VARCHAR" else "NULL"
+    selected["split"] = f"coalesce(e.split, {split})"
+    selected["dropped"] = "coalesce(e.dropped, false)"
+    selected["accepted"] = f"coalesce(e.accepted, false) AND {same}"
+    selected["conflict"] = "coalesce(e.conflict, false)"
+    kinds |= {"tags": kinds.get("tags", "VARCHAR[]"), "split": "VARCHAR"}
+    kinds |= dict.fromkeys(("caption_edited", "dropped", "accepted", "conflict"), "BOOLEAN")
+    selected[key] = f"r.{quoted(key)}"
+    kinds[key] = "VARCHAR"
+    listed = ", ".join(f"{expression} AS {quoted(name)}" for name, expression in selected.items())
+    return listed, {name: kinds[name] for name in selected}
+
+
+def quoted(name: str) -> str:
+    """Return a column's name as it stands in a query."""
+    escaped = name.replace('"', '""')
+    return f'"{escaped}"'
+
+
+def _row(cells: Mapping[str, Cell]) -> dict[str, Any]:
+    values = {field: cell.value for field, cell in cells.items()}
+    added, removed = tags_of(cells)
+    accepted = cells.get(ACCEPTED)
+    return {
+        "caption": values.get(CAPTION),
+        "dropped": values.get(DROPPED),
+        "split": values.get(SPLIT),
+        "accepted": values.get(ACCEPTED),
+        "accepted_caption": accepted and accepted.edit.beneath,
+        "added": added,
+        "removed": removed,
+        "conflict": any(cell.rivals for cell in cells.values()),
+    }

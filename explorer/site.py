@@ -1,0 +1,92 @@
+"""What all pages share: the datasets, the edits, the images, and how a page is made."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Final
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from starlette.requests import Request
+from starlette.responses import HTMLResponse, Response
+
+from explorer import wording
+from explorer.editing import Editing
+from explorer.nearest import Nearest, Ranking, text_model, vector_field
+from explorer.pictures import Pictures
+from explorer.place import Place, dataset_address, names_of, row_address, run_address
+from explorer.tables import KEY, Table, Tables
+from explorer.views import Query, View, plan
+from image_toolkit.edits.cells import Cell
+
+HERE: Final = Path(__file__).parent
+
+
+class Site:
+    """The explorer of one base path."""
+
+    def __init__(
+        self, place: Place, who: str, *, read_only: bool = False, clip_model: str | None = None
+    ) -> None:
+        self.place = place
+        self.who = who
+        self.tables = Tables()
+        self.pictures = Pictures()
+        self.nearest = Nearest(clip_model)
+        self.editing = Editing(place.base_path, self.tables, who, read_only=read_only)
+        self._templates = Environment(
+            loader=FileSystemLoader(HERE / "templates"),
+            autoescape=True,
+            undefined=StrictUndefined,
+            trim_blocks=True,
+            lstrip_blocks=True,
+        )
+        self._templates.filters |= wording.FILTERS
+        self._templates.globals |= {
+            "site": self,
+            "dataset_address": dataset_address,
+            "names_of": names_of,
+            "row_address": row_address,
+            "run_address": run_address,
+            "text_model": text_model,
+            "vector_field": vector_field,
+        }
+
+    def table(self, request: Request) -> Table:
+        """Return the dataset that an address names, with the newest edits.
+
+        Raises:
+            FondantError: there is none, or it cannot be read.
+        """
+        names = request.path_params
+        manifest = self.place.dataset(names["pipeline"], names["step"], names["key"])
+        table = self.tables.open(manifest)
+        self.editing.refresh()
+        return table
+
+    def query(self, table: Table, view: View) -> Query:
+        """Return the SQL of a view.
+
+        Raises:
+            FondantError: it asks for what cannot be had.
+        """
+        return plan(self.tables, table, view, self.ranking(table, view))
+
+    def ranking(self, table: Table, view: View) -> Ranking:
+        """Return the rows that a view puts first by their vectors; empty where it does not."""
+        if view.near:
+            return self.nearest.to_row(table.manifest, view.near)
+        return self.nearest.to_text(table.manifest, view.like) if view.like else {}
+
+    def with_cells(
+        self, rows: list[dict[str, Any]]
+    ) -> list[tuple[dict[str, Any], dict[str, Cell]]]:
+        """Return rows, each with the edited cells of its image."""
+        cells = self.editing.of_images([row[KEY] for row in rows])
+        return [(row, cells.get(row[KEY], {})) for row in rows]
+
+    def page(self, template: str, context: Mapping[str, Any], status: int = 200) -> Response:
+        """Return a page made from its template."""
+        return HTMLResponse(self.text(template, context), status)
+
+    def text(self, template: str, context: Mapping[str, Any]) -> str:
+        """Return what a template makes."""
+        return self._templates.get_template(template).render(**context)

@@ -1,0 +1,87 @@
+"""What people may write about fields: expressions, which reach nothing but the row."""
+
+import duckdb
+import pytest
+
+from fondant_spec.errors import InvalidArgumentError
+from image_toolkit.expressions import check_expression, lock
+
+FIELDS = ["id", "caption", "score", "tags", "odd name"]
+
+
+@pytest.fixture
+def connection():
+    """A database with a table, from which nothing else can be reached."""
+    made = duckdb.connect()
+    made.execute(
+        "CREATE TABLE t AS SELECT '1' AS id, 'a cat' AS caption, 0.5 AS score, ['x'] AS tags, "
+        '1 AS "odd name"'
+    )
+    lock(made)
+    return made
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "score > 0.2",
+        "SCORE > 0.2 -- a comment",
+        "caption ILIKE '%cat%' AND list_contains(tags, 'x')",
+        "len(list_filter(tags, lambda t: t = 'x')) = 1",
+        '"odd name" = 1',
+        "CASE WHEN score > 1 THEN false ELSE caption LIKE 'a%' END",
+        "tags[1] = 'x' AND id IN ('1', '2') AND score BETWEEN 0 AND 1",
+        "caption <> '); DROP TABLE t; --'",
+    ],
+)
+def test_an_expression_finds_its_rows(connection, text):
+    """Operators, functions and lambdas of SQL can be used."""
+    checked = check_expression(connection, text, FIELDS)
+    assert connection.execute(f"SELECT id FROM t WHERE {checked}").fetchall() == [("1",)]
+
+
+@pytest.mark.parametrize(
+    ("text", "why"),
+    [
+        ("", "no SQL expression"),
+        ("score >", "no SQL expression: syntax error"),
+        ("score > 1) OR (1 = 1", "no SQL expression"),
+        ("1; DROP TABLE t", "no SQL expression"),
+        ("1 = 1 UNION SELECT true", "one expression"),
+        ("true FROM t", "one expression"),
+        ("true WHERE false", "one expression"),
+        ("score > 1, true", "one expression"),
+        ("score IN (SELECT 1)", "queries in queries"),
+        ("EXISTS (SELECT * FROM read_csv('/etc/passwd'))", "queries in queries"),
+        ("count(*) OVER () > 1", "window functions"),
+        ("COLUMNS('s.*') > 1", r"\*"),
+        ("score > $1", "parameters"),
+        ("len(range(1000000000)) > 1", "may not call range"),
+        ("scor > 1", "no field 'scor'; did you mean 'score'"),
+        ("t.score > 1", "no field 't'"),
+        ("x" * 5000, "5,000 characters"),
+    ],
+)
+def test_anything_else_is_refused(connection, text, why):
+    """It is told what is wrong, and nothing of it runs."""
+    with pytest.raises(InvalidArgumentError, match=why):
+        check_expression(connection, text, FIELDS)
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        "SELECT * FROM read_csv('/etc/passwd')",
+        "SELECT * FROM read_text('/etc/passwd')",
+        "SELECT * FROM glob('/etc/*')",
+        "COPY (SELECT 1) TO '/tmp/written-by-a-filter.csv'",
+        "ATTACH '/tmp/attached-by-a-filter.db'",
+        "INSTALL httpfs",
+        "SET enable_external_access = true",
+        "SELECT * FROM 'https://example.com/x.parquet'",
+    ],
+)
+def test_a_locked_database_reaches_no_file(connection, query):
+    """Even a query that came past the check reads no file, writes none, and unlocks nothing."""
+    with pytest.raises(duckdb.Error):
+        connection.execute(query)
