@@ -32,7 +32,7 @@ def look_of(image: Image.Image) -> Look:
     size = image.size
     image.draft(None, (8 * _SIDE, 8 * _SIDE))  # of a JPEG that is only opened, decode a fraction
     pixels = image if image.mode == "RGB" else image.convert("RGB")
-    small = pixels.resize((_SIDE, _SIDE), Image.Resampling.BOX, reducing_gap=2)
+    small = pixels.resize((_SIDE, _SIDE), Image.Resampling.BOX)
     return Look(*size, small.tobytes())
 
 

@@ -145,6 +145,19 @@ def test_a_picture_that_a_trainer_sees_otherwise_is_named(tmp_path, name):
     assert problem(layout, tmp_path) == expected
 
 
+def test_a_picture_looks_the_same_opened_and_decoded():
+    """However much of it a reader decoded, also where edges are sharp and sides odd."""
+    looks = load_module(COMPONENT, "picture_looks")
+    for seed in range(20):
+        blocks = np.random.default_rng(seed).integers(0, 2, (13, 15), dtype=np.uint8) * 255
+        buffer = io.BytesIO()
+        wide = Image.fromarray(blocks).resize((492, 427), Image.Resampling.NEAREST)
+        wide.convert("RGB").save(buffer, "JPEG")
+        opened, decoded = Image.open(buffer), Image.open(io.BytesIO(buffer.getvalue()))
+        decoded.load()
+        assert not looks.look_of(opened).differs(looks.look_of(decoded))
+
+
 def replaced(name: str, old: str, new: str) -> Callable[[Path], None]:
     """Return an edit of a text file."""
 
