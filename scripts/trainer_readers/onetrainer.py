@@ -75,4 +75,4 @@ def _read(concepts: list[dict]) -> Iterator[tuple[str, list[str], object]]:
     reader = MGDS(torch.device("cpu"), concepts, {}, [modules], 1, 0)
     reader.start_next_epoch()
     for item in reader:
-        yield item["image_path"], item["prompts"], item["mask"]
+        yield item["image_path"], item["prompts"], item.get("mask")
