@@ -356,6 +356,7 @@ def test_queues_begin_where_a_look_pays(client):
         ("kind=lowest&field=score", 0),
         ("kind=border&field=score&value=0.52", 5),
         ("kind=repeated&n=0", 8),
+        ("kind=lowest&field=score&where=score+>+0.25", 3),
     ]:
         assert rows(client.get(f"{DATA}/review?{query}").text) == [row]
     assert "name a field with numbers: score" in client.get(f"{DATA}/review?kind=lowest").text
