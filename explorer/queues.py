@@ -6,10 +6,11 @@ from typing import Any, Final
 from urllib.parse import urlencode
 
 from explorer.overlay import quoted
-from explorer.tables import Table
+from explorer.tables import Table, Tables
 from explorer.views import number_of
 from fondant_spec.errors import InvalidArgumentError
 from image_toolkit.edits.edit import CAPTION
+from image_toolkit.expressions import check_expression
 
 RANDOM: Final = "random"
 LOWEST: Final = "lowest"
@@ -33,13 +34,17 @@ _REPEATS: Final = f"(len({_TRIGRAMS}) - len(list_distinct({_TRIGRAMS})))"
 
 @dataclass(frozen=True)
 class Queue:
-    """The first `size` rows in an order of a kind; `field` and `value` where the kind has them."""
+    """The first `size` rows in an order of a kind; `field` and `value` where the kind has them.
+
+    `where` is an expression for the rows that are looked at, such as a flag of poor captions.
+    """
 
     kind: str = RANDOM
     field: str = ""
     value: float = 0.0
     size: int = _SAMPLE
     seed: int = 1
+    where: str = ""
 
     @classmethod
     def of(cls, query: Mapping[str, str], table: Table) -> "Queue":
@@ -65,14 +70,27 @@ class Queue:
             msg = f"value must be a number, not {query['value']!r}."
             raise InvalidArgumentError(msg) from None
         size = min(max(number_of(query, "size", _SAMPLE), 1), 10_000)
-        return cls(kind, field, value, size, number_of(query, "seed", 1))
+        where = query.get("where", "").strip()
+        return cls(kind, field, value, size, number_of(query, "seed", 1), where)
 
     @property
     def address(self) -> str:
         """The part of an address behind `?` for this queue."""
         return urlencode({k: v for k, v in vars(self).items() if v != getattr(Queue(), k)})
 
-    def sql(self, table: Table) -> tuple[str, list[Any]]:
+    def source(self, tables: Tables, table: Table) -> str:
+        """Return the SQL of the rows that are looked at.
+
+        Raises:
+            InvalidArgumentError: `where` is no expression over the fields.
+        """
+        if not self.where:
+            return table.shown
+        with tables.cursor() as cursor:
+            where = check_expression(cursor, self.where, table.fields)
+        return f"(SELECT * FROM {table.shown} WHERE {where})"
+
+    def sql(self, source: str) -> tuple[str, list[Any]]:
         """Return the query for the ids of the queue, in its order, and its values."""
         column = quoted(self.field)
         orders: dict[str, tuple[str, list[Any], str]] = {
@@ -87,5 +105,5 @@ class Queue:
             ),
         }
         order, values, condition = orders[self.kind]
-        sql = f"SELECT id FROM {table.shown} WHERE {condition} ORDER BY {order}, id LIMIT ?"
+        sql = f"SELECT id FROM {source} WHERE {condition} ORDER BY {order}, id LIMIT ?"
         return sql, [*values, self.size]

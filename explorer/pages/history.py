@@ -1,5 +1,7 @@
 """Who changed what, and when."""
 
+from collections.abc import Callable
+from functools import cache
 from itertools import groupby
 from typing import Final
 
@@ -24,8 +26,9 @@ def history(site: Site, request: Request) -> Response:
     undone = {edit.undoes for edit in edits if edit.undoes}
     page = max(number_of(request.query_params, "page", 1), 1)
     shown = actions[(page - 1) * _ACTIONS : page * _ACTIONS]
+    read = cache(Manifest.read)  # an action is often of the same dataset as the one before
     context = {
-        "actions": [(group, _address(site, group[0])) for group in shown],
+        "actions": [(group, _address(site, group[0], read)) for group in shown],
         "undone": undone,
         "total": len(actions),
         "number": page,
@@ -34,11 +37,11 @@ def history(site: Site, request: Request) -> Response:
     return site.page("history.html", context)
 
 
-def _address(site: Site, edit: Edit) -> str:
+def _address(site: Site, edit: Edit, read: Callable[[str], Manifest]) -> str:
     """Return where the row of an edit can be looked at; empty where it is no more."""
     if not edit.dataset.startswith(f"{site.place.base_path}/"):
         return ""
     try:
-        return row_address(Manifest.read(edit.dataset), edit.row)
+        return row_address(read(edit.dataset), edit.row)
     except FondantError:
         return ""

@@ -14,7 +14,8 @@ def review(site: Site, request: Request) -> Response:
     """Return a row of the queue: the one the address names, else the first not yet reviewed."""
     table = site.table(request)
     queue = Queue.of(request.query_params, table)
-    sql, values = queue.sql(table)
+    source = queue.source(site.tables, table)
+    sql, values = queue.sql(source)
     # The sample is that of the rows as they are in the dataset: what is reviewed stays in it.
     ids = [row["id"] for row in site.tables.rows(sql, values)]
     done = _reviewed(site, table, ids)
@@ -36,7 +37,7 @@ def review(site: Site, request: Request) -> Response:
         "next": after[0] if after else -1,
         "agreement": Agreement(sum(done.values()), len(done)),
         "is_sample": queue.kind == RANDOM,
-        "rows": table.manifest.rows,
+        "rows": site.tables.rows(f"SELECT count(*) AS n FROM {source}")[0]["n"],
     }
     return site.page("review.html", context)
 

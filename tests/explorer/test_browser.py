@@ -152,8 +152,8 @@ def test_from_the_run_to_the_seed(open_page):
     expect(row).to_contain_text("truncated 1")
     page.get_by_role("link", name="caption_images").click()
     expect(cards(page)).to_have_count(PHOTOS)
-    loaded = "[...document.images].filter(image => image.complete && image.naturalWidth).length"
-    page.wait_for_function(f"{loaded} == {PHOTOS}")
+    for image in cards(page).locator("img").all():
+        expect(image).not_to_have_js_property("naturalWidth", 0)
     cards(page).first.locator("a.picture").click()
     expect(page.get_by_role("heading", name="Where it came from")).to_be_visible()
     steps = page.locator(".lineage h3 a").all_text_contents()

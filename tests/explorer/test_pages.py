@@ -356,6 +356,7 @@ def test_queues_begin_where_a_look_pays(client):
         ("kind=lowest&field=score", 0),
         ("kind=border&field=score&value=0.52", 5),
         ("kind=repeated&n=0", 8),
+        ("kind=lowest&field=score&where=score+>+0.25", 3),
     ]:
         assert rows(client.get(f"{DATA}/review?{query}").text) == [row]
     assert "name a field with numbers: score" in client.get(f"{DATA}/review?kind=lowest").text
@@ -461,3 +462,13 @@ def test_two_results_side_by_side(tmp_path):
     assert "a photo of cat number 4!" in text
     assert "a photo of cat number 5" not in text
     assert "a photo of cat number 5" in client.get(f"{place}&all=1").text
+
+
+def test_a_base_path_on_an_object_store(s3_base):
+    """Rows, images and edits, likewise."""
+    write_dataset(table(), s3_base, rows_per_partition=5)
+    client = client_of(s3_base)
+    assert len(shown(client, q="cat")) == 12
+    assert client.get(f"{DATA}/image/000000000007").content == picture(7)
+    assert edit(client, 3, "caption", "kept on the store").status_code == 200
+    assert shown(client_of(s3_base, who="ben"), q="store") == [3]
