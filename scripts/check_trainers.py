@@ -198,7 +198,7 @@ def full(trainer: str, export: Path, temporary: Path) -> Pairs:
             if trainer == "everydream2":
                 tags.sort(key=lambda tag: tag[1], reverse=True)
             behind = "".join(f", {tag}" for tag, _ in tags)
-            read = tuple(_as_read(trainer, f"{caption}{behind}") for caption in captions)
+            read = tuple(_as_read(trainer, caption) + behind for caption in captions)
             told[split, stem] = Read(read, split in MASKED.get(trainer, ()))
     return told
 

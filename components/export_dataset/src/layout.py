@@ -152,8 +152,8 @@ class Layout(ABC):
         """Return the captions as they are read, tags behind each unless these lie elsewhere."""
         texts = pair.texts
         chosen = texts.captions if self.takes_several else (texts.drawn(pair.stem),)
-        tagged = chosen if self.tags_apart else map(texts.with_tags, chosen)
-        return tuple(map(self.text, tagged))
+        captions = map(self.text, chosen)
+        return tuple(captions if self.tags_apart else map(texts.with_tags, captions))
 
     def text(self, caption: str) -> str:
         """Return one caption as the trainer is going to read it."""

@@ -113,6 +113,19 @@ def test_each_trainer_has_captions_and_tags_its_own_way(tmp_path):
     assert [row["more_captions"] for row in archive["json"]] == [plain[1:], []]
 
 
+def test_space_around_a_caption_is_taken_off_before_its_tags(tmp_path):
+    """Where a trainer takes that space off, tags stand right behind the caption."""
+    table = rows([photo(0)], caption=["  a cat \n"], tags=[["red"]])
+    export(table, tmp_path, layouts=SD15)
+    out = tmp_path / "out"
+    for place in ("kohya/train/1_images", "onetrainer/train", "ai-toolkit/train"):
+        assert (out / place / "000000000000.txt").read_text() == "a cat, red"
+    told = json.loads((out / "kohya/metadata.json").read_text())["000000000000.jpg"]
+    assert (told["caption"], told["tags"]) == ("a cat", "red")
+    listed = pq.read_table(out / "simpletuner/train.parquet")["caption"].to_pylist()
+    assert listed == ["a cat, red"]
+
+
 def test_trainers_of_one_caption_draw_it_by_lot(tmp_path):
     """All captions come to their right over the images, the same for an image each time."""
     table = rows(
