@@ -130,6 +130,7 @@ class Vectors(Column):
 KINDS: Final[Mapping[str, type[Column]]] = {
     "sha256": Digests,
     "phash": PerceptualHashes,
+    "inner_phash": PerceptualHashes,
     "embedding": Vectors,
 }
 

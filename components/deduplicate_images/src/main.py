@@ -38,7 +38,8 @@ class DeduplicateImages(GatherComponent):
                 msg = f"argument 'compare' may name {', '.join(KINDS)}, not {name!r}{hint}"
                 raise InvalidArgumentError(msg)
         self._compare = compare
-        self._limits = {"sha256": None, "phash": most_bits, "embedding": least_cosine}
+        self._limits: dict[str, Any] = {"sha256": None, "embedding": least_cosine}
+        self._limits |= dict.fromkeys(("phash", "inner_phash"), most_bits)
         self._keep = keep
         self._drops = drop_copies
 

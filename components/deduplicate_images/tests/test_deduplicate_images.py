@@ -128,7 +128,12 @@ def test_values_that_are_none(tmp_path):
 @pytest.mark.parametrize(
     ("columns", "arguments", "error", "message"),
     [
-        ({"image_width": [1]}, {}, InputDataError, "no field sha256 or phash or embedding"),
+        (
+            {"image_width": [1]},
+            {},
+            InputDataError,
+            "no field sha256 or phash or inner_phash or embedding",
+        ),
         ({"sha256": ["a"]}, {"compare": ["phash"]}, InputDataError, "no field phash"),
         ({"sha256": ["a"]}, {"compare": ["pash"]}, InvalidArgumentError, "did you mean 'phash'"),
         ({"sha256": ["a"]}, {"keep": "sharpest"}, InputDataError, "needs the field blur"),

@@ -13,6 +13,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
+from borders import without_border
 from PIL import Image, ImageFilter
 
 from image_toolkit.images.rendering import phash, sha256
@@ -124,6 +125,7 @@ MEASURES: Final[Mapping[str, tuple[Callable[[Picture], Any], pa.DataType]]] = {
     "flatness": (flatness, pa.float32()),
     "aspect_ratio": (aspect_ratio, pa.float32()),
     "phash": (lambda picture: phash(picture.pixels), pa.string()),
+    "inner_phash": (lambda picture: phash(without_border(picture.pixels)), pa.string()),
     "sha256": (lambda picture: sha256(picture.data), pa.string()),
 }
 """By their names, what measures a picture, and the type of what it gives."""
