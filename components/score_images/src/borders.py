@@ -6,6 +6,7 @@ import numpy as np
 import numpy.typing as npt
 
 _EVEN: Final = 24  # by which the pixels of a border may differ, after JPEG
+_STRAY: Final = 0.02  # of a line's pixels, which may differ more, where the picture shines through
 _BORDERS: Final = 2
 _MOST: Final = 1 / 3  # of a side that may be border
 
@@ -13,7 +14,7 @@ _MOST: Final = 1 / 3  # of a side that may be border
 def without_border(pixels: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
     """Return a picture without the borders around it: RGB, shape (height, width, 3).
 
-    A line at the edge is border if all its pixels are about of one colour, that of the outermost.
+    A line at the edge is border if its pixels are about of one colour, that of the outermost.
     Within a border there may be another, such as a dark sky in a white frame.
     """
     for _ in range(_BORDERS):
@@ -34,6 +35,6 @@ def _leading(lines: npt.NDArray[np.uint8]) -> int:
     if not len(lines):
         return 0
     colour: npt.NDArray[Any] = np.median(lines[0], axis=0)
-    apart = np.abs(lines - colour).max(axis=(1, 2))
-    inside = np.flatnonzero(apart > _EVEN)
+    apart = np.abs(lines - colour).max(axis=2) > _EVEN
+    inside = np.flatnonzero(apart.mean(axis=1) > _STRAY)
     return int(inside[0]) if len(inside) else 0  # an even picture is no border
