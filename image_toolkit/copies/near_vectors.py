@@ -40,11 +40,11 @@ def near_vectors(vectors: FloatArray, known: BoolArray, least_cosine: float) -> 
         InvalidArgumentError: so many pairs are that near that they cannot be copies.
     """
     rows = np.flatnonzero(known)
-    keys = np.full(len(vectors), NO_KEY, np.int64)
+    keys = np.full((len(vectors), 1), NO_KEY, np.int64)
     if not len(rows):
         return Likeness(keys, no_pairs())
     first, inverse = _distinct(vectors, rows)
-    keys[rows] = inverse
+    keys[rows, 0] = inverse
     return Likeness(keys, _near_pairs(vectors, rows[first], least_cosine))
 
 

@@ -7,7 +7,6 @@ import numpy.typing as npt
 
 _EVEN: Final = 24  # by which the pixels of a border may differ, after JPEG
 _STRAY: Final = 0.02  # of a line's pixels, which may differ more, where the picture shines through
-_BORDERS: Final = 2
 _MOST: Final = 1 / 3  # of a side that may be border
 
 
@@ -15,14 +14,11 @@ def without_border(pixels: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
     """Return a picture without the borders around it: RGB, shape (height, width, 3).
 
     A line at the edge is border if its pixels are about of one colour, that of the outermost.
-    Within a border there may be another, such as a dark sky in a white frame.
     """
-    for _ in range(_BORDERS):
-        top, bottom = _lines(pixels)
-        left, right = _lines(pixels[top : len(pixels) - bottom].transpose(1, 0, 2))
-        height, width = pixels.shape[:2]
-        pixels = pixels[top : height - bottom, left : width - right]
-    return np.ascontiguousarray(pixels)
+    top, bottom = _lines(pixels)
+    left, right = _lines(pixels[top : len(pixels) - bottom].transpose(1, 0, 2))
+    height, width = pixels.shape[:2]
+    return np.ascontiguousarray(pixels[top : height - bottom, left : width - right])
 
 
 def _lines(pixels: npt.NDArray[np.uint8]) -> tuple[int, int]:
