@@ -107,19 +107,20 @@ def build(configs: PipelineConfigs) -> Pipeline:
     return pipeline
 
 
-def curate(pipeline: Pipeline, images: Step, wanted: str) -> Step:
+def curate(
+    pipeline: Pipeline, images: Step, wanted: str, hashes: Sequence[str] = ("inner_phash",)
+) -> Step:
     """Add the steps that leave out copies, and what is not wanted: an expression, or USUAL.
 
+    `hashes` are those that the images do not have; downloaded ones have all others.
     Costly scores are made of what is left alone, and those alone that the expression names.
     """
     rules = USUAL_RULES if wanted == USUAL else {"wanted": wanted}
     named = {score: "float32" for score in SCORES if score in " ".join(rules.values())}
-    hashes = pipeline.add(
-        COMPONENTS / "score_images",
-        after=images,
-        produces={"sha256": "string", "phash": "string", "inner_phash": "string"},
+    hashed = pipeline.add(
+        COMPONENTS / "score_images", after=images, produces=dict.fromkeys(hashes, "string")
     )
-    kept = pipeline.add(COMPONENTS / "deduplicate_images", after=hashes)
+    kept = pipeline.add(COMPONENTS / "deduplicate_images", after=hashed)
     if named:
         kept = pipeline.add(COMPONENTS / "score_images", after=kept, produces=named)
     return pipeline.add(COMPONENTS / "filter_rows", after=kept, arguments={"rules": rules})

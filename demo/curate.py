@@ -27,6 +27,7 @@ from pipeline_configs import PipelineConfigs
 
 NAME: Final = "curation"
 FOLDER: Final = Path("artifacts/curation/images")
+HASHES: Final = ("sha256", "phash", "inner_phash")
 WANTED: Final = "text_area = 0"
 TEXTS: Final = ("SAMPLE PHOTO", "do not copy", "PREVIEW", "example.org")
 
@@ -150,7 +151,7 @@ def main() -> int:
             write_images(FOLDER)
         pipeline = Pipeline(NAME, options.base_path)
         images = pipeline.add(COMPONENTS / "load_from_hub", arguments={"dataset_name": str(FOLDER)})
-        curate(pipeline, images, WANTED)
+        curate(pipeline, images, WANTED, HASHES)
         return pipeline
 
     words = sys.argv[1:]
