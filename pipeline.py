@@ -4,6 +4,11 @@ r"""From a few seed images to a captioned image dataset for Stable Diffusion fin
                                          > laion_retrieval -> download_images -> caption_images
     generate_prompts -> text_embedding  /                     [-> apply_edits]  -> export_dataset
 
+With CURATE set, copies and poor images are left out before captions are made:
+
+    download_images -> score_images -> deduplicate_images -> score_images -> filter_rows
+                       hashes          one of each           text, blur, ...  by CURATE
+
 Run `python pipeline.py`. What it runs on is set in `pipeline_configs.py` or the environment; with
 nothing set it says what to set, and ends with 1. `make demo` runs it on data of its own, offline.
 """
@@ -29,6 +34,14 @@ PROMPTS = 100
 CLIP_MODEL = "openai/clip-vit-large-patch14"  # where the index does not say another
 IMAGES_PER_SEED = 20
 TRAINING_SIZE = 512  # pixels: the size that Stable Diffusion 1 and 2 are trained at
+
+USUAL = "usual"
+USUAL_RULES = {
+    "sharp": "blur > 0.25",
+    "no_chart": "flatness < 0.9",
+    "no_text": "text_area < 0.1",
+}
+SCORES = ("blur", "brightness", "contrast", "colourfulness", "flatness", "text_area")
 
 
 def build(configs: PipelineConfigs) -> Pipeline:
@@ -81,6 +94,8 @@ def build(configs: PipelineConfigs) -> Pipeline:
         after=hits,
         arguments={"image_size": TRAINING_SIZE},
     )
+    if configs.CURATE:
+        images = curate(pipeline, images, configs.CURATE)
     captions = pipeline.add(
         COMPONENTS / "caption_images",
         after=images,
@@ -90,6 +105,25 @@ def build(configs: PipelineConfigs) -> Pipeline:
     corrected = with_edits(pipeline, captions, COMPONENTS / "apply_edits")
     pipeline.add(COMPONENTS / "export_dataset", after=corrected)
     return pipeline
+
+
+def curate(
+    pipeline: Pipeline, images: Step, wanted: str, hashes: Sequence[str] = ("inner_phash",)
+) -> Step:
+    """Add the steps that leave out copies, and what is not wanted: an expression, or USUAL.
+
+    `hashes` are those that the images do not have; downloaded ones have all others.
+    Costly scores are made of what is left alone, and those alone that the expression names.
+    """
+    rules = USUAL_RULES if wanted == USUAL else {"wanted": wanted}
+    named = {score: "float32" for score in SCORES if score in " ".join(rules.values())}
+    hashed = pipeline.add(
+        COMPONENTS / "score_images", after=images, produces=dict.fromkeys(hashes, "string")
+    )
+    kept = pipeline.add(COMPONENTS / "deduplicate_images", after=hashed)
+    if named:
+        kept = pipeline.add(COMPONENTS / "score_images", after=kept, produces=named)
+    return pipeline.add(COMPONENTS / "filter_rows", after=kept, arguments={"rules": rules})
 
 
 def main(argv: Sequence[str] | None = None) -> int:

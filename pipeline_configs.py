@@ -26,6 +26,8 @@ class PipelineConfigs:
             on the hub (hf://datasets/OWNER/NAME), or the short name of a public one
             (datacomp-small).
         INDEX_URL: a clip-retrieval service to ask instead.
+        CURATE: which images to caption, copies left out: an expression over their scores and other
+            fields, such as `text_area < 0.1 AND blur > 0.25`, or `usual`; empty, all of them.
         CAPTION_MODEL: the image-to-text model that captions.
         GPU_RESOURCE: resource name of a GPU on the host's nodes.
         GPU_POOL_LABEL: label of the nodes that the CLIP and BLIP steps should run on.
@@ -42,6 +44,7 @@ class PipelineConfigs:
     CLIP_MODEL: str = ""
     INDEX: str = ""
     INDEX_URL: str = ""
+    CURATE: str = ""
     CAPTION_MODEL: str = "Salesforce/blip-image-captioning-base"
     GPU_RESOURCE: str = "nvidia.com/gpu"
     GPU_POOL_LABEL: str = "node_pool"

@@ -102,6 +102,28 @@ def test_a_class_is_one_more_start():
     assert "class_prompt" not in pipeline.build(PipelineConfigs(**SET)).steps
 
 
+@pytest.mark.parametrize(
+    ("wanted", "scores"),
+    [
+        ("usual", {"blur", "flatness", "text_area"}),
+        ("contrast > 0.1 AND image_width > 300", {"contrast"}),
+        ("image_width > 300", None),
+    ],
+)
+def test_curation(wanted, scores):
+    """One setting leaves out copies and what is not wanted; what it does not name is not scored."""
+    plan = pipeline.build(PipelineConfigs(**SET, CURATE=wanted)).plan("run")
+    steps = [step.id for step in plan.steps]
+    before = steps[steps.index("download_images") + 1 : steps.index("caption_images")]
+    wished = ["score_images", "deduplicate_images", *["score_images_2"] * bool(scores)]
+    assert before == [*wished, "filter_rows"]
+    first = next(step for step in plan.steps if step.id == "score_images")
+    assert set(first.step.produces) == {"inner_phash"}  # the hash of what was fetched stays
+    if scores:
+        again = next(step for step in plan.steps if step.id == "score_images_2")
+        assert set(again.step.produces) == scores
+
+
 def test_every_setting_is_a_variable():
     """Each setting is read from the environment under its own name; others are left alone."""
     names = [setting.name for setting in fields(PipelineConfigs)]

@@ -57,9 +57,9 @@ def _connected(likenesses: Sequence[Likeness], rows: int) -> IntArray:
     nodes = rows
     ones, others = [np.empty(0, np.int64)], [np.empty(0, np.int64)]
     for likeness in likenesses:
-        known = np.flatnonzero(likeness.keys != NO_KEY)
+        known, column = np.nonzero(likeness.keys != NO_KEY)
         ones += [known, nodes + likeness.pairs[:, 0]]
-        others += [nodes + likeness.keys[known], nodes + likeness.pairs[:, 1]]
+        others += [nodes + likeness.keys[known, column], nodes + likeness.pairs[:, 1]]
         nodes += likeness.key_count
     edges = np.concatenate(ones), np.concatenate(others)
     links = coo_array((np.ones(len(edges[0]), np.bool_), edges), shape=(nodes, nodes))

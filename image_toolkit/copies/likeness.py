@@ -1,4 +1,4 @@
-"""One way for rows to be alike: each row has a key, and keys have neighbours.
+"""One way for rows to be alike: each row has a key or several, and keys have neighbours.
 
 Rows of one key are alike, and so are rows of neighbouring keys. So a thousand copies of one file
 are a thousand rows of one key, and not half a million pairs.
@@ -24,8 +24,8 @@ class Likeness:
     """Which rows are alike in one respect.
 
     Attributes:
-        keys: the key of each row, of shape (rows,), counted from 0; `NO_KEY` for a row that is
-            like no other.
+        keys: the keys of each row, other ones each, of shape (rows, n), counted from 0; `NO_KEY`
+            where it has fewer. A row without any is like no other.
         pairs: the keys that are neighbours, of shape (n, 2), each pair once, the smaller first.
     """
 
@@ -42,21 +42,19 @@ class Likeness:
         """Which rows are like at least one other."""
         many = np.bincount(self.keys[self.keys != NO_KEY], minlength=self.key_count) > 1
         many[self.pairs.ravel()] = True
-        linked = np.zeros(len(self.keys), np.bool_)
+        linked = np.zeros(self.keys.shape, np.bool_)
         known = self.keys != NO_KEY
         linked[known] = many[self.keys[known]]
-        return linked
+        return np.asarray(linked.any(axis=1))
 
     def like(self, row: int) -> IntArray:
         """Return the rows that are like one, itself among them; none where it has no key."""
-        key = int(self.keys[row])
-        if key == NO_KEY:
-            return np.empty(0, np.int64)
         starts, others = self._neighbours
-        near = others[starts[key] : starts[key + 1]]
-        if not len(near):
-            return self._members(key)
-        return np.concatenate([self._members(one) for one in (key, *near.tolist())])
+        found = [np.empty(0, np.int64)]
+        for key in self.keys[row][self.keys[row] != NO_KEY].tolist():
+            near = others[starts[key] : starts[key + 1]].tolist()
+            found += [self._members(one) for one in (key, *near)]
+        return np.concatenate(found)
 
     def _members(self, key: int) -> IntArray:
         starts, rows = self._rows_by_key
@@ -64,9 +62,10 @@ class Likeness:
 
     @cached_property
     def _rows_by_key(self) -> tuple[IntArray, IntArray]:
-        order = np.argsort(self.keys, kind="stable")
-        order = order[np.count_nonzero(self.keys == NO_KEY) :]
-        return _starts(self.keys[order], self.key_count), order
+        keys = self.keys.ravel()
+        order = np.argsort(keys, kind="stable")
+        order = order[np.count_nonzero(keys == NO_KEY) :]
+        return _starts(keys[order], self.key_count), order // self.keys.shape[1]
 
     @cached_property
     def _neighbours(self) -> tuple[IntArray, IntArray]:
@@ -79,7 +78,7 @@ def equal_values(values: pa.ChunkedArray) -> Likeness:
     """Return the likeness of rows that have the same value; one that has null is like no other."""
     encoded = values.combine_chunks().dictionary_encode()
     keys = pc.fill_null(encoded.indices.cast(pa.int64()), NO_KEY)
-    return Likeness(keys.to_numpy(zero_copy_only=False), no_pairs())
+    return Likeness(keys.to_numpy(zero_copy_only=False)[:, None], no_pairs())
 
 
 def no_pairs() -> IntArray:

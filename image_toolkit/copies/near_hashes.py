@@ -29,15 +29,19 @@ _SORT_COST: Final = 100.0
 def near_hashes(
     hashes: npt.NDArray[np.uint64], known: npt.NDArray[np.bool_], most_bits: int
 ) -> Likeness:
-    """Return the likeness of rows whose hashes differ in at most `most_bits` bits.
+    """Return the likeness of rows that have hashes which differ in at most `most_bits` bits.
 
-    `known` says which rows have a hash. Those of pictures without contrast are like no others: all
-    such pictures have about the same.
+    Each row may have several, any of which may be near to any of another's: shape (rows, n).
+    `known` says which there are. Those of pictures without contrast count as none: all such
+    pictures have about the same.
     """
     bits = np.bitwise_count(hashes)
     telling = known & (bits >= _FEWEST_SET) & (bits <= BITS - _FEWEST_SET)
+    for column in range(1, hashes.shape[1]):  # one that a row has twice counts once
+        again = (hashes[:, :column] == hashes[:, column, None]) & telling[:, :column]
+        telling[:, column] &= ~again.any(axis=1)
     distinct, inverse = np.unique(hashes[telling], return_inverse=True)
-    keys = np.full(len(hashes), NO_KEY, np.int64)
+    keys = np.full(hashes.shape, NO_KEY, np.int64)
     keys[telling] = inverse
     return Likeness(keys, near_pairs(distinct, most_bits))
 

@@ -26,7 +26,7 @@ _DIMENSIONS: Final = 64
 _SEARCHED_WHOLE: Final = 50_000
 _SAMPLE: Final = 20_000
 _QUERIES: Final = 2048
-_PROBED: Final = 32
+_PROBED: Final = 8
 _ROUNDING: Final = 2e-3
 """By which vectors in 16 bits, and their projections, may be farther apart than they are."""
 
@@ -40,11 +40,11 @@ def near_vectors(vectors: FloatArray, known: BoolArray, least_cosine: float) -> 
         InvalidArgumentError: so many pairs are that near that they cannot be copies.
     """
     rows = np.flatnonzero(known)
-    keys = np.full(len(vectors), NO_KEY, np.int64)
+    keys = np.full((len(vectors), 1), NO_KEY, np.int64)
     if not len(rows):
         return Likeness(keys, no_pairs())
     first, inverse = _distinct(vectors, rows)
-    keys[rows] = inverse
+    keys[rows, 0] = inverse
     return Likeness(keys, _near_pairs(vectors, rows[first], least_cosine))
 
 
@@ -72,17 +72,17 @@ def _near_pairs(vectors: FloatArray, rows: IntArray, least_cosine: float) -> Int
     for start in range(0, len(rows), _QUERIES):
         limits, _, others = index.range_search(projected[start : start + _QUERIES], radius)
         ones = np.repeat(np.arange(start, start + len(limits) - 1), np.diff(limits.astype(int)))
-        once = ones < others
-        pairs = np.stack([ones[once], others[once]], axis=1)
+        # Each may find the other in the cells that it looks into, so both are asked.
+        pairs = np.sort(np.stack([ones, others], axis=1)[ones != others], axis=1)
         found.append(pairs[_checked(vectors, rows, pairs, least_cosine)])
         count += len(found[-1])
-        if count > MOST_PAIRS:
+        if count > 2 * MOST_PAIRS:
             msg = (
                 f"more than {MOST_PAIRS:,} pairs of vectors have a cosine of {least_cosine} or "
                 "more: these are not copies; set least_cosine higher."
             )
             raise InvalidArgumentError(msg)
-    return np.concatenate(found)
+    return np.unique(np.concatenate(found), axis=0)
 
 
 def _checked(

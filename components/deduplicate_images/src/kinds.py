@@ -30,10 +30,6 @@ class Column(ABC):
     @abstractmethod
     def _add(self, values: pa.Array) -> Bad: ...
 
-    @abstractmethod
-    def likeness(self, limit: Any) -> Likeness:
-        """Return which rows are alike, to within a limit."""
-
 
 class Digests(Column):
     """Hashes of files: equal or not."""
@@ -47,7 +43,7 @@ class Digests(Column):
         empty = np.flatnonzero(pc.fill_null(pc.equal(values, ""), False))  # noqa: FBT003 - Arrow's
         return {int(place): ("bad_hash", "an empty text is no hash") for place in empty}
 
-    def likeness(self, limit: Any) -> Likeness:
+    def likeness(self) -> Likeness:
         """Return which rows are equal."""
         return equal_values(pa.chunked_array(self._values, pa.string()))
 
@@ -71,11 +67,15 @@ class PerceptualHashes(Column):
             self._known.append(value is not None)
         return bad
 
-    def likeness(self, limit: int) -> Likeness:
-        """Return which rows differ in at most `limit` bits."""
-        return near_hashes(
-            np.array(self._values, np.uint64), np.array(self._known, np.bool_), limit
-        )
+    @property
+    def values(self) -> "np.ndarray[Any, np.dtype[np.uint64]]":
+        """The hashes of all rows; 0 where there is none."""
+        return np.array(self._values, np.uint64)
+
+    @property
+    def known(self) -> "np.ndarray[Any, np.dtype[np.bool_]]":
+        """Which rows have one."""
+        return np.array(self._known, np.bool_)
 
 
 class Vectors(Column):
@@ -130,8 +130,31 @@ class Vectors(Column):
 KINDS: Final[Mapping[str, type[Column]]] = {
     "sha256": Digests,
     "phash": PerceptualHashes,
+    "inner_phash": PerceptualHashes,
     "embedding": Vectors,
 }
+
+
+def likenesses(
+    columns: Mapping[str, Column], most_bits: int, least_cosine: float
+) -> dict[str, Likeness]:
+    """Return in which ways rows are alike, by the name of what tells it.
+
+    The hashes of a picture and of what is inside its border are one way: what one image shows in a
+    frame, another may show without.
+    """
+    found: dict[str, Likeness] = {}
+    hashes = {name: one for name, one in columns.items() if isinstance(one, PerceptualHashes)}
+    for name, column in columns.items():
+        if isinstance(column, Digests):
+            found[name] = column.likeness()
+        elif isinstance(column, Vectors):
+            found[name] = column.likeness(least_cosine)
+    if hashes:
+        values = np.stack([one.values for one in hashes.values()], axis=1)
+        known = np.stack([one.known for one in hashes.values()], axis=1)
+        found[" or ".join(hashes)] = near_hashes(values, known, most_bits)
+    return found
 
 
 def _hash(text: str) -> int | None:

@@ -1,14 +1,14 @@
 """Leaves out images that are copies of others, over the whole dataset."""
 
 import logging
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 from keeping import KEEP, best_first
-from kinds import KINDS
+from kinds import KINDS, likenesses
 
 from fondant_spec.component import GatherComponent, RowContext, SetupContext
 from fondant_spec.dataset.rejects import Rejects
@@ -38,7 +38,8 @@ class DeduplicateImages(GatherComponent):
                 msg = f"argument 'compare' may name {', '.join(KINDS)}, not {name!r}{hint}"
                 raise InvalidArgumentError(msg)
         self._compare = compare
-        self._limits = {"sha256": None, "phash": most_bits, "embedding": least_cosine}
+        self._most_bits = most_bits
+        self._least_cosine = least_cosine
         self._keep = keep
         self._drops = drop_copies
 
@@ -67,8 +68,8 @@ class DeduplicateImages(GatherComponent):
 
     def field_metadata(self) -> Mapping[str, Mapping[str, Any]]:
         """Return what the groups were made by."""
-        limits = {name: self._limits[name] for name in self._compared}
-        about = {"compared_by": limits, "keep": self._keep}
+        limits = {"most_bits": self._most_bits, "least_cosine": self._least_cosine}
+        about = {"compared_by": self._compared, **limits, "keep": self._keep}
         if model := self._model.get("model_id"):
             about["model_id"] = model
         return {"group_id": about}
@@ -98,22 +99,25 @@ class DeduplicateImages(GatherComponent):
         ids = rows.column("id").combine_chunks()
         sound = pc.invert(pc.is_in(ids, value_set=pa.array(sorted(bad), pa.string())))
         sound = sound.to_numpy(zero_copy_only=False)
-        likenesses = [column.likeness(self._limits[name]) for name, column in columns.items()]
-        groups = group_rows(likenesses, len(rows), order[sound[order]])
+        alike = likenesses(columns, self._most_bits, self._least_cosine)
+        groups = group_rows(list(alike.values()), len(rows), order[sound[order]])
         stays = groups.stands_for == np.arange(len(rows))
         if self._drops:
-            self._reject(ids, groups, sound & ~stays, context.rejects)
+            _reject(ids, groups, sound & ~stays, list(alike), context.rejects)
             sound &= stays
         yield _with_groups(ids, groups, np.flatnonzero(sound))
 
-    def _reject(self, ids: pa.Array, groups: Groups, left: BoolArray, rejects: Rejects) -> None:
-        """Tell which row stands for each of those that are left out."""
-        rows = np.flatnonzero(left)
-        kept = ids.take(pa.array(groups.stands_for[rows])).to_pylist()
-        lost = ids.take(pa.array(rows)).to_pylist()
-        names = [self._compared[number] for number in groups.by[rows]]
-        for row_id, kept_id, name in zip(lost, kept, names, strict=True):
-            rejects.filter(row_id, "duplicate_of", f"{kept_id}, by {name}")
+
+def _reject(
+    ids: pa.Array, groups: Groups, left: BoolArray, names: Sequence[str], rejects: Rejects
+) -> None:
+    """Tell which row stands for each of those that are left out, and what tells that."""
+    rows = np.flatnonzero(left)
+    kept = ids.take(pa.array(groups.stands_for[rows])).to_pylist()
+    lost = ids.take(pa.array(rows)).to_pylist()
+    by = [names[number] for number in groups.by[rows]]
+    for row_id, kept_id, name in zip(lost, kept, by, strict=True):
+        rejects.filter(row_id, "duplicate_of", f"{kept_id}, by {name}")
 
 
 def _with_groups(ids: pa.Array, groups: Groups, rows: IntArray) -> pa.RecordBatch:

@@ -60,6 +60,12 @@ def test_copies_by_their_perceptual_hashes(tmp_path):
     assert kept(run(tmp_path, {"phash": hashes}, keep="first", most_bits=0)) == [0, 1, 2]
 
 
+def test_a_frame_hides_no_copy(tmp_path):
+    """What one image shows inside of its frame is compared with what others show in all."""
+    columns = {"phash": ["0f" * 8, "f0" * 8, "3c" * 8], "inner_phash": ["f0" * 8, "aa" * 8, None]}
+    assert told(run(tmp_path, columns, keep="first")) == {1: (0, "phash or inner_phash")}
+
+
 def test_pictures_without_contrast_are_no_copies(tmp_path):
     """A white page and a black one have the same hash, which says nothing of them."""
     result = run(tmp_path, {"phash": ["8000000000000000", "8000000000000000"]}, keep="first")
@@ -128,7 +134,12 @@ def test_values_that_are_none(tmp_path):
 @pytest.mark.parametrize(
     ("columns", "arguments", "error", "message"),
     [
-        ({"image_width": [1]}, {}, InputDataError, "no field sha256 or phash or embedding"),
+        (
+            {"image_width": [1]},
+            {},
+            InputDataError,
+            "no field sha256 or phash or inner_phash or embedding",
+        ),
         ({"sha256": ["a"]}, {"compare": ["phash"]}, InputDataError, "no field phash"),
         ({"sha256": ["a"]}, {"compare": ["pash"]}, InvalidArgumentError, "did you mean 'phash'"),
         ({"sha256": ["a"]}, {"keep": "sharpest"}, InputDataError, "needs the field blur"),

@@ -13,18 +13,18 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
+from borders import without_border
 from PIL import Image, ImageFilter
 
 from image_toolkit.images.rendering import phash, sha256
 
 Pixels = npt.NDArray[np.uint8]
 
-_SIDE: Final = 192  # pixels of the shorter side, at which most is measured
+_SIDE: Final = 256  # pixels that the shorter side has at least where most is measured
 _BLUR_SIDE: Final = 64  # of the longer side, as in cleanvision
 _BLUR_FACTOR: Final = 0.01
 _LEAST_SPREAD: Final = 0.18
 _LIGHT: Final = np.array([0.241, 0.691, 0.068])  # how bright red, green and blue look, squared
-_OPPONENTS: Final = np.array([[1, -1, 0], [0.5, 0.5, -1]])  # red to green, yellow to blue
 _FLAT: Final = 2  # by which neighbours of one colour may differ, after JPEG
 
 
@@ -37,13 +37,15 @@ class Picture:
 
     @cached_property
     def small(self) -> Pixels:
-        """The pixels, the shorter side brought down to 192."""
+        """The pixels, brought down by the whole number that leaves the shorter side at 256 or more.
+
+        Means over squares of pixels: several times as fast as any other scale.
+        """
         height, width = self.pixels.shape[:2]
-        scale = _SIDE / min(height, width)
-        if scale >= 1:
-            return self.pixels
-        size = max(round(width * scale), 1), max(round(height * scale), 1)
-        return np.asarray(cv2.resize(self.pixels, size, interpolation=cv2.INTER_AREA), np.uint8)
+        factor = max(min(height, width) // _SIDE, 1)
+        height, width = height // factor, width // factor
+        even = self.pixels[: height * factor, : width * factor]
+        return np.asarray(cv2.resize(even, (width, height), interpolation=cv2.INTER_AREA), np.uint8)
 
     @cached_property
     def grey(self) -> Pixels:
@@ -78,9 +80,13 @@ def contrast(picture: Picture) -> float:
 
 def colourfulness(picture: Picture) -> float:
     """Return Hasler and Süsstrunk's measure (2003): 0 is grey, 15 slightly colourful, 82 very."""
-    opponents = cv2.transform(picture.small.astype(np.float32), _OPPONENTS)
-    means, deviations = cv2.meanStdDev(opponents)
-    return float(np.linalg.norm(deviations) + 0.3 * np.linalg.norm(means))
+    red, green, blue = cv2.split(picture.small)
+    reddish = cv2.subtract(red, green, dtype=cv2.CV_16S)
+    both = cv2.add(red, green, dtype=cv2.CV_16S)
+    yellowish = cv2.subtract(both, cv2.add(blue, blue, dtype=cv2.CV_16S))  # twice what is meant
+    (mean_a, dev_a), (mean_b, dev_b) = cv2.meanStdDev(reddish), cv2.meanStdDev(yellowish)
+    deviation = np.hypot(dev_a[0, 0], dev_b[0, 0] / 2)
+    return float(deviation + 0.3 * np.hypot(mean_a[0, 0], mean_b[0, 0] / 2))
 
 
 def is_grayscale(picture: Picture) -> bool:
@@ -119,6 +125,7 @@ MEASURES: Final[Mapping[str, tuple[Callable[[Picture], Any], pa.DataType]]] = {
     "flatness": (flatness, pa.float32()),
     "aspect_ratio": (aspect_ratio, pa.float32()),
     "phash": (lambda picture: phash(picture.pixels), pa.string()),
+    "inner_phash": (lambda picture: phash(without_border(picture.pixels)), pa.string()),
     "sha256": (lambda picture: sha256(picture.data), pa.string()),
 }
 """By their names, what measures a picture, and the type of what it gives."""

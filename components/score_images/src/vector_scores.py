@@ -29,6 +29,19 @@ SCORES: Final[Mapping[str, pa.DataType]] = {
     CLIP_SCORE: pa.float32(),
 }
 
+LABELS: Final = (
+    "animal",
+    "human",
+    "landscape",
+    "building",
+    "vehicle",
+    "food",
+    "plant",
+    "furniture",
+    "artwork",
+    "text",
+)
+
 _TEMPERATURE: Final = 100.0  # with which CLIP was trained
 
 
@@ -40,7 +53,7 @@ class VectorSettings:
     clip_revision: str | None = None
     aesthetic_head: str | None = None
     unsafe_head: str | None = None
-    labels: Sequence[str] = ()
+    labels: Sequence[str] = LABELS
     label_prompt: str = "a photo of {}"
     device: str = "auto"
     batch_size: int = 0

@@ -13,7 +13,7 @@ from cleanvision.issue_managers.image_property import (
     calc_aspect_ratio,
     calc_avg_brightness,
 )
-from PIL import Image, ImageDraw, ImageFilter
+from PIL import Image, ImageDraw, ImageFilter, ImageOps
 from safetensors.torch import save_file
 from skimage import data
 
@@ -24,7 +24,13 @@ from image_toolkit.images.rendering import phash
 
 FOLDER = Path(__file__).parents[1]
 CLIP = str(FOLDER.parents[1] / "demo" / "models" / "clip")
-TYPES = {"class": "string", "is_grayscale": "bool", "phash": "string", "sha256": "string"}
+TYPES = {
+    "class": "string",
+    "is_grayscale": "bool",
+    "phash": "string",
+    "inner_phash": "string",
+    "sha256": "string",
+}
 
 
 def encoded(image: Image.Image) -> bytes:
@@ -101,6 +107,21 @@ def test_hashes_are_those_of_the_downloader(measured):
     file = encoded(photos()["coffee"])
     assert measured["coffee"]["phash"] == phash(decode_pixels(file))
     assert len(measured["coffee"]["sha256"]) == 64
+
+
+@pytest.mark.parametrize("colour", ["white", "black", (200, 30, 30)])
+def test_a_border_does_not_count(tmp_path, colour):
+    """A frame leaves the inner hash as it is; an even picture has one all the same."""
+    plain = Image.fromarray(data.coffee())
+    framed = ImageOps.expand(plain, (30, 50), colour)
+    file = io.BytesIO()
+    framed.save(file, "JPEG", quality=75)
+    files = [encoded(plain), file.getvalue(), encoded(Image.new("RGB", (40, 30), colour))]
+    made = run(tmp_path, {"image": files}, ["phash", "inner_phash"]).table
+    inner = [int(text, 16) for text in made["inner_phash"].to_pylist()]
+    assert made["phash"][0] == made["inner_phash"][0]
+    assert (inner[0] ^ inner[1]).bit_count() <= 4
+    assert (inner[0] ^ int(made["phash"][1].as_py(), 16)).bit_count() > 10
 
 
 def test_colourfulness_is_the_published_formula(tmp_path):

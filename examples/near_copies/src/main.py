@@ -58,7 +58,8 @@ class NearCopies(WriteComponent):
 
 def _pairs(hashes: Sequence[int], most_bits: int) -> Iterator[tuple[int, int]]:
     """Yield the places of each hash that is near to earlier ones, and of the first of these."""
-    likeness = near_hashes(np.array(hashes, np.uint64), np.ones(len(hashes), np.bool_), most_bits)
+    column = np.array(hashes, np.uint64)[:, None]
+    likeness = near_hashes(column, np.ones(column.shape, np.bool_), most_bits)
     for place in np.flatnonzero(likeness.linked).tolist():
         first = int(likeness.like(place).min())
         if first < place:

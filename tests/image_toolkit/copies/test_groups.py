@@ -23,7 +23,7 @@ def likenesses(draw: st.DrawFn) -> list[Likeness]:
         most = int(keys.max()) + 1
         ends = st.integers(0, max(most - 1, 0))
         pairs = {(a, b) for a, b in draw(st.lists(st.tuples(ends, ends), max_size=4)) if a < b}
-        found.append(Likeness(keys, np.array(sorted(pairs), np.int64).reshape(-1, 2)))
+        found.append(Likeness(keys[:, None], np.array(sorted(pairs), np.int64).reshape(-1, 2)))
     return found
 
 

@@ -44,6 +44,18 @@ def test_many_hashes(most_bits):
 
 def test_a_thousand_copies_of_one_are_one_key():
     """Rows with the same hash share a key, so their number does not count twice over."""
-    likeness = near_hashes(np.full(1000, 0xF0F0F0F0F0F0F0F0, np.uint64), np.ones(1000, bool), 6)
+    hashes = np.full((1000, 1), 0xF0F0F0F0F0F0F0F0, np.uint64)
+    likeness = near_hashes(hashes, np.ones(hashes.shape, bool), 6)
     assert (likeness.key_count, len(likeness.pairs)) == (1, 0)
     assert likeness.like(7).tolist() == list(range(1000))
+
+
+def test_several_hashes_of_a_row():
+    """Any of one's may be near to any of another's; one that a row has twice counts once."""
+    one, other = 0xF0F0F0F0F0F0F0F0, 0x00FF00FF00FF00FF
+    hashes = np.array([[one, other], [other ^ 1, 0x3333333333333333], [one, one]], np.uint64)
+    likeness = near_hashes(hashes, np.ones(hashes.shape, bool), 2)
+    assert set(likeness.like(0).tolist()) == {0, 1, 2}
+    assert set(likeness.like(1).tolist()) == {0, 1}
+    lone = near_hashes(hashes[2:], np.ones((1, 2), bool), 2)
+    assert not lone.linked.any()

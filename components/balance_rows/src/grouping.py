@@ -1,0 +1,49 @@
+"""Groups of rows: by the values of a field, by hosts of URLs, by clusters of vectors."""
+
+import re
+from collections.abc import Sequence
+from typing import Any, Final
+from urllib.parse import urlsplit
+
+import faiss
+import numpy as np
+import numpy.typing as npt
+
+_HOST: Final = re.compile(r"host\((.+)\)")
+_ROUNDS: Final = 20
+_SEED: Final = 0
+
+
+def field_of(by: str) -> tuple[str, bool]:
+    """Return the field that rows are grouped by, and whether its hosts are meant."""
+    match = _HOST.fullmatch(by.strip())
+    return (match[1].strip(), True) if match else (by.strip(), False)
+
+
+def host_of(url: Any) -> str | None:
+    """Return the host that a URL names, without www; None where there is none."""
+    try:
+        host = urlsplit(str(url)).hostname if url is not None else None
+    except ValueError:
+        return None
+    return host.removeprefix("www.") if host else None
+
+
+def clusters(vectors: Sequence[npt.NDArray[np.float32]], count: int) -> npt.NDArray[np.int64]:
+    """Return the cluster of each vector by spherical k-means, the same each time."""
+    joined = np.concatenate(vectors)
+    lengths = np.linalg.norm(joined, axis=1, keepdims=True)
+    joined /= np.where(lengths == 0, 1, lengths)
+    # FAISS warns of few points a centre; with few rows, few is what there is.
+    means = faiss.Kmeans(
+        joined.shape[1],
+        count,
+        niter=_ROUNDS,
+        seed=_SEED,
+        spherical=True,
+        min_points_per_centroid=1,
+    )
+    means.train(joined)
+    _, nearest = means.index.search(joined, 1)
+    found: npt.NDArray[np.int64] = nearest[:, 0].astype(np.int64)
+    return found

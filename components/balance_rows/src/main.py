@@ -1,0 +1,151 @@
+"""Keeps groups of rows from outweighing one another."""
+
+import hashlib
+import logging
+from collections import Counter, defaultdict
+from collections.abc import Hashable, Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from grouping import clusters, field_of, host_of
+
+from fondant_spec.component import GatherComponent, RowContext, SetupContext
+from fondant_spec.errors import InputDataError, InvalidArgumentError, did_you_mean
+from fondant_spec.executor import execute
+
+logger = logging.getLogger(__name__)
+
+REPEATS = "repeats"
+
+
+@dataclass(frozen=True)
+class Row:
+    """A row as far as it counts here: what group it is in (None for no group), and its worth."""
+
+    id: str
+    group: Hashable | None
+    worth: tuple[float, str]
+
+
+class BalanceRows(GatherComponent):
+    """Leaves out what a group has too many of, or says how often each row is to be repeated."""
+
+    def __init__(
+        self,
+        *,
+        by: str | None = None,
+        clusters: int | None = None,
+        most: int | None = None,
+        best: str | None = None,
+        most_repeats: int = 10,
+    ) -> None:
+        if (by is None) == (clusters is None):
+            msg = "balance_rows: give either `by`, a field, or `clusters`, their number."
+            raise InvalidArgumentError(msg)
+        self._by, self._hosts = field_of(by or "")
+        self._clusters = clusters
+        self._most = most
+        self._best = best
+        self._most_repeats = most_repeats
+
+    def setup(self, context: SetupContext) -> None:
+        """Make sure that the fields are there.
+
+        Raises:
+            InputDataError: one is not, or is of a type that it cannot have.
+            InvalidArgumentError: the step would do nothing, or produces something else.
+        """
+        there = context.input_fields
+        for name in filter(None, (self._by, self._best, "embedding" if self._clusters else None)):
+            if name not in there:
+                hint = did_you_mean(name, list(context.dataset_fields))
+                msg = f"balance_rows: there is no field {name!r} to go by{hint}"
+                raise InputDataError(msg)
+        if self._best and not _is_number(there[self._best].type):
+            msg = f"balance_rows: best={self._best!r} is no field of numbers."
+            raise InputDataError(msg)
+        self._repeats = REPEATS in context.output_fields
+        if context.output_fields - {REPEATS} or (self._most is None and not self._repeats):
+            msg = (
+                "balance_rows: give `most`, or have the step produce `repeats`, as in "
+                "produces={'repeats': 'int32'}; it produces nothing else."
+            )
+            raise InvalidArgumentError(msg)
+
+    def gather(
+        self, batches: Iterator[pa.RecordBatch], context: RowContext
+    ) -> Iterator[pa.RecordBatch]:
+        """Yield the rows that stay."""
+        rows = self._read(batches)
+        groups: dict[Hashable, list[Row]] = defaultdict(list)
+        for row in rows:
+            if row.group is not None:
+                groups[row.group].append(row)
+        lost = {}
+        for group, members in groups.items() if self._most else ():
+            members.sort(key=lambda row: row.worth)
+            for row in members[self._most :]:
+                lost[row.id] = f"{group}: {len(members)} rows, of which {self._most} stay"
+        for row_id, message in lost.items():
+            context.rejects.filter(row_id, "over_represented", message)
+        kept = [row for row in rows if row.id not in lost]
+        logger.info("%d groups, of which the largest has %d rows", len(groups), _largest(groups))
+        columns = {"id": pa.array([row.id for row in kept], pa.string())}
+        if self._repeats:
+            columns[REPEATS] = pa.array(self._repeated(kept), pa.int32())
+        yield pa.RecordBatch.from_pydict(columns)
+
+    def _repeated(self, rows: list[Row]) -> list[int]:
+        """Return how often each row is to be seen for its group to weigh as much as the largest."""
+        sizes = Counter(row.group for row in rows if row.group is not None)
+        largest = max(sizes.values(), default=1)
+        wanted = {group: round(largest / size) for group, size in sizes.items()}
+        return [min(wanted.get(row.group, 1), self._most_repeats) for row in rows]
+
+    def _read(self, batches: Iterator[pa.RecordBatch]) -> list[Row]:
+        ids: list[str] = []
+        groups: list[Hashable | None] = []
+        worth: list[float] = []
+        vectors = []
+        for batch in batches:
+            ids += batch.column("id").to_pylist()
+            if self._by:
+                values = batch.column(self._by).to_pylist()
+                groups += map(host_of, values) if self._hosts else values
+            else:
+                vectors.append(_vectors(batch.column("embedding")))
+            scores = batch.column(self._best) if self._best else pa.nulls(len(batch), pa.float64())
+            filled = pc.fill_null(scores.cast(pa.float64()), -np.inf).to_numpy()
+            worth += np.nan_to_num(filled, nan=-np.inf, neginf=-np.inf).tolist()
+        if self._clusters and ids:
+            groups += clusters(vectors, min(self._clusters, len(ids))).tolist()
+        order = [(-score, _drawn(row_id)) for score, row_id in zip(worth, ids, strict=True)]
+        return [Row(*row) for row in zip(ids, groups, order, strict=True)]
+
+
+def _vectors(column: pa.Array) -> "np.ndarray[tuple[int, int], np.dtype[np.float32]]":
+    if column.null_count:
+        msg = f"balance_rows: {column.null_count} rows have no vector; filter them out before."
+        raise InputDataError(msg)
+    flat = column.flatten().cast(pa.float32()).to_numpy(zero_copy_only=False)
+    vectors = np.array(flat, np.float32)
+    return vectors.reshape(len(column), -1)
+
+
+def _is_number(data_type: pa.DataType) -> bool:
+    return bool(pa.types.is_floating(data_type) or pa.types.is_integer(data_type))
+
+
+def _drawn(row_id: str) -> str:
+    """Return what a row is drawn by: as good as at random, and the same each time."""
+    return hashlib.sha256(row_id.encode()).hexdigest()
+
+
+def _largest(groups: dict[Hashable, list[Row]]) -> int:
+    return max(map(len, groups.values()), default=0)
+
+
+if __name__ == "__main__":
+    execute(BalanceRows)

@@ -1,0 +1,95 @@
+"""Balancing groups of rows, over all partitions."""
+
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pytest
+
+from fondant_spec.errors import InputDataError, InvalidArgumentError
+from fondant_spec.testing import Result, run_component
+
+FOLDER = Path(__file__).parents[1]
+REPEATS = {"produces": '{"repeats": "int32"}'}
+
+
+def run(tmp_path: Path, columns: dict[str, object], **arguments: object) -> Result:
+    """Run the component over some columns, three rows a partition."""
+    return run_component(FOLDER, pa.table(columns), tmp_path, rows_per_partition=3, **arguments)
+
+
+def kept(result: Result) -> list[int]:
+    """Return the numbers of the rows that stay."""
+    return [int(row_id) for row_id in result.table["id"].to_pylist()]
+
+
+def test_at_most_so_many_of_a_group(tmp_path):
+    """The best stay; a row that is in no group is not left out; the others are told."""
+    columns = {
+        "class": ["cat", "cat", None, "dog", "cat", None, "cat"],
+        "score": [0.1, 0.9, 0.0, 0.0, None, 0.0, 0.8],
+    }
+    result = run(tmp_path, columns, by="class", most=2, best="score")
+    assert kept(result) == [1, 2, 3, 5, 6]
+    assert result.rejects["reason"].to_pylist() == ["over_represented"] * 2
+    assert result.rejects["message"][0].as_py() == "cat: 4 rows, of which 2 stay"
+
+
+def test_which_ones_stay_is_drawn_the_same_each_time(tmp_path):
+    """By their ids: neither the first ones, nor others next time."""
+    columns = {"seed_id": ["a"] * 30}
+    first = kept(run(tmp_path / "a", columns, by="seed_id", most=10))
+    assert first == kept(run(tmp_path / "b", columns, by="seed_id", most=10))
+    assert len(first) == 10
+    assert first != list(range(10))
+
+
+def test_hosts(tmp_path):
+    """Of URLs the hosts count; what is no URL has none, and stays."""
+    urls = ["https://www.a.org/1", "https://a.org/2", "http://b.org/", "no url", None, "http://["]
+    result = run(tmp_path, {"image_url": urls}, by="host(image_url)", most=1)
+    assert len(result.table) == 5
+    assert set(kept(result)) >= {2, 3, 4, 5}
+
+
+def test_clusters_of_vectors(tmp_path):
+    """What looks alike is a group: of two heaps of unlike size, as many stay of each."""
+    draw = np.random.default_rng(0)
+    heaps = [np.eye(8)[0]] * 20 + [np.eye(8)[1]] * 4
+    vectors = [(heap + 0.05 * draw.standard_normal(8)).tolist() for heap in heaps]
+    column = pa.array(vectors, pa.list_(pa.float32()))
+    result = run(tmp_path, {"embedding": column}, clusters=2, most=4)
+    assert sum(number < 20 for number in kept(result)) == 4
+    assert len(result.table) == 8
+
+
+def test_repeats_instead(tmp_path):
+    """No row is left out; small groups are to be seen as often as large ones, within bounds."""
+    columns = {"class": ["cat"] * 6 + ["dog"] * 2 + ["owl", None]}
+    result = run(tmp_path, columns, by="class", options=REPEATS, most_repeats=4)
+    assert result.table["repeats"].to_pylist() == [1] * 6 + [3, 3, 4, 1]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "error", "message"),
+    [
+        (
+            {"by": "clas", "most": 1},
+            InputDataError,
+            "no field 'clas' to go by; did you mean 'class'",
+        ),
+        ({"by": "class", "best": "class", "most": 1}, InputDataError, "no field of numbers"),
+        ({"clusters": 2, "most": 1}, InputDataError, "no field 'embedding'"),
+        ({"most": 1}, InvalidArgumentError, "give either `by`"),
+        ({"by": "class"}, InvalidArgumentError, "give `most`, or have the step produce"),
+    ],
+)
+def test_what_it_cannot_do(tmp_path, arguments, error, message):
+    """It is said before any row is left out."""
+    with pytest.raises(error, match=message):
+        run(tmp_path, {"class": ["cat"]}, **arguments)
+
+
+def test_a_dataset_without_rows(tmp_path):
+    """Nothing in, nothing out."""
+    assert len(run(tmp_path, {"class": pa.array([], pa.string())}, by="class", most=1).table) == 0
