@@ -94,13 +94,14 @@ def test_there_are_commands():
 
 
 @pytest.mark.parametrize(("settings", "words"), COMMANDS)
-def test_a_command_is_taken(settings, words, monkeypatch):
+def test_a_command_is_taken(settings, words, monkeypatch, tmp_path):
     """The program that a document names is there, and takes these words and settings."""
     assert_effective(settings)
     index = {} if "INDEX" in settings else {"INDEX_URL": CONFIGS.INDEX_URL}
     names = {"DATASET_NAME": CONFIGS.DATASET_NAME} | index | settings
     if "demo.run" in words:  # which has seeds and an index of its own
         names = settings
+        stand_after_the_demo(tmp_path, monkeypatch)
     for name, value in names.items():
         monkeypatch.setenv(name, value)
     check = {
@@ -111,6 +112,14 @@ def test_a_command_is_taken(settings, words, monkeypatch):
         "export": check_export,
     }
     check[words[0]](words[1:])
+
+
+def stand_after_the_demo(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Go where a reader is after `make demo`, as far as a plan looks at it."""
+    for made in ("seeds", "index"):
+        (folder / "artifacts" / "demo" / made).mkdir(parents=True)
+    (folder / "demo").symlink_to(ROOT / "demo")
+    monkeypatch.chdir(folder)
 
 
 def check_fondant_spec(words: list[str]) -> None:
