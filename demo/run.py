@@ -75,6 +75,8 @@ def prepared(configs: PipelineConfigs) -> PipelineConfigs:
 
 def adapt(pipeline: Pipeline) -> Pipeline:
     """Set the arguments in which the demo differs from a run on the web."""
+    files = DemoFiles()
+    pipeline.expect(files.seeds, files.index)
     for name, word in ARGUMENTS.items():
         step_id, argument = name.split(".")
         pipeline.override(step_id, argument, word)

@@ -57,6 +57,7 @@ class Pipeline:
         self.base_path = storage.normalize(base_path)
         self._steps: dict[str, Step] = {}
         self._until: str | None = None
+        self._made: list[str] = []
 
     @property
     def steps(self) -> Mapping[str, Step]:
@@ -99,6 +100,10 @@ class Pipeline:
         step = with_options(Step(step_id, component, arguments, names), options)
         self._steps[step_id] = settled(step)
         return self._steps[step_id]
+
+    def expect(self, *paths: str | Path) -> None:
+        """Say which paths are made before the pipeline runs: a dry run does not miss them."""
+        self._made += map(str, paths)
 
     def override(self, step_id: str, name: str, text: str) -> None:
         """Give an argument of a step, or an `@option`, another value: a word of a command line.
@@ -184,6 +189,7 @@ class Pipeline:
             run_id=run_id or new_run_id(),
             steps=plan_steps(self._sorted(), self.name, self.base_path),
             until=self._until,
+            made=tuple(self._made),
         )
 
     def _step(self, step_id: str) -> Step:

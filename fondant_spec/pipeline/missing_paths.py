@@ -19,12 +19,12 @@ _MOST_SLASHES: Final = 1
 def check_paths(plan: Plan) -> None:
     """Make sure that the files and folders that steps are told to read are there.
 
-    What a step of the plan itself writes is left aside.
+    What a step of the plan itself writes is left aside, and what is made before it runs.
 
     Raises:
         InputDataError: naming the steps, their arguments, and the paths that lead nowhere.
     """
-    made = [value for _, _, value in _paths(plan, outputs=True)]
+    made = [*plan.made, *(value for _, _, value in _paths(plan, outputs=True))]
     missing = [
         f"{step}: {name}: {value}: there is no such file or folder."
         for step, name, value in _paths(plan, outputs=False)

@@ -90,13 +90,17 @@ class PlannedStep:
 
 @dataclass(frozen=True)
 class Plan:
-    """The steps in an order in which they can run; `until` names the last, if others were cut."""
+    """The steps in an order in which they can run.
+
+    `until` names the last, if others were cut; `made` are paths that are there before it runs.
+    """
 
     pipeline_name: str
     base_path: str
     run_id: str
     steps: tuple[PlannedStep, ...]
     until: str | None = None
+    made: tuple[str, ...] = ()
 
     def argv(self, planned: PlannedStep, inputs: Sequence[str], output_path: str) -> list[str]:
         """Return the argument vector that enters the step's component, in any runner.

@@ -72,12 +72,12 @@ def rekeyed(checkout: Path, file: str, text: str = "# a comment\n") -> set[str]:
         (
             "image_toolkit/images/decoding.py",
             {"caption_images", "download_images", "export_dataset", "load_from_hub"}
-            | {"image_embedding", "text_embedding"},
+            | {"image_embedding", "score_images", "text_embedding"},
         ),
         ("image_toolkit/crawl/__init__.py", {"download_images"}),
         # Imported within a function only.
         ("image_toolkit/models/captioning/endpoint.py", {"caption_images"}),
-        ("image_toolkit/__init__.py", set(NAMES) - {"generate_prompts"}),
+        ("image_toolkit/__init__.py", set(NAMES) - {"balance_rows", "generate_prompts"}),
         ("components/generate_prompts/src/interior_design.yaml", {"generate_prompts"}),
         ("components/caption_images/README.md", set()),
     ],

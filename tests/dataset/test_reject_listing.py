@@ -9,6 +9,13 @@ from fondant_spec.dataset.reject_listing import count_reasons, reject_line
 from tests.small import dataset
 
 
+def told(capsys) -> list[str]:
+    """Return what was printed below the line that says which step's rows these are."""
+    first, *lines = capsys.readouterr().out.splitlines()
+    assert first.startswith("step      ")
+    return lines
+
+
 def odd(enter, tmp_path, count: int, **columns: object):
     """Return the doubles of the even of some numbers, and thus the odd ones as rejects."""
     made = dataset(tmp_path, 4, number=list(range(count)), **columns)
@@ -19,12 +26,12 @@ def test_rejects_are_listed(enter, tmp_path, capsys):
     """The first twenty with reason, attempts and message, and how many more there are."""
     made = odd(enter, tmp_path, 50)
     assert main(["show", made.folder, "--rejects"]) == 0
-    head, first, *others, last = capsys.readouterr().out.splitlines()
+    head, first, *others, last = told(capsys)
     assert head == "double: 25 failed (odd 25)"
     assert first == "000000000001  odd  3 attempts  1 is odd"
     assert (len(others), last) == (19, "and 5 more; --all lists them")
     assert main(["show", made.folder, "--rejects", "odd", "--all"]) == 0
-    lines = capsys.readouterr().out.splitlines()
+    lines = told(capsys)
     assert lines[1:] == [
         f"{number:012d}  odd  3 attempts  {number} is odd" for number in range(1, 50, 2)
     ]
@@ -33,7 +40,7 @@ def test_rejects_are_listed(enter, tmp_path, capsys):
 def test_no_rejects(tmp_path, capsys):
     """A step that gave up on nothing says so."""
     assert main(["show", dataset(tmp_path, number=[1]).folder, "--rejects"]) == 0
-    assert capsys.readouterr().out == "given: no rejects\n"
+    assert told(capsys) == ["given: no rejects"]
 
 
 def test_a_reason_that_no_reject_has(enter, tmp_path, capsys):
@@ -48,7 +55,7 @@ def test_file_names(enter, tmp_path, capsys):
     """Where a field has a row's file name, the reject is told by it."""
     made = odd(enter, tmp_path, 6, file_name=[f"{n}.jpg" for n in range(6)])
     main(["show", made.folder, "--rejects"])
-    assert capsys.readouterr().out.splitlines()[1:] == [
+    assert told(capsys)[1:] == [
         f"{n:012d}  odd  3 attempts  {n}.jpg  {n} is odd" for n in (1, 3, 5)
     ]
 
@@ -64,14 +71,14 @@ def test_where_a_rejected_row_ended(enter, tmp_path, capsys):
     ]
     for made in (doubled, last):
         assert main(["show", made.folder, "--id", "000000000003"]) == 0
-        assert capsys.readouterr().out.splitlines() == expected
+        assert told(capsys) == expected
 
 
 def test_where_a_row_was_left_out(enter, tmp_path, capsys):
     """A row that a filter left out is told apart from one that failed."""
     kept = enter("keep_even", dataset(tmp_path, number=[1, 2]))
     assert main(["show", kept.folder, "--id", "000000000000"]) == 0
-    assert capsys.readouterr().out.splitlines()[0] == "keep_even: left out: 000000000000  filtered"
+    assert told(capsys)[0] == "keep_even: left out: 000000000000  filtered"
     counts = count_reasons(kept.rejects_location)
     assert (counts.failed, counts.filtered) == ({}, {"filtered": 1})
     assert counts.describe() == "1 filtered (filtered 1)"
@@ -82,7 +89,7 @@ def test_a_row_of_new_ids(enter, tmp_path, capsys):
     many = enter("repeat", dataset(tmp_path, number=[0, 3]))
     kept = enter("keep_even", many, words=["--consumes", '{"number": "turn"}'])
     assert main(["show", kept.folder, "--id", "000000000001-00001"]) == 0
-    assert capsys.readouterr().out.splitlines() == [
+    assert told(capsys) == [
         "keep_even: left out: 000000000001-00001  filtered",
         "repeat: 000000000001-00001",
         "  turn: 1",
@@ -100,9 +107,9 @@ def test_a_reject_of_one_of_several_starts(enter, tmp_path, capsys):
     many = enter("repeat", words=["--input_manifest_path", paths])
     kept = enter("keep_even", many, words=["--consumes", '{"number": "turn"}'])
     assert main(["show", kept.folder, "--id", "1-000000000000-00001"]) == 0
-    told = capsys.readouterr().out.splitlines()
-    assert told[0] == "keep_even: left out: 1-000000000000-00001  filtered"
-    assert told[-1] == "  number: 3"
+    lines = told(capsys)
+    assert lines[0] == "keep_even: left out: 1-000000000000-00001  filtered"
+    assert lines[-1] == "  number: 3"
 
 
 @pytest.mark.parametrize(

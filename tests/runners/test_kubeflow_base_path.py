@@ -96,4 +96,4 @@ def test_rows_of_a_running_step(base):
     told = [line for line in said if line.startswith("[double] ")]
     assert told[0] == "[double] running"
     assert re.fullmatch(r"\[double\] 4/20, \d+ s, 50.0 % ok \(2 lost\)", told[1])
-    assert re.fullmatch(r"\[double\] 8/20, [\d.]+/s, \d+ s left, 4 lost", told[2])
+    assert re.fullmatch(r"\[double\] 8/20, [\d.]+/s, \d+ s left, 50.0 % ok \(4 lost\)", told[2])

@@ -50,7 +50,7 @@ def test_the_way_that_the_message_of_the_threshold_names(tmp_path, capsys):
     """A step that gave up on too many rows says which option lets it, and that does."""
     words = ["--until", "double", "--set", "double.@max_reject_share=0.4"]
     assert start(tmp_path, *words) == 1
-    told = capsys.readouterr().err
+    told = capsys.readouterr().out  # the step's own words, as they came
     assert "5 of 10 rows failed (50%)" in told
     _, _, advice = told.partition("allow a greater share with `")
     assert start(tmp_path, "--until", "double", *advice.partition("`")[0].split()) == 0

@@ -249,7 +249,10 @@ def test_long_captions_are_counted(models, tmp_path, caplog):
         ),
         (
             {"options": {"produces": '{"colour": "string"}'}},
-            "produces: no field 'colour'; there is clip_score, caption_tokens, caption_source.",
+            (
+                "produces: no field 'colour'; there is clip_score, caption_tokens, caption_source, "
+                "more_captions."
+            ),
         ),
         (
             {"endpoint": "http://127.0.0.1:9/v1", "preset": "everydream"},

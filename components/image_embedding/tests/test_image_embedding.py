@@ -124,10 +124,7 @@ def test_no_rows(clip, tmp_path):
         ),
         (
             "no such model",
-            (
-                "Model 'no such model': neither a folder nor a model id such as "
-                "`openai/clip-vit-base-patch32`."
-            ),
+            ("Model 'no such model': neither a folder nor the id of a model such as `owner/name`."),
         ),
     ],
 )

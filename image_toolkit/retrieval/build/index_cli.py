@@ -112,13 +112,13 @@ def _location(args: argparse.Namespace) -> "IndexFolder":
 def _fetch(args: argparse.Namespace) -> int:
     from image_toolkit.retrieval.hub.find_index import fetch_index, find_index  # noqa: PLC0415
     from image_toolkit.retrieval.hub.known_indexes import (  # noqa: PLC0415
+        KNOWN_INDEXES,
         full_location,
-        known_indexes,
     )
 
     location = full_location(args.index)
-    if known := known_indexes().get(args.index):
-        tell(f"{known.name}: {known.pedigree}")
+    if known := KNOWN_INDEXES.get(args.index):
+        tell(f"{args.index}: {known.pedigree}")
         tell(f"  model: {known.model_id}")
     for line in find_index(location, args.modality).describe():
         tell(line)

@@ -1,34 +1,34 @@
 """Public indexes that have a short name, and what is known of them."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import cache
 from pathlib import Path
 from typing import Final
 
-import yaml
-
 from fondant_spec.errors import InvalidArgumentError, did_you_mean
 from image_toolkit.retrieval.hub.index_reference import IndexReference, on_hub
-
-_TABLE: Final = Path(__file__).with_name("known_indexes.yaml")
 
 
 @dataclass(frozen=True)
 class KnownIndex:
     """A public index: where it lies, the CLIP model of its vectors, and where it comes from."""
 
-    name: str
     location: str
     model_id: str
     pedigree: str
 
 
-@cache
-def known_indexes() -> Mapping[str, KnownIndex]:
-    """Return the public indexes by their short names."""
-    table = yaml.safe_load(_TABLE.read_text(encoding="utf-8"))
-    return {name: KnownIndex(name, **entry) for name, entry in table.items()}
+KNOWN_INDEXES: Final = {
+    "datacomp-small": KnownIndex(
+        location="hf://datasets/fondant-ai/datacomp-small-clip",
+        model_id="laion/CLIP-ViT-B-32-laion2B-s34B-b79K",
+        pedigree=(
+            "9.25 million images: what could be downloaded of DataComp-12.8M (URLs of Common "
+            "Crawl) in early 2024. Built by Fondant's authors with autofaiss; URLs alone, without "
+            "alt texts or scores for unsafe content."
+        ),
+    ),
+}
+"""By short name. A new one is an entry here."""
 
 
 def full_location(index: str) -> str:
@@ -37,9 +37,9 @@ def full_location(index: str) -> str:
     Raises:
         InvalidArgumentError: it is nearly a short name, and nothing on this machine.
     """
-    if index in known_indexes():
-        return known_indexes()[index].location
-    hint = did_you_mean(index, [*known_indexes()])
+    if index in KNOWN_INDEXES:
+        return KNOWN_INDEXES[index].location
+    hint = did_you_mean(index, [*KNOWN_INDEXES])
     if hint != "." and not Path(index).exists():
         msg = f"index: there is no {index!r} here, and no public index of that name{hint}"
         raise InvalidArgumentError(msg)
@@ -52,7 +52,7 @@ def known_model(index: str) -> str | None:
     if not on_hub(location):
         return None
     reference = IndexReference.parse(location)
-    for known in known_indexes().values():
+    for known in KNOWN_INDEXES.values():
         other = IndexReference.parse(known.location)
         if (other.repository, other.folder) == (reference.repository, reference.folder):
             return known.model_id

@@ -42,9 +42,9 @@ def test_batches_are_collated_side_by_side_and_run_one_by_one(kind, request, mon
     both, busy, overlaps = Barrier(2), Lock(), []
     collate, forward = taken_by.collate, model.forward
 
-    def meeting(items):
+    def meeting(*items):
         both.wait(SECONDS)
-        return collate(items)
+        return collate(*items)
 
     def alone(*arguments, **options):
         free = busy.acquire(blocking=False)

@@ -20,7 +20,7 @@ from image_toolkit.retrieval.build.index_cli import add_command, run
 from image_toolkit.retrieval.build.vector_sources import open_source
 from image_toolkit.retrieval.hub.find_index import fetch_embeddings, fetch_index, find_index
 from image_toolkit.retrieval.hub.index_reference import IndexReference
-from image_toolkit.retrieval.hub.known_indexes import full_location, known_indexes, known_model
+from image_toolkit.retrieval.hub.known_indexes import KNOWN_INDEXES, full_location, known_model
 from image_toolkit.retrieval.hub.locate_index import locate_index
 from tests.hub_server import COMMIT, HubServer, running_hub
 from tests.image_toolkit.retrieval.conftest import (
@@ -244,7 +244,7 @@ def test_references():
 
 def test_short_names():
     """A short name stands for a location, whose model is known, however it is written."""
-    known = known_indexes()["datacomp-small"]
+    known = KNOWN_INDEXES["datacomp-small"]
     assert full_location("datacomp-small") == known.location
     assert known_model("datacomp-small") == known.model_id == known_model(f"{known.location}@v1")
     assert known_model("my/index") is None
