@@ -1,12 +1,15 @@
 """Dependencies stand in one place, and constraints.txt pins all of them."""
 
+import ast
 import re
 import subprocess
 import sys
 import tomllib
-from importlib.metadata import PackageNotFoundError, requires
+from functools import cache
+from importlib.metadata import PackageNotFoundError, packages_distributions, requires
 from pathlib import Path
 
+import pytest
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
@@ -14,6 +17,7 @@ ROOT = Path(__file__).parents[1]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
 EXTRAS = PROJECT["optional-dependencies"]
 COMPONENTS = {spec.parent.name for spec in (ROOT / "components").glob("*/fondant_component.yaml")}
+OWNERS = packages_distributions()
 PINS = {
     canonicalize_name(name): version
     for name, version in (
@@ -46,6 +50,78 @@ def test_the_extra_of_all_components():
     assert each - flattened("components") == {"open_clip_torch", "torchvision"}
     assert flattened("components") < each
     assert flattened("open_clip") - flattened("components") == {"open_clip_torch", "torchvision"}
+
+
+def brought(names: set[str]) -> set[str]:
+    """Return packages with those that they need in turn, as far as they are installed here."""
+    found: set[str] = set()
+    left = [canonicalize_name(name) for name in names]
+    while left:
+        name = left.pop()
+        if name not in found:
+            found.add(name)
+            try:
+                needed = map(Requirement, requires(name) or ())
+            except PackageNotFoundError:
+                continue
+            left += [
+                canonicalize_name(one.name)
+                for one in needed
+                if one.marker is None or one.marker.evaluate({"extra": ""})
+            ]
+    return found
+
+
+@cache
+def imports(file: Path) -> set[str]:
+    """Return the modules that are imported as soon as a file is: not those within functions."""
+    found: set[str] = set()
+    left = list(ast.parse(file.read_text(encoding="utf-8")).body)
+    while left:
+        node = left.pop()
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            found |= {node.module, *(f"{node.module}.{alias.name}" for alias in node.names)}
+        elif isinstance(node, ast.If) and "TYPE_CHECKING" not in ast.unparse(node.test):
+            left += node.body
+    return found
+
+
+def loaded(main: Path) -> set[str]:
+    """Return the top-level modules of other packages that a program cannot start without."""
+    others, seen, left = set(), set(), [main]
+    while left:
+        file = left.pop()
+        if file in seen:
+            continue
+        seen.add(file)
+        for name in imports(file):
+            path = Path(*name.split("."))
+            here = [
+                place
+                for root in (main.parent, ROOT)
+                for part in (path, *path.parents[:-1])
+                for place in (root / part.with_suffix(".py"), root / part / "__init__.py")
+                if place.is_file()
+            ]
+            left += here
+            if not here and path.parts[0] not in sys.stdlib_module_names:
+                others.add(path.parts[0])
+    return others
+
+
+@pytest.mark.parametrize("component", sorted(COMPONENTS))
+def test_a_component_starts_with_what_its_extra_brings(component):
+    """Its image has no other packages: what a module of the toolkit imports counts, too."""
+    core = {Requirement(line).name for line in PROJECT["dependencies"]}
+    there = brought(core | flattened(component))
+    missing = {
+        name
+        for name in loaded(ROOT / "components" / component / "src" / "main.py")
+        if name in OWNERS and not there & set(map(canonicalize_name, OWNERS[name]))
+    }
+    assert missing == set()
 
 
 def test_all_is_pinned():
