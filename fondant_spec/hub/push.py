@@ -12,7 +12,7 @@ from huggingface_hub.utils import disable_progress_bars  # type: ignore[attr-def
 from fondant_spec.dataset.written_files import MARK
 from fondant_spec.errors import InvalidArgumentError
 from fondant_spec.hub.export_folder import ExportFolder, OutgoingFile
-from fondant_spec.hub.hub_errors import told_of
+from fondant_spec.hub.push_errors import told_of
 from fondant_spec.hub.push_plan import PushPlan
 from fondant_spec.hub.remote_repository import KIND, RemoteRepository
 from fondant_spec.shown_text import remember
