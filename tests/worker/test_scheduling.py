@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 import time
+from contextlib import suppress
 
 import psutil
 import pytest
@@ -77,8 +78,12 @@ def test_a_killed_worker_takes_no_other_along(tmp_path):
 
 def workers_of(process):
     """Return the process ids of a step's workers."""
-    children = psutil.Process(process.pid).children()
-    return {one.pid for one in children if "spawn_main" in " ".join(one.cmdline())}
+    found = set()
+    for child in psutil.Process(process.pid).children():
+        with suppress(psutil.NoSuchProcess):  # a zombie, or gone meanwhile
+            if "spawn_main" in " ".join(child.cmdline()):
+                found.add(child.pid)
+    return found
 
 
 def test_an_interrupt_ends_the_workers(tmp_path):
