@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+import psutil
 import pyarrow as pa
 
 from fondant_spec.dataset.manifest import Manifest
@@ -75,6 +76,14 @@ def wait_for(path: Path, process: "subprocess.Popen[str] | None" = None) -> str:
         assert time.monotonic() < end, "it did not come in time"
         time.sleep(0.02)
     return path.read_text(encoding="utf-8")
+
+
+def command_line(process: psutil.Process) -> str:
+    """Return the words that a process was started with; none of one that is gone, or a zombie."""
+    try:
+        return " ".join(process.cmdline())
+    except psutil.NoSuchProcess:
+        return ""
 
 
 def is_alive(pid: int) -> bool:

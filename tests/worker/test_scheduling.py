@@ -5,7 +5,6 @@ import signal
 import subprocess
 import sys
 import time
-from contextlib import suppress
 
 import psutil
 import pytest
@@ -14,7 +13,7 @@ from fondant_spec.dataset.checkpoint import read_checkpoint
 from fondant_spec.dataset.manifest import Manifest
 from fondant_spec.dataset.validate import validate
 from fondant_spec.errors import StepFailedError
-from tests.small import command, dataset, is_alive, rows, start, wait_for
+from tests.small import command, command_line, dataset, is_alive, rows, start, wait_for
 
 pytestmark = pytest.mark.long
 
@@ -78,12 +77,8 @@ def test_a_killed_worker_takes_no_other_along(tmp_path):
 
 def workers_of(process):
     """Return the process ids of a step's workers."""
-    found = set()
-    for child in psutil.Process(process.pid).children():
-        with suppress(psutil.NoSuchProcess):  # a zombie, or gone meanwhile
-            if "spawn_main" in " ".join(child.cmdline()):
-                found.add(child.pid)
-    return found
+    children = psutil.Process(process.pid).children()
+    return {one.pid for one in children if "spawn_main" in command_line(one)}
 
 
 def test_an_interrupt_ends_the_workers(tmp_path):

@@ -12,7 +12,6 @@ from threading import Thread
 from typing import get_args
 
 import numpy as np
-import psutil
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -28,6 +27,7 @@ from tests import hostile_images
 from tests.fuzzed_images import mutated, outcome, seeds
 from tests.hostile_images import HOSTILE, saved
 from tests.peak_memory import peak_memory
+from tests.small import is_alive
 
 FILLER = 1 << 20
 LARGE = {"png-pixels", "webp-pixels", "jpeg-few-scans-of-many-pixels", "png-profiles"}
@@ -152,7 +152,7 @@ def test_a_decoder_ends_with_whoever_started_it():
     assert done.returncode == -signal.SIGKILL
     decoder = int(done.stdout)
     for _ in range(100):
-        if not psutil.pid_exists(decoder) or psutil.Process(decoder).status() == "zombie":
+        if not is_alive(decoder):
             return
         time.sleep(0.05)
     os.kill(decoder, signal.SIGKILL)

@@ -29,6 +29,7 @@ from image_toolkit.models.captioning.generation import Generation
 from image_toolkit.models.runtime.device import Placement
 from image_toolkit.models.runtime.feed import UnusableError
 from image_toolkit.models.runtime.hub import find_model
+from tests.small import command_line
 
 pytestmark = pytest.mark.long
 
@@ -68,8 +69,7 @@ def process(tiny):
 def running():
     """Return the processes that caption, and run."""
     children = psutil.Process().children(recursive=True)
-    alive = [one for one in children if one.status() != psutil.STATUS_ZOMBIE]
-    return {one for one in alive if "spawn_main" in " ".join(one.cmdline())}
+    return {one for one in children if "spawn_main" in command_line(one)}
 
 
 def captions(captioner, photos):
