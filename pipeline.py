@@ -53,36 +53,8 @@ def build(configs: PipelineConfigs) -> Pipeline:
         tolerations=({"key": configs.GPU_RESOURCE, "operator": "Exists", "effect": "NoSchedule"},),
         shared_memory="2Gi",
     )
-    starts = []
-    if configs.DATASET_NAME:
-        seeds = pipeline.add(
-            COMPONENTS / "load_from_hub",
-            arguments={"dataset_name": configs.DATASET_NAME, "image_column": configs.IMAGE_COLUMN},
-        )
-        starts.append(_embedding(pipeline, "image_embedding", seeds, configs, gpu))
-    if configs.PROMPTS:
-        file = None if configs.PROMPTS == INTERIOR_DESIGN else configs.PROMPTS
-        prompts = pipeline.add(
-            COMPONENTS / "generate_prompts",
-            arguments={"prompts": file, "n_rows_to_load": PROMPTS},
-        )
-        starts.append(_embedding(pipeline, "text_embedding", prompts, configs, gpu))
+    starts = _starts(pipeline, configs, gpu)
     told = {"class_prompt": "string"} if configs.CLASS_PROMPT else {}
-    if starts and configs.CLASS_PROMPT:
-        of_class = pipeline.add(
-            COMPONENTS / "generate_prompts",
-            step_id="class_prompt",
-            arguments={"class_prompt": configs.CLASS_PROMPT},
-            produces=told,
-        )
-        starts.append(_embedding(pipeline, "text_embedding", of_class, configs, gpu))
-    if not starts:
-        msg = (
-            "set DATASET_NAME to seed images or PROMPTS to prompts, and INDEX or INDEX_URL to what "
-            "is searched (see pipeline_configs.py).\n`make demo` runs the pipeline on data of its "
-            "own, offline."
-        )
-        raise InvalidConfigError(msg)
     hits = pipeline.add(
         COMPONENTS / "laion_retrieval",
         after=starts,
@@ -140,6 +112,40 @@ def main(argv: Sequence[str] | None = None) -> int:
         return build(replace(configs, BASE_PATH=options.base_path))
 
     return launch(build_it, parser, argv, settings=asdict(configs))
+
+
+def _starts(pipeline: Pipeline, configs: PipelineConfigs, gpu: Resources) -> list[Step]:
+    """Add what the pipeline begins with, up to the vectors that are looked up."""
+    starts = []
+    if configs.DATASET_NAME:
+        seeds = pipeline.add(
+            COMPONENTS / "load_from_hub",
+            arguments={"dataset_name": configs.DATASET_NAME, "image_column": configs.IMAGE_COLUMN},
+        )
+        starts.append(_embedding(pipeline, "image_embedding", seeds, configs, gpu))
+    if configs.PROMPTS:
+        file = None if configs.PROMPTS == INTERIOR_DESIGN else configs.PROMPTS
+        prompts = pipeline.add(
+            COMPONENTS / "generate_prompts",
+            arguments={"prompts": file, "n_rows_to_load": PROMPTS},
+        )
+        starts.append(_embedding(pipeline, "text_embedding", prompts, configs, gpu))
+    if starts and configs.CLASS_PROMPT:
+        of_class = pipeline.add(
+            COMPONENTS / "generate_prompts",
+            step_id="class_prompt",
+            arguments={"class_prompt": configs.CLASS_PROMPT},
+            produces={"class_prompt": "string"},
+        )
+        starts.append(_embedding(pipeline, "text_embedding", of_class, configs, gpu))
+    if not starts:
+        msg = (
+            "set DATASET_NAME to seed images or PROMPTS to prompts, and INDEX or INDEX_URL to what "
+            "is searched (see pipeline_configs.py).\n`make demo` runs the pipeline on data of its "
+            "own, offline."
+        )
+        raise InvalidConfigError(msg)
+    return starts
 
 
 def _embedding(

@@ -5,7 +5,6 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
-import pyarrow.types as kinds
 from numpy.typing import NDArray
 
 from explorer.tables import is_vector
@@ -13,6 +12,8 @@ from fondant_spec.dataset.lineage import find_row
 from fondant_spec.dataset.manifest import Field, Manifest
 from fondant_spec.dataset.partitions import read_batches
 from fondant_spec.errors import InvalidArgumentError
+from image_toolkit.retrieval.search.vectors import list_column
+from image_toolkit.unit_vectors import unit_vectors
 
 if TYPE_CHECKING:
     from image_toolkit.retrieval.search.query_encoders import QueryEncoders
@@ -116,7 +117,7 @@ def _required(manifest: Manifest) -> Field:
 
 
 def _rank(manifest: Manifest, field: Field, query: Vector) -> Ranking:
-    query = query / max(float(np.linalg.norm(query)), 1e-12)
+    (query,) = unit_vectors(query[None])
     ids: list[str] = []
     scores = np.empty(0, np.float32)
     for partition in manifest.partitions:
@@ -124,16 +125,8 @@ def _rank(manifest: Manifest, field: Field, query: Vector) -> Ranking:
             found = batch.filter(batch.column("v").is_valid())
             if not len(found):
                 continue
-            column = found.column("v")
-            flat = column.flatten().to_numpy(zero_copy_only=False).astype(np.float32)
-            lengths = None if kinds.is_fixed_size_list(column.type) else column.value_lengths()
-            if len(flat) != len(found) * len(query) or (
-                lengths is not None and set(lengths.unique().to_pylist()) != {len(query)}
-            ):
-                msg = f"field {field.name!r} has vectors of other lengths than {len(query)}."
-                raise InvalidArgumentError(msg)
-            vectors = flat.reshape(len(found), len(query))
-            cosines = vectors @ query / np.maximum(np.linalg.norm(vectors, axis=1), 1e-12)
+            vectors = list_column(found.column("v"), len(query), f"field {field.name!r}")
+            cosines = unit_vectors(vectors) @ query
             ids += found.column("id").to_pylist()
             scores = np.concatenate([scores, cosines])
             best = np.argsort(-scores, kind="stable")[:MOST]

@@ -77,7 +77,7 @@ def rekeyed(checkout: Path, file: str, text: str = "# a comment\n") -> set[str]:
         ("image_toolkit/crawl/__init__.py", {"download_images"}),
         # Imported within a function only.
         ("image_toolkit/models/captioning/endpoint.py", {"caption_images"}),
-        ("image_toolkit/__init__.py", set(NAMES) - {"balance_rows", "generate_prompts"}),
+        ("image_toolkit/__init__.py", set(NAMES) - {"generate_prompts"}),
         ("components/generate_prompts/src/interior_design.yaml", {"generate_prompts"}),
         ("components/caption_images/README.md", set()),
     ],

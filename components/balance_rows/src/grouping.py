@@ -9,6 +9,8 @@ import faiss
 import numpy as np
 import numpy.typing as npt
 
+from image_toolkit.unit_vectors import unit_vectors
+
 _HOST: Final = re.compile(r"host\((.+)\)")
 _ROUNDS: Final = 20
 _SEED: Final = 0
@@ -31,9 +33,7 @@ def host_of(url: Any) -> str | None:
 
 def clusters(vectors: Sequence[npt.NDArray[np.float32]], count: int) -> npt.NDArray[np.int64]:
     """Return the cluster of each vector by spherical k-means, the same each time."""
-    joined = np.concatenate(vectors)
-    lengths = np.linalg.norm(joined, axis=1, keepdims=True)
-    joined /= np.where(lengths == 0, 1, lengths)
+    joined = unit_vectors(np.concatenate(vectors))
     # FAISS warns of few points a centre; with few rows, few is what there is.
     means = faiss.Kmeans(
         joined.shape[1],

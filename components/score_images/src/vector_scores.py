@@ -14,6 +14,7 @@ from heads import FloatArray, Head
 from fondant_spec.dataset.manifest import Field
 from fondant_spec.dataset.rejects import Rejects
 from fondant_spec.errors import InputDataError, InvalidArgumentError
+from image_toolkit.unit_vectors import unit_vectors
 
 AESTHETIC: Final = "aesthetic_score"
 UNSAFE: Final = "unsafe_score"
@@ -126,9 +127,7 @@ class VectorScores:
             )
             found = made["embedding"].combine_chunks()
         flat = found.flatten().to_numpy(zero_copy_only=False).astype(np.float32)
-        vectors = flat.reshape(len(whole), -1)
-        lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
-        return whole, vectors / np.where(lengths == 0, 1, lengths)
+        return whole, unit_vectors(flat.reshape(len(whole), -1))
 
     def scores(self, rows: pa.RecordBatch, vectors: FloatArray) -> Iterator[tuple[str, pa.Array]]:
         """Yield each score that is asked for, by its name."""

@@ -21,9 +21,9 @@ from numpy.lib import format as array_format
 
 from fondant_spec.progress import Progress
 from image_toolkit.retrieval.build.vector_sources import VectorSource
-from image_toolkit.retrieval.search.aesthetics import unit_vectors
 from image_toolkit.retrieval.search.columns import rename_usual
 from image_toolkit.retrieval.search.hits import BoolArray, FloatArray
+from image_toolkit.unit_vectors import unit_vectors
 
 logger = logging.getLogger(__name__)
 

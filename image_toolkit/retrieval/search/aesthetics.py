@@ -8,6 +8,7 @@ import numpy as np
 
 from fondant_spec.errors import InputDataError, InvalidArgumentError
 from image_toolkit.retrieval.search.hits import FloatArray
+from image_toolkit.unit_vectors import unit_vectors
 
 BEST_SCORE: Final = 9
 
@@ -52,12 +53,6 @@ class Aesthetics:
         file = Path(self.aesthetic_embeddings) / f"rating{self.aesthetic_score}.npy"
         rating = _rating(file, queries.shape[1])
         return unit_vectors(queries + self.aesthetic_weight * rating)
-
-
-def unit_vectors(vectors: FloatArray) -> FloatArray:
-    """Return `vectors`, of shape (n, dimension), each divided by its length; zeros stay zeros."""
-    lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
-    return (vectors / np.where(lengths == 0, 1, lengths)).astype(np.float32, copy=False)
 
 
 def _rating(path: Path, dimension: int) -> FloatArray:

@@ -8,8 +8,8 @@ from itertools import pairwise
 
 import numpy as np
 
-from image_toolkit.retrieval.search.aesthetics import unit_vectors
 from image_toolkit.retrieval.search.hits import BoolArray, FloatArray, Hits
+from image_toolkit.unit_vectors import unit_vectors
 
 
 def diverse(hits: Hits, count: int, diversity: float) -> BoolArray:

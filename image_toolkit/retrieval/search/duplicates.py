@@ -7,6 +7,7 @@ from urllib.parse import urlsplit, urlunsplit
 import numpy as np
 
 from image_toolkit.retrieval.search.hits import BoolArray, FloatArray
+from image_toolkit.unit_vectors import unit_vectors
 
 _DEFAULT_PORTS: Final = {"http": 80, "https": 443}
 _PLAIN: Final = re.compile(r"https?://[a-z0-9.-]+/[^\s#]*")
@@ -19,8 +20,7 @@ def near_duplicates(vectors: FloatArray, threshold: float) -> BoolArray:
     The rule is that of clip-retrieval, so that local indexes and its service agree: vectors whose
     cosine exceeds `threshold` are linked, and of each connected group only the first one stays.
     """
-    lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
-    unit = vectors / np.where(lengths == 0, 1, lengths)
+    unit = unit_vectors(vectors)
     linked = unit @ unit.T > threshold
     np.fill_diagonal(linked, val=True)
     count = len(vectors)

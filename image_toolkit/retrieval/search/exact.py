@@ -5,10 +5,10 @@ from typing import Final
 
 import numpy as np
 
-from image_toolkit.retrieval.search.aesthetics import unit_vectors
 from image_toolkit.retrieval.search.hits import FloatArray, IntArray
 from image_toolkit.retrieval.search.neighbours import Neighbours, run_length
 from image_toolkit.retrieval.search.vectors import VectorFiles
+from image_toolkit.unit_vectors import unit_vectors
 
 _QUERIES_AT_ONCE: Final = 1024
 

@@ -13,11 +13,11 @@ from typing import Final
 import numpy as np
 
 from fondant_spec.errors import InputDataError
-from image_toolkit.retrieval.search.aesthetics import unit_vectors
 from image_toolkit.retrieval.search.hits import IntArray
 from image_toolkit.retrieval.search.local_index import LocalIndex
 from image_toolkit.retrieval.search.numbered_files import by_number
 from image_toolkit.retrieval.search.vectors import NpyVectors
+from image_toolkit.unit_vectors import unit_vectors
 
 _LOOKED_UP: Final = 200
 _AMONG: Final = 10

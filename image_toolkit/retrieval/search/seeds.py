@@ -5,8 +5,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from fondant_spec.dataset.rejects import Rejects
-from image_toolkit.retrieval.search.aesthetics import unit_vectors
 from image_toolkit.retrieval.search.hits import FloatArray
+from image_toolkit.unit_vectors import unit_vectors
 
 
 def read_seeds(

@@ -12,7 +12,7 @@ from typing import Any, Final, Protocol
 
 from aiohttp import web
 
-from image_toolkit.retrieval.search.aesthetics import Aesthetics, unit_vectors
+from image_toolkit.retrieval.search.aesthetics import Aesthetics
 from image_toolkit.retrieval.search.columns import ColumnChoice, MetadataColumns, find_columns
 from image_toolkit.retrieval.search.filters import HitFilters
 from image_toolkit.retrieval.search.hits import (
@@ -33,6 +33,7 @@ from image_toolkit.retrieval.service.request_bounds import (
     guard,
     json_response,
 )
+from image_toolkit.unit_vectors import unit_vectors
 
 _SAFE: Final = HitFilters(max_unsafe=0.5, max_watermark=1)
 

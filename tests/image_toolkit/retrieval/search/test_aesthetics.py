@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from fondant_spec.errors import InputDataError, InvalidArgumentError
-from image_toolkit.retrieval.search.aesthetics import Aesthetics, unit_vectors
+from image_toolkit.retrieval.search.aesthetics import Aesthetics
+from image_toolkit.unit_vectors import unit_vectors
 
 
 def test_arithmetic(tmp_path: Path) -> None:
