@@ -63,6 +63,11 @@ NEEDS_VNNI: Final = pytest.mark.skipif(
     reason="this CPU has no VNNI",
 )
 INT8: Final = pytest.param("int8", marks=NEEDS_VNNI)
+NEEDS_BF16: Final = pytest.mark.skipif(
+    not torch.ops.mkldnn._is_mkldnn_bf16_supported(),
+    reason="this CPU has neither AVX-512 nor bf16",
+)
+BF16: Final = pytest.param("bf16", marks=NEEDS_BF16)
 SIDE: Final = 32
 PATCH: Final = 8
 TOWER: Final = {

@@ -9,7 +9,7 @@ record batches, never a whole partition, so its memory is bounded by a batch:
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Final, Protocol
 
@@ -31,6 +31,15 @@ _LARGEST_WHOLE: Final = 1 << 53
 """Up to here every whole number is a float."""
 
 
+FirstRows = Callable[[Sequence[str], int], dict[str, list[Any]]]
+"""Returns the values of the fields with the given names in so many rows at most."""
+
+
+def no_rows(names: Sequence[str], _count: int) -> dict[str, list[Any]]:
+    """Return the first rows where there are none."""
+    return {name: [] for name in names}
+
+
 @dataclass(frozen=True)
 class SetupContext:
     """What a component is given once per worker process, before any rows.
@@ -45,6 +54,8 @@ class SetupContext:
             writes puts its files, unless an argument names another place.
         cache_key: of the step, which names its result.
         manifests: where the manifests lie that the step reads; `dataset.history` goes on from them.
+        first_rows: reads the values of some fields in the first rows of all, as many at most as
+            asked for. They are the same in every worker, so what is tried on them comes out alike.
     """
 
     input_fields: Mapping[str, "Field"]
@@ -54,6 +65,7 @@ class SetupContext:
     output_directory: str
     cache_key: str
     manifests: tuple[str, ...] = ()
+    first_rows: FirstRows = no_rows
 
 
 @dataclass(frozen=True)

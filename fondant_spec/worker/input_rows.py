@@ -1,7 +1,8 @@
 """What a step reads: the rows of one dataset, or of branches that share their rows."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -15,13 +16,15 @@ class InputRows:
     """The rows at `index_location` that are in all `branches`, with their `fields`.
 
     `fields` are by the component's names. `prefix` stands before each id, where a step reads one
-    dataset after the other and their ids would meet.
+    dataset after the other and their ids would meet. `first` is the first partition that has rows;
+    empty where there is none.
     """
 
     fields: Mapping[str, Field]
     index_location: str
     branches: tuple[str, ...] = ()
     prefix: str = ""
+    first: str = ""
 
     def ids(self, partition: str) -> pa.Array:
         """Return the ids of the rows to read in a partition."""
@@ -37,6 +40,13 @@ class InputRows:
         location = self.index_location, partition, batch_rows, self.branches
         for batch in read_batches(self.fields, *location, self._without_prefix(only)):
             yield batch.set_column(0, "id", self._prefixed(batch.column("id")))
+
+    def head(self, names: Sequence[str], count: int) -> dict[str, list[Any]]:
+        """Return the values of some fields in the first rows, `count` of them at most."""
+        fields = {name: self.fields[name] for name in names}
+        read = read_batches(fields, self.index_location, self.first, count, self.branches)
+        batch = next(read, None) if self.first else None
+        return {name: [] if batch is None else batch.column(name).to_pylist() for name in names}
 
     def _prefixed(self, ids: pa.Array) -> pa.Array:
         return pc.binary_join_element_wise(self.prefix, ids, "") if self.prefix else ids

@@ -16,7 +16,7 @@ from fondant_spec.spec.component_arguments import bound
 from fondant_spec.spec.component_spec import ComponentSpec
 from fondant_spec.spec.executor_options import ALL_REASONS
 from fondant_spec.spec.secret_arguments import opened
-from fondant_spec.worker.base_components import Component, SetupContext
+from fondant_spec.worker.base_components import Component, SetupContext, no_rows
 from fondant_spec.worker.component_code import load_module
 from fondant_spec.worker.input_rows import InputRows
 
@@ -113,6 +113,7 @@ class StepContext:
             output_directory=self.folder.output,
             cache_key=self.cache_key,
             manifests=self.manifests,
+            first_rows=self.inputs[0].head if self.inputs else no_rows,
         )
         try:
             component.setup(context)

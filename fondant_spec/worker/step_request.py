@@ -200,6 +200,7 @@ def _input_rows(resolved: Resolution[Manifest]) -> tuple[InputRows, ...]:
             index_location=group[0].index_location,
             branches=tuple(manifest.index_location for manifest in group[1:]),
             prefix=f"{number}-" if several else "",
+            first=next((part.name for part in group[0].partitions if part.rows), ""),
         )
         for number, (group, mapping) in enumerate(
             zip(resolved.groups, resolved.mappings, strict=False)

@@ -9,7 +9,7 @@ import pyarrow as pa
 from fondant_spec.component import RowContext, SetupContext, StreamTransformComponent
 from fondant_spec.executor import execute
 from image_toolkit.models.embedding.embedders import image_encoder
-from image_toolkit.models.embedding.embedding_stream import Embedder
+from image_toolkit.models.embedding.embedding_stream import SAMPLES, Embedder
 
 
 class ImageEmbedding(StreamTransformComponent):
@@ -37,7 +37,7 @@ class ImageEmbedding(StreamTransformComponent):
 
     def setup(self, context: SetupContext) -> None:
         """Load the model, once for each device."""
-        self._embedder.load()
+        self._embedder.load(context.first_rows(["image"], SAMPLES)["image"])
         self.partitions_at_once = self._embedder.partitions_at_once
 
     def teardown(self) -> None:

@@ -10,7 +10,7 @@ from fondant_spec.component import RowContext, SetupContext, StreamTransformComp
 from fondant_spec.errors import InvalidArgumentError
 from fondant_spec.executor import execute
 from image_toolkit.models.embedding.embedders import TextEncoder, text_encoder
-from image_toolkit.models.embedding.embedding_stream import Embedder
+from image_toolkit.models.embedding.embedding_stream import SAMPLES, Embedder
 from image_toolkit.models.embedding.text_lengths import TOKENS, TextLengths
 
 
@@ -48,7 +48,7 @@ class TextEmbedding(StreamTransformComponent):
         if unknown:
             msg = f"produces: no field {unknown[0]!r}; there is {TOKENS}."
             raise InvalidArgumentError(msg)
-        self._embedder.load()
+        self._embedder.load(context.first_rows(["text"], SAMPLES)["text"])
         self.partitions_at_once = self._embedder.partitions_at_once
 
     def teardown(self) -> None:

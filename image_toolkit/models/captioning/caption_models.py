@@ -25,7 +25,7 @@ from image_toolkit.models.captioning.captioners import Captioner, LocalCaptioner
 from image_toolkit.models.captioning.drafts import Choice
 from image_toolkit.models.captioning.endpoint import EndpointCaptioner, refuse_unsupported
 from image_toolkit.models.embedding.clip_score import ClipScore
-from image_toolkit.models.runtime.batching import BatchSize, check_asked, is_out_of_memory
+from image_toolkit.models.runtime.batching import BatchSize, check_asked
 from image_toolkit.models.runtime.checked_versions import (
     check_same,
     with_private_parts,
@@ -34,6 +34,7 @@ from image_toolkit.models.runtime.checked_versions import (
 from image_toolkit.models.runtime.device import EXACT, Placement, devices, place
 from image_toolkit.models.runtime.hub import ModelFiles, find_model
 from image_toolkit.models.runtime.model_runner import LEAST_COSINE
+from image_toolkit.models.runtime.out_of_memory import is_out_of_memory
 
 logger = logging.getLogger(__name__)
 

@@ -28,12 +28,12 @@ from image_toolkit.models.cpu.packed_layers import (
     MakeLayer,
     PackedLinear,
     PackedPatches,
-    scaled,
 )
 from image_toolkit.models.cpu.quantised_layers import QuantisedLinear, RowQuantiser
 from image_toolkit.models.runtime.device import Placement, multiplies_in_bf16
 from image_toolkit.models.runtime.memory import keep_freed_memory
 from image_toolkit.models.runtime.preparation import Normalise
+from image_toolkit.models.runtime.scaled_layers import QUICK, scaled
 
 _ATTENTION: Final = "cached_scores"
 _COLOURS: Final = 3
@@ -44,8 +44,6 @@ _CACHE_BYTES: Final = 3_000_000  # of a core
 _PIECE_TOKENS: Final = 800
 """Of a core: so many tokens go through an image tower at once that they stay in the cache."""
 
-_QUICK: Final = 1.702
-"""QuickGELU(x) = SiLU(1.702 x) / 1.702, and oneDNN has SiLU: the factors go into the weights."""
 _GELU: Final = Activation("gelu", "none", torch.ops.aten.gelu_)
 _GELU_TANH: Final = Activation("gelu", "tanh", partial(torch.ops.aten.gelu_, approximate="tanh"))
 _SILU: Final = Activation("swish", "", partial(functional.silu, inplace=True))
@@ -53,7 +51,7 @@ _FUSED: Final[dict[type, tuple[Activation, float]]] = {
     GELUActivation: (_GELU, 1.0),
     nn.GELU: (_GELU, 1.0),
     GELUTanh: (_GELU_TANH, 1.0),
-    QuickGELUActivation: (_SILU, _QUICK),
+    QuickGELUActivation: (_SILU, QUICK),
 }
 
 

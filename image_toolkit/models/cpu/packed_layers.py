@@ -13,6 +13,7 @@ import torch
 from torch import nn
 
 from image_toolkit.models.runtime.preparation import Normalise
+from image_toolkit.models.runtime.scaled_layers import linear
 
 _ROWS_HINT: Final = 1024
 
@@ -84,7 +85,7 @@ class PackedPatches(nn.Module):  # type: ignore[misc]  # torch has no types
             moved = -(weight * shift).sum((1, 2, 3))
             weight, bias = weight * factor, moved if bias is None else bias.detach() + moved
         # Colours last, as they lie in the memory: a row of a window is copied in one piece.
-        self._linear = make(_linear(weight.permute(0, 2, 3, 1).flatten(1), bias))
+        self._linear = make(linear(weight.permute(0, 2, 3, 1).flatten(1), bias))
         self._side = convolution.kernel_size
         self.weight = self._linear.weight
 
@@ -105,17 +106,3 @@ class ColoursFirst(nn.Module):  # type: ignore[misc]  # torch has no types
     def forward(self, pixels: torch.Tensor) -> torch.Tensor:
         """Return pixels (batch, height, width, 3) as (batch, 3, height, width)."""
         return pixels.permute(0, 3, 1, 2)
-
-
-def scaled(linear: nn.Linear, weight: float = 1.0, bias: float = 1.0) -> nn.Linear:
-    """Return a layer with its weights and its bias multiplied."""
-    moved = None if linear.bias is None else linear.bias.detach() * bias
-    return _linear(linear.weight.detach() * weight, moved)
-
-
-def _linear(weight: torch.Tensor, bias: torch.Tensor | None) -> nn.Linear:
-    linear = nn.Linear(1, 1, bias=bias is not None)
-    linear.weight = nn.Parameter(weight, requires_grad=False)
-    linear.bias = None if bias is None else nn.Parameter(bias.detach(), requires_grad=False)
-    linear.out_features, linear.in_features = weight.shape
-    return linear

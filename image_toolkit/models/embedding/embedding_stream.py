@@ -15,19 +15,12 @@ from image_toolkit.models.runtime.feed import Feed, Group, rows_of
 from image_toolkit.models.runtime.model_runner import EncoderRunner, start_runners
 from image_toolkit.models.runtime.spread import spread
 
-_CPU_BATCH: Final = 32
-_GPU_BATCH: Final = 64
-_LARGEST_GPU_BATCH: Final = 512
+_BATCH: Final = 32
+"""Of a CPU; on a GPU, what trials begin with."""
+
+SAMPLES: Final = 16
+"""How many cells to look at beforehand."""
 _GROUPS_AHEAD: Final = 3
-
-
-def batch_size(asked: int, *, on_gpu: bool) -> BatchSize:
-    """Return the batch size to start with; `asked` is the most, and 0 leaves it to the memory."""
-    if asked:
-        return BatchSize(asked)
-    if on_gpu:
-        return BatchSize(_GPU_BATCH, _LARGEST_GPU_BATCH, calm=2)
-    return BatchSize(_CPU_BATCH)
 
 
 class Embedder:
@@ -50,19 +43,22 @@ class Embedder:
         self._runners: list[EncoderRunner[Encoder]] = []
         self._feed: Feed[Any] | None = None
 
-    def load(self) -> None:
+    def load(self, samples: Sequence[Any] = ()) -> None:
         """Load the model, once for each device, and start the threads that prepare its input.
 
+        `samples` are a few of the cells that will come: on a GPU, precision is chosen by them.
+
         Raises:
-            InputDataError: the model cannot be had.
+            InputDataError: the model cannot be had, or does not fit.
         """
         on_gpu = self._placements[0].is_cuda
+        size = partial(BatchSize, self._most or _BATCH)
         self._runners = start_runners(
-            self._make,
-            self._placements,
-            self._engine,
-            lambda: batch_size(self._most, on_gpu=on_gpu),
+            self._make, self._placements, self._engine, size, [one for one in samples if one]
         )
+        if on_gpu and not self._most:
+            for runner in self._runners:
+                runner.find_batch_size()
         first = self._runners[0]
         prepare = first.encoder.prepare
         self._feed = Feed(

@@ -7,6 +7,7 @@ from typing import Final, TypeVar
 import torch
 
 from fondant_spec.errors import InvalidArgumentError
+from image_toolkit.models.runtime.out_of_memory import is_out_of_memory
 
 logger = logging.getLogger(__name__)
 
@@ -14,20 +15,6 @@ Item = TypeVar("Item")
 Result = TypeVar("Result")
 
 _CALM_BATCHES: Final = 16
-_SIGNS: Final = (
-    "out of memory",
-    "not enough memory",
-    "can't allocate memory",
-    "bad allocation",
-    "status_alloc_failed",  # of cuBLAS and cuDNN
-)
-
-
-def is_out_of_memory(error: BaseException) -> bool:
-    """Return whether an error says that a device, or the machine, has no memory left."""
-    if isinstance(error, (MemoryError, torch.OutOfMemoryError)):
-        return True
-    return isinstance(error, RuntimeError) and any(sign in str(error).lower() for sign in _SIGNS)
 
 
 def check_asked(batch_size: int) -> None:

@@ -16,7 +16,7 @@ from typing import Final, TypeVar
 from packaging.specifiers import SpecifierSet
 
 from fondant_spec.errors import FondantError
-from image_toolkit.models.runtime.batching import is_out_of_memory
+from image_toolkit.models.runtime.out_of_memory import is_out_of_memory
 
 logger = logging.getLogger(__name__)
 

@@ -2,22 +2,30 @@
 
 import logging
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from functools import partial
+from itertools import islice
 from threading import Lock
 from typing import Any, Final, Generic, TypeVar
 
-import numpy as np
+import torch
 
-from fondant_spec.errors import InputDataError
 from image_toolkit.models.embedding.embedders import Encoder, Vectors
-from image_toolkit.models.embedding.engines import choose_engine, exact_engine, pinned, start_engine
+from image_toolkit.models.embedding.engines import choose_engine, pinned, start_engine
+from image_toolkit.models.embedding.judge import Judge
+from image_toolkit.models.runtime.batch_trial import best_batch_size
 from image_toolkit.models.runtime.batching import BatchSize, run_batch
 from image_toolkit.models.runtime.checked_versions import check_same, with_private_parts
 from image_toolkit.models.runtime.device import EXACT, Placement
+from image_toolkit.models.runtime.fitting import placing
+from image_toolkit.models.runtime.layer_peaks import range_used
 
 logger = logging.getLogger(__name__)
 
 Model = TypeVar("Model", bound=Encoder)
+
+FP16_ROOM: Final = 0.5
+"""Of its range, fp16 may use so much on a few inputs: others may go further."""
 
 LEAST_COSINE: Final = 0.999
 """How close to fp32 a faster way of running a model has to stay."""
@@ -38,9 +46,10 @@ class EncoderRunner(Generic[Model]):
         self.engine = choose_engine(engine, placement, example)
         self.size = size
         self.encoder = encoder
-        self._run = start_engine(self.engine, encoder.tower, placement, example)
-        self._lock = Lock()
-        self.dimension = int(self._run(example).shape[1])
+        with placing(encoder.name, encoder.tower, placement):
+            self._run = start_engine(self.engine, encoder.tower, placement, example)
+            self._lock = Lock()
+            self.dimension = int(self._run(example).shape[1])
 
     def __call__(self, items: Sequence[Any]) -> list[Vectors | None]:
         """Return one unit vector an item; None for an item that does not fit in the memory."""
@@ -52,6 +61,17 @@ class EncoderRunner(Generic[Model]):
         with self._lock:  # of two partitions, one gets its batch ready while the other's runs
             return self._run(inputs)
 
+    def find_batch_size(self) -> None:
+        """Find the batch size by trial: for a GPU, where nothing else was asked for."""
+        example = self.encoder.collate(self.encoder.probes())
+        count = len(next(iter(example.values())))
+
+        def ready(size: int) -> Callable[[], Vectors]:
+            rows = torch.arange(size) % count
+            return partial(self._run, {name: values[rows] for name, values in example.items()})
+
+        self.size = BatchSize(best_batch_size(ready, self.placement))
+
     def __str__(self) -> str:
         """Return how the encoder is run, as it is logged."""
         return f"{self.placement} with {self.engine}"
@@ -62,16 +82,25 @@ def start_runners(
     placements: Sequence[Placement],
     engine: str,
     size: Callable[[], BatchSize],
+    samples: Sequence[Any] = (),
 ) -> list[EncoderRunner[Model]]:
     """Return one runner a device, each checked against fp32 on a few images or texts.
 
-    A way of running the model whose vectors are further from those of fp32 than `LEAST_COSINE`
-    allows is not used: a closer one is, and that is said.
+    Of precisions that are as fast as one another the one closest to fp32 is used. A way of running
+    the model whose vectors are further from those of fp32 than `LEAST_COSINE` allows is not used:
+    a closer one is, and that is said.
+
+    Args:
+        make: loads the encoder.
+        placements: where it is to run.
+        engine: what runs it; see `choose_engine`.
+        size: makes the batch size of a runner.
+        samples: cells of the user's own, which a GPU is judged by as well.
 
     Raises:
-        InputDataError: the model cannot be had, or its vectors are no numbers.
+        InputDataError: the model cannot be had, does not fit, or its vectors are no numbers.
     """
-    return with_private_parts(partial(_started, make, placements, engine, size))
+    return with_private_parts(partial(_started, make, placements, engine, size, samples))
 
 
 def _started(
@@ -79,29 +108,50 @@ def _started(
     placements: Sequence[Placement],
     engine: str,
     size: Callable[[], BatchSize],
+    samples: Sequence[Any],
 ) -> list[EncoderRunner[Model]]:
     encoder = make()
-    probes = encoder.probes()
-    wanted = exact_engine(encoder.tower)(encoder.collate(probes))
-    if not np.isfinite(wanted).all():
-        msg = (
-            f"Model {encoder.name!r}: its vectors are no finite numbers, in fp32 either. Its "
-            f"weights are damaged: download it again, or choose another model."
-        )
-        raise InputDataError(msg)
-    runners = [EncoderRunner(encoder, placements[0], engine, size())]
-    runners += [EncoderRunner(make(), place, engine, size()) for place in placements[1:]]
-    return [_unless_astray(runner, make, probes, wanted) for runner in runners]
+    judge = Judge.of(encoder, placements[0], samples)
+    first = _closest(_Loads(make, engine, size, encoder), placements[0], judge)
+    same = (replace(place, precision=first.placement.precision, others=()) for place in placements)
+    others = [EncoderRunner(make(), place, engine, size()) for place in islice(same, 1, None)]
+    return [_unless_astray(runner, make, judge) for runner in (first, *others)]
+
+
+@dataclass
+class _Loads(Generic[Model]):
+    """Makes runners of an encoder; the first takes what is loaded already."""
+
+    make: Callable[[], Model]
+    engine: str
+    size: Callable[[], BatchSize]
+    loaded: Model | None
+
+    def at(self, placement: Placement) -> EncoderRunner[Model]:
+        encoder, self.loaded = self.loaded, None
+        if encoder is None:
+            encoder = self.make()
+        return EncoderRunner(encoder, placement, self.engine, self.size())
+
+
+def _closest(loads: _Loads[Model], placement: Placement, judge: Judge) -> EncoderRunner[Model]:
+    """Return the runner whose precision, of those that are as fast, is closest to fp32."""
+    if not placement.others:
+        return loads.at(placement)
+    found: dict[Placement, float] = {}
+    for one in placement.alike():
+        runner = loads.at(one)
+        found[one] = _cosine(runner, judge)
+        logger.info("%s: cosine to fp32 %.6f on %d inputs.", runner, found[one], judge.count)
+    best = max(found, key=lambda one: found[one])
+    return runner if best == runner.placement else loads.at(best)
 
 
 def _unless_astray(
-    runner: EncoderRunner[Model],
-    make: Callable[[], Model],
-    probes: Sequence[Any],
-    wanted: Vectors,
+    runner: EncoderRunner[Model], make: Callable[[], Model], judge: Judge
 ) -> EncoderRunner[Model]:
     for closer in runner.placement.closer():
-        cosine = _cosine(runner, probes, wanted)
+        cosine = _cosine(runner, judge)
         if cosine >= LEAST_COSINE:
             logger.info("Runs on %s; cosine to fp32 is %.5f.", runner, cosine)
             break
@@ -114,9 +164,17 @@ def _unless_astray(
         )
         runner = EncoderRunner(make(), closer, "torch", runner.size)
     if runner.placement.precision == EXACT and runner.engine == "torch":
-        check_same(_cosine(runner, probes, wanted))
+        check_same(_cosine(runner, judge))
     return runner
 
 
-def _cosine(runner: EncoderRunner[Model], probes: Sequence[Any], wanted: Vectors) -> float:
-    return float((runner.vectors(probes) * wanted).sum(-1).min())
+def _cosine(runner: EncoderRunner[Model], judge: Judge) -> float:
+    """Return the least cosine to fp32; -1 where fp16 ends too early for a layer's values."""
+    if runner.placement.precision != "fp16":
+        return judge.cosine(runner.vectors)
+    found: list[float] = []
+    used = range_used(runner.encoder.tower, lambda: found.append(judge.cosine(runner.vectors)))
+    if used <= FP16_ROOM:
+        return found[0]
+    logger.warning("%s: a layer uses %.0f %% of its range.", runner, 100 * used)
+    return -1.0

@@ -11,14 +11,18 @@ from torch import nn
 
 from image_toolkit.models.runtime.checked_versions import private_parts_usable
 from image_toolkit.models.runtime.device import Placement, unable_in_int8
+from image_toolkit.models.runtime.scaled_layers import fold_quick_gelu
 
 
 def speed_up(model: nn.Module, placement: Placement) -> nn.Module:
-    """Return a model where it is placed, made fast in place if that is a CPU.
+    """Return a model where it is placed, made fast there in place.
 
     Raises:
         InvalidArgumentError: it is placed in int8, which is there with private parts only.
     """
+    if placement.is_cuda:
+        fold_quick_gelu(model)
+        return model.to(placement.device, placement.dtype)
     if private_parts_usable():
         from image_toolkit.models.cpu import fast_cpu  # noqa: PLC0415 - see above
 

@@ -21,7 +21,7 @@ from image_toolkit.models.captioning.drafts import Choice
 from image_toolkit.models.captioning.generation import Generation
 from image_toolkit.models.runtime.device import Placement
 from image_toolkit.models.runtime.hub import find_model
-from tests.tiny_models import INT8, NEEDS_VNNI
+from tests.tiny_models import BF16, INT8, NEEDS_BF16, NEEDS_VNNI
 
 CPU = torch.device("cpu")
 KINDS = ["blip", "blip-2", "git", "vit-gpt2", "florence2", "llava", "qwen2.5-vl", "smolvlm"]
@@ -41,7 +41,7 @@ def captions(model, photos, generation=SHORT):
 
 
 @pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.parametrize("precision", ["fp32", "bf16", INT8])
+@pytest.mark.parametrize("precision", ["fp32", BF16, INT8])
 def test_each_architecture_captions(kind, precision, tiny, photos):
     """Every architecture gives a text an image, the same in a batch and alone."""
     model = captioner(tiny(kind), precision=precision)
@@ -137,6 +137,7 @@ def test_an_embedder_is_no_captioner(tiny):
         captioner(tiny("clip"))
 
 
+@NEEDS_BF16
 def test_a_model_that_strays_runs_in_fp32(tiny, caplog, monkeypatch):
     """Where the logits of bf16 are too far from fp32, fp32 captions, and that is said."""
     monkeypatch.setattr("image_toolkit.models.captioning.caption_models.LEAST_COSINE", 1.1)
@@ -175,6 +176,7 @@ def test_logits_that_are_no_numbers_stray(tiny, tmp_path, caplog):
     assert "cpu fp16 strays from fp32: cosine of logits nan" in caplog.text
 
 
+@NEEDS_BF16
 def test_a_model_too_large_for_fp32_is_not_compared(tiny, caplog, monkeypatch):
     """Where fp32 does not fit in the memory, nothing is compared, and that is said."""
     caplog.set_level("INFO")
@@ -205,6 +207,7 @@ def test_int8_falls_back_to_what_auto_takes(tiny, caplog, monkeypatch):
     assert "cpu bf16 strays from fp32: cosine of logits" in caplog.text
 
 
+@NEEDS_BF16
 def test_one_model_is_held_at_a_time(tiny, monkeypatch):
     """The fp32 model that others are compared with is let go before the next one is loaded."""
     held, most = WeakSet(), []

@@ -16,9 +16,9 @@ from image_toolkit.models.cpu.quantised_layers import QuantisedLinear, RowQuanti
 from image_toolkit.models.embedding.embedders import ImageEncoder
 from image_toolkit.models.runtime.device import Placement
 from image_toolkit.models.runtime.hub import find_model
-from tests.tiny_models import INT8, NEEDS_VNNI
+from tests.tiny_models import BF16, INT8, NEEDS_BF16, NEEDS_VNNI
 
-PRECISIONS = pytest.mark.parametrize("precision", ["fp32", "bf16", INT8])
+PRECISIONS = pytest.mark.parametrize("precision", ["fp32", BF16, INT8])
 LEAST = {"fp32": 0.999999, "bf16": 0.9995, "int8": 0.9985}
 
 
@@ -202,6 +202,7 @@ def test_towers_go_in_pieces(tiny, monkeypatch):
     torch.testing.assert_close(ours.pooler_output, exact.pooler_output)
 
 
+@NEEDS_BF16
 def test_only_towers_attend_by_hand(tiny):
     """What attends fast is the image tower; a decoder beside it is causal, and stays as it is."""
     model = VisionEncoderDecoderModel.from_pretrained(tiny("vit-gpt2")).eval()

@@ -16,7 +16,7 @@ from image_toolkit.models.embedding.embedding_stream import Embedder
 from image_toolkit.models.runtime.batching import BatchSize
 from image_toolkit.models.runtime.device import Placement
 from image_toolkit.models.runtime.model_runner import start_runners
-from tests.tiny_models import NEEDS_VNNI
+from tests.tiny_models import NEEDS_BF16, NEEDS_VNNI
 
 TEXTS = ["a photo of a cat", "two boats on a lake", "red " * 100, "a"]
 KINDS = ["clip", "siglip", "siglip2"]
@@ -40,8 +40,8 @@ def embedded(make, cells, column, **options):
     "options",
     [
         {"precision": "fp32"},
-        {"precision": "bf16"},
-        pytest.param({"precision": "int8"}, marks=NEEDS_VNNI),
+        pytest.param({"precision": "bf16"}, marks=NEEDS_BF16),
+        pytest.param({"precision": "int8", "device": "cpu"}, marks=NEEDS_VNNI),
         {"most": 4},
     ],
     ids=str,

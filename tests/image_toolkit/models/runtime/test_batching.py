@@ -3,7 +3,8 @@
 import pytest
 import torch
 
-from image_toolkit.models.runtime.batching import BatchSize, is_out_of_memory, run_batch
+from image_toolkit.models.runtime.batching import BatchSize, run_batch
+from image_toolkit.models.runtime.out_of_memory import is_out_of_memory
 
 BEYOND_ANY_MEMORY = 1 << 58
 

@@ -35,6 +35,7 @@ from image_toolkit.models.runtime.device import Placement, place
 from image_toolkit.models.runtime.hub import find_model
 from image_toolkit.models.runtime.model_runner import start_runners
 from image_toolkit.models.runtime.processors import load_processor
+from tests.tiny_models import NEEDS_BF16
 
 ROOT = Path(__file__).parents[4]
 CPU = torch.device("cpu")
@@ -250,6 +251,7 @@ def test_a_part_that_changes_costs_no_captions(where, part, tiny, photos, caplog
     assert len([one for one in caplog.records if one.levelno >= logging.WARNING]) == 1
 
 
+@NEEDS_BF16
 def test_wrong_captions_are_found_where_they_are_compared(tiny, photos, caplog, monkeypatch):
     """What runs and gives something else is told by fp32 without private parts."""
     monkeypatch.setattr(image_keys.ImageKeys, "_attend", unrelated)

@@ -1,0 +1,82 @@
+"""The batch size at which a model on a GPU is fastest, found by trying: once, before the rows.
+
+Sizes double while there is memory, until a batch takes so long that what each costs beside its
+items is nothing. What is tried is a few images over and over: no row waits for it, and the size
+does not depend on which rows came when.
+"""
+
+import logging
+import time
+from collections.abc import Callable
+from typing import Final
+
+import torch
+
+from image_toolkit.models.runtime.device import Placement
+from image_toolkit.models.runtime.fitting import memory_of
+from image_toolkit.models.runtime.out_of_memory import is_out_of_memory
+
+logger = logging.getLogger(__name__)
+
+_SMALLEST: Final = 32
+_LARGEST: Final = 2048
+_LONG: Final = 0.25
+"""Seconds of a batch after which a larger one is not tried."""
+
+_AS_FAST: Final = 0.98
+"""Of the sizes within so much of the best rate, the smallest is taken: it needs least memory."""
+
+_SPARE: Final = 0.8
+"""Of the memory that is free, so much may be taken: images differ, and so do captions."""
+
+
+def best_batch_size(ready: Callable[[int], Callable[[], object]], placement: Placement) -> int:
+    """Return the smallest batch size at which a model is about as fast as it gets.
+
+    Args:
+        ready: makes a batch of so many items; returns what runs the model on it, and waits for what
+            comes out.
+        placement: where it runs: a GPU.
+    """
+    rates: dict[int, float] = {}
+    size = _SMALLEST
+    while size <= _LARGEST:
+        seconds = _seconds(ready, size, placement)
+        if seconds is None:
+            break
+        rates[size] = size / seconds
+        if seconds > _LONG or not _twice_fits(placement):
+            break
+        size *= 2
+    if not rates:
+        return max(1, _SMALLEST // 2)  # which is halved further where it does not fit
+    best = next(size for size, rate in rates.items() if rate >= _AS_FAST * max(rates.values()))
+    told = ", ".join(f"{size}: {rate:,.0f}/s" for size, rate in rates.items())
+    logger.info("Batches of %d on %s, by trial (%s).", best, placement.device, told)
+    return best
+
+
+def _seconds(
+    ready: Callable[[int], Callable[[], object]], size: int, placement: Placement
+) -> float | None:
+    """Return the seconds that a batch takes; None if it does not fit."""
+    try:
+        run = ready(size)
+        run()  # the first of a size chooses its kernels
+        torch.cuda.reset_peak_memory_stats(placement.device)
+        start = time.perf_counter()
+        run()
+        return time.perf_counter() - start
+    except Exception as error:
+        if not is_out_of_memory(error):
+            raise
+    torch.cuda.empty_cache()
+    return None
+
+
+def _twice_fits(placement: Placement) -> bool:
+    """Return whether twice the batch just tried would fit, by the memory that this one took."""
+    kept = torch.cuda.memory_allocated(placement.device)
+    taken = torch.cuda.max_memory_allocated(placement.device) - kept
+    free, _ = memory_of(placement.device)
+    return 2 * taken < _SPARE * free

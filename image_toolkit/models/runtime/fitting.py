@@ -1,0 +1,48 @@
+"""Whether a model fits where it is placed, and what is said if it does not."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import psutil
+import torch
+from torch import nn
+
+from fondant_spec.plain_words import size
+from image_toolkit.models.runtime.device import Placement
+from image_toolkit.models.runtime.out_of_memory import DoesNotFitError, is_out_of_memory
+
+
+@contextmanager
+def placing(name: str, model: nn.Module, placement: Placement) -> Iterator[None]:
+    """Say what a model needs, and what there is, if it does not fit where it is placed.
+
+    Raises:
+        DoesNotFitError: it does not.
+    """
+    try:
+        yield
+    except Exception as error:
+        if not is_out_of_memory(error):
+            raise
+    else:
+        return
+    # Outside the handler: the traceback, which keeps what there is of the model, is gone by now.
+    needed = sum(weight.numel() for weight in model.parameters()) * placement.dtype.itemsize
+    model.to("meta")  # lets go of what was placed already
+    free, total = memory_of(placement.device)
+    msg = (
+        f"Model {name!r} does not fit on {placement.device}: its weights alone take "
+        f"{size(needed)} in {placement.precision}, and {size(free)} of {size(total)} are free. End "
+        f"what else uses that memory, or choose a smaller model or another device."
+    )
+    raise DoesNotFitError(msg)
+
+
+def memory_of(device: torch.device) -> tuple[int, int]:
+    """Return the bytes that a device has free for this process, and all that it has."""
+    if device.type != "cuda":
+        memory = psutil.virtual_memory()
+        return memory.available, memory.total
+    torch.cuda.empty_cache()
+    free, total = torch.cuda.mem_get_info(device)
+    return free, total

@@ -1,0 +1,39 @@
+"""Linear layers whose weights take over a factor from the activation beside them."""
+
+from typing import Final
+
+import torch
+from torch import nn
+from transformers.activations import QuickGELUActivation
+
+QUICK: Final = 1.702
+"""QuickGELU(x) = SiLU(1.702 x) / 1.702: one kernel for three, the factors put into the weights."""
+
+
+def scaled(layer: nn.Linear, weight: float = 1.0, bias: float = 1.0) -> nn.Linear:
+    """Return a layer with its weights and its bias multiplied."""
+    moved = None if layer.bias is None else layer.bias.detach() * bias
+    return linear(layer.weight.detach() * weight, moved)
+
+
+def linear(weight: torch.Tensor, bias: torch.Tensor | None) -> nn.Linear:
+    """Return a layer with these weights, of shape (features out, features in)."""
+    layer = nn.Linear(1, 1, bias=bias is not None)
+    layer.weight = nn.Parameter(weight, requires_grad=False)
+    layer.bias = None if bias is None else nn.Parameter(bias.detach(), requires_grad=False)
+    layer.out_features, layer.in_features = weight.shape
+    return layer
+
+
+def fold_quick_gelu(model: nn.Module) -> None:
+    """Have a model multiply out QuickGELU's factors once, in its weights, in place.
+
+    Best while these are in fp32: they are rounded once, afterwards.
+    """
+    for module in model.modules():
+        first, second = getattr(module, "fc1", None), getattr(module, "fc2", None)
+        quick = isinstance(getattr(module, "activation_fn", None), QuickGELUActivation)
+        if quick and type(first) is nn.Linear and type(second) is nn.Linear:
+            module.fc1 = scaled(first, weight=QUICK, bias=QUICK)
+            module.fc2 = scaled(second, weight=1 / QUICK)
+            module.activation_fn = nn.SiLU(inplace=True)
