@@ -18,8 +18,8 @@ import torch
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
+from benchmarks.full_models import make_blip
 from benchmarks.models import (
-    make_blip,
     make_photos,
     measure_all,
     summary,

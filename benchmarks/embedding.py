@@ -18,8 +18,8 @@ from torch.utils.flop_counter import FlopCounterMode
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
+from benchmarks.full_models import make_clip
 from benchmarks.models import (
-    make_clip,
     make_photos,
     measure_all,
     summary,

@@ -1,5 +1,5 @@
-# ruff: noqa: S603, E402 - the programs are this file's own; torch is prepared for transformers
-"""What `embedding.py` and `captioning.py` share: photos, full-size models, peers, measurements."""
+# ruff: noqa: S603 - the programs are this file's own
+"""What `embedding.py` and `captioning.py` share: photos, peers, measurements."""
 
 import io
 import json
@@ -23,21 +23,6 @@ import torch
 from PIL import Image
 from skimage import data
 from torch import nn
-
-from image_toolkit.models.runtime.torch_setup import prepare_torch
-
-prepare_torch()
-
-from transformers import (
-    BertTokenizerFast,
-    BlipConfig,
-    BlipForConditionalGeneration,
-    CLIPConfig,
-    CLIPModel,
-    CLIPTokenizer,
-)
-from transformers.models.blip.image_processing_pil_blip import BlipImageProcessorPil
-from transformers.models.clip.image_processing_pil_clip import CLIPImageProcessorPil
 
 from image_toolkit.models.cpu.packed_layers import PackedLinear
 from image_toolkit.models.cpu.quantised_layers import QuantisedLinear
@@ -74,13 +59,6 @@ ENVIRONMENTS: dict[str, tuple[str, list[str]]] = {
 FILES = 4  # so that every worker of a peer gets as many as the next, and loads its model
 WARM = 16
 SECONDS_PER_PEER = 1800
-NOT_WORDS = [0, 100, 101, 102, 103, 30522, 30523]  # of BLIP's vocabulary: [SEP] ends a caption
-BASE = {
-    "hidden_size": 768,
-    "intermediate_size": 3072,
-    "num_hidden_layers": 12,
-    "num_attention_heads": 12,
-}
 
 
 @dataclass(frozen=True)
@@ -98,24 +76,24 @@ class Measured:
     peak_mb: int
 
 
+def photo(number: int, random: np.random.Generator) -> bytes:
+    """Return a photo-like JPEG of 0.54 megapixels."""
+    names = ("astronaut", "coffee", "chelsea", "rocket", "cat")
+    source = Image.fromarray(getattr(data, names[number % len(names)])())
+    width, height = source.size
+    left, top = (int(random.integers(0, side // 4)) for side in (width, height))
+    crop = source.crop((left, top, left + width * 3 // 4, top + height * 3 // 4))
+    pixels = np.asarray(crop.resize((850, 635), Image.Resampling.BICUBIC), np.int16)
+    grain = random.integers(-6, 7, pixels.shape, dtype=np.int16)
+    file = io.BytesIO()
+    Image.fromarray((pixels + grain).clip(0, 255).astype(np.uint8)).save(file, "JPEG", quality=88)
+    return file.getvalue()
+
+
 def make_photos(folder: Path, count: int) -> None:
     """Write photo-like JPEGs of 0.54 megapixels, as Parquet and as files."""
     random = np.random.default_rng(0)
-    names = ("astronaut", "coffee", "chelsea", "rocket", "cat")
-    sources = [getattr(data, name)() for name in names]
-    cells = []
-    for number in range(count):
-        source = Image.fromarray(sources[number % len(sources)])
-        width, height = source.size
-        left, top = (int(random.integers(0, side // 4)) for side in (width, height))
-        crop = source.crop((left, top, left + width * 3 // 4, top + height * 3 // 4))
-        pixels = np.asarray(crop.resize((850, 635), Image.Resampling.BICUBIC), np.int16)
-        grain = random.integers(-6, 7, pixels.shape, dtype=np.int16)
-        file = io.BytesIO()
-        Image.fromarray((pixels + grain).clip(0, 255).astype(np.uint8)).save(
-            file, "JPEG", quality=88
-        )
-        cells.append(file.getvalue())
+    cells = [photo(number, random) for number in range(count)]
     for part, some in (("images", cells), ("warm", cells[:WARM])):
         (folder / part).mkdir(parents=True)
         for number in range(FILES):
@@ -125,48 +103,6 @@ def make_photos(folder: Path, count: int) -> None:
         (folder / part).mkdir()
         for number, cell in enumerate(some):
             (folder / part / f"{number:05}.jpg").write_bytes(cell)
-
-
-def make_clip(folder: Path, patch: int) -> Path:
-    """Write a CLIP of full size with random weights: ViT-B/32, or ViT-L/14 for `patch` 14."""
-    torch.manual_seed(0)
-    large = {
-        "hidden_size": 1024,
-        "intermediate_size": 4096,
-        "num_hidden_layers": 24,
-        "num_attention_heads": 16,
-    }
-    vision = {**(large if patch == 14 else BASE), "patch_size": patch, "image_size": 224}  # noqa: PLR2004
-    dimension = 768 if patch == 14 else 512  # noqa: PLR2004
-    text = {"num_hidden_layers": 1, "vocab_size": 49408, "projection_dim": dimension}
-    config = CLIPConfig(
-        vision_config={**vision, "projection_dim": dimension},
-        text_config={**text, "bos_token_id": 49406, "eos_token_id": 49407},
-        projection_dim=dimension,
-    )
-    CLIPModel(config).save_pretrained(folder)
-    CLIPImageProcessorPil().save_pretrained(folder)
-    (folder / "vocab.json").write_text('{"<|startoftext|>": 0, "<|endoftext|>": 1}')
-    (folder / "merges.txt").write_text("#version: 0.2\n")
-    CLIPTokenizer(str(folder / "vocab.json"), str(folder / "merges.txt")).save_pretrained(folder)
-    return folder
-
-
-def make_blip(folder: Path) -> Path:
-    """Write BLIP base with random weights; it never ends a caption before the limit."""
-    torch.manual_seed(0)
-    text = {"num_attention_heads": 12, "encoder_hidden_size": 768}
-    config = BlipConfig(vision_config={"image_size": 384}, text_config=text)
-    model = BlipForConditionalGeneration(config)
-    with torch.no_grad():
-        model.text_decoder.cls.predictions.bias[NOT_WORDS] = -1e4
-    model.save_pretrained(folder)
-    BlipImageProcessorPil().save_pretrained(folder)
-    words = ["[PAD]", *(f"w{n}" for n in range(1, 100)), "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
-    words += [f"w{n}" for n in range(len(words), config.text_config.vocab_size)]
-    BertTokenizerFast(vocab={word: at for at, word in enumerate(words)}).save_pretrained(folder)
-    (folder / "vocab.txt").write_text("\n".join(words))  # where older releases look
-    return folder
 
 
 def python_of(peer: str, checkout: Path | None) -> Path | None:

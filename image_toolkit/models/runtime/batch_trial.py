@@ -79,4 +79,4 @@ def _twice_fits(placement: Placement) -> bool:
     kept = torch.cuda.memory_allocated(placement.device)
     taken = torch.cuda.max_memory_allocated(placement.device) - kept
     free, _ = memory_of(placement.device)
-    return 2 * taken < _SPARE * free
+    return bool(2 * taken < _SPARE * free)
