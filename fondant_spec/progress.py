@@ -23,8 +23,8 @@ LISTENER: Final = "FONDANT_PROGRESS"
 SECONDS_BETWEEN_LINES: Final = 10.0
 
 _SECONDS_BETWEEN_COUNTS: Final = 0.2
-_WINDOW: Final = 120.0
-"""Seconds over which the rate is taken; rows may come a minute apart."""
+_WINDOW: Final = 30.0
+"""Seconds over which the rate is taken; where rows come further apart, it is that of all rows."""
 _SECONDS_BETWEEN_LOOKS: Final = 2.0
 """Between two looks at the memory."""
 
@@ -108,13 +108,22 @@ class Drawing:
             disable=not self.live,
             speed_estimate_period=_WINDOW,
         )
-        self._task = self._bars.add_task(title, total=None, counts=Counts())
+        self._task = self._bars.add_task(title, total=None, counts=Counts(), average=None)
+        self._first: tuple[float, int] | None = None
         self._stack = ExitStack()
 
     def show(self, counts: Counts) -> None:
         """Show other counts, from any thread."""
-        # The rate is of what is done now.
-        self._bars.update(self._task, completed=counts.rows - counts.before, counts=counts)
+        done = counts.rows - counts.before  # the rate is of what is done now
+        self._bars.update(self._task, completed=done, counts=counts, average=self._average(done))
+
+    def _average(self, done: int) -> float | None:
+        """Return the rows a second since the first rows came: what came before was loading."""
+        now = time.monotonic()
+        if self._first is None and done > 0:
+            self._first = now, done
+        began, first = self._first or (now, done)
+        return (done - first) / (now - began) if now > began and done > first else None
 
     def __enter__(self) -> Self:
         if self.live:
@@ -156,7 +165,8 @@ def _columns() -> list[Any]:
 def _line(task: Any) -> str:
     """Return a task of `rich` as `[5/6] caption_images 120/422, 8.1/s, 38 s left, 100 % ok`."""
     counts: Counts = task.fields["counts"]
-    told = describe_counts(counts, task.speed, task.elapsed or 0.0)
+    speed = task.speed or task.fields["average"]
+    told = describe_counts(counts, speed, task.elapsed or 0.0)
     counted = counts.rows or counts.total is not None
     return f"{task.description}{' ' if counted else ', '}{told}"
 

@@ -95,6 +95,17 @@ def test_rate_and_time_left(before):
     )
 
 
+def test_rows_that_come_far_apart(monkeypatch):
+    """Where the window holds one arrival of rows, the rate is of all since the first ones came."""
+    drawing, clock = Drawing("step", print, io.StringIO()), [1000.0]
+    monkeypatch.setattr(progress.time, "monotonic", lambda: clock[0])
+    drawing._bars.get_time = lambda: clock[0]
+    for rows in (0, 16, 32, 48):  # nothing comes while the model is loaded
+        clock[0] += 64
+        drawing.show(Counts(rows, 64))
+    assert "48/64, 0.2/s, 64 s left" in progress._line(drawing._bars.tasks[0])
+
+
 @pytest.mark.parametrize(
     ("seconds", "text"), [(0.2, "0 s"), (99, "99 s"), (150, "2 min"), (11_100, "3 h 5 min")]
 )
