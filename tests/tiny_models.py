@@ -68,6 +68,7 @@ NEEDS_BF16: Final = pytest.mark.skipif(
     reason="this CPU has neither AVX-512 nor bf16",
 )
 BF16: Final = pytest.param("bf16", marks=NEEDS_BF16)
+NEEDS_GPU: Final = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
 SIDE: Final = 32
 PATCH: Final = 8
 TOWER: Final = {

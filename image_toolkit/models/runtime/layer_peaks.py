@@ -22,7 +22,7 @@ def range_used(module: nn.Module, run: Callable[[], Any]) -> float:
     def watch(_module: nn.Module, _inputs: Any, output: Any) -> None:
         # Not read here, which would wait for the device at each layer.
         peaks.extend(
-            values.abs().amax().float() / torch.finfo(values.dtype).max
+            values.detach().abs().amax().float() / torch.finfo(values.dtype).max
             for values in _tensors(output)
             if values.is_floating_point() and values.numel()
         )
