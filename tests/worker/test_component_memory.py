@@ -20,7 +20,8 @@ COMPONENTS = Path(__file__).parents[2] / "components"
 IMAGES = 500
 IMAGE_BYTES = 1_000_000
 ROWS_IN_GROUP = 100  # what the hub's Parquet files of images have
-LIMIT_MB = 600
+LIMIT_MB = 750
+"""Between what both steps take, 500 to 610 with 150 images as with 500, and over 1,000: all kept."""
 
 # VmHWM, because the peak in `getrusage` includes that of the process it was forked from.
 MEASURED = """
@@ -80,9 +81,9 @@ def run(folder: Path, component: str, *words: str) -> tuple[Manifest, int]:
 
 
 def test_loading_and_exporting_takes_less_memory_than_the_data(folder):
-    """Peak resident memory stays below 600 MB in both steps, which keep every image.
+    """Peak resident memory stays below the limit in both steps, which keep every image.
 
-    Their imports alone take some 300 MB, so the images can only pass through.
+    Their imports alone take some 200 MB, so the images can only pass through.
     """
     words = ["--dataset_name", str(folder / "rows.parquet"), "--produces", '{"caption": "string"}']
     loaded, peak = run(folder, "load_from_hub", *words)
