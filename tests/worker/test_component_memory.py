@@ -21,7 +21,7 @@ IMAGES = 500
 IMAGE_BYTES = 1_000_000
 ROWS_IN_GROUP = 100  # what the hub's Parquet files of images have
 LIMIT_MB = 750
-"""Between what both steps take, 500 to 610 with 150 images as with 500, and over 1,000: all kept."""
+"""Both steps take 500 to 610, with 150 images as with 500; one that kept all, over 1,000."""
 
 # VmHWM, because the peak in `getrusage` includes that of the process it was forked from.
 MEASURED = """
