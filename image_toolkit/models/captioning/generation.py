@@ -119,8 +119,11 @@ class Generation:
         return [PastPrompt(processor, ignored) for processor in own]
 
     def _sampling(self, rows: Sequence[str]) -> LogitsProcessor:
-        seeds = [seed + number for seed in self.seeds(rows) for number in range(self.candidates)]
-        return RowSampling(seeds, self.temperature, self.top_p)
+        return RowSampling(self.seeds_of_candidates(rows), self.temperature, self.top_p)
+
+    def seeds_of_candidates(self, rows: Sequence[str]) -> list[int]:
+        """Return a seed for each candidate of each row, one row after the other."""
+        return [seed + number for seed in self.seeds(rows) for number in range(self.candidates)]
 
     def seeds(self, rows: Sequence[str]) -> list[int]:
         """Return a seed for each row and attempt, the row given by its id: a number below 2**53."""
@@ -152,15 +155,34 @@ class RowSampling(LogitsProcessor):  # type: ignore[misc]  # transformers has no
 
     def __init__(self, seeds: Sequence[int], temperature: float, top_p: float) -> None:
         self._generators = [torch.Generator().manual_seed(seed) for seed in seeds]
-        self._temperature = temperature
-        self._top_p = TopPLogitsWarper(top_p)
+        self._draw = Draw(temperature, top_p)
 
     def __call__(self, input_ids: torch.Tensor, scores: torch.Tensor) -> torch.Tensor:
         """Return scores in which only the drawn token of each row is left."""
-        scores = self._top_p(input_ids, scores.float() / self._temperature)
         lots = torch.cat([torch.rand(1, generator=own) for own in self._generators])
-        drawn = inverted(scores, lots.to(scores.device)[:, None])
+        drawn = self._draw(input_ids, scores, lots.to(scores.device)[:, None])
         return torch.full_like(scores, float("-inf")).scatter_(1, drawn, 0.0)
+
+
+class Draw:
+    """Draws a token for each row, given the row's lot."""
+
+    def __init__(self, temperature: float, top_p: float) -> None:
+        self._temperature = temperature
+        self._top_p = TopPLogitsWarper(top_p)
+
+    def __call__(
+        self, tokens: torch.Tensor, scores: torch.Tensor, lots: torch.Tensor
+    ) -> torch.Tensor:
+        """Return tokens of shape (rows, 1), as the lots are, which are from 0 to 1."""
+        return inverted(self._top_p(tokens, scores.float() / self._temperature), lots)
+
+
+def lots_of(seeds: Sequence[int], count: int) -> torch.Tensor:
+    """Return the first lots of rows by their seeds, (rows, count): those that `RowSampling` takes."""
+    return torch.stack(
+        [torch.rand(count, generator=torch.Generator().manual_seed(seed)) for seed in seeds]
+    )
 
 
 def inverted(scores: torch.Tensor, lots: torch.Tensor) -> torch.Tensor:
@@ -171,8 +193,6 @@ def inverted(scores: torch.Tensor, lots: torch.Tensor) -> torch.Tensor:
     """
     ends = scores.softmax(-1).cumsum(-1)
     drawn = torch.searchsorted(ends, lots * ends[:, -1:], right=True).clamp_(max=ends.shape[1] - 1)
-    possible = scores.gather(1, drawn).isfinite()
-    if possible.all():
-        return drawn
     # Rounding may end on a token that was ruled out.
+    possible = scores.gather(1, drawn).isfinite()
     return torch.where(possible, drawn, scores.argmax(-1, keepdim=True))

@@ -4,7 +4,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial, wraps
 from platform import machine
-from types import MethodType
 from typing import Any, Final, Self
 
 import torch
@@ -20,7 +19,6 @@ from transformers import (
 from transformers.activations import GELUActivation, GELUTanh, QuickGELUActivation
 from transformers.masking_utils import eager_mask
 from transformers.modeling_outputs import ModelOutput
-from transformers.models.blip.modeling_blip import BlipAttention
 
 from image_toolkit.models.cpu.packed_layers import (
     Activation,
@@ -30,6 +28,7 @@ from image_toolkit.models.cpu.packed_layers import (
     PackedPatches,
 )
 from image_toolkit.models.cpu.quantised_layers import QuantisedLinear, RowQuantiser
+from image_toolkit.models.runtime.blip_attention import attend_with, fused_attention
 from image_toolkit.models.runtime.device import Placement, multiplies_in_bf16
 from image_toolkit.models.runtime.memory import keep_freed_memory
 from image_toolkit.models.runtime.preparation import Normalise
@@ -109,21 +108,6 @@ def attention(
             scores += attention_mask[start : start + step]
         result[start : start + step] = torch.matmul(scores.softmax(-1), v).transpose(1, 2)
     return result, None
-
-
-def _fused_attention(
-    _module: nn.Module,
-    query: torch.Tensor,
-    key: torch.Tensor,
-    value: torch.Tensor,
-    attention_mask: torch.Tensor | None,
-    scaling: float,
-) -> tuple[torch.Tensor, None]:
-    """Attend with PyTorch's own kernel, which is fast in fp32."""
-    attended = functional.scaled_dot_product_attention(
-        query, key, value, attention_mask, scale=scaling
-    )
-    return attended.transpose(1, 2), None
 
 
 @dataclass(frozen=True)
@@ -209,10 +193,8 @@ def _attend_fast(model: nn.Module, placement: Placement) -> None:
     )
     AttentionInterface.register(_ATTENTION, attention)
     AttentionMaskInterface.register(_ATTENTION, eager_mask)
+    attend_with(attention if in_bf16 else fused_attention, model)
     for module in model.modules():
-        if isinstance(module, BlipAttention):
-            attend = attention if in_bf16 else _fused_attention
-            module.forward = MethodType(partial(_blip_attention, attend), module)
         if in_bf16 and _sees(getattr(module, "config", None)):
             module.config._attn_implementation = _ATTENTION  # noqa: SLF001 - where it is looked up
 
@@ -245,17 +227,6 @@ def _sees(config: Any) -> bool:
     if isinstance(config, VisionEncoderDecoderConfig):  # what is set in it reaches the decoder too
         return False
     return "vision" in type(config).__name__.lower() or isinstance(config, ViTConfig)
-
-
-def _blip_attention(
-    attend: Callable[..., Any], module: Any, hidden_states: torch.Tensor, **_: Any
-) -> tuple[Any, None]:
-    """Stand in for the forward of BLIP's image attention, which knows no other way to attend."""
-    batch, tokens, width = hidden_states.shape
-    mixed = module.qkv(hidden_states).view(batch, tokens, 3, module.num_heads, -1)
-    query, key, value = mixed.permute(2, 0, 3, 1, 4)
-    attended, _nothing = attend(module, query, key, value, None, module.scale)
-    return module.projection(attended.reshape(batch, tokens, width)), None
 
 
 def _fuse_activation(module: nn.Module, make: MakeLayer) -> None:

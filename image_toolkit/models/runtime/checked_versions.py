@@ -28,6 +28,9 @@ CHECKED: Final = {
 }
 """Each from the oldest release with which all tests pass, up to the newest that was tried."""
 
+_LEANT_ON: Final = "transformers"
+"""The package without whose private parts there is nothing that could fail."""
+
 _SAME: Final = 0.9999
 
 COST: Final = (
@@ -36,9 +39,14 @@ COST: Final = (
 )
 
 
-def private_parts_usable() -> bool:
-    """Return whether this process may use private parts; the first time, log why it may not."""
-    return not _set_aside.get() and not _known_to_fail and not _unchecked()
+def private_parts_usable(*packages: str) -> bool:
+    """Return whether this process may use private parts; the first time, log why it may not.
+
+    `packages` are those whose private parts are leant on; without any, all of `CHECKED`.
+    """
+    if _set_aside.get() or _known_to_fail:
+        return False
+    return not any(_unchecked(name) for name in packages or CHECKED)
 
 
 @contextmanager
@@ -57,7 +65,7 @@ def check_same(cosine: float) -> None:
     Raises:
         RuntimeError: it is not; `with_private_parts` then does without.
     """
-    if private_parts_usable() and not cosine >= _SAME:
+    if private_parts_usable(_LEANT_ON) and not cosine >= _SAME:
         msg = f"cosine of fp32 with private parts to fp32 without: {cosine:.5f}"
         raise RuntimeError(msg)
 
@@ -69,7 +77,7 @@ def with_private_parts(make: Callable[[], Made]) -> Made:
     half changed is left; it has to run what it makes, for only then it is known to work. An error
     that a user can fix, want of memory, and one that comes without private parts too, are raised.
     """
-    if not private_parts_usable():
+    if not private_parts_usable(_LEANT_ON):
         return make()
     try:
         return make()
@@ -104,12 +112,9 @@ _set_aside: ContextVar[bool] = ContextVar("set aside", default=False)
 
 
 @cache
-def _unchecked() -> bool:
-    outside = [
-        f"{name} {version(name)} (checked: {wanted})"
-        for name, wanted in CHECKED.items()
-        if not wanted.contains(version(name), prereleases=True)
-    ]
+def _unchecked(name: str) -> bool:
+    outside = not CHECKED[name].contains(version(name), prereleases=True)
     if outside:
-        logger.warning("Not checked with %s: %s.", " and ".join(outside), COST)
-    return bool(outside)
+        which = f"{name} {version(name)} (checked: {CHECKED[name]})"
+        logger.warning("Not checked with %s: %s.", which, COST)
+    return outside

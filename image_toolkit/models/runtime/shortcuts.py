@@ -1,6 +1,6 @@
-"""The way into `models.cpu`, which leans on private parts of torch and transformers.
+"""The way into what leans on private parts of torch and transformers: `models.cpu` and some more.
 
-No other module imports from there, so that other versions of both do no harm before it is known
+Nothing else imports from there, so that other versions of both do no harm before it is known
 that they are others. Each function is its plain counterpart where private parts are not usable.
 """
 
@@ -30,6 +30,17 @@ def speed_up(model: nn.Module, placement: Placement) -> nn.Module:
     if placement.precision == "int8":
         raise unable_in_int8()
     return model.to(placement.device, placement.dtype)
+
+
+def fuse_attention(model: nn.Module) -> None:
+    """Have the image towers in a model attend with PyTorch's own kernel, in place: for GPUs.
+
+    The others do so by themselves.
+    """
+    if private_parts_usable("transformers"):
+        from image_toolkit.models.runtime import blip_attention  # noqa: PLC0415 - see above
+
+        blip_attention.attend_with(blip_attention.fused_attention, model)
 
 
 def only_first_token(model: nn.Module) -> None:

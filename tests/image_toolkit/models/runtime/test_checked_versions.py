@@ -309,3 +309,11 @@ def test_one_model_is_held_at_a_time():
 
     assert isinstance(with_private_parts(make), Failing)
     assert len(held) == 2
+
+
+def test_what_leans_on_one_package_minds_its_version_alone(monkeypatch):
+    """Parts of transformers are used with a torch that was not checked."""
+    monkeypatch.setattr(checked_versions, "CHECKED", CHECKED | {"torch": SpecifierSet(">=99")})
+    assert private_parts_usable("transformers")
+    assert not private_parts_usable("torch")
+    assert not private_parts_usable()
