@@ -24,17 +24,16 @@ import pyarrow.parquet as pq
 import torch
 from PIL import Image, ImageOps
 
-from demo.collection import MARKER, ROOT, recipe_digest, write_marker
+from demo.collection import ROOT, write_marker
+from demo.index_marker import FOLDER, is_current, marker_of, wanted
 from demo.model_classes import CLIPModel, CLIPProcessor
 from demo.tiny_models import CLIP_FOLDER, embed_images
 
 NAME = "demo"
-FOLDER = "index"
 BATCH = 64
 DECODERS = 2
 NSFW = "UNLIKELY"  # none of the sixteen photographs is anything else
 COLUMNS = ("url", "caption", "width", "height", "NSFW", "license")
-RECIPE = ("index.py",)
 
 
 def build_index(root: Path = ROOT, clip: Path = CLIP_FOLDER) -> Path:
@@ -45,29 +44,17 @@ def build_index(root: Path = ROOT, clip: Path = CLIP_FOLDER) -> Path:
         clip: the folder of the CLIP model, recorded in `indices_paths.json` as `hf_clip:<clip>`.
     """
     folder = root / FOLDER
-    marker = folder / "index.json"
-    config = {
-        "collection": json.loads((root / MARKER).read_text())["sha256"],
-        "urls": json.loads((root / MARKER).read_text())["config"]["port"],
-        "clip": str(clip.resolve()),
-        "weights": model_digest(clip),
-        "recipe": recipe_digest(RECIPE),
-    }
-    if marker.is_file() and json.loads(marker.read_text())["config"] == config:
+    if is_current(root, clip):
         return folder
+    marker = marker_of(root)
     marker.unlink(missing_ok=True)
     for name in ("metadata", "img_emb"):
         (folder / name).mkdir(parents=True, exist_ok=True)
     pages = pq.read_table(root / "pages.parquet")
     vectors = _embed(root, pages["url"].to_pylist(), clip)
     _write(folder, pages, vectors, clip)
-    write_marker(marker, config, sha256(vectors.tobytes()).hexdigest())
+    write_marker(marker, wanted(root, clip), sha256(vectors.tobytes()).hexdigest())
     return folder
-
-
-def model_digest(folder: Path) -> str:
-    """Return the SHA-256 of a model's weights."""
-    return sha256((folder / "model.safetensors").read_bytes()).hexdigest()
 
 
 def _write(folder: Path, pages: pa.Table, vectors: np.ndarray, clip: Path) -> None:

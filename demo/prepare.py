@@ -10,6 +10,7 @@ from pathlib import Path
 from demo import CLIP_FOLDER
 from demo.collection import MARKER, ROOT, make_collection
 from demo.host import default_port
+from demo.index_marker import is_current
 from demo.seeds import make_seeds
 from fondant_spec.progress import Drawing
 
@@ -50,6 +51,8 @@ def prepare(root: Path = ROOT, *, port: int | None = None, clip: Path = CLIP_FOL
         files = DemoFiles(root)
         with _telling("the seed images", files.seeds):
             make_seeds(root)
+        if is_current(root, clip):
+            return files
         with _telling("the index of the pictures", files.index):
             from huggingface_hub.utils.tqdm import disable_progress_bars  # noqa: PLC0415
 
