@@ -76,24 +76,29 @@ class Measured:
     peak_mb: int
 
 
-def photo(number: int, random: np.random.Generator) -> bytes:
-    """Return a photo-like JPEG of 0.54 megapixels."""
+def photo(number: int, random: np.random.Generator, size: tuple[int, int] = (850, 635)) -> bytes:
+    """Return a photo-like JPEG: of 0.54 megapixels, or of another `(width, height)`."""
     names = ("astronaut", "coffee", "chelsea", "rocket", "cat")
     source = Image.fromarray(getattr(data, names[number % len(names)])())
     width, height = source.size
     left, top = (int(random.integers(0, side // 4)) for side in (width, height))
     crop = source.crop((left, top, left + width * 3 // 4, top + height * 3 // 4))
-    pixels = np.asarray(crop.resize((850, 635), Image.Resampling.BICUBIC), np.int16)
+    pixels = np.asarray(crop.resize(size, Image.Resampling.BICUBIC), np.int16)
     grain = random.integers(-6, 7, pixels.shape, dtype=np.int16)
     file = io.BytesIO()
     Image.fromarray((pixels + grain).clip(0, 255).astype(np.uint8)).save(file, "JPEG", quality=88)
     return file.getvalue()
 
 
+def photos(count: int, size: tuple[int, int] = (850, 635)) -> list[bytes]:
+    """Return photo-like JPEGs of a size, the same each time."""
+    random = np.random.default_rng(0)
+    return [photo(number, random, size) for number in range(count)]
+
+
 def make_photos(folder: Path, count: int) -> None:
     """Write photo-like JPEGs of 0.54 megapixels, as Parquet and as files."""
-    random = np.random.default_rng(0)
-    cells = [photo(number, random) for number in range(count)]
+    cells = photos(count)
     for part, some in (("images", cells), ("warm", cells[:WARM])):
         (folder / part).mkdir(parents=True)
         for number in range(FILES):

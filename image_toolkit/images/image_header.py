@@ -97,6 +97,9 @@ def read_header(data: bytes, structure: Structure, max_pixels: int) -> ImageHead
         NotAnImageError: no image, a format that is not accepted, more than `max_pixels` or than a
             decoder should go over, or a progressive JPEG that was cut between its scans.
     """
+    if structure.frame is not None:
+        _check_size(structure.frame[1:], structure.scans, max_pixels)
+        return ImageHeader("JPEG", *structure.frame, scans=structure.scans)
     if structure.size is not None:
         _check_size(structure.size, structure.scans, max_pixels)
     image = open_image(told_first(data) if data.startswith(b"\x89PNG") else data)

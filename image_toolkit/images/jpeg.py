@@ -1,12 +1,16 @@
 """JPEG files as a row of segments: what they are, and what can go without touching the picture."""
 
 import re
+import struct
 from collections.abc import Iterator
 from typing import Final, NamedTuple
 
 import numpy as np
 
 START_OF_SCAN: Final = 0xDA
+BASELINE: Final = (0xC0, 0xC1)
+"""Markers of the frames of JPEGs that come in one go, not in scans that refine each other."""
+
 END: Final = 0xD9
 JPEG_END: Final = b"\xff\xd9"
 
@@ -20,6 +24,8 @@ _ADOBE: Final = 0xEE  # says how the colours are coded, so it stays
 _MARKS: Final = 0xFF  # what markers begin with
 _NO_MARKERS: Final = [0x00, *range(0xD0, 0xD8)]
 _COUNTED_AT_ONCE: Final = 1 << 20
+_MODES: Final = {1: "L", 3: "RGB"}
+_FRAME: Final = struct.Struct(">BHHB")  # bits, height, width, colours; then 3 bytes for each colour
 
 
 class Segment(NamedTuple):
@@ -29,6 +35,14 @@ class Segment(NamedTuple):
     start: int
     content: bytes
     skipped: int
+
+
+class Frame(NamedTuple):
+    """What a frame says of the picture: its mode, as Pillow calls it, and its size in pixels."""
+
+    mode: str
+    width: int
+    height: int
 
 
 class MarkerCounts(NamedTuple):
@@ -49,6 +63,15 @@ def segments(jpeg: bytes) -> Iterator[Segment]:
         length = max(int.from_bytes(jpeg[after : after + 2]), 2)
         yield Segment(marker, after - 2, jpeg[after + 2 : after + length], after - 2 - position)
         position = after + length
+
+
+def frame(content: bytes) -> Frame | None:
+    """Return what the content of a frame's segment says; None if it is no usual one."""
+    if len(content) < _FRAME.size:
+        return None
+    bits, height, width, colours = _FRAME.unpack_from(content)
+    usual = bits == 8 and colours in _MODES and len(content) == _FRAME.size + 3 * colours  # noqa: PLR2004
+    return Frame(_MODES[colours], width, height) if usual else None
 
 
 def count_markers(jpeg: bytes) -> MarkerCounts:

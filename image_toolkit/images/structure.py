@@ -30,6 +30,9 @@ _FEW_MARKERS: Final = 2000
 _JPEG_KNOWN: Final = frozenset({0xC0, 0xC1, 0xC2, 0xC4, 0xDA, 0xDB, 0xDD, 0xFE, *range(0xE0, 0xF0)})
 """Markers of which all readers know that a length follows."""
 
+_BARE: Final = frozenset({0xC0, 0xC1, 0xC4, 0xDB, 0xDD, 0xE0, 0xFE, jpeg.START_OF_SCAN})
+"""Markers of a JPEG that holds its picture, and nothing that changes how it is to be shown."""
+
 _EXIF: Final = 0xE1
 _PHOTOSHOP: Final = 0xED
 _GIF_HEADER: Final = 13
@@ -42,12 +45,14 @@ class Structure:
 
     `simple`: they are few, of a format that is decoded in so many steps a pixel. `scans`: how often
     its pixels are gone over. `size`: width and height, where a decoder takes memory for them before
-    it tells them.
+    it tells them. `frame`: that of a JPEG of which there is nothing else to know, as it has neither
+    metadata nor a profile, and is not progressive.
     """
 
     simple: bool = False
     scans: int = 1
     size: tuple[int, int] | None = None
+    frame: jpeg.Frame | None = None
 
 
 def structure_of(data: bytes) -> Structure:
@@ -78,18 +83,24 @@ def _jpeg(data: bytes) -> Structure:
     few = counted.all <= _FEW_MARKERS and counted.scans <= _FEW_SCANS
     most = counted if few else _marked(data)
     parts, parsed, known, end = 0, 0, True, 2
+    bare, frames = True, []
     for marker, start, content, skipped in jpeg.segments(data):
         parts += 1 + skipped
+        bare = bare and marker in _BARE and not skipped
         if marker == jpeg.START_OF_SCAN or parts > MOST_PARTS:
             break
         end = start + 4 + len(content)
         known = known and marker in _JPEG_KNOWN
+        if marker in jpeg.BASELINE:
+            frames.append(content)
         if marker == _PHOTOSHOP or (marker == _EXIF and content.startswith(b"Exif")):
             parsed += len(content)
     else:
+        bare = False
         parts += max(len(data) - end, 0)  # a reader looks for the first scan up to there
     _refuse(max(parts, most.all if known else counted.all), "JPEG")
-    return Structure(known and parsed <= _MOST_PARSED, max(most.scans, 1))
+    frame = jpeg.frame(frames[0]) if bare and len(frames) == 1 else None
+    return Structure(known and parsed <= _MOST_PARSED, max(most.scans, 1), frame=frame)
 
 
 def _marked(data: bytes) -> jpeg.MarkerCounts:

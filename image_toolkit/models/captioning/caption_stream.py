@@ -2,7 +2,7 @@
 
 import logging
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from functools import partial
 from itertools import islice
@@ -31,6 +31,7 @@ from image_toolkit.models.captioning.refusals import refuses
 from image_toolkit.models.embedding.clip_score import ClipScore
 from image_toolkit.models.runtime.batching import BatchSize, run_batch
 from image_toolkit.models.runtime.feed import Feed, FeedRow, Group, UnusableError, rows_of
+from image_toolkit.models.runtime.slots import MakeSlots, Slot, prepared, slots_for
 from image_toolkit.models.runtime.spread import spread
 
 logger = logging.getLogger(__name__)
@@ -70,7 +71,14 @@ class CaptionWriter:
         named = set().union(*map(places_in, words))
         return tuple({*self.choice.columns, *named, CLASS_PROMPT})
 
-    def prepare(self, row: FeedRow) -> Draft:
+    def slots(self, *, pinned: bool) -> list[MakeSlots]:
+        """Return what makes the places for the pixels of a row: for the captioner, for CLIP."""
+        made_by: list[Callable[[bytes], Any]] = [self.captioner.prepare]
+        if self.scorer is not None:
+            made_by.append(self.scorer.prepare)
+        return [slots_for(prepare, pinned=pinned) for prepare in made_by]
+
+    def prepare(self, row: FeedRow, slot: Slot | None, clip_slot: Slot | None = None) -> Draft:
         """Return a draft with what its caption needs: called in many threads at once.
 
         Raises:
@@ -83,9 +91,9 @@ class CaptionWriter:
             draft.text, draft.source = given
             draft.said = draft.text
         if given is None or (len(self.asks) > 1 and draft.is_asked_more):
-            draft.pixels = self.captioner.prepare(row.cell())
+            draft.pixels = prepared(self.captioner.prepare, row.cell(), slot)
         if self.scorer is not None:
-            draft.clip_pixels = self.scorer.prepare(row.cell())
+            draft.clip_pixels = prepared(self.scorer.prepare, row.cell(), clip_slot)
         return draft
 
     def write(self, group: Group[Draft]) -> None:
@@ -202,7 +210,12 @@ class Captioning:
         self._writers = writers
         self._extras = extras
         first = writers[0]
-        self._feed: Feed[Draft] = Feed(first.prepare, lambda: first.size.now, ahead=ahead)
+        self._feed: Feed[Draft] = Feed(
+            first.prepare,
+            lambda: first.size.now,
+            ahead=ahead,
+            slots=first.slots(pinned=ahead > 0),
+        )
 
     @property
     def partitions_at_once(self) -> int:

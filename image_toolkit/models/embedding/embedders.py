@@ -24,6 +24,7 @@ from image_toolkit.models.runtime.preparation import (
     probe_images,
 )
 from image_toolkit.models.runtime.processors import load_image_processor
+from image_toolkit.models.runtime.slots import stacked
 
 Vectors = npt.NDArray[np.float32]
 Inputs = Mapping[str, torch.Tensor]
@@ -79,14 +80,14 @@ class ImageEncoder:
     def collate(self, items: Sequence[Any]) -> Inputs:
         """Return the tower's input for some prepared images."""
         if isinstance(self.prepare, PixelPreparation):
-            return {"pixels": torch.from_numpy(np.stack(items))}
+            return {"pixels": stacked(items)}
         return dict(self._processor(images=list(items), return_tensors="pt"))
 
     def probes(self) -> Sequence[Any]:
         """Return a few prepared images."""
         images = probe_images(4)
         if isinstance(self.prepare, PixelPreparation):
-            return [self.prepare.pixels(image) for image in images]
+            return [self.prepare.pixels(np.asarray(image)) for image in images]
         return images
 
 

@@ -12,15 +12,23 @@ from image_toolkit.models.embedding.embedders import Encoder, Vectors
 from image_toolkit.models.runtime.batching import BatchSize, check_asked
 from image_toolkit.models.runtime.device import devices, place
 from image_toolkit.models.runtime.feed import Feed, Group, rows_of
-from image_toolkit.models.runtime.model_runner import EncoderRunner, start_runners
-from image_toolkit.models.runtime.spread import spread
+from image_toolkit.models.runtime.model_runner import (
+    Embedding,
+    EncoderRunner,
+    TwoAtOnce,
+    start_runners,
+)
+from image_toolkit.models.runtime.slots import prepared, slots_for
+from image_toolkit.models.runtime.spread import delayed, spread
 
 _BATCH: Final = 32
 """Of a CPU; on a GPU, what trials begin with."""
 
 SAMPLES: Final = 16
 """How many cells to look at beforehand."""
-_GROUPS_AHEAD: Final = 3
+
+_GROUPS_AHEAD: Final = 2
+"""For each partition that is fed and each GPU; there is one more, which it works on."""
 
 
 class Embedder:
@@ -62,9 +70,10 @@ class Embedder:
         first = self._runners[0]
         prepare = first.encoder.prepare
         self._feed = Feed(
-            lambda row: prepare(row.cell()),
+            lambda row, slot: prepared(prepare, row.cell(), slot),
             lambda: first.size.now,
             ahead=_GROUPS_AHEAD * len(self._runners) if on_gpu else 0,
+            slots=[slots_for(prepare, pinned=on_gpu)],
         )
 
     @property
@@ -86,9 +95,11 @@ class Embedder:
     ) -> Iterator[pa.RecordBatch]:
         """Yield `id` and `embedding` of the rows whose cell in `column` can be embedded."""
         assert self._feed is not None, "load() comes first"  # noqa: S101
-        workers = [partial(_embed, runner) for runner in self._runners]
+        workers = [partial(_launch, TwoAtOnce(runner)) for runner in self._runners]
         groups = self._feed.groups(rows_of(batches, column), rejects)
-        for group, vectors in spread(workers, groups):
+        behind = 1 if self._placements[0].is_cuda else 0
+        for group, embedding in delayed(spread(workers, groups), behind):
+            vectors = embedding.vectors()
             fits = [number for number, vector in enumerate(vectors) if vector is not None]
             for number in set(range(len(vectors))) - set(fits):
                 rejects.add(group.rows[number].id, "out_of_memory", "does not fit even alone")
@@ -128,5 +139,5 @@ def vector_batch(
     return pa.record_batch([pa.array(ids, pa.string()), lists], names=["id", "embedding"])
 
 
-def _embed(runner: EncoderRunner[Encoder], group: Group[Any]) -> list[Vectors | None]:
-    return runner(group.items)
+def _launch(launch: TwoAtOnce[Encoder], group: Group[Any]) -> Embedding:
+    return launch(group.items)

@@ -1,25 +1,37 @@
 """Engines: what multiplies the matrices of a tower that is already placed."""
 
 import importlib.util
-from collections.abc import Callable, Mapping
-from typing import Any, Final
+from collections.abc import Callable
+from typing import Final
 
-import numpy as np
 import torch
 from torch import nn
 from torch.nn.functional import normalize
 
 from fondant_spec.errors import InvalidArgumentError, MissingDependencyError
+from image_toolkit.models.embedding.embedders import Inputs, Vectors
 from image_toolkit.models.runtime.device import EXACT, Placement
 from image_toolkit.models.runtime.shortcuts import only_first_token, speed_up
 
-Engine = Callable[[Mapping[str, torch.Tensor]], np.ndarray[Any, np.dtype[np.float32]]]
-"""Takes a batch on the CPU; returns unit vectors, float32 of shape (batch, dimension)."""
+Launched = Callable[[], Vectors]
+"""A batch that a device works on: returns its vectors, once they are there."""
+
+
+class Engine:
+    """Runs a tower on batches that are on the CPU."""
+
+    def __init__(self, launch: Callable[[Inputs], Launched]) -> None:
+        self.launch = launch
+
+    def __call__(self, inputs: Inputs) -> Vectors:
+        """Return unit vectors, float32 of shape (batch, dimension)."""
+        return self.launch(inputs)()
+
 
 _OPENVINO_NAMES: Final = {"fp32": "f32", "bf16": "bf16", "fp16": "f16"}
 
 
-def choose_engine(name: str, placement: Placement, inputs: Mapping[str, torch.Tensor]) -> str:
+def choose_engine(name: str, placement: Placement, inputs: Inputs) -> str:
     """Return the engine to use: `auto` is torch, which starts in a second.
 
     OpenVINO is 3 to 5 % faster on the CPUs that were measured, once it has converted the model,
@@ -50,7 +62,7 @@ def start_engine(
     name: str,
     tower: nn.Module,
     placement: Placement,
-    inputs: Mapping[str, torch.Tensor],
+    inputs: Inputs,
 ) -> Engine:
     """Return the engine that runs `tower`; `inputs` is an example of what it will get."""
     only_first_token(tower)
@@ -96,20 +108,36 @@ class _FromPixels(nn.Module):  # type: ignore[misc]  # torch has no types
         return self.module(pixels=pixels)
 
 
-def _torch(module: Callable[..., torch.Tensor], placement: Placement) -> Engine:
-    def run(inputs: Mapping[str, torch.Tensor]) -> np.ndarray[Any, np.dtype[np.float32]]:
-        with torch.inference_mode():
-            vectors = module(**to_device(inputs, placement))
-        result: np.ndarray[Any, np.dtype[np.float32]] = vectors.cpu().numpy()
+class _OnItsWay:
+    """Vectors that a GPU has yet to compute, and to copy to memory that it may write."""
+
+    def __init__(self, vectors: torch.Tensor, inputs: Inputs) -> None:
+        self._inputs = inputs  # which the GPU may have yet to read
+        self._vectors = torch.empty(vectors.shape, dtype=vectors.dtype, pin_memory=True)
+        self._vectors.copy_(vectors, non_blocking=True)
+        self._there = torch.cuda.Event(blocking=True)  # whoever waits leaves its core to others
+        self._there.record(torch.cuda.current_stream(vectors.device))
+
+    def __call__(self) -> Vectors:
+        self._there.synchronize()
+        self._inputs = {}
+        result: Vectors = self._vectors.numpy()
         return result
 
-    return run
+
+def _torch(module: Callable[..., torch.Tensor], placement: Placement) -> Engine:
+    def launch(inputs: Inputs) -> Launched:
+        with torch.inference_mode():
+            vectors = module(**to_device(inputs, placement))
+            return _OnItsWay(vectors, inputs) if placement.is_cuda else vectors.numpy
+
+    return Engine(launch)
 
 
 def to_device(
-    inputs: Mapping[str, torch.Tensor],
+    inputs: Inputs,
     placement: Placement,
-) -> Mapping[str, torch.Tensor]:
+) -> Inputs:
     """Return the inputs on the device; to a GPU they go without waiting, if they are pinned."""
     if not placement.is_cuda:
         return inputs
@@ -117,9 +145,9 @@ def to_device(
 
 
 def pinned(
-    inputs: Mapping[str, torch.Tensor],
+    inputs: Inputs,
     placement: Placement,
-) -> Mapping[str, torch.Tensor]:
+) -> Inputs:
     """Return the inputs in memory that a GPU can read; elsewhere as they are."""
     return {k: v.pin_memory() for k, v in inputs.items()} if placement.is_cuda else inputs
 
@@ -127,7 +155,7 @@ def pinned(
 def _openvino(
     module: nn.Module,
     placement: Placement,
-    inputs: Mapping[str, torch.Tensor],
+    inputs: Inputs,
 ) -> Engine:
     import openvino  # noqa: PLC0415 - optional, and heavy
 
@@ -147,9 +175,9 @@ def _openvino(
     )
     request = compiled.create_infer_request()
 
-    def run(inputs: Mapping[str, torch.Tensor]) -> np.ndarray[Any, np.dtype[np.float32]]:
+    def launch(inputs: Inputs) -> Launched:
         outputs = request.infer([inputs["pixels"].numpy()], share_inputs=True)
-        result: np.ndarray[Any, np.dtype[np.float32]] = outputs[0].copy()
-        return result
+        result: Vectors = outputs[0].copy()
+        return lambda: result
 
-    return run
+    return Engine(launch)

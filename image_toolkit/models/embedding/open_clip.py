@@ -22,6 +22,7 @@ from fondant_spec.errors import InputDataError, MissingDependencyError
 from image_toolkit.hub_errors import hub_failures_told
 from image_toolkit.models.runtime.loading import loading
 from image_toolkit.models.runtime.preparation import Normalise, PixelPreparation, probe_images
+from image_toolkit.models.runtime.slots import stacked
 from image_toolkit.models.runtime.torch_setup import prepare_torch
 
 PREFIX: Final = "open_clip:"
@@ -56,11 +57,11 @@ class OpenClipImages:
 
     def collate(self, items: Sequence[Any]) -> Mapping[str, torch.Tensor]:
         """Return the tower's input for some prepared images."""
-        return {"pixels": torch.from_numpy(np.stack(items))}
+        return {"pixels": stacked(items)}
 
     def probes(self) -> Sequence[Any]:
         """Return a few prepared images."""
-        return [self._preparation.pixels(image) for image in probe_images(4)]
+        return [self._preparation.pixels(np.asarray(image)) for image in probe_images(4)]
 
 
 class OpenClipTexts:

@@ -20,6 +20,7 @@ from image_toolkit.models.runtime.preparation import (
     preparation_for,
     probe_images,
 )
+from image_toolkit.models.runtime.slots import stacked
 
 Inputs = Mapping[str, torch.Tensor]
 
@@ -95,7 +96,7 @@ class PixelIntake:
         if self._normalise is None:
             pixels = self._processor(images=list(items), return_tensors="pt")["pixel_values"]
         else:
-            pixels = torch.from_numpy(np.stack(items))
+            pixels = stacked(items)
         tokens = self._tokens_of(prompts[0] if prompts else self._own)
         rows = {name: torch.tensor([ids]).repeat(len(items), 1) for name, ids in tokens.items()}
         return {"pixel_values": pixels, **rows}
@@ -118,7 +119,7 @@ class PixelIntake:
     def probes(self) -> Sequence[Any]:
         """Return a few prepared images."""
         if isinstance(self.prepare, PixelPreparation):
-            return [self.prepare.pixels(image) for image in probe_images()]
+            return [self.prepare.pixels(np.asarray(image)) for image in probe_images()]
         return probe_images()
 
 

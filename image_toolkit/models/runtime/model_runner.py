@@ -11,7 +11,12 @@ from typing import Any, Final, Generic, TypeVar
 import torch
 
 from image_toolkit.models.embedding.embedders import Encoder, Vectors
-from image_toolkit.models.embedding.engines import choose_engine, pinned, start_engine
+from image_toolkit.models.embedding.engines import (
+    Launched,
+    choose_engine,
+    pinned,
+    start_engine,
+)
 from image_toolkit.models.embedding.judge import Judge
 from image_toolkit.models.runtime.batch_trial import best_batch_size
 from image_toolkit.models.runtime.batching import BatchSize, run_batch
@@ -53,13 +58,24 @@ class EncoderRunner(Generic[Model]):
 
     def __call__(self, items: Sequence[Any]) -> list[Vectors | None]:
         """Return one unit vector an item; None for an item that does not fit in the memory."""
-        return run_batch(items, self.vectors, self.size)
+        return self.launch(items).vectors()
+
+    def launch(self, items: Sequence[Any]) -> "Embedding":
+        """Have items embedded; a GPU is not waited for."""
+        return Embedding(run_batch(items, self._places, self.size))
 
     def vectors(self, items: Sequence[Any]) -> Vectors:
         """Return unit vectors, float32 of shape (items, dimension)."""
+        return self._launch(items)()
+
+    def _places(self, items: Sequence[Any]) -> list[tuple[Launched, int]]:
+        launched = self._launch(items)
+        return [(launched, number) for number in range(len(items))]
+
+    def _launch(self, items: Sequence[Any]) -> Launched:
         inputs = pinned(self.encoder.collate(items), self.placement)
         with self._lock:  # of two partitions, one gets its batch ready while the other's runs
-            return self._run(inputs)
+            return self._run.launch(inputs)
 
     def find_batch_size(self) -> None:
         """Find the batch size by trial: for a GPU, where nothing else was asked for."""
@@ -68,13 +84,47 @@ class EncoderRunner(Generic[Model]):
 
         def ready(size: int) -> Callable[[], Vectors]:
             rows = torch.arange(size) % count
-            return partial(self._run, {name: values[rows] for name, values in example.items()})
+            batch = {name: values[rows] for name, values in example.items()}
+            return partial(self._run, pinned(batch, self.placement))
 
         self.size = BatchSize(best_batch_size(ready, self.placement))
 
     def __str__(self) -> str:
         """Return how the encoder is run, as it is logged."""
         return f"{self.placement} with {self.engine}"
+
+
+class Embedding:
+    """Items that are being embedded."""
+
+    def __init__(self, places: Sequence[tuple[Launched, int] | None]) -> None:
+        """Take where the vector of each item will be; None if it does not fit in the memory."""
+        self._places = places
+
+    def wait(self) -> None:
+        """Wait until all is done."""
+        for launched in dict.fromkeys(place[0] for place in self._places if place is not None):
+            launched()
+
+    def vectors(self) -> list[Vectors | None]:
+        """Return one unit vector an item, once all are there; None for one that did not fit."""
+        self.wait()
+        return [place and place[0]()[place[1]] for place in self._places]
+
+
+class TwoAtOnce(Generic[Model]):
+    """Launches batches on one device, which has the next when it is done with one, and no more."""
+
+    def __init__(self, runner: EncoderRunner[Model]) -> None:
+        self._runner = runner
+        self._before: Embedding | None = None
+
+    def __call__(self, items: Sequence[Any]) -> Embedding:
+        """Launch a batch, and wait for the one before."""
+        before, self._before = self._before, self._runner.launch(items)
+        if before is not None:
+            before.wait()
+        return self._before
 
 
 def start_runners(

@@ -6,7 +6,7 @@ arithmetic to the device: it returns pixels as `uint8`. Whether it really gives 
 processor gives is checked when a model is loaded; where it does not, the processor itself is used.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, Self
 
@@ -17,8 +17,7 @@ from PIL import Image
 from torch import nn
 
 from image_toolkit.images.decoding import decode_image, image_header, pixels_of
-
-Pixels = npt.NDArray[np.uint8]
+from image_toolkit.models.runtime.resizing import Pixels, Stretch, resize
 
 _DECODE_MARGIN: Final = 1.25
 """A JPEG is decoded at a fraction only if that leaves so many times the pixels that are needed:
@@ -79,25 +78,27 @@ class PixelPreparation:
         needed = self.size if isinstance(self.size, int) else max(self.size)
         header = image_header(data)
         decoded = pixels_of(header, data, target_side=round(needed * _DECODE_MARGIN))
-        return self.pixels(Image.fromarray(decoded), header.size)
+        return self.pixels(decoded, header.size)
 
-    def pixels(self, image: Image.Image, size: tuple[int, int] | None = None) -> Pixels:
-        """Return the pixels of a decoded RGB image; `size` is that of the file, if it was larger.
+    def pixels(self, decoded: Pixels, size: tuple[int, int] | None = None) -> Pixels:
+        """Return the pixels of a decoded image; `size` is that of the file, if it was larger.
 
-        A fraction of an odd size is rounded up when it is decoded. Counted in the file's own
-        pixels, the picture stays where it is.
+        `decoded` is RGB of shape (height, width, 3), `size` is `(width, height)`. A fraction of an
+        odd size is rounded up when it is decoded. Counted in the file's own pixels, the picture
+        stays where it is.
         """
-        true_width, true_height = size or image.size
+        decoded_height, decoded_width, _ = decoded.shape
+        true_width, true_height = size or (decoded_width, decoded_height)
         width, height = self._resized(true_width, true_height)
         rows, columns, _ = self.shape
-        left, top = (width - columns) // 2, (height - rows) // 2
-        across = true_width * _fraction(true_width, image.width) / width
-        down = true_height * _fraction(true_height, image.height) / height
-        # The part that the crop keeps, in the decoded image's pixels: the rest is never resized.
-        right = min((left + columns) * across, image.width)  # never beyond, by rounding
-        bottom = min((top + rows) * down, image.height)
-        box = (left * across, top * down, right, bottom)
-        return np.asarray(image.resize((columns, rows), self.resample, box))
+        down = true_height * _fraction(true_height, decoded_height) / height
+        across = true_width * _fraction(true_width, decoded_width) / width
+        return resize(
+            decoded,
+            Stretch(down, height, (height - rows) // 2, rows),
+            Stretch(across, width, (width - columns) // 2, columns),
+            self.resample,
+        )
 
     def normalised(self, pixels: Pixels) -> npt.NDArray[np.float32]:
         """Return pixels as the model's own processor gives them: float32, colours first."""
@@ -135,17 +136,26 @@ class Normalise(nn.Module):  # type: ignore[misc]  # torch has no types
 
     def __init__(self, preparation: PixelPreparation) -> None:
         super().__init__()
-        self._factor = [preparation.scale / std for std in preparation.std]
-        self._shift = [m / s for m, s in zip(preparation.mean, preparation.std, strict=True)]
+        factor = [preparation.scale / std for std in preparation.std]
+        shift = [m / s for m, s in zip(preparation.mean, preparation.std, strict=True)]
+        self.register_buffer("_factor", torch.tensor(factor), persistent=False)
+        self.register_buffer("_shift", torch.tensor(shift), persistent=False)
 
     def constants(self) -> tuple[torch.Tensor, torch.Tensor]:
         """Return what values are multiplied by, and what is then taken from them, by colour."""
-        return torch.tensor(self._factor), torch.tensor(self._shift)
+        return self._factor, self._shift
 
     def forward(self, pixels: torch.Tensor) -> torch.Tensor:
         """Return float32 values of shape (batch, 3, height, width)."""
-        factor, shift = (values.to(pixels.device) for values in self.constants())
-        return (pixels * factor - shift).permute(0, 3, 1, 2)
+        if self._factor.device != pixels.device:
+            self.to(pixels.device)  # once: it need not be part of a model
+        return (pixels * self._factor - self._shift).permute(0, 3, 1, 2)
+
+    def _apply(self, change: Callable[[torch.Tensor], torch.Tensor], *_: Any) -> Self:
+        """Go where a model goes, but stay float32: rounded constants would shift every pixel."""
+        for name, kept in list(self.named_buffers()):
+            setattr(self, name, kept.to(change(kept).device))
+        return self
 
 
 def preparation_for(processor: Any) -> PixelPreparation | None:
@@ -155,7 +165,7 @@ def preparation_for(processor: Any) -> PixelPreparation | None:
         return None
     for image in probe_images():
         theirs = np.asarray(processor(images=image, return_tensors="np")["pixel_values"][0])
-        ours = preparation.normalised(preparation.pixels(image))
+        ours = preparation.normalised(preparation.pixels(np.asarray(image)))
         if theirs.shape != ours.shape or np.abs(theirs - ours).max() > _CLOSE_ENOUGH:
             return None
     return preparation

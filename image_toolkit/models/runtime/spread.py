@@ -41,3 +41,13 @@ def spread(
                 yield first, future.result()
         for given, future in pending:
             yield given, future.result()
+
+
+def delayed(results: Iterator[Result], count: int) -> Iterator[Result]:
+    """Yield each result when `count` more are drawn: they are under way while it is read."""
+    drawn: deque[Result] = deque()
+    for result in results:
+        drawn.append(result)
+        if len(drawn) > count:
+            yield drawn.popleft()
+    yield from drawn

@@ -1,6 +1,7 @@
 import io
 import struct
 import zlib
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -8,9 +9,10 @@ import pytest
 from PIL import Image, ImageCms
 from skimage.data import astronaut
 
-from image_toolkit.images.decoding import decode_image, decode_pixels, image_size
+from image_toolkit.images.decoding import decode_image, decode_pixels, image_header, image_size
 from image_toolkit.images.image_errors import NotAnImageError
-from image_toolkit.images.image_header import FORMATS
+from image_toolkit.images.image_header import FORMATS, MAX_PIXELS, read_header
+from image_toolkit.images.structure import structure_of
 
 RED = (200, 30, 30)
 
@@ -251,3 +253,57 @@ def test_every_fraction_of_an_odd_size_is_taken():
         width, height = decode_image(data, target_side=side).size
         eighths = next(n for n in range(1, 9) if width == -(-883 * n // 8))
         assert height == -(-779 * eighths // 8) >= min(side, 779)
+
+
+SRGB = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+BARE = {
+    "colour": save(photo(), "JPEG"),
+    "grey": save(photo().convert("L"), "JPEG"),
+    "all colours whole": save(photo(), "JPEG", subsampling=0),
+    "with a comment and a resolution": save(photo(), "JPEG", comment=b"hello", dpi=(300, 300)),
+    "with restarts": save(photo(), "JPEG", restart_marker_rows=1),
+    "no end": save(photo(), "JPEG")[:-2],
+}
+TOLD = {
+    "turned": save(photo(), "JPEG", exif=turned(6)),
+    "of a profile": save(photo(), "JPEG", icc_profile=SRGB),
+    "progressive": save(photo(), "JPEG", progressive=True),
+    "for printing": save(photo().convert("CMYK"), "JPEG"),
+}
+
+
+@pytest.mark.parametrize("name", [*BARE, *TOLD])
+def test_a_bare_jpeg_is_known_by_its_structure(name):
+    """What Pillow would say of it is known from its frame, if it has nothing else to say."""
+    data = {**BARE, **TOLD}[name]
+    structure = structure_of(data)
+    assert (structure.frame is not None) == (name in BARE)
+    told_by_pillow = read_header(data, replace(structure, frame=None), MAX_PIXELS)
+    assert image_header(data) == told_by_pillow
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        (b"\xff\xc0\x00\x11\x08", b"\xff\xc0\x00\x11\x0c"),  # 12 bits a colour
+        (b"\xff\xc0\x00\x11\x08", b"\xff\xc0\x00\x12\x08"),  # longer than it has colours
+        (b"\xff\xdb", b"\x00\xff\xdb"),  # a byte between segments
+        (b"\xff\xdb", b"\xff\xe1\x00\x08Exif\x00\x00\xff\xdb"),
+        (b"\xff\xda", b"\xff\xc0\x00\x0b\x08\x00\x08\x00\x08\x01\x01\x11\x00\xff\xda"),
+    ],
+)
+def test_whatever_is_odd_is_asked_of_pillow(old, new):
+    """A frame of another kind, a second one, metadata, or bytes in between: it is not bare."""
+    data = BARE["colour"]
+    assert structure_of(data).frame == ("RGB", 320, 240)
+    assert structure_of(data.replace(old, new, 1)).frame is None
+
+
+def test_the_size_of_a_bare_jpeg_is_checked():
+    """Its frame counts as what Pillow says does."""
+    data = BARE["colour"]
+    with pytest.raises(NotAnImageError, match="320x240 is over 1000 pixels"):
+        image_header(data, max_pixels=1000)
+    at = data.index(b"\xff\xc0") + 5
+    with pytest.raises(NotAnImageError, match="320x0 has no pixels"):
+        image_header(data[:at] + b"\0\0" + data[at + 2 :])

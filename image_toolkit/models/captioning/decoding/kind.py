@@ -66,7 +66,9 @@ class Kind:
         self._words = word_memory(text, rows, length, one)
         self._sized: dict[int, _Sized] = {}
 
-    def decode(self, seen: torch.Tensor, prompt: Sequence[int], seeds: Sequence[int]) -> torch.Tensor:
+    def decode(
+        self, seen: torch.Tensor, prompt: Sequence[int], seeds: Sequence[int]
+    ) -> torch.Tensor:
         """Return the tokens of all candidates, (images * candidates, length), on the CPU.
 
         `seen` is what an image tower made of the images, (images, tokens, width).

@@ -20,11 +20,12 @@ def batches(*sizes):
 
 def prepare(row: FeedRow) -> int:
     """Return ten times the cell; 4 and 5 are unusable."""
-    if row.data == 4:
+    cell = row.cell()
+    if cell == 4:
         raise NotAnImageError(reason="truncated", message="cut short")
-    if row.data == 5:
+    if cell == 5:
         raise UnusableError(reason="refused", message="no")
-    return row.cell() * 10
+    return cell * 10
 
 
 @pytest.mark.parametrize("ahead", [0, 1, 5])
@@ -52,7 +53,7 @@ def test_groups_cross_record_batches(ahead):
 def test_size_may_change_between_groups():
     """The size is asked for each time, so that it may follow the memory."""
     sizes = iter([1, 2, 4])
-    feed = Feed(lambda row: row.data, lambda: next(sizes), ahead=0)
+    feed = Feed(FeedRow.cell, lambda: next(sizes), ahead=0)
     groups = feed.groups(rows_of(batches(6), "cell"), Rejects())
     assert [next(groups).items for _ in range(3)] == [[0], [1, 2], [3, 4, 5]]
     feed.close()

@@ -4,6 +4,7 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from threading import Barrier, Lock
 
+import numpy as np
 import pytest
 import torch
 
@@ -13,7 +14,8 @@ from image_toolkit.models.embedding.embedders import image_encoder
 from image_toolkit.models.runtime.batching import BatchSize
 from image_toolkit.models.runtime.device import Placement
 from image_toolkit.models.runtime.hub import find_model
-from image_toolkit.models.runtime.model_runner import EncoderRunner
+from image_toolkit.models.runtime.model_runner import EncoderRunner, TwoAtOnce
+from image_toolkit.models.runtime.spread import delayed, spread
 
 ON_CPU = Placement(torch.device("cpu"), "fp32")
 SECONDS = 20
@@ -59,3 +61,52 @@ def test_batches_are_collated_side_by_side_and_run_one_by_one(kind, request, mon
         results = list(pool.map(lambda _: run(), range(2)))
     assert len(results) == 2
     assert not any(overlaps)
+
+
+class Device:
+    """Stands in for a runner, and notes what is asked of it."""
+
+    def __init__(self):
+        self.noted = []
+
+    def launch(self, item):
+        """Return a batch under way."""
+        self.noted.append(f"launch {item}")
+        return Batch(self.noted, item)
+
+
+class Batch:
+    """Stands in for what a runner launched."""
+
+    def __init__(self, noted, item):
+        self.noted, self.item = noted, item
+
+    def wait(self):
+        """Note that it is waited for."""
+        self.noted.append(f"wait {self.item}")
+
+
+def test_a_batch_is_read_while_the_next_one_is_under_way():
+    """A device has its next batch before the one before is waited for, and never a third."""
+    device = Device()
+    launched = spread([TwoAtOnce(device)], iter("abc"))
+    for given, batch in delayed(launched, 1):
+        assert given == batch.item
+        device.noted.append(f"read {given}")
+    assert device.noted == [
+        *("launch a", "launch b", "wait a", "read a"),
+        *("launch c", "wait b", "read b", "read c"),
+    ]
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+def test_batches_on_a_gpu_are_those_of_the_cpu(tiny):
+    """Many batches, launched one after the other, each come out as their own."""
+    encoder = image_encoder(str(tiny("clip")))
+    items = [*encoder.probes()] * 50
+    wanted = EncoderRunner(encoder, ON_CPU, "torch", BatchSize(8)).vectors(items)
+    on_gpu = Placement(torch.device("cuda"), "fp32")
+    runner = EncoderRunner(image_encoder(str(tiny("clip"))), on_gpu, "torch", BatchSize(3))
+    embeddings = [runner.launch(items[at : at + 7]) for at in range(0, len(items), 7)]
+    made = [vector for embedding in embeddings for vector in embedding.vectors()]
+    assert (np.stack(made) * wanted).sum(-1).min() > 0.9999

@@ -131,3 +131,14 @@ def test_pixels_stay_bytes():
     pixels = preparation_for(PROCESSORS["clip"])(encoded(PHOTO))
     assert (pixels.dtype, pixels.shape) == (np.uint8, (224, 224, 3))
     assert isinstance(preparation_for(PROCESSORS["clip"]), PixelPreparation)
+
+
+def test_the_constants_stay_exact_wherever_a_model_goes():
+    """A model in bf16 normalises in fp32: 1/255 would be half a percent off."""
+    normalise = Normalise(preparation_for(PROCESSORS["clip"]))
+    pixels = torch.from_numpy(preparation_for(PROCESSORS["clip"])(encoded(PHOTO))[None])
+    exact = normalise(pixels)
+    moved = torch.nn.Sequential(normalise).to(torch.bfloat16)
+    assert moved[0].constants()[0].dtype == torch.float32
+    assert torch.equal(moved(pixels), exact)
+    assert not normalise.state_dict()

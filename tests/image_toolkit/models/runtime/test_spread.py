@@ -4,7 +4,7 @@ import threading
 
 import pytest
 
-from image_toolkit.models.runtime.spread import spread
+from image_toolkit.models.runtime.spread import delayed, spread
 
 
 def test_one_worker_stays_in_this_thread():
@@ -40,3 +40,12 @@ def test_an_error_reaches_the_caller():
 
     with pytest.raises(OSError, match="device"):
         list(spread([fails, fails], iter([1])))
+
+
+@pytest.mark.parametrize("count", [0, 1, 5])
+def test_results_are_read_when_others_are_under_way(count):
+    """A result comes when so many more are drawn, the last ones at the end, all in order."""
+    drawn = []
+    inputs = (drawn.append(number) or number for number in range(4))
+    read = [(result, len(drawn)) for result in delayed(inputs, count)]
+    assert read == [(number, min(number + 1 + count, 4)) for number in range(4)]

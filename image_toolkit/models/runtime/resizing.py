@@ -1,0 +1,69 @@
+"""Resizing as Pillow does it, in code that leaves other threads their turn.
+
+Models were trained on images that Pillow resized. PyTorch has the same filters for bytes, and comes
+within one level of 256 of it (two, where an image is made larger), in a third of the time. It needs
+no copy on the way in or out, during which no other thread could run Python: many cores stay busy.
+"""
+
+from typing import Final, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from PIL import Image
+from torch.nn.functional import interpolate
+
+Pixels = npt.NDArray[np.uint8]
+
+_FILTERS: Final = {
+    Image.Resampling.BICUBIC: "bicubic",
+    Image.Resampling.BILINEAR: "bilinear",
+}
+_VECTORISED: Final = ("AVX2", "AVX512")
+"""Where PyTorch resizes bytes in one thread, the caller's. Elsewhere each call starts a team."""
+
+_MOST_WASTED: Final = 4
+"""So many times the pixels that are kept may be made; of a mere line, nearly all are cropped."""
+
+
+class Stretch(NamedTuple):
+    """One direction of a resize: `made` pixels in all, of which `kept` are kept from `start` on.
+
+    `scale` is how many pixels of the image one of these stands for.
+    """
+
+    scale: float
+    made: int
+    start: int
+    kept: int
+
+
+def resize(pixels: Pixels, down: Stretch, across: Stretch, resample: Image.Resampling) -> Pixels:
+    """Return the kept part of resized pixels, shape (down.kept, across.kept, 3)."""
+    wasteful = down.made * across.made > _MOST_WASTED * down.kept * across.kept
+    name = None if wasteful else _FILTERS.get(resample)
+    if name is None or torch.backends.cpu.get_cpu_capability() not in _VECTORISED:
+        return _by_pillow(pixels, down, across, resample)
+    return _by_torch(pixels, down, across, name)
+
+
+def _by_torch(pixels: Pixels, down: Stretch, across: Stretch, name: str) -> Pixels:
+    # Of a copy, if it is read-only, as what Pillow decoded is: PyTorch knows no such memory.
+    image = torch.from_numpy(np.require(pixels, requirements="W")).permute(2, 0, 1)[None]
+    # A hair more, so that rounding does not cost the last row.
+    factors = [(1 + 1e-9) / one.scale for one in (down, across)]
+    made = interpolate(image, scale_factor=factors, mode=name, antialias=True)[0].permute(1, 2, 0)
+    rows, columns = (slice(one.start, one.start + one.kept) for one in (down, across))
+    kept: Pixels = made.numpy()[rows, columns]
+    return kept
+
+
+def _by_pillow(
+    pixels: Pixels, down: Stretch, across: Stretch, resample: Image.Resampling
+) -> Pixels:
+    height, width, _ = pixels.shape
+    # Never beyond the image, by rounding.
+    right = min((across.start + across.kept) * across.scale, width)
+    bottom = min((down.start + down.kept) * down.scale, height)
+    box = (across.start * across.scale, down.start * down.scale, right, bottom)
+    return np.asarray(Image.fromarray(pixels).resize((across.kept, down.kept), resample, box))
