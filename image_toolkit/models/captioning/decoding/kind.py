@@ -50,7 +50,7 @@ class Kind:
         shape: tuple[int, int],
         graphs: StepGraphs | None,
     ) -> None:
-        """`images` is memory for keys of at least `shape[0]` images; texts have `shape[1]` tokens."""
+        """`shape` is (images, tokens of a text); `images` is memory for as many images or more."""
         self.images = images
         self.size, length = shape
         one = next(iter(images.values()))
@@ -66,7 +66,9 @@ class Kind:
         self._words = word_memory(text, rows, length, one)
         self._sized: dict[int, _Sized] = {}
 
-    def decode(self, seen: torch.Tensor, prompt: Sequence[int], seeds: Sequence[int]) -> torch.Tensor:
+    def decode(
+        self, seen: torch.Tensor, prompt: Sequence[int], seeds: Sequence[int]
+    ) -> torch.Tensor:
         """Return the tokens of all candidates, (images * candidates, length), on the CPU.
 
         `seen` is what an image tower made of the images, (images, tokens, width).

@@ -41,7 +41,9 @@ class OneByOne:
         self._draw = draw
 
     @staticmethod
-    def memory_for(images: int, generation: Generation, length: int, device: torch.device) -> Memory:
+    def memory_for(
+        images: int, generation: Generation, length: int, device: torch.device
+    ) -> Memory:
         """Return memory for so many images, and texts of so many tokens."""
         shape = (images, generation.candidates)
         memory = {
@@ -93,7 +95,9 @@ class Beams:
         self._first_row = torch.arange(images, device=clock.last.device)[:, None] * self._beams
 
     @staticmethod
-    def memory_for(images: int, generation: Generation, length: int, device: torch.device) -> Memory:
+    def memory_for(
+        images: int, generation: Generation, length: int, device: torch.device
+    ) -> Memory:
         """Return memory for so many images, and texts of so many tokens."""
         shape = (images, generation.num_beams)
         return {
