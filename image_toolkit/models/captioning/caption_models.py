@@ -24,6 +24,7 @@ from image_toolkit.models.captioning.captioner_process import side_by_side
 from image_toolkit.models.captioning.captioners import Captioner, LocalCaptioner
 from image_toolkit.models.captioning.drafts import Choice
 from image_toolkit.models.captioning.endpoint import EndpointCaptioner, refuse_unsupported
+from image_toolkit.models.captioning.generation import Generation
 from image_toolkit.models.embedding.clip_score import ClipScore
 from image_toolkit.models.runtime.batching import BatchSize, check_asked
 from image_toolkit.models.runtime.checked_versions import (
@@ -84,15 +85,21 @@ class CaptionModels:
                 frame,
                 self._scorer(placement),
             )
-            for captioner, placement in zip(self._captioners(placements), placements, strict=False)
+            for captioner, placement in zip(
+                self._captioners(placements, asks), placements, strict=False
+            )
         ]
         ahead = _GROUPS_AHEAD * len(writers) if placements[0].is_cuda else 0
         return Captioning(writers, extras, ahead=ahead)
 
-    def _captioners(self, placements: Sequence[Placement]) -> Sequence[Captioner]:
+    def _captioners(
+        self, placements: Sequence[Placement], asks: Sequence[Ask]
+    ) -> Sequence[Captioner]:
         if self.endpoint is not None:
             return [EndpointCaptioner(self.endpoint, self.model_id, self.prompt)]
-        start = partial(_start, self)
+        own = [ask.generation for ask in asks]
+        again = [one.stronger() for one in own if one.retry_poor]
+        start = partial(_start, self, list(dict.fromkeys([*own, *again])))
         return [start(placements[0])] if len(placements) == 1 else side_by_side(start, placements)
 
     def _check(self, asks: Sequence[Ask], choice: Choice, extras: Sequence[str]) -> None:
@@ -133,10 +140,20 @@ class CaptionModels:
         return BatchSize(min(_CPU_BATCH, max(1, _CPU_ROWS // rows)))
 
 
-def _start(models: CaptionModels, placement: Placement) -> LocalCaptioner:
+def _start(
+    models: CaptionModels, generations: Sequence[Generation], placement: Placement
+) -> LocalCaptioner:
     """Return the captioner, more precise than asked for where it would stray from fp32."""
     files = find_model(models.model_id, models.revision)
-    return with_private_parts(partial(_compared, files, models.prompt, placement))
+    return with_private_parts(partial(_checked, files, models.prompt, generations, placement))
+
+
+def _checked(
+    files: ModelFiles, prompt: str | None, generations: Sequence[Generation], placement: Placement
+) -> LocalCaptioner:
+    captioner = _compared(files, prompt, placement)
+    captioner.check_decoder(generations)
+    return captioner
 
 
 def _compared(files: ModelFiles, prompt: str | None, placement: Placement) -> LocalCaptioner:

@@ -1,7 +1,8 @@
 """Models that describe images, and run here."""
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from threading import Lock
 from typing import Any, Final, Protocol
 
@@ -9,14 +10,16 @@ import torch
 import transformers
 
 from image_toolkit.models.captioning.caption_families import intake_for
+from image_toolkit.models.captioning.decoding.caption_decoder import decoder_for
 from image_toolkit.models.captioning.generation import Generation
 from image_toolkit.models.embedding.engines import pinned, to_device
-from image_toolkit.models.runtime.device import Placement
+from image_toolkit.models.runtime.batching import is_out_of_memory
+from image_toolkit.models.runtime.device import EXACT, Placement
 from image_toolkit.models.runtime.feed import UnusableError
 from image_toolkit.models.runtime.hub import ModelFiles
 from image_toolkit.models.runtime.intakes import Inputs
 from image_toolkit.models.runtime.loading import load_model, loading
-from image_toolkit.models.runtime.shortcuts import share_image_keys, speed_up
+from image_toolkit.models.runtime.shortcuts import fuse_attention, share_image_keys, speed_up
 
 _POOLED: Final = re.compile(r"\b(pooler|vision_\w+\.head)\.")
 """Weights that make one vector of an image: captioners look at the patches, and some lack them."""
@@ -29,6 +32,11 @@ _TOKEN_SETTINGS: Final = (
     "forced_bos_token_id",
     "forced_eos_token_id",
 )
+
+
+_COMPARED_TOKENS: Final = 20
+_GAP, _ROUNDED_GAP = 1e-3, 0.25
+"""How far from the likeliest a word may be for rounding's sake, in standard deviations."""
 
 
 class Captioner(Protocol):
@@ -69,14 +77,14 @@ class LocalCaptioner:
         with loading(files.name):
             self._intake = intake_for(files, model.config, prompt)
         # Only the arguments decide how captions are made, not a file beside the model.
-        own = model.generation_config
-        model.generation_config = transformers.GenerationConfig(
-            **{name: getattr(own, name) for name in _TOKEN_SETTINGS}
-        )
-        # On a GPU no type is changed: some models keep a few layers in fp32.
-        fast = model.to(placement.device) if placement.is_cuda else speed_up(model, placement)
-        self._model = fast.eval()
+        for part in model.modules():
+            if own := getattr(part, "generation_config", None):
+                part.generation_config = transformers.GenerationConfig(
+                    **{name: getattr(own, name) for name in _TOKEN_SETTINGS}
+                )
+        self._model = _placed(model, placement).eval()
         self._captioning = share_image_keys(model, placement)
+        self._decoder = decoder_for(model, placement)
         self._lock = Lock()
         self.prepare = self._intake.prepare
         self.probes = self._intake.probes
@@ -116,7 +124,7 @@ class LocalCaptioner:
         except ValueError as error:
             return self._halves(items, rows, generation, prompts, error)
         leading = self._intake.unwritten(inputs)
-        tokens = self._generate(inputs, len(items), **generation.arguments(rows, ignored=leading))
+        tokens = self._tokens(inputs, rows, generation, leading)
         texts = self._intake.texts(tokens[:, leading:])
         count = generation.candidates
         return [texts[start : start + count] for start in range(0, len(texts), count)]
@@ -126,8 +134,12 @@ class LocalCaptioner:
 
     def first_logits(self, items: Sequence[Any]) -> torch.Tensor:
         """Return the logits of the first new token of each image, float32: to compare with."""
+        inputs = self._intake.collate(items)
+        if self._decoder is not None:
+            with self._arrived(inputs, len(items)) as given:
+                return self._decoder.first_logits(given, self._decoder.prompt(inputs)).cpu()
         made = self._generate(
-            self._intake.collate(items),
+            inputs,
             len(items),
             max_new_tokens=1,
             do_sample=False,
@@ -136,16 +148,70 @@ class LocalCaptioner:
         )
         return made.logits[0].float().cpu()
 
+    def check_decoder(self, generations: Sequence[Generation]) -> None:
+        """Caption a few images with the decoder of our own, if there is one, in some ways.
+
+        Where it does not fit in the memory, captions come from `generate`.
+
+        Raises:
+            RuntimeError: its words are others than those of `generate`.
+        """
+        if self._decoder is None:
+            return
+        items = self.probes()
+        rows = [f"{number}" for number in range(len(items))]
+        try:
+            for generation in generations:
+                self._together(items, rows, generation, None)
+            self._compare_decoder(self._intake.collate(items), rows)
+        except Exception as error:
+            if not is_out_of_memory(error):
+                raise
+            self._decoder = None
+
+    def _compare_decoder(self, inputs: Inputs, rows: Sequence[str]) -> None:
+        plain = Generation(max_new_tokens=_COMPARED_TOKENS)
+        ours = self._tokens(inputs, rows, plain, 0)
+        theirs = self._generate(
+            inputs,
+            len(rows),
+            **plain.arguments(rows),
+            output_scores=True,
+            return_dict_in_generate=True,
+        )
+        gap = largest_gap(ours, theirs.sequences.cpu(), [one.cpu() for one in theirs.scores])
+        if not gap <= (_GAP if self.precision == EXACT else _ROUNDED_GAP):
+            msg = f"words of captions that are {gap:.3f} deviations from the likeliest ones"
+            raise RuntimeError(msg)
+
+    def _tokens(
+        self, inputs: Inputs, rows: Sequence[str], generation: Generation, leading: int
+    ) -> torch.Tensor:
+        """Return the tokens of all candidates; so many lead in each that are no part of it."""
+        if self._decoder is not None:
+            prompt = self._decoder.prompt(inputs)
+            if self._decoder.covers(prompt, generation):
+                with self._arrived(inputs, len(rows)) as given:
+                    return self._decoder.decode(given, prompt, generation, rows)
+        arguments = generation.arguments(rows, ignored=leading)
+        tokens: torch.Tensor = self._generate(inputs, len(rows), **arguments)
+        return tokens
+
     def _generate(self, inputs: Inputs, images: int, **arguments: Any) -> Any:
+        with self._arrived(inputs, images) as given:
+            return self._model.generate(**given, **arguments)
+
+    @contextmanager
+    def _arrived(self, inputs: Inputs, images: int) -> Iterator[Inputs]:
+        """Have the device for oneself, with the inputs of so many images on it."""
         ready = pinned(inputs, self.placement)
         # Of two partitions, one gets its batch ready while the other's runs.
         with self._lock, torch.inference_mode(), self._captioning(images):
             given = self._intake.arrived(to_device(ready, self.placement))
-            cast = {
+            yield {
                 name: value.to(self.placement.dtype) if value.is_floating_point() else value
                 for name, value in given.items()
             }
-            return self._model.generate(**cast, **arguments)
 
     def _halves(
         self,
@@ -166,3 +232,28 @@ class LocalCaptioner:
                 items[half], rows[half], generation, prompts and prompts[half]
             )
         ]
+
+
+def _placed(model: Any, placement: Placement) -> Any:
+    """Return a model where it is placed, as fast as it runs there."""
+    if not placement.is_cuda:
+        return speed_up(model, placement)
+    fuse_attention(model)
+    return model.to(placement.device)  # of the same types: some models keep a few layers in fp32
+
+
+def largest_gap(ours: torch.Tensor, theirs: torch.Tensor, scores: Sequence[torch.Tensor]) -> float:
+    """Return how far our tokens are from the likeliest ones, in standard deviations of the scores.
+
+    What counts in each row is the first token that differs from theirs: from then on both are right
+    about other texts. `scores` are those of their tokens, one (rows, vocabulary) for each step.
+    """
+    prompt = theirs.shape[1] - len(scores)
+    gaps = [0.0]
+    for row, (own, other) in enumerate(zip(ours.tolist(), theirs.tolist(), strict=True)):
+        for values, token, likeliest in zip(scores, own[prompt:], other[prompt:], strict=False):
+            if token != likeliest:
+                possible = values[row][values[row].isfinite()]
+                gaps.append(float((values[row].max() - values[row][token]) / possible.std()))
+                break
+    return max(gaps)

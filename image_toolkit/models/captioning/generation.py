@@ -179,7 +179,7 @@ class Draw:
 
 
 def lots_of(seeds: Sequence[int], count: int) -> torch.Tensor:
-    """Return the first lots of rows by their seeds, (rows, count): those that `RowSampling` takes."""
+    """Return the first lots of rows by their seeds, (rows, count), as `RowSampling` takes them."""
     return torch.stack(
         [torch.rand(count, generator=torch.Generator().manual_seed(seed)) for seed in seeds]
     )

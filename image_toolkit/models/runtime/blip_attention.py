@@ -1,4 +1,4 @@
-"""Attention of BLIP's image tower in a way of one's choice: its own class knows but one, a slow one.
+"""Attention of BLIP's image tower in a way of one's choice: its own class knows one, a slow one.
 
 It leans on private parts of transformers: see `shortcuts`, the way into such modules.
 """

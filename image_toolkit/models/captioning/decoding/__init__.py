@@ -1,1 +1,1 @@
-"""Captions decoded by ourselves: memory of a fixed size, a step a token, on a GPU in CUDA graphs."""
+"""Captions decoded here: memory of a fixed size, a step a token, on a GPU in CUDA graphs."""

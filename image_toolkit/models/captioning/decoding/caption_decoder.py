@@ -6,9 +6,11 @@ captions end at different lengths, it is looked now and then which images are do
 enough are, the others go on in a smaller step.
 """
 
+import logging
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import replace
+from functools import cache
 from typing import Any, Final
 
 import torch
@@ -19,7 +21,10 @@ from image_toolkit.models.captioning.decoding.search import Memory
 from image_toolkit.models.captioning.decoding.step import image_memory
 from image_toolkit.models.captioning.decoding.step_graph import StepGraphs
 from image_toolkit.models.captioning.generation import Generation
+from image_toolkit.models.runtime.checked_versions import private_parts_usable
 from image_toolkit.models.runtime.device import Placement
+
+logger = logging.getLogger(__name__)
 
 _LENGTHS: Final = 16
 """Texts have memory for a multiple of so many tokens, which prompts of many lengths share."""
@@ -37,33 +42,46 @@ class CaptionDecoder:
         self._graphs = StepGraphs(placement.device) if placement.is_cuda else None
         self._kinds: dict[tuple[Any, ...], Kind] = {}
 
-    def reason_against(self, inputs: Inputs, generation: Generation) -> str | None:
-        """Return why captions cannot be made of inputs here; None if they can."""
-        prompt = self._family.begin(inputs)
-        if self._family.tokens.padding in prompt:
-            return "the prompt has a token that stands for nothing"
-        if len(prompt) + generation.max_new_tokens > self._family.text.longest:
-            return "they may become longer than the model's longest text"
-        return None
+    def prompt(self, inputs: Inputs) -> list[int]:
+        """Return the tokens that the captions of some inputs begin with."""
+        return self._family.begin(inputs)
 
-    def decode(self, inputs: Inputs, generation: Generation, rows: Sequence[str]) -> torch.Tensor:
+    def covers(self, prompt: Sequence[int], generation: Generation) -> bool:
+        """Return whether captions can be made here; the first time, log why they cannot."""
+        longest = self._family.text.longest
+        if self._family.tokens.padding in prompt:
+            _tell("a prompt has the token that stands for nothing")
+        elif len(prompt) + generation.max_new_tokens > longest:
+            _tell(f"the model knows texts of {longest} tokens at most")
+        else:
+            return True
+        return False
+
+    def decode(
+        self,
+        inputs: Inputs,
+        prompt: Sequence[int],
+        generation: Generation,
+        rows: Sequence[str],
+    ) -> torch.Tensor:
         """Return the tokens of all candidates, (images * candidates, length), on the CPU.
 
         They are those that `generate` returns for these inputs, on the device, and the arguments of
-        this generation; what follows the end of a caption is padding.
+        this generation; what follows the end of a caption is padding. `rows` are the ids of the
+        images, by which drawing is seeded.
 
         Raises:
             torch.OutOfMemoryError: there is none left; what is kept from batch to batch is let go.
         """
         with self._working():
-            prompt, seen = self._family.begin(inputs), self._family.see(inputs)
+            seen = self._family.see(inputs)
             kind = self._kind(seen, len(prompt), generation)
             return kind.decode(seen, prompt, generation.seeds_of_candidates(rows))
 
-    def first_logits(self, inputs: Inputs) -> torch.Tensor:
+    def first_logits(self, inputs: Inputs, prompt: Sequence[int]) -> torch.Tensor:
         """Return the logits of the first new token of each image, (images, vocabulary)."""
         with self._working():
-            prompt, seen = self._family.begin(inputs), self._family.see(inputs)
+            seen = self._family.see(inputs)
             kind = self._kind(seen, len(prompt), Generation(max_new_tokens=1))
             return kind.first_logits(seen, prompt)
 
@@ -111,6 +129,16 @@ class CaptionDecoder:
 
 
 def decoder_for(model: Any, placement: Placement) -> CaptionDecoder | None:
-    """Return a decoder for a captioner; None for a family that `generate` decodes."""
+    """Return a decoder for a captioner on a GPU; None where `generate` decodes, and log why."""
+    if not placement.is_cuda or not private_parts_usable("transformers"):
+        return None
     family = family_of(model)
-    return None if family is None else CaptionDecoder(family, placement)
+    if family is None:
+        _tell(f"the decoder of {model.config.model_type} is not known here")
+        return None
+    return CaptionDecoder(family, placement)
+
+
+@cache
+def _tell(why: str) -> None:
+    logger.info("Captions come from transformers' generate, which is slower: %s.", why)

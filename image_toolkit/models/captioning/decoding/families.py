@@ -56,9 +56,7 @@ class TextDecoder:
 
 @dataclass(frozen=True)
 class SpecialTokens:
-    """Tokens that end a caption, what fills up behind them, and what a caption has to begin and end
-    with.
-    """
+    """Tokens that end a caption, fill up behind it, and have to come first and last in it."""
 
     ends: tuple[int, ...]
     padding: int

@@ -50,7 +50,7 @@ class Kind:
         shape: tuple[int, int],
         graphs: StepGraphs | None,
     ) -> None:
-        """`images` is memory for keys of at least `shape[0]` images; texts have `shape[1]` tokens."""
+        """`shape` is (images, tokens of a text); `images` is memory for as many images or more."""
         self.images = images
         self.size, length = shape
         one = next(iter(images.values()))

@@ -115,9 +115,9 @@ class Step:
         kept: Sequence[torch.Tensor],
         known: torch.Tensor | None,
     ) -> torch.Tensor:
-        keys = kept[0]
+        keys, of_keys = kept
         attended = scaled_dot_product_attention(
-            self._by_head(queries).to(keys.dtype), *kept, attn_mask=known
+            self._by_head(queries).to(keys.dtype), keys, of_keys, attn_mask=known
         )
         together = attended.transpose(1, 2).reshape(*values.shape[:-1], -1)
         return attention.finish(together.to(values.dtype), values)
