@@ -13,12 +13,12 @@ from image_toolkit.models.captioning.caption_families import intake_for
 from image_toolkit.models.captioning.decoding.caption_decoder import decoder_for
 from image_toolkit.models.captioning.generation import Generation
 from image_toolkit.models.embedding.engines import pinned, to_device
-from image_toolkit.models.runtime.batching import is_out_of_memory
 from image_toolkit.models.runtime.device import EXACT, Placement
 from image_toolkit.models.runtime.feed import UnusableError
 from image_toolkit.models.runtime.hub import ModelFiles
 from image_toolkit.models.runtime.intakes import Inputs
 from image_toolkit.models.runtime.loading import load_model, loading
+from image_toolkit.models.runtime.out_of_memory import is_out_of_memory
 from image_toolkit.models.runtime.shortcuts import fuse_attention, share_image_keys, speed_up
 
 _POOLED: Final = re.compile(r"\b(pooler|vision_\w+\.head)\.")

@@ -28,7 +28,7 @@ from image_toolkit.models.cpu.packed_layers import (
     PackedPatches,
 )
 from image_toolkit.models.cpu.quantised_layers import QuantisedLinear, RowQuantiser
-from image_toolkit.models.runtime.blip_attention import attend_with, fused_attention
+from image_toolkit.models.gpu.blip_attention import attend_with, fused_attention
 from image_toolkit.models.runtime.device import Placement, multiplies_in_bf16
 from image_toolkit.models.runtime.memory import keep_freed_memory
 from image_toolkit.models.runtime.preparation import Normalise

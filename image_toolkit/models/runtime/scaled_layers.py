@@ -4,7 +4,6 @@ from typing import Final
 
 import torch
 from torch import nn
-from transformers.activations import QuickGELUActivation
 
 QUICK: Final = 1.702
 """QuickGELU(x) = SiLU(1.702 x) / 1.702: one kernel for three, the factors put into the weights."""
@@ -23,17 +22,3 @@ def linear(weight: torch.Tensor, bias: torch.Tensor | None) -> nn.Linear:
     layer.bias = None if bias is None else nn.Parameter(bias.detach(), requires_grad=False)
     layer.out_features, layer.in_features = weight.shape
     return layer
-
-
-def fold_quick_gelu(model: nn.Module) -> None:
-    """Have a model multiply out QuickGELU's factors once, in its weights, in place.
-
-    Best while these are in fp32: they are rounded once, afterwards.
-    """
-    for module in model.modules():
-        first, second = getattr(module, "fc1", None), getattr(module, "fc2", None)
-        quick = isinstance(getattr(module, "activation_fn", None), QuickGELUActivation)
-        if quick and type(first) is nn.Linear and type(second) is nn.Linear:
-            module.fc1 = scaled(first, weight=QUICK, bias=QUICK)
-            module.fc2 = scaled(second, weight=1 / QUICK)
-            module.activation_fn = nn.SiLU(inplace=True)

@@ -1,4 +1,4 @@
-"""The way into what leans on private parts of torch and transformers: `models.cpu` and some more.
+"""The way into what leans on private parts of torch and transformers: `models.cpu`, `models.gpu`.
 
 Nothing else imports from there, so that other versions of both do no harm before it is known
 that they are others. Each function is its plain counterpart where private parts are not usable.
@@ -11,7 +11,6 @@ from torch import nn
 
 from image_toolkit.models.runtime.checked_versions import private_parts_usable
 from image_toolkit.models.runtime.device import Placement, unable_in_int8
-from image_toolkit.models.runtime.scaled_layers import fold_quick_gelu
 
 
 def speed_up(model: nn.Module, placement: Placement) -> nn.Module:
@@ -21,7 +20,10 @@ def speed_up(model: nn.Module, placement: Placement) -> nn.Module:
         InvalidArgumentError: it is placed in int8, which is there with private parts only.
     """
     if placement.is_cuda:
-        fold_quick_gelu(model)
+        if private_parts_usable("transformers"):
+            from image_toolkit.models.gpu import quick_gelu  # noqa: PLC0415 - see above
+
+            quick_gelu.fold_quick_gelu(model)
         return model.to(placement.device, placement.dtype)
     if private_parts_usable():
         from image_toolkit.models.cpu import fast_cpu  # noqa: PLC0415 - see above
@@ -38,7 +40,7 @@ def fuse_attention(model: nn.Module) -> None:
     The others do so by themselves.
     """
     if private_parts_usable("transformers"):
-        from image_toolkit.models.runtime import blip_attention  # noqa: PLC0415 - see above
+        from image_toolkit.models.gpu import blip_attention  # noqa: PLC0415 - see above
 
         blip_attention.attend_with(blip_attention.fused_attention, model)
 

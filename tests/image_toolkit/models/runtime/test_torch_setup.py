@@ -21,7 +21,7 @@ for name in ("nms", "qnms"):
 IMPORT_ALL = """
 import logging, pkgutil, sys
 import image_toolkit.models, transformers
-behind_the_door = "image_toolkit.models.cpu."
+behind_the_door = ("image_toolkit.models.cpu.", "image_toolkit.models.gpu.")
 for module in pkgutil.walk_packages(image_toolkit.models.__path__, "image_toolkit.models."):
     if not module.name.startswith(behind_the_door):
         __import__(module.name)

@@ -133,6 +133,7 @@ def test_other_errors_are_not_of_memory():
         _ = 1 / 0
 
 
+@pytest.mark.gpu
 @NEEDS_GPU
 def test_batches_on_a_card(tiny):
     """On a real card a size is found, and its vectors are those of small batches."""
