@@ -21,6 +21,7 @@ from image_toolkit.models.captioning.presets import (
     make_generation,
     with_preset,
 )
+from image_toolkit.models.runtime.feed import SAMPLES
 
 logger = logging.getLogger(__name__)
 
@@ -60,7 +61,10 @@ class CaptionImages(StreamTransformComponent):
                 )
         self._check_places(context)
         self._extras = sorted(context.output_fields - {"caption"})
-        self._captioning = self._models.start(self._asks, self._choice, self._frame, self._extras)
+        samples = [one for one in context.first_rows(["image"], SAMPLES)["image"] if one]
+        self._captioning = self._models.start(
+            self._asks, self._choice, self._frame, self._extras, samples
+        )
         self.partitions_at_once = self._captioning.partitions_at_once
 
     def _check_places(self, context: SetupContext) -> None:

@@ -9,7 +9,8 @@ import pyarrow as pa
 from fondant_spec.component import RowContext, SetupContext, StreamTransformComponent
 from fondant_spec.executor import execute
 from image_toolkit.models.embedding.embedders import image_encoder
-from image_toolkit.models.embedding.embedding_stream import SAMPLES, Embedder
+from image_toolkit.models.embedding.embedding_stream import Embedder
+from image_toolkit.models.runtime.feed import SAMPLES
 
 
 class ImageEmbedding(StreamTransformComponent):

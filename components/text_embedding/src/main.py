@@ -10,8 +10,9 @@ from fondant_spec.component import RowContext, SetupContext, StreamTransformComp
 from fondant_spec.errors import InvalidArgumentError
 from fondant_spec.executor import execute
 from image_toolkit.models.embedding.embedders import TextEncoder, text_encoder
-from image_toolkit.models.embedding.embedding_stream import SAMPLES, Embedder
+from image_toolkit.models.embedding.embedding_stream import Embedder
 from image_toolkit.models.embedding.text_lengths import TOKENS, TextLengths
+from image_toolkit.models.runtime.feed import SAMPLES
 
 
 class TextEmbedding(StreamTransformComponent):

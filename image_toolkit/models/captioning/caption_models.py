@@ -34,16 +34,17 @@ from image_toolkit.models.runtime.checked_versions import (
 )
 from image_toolkit.models.runtime.device import EXACT, Placement, devices, place
 from image_toolkit.models.runtime.hub import ModelFiles, find_model
-from image_toolkit.models.runtime.model_runner import LEAST_COSINE
+from image_toolkit.models.runtime.model_runner import FP16_ROOM, LEAST_COSINE
 from image_toolkit.models.runtime.out_of_memory import is_out_of_memory
 
 logger = logging.getLogger(__name__)
 
 _CPU_BATCH: Final = 16
 _CPU_ROWS: Final = 64
-_GPU_BATCH: Final = 32
-_LARGEST_GPU_BATCH: Final = 256
 _GROUPS_AHEAD: Final = 3
+
+
+Load = Callable[[Placement], LocalCaptioner]
 
 
 @dataclass(frozen=True)
@@ -66,8 +67,11 @@ class CaptionModels:
         choice: Choice,
         frame: Frame,
         extras: Sequence[str],
+        samples: Sequence[bytes] = (),
     ) -> Captioning:
         """Load the models.
+
+        `samples` are a few of the images that will come: on a GPU, precision is chosen by them.
 
         Raises:
             InputDataError: a model cannot be had.
@@ -76,30 +80,33 @@ class CaptionModels:
         """
         self._check(asks, choice, extras)
         placements = [place(one, self.precision) for one in devices(self.device)]
+        on_gpu = placements[0].is_cuda
         writers = [
             CaptionWriter(
                 captioner,
-                self._size(asks),
+                self._size(asks, captioner),
                 asks,
                 choice,
                 frame,
                 self._scorer(placement),
             )
             for captioner, placement in zip(
-                self._captioners(placements, asks), placements, strict=False
+                self._captioners(placements, asks, samples if on_gpu else ()),
+                placements,
+                strict=False,
             )
         ]
-        ahead = _GROUPS_AHEAD * len(writers) if placements[0].is_cuda else 0
+        ahead = _GROUPS_AHEAD * len(writers) if on_gpu else 0
         return Captioning(writers, extras, ahead=ahead)
 
     def _captioners(
-        self, placements: Sequence[Placement], asks: Sequence[Ask]
+        self, placements: Sequence[Placement], asks: Sequence[Ask], samples: Sequence[bytes]
     ) -> Sequence[Captioner]:
         if self.endpoint is not None:
             return [EndpointCaptioner(self.endpoint, self.model_id, self.prompt)]
         own = [ask.generation for ask in asks]
         again = [one.stronger() for one in own if one.retry_poor]
-        start = partial(_start, self, list(dict.fromkeys([*own, *again])))
+        start = partial(_start, self, list(dict.fromkeys([*own, *again])), samples)
         return [start(placements[0])] if len(placements) == 1 else side_by_side(start, placements)
 
     def _check(self, asks: Sequence[Ask], choice: Choice, extras: Sequence[str]) -> None:
@@ -130,41 +137,47 @@ class CaptionModels:
             return None
         return ClipScore(self.clip_model_id, self.clip_revision, placement)
 
-    def _size(self, asks: Sequence[Ask]) -> BatchSize:
-        if self.batch_size:
-            return BatchSize(self.batch_size)
-        if devices(self.device)[0].type == "cuda":
-            return BatchSize(_GPU_BATCH, _LARGEST_GPU_BATCH, calm=2)
+    def _size(self, asks: Sequence[Ask], captioner: Captioner) -> BatchSize:
+        if self.batch_size or captioner.batch_size:
+            return BatchSize(self.batch_size or captioner.batch_size)
         # of the decoder, for each image
         rows = max(max(ask.generation.num_beams, ask.generation.candidates) for ask in asks)
         return BatchSize(min(_CPU_BATCH, max(1, _CPU_ROWS // rows)))
 
 
 def _start(
-    models: CaptionModels, generations: Sequence[Generation], placement: Placement
+    models: CaptionModels,
+    generations: Sequence[Generation],
+    samples: Sequence[bytes],
+    placement: Placement,
 ) -> LocalCaptioner:
     """Return the captioner, more precise than asked for where it would stray from fp32."""
     files = find_model(models.model_id, models.revision)
-    return with_private_parts(partial(_checked, files, models.prompt, generations, placement))
+    load = partial(_load, files, models.prompt, samples)
+    captioner = with_private_parts(partial(_checked, files, load, generations, placement))
+    if placement.is_cuda and not models.batch_size:
+        captioner.find_batch_size(generations[0])
+    return captioner
 
 
 def _checked(
-    files: ModelFiles, prompt: str | None, generations: Sequence[Generation], placement: Placement
+    files: ModelFiles, load: Load, generations: Sequence[Generation], placement: Placement
 ) -> LocalCaptioner:
-    captioner = _compared(files, prompt, placement)
+    captioner = _compared(files, load, placement)
     captioner.check_decoder(generations)
     return captioner
 
 
-def _compared(files: ModelFiles, prompt: str | None, placement: Placement) -> LocalCaptioner:
+def _compared(files: ModelFiles, load: Load, placement: Placement) -> LocalCaptioner:
     """Return the captioner, which has run once: what is wrong with its parts would show."""
-    load = partial(_load, files, prompt)
     exact = replace(placement, precision=EXACT)
     made_for_it = files.stored_dtype == str(placement.dtype).removeprefix("torch.")
     if placement.precision == EXACT or (made_for_it and placement.precision != "int8"):
         return _told(_tried(load(placement)))
     with without_private_parts():
         wanted = _first_logits(partial(load, exact))
+    if wanted is not None and placement.others:
+        placement = _closest(load, placement, wanted)
     for faster, closer in pairwise([placement, *placement.closer()]):
         captioner = load(faster)
         if wanted is None:
@@ -187,15 +200,31 @@ def _compared(files: ModelFiles, prompt: str | None, placement: Placement) -> Lo
     return _told(captioner)
 
 
+def _closest(load: Load, placement: Placement, wanted: torch.Tensor) -> Placement:
+    """Return the placement whose precision, of those that are as fast, is closest to fp32."""
+    found: dict[Placement, float] = {}
+    for one in placement.alike():
+        captioner = load(one)
+        found[one] = _cosine(captioner, wanted)
+        logger.info("%s: cosine of logits to fp32 %.6f.", captioner, found[one])
+        del captioner
+    return max(found, key=lambda one: found[one])
+
+
 def _cosine(captioner: LocalCaptioner, wanted: torch.Tensor) -> float:
+    """Return the least cosine of logits to fp32; -1 where fp16 ends too early for a layer."""
+    if captioner.precision == "fp16" and not captioner.range_used() <= FP16_ROOM:
+        return -1.0
     logits = captioner.first_logits(captioner.probes())
     return float(cosine_similarity(logits, wanted, dim=-1).min())
 
 
-def _load(files: ModelFiles, prompt: str | None, placement: Placement) -> LocalCaptioner:
+def _load(
+    files: ModelFiles, prompt: str | None, samples: Sequence[bytes], placement: Placement
+) -> LocalCaptioner:
     # Two at once may not fit, and one that was let go refers to itself, so only this frees it.
     gc.collect()
-    return LocalCaptioner(files, placement, prompt)
+    return LocalCaptioner(files, placement, prompt, samples)
 
 
 def _first_logits(make: Callable[[], LocalCaptioner]) -> torch.Tensor | None:

@@ -49,7 +49,7 @@ class CaptionerProcess:
             self.close()
             raise
         self.name, self.revision, self.precision = about.name, about.revision, about.precision
-        self.prepare = about.prepare
+        self.prepare, self.batch_size = about.prepare, about.batch_size
 
     def captions(
         self,
@@ -101,6 +101,7 @@ class _About:
     revision: str
     precision: str
     prepare: Callable[[bytes], Any]
+    batch_size: int
 
 
 class _Served:
@@ -112,7 +113,7 @@ class _Served:
 
     def load(self, start: Start, placement: Placement) -> _About:
         own = self._captioner = _noted(start, placement)
-        return _About(own.name, own.revision, own.precision, own.prepare)
+        return _About(own.name, own.revision, own.precision, own.prepare, own.batch_size)
 
     def captions(self, *arguments: Any) -> Any:
         return _noted(self._captioner.captions, *arguments)

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from threading import Lock
 from typing import Any, Final, Protocol
 
@@ -13,10 +14,13 @@ from image_toolkit.models.captioning.caption_families import intake_for
 from image_toolkit.models.captioning.decoding.caption_decoder import decoder_for
 from image_toolkit.models.captioning.generation import Generation
 from image_toolkit.models.embedding.engines import pinned, to_device
+from image_toolkit.models.runtime.batch_trial import best_batch_size
 from image_toolkit.models.runtime.device import EXACT, Placement
-from image_toolkit.models.runtime.feed import UnusableError
+from image_toolkit.models.runtime.feed import UnusableError, usable
+from image_toolkit.models.runtime.fitting import placing
 from image_toolkit.models.runtime.hub import ModelFiles
 from image_toolkit.models.runtime.intakes import Inputs
+from image_toolkit.models.runtime.layer_peaks import range_used
 from image_toolkit.models.runtime.loading import load_model, loading
 from image_toolkit.models.runtime.out_of_memory import is_out_of_memory
 from image_toolkit.models.runtime.shortcuts import fuse_attention, share_image_keys, speed_up
@@ -34,17 +38,24 @@ _TOKEN_SETTINGS: Final = (
 )
 
 
+_LONGEST_BATCH: Final = 1.0
+"""Seconds: a batch of captions takes so many steps that its size still counts when it is long."""
+
 _COMPARED_TOKENS: Final = 20
 _GAP, _ROUNDED_GAP = 1e-3, 0.25
 """How far from the likeliest a word may be for rounding's sake, in standard deviations."""
 
 
 class Captioner(Protocol):
-    """Describes prepared images."""
+    """Describes prepared images.
+
+    `batch_size` is how many it captions fastest at a time, as far as that was tried, or 0.
+    """
 
     name: str
     revision: str
     precision: str
+    batch_size: int
 
     def close(self) -> None:
         """Let go of what it holds beside itself: processes, connections."""
@@ -69,7 +80,18 @@ class Captioner(Protocol):
 class LocalCaptioner:
     """A `transformers` model on one device."""
 
-    def __init__(self, files: ModelFiles, placement: Placement, prompt: str | None) -> None:
+    def __init__(
+        self,
+        files: ModelFiles,
+        placement: Placement,
+        prompt: str | None,
+        samples: Sequence[bytes] = (),
+    ) -> None:
+        """Load it; `samples` are images that it is tried on, beside those of its own.
+
+        Raises:
+            InputDataError: it cannot be had, or does not fit.
+        """
         self.name, self.revision = files.name, files.revision
         self.placement = placement
         self.precision = placement.precision
@@ -82,12 +104,14 @@ class LocalCaptioner:
                 part.generation_config = transformers.GenerationConfig(
                     **{name: getattr(own, name) for name in _TOKEN_SETTINGS}
                 )
-        self._model = _placed(model, placement).eval()
+        with placing(files.name, model, placement):
+            self._model = _placed(model, placement).eval()
         self._captioning = share_image_keys(model, placement)
         self._decoder = decoder_for(model, placement)
         self._lock = Lock()
         self.prepare = self._intake.prepare
-        self.probes = self._intake.probes
+        self._samples = samples
+        self.batch_size = 0
 
     def __str__(self) -> str:
         """Return how the captioner is run, as it is logged."""
@@ -131,6 +155,29 @@ class LocalCaptioner:
 
     def close(self) -> None:
         """Do nothing: all that it holds is memory."""
+
+    def probes(self) -> list[Any]:
+        """Return a few prepared images to try it on."""
+        return [*self._intake.probes(), *usable(self.prepare, self._samples)]
+
+    def range_used(self) -> float:
+        """Return how much of its type's range the model uses on a few images."""
+        items = self.probes()
+        inputs = self._intake.collate(items)
+        run = partial(self._generate, inputs, len(items), max_new_tokens=4, do_sample=False)
+        return range_used(self._model, run)
+
+    def find_batch_size(self, generation: Generation) -> None:
+        """Find the batch size at which captions come fastest: for a GPU."""
+        items = self.probes()
+
+        def ready(size: int) -> Callable[[], torch.Tensor]:
+            rows = [f"{row}" for row in range(size)]
+            inputs = self._intake.collate([items[row % len(items)] for row in range(size)])
+            leading = self._intake.unwritten(inputs)
+            return partial(self._tokens, pinned(inputs, self.placement), rows, generation, leading)
+
+        self.batch_size = best_batch_size(ready, self.placement, longest=_LONGEST_BATCH)
 
     def first_logits(self, items: Sequence[Any]) -> torch.Tensor:
         """Return the logits of the first new token of each image, float32: to compare with."""

@@ -71,6 +71,7 @@ class EndpointCaptioner:
 
     revision = ""
     precision = ""
+    batch_size = 0
 
     def __init__(self, url: str, model: str, prompt: str | None) -> None:
         self.name = model

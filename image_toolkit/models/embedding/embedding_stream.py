@@ -24,9 +24,6 @@ from image_toolkit.models.runtime.spread import delayed, spread
 _BATCH: Final = 32
 """Of a CPU; on a GPU, what trials begin with."""
 
-SAMPLES: Final = 16
-"""How many cells to look at beforehand."""
-
 _GROUPS_AHEAD: Final = 2
 """For each partition that is fed and each GPU; there is one more, which it works on."""
 

@@ -7,11 +7,10 @@ from typing import Any, Self
 import numpy as np
 
 from fondant_spec.errors import InputDataError
-from image_toolkit.images.image_errors import NotAnImageError
 from image_toolkit.models.embedding.embedders import Encoder, Vectors
 from image_toolkit.models.embedding.engines import exact_engine
 from image_toolkit.models.runtime.device import Placement
-from image_toolkit.models.runtime.feed import UnusableError
+from image_toolkit.models.runtime.feed import usable
 
 
 @dataclass(frozen=True)
@@ -30,7 +29,8 @@ class Judge:
         Raises:
             InputDataError: its vectors are no numbers.
         """
-        items = [*encoder.probes(), *(_prepared(encoder, samples) if placement.is_cuda else ())]
+        own = usable(encoder.prepare, samples) if placement.is_cuda else []
+        items = [*encoder.probes(), *own]
         wanted = exact_engine(encoder.tower, placement.device)(encoder.collate(items))
         if not np.isfinite(wanted).all():
             msg = (
@@ -48,14 +48,3 @@ class Judge:
     def cosine(self, vectors: Callable[[Sequence[Any]], Vectors]) -> float:
         """Return the least cosine to fp32 of what makes unit vectors of prepared inputs."""
         return float((vectors(self.items) * self.wanted).sum(-1).min())
-
-
-def _prepared(encoder: Encoder, samples: Sequence[Any]) -> list[Any]:
-    """Return the samples that can be prepared; the others become rejects where their turn is."""
-    items = []
-    for sample in samples:
-        try:
-            items.append(encoder.prepare(sample))
-        except (NotAnImageError, UnusableError):
-            continue
-    return items

@@ -20,9 +20,6 @@ logger = logging.getLogger(__name__)
 
 _SMALLEST: Final = 32
 _LARGEST: Final = 2048
-_LONG: Final = 0.25
-"""Seconds of a batch after which a larger one is not tried."""
-
 _AS_FAST: Final = 0.98
 """Of the sizes within so much of the best rate, the smallest is taken: it needs least memory."""
 
@@ -30,13 +27,16 @@ _SPARE: Final = 0.8
 """Of the memory that is free, so much may be taken: images differ, and so do captions."""
 
 
-def best_batch_size(ready: Callable[[int], Callable[[], object]], placement: Placement) -> int:
+def best_batch_size(
+    ready: Callable[[int], Callable[[], object]], placement: Placement, *, longest: float = 0.25
+) -> int:
     """Return the smallest batch size at which a model is about as fast as it gets.
 
     Args:
         ready: makes a batch of so many items; returns what runs the model on it, and waits for what
             comes out.
         placement: where it runs: a GPU.
+        longest: seconds of a batch after which a larger one is not tried.
     """
     rates: dict[int, float] = {}
     size = _SMALLEST
@@ -45,7 +45,7 @@ def best_batch_size(ready: Callable[[int], Callable[[], object]], placement: Pla
         if seconds is None:
             break
         rates[size] = size / seconds
-        if seconds > _LONG or not _twice_fits(placement):
+        if seconds > longest or not _twice_fits(placement):
             break
         size *= 2
     if not rates:

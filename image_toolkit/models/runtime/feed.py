@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from itertools import islice
-from typing import Any, Generic, TypeVar
+from typing import Any, Final, Generic, TypeVar
 
 import pyarrow as pa
 
@@ -18,6 +18,9 @@ from fondant_spec.cpu import cpu_count
 from fondant_spec.dataset.rejects import Rejects
 from image_toolkit.images.image_errors import NotAnImageError
 from image_toolkit.models.runtime.slots import MakeSlots, Slot, close_ranks
+
+SAMPLES: Final = 16
+"""So many cells are looked at beforehand, where a GPU's settings are found by trial."""
 
 Item = TypeVar("Item")
 
@@ -173,3 +176,14 @@ class _Preparing(Generic[Item]):
         if kept:
             rows = [self._rows[number] for number in kept]
             yield Group(rows, [self._made[number] for number in kept])
+
+
+def usable(prepare: Callable[[Any], Any], cells: Sequence[Any]) -> list[Any]:
+    """Return what can be prepared of some cells; the others become rejects in their turn."""
+    items = []
+    for cell in cells:
+        try:
+            items.append(prepare(cell))
+        except (NotAnImageError, UnusableError):
+            continue
+    return items
