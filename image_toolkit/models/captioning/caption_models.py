@@ -157,6 +157,7 @@ def _start(
     captioner = with_private_parts(partial(_checked, files, load, generations, placement))
     if placement.is_cuda and not models.batch_size:
         captioner.find_batch_size(generations[0])
+    captioner.use.begin()
     return captioner
 
 
@@ -205,16 +206,21 @@ def _closest(load: Load, placement: Placement, wanted: torch.Tensor) -> Placemen
     found: dict[Placement, float] = {}
     for one in placement.alike():
         captioner = load(one)
-        found[one] = _cosine(captioner, wanted)
-        logger.info("%s: cosine of logits to fp32 %.6f.", captioner, found[one])
+        narrow = one.precision == "fp16" and not captioner.range_used() <= FP16_ROOM
+        found[one] = -1.0 if narrow else _cosine(captioner, wanted)
+        logger.info(
+            "%s: %s.",
+            captioner,
+            "ends too early for a layer"
+            if narrow
+            else f"cosine of logits to fp32 {found[one]:.6f}",
+        )
         del captioner
     return max(found, key=lambda one: found[one])
 
 
 def _cosine(captioner: LocalCaptioner, wanted: torch.Tensor) -> float:
-    """Return the least cosine of logits to fp32; -1 where fp16 ends too early for a layer."""
-    if captioner.precision == "fp16" and not captioner.range_used() <= FP16_ROOM:
-        return -1.0
+    """Return the least cosine of logits to fp32."""
     logits = captioner.first_logits(captioner.probes())
     return float(cosine_similarity(logits, wanted, dim=-1).min())
 

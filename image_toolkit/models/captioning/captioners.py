@@ -16,6 +16,7 @@ from image_toolkit.models.captioning.generation import Generation
 from image_toolkit.models.embedding.engines import pinned, to_device
 from image_toolkit.models.runtime.batch_trial import best_batch_size
 from image_toolkit.models.runtime.device import EXACT, Placement
+from image_toolkit.models.runtime.device_use import DeviceUse
 from image_toolkit.models.runtime.feed import UnusableError, usable
 from image_toolkit.models.runtime.fitting import placing
 from image_toolkit.models.runtime.hub import ModelFiles
@@ -111,6 +112,7 @@ class LocalCaptioner:
         self._lock = Lock()
         self.prepare = self._intake.prepare
         self._samples = samples
+        self.use = DeviceUse(placement)
         self.batch_size = 0
 
     def __str__(self) -> str:
@@ -154,7 +156,8 @@ class LocalCaptioner:
         return [texts[start : start + count] for start in range(0, len(texts), count)]
 
     def close(self) -> None:
-        """Do nothing: all that it holds is memory."""
+        """Tell what of a GPU was used: all that it holds is memory."""
+        self.use.tell()
 
     def probes(self) -> list[Any]:
         """Return a few prepared images to try it on."""
@@ -253,7 +256,7 @@ class LocalCaptioner:
         """Have the device for oneself, with the inputs of so many images on it."""
         ready = pinned(inputs, self.placement)
         # Of two partitions, one gets its batch ready while the other's runs.
-        with self._lock, torch.inference_mode(), self._captioning(images):
+        with self._lock, torch.inference_mode(), self._captioning(images), self.use.batch():
             given = self._intake.arrived(to_device(ready, self.placement))
             yield {
                 name: value.to(self.placement.dtype) if value.is_floating_point() else value

@@ -64,6 +64,8 @@ class Embedder:
         if on_gpu and not self._most:
             for runner in self._runners:
                 runner.find_batch_size()
+        for runner in self._runners:
+            runner.use.begin()
         first = self._runners[0]
         prepare = first.encoder.prepare
         self._feed = Feed(
@@ -120,7 +122,9 @@ class Embedder:
         }
 
     def close(self) -> None:
-        """Stop the threads of the feed."""
+        """Stop the threads of the feed, and tell what of a GPU was used."""
+        for runner in self._runners:
+            runner.use.tell()
         if self._feed is not None:
             self._feed.close()
 

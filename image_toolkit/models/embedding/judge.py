@@ -40,11 +40,6 @@ class Judge:
             raise InputDataError(msg)
         return cls(items, wanted)
 
-    @property
-    def count(self) -> int:
-        """How many inputs there are."""
-        return len(self.items)
-
     def cosine(self, vectors: Callable[[Sequence[Any]], Vectors]) -> float:
         """Return the least cosine to fp32 of what makes unit vectors of prepared inputs."""
         return float((vectors(self.items) * self.wanted).sum(-1).min())

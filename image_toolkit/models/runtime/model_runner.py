@@ -22,6 +22,7 @@ from image_toolkit.models.runtime.batch_trial import best_batch_size
 from image_toolkit.models.runtime.batching import BatchSize, run_batch
 from image_toolkit.models.runtime.checked_versions import check_same, with_private_parts
 from image_toolkit.models.runtime.device import EXACT, Placement
+from image_toolkit.models.runtime.device_use import DeviceUse
 from image_toolkit.models.runtime.fitting import placing
 from image_toolkit.models.runtime.layer_peaks import range_used
 
@@ -50,6 +51,7 @@ class EncoderRunner(Generic[Model]):
         self.placement = placement
         self.engine = choose_engine(engine, placement, example)
         self.size = size
+        self.use = DeviceUse(placement)
         self.encoder = encoder
         with placing(encoder.name, encoder.tower, placement):
             self._run = start_engine(self.engine, encoder.tower, placement, example)
@@ -74,7 +76,8 @@ class EncoderRunner(Generic[Model]):
 
     def _launch(self, items: Sequence[Any]) -> Launched:
         inputs = pinned(self.encoder.collate(items), self.placement)
-        with self._lock:  # of two partitions, one gets its batch ready while the other's runs
+        # Of two partitions, one gets its batch ready while the other's runs.
+        with self._lock, self.use.batch():
             return self._run.launch(inputs)
 
     def find_batch_size(self) -> None:
@@ -191,8 +194,10 @@ def _closest(loads: _Loads[Model], placement: Placement, judge: Judge) -> Encode
     found: dict[Placement, float] = {}
     for one in placement.alike():
         runner = loads.at(one)
-        found[one] = _cosine(runner, judge)
-        logger.info("%s: cosine to fp32 %.6f on %d inputs.", runner, found[one], judge.count)
+        narrow = one.precision == "fp16" and not _range_used(runner, judge) <= FP16_ROOM
+        found[one] = -1.0 if narrow else judge.cosine(runner.vectors)
+        told = "ends too early for a layer" if narrow else f"cosine to fp32 {found[one]:.6f}"
+        logger.info("%s: %s.", runner, told)
     best = max(found, key=lambda one: found[one])
     return runner if best == runner.placement else loads.at(best)
 
@@ -201,7 +206,7 @@ def _unless_astray(
     runner: EncoderRunner[Model], make: Callable[[], Model], judge: Judge
 ) -> EncoderRunner[Model]:
     for closer in runner.placement.closer():
-        cosine = _cosine(runner, judge)
+        cosine = judge.cosine(runner.vectors)
         if cosine >= LEAST_COSINE:
             logger.info("Runs on %s; cosine to fp32 is %.5f.", runner, cosine)
             break
@@ -214,17 +219,9 @@ def _unless_astray(
         )
         runner = EncoderRunner(make(), closer, "torch", runner.size)
     if runner.placement.precision == EXACT and runner.engine == "torch":
-        check_same(_cosine(runner, judge))
+        check_same(judge.cosine(runner.vectors))
     return runner
 
 
-def _cosine(runner: EncoderRunner[Model], judge: Judge) -> float:
-    """Return the least cosine to fp32; -1 where fp16 ends too early for a layer's values."""
-    if runner.placement.precision != "fp16":
-        return judge.cosine(runner.vectors)
-    found: list[float] = []
-    used = range_used(runner.encoder.tower, lambda: found.append(judge.cosine(runner.vectors)))
-    if used <= FP16_ROOM:
-        return found[0]
-    logger.warning("%s: a layer uses %.0f %% of its range.", runner, 100 * used)
-    return -1.0
+def _range_used(runner: EncoderRunner[Model], judge: Judge) -> float:
+    return range_used(runner.encoder.tower, lambda: runner.vectors(judge.items))

@@ -113,7 +113,7 @@ def test_the_precision_closest_to_fp32(large, taken, tiny, caplog):
     (runner,) = start_runners(make, [placement], "torch", lambda: BatchSize(4))
     assert runner.placement == Placement(CPU, taken)
     assert np.isfinite(runner.vectors(runner.encoder.probes())).all()
-    assert ("cpu fp16 with torch: a layer uses" in caplog.text) == (taken == "bf16")
+    assert ("cpu fp16 with torch: ends too early" in caplog.text) == (taken == "bf16")
 
 
 def test_a_model_that_does_not_fit():
