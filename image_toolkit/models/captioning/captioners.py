@@ -170,7 +170,7 @@ class LocalCaptioner:
             self._decoder = None
 
     def _compare_decoder(self, inputs: Inputs, rows: Sequence[str]) -> None:
-        plain = Generation(max_new_tokens=_COMPARED_TOKENS)
+        plain = Generation(_COMPARED_TOKENS, min_new_tokens=_COMPARED_TOKENS)
         ours = self._tokens(inputs, rows, plain, 0)
         theirs = self._generate(
             inputs,
