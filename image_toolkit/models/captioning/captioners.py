@@ -11,7 +11,7 @@ import torch
 import transformers
 
 from image_toolkit.models.captioning.caption_families import intake_for
-from image_toolkit.models.captioning.decoding.caption_decoder import decoder_for
+from image_toolkit.models.captioning.decoding.caption_decoder import decoder_for, tell_why
 from image_toolkit.models.captioning.generation import Generation
 from image_toolkit.models.embedding.engines import pinned, to_device
 from image_toolkit.models.runtime.batch_trial import best_batch_size
@@ -217,10 +217,11 @@ class LocalCaptioner:
         except Exception as error:
             if not is_out_of_memory(error):
                 raise
+            tell_why("the memory of its own decoder does not fit")
             self._decoder = None
 
     def _compare_decoder(self, inputs: Inputs, rows: Sequence[str]) -> None:
-        plain = Generation(max_new_tokens=_COMPARED_TOKENS)
+        plain = Generation(_COMPARED_TOKENS, min_new_tokens=_COMPARED_TOKENS)
         ours = self._tokens(inputs, rows, plain, 0)
         theirs = self._generate(
             inputs,

@@ -50,9 +50,9 @@ class CaptionDecoder:
         """Return whether captions can be made here; the first time, log why they cannot."""
         longest = self._family.text.longest
         if self._family.tokens.padding in prompt:
-            _tell("a prompt has the token that stands for nothing")
+            tell_why("a prompt has the token that stands for nothing")
         elif len(prompt) + generation.max_new_tokens > longest:
-            _tell(f"the model knows texts of {longest} tokens at most")
+            tell_why(f"the model knows texts of {longest} tokens at most")
         else:
             return True
         return False
@@ -134,11 +134,12 @@ def decoder_for(model: Any, placement: Placement) -> CaptionDecoder | None:
         return None
     family = family_of(model)
     if family is None:
-        _tell(f"the decoder of {model.config.model_type} is not known here")
+        tell_why(f"the decoder of {model.config.model_type} is not known here")
         return None
     return CaptionDecoder(family, placement)
 
 
 @cache
-def _tell(why: str) -> None:
+def tell_why(why: str) -> None:
+    """Log, once, why captions are not decoded here."""
     logger.info("Captions come from transformers' generate, which is slower: %s.", why)

@@ -1,9 +1,13 @@
 """Steps in CUDA graphs: one launch for some hundred."""
 
 from collections.abc import Callable
-from typing import Any
+from threading import Lock
+from typing import Any, Final
 
 import torch
+
+_CAPTURING: Final = Lock()
+"""A process may capture one graph at a time."""
 
 
 class StepGraphs:
@@ -40,6 +44,7 @@ class StepGraphs:
             # A capture that fails leaves its stream the current one. Other threads may ask the
             # driver for memory meanwhile.
             with (
+                _CAPTURING,
                 torch.cuda.stream(torch.cuda.current_stream()),
                 torch.cuda.graph(graph, pool, self._stream, capture_error_mode="thread_local"),
             ):

@@ -265,7 +265,7 @@ def test_want_of_memory_lets_go_of_all(device, pictures, monkeypatch):
 def test_what_is_not_covered_is_generated(device, tiny, photos, caplog):
     """It is said once why, and captions are made all the same."""
     caplog.set_level("INFO")
-    caption_decoder._tell.cache_clear()
+    caption_decoder.tell_why.cache_clear()
     model = captioner(tiny("blip"), device)
     items = [model.prepare(photo) for photo in photos[:2]]
     assert model._decoder.covers([4], replace(FEW, max_new_tokens=511))
