@@ -52,7 +52,6 @@ from image_toolkit.models.runtime.slots import prepared, slots_for, stacked
 BATCH, AHEAD = 64, 2
 SIDES = (224, 384)
 DISTINCT = 64
-TRIES = 20
 TWELVE_MEGAPIXELS = (4000, 3000)
 
 
@@ -120,7 +119,9 @@ def rates(cells: Sequence[bytes], rounds: int) -> dict[str, dict[str, dict[str, 
     return best
 
 
-def lock_share(prepare: PixelPreparation, cells: Sequence[bytes]) -> tuple[float, float]:
+def lock_share(
+    prepare: PixelPreparation, cells: Sequence[bytes], rounds: int
+) -> tuple[float, float]:
     """Return the share of time outside of calls that let go of the lock, and the time an image.
 
     The second in milliseconds. The best try with each image counts: others were interrupted.
@@ -145,7 +146,7 @@ def lock_share(prepare: PixelPreparation, cells: Sequence[bytes]) -> tuple[float
     ):
         for cell in cells:
             tries = []
-            for _ in range(TRIES):
+            for _ in range(rounds):
                 away, start = 0.0, time.perf_counter()
                 prepare(cell)
                 spent = time.perf_counter() - start
@@ -155,7 +156,7 @@ def lock_share(prepare: PixelPreparation, cells: Sequence[bytes]) -> tuple[float
     return held / whole, 1000 * whole / len(cells)
 
 
-def costs(cells: dict[str, Sequence[bytes]]) -> dict[str, dict[str, Any]]:
+def costs(cells: dict[str, Sequence[bytes]], rounds: int) -> dict[str, dict[str, Any]]:
     """Return the share of the lock and the milliseconds an image, by way and kind of image."""
     found: dict[str, dict[str, Any]] = {}
     for way, context in (("ours", nullcontext), ("old", pillow)):
@@ -163,7 +164,7 @@ def costs(cells: dict[str, Sequence[bytes]]) -> dict[str, dict[str, Any]]:
         for size, some in cells.items():
             for side in SIDES:
                 with context():
-                    share, spent = lock_share(preparation(side), some)
+                    share, spent = lock_share(preparation(side), some, rounds)
                 shares[f"{size} to {side}"], times[f"{size} to {side}"] = share, spent
         found[way] = {"gil_share": shares, "core_ms": times}
     return found
@@ -209,7 +210,7 @@ def main() -> None:
     large = photos(1 if options.tiny else 5, TWELVE_MEGAPIXELS)
     some = [cells[number % len(cells)] for number in range(images)]
     by_rate = rates(some, rounds)
-    by_cost = costs({"0.54 MP": cells[:16], "12 MP": large})
+    by_cost = costs({"0.54 MP": cells[:16], "12 MP": large}, 4 * rounds)
     close = {"demo": closeness(CLIP_FOLDER, cells[:32])}
     if not options.tiny:
         with tempfile.TemporaryDirectory() as folder:

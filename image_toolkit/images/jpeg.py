@@ -8,9 +8,6 @@ from typing import Final, NamedTuple
 import numpy as np
 
 START_OF_SCAN: Final = 0xDA
-BASELINE: Final = (0xC0, 0xC1)
-"""Markers of the frames of JPEGs that come in one go, not in scans that refine each other."""
-
 END: Final = 0xD9
 JPEG_END: Final = b"\xff\xd9"
 
@@ -22,9 +19,12 @@ _APPLICATION: Final = range(0xE1, 0xF0)
 _TAIL: Final = 64  # some writers leave a few bytes after the end
 _ADOBE: Final = 0xEE  # says how the colours are coded, so it stays
 _MARKS: Final = 0xFF  # what markers begin with
-_NO_MARKERS: Final = [0x00, *range(0xD0, 0xD8)]
+_IS_MARKER: Final = np.ones(256, np.int64)  # by what follows such a byte
+_IS_MARKER[[0x00, *range(0xD0, 0xD8)]] = 0
 _COUNTED_AT_ONCE: Final = 1 << 20
 _MODES: Final = {1: "L", 3: "RGB"}
+_BASELINE: Final = (0xC0, 0xC1)  # frames of JPEGs whose scans do not refine each other
+_TABLES: Final = (0xC4, 0xDB, 0xDD, 0xE0, 0xFE)  # with the head of JFIF, and comments
 _FRAME: Final = struct.Struct(">BHHB")  # bits, height, width, colours; then 3 bytes for each colour
 
 
@@ -65,8 +65,32 @@ def segments(jpeg: bytes) -> Iterator[Segment]:
         position = after + length
 
 
-def frame(content: bytes) -> Frame | None:
-    """Return what the content of a frame's segment says; None if it is no usual one."""
+def bare_frame(jpeg: bytes) -> Frame | None:
+    """Return the frame of a JPEG that is not progressive and holds its picture, and nothing else.
+
+    None for any other: one that has a second frame, metadata, a profile, bytes between segments, or
+    more bits or other colours than usual.
+    """
+    found, position = None, 2
+    try:
+        while jpeg[position] == _MARKS:
+            marker = jpeg[position + 1]
+            length = jpeg[position + 2] << 8 | jpeg[position + 3]
+            if marker == START_OF_SCAN:
+                return found
+            if marker in _BASELINE and found is None:
+                found = _frame(jpeg[position + 4 : position + 2 + length])
+                if found is None:
+                    return None
+            elif marker not in _TABLES:
+                return None
+            position += max(length, 2) + 2
+    except IndexError:
+        pass  # it ends before its first scan
+    return None
+
+
+def _frame(content: bytes) -> Frame | None:
     if len(content) < _FRAME.size:
         return None
     bits, height, width, colours = _FRAME.unpack_from(content)
@@ -81,7 +105,7 @@ def count_markers(jpeg: bytes) -> MarkerCounts:
     for start in range(0, len(jpeg) - 1, _COUNTED_AT_ONCE):
         part = values[start : start + _COUNTED_AT_ONCE + 1]
         kinds += np.bincount(part[1:][(part[:-1] == _MARKS).nonzero()], minlength=256)
-    return MarkerCounts(int(kinds[START_OF_SCAN]), int(kinds.sum() - kinds[_NO_MARKERS].sum()))
+    return MarkerCounts(int(kinds[START_OF_SCAN]), int(kinds @ _IS_MARKER))
 
 
 def without_metadata(jpeg: bytes) -> bytes:

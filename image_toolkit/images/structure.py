@@ -30,9 +30,6 @@ _FEW_MARKERS: Final = 2000
 _JPEG_KNOWN: Final = frozenset({0xC0, 0xC1, 0xC2, 0xC4, 0xDA, 0xDB, 0xDD, 0xFE, *range(0xE0, 0xF0)})
 """Markers of which all readers know that a length follows."""
 
-_BARE: Final = frozenset({0xC0, 0xC1, 0xC4, 0xDB, 0xDD, 0xE0, 0xFE, jpeg.START_OF_SCAN})
-"""Markers of a JPEG that holds its picture, and nothing that changes how it is to be shown."""
-
 _EXIF: Final = 0xE1
 _PHOTOSHOP: Final = 0xED
 _GIF_HEADER: Final = 13
@@ -81,26 +78,23 @@ def _jpeg(data: bytes) -> Structure:
     """Return what is known of a JPEG: in its head each byte counts that is in no segment."""
     counted = jpeg.count_markers(data)
     few = counted.all <= _FEW_MARKERS and counted.scans <= _FEW_SCANS
+    frame = jpeg.bare_frame(data) if few else None
+    if frame is not None:
+        return Structure(simple=True, scans=max(counted.scans, 1), frame=frame)
     most = counted if few else _marked(data)
     parts, parsed, known, end = 0, 0, True, 2
-    bare, frames = True, []
     for marker, start, content, skipped in jpeg.segments(data):
         parts += 1 + skipped
-        bare = bare and marker in _BARE and not skipped
         if marker == jpeg.START_OF_SCAN or parts > MOST_PARTS:
             break
         end = start + 4 + len(content)
         known = known and marker in _JPEG_KNOWN
-        if marker in jpeg.BASELINE:
-            frames.append(content)
         if marker == _PHOTOSHOP or (marker == _EXIF and content.startswith(b"Exif")):
             parsed += len(content)
     else:
-        bare = False
         parts += max(len(data) - end, 0)  # a reader looks for the first scan up to there
     _refuse(max(parts, most.all if known else counted.all), "JPEG")
-    frame = jpeg.frame(frames[0]) if bare and len(frames) == 1 else None
-    return Structure(known and parsed <= _MOST_PARSED, max(most.scans, 1), frame=frame)
+    return Structure(known and parsed <= _MOST_PARSED, max(most.scans, 1))
 
 
 def _marked(data: bytes) -> jpeg.MarkerCounts:

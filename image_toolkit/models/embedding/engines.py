@@ -112,15 +112,16 @@ class _OnItsWay:
     """Vectors that a GPU has yet to compute, and to copy to memory that it may write."""
 
     def __init__(self, vectors: torch.Tensor, inputs: Inputs) -> None:
-        self._inputs = inputs  # which the GPU may have yet to read
+        self._inputs: Inputs | None = inputs  # which the GPU may have yet to read
         self._vectors = torch.empty(vectors.shape, dtype=vectors.dtype, pin_memory=True)
         self._vectors.copy_(vectors, non_blocking=True)
         self._there = torch.cuda.Event(blocking=True)  # whoever waits leaves its core to others
         self._there.record(torch.cuda.current_stream(vectors.device))
 
     def __call__(self) -> Vectors:
-        self._there.synchronize()
-        self._inputs = {}
+        if self._inputs is not None:
+            self._there.synchronize()
+            self._inputs = None
         result: Vectors = self._vectors.numpy()
         return result
 

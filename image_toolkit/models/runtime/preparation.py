@@ -8,6 +8,7 @@ processor gives is checked when a model is loaded; where it does not, the proces
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, Final, Self
 
 import numpy as np
@@ -63,7 +64,7 @@ class PixelPreparation:
             std=tuple(settings["image_std"]) if normalise else (1.0, 1.0, 1.0),
         )
 
-    @property
+    @cached_property
     def shape(self) -> tuple[int, int, int]:
         """The shape of a prepared image: height, width, colours."""
         height, width = self.crop or _pair(self.size)

@@ -25,6 +25,9 @@ _VECTORISED: Final = ("AVX2", "AVX512")
 _MOST_WASTED: Final = 4
 """So many times the pixels that are kept may be made; of a mere line, nearly all are cropped."""
 
+_MORE: Final = 1 + 1e-9
+"""So much larger than asked for, that rounding does not cost the last row."""
+
 
 class Stretch(NamedTuple):
     """One direction of a resize: `made` pixels in all, of which `kept` are kept from `start` on.
@@ -49,13 +52,14 @@ def resize(pixels: Pixels, down: Stretch, across: Stretch, resample: Image.Resam
 
 def _by_torch(pixels: Pixels, down: Stretch, across: Stretch, name: str) -> Pixels:
     # Of a copy, if it is read-only, as what Pillow decoded is: PyTorch knows no such memory.
-    image = torch.from_numpy(np.require(pixels, requirements="W")).permute(2, 0, 1)[None]
-    # A hair more, so that rounding does not cost the last row.
-    factors = [(1 + 1e-9) / one.scale for one in (down, across)]
-    made = interpolate(image, scale_factor=factors, mode=name, antialias=True)[0].permute(1, 2, 0)
-    rows, columns = (slice(one.start, one.start + one.kept) for one in (down, across))
-    kept: Pixels = made.numpy()[rows, columns]
-    return kept
+    writable = np.require(pixels, requirements="W")
+    # Views are NumPy's: for each of its own, PyTorch lets go of the lock, and waits for it again.
+    image = torch.from_numpy(writable[np.newaxis].transpose(0, 3, 1, 2))
+    factors = [_MORE / down.scale, _MORE / across.scale]
+    made: Pixels = interpolate(image, scale_factor=factors, mode=name, antialias=True).numpy()
+    rows = slice(down.start, down.start + down.kept)
+    columns = slice(across.start, across.start + across.kept)
+    return made[0, :, rows, columns].transpose(1, 2, 0)
 
 
 def _by_pillow(
