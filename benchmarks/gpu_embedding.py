@@ -11,6 +11,7 @@ from benchmarks.gpu_steps import step
 from benchmarks.gpu_world import DEVICE, ON_GPU, World, as_images, rate_of
 from fondant_spec.cpu import cpu_count
 from image_toolkit.models.embedding.embedders import image_encoder
+from image_toolkit.models.embedding.embedding_stream import Embedder
 from image_toolkit.models.runtime.batching import BatchSize
 from image_toolkit.models.runtime.device import Placement
 from image_toolkit.models.runtime.model_runner import EncoderRunner
@@ -49,17 +50,22 @@ def embedding(world: World, name: str) -> None:
 
 def _feed(world: World, folder: str) -> float:
     """Return the images a second that the step gets through with a model that costs nothing."""
-    whole = EncoderRunner.vectors
+    launch, load = EncoderRunner._launch, Embedder.load  # noqa: SLF001 - what costs
 
     def free(self: EncoderRunner[Any], items: Any) -> Any:
         self.encoder.collate(items)
-        return np.ones((len(items), self.dimension), np.float32)
+        made = np.ones((len(items), self.dimension), np.float32)
+        return lambda: made
 
-    EncoderRunner.vectors = free  # type: ignore[method-assign]
+    def loaded(self: Embedder, samples: Any = ()) -> None:
+        load(self, samples)
+        EncoderRunner._launch = free  # type: ignore[method-assign]  # noqa: SLF001
+
+    Embedder.load = loaded  # type: ignore[method-assign]
     try:
         return float(step(world, "image_embedding", world.rows, model_id=folder)[0]["whole"])
     finally:
-        EncoderRunner.vectors = whole  # type: ignore[method-assign]
+        EncoderRunner._launch, Embedder.load = launch, load  # type: ignore[method-assign]  # noqa: SLF001
 
 
 def _plain_tower(world: World, folder: str) -> None:
