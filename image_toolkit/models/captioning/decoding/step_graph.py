@@ -39,7 +39,7 @@ class StepGraphs:
         """
         graph = torch.cuda.CUDAGraph()
         pool = self._live[0].pool() if self._live else None
-        memory: list[torch.OutOfMemoryError] = []
+        is_short = False
         try:
             # A capture that fails leaves its stream the current one. Other threads may ask the
             # driver for memory meanwhile.
@@ -50,13 +50,14 @@ class StepGraphs:
             ):
                 try:
                     step()
-                except torch.OutOfMemoryError as error:
-                    memory.append(error)
+                except torch.OutOfMemoryError:
+                    is_short = True
                     raise
-        except Exception:
-            # Ending such a capture may fail as well, which would hide why.
-            if memory:
-                raise memory[0] from None
+        except Exception as error:
+            if is_short and not isinstance(error, torch.OutOfMemoryError):
+                # Ending such a capture failed as well, which hides why.
+                msg = "CUDA out of memory while a graph was captured"
+                raise torch.OutOfMemoryError(msg) from error
             raise
         self._live.append(graph)
         return graph

@@ -87,7 +87,7 @@ def captioner(folder: Path, device: str, prompt: str | None = None) -> LocalCapt
     """Return a captioner in fp32 that decodes here, also on a CPU."""
     placement = Placement(torch.device(device), "fp32")
     model = LocalCaptioner(find_model(str(folder)), placement, prompt)
-    if device == "cpu":
+    if model._decoder is None:
         model._decoder = CaptionDecoder(family_of(model._model), placement)
     return model
 
@@ -363,6 +363,7 @@ def test_graphs_are_few_and_given_back(device, pictures):
     model = captioner(BLIP_FOLDER, device)
     decoder = model._decoder
     items = [model.prepare(picture) for picture in pictures]
+    ours(model, items, FEW)  # libraries keep some memory for a stream
     decoder._forget(*decoder._kinds)
     before = torch.cuda.memory_allocated()
     for count in (3, 8, 9, 16, 17, 32):
@@ -405,8 +406,9 @@ def test_a_start_on_a_gpu_takes_the_decoder(device, name, precision, tiny, photo
     captioning = models.start(asks[:1], Choice(), Frame(), [])
     writer = captioning._writers[0].captioner
     writer.check_decoder([ask.generation for ask in asks])
-    assert (writer._decoder is not None) == (name != "git")
-    assert not [one for one in caplog.records if one.levelname == "WARNING"]
+    known = name != "git" and checked_versions.private_parts_usable("transformers")
+    assert (writer._decoder is not None) == known
+    assert "deviations from the likeliest" not in caplog.text
     items = [writer.prepare(photo) for photo in photos]
     for ask in asks:
         made = writer.captions(items, [f"{n}" for n in range(len(items))], ask.generation)
