@@ -214,7 +214,8 @@ class Captioning:
             first.prepare,
             lambda: first.size.now,
             ahead=ahead,
-            slots=first.slots(pinned=ahead > 0),
+            # Where captioners have processes of their own, pixels are sent there first.
+            slots=first.slots(pinned=ahead > 0 and len(writers) == 1),
         )
 
     @property

@@ -51,10 +51,11 @@ def resize(pixels: Pixels, down: Stretch, across: Stretch, resample: Image.Resam
 
 
 def _by_torch(pixels: Pixels, down: Stretch, across: Stretch, name: str) -> Pixels:
-    # Of a copy, if it is read-only, as what Pillow decoded is: PyTorch knows no such memory.
-    writable = np.require(pixels, requirements="W")
+    if not pixels.flags.writeable:  # as what Pillow decoded: PyTorch knows no such memory
+        pixels = pixels.copy()
     # Views are NumPy's: for each of its own, PyTorch lets go of the lock, and waits for it again.
-    image = torch.from_numpy(writable[np.newaxis].transpose(0, 3, 1, 2))
+    # By the strides of this one it knows that colours come last, and leaves them there.
+    image = torch.from_numpy(pixels.reshape(1, *pixels.shape).transpose(0, 3, 1, 2))
     factors = [_MORE / down.scale, _MORE / across.scale]
     made: Pixels = interpolate(image, scale_factor=factors, mode=name, antialias=True).numpy()
     rows = slice(down.start, down.start + down.kept)
