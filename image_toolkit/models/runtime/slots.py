@@ -5,6 +5,7 @@ page, and far more where a GPU is to read it (pinned).
 """
 
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from itertools import pairwise
 from typing import Any
 from weakref import finalize
@@ -97,10 +98,11 @@ class _Memory:
         return batch
 
     def _unused(self, count: int) -> torch.Tensor:
-        while self._free:
-            whole = self._free.pop()
-            if len(whole) >= count:  # smaller ones are let go: batches have grown
-                return whole
+        with suppress(IndexError):  # there is none left: other partitions take some, too
+            while True:
+                whole = self._free.pop()
+                if len(whole) >= count:  # smaller ones are let go: batches have grown
+                    return whole
         return torch.empty((count, *self._shape), dtype=torch.uint8, pin_memory=self._pinned)
 
 

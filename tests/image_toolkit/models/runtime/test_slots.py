@@ -2,6 +2,7 @@
 
 import io
 import pickle
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -99,6 +100,21 @@ def test_memory_is_used_again_when_nobody_looks_at_it():
     assert address(make(2)[0].pixels) == there  # of which a part may do
     larger = make(50)
     assert stacked(larger).shape == (50, *SHAPE)
+
+
+def test_partitions_share_their_memory():
+    """Eight of them take and let go at the same time, and no two ever have the same."""
+    make = slots_for(PREPARE)
+
+    def partition(number):
+        for count in range(1, 400):
+            slots = make(count % 7 + 1)
+            for slot in slots:
+                slot.fill(colour(number))
+            assert (stacked(slots) == number).all()
+
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(partition, range(8)))
 
 
 def test_what_is_not_pixels_has_no_slots():
