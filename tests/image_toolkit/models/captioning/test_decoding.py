@@ -1,5 +1,6 @@
 """Captions decoded here are those of transformers' `generate`: each token of each image."""
 
+import shutil
 from dataclasses import replace
 from functools import cache
 from itertools import product
@@ -9,6 +10,8 @@ import pytest
 import torch
 from transformers import (
     AutoModelForImageTextToText,
+    BlipConfig,
+    BlipForConditionalGeneration,
     ForcedBOSTokenLogitsProcessor,
     ForcedEOSTokenLogitsProcessor,
     LogitsProcessorList,
@@ -164,6 +167,18 @@ def test_trained_blip_goes_on_the_same(prompt, generation, device, pictures):
 def test_each_family_says_the_same(name, prompt, generation, device, tiny, photos):
     """Models that know nothing say long things."""
     check_same(tiny(name), device, photos, generation, prompt)
+
+
+@on_each_device
+def test_an_image_tower_may_be_wider(device, tiny, photos, tmp_path):
+    """That of BLIP large is wider than its text decoder."""
+    folder = tmp_path / "blip"
+    shutil.copytree(tiny("blip"), folder)
+    config = BlipConfig.from_pretrained(folder)
+    config.vision_config.hidden_size = config.text_config.encoder_hidden_size = 48
+    BlipForConditionalGeneration(config).save_pretrained(folder)
+    for way in ("greedy", "beams"):
+        check_same(folder, device, photos, replace(FEW, **WAYS[way]))
 
 
 @on_each_device
