@@ -1,11 +1,12 @@
 """The embedding and captioning steps on one GPU, against its limits and the usual loops.
 
-    python benchmarks/gpu.py --into DIR [--tiny] [--parts a,b] [--seconds 360]
+    python benchmarks/gpu.py --into DIR [--parts a,b] [--seconds 360] [--brief] [--tiny]
 
 Models are of full size with random weights, images photo-like JPEGs of 0.54 megapixels, all made on
 the spot. Each part runs in a process of its own, as long as it may, and writes what it finds as it
-goes: a line of JSON each in DIR/results.jsonl. `--tiny` has tiny models and few images, and also
-runs on a CPU: it shows that every part still works.
+goes: a line of JSON each in DIR/results.jsonl. `--brief` measures whole steps and loops alone.
+`--world` names a folder where images and models are made, and stay. `--tiny` has tiny models and
+few images, and also runs on a CPU: it shows that every part still works.
 """
 
 # ruff: noqa: S603 - the programs are this file's own
@@ -18,6 +19,8 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
@@ -42,11 +45,11 @@ SHARED_MEMORY = Path("/dev/shm")  # noqa: S108 - a folder of its own is made the
 NEEDED = 12e9
 
 
-def run_part(name: str, into: Path, world: Path, seconds: float, *, tiny: bool) -> str:
+def run_part(name: str, into: Path, world: Path, seconds: float, *flags: str) -> str:
     """Run a part in a process of its own; return how it ended."""
     words = [sys.executable, __file__, "--into", str(into), "--world", str(world), "--part", name]
     process = subprocess.Popen(
-        [*words, *(["--tiny"] if tiny else [])],
+        [*words, *flags],
         env={**os.environ, "HF_HUB_OFFLINE": "1", "TOKENIZERS_PARALLELISM": "false"},
         start_new_session=True,
     )
@@ -58,17 +61,27 @@ def run_part(name: str, into: Path, world: Path, seconds: float, *, tiny: bool) 
         return f"cut off after {seconds:.0f} s"
 
 
-def run_all(names: list[str], into: Path, seconds: float, *, tiny: bool) -> None:
+def run_all(names: list[str], into: Path, world: Path, seconds: float, *flags: str) -> None:
     """Run parts one after the other, until the time is up."""
     ends = time.monotonic() + seconds
+    for name in names:
+        began, left = time.monotonic(), ends - time.monotonic()
+        most = TINY_SECONDS if "--tiny" in flags else PARTS[name]
+        ended = run_part(name, into, world, max(1, min(most, left)), *flags)
+        took = time.monotonic() - began
+        print(f"--- {name}: {ended}, {took:.0f} s; {left - took:.0f} s left", flush=True)
+
+
+@contextmanager
+def folder_for(world: Path | None) -> Iterator[Path]:
+    """Yield the folder of images and models; if none is named, one that is removed at the end."""
+    if world is not None:
+        world.mkdir(parents=True, exist_ok=True)
+        yield world
+        return
     roomy = SHARED_MEMORY.is_dir() and shutil.disk_usage(SHARED_MEMORY).free > NEEDED
-    with tempfile.TemporaryDirectory(dir=SHARED_MEMORY if roomy else None) as world:
-        for name in names:
-            began, left = time.monotonic(), ends - time.monotonic()
-            most = TINY_SECONDS if tiny else PARTS[name]
-            ended = run_part(name, into, Path(world), min(most, left), tiny=tiny)
-            took = time.monotonic() - began
-            print(f"--- {name}: {ended}, {took:.0f} s; {left - took:.0f} s left", flush=True)
+    with tempfile.TemporaryDirectory(dir=SHARED_MEMORY if roomy else None) as made:
+        yield Path(made)
 
 
 def show(results: Path) -> None:
@@ -89,24 +102,30 @@ def main() -> None:
     parser.add_argument("--into", type=Path, required=True, help="the folder of the results")
     parser.add_argument("--parts", default=",".join(PARTS), help="which, and in which order")
     parser.add_argument("--seconds", type=float, default=360, help="for all parts together")
+    parser.add_argument("--brief", action="store_true")
     parser.add_argument("--tiny", action="store_true")
+    parser.add_argument("--world", type=Path, help="a folder for images and models, kept")
     parser.add_argument("--part", help=argparse.SUPPRESS)
-    parser.add_argument("--world", type=Path, help=argparse.SUPPRESS)
     options = parser.parse_args()
     options.into.mkdir(parents=True, exist_ok=True)
     if options.part:
-        from benchmarks.gpu_parts import run  # noqa: PLC0415 - needs torch, which only parts do
+        # These need torch, which only parts do.
+        from benchmarks.gpu_parts import run  # noqa: PLC0415
+        from benchmarks.gpu_world import World  # noqa: PLC0415
 
-        run(options.part, options.world, options.into, tiny=options.tiny)
+        paths = options.world, options.into
+        run(World(*paths, options.part, tiny=options.tiny, brief=options.brief))
         return
     names = options.parts.split(",")
     unknown = [name for name in names if name not in PARTS]
     if unknown:
         parser.error(f"no part {unknown[0]!r}; there is {', '.join(PARTS)}")
+    flags = [f"--{flag}" for flag in ("tiny", "brief") if getattr(options, flag)]
     seconds = 10 * TINY_SECONDS if options.tiny else options.seconds
-    run_all(
-        names if "world" in names else ["world", *names], options.into, seconds, tiny=options.tiny
-    )
+    with folder_for(options.world) as world:
+        if not (world / "ends").exists() and "world" not in names:
+            names.insert(0, "world")
+        run_all(names, options.into, world, seconds, *flags)
     show(options.into / "results.jsonl")
 
 

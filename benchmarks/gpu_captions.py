@@ -34,6 +34,8 @@ def captions(world: World, name: str) -> None:
                 world, "caption_images", rows, model_id=folder, retry_poor="false", **most
             )
             world.tell("step at its defaults", **found)
+    if world.brief:
+        return
     placement = Placement(DEVICE, "bf16" if ON_GPU else "fp32")
     captioner = LocalCaptioner(find_model(str(folder)), placement, None)
     cells = world.cells(256)

@@ -29,6 +29,8 @@ def embedding(world: World, name: str) -> None:
         world.tell("step", precision=made_by["precision"], **found)
     with world.trying("feed alone"):
         world.tell("feed alone", whole=_feed(world, folder))
+    if world.brief:
+        return
     precision = "fp16" if ON_GPU else "fp32"
     runner = EncoderRunner(
         image_encoder(folder), Placement(DEVICE, precision), "torch", BatchSize(8)
@@ -132,6 +134,8 @@ def loop(world: World, name: str) -> None:
         steady = (last - first) * size / (times[last] - times[first]) if last > first else None
         whole = world.rows / (times[-1] - times[0])
         world.tell("clip-retrieval's loop", workers=cpu_count(), whole=whole, steady=steady)
+    if world.brief:
+        return
     with world.trying("plain loop"):
         _plain_loop(world, tower, folder)
 

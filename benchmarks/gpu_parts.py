@@ -1,7 +1,6 @@
 """The parts of `gpu.py`, by name."""
 
 from collections.abc import Callable
-from pathlib import Path
 
 import torch
 
@@ -12,13 +11,12 @@ from image_toolkit.models.runtime.torch_setup import prepare_torch
 MODELS = ["L14", "B32", "blip-base", "blip-large", "florence-base"]
 
 
-def run(part: str, folder: Path, into: Path, *, tiny: bool) -> None:
-    """Run a part, given where images and models are, and where results go."""
+def run(world: World) -> None:
+    """Run the part of a world."""
     prepare_torch()
-    name, _, model = part.partition(":")
-    world = World(folder, into, part, tiny)
+    name, _, model = world.part.partition(":")
     if name == "world":
-        world.make(24 if tiny else 480, MODELS)
+        world.make(24 if world.tiny else 480, MODELS)
     else:
         work = PARTS[name]
         work(world, model) if model else work(world)  # type: ignore[call-arg]

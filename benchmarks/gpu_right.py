@@ -26,6 +26,8 @@ def right(world: World) -> None:
     """Compare vectors, and the captions of a model that is trained, with fp32 on the CPU."""
     with world.trying("vectors"):
         _vectors(world)
+    if world.brief:
+        return
     with world.trying("captions"):
         _captions(world)
 

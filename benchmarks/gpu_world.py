@@ -49,7 +49,8 @@ class World:
     folder: Path
     into: Path
     part: str
-    tiny: bool
+    tiny: bool = False
+    brief: bool = False
     _photos: list[bytes] = field(default_factory=list)
 
     @property
@@ -105,7 +106,7 @@ class World:
 
     def make(self, distinct: int, models: list[str]) -> None:
         """Make images and models, side by side."""
-        (self.folder / "models").mkdir()
+        (self.folder / "models").mkdir(exist_ok=True)
         with ProcessPoolExecutor(cpu_count(), get_context("spawn")) as pool:
             making = [pool.submit(make_model, name, self.model(name), self.tiny) for name in models]
             photos = list(pool.map(_photo, range(distinct), chunksize=8))

@@ -39,7 +39,7 @@ _TOKEN_SETTINGS: Final = (
 )
 
 
-_LONGEST_BATCH: Final = 1.0
+_LONGEST_BATCH: Final = 0.5
 """Seconds: a batch of captions takes so many steps that its size still counts when it is long."""
 
 _COMPARED_TOKENS: Final = 20

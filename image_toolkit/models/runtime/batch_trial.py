@@ -36,16 +36,16 @@ def best_batch_size(
         ready: makes a batch of so many items; returns what runs the model on it, and waits for what
             comes out.
         placement: where it runs: a GPU.
-        longest: seconds of a batch after which a larger one is not tried.
+        longest: seconds of the longest batch that is taken: rows come out in batches.
     """
     rates: dict[int, float] = {}
     size = _SMALLEST
     while size <= _LARGEST:
         seconds = _seconds(ready, size, placement)
-        if seconds is None:
+        if seconds is None or (rates and seconds > longest):
             break
         rates[size] = size / seconds
-        if seconds > longest or not _twice_fits(placement):
+        if not _twice_fits(placement):
             break
         size *= 2
     if not rates:
