@@ -19,7 +19,7 @@ from image_toolkit.models.runtime.feed import UnusableError
 from image_toolkit.models.runtime.hub import ModelFiles
 from image_toolkit.models.runtime.intakes import Inputs
 from image_toolkit.models.runtime.loading import load_model, loading
-from image_toolkit.models.runtime.shortcuts import fuse_attention, share_image_keys, speed_up
+from image_toolkit.models.runtime.shortcuts import fuse_attention, speed_up
 
 _POOLED: Final = re.compile(r"\b(pooler|vision_\w+\.head)\.")
 """Weights that make one vector of an image: captioners look at the patches, and some lack them."""
@@ -34,7 +34,7 @@ _TOKEN_SETTINGS: Final = (
 )
 
 
-_COMPARED_TOKENS: Final = 20
+_COMPARED_TOKENS: Final = 8
 _GAP, _ROUNDED_GAP = 1e-3, 0.25
 """How far from the likeliest a word may be for rounding's sake, in standard deviations."""
 
@@ -83,7 +83,6 @@ class LocalCaptioner:
                     **{name: getattr(own, name) for name in _TOKEN_SETTINGS}
                 )
         self._model = _placed(model, placement).eval()
-        self._captioning = share_image_keys(model, placement)
         self._decoder = decoder_for(model, placement)
         self._lock = Lock()
         self.prepare = self._intake.prepare
@@ -136,11 +135,10 @@ class LocalCaptioner:
         """Return the logits of the first new token of each image, float32: to compare with."""
         inputs = self._intake.collate(items)
         if self._decoder is not None:
-            with self._arrived(inputs, len(items)) as given:
+            with self._arrived(inputs) as given:
                 return self._decoder.first_logits(given, self._decoder.prompt(inputs)).cpu()
         made = self._generate(
             inputs,
-            len(items),
             max_new_tokens=1,
             do_sample=False,
             output_logits=True,
@@ -149,9 +147,10 @@ class LocalCaptioner:
         return made.logits[0].float().cpu()
 
     def check_decoder(self, generations: Sequence[Generation]) -> None:
-        """Caption a few images with the decoder of our own, if there is one, in some ways.
+        """Caption a few images with the decoder of our own, if there is one.
 
-        Where it does not fit in the memory, captions come from `generate`.
+        On a GPU that is done in some ways, each of which is captured anew. Where the decoder does
+        not fit in the memory, captions come from `generate`.
 
         Raises:
             RuntimeError: its words are others than those of `generate`.
@@ -161,7 +160,7 @@ class LocalCaptioner:
         items = self.probes()
         rows = [f"{number}" for number in range(len(items))]
         try:
-            for generation in generations:
+            for generation in generations if self.placement.is_cuda else ():
                 self._together(items, rows, generation, None)
             self._compare_decoder(self._intake.collate(items), rows)
         except Exception as error:
@@ -175,7 +174,6 @@ class LocalCaptioner:
         ours = self._tokens(inputs, rows, plain, 0)
         theirs = self._generate(
             inputs,
-            len(rows),
             **plain.arguments(rows),
             output_scores=True,
             return_dict_in_generate=True,
@@ -192,22 +190,22 @@ class LocalCaptioner:
         if self._decoder is not None:
             prompt = self._decoder.prompt(inputs)
             if self._decoder.covers(prompt, generation):
-                with self._arrived(inputs, len(rows)) as given:
+                with self._arrived(inputs) as given:
                     return self._decoder.decode(given, prompt, generation, rows)
         arguments = generation.arguments(rows, ignored=leading)
-        tokens: torch.Tensor = self._generate(inputs, len(rows), **arguments)
+        tokens: torch.Tensor = self._generate(inputs, **arguments)
         return tokens
 
-    def _generate(self, inputs: Inputs, images: int, **arguments: Any) -> Any:
-        with self._arrived(inputs, images) as given:
+    def _generate(self, inputs: Inputs, **arguments: Any) -> Any:
+        with self._arrived(inputs) as given:
             return self._model.generate(**given, **arguments)
 
     @contextmanager
-    def _arrived(self, inputs: Inputs, images: int) -> Iterator[Inputs]:
-        """Have the device for oneself, with the inputs of so many images on it."""
+    def _arrived(self, inputs: Inputs) -> Iterator[Inputs]:
+        """Have the device for oneself, with the inputs on it."""
         ready = pinned(inputs, self.placement)
         # Of two partitions, one gets its batch ready while the other's runs.
-        with self._lock, torch.inference_mode(), self._captioning(images):
+        with self._lock, torch.inference_mode():
             given = self._intake.arrived(to_device(ready, self.placement))
             yield {
                 name: value.to(self.placement.dtype) if value.is_floating_point() else value
