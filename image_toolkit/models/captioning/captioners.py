@@ -24,7 +24,7 @@ from image_toolkit.models.runtime.intakes import Inputs
 from image_toolkit.models.runtime.layer_peaks import range_used
 from image_toolkit.models.runtime.loading import load_model, loading
 from image_toolkit.models.runtime.out_of_memory import is_out_of_memory
-from image_toolkit.models.runtime.shortcuts import fuse_attention, share_image_keys, speed_up
+from image_toolkit.models.runtime.shortcuts import fuse_attention, speed_up
 
 _POOLED: Final = re.compile(r"\b(pooler|vision_\w+\.head)\.")
 """Weights that make one vector of an image: captioners look at the patches, and some lack them."""
@@ -42,7 +42,7 @@ _TOKEN_SETTINGS: Final = (
 _LONGEST_BATCH: Final = 0.5
 """Seconds: a batch of captions takes so many steps that its size still counts when it is long."""
 
-_COMPARED_TOKENS: Final = 20
+_COMPARED_TOKENS: Final = 8
 _GAP, _ROUNDED_GAP = 1e-3, 0.25
 """How far from the likeliest a word may be for rounding's sake, in standard deviations."""
 
@@ -107,7 +107,6 @@ class LocalCaptioner:
                 )
         with placing(files.name, model, placement):
             self._model = _placed(model, placement).eval()
-        self._captioning = share_image_keys(model, placement)
         self._decoder = decoder_for(model, placement)
         self._lock = Lock()
         self.prepare = self._intake.prepare
@@ -167,7 +166,7 @@ class LocalCaptioner:
         """Return how much of its type's range the model uses on a few images."""
         items = self.probes()
         inputs = self._intake.collate(items)
-        run = partial(self._generate, inputs, len(items), max_new_tokens=4, do_sample=False)
+        run = partial(self._generate, inputs, max_new_tokens=4, do_sample=False)
         return range_used(self._model, run)
 
     def find_batch_size(self, generation: Generation) -> None:
@@ -186,11 +185,10 @@ class LocalCaptioner:
         """Return the logits of the first new token of each image, float32: to compare with."""
         inputs = self._intake.collate(items)
         if self._decoder is not None:
-            with self._arrived(inputs, len(items)) as given:
+            with self._arrived(inputs) as given:
                 return self._decoder.first_logits(given, self._decoder.prompt(inputs)).cpu()
         made = self._generate(
             inputs,
-            len(items),
             max_new_tokens=1,
             do_sample=False,
             output_logits=True,
@@ -199,9 +197,10 @@ class LocalCaptioner:
         return made.logits[0].float().cpu()
 
     def check_decoder(self, generations: Sequence[Generation]) -> None:
-        """Caption a few images with the decoder of our own, if there is one, in some ways.
+        """Caption a few images with the decoder of our own, if there is one.
 
-        Where it does not fit in the memory, captions come from `generate`.
+        On a GPU that is done in some ways, each of which is captured anew. Where the decoder does
+        not fit in the memory, captions come from `generate`.
 
         Raises:
             RuntimeError: its words are others than those of `generate`.
@@ -211,7 +210,7 @@ class LocalCaptioner:
         items = self.probes()
         rows = [f"{number}" for number in range(len(items))]
         try:
-            for generation in generations:
+            for generation in generations if self.placement.is_cuda else ():
                 self._together(items, rows, generation, None)
             self._compare_decoder(self._intake.collate(items), rows)
         except Exception as error:
@@ -225,7 +224,6 @@ class LocalCaptioner:
         ours = self._tokens(inputs, rows, plain, 0)
         theirs = self._generate(
             inputs,
-            len(rows),
             **plain.arguments(rows),
             output_scores=True,
             return_dict_in_generate=True,
@@ -242,22 +240,22 @@ class LocalCaptioner:
         if self._decoder is not None:
             prompt = self._decoder.prompt(inputs)
             if self._decoder.covers(prompt, generation):
-                with self._arrived(inputs, len(rows)) as given:
+                with self._arrived(inputs) as given:
                     return self._decoder.decode(given, prompt, generation, rows)
         arguments = generation.arguments(rows, ignored=leading)
-        tokens: torch.Tensor = self._generate(inputs, len(rows), **arguments)
+        tokens: torch.Tensor = self._generate(inputs, **arguments)
         return tokens
 
-    def _generate(self, inputs: Inputs, images: int, **arguments: Any) -> Any:
-        with self._arrived(inputs, images) as given:
+    def _generate(self, inputs: Inputs, **arguments: Any) -> Any:
+        with self._arrived(inputs) as given:
             return self._model.generate(**given, **arguments)
 
     @contextmanager
-    def _arrived(self, inputs: Inputs, images: int) -> Iterator[Inputs]:
-        """Have the device for oneself, with the inputs of so many images on it."""
+    def _arrived(self, inputs: Inputs) -> Iterator[Inputs]:
+        """Have the device for oneself, with the inputs on it."""
         ready = pinned(inputs, self.placement)
         # Of two partitions, one gets its batch ready while the other's runs.
-        with self._lock, torch.inference_mode(), self._captioning(images), self.use.batch():
+        with self._lock, torch.inference_mode(), self.use.batch():
             given = self._intake.arrived(to_device(ready, self.placement))
             yield {
                 name: value.to(self.placement.dtype) if value.is_floating_point() else value

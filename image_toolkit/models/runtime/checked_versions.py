@@ -34,7 +34,7 @@ _LEANT_ON: Final = "transformers"
 _SAME: Final = 0.9999
 
 COST: Final = (
-    "models run without the shortcuts made for them: slower on a CPU, captions with beams slower "
+    "models run without the shortcuts made for them: slower on a CPU, captions slower "
     "anywhere, no int8, and chat models that also take videos need torchvision"
 )
 

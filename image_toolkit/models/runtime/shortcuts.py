@@ -4,9 +4,6 @@ Nothing else imports from there, so that other versions of both do no harm befor
 that they are others. Each function is its plain counterpart where private parts are not usable.
 """
 
-from collections.abc import Callable
-from contextlib import AbstractContextManager, nullcontext
-
 from torch import nn
 
 from image_toolkit.models.runtime.checked_versions import private_parts_usable
@@ -51,18 +48,3 @@ def only_first_token(model: nn.Module) -> None:
         from image_toolkit.models.cpu import first_token  # noqa: PLC0415 - see above
 
         first_token.only_first_token(model)
-
-
-def share_image_keys(
-    model: nn.Module, placement: Placement
-) -> Callable[[int], AbstractContextManager[None]]:
-    """Have the decoders of BLIP in a model read an image's keys once for all beams, in place.
-
-    Returns:
-        A context in which so many images are captioned at a time.
-    """
-    if private_parts_usable():
-        from image_toolkit.models.cpu.image_keys import ImageKeys  # noqa: PLC0415 - see above
-
-        return ImageKeys(model, placement).of
-    return lambda _images: nullcontext()

@@ -20,9 +20,13 @@ def word_memory(
     return _keys(text, (*shape, text.heads, length, text.head_width), like)
 
 
-def image_memory(text: TextDecoder, images: int, like: torch.Tensor) -> Memory:
-    """Return memory for the keys of so many images, each seen as (images, tokens, width)."""
-    return _keys(text, (images, text.heads, like.shape[1], text.head_width), like)
+def image_memory(
+    text: TextDecoder, shape: tuple[int, int], device: torch.device, dtype: torch.dtype
+) -> Memory:
+    """Return memory for the keys of images; `shape` is (images, tokens of an image)."""
+    images, tokens = shape
+    one = torch.empty(0, device=device, dtype=dtype)
+    return _keys(text, (images, text.heads, tokens, text.head_width), one)
 
 
 def _keys(text: TextDecoder, shape: tuple[int, ...], like: torch.Tensor) -> Memory:

@@ -20,9 +20,10 @@ from image_toolkit.models.captioning.asks import Ask
 from image_toolkit.models.captioning.caption_models import CaptionModels
 from image_toolkit.models.captioning.caption_text import Frame
 from image_toolkit.models.captioning.captioners import LocalCaptioner
+from image_toolkit.models.captioning.decoding.step import Step
 from image_toolkit.models.captioning.drafts import Choice
 from image_toolkit.models.captioning.generation import Generation
-from image_toolkit.models.cpu import first_token, image_keys
+from image_toolkit.models.cpu import first_token
 from image_toolkit.models.embedding.embedders import image_encoder
 from image_toolkit.models.runtime import checked_versions, device
 from image_toolkit.models.runtime.batching import BatchSize
@@ -207,9 +208,9 @@ def other_arguments(self, hidden_states):  # noqa: ARG001
     return hidden_states
 
 
-def unrelated(_self, _attention, hidden_states, *_, **__):
+def unrelated(_self, _attention, _queries, values, *_):
     """Stand in for keys that are read from somewhere else by now."""
-    return hidden_states.flip(-1), None
+    return values.roll(1, -1)
 
 
 def other_meaning(_self, hidden_states, *_, **__):
@@ -239,13 +240,14 @@ def test_a_part_that_changes_costs_no_vectors(name, part, tiny, caplog, monkeypa
 @pytest.mark.parametrize(
     ("where", "part"),
     [
-        ("image_keys.ImageKeys._attend", other_arguments),
-        ("fast_cpu.PackedPatches", lambda *_: nn.Identity()),
+        ("captioning.decoding.step.Step._attend", other_arguments),
+        ("captioning.decoding.step.Step._attend", unrelated),
+        ("cpu.fast_cpu.PackedPatches", lambda *_: nn.Identity()),
     ],
 )
 def test_a_part_that_changes_costs_no_captions(where, part, tiny, photos, caplog, monkeypatch):
     """It is found before the first row, and captions are made without it."""
-    monkeypatch.setattr(f"image_toolkit.models.cpu.{where}", part)
+    monkeypatch.setattr(f"image_toolkit.models.{where}", part)
     model, captions = caption(tiny("blip"), photos)
     assert captions == plain_captions(tiny("blip"), model, photos)
     assert len([one for one in caplog.records if one.levelno >= logging.WARNING]) == 1
@@ -254,7 +256,7 @@ def test_a_part_that_changes_costs_no_captions(where, part, tiny, photos, caplog
 @NEEDS_BF16
 def test_wrong_captions_are_found_where_they_are_compared(tiny, photos, caplog, monkeypatch):
     """What runs and gives something else is told by fp32 without private parts."""
-    monkeypatch.setattr(image_keys.ImageKeys, "_attend", unrelated)
+    monkeypatch.setattr(Step, "_attend", unrelated)
     model, captions = caption(tiny("blip"), photos, "bf16")
     assert not private_parts_usable()
     assert "cpu bf16 strays from fp32: cosine of logits" in caplog.text
