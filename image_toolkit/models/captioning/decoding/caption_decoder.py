@@ -96,8 +96,12 @@ class CaptionDecoder:
             with torch.cuda.device(device) if self._placement.is_cuda else nullcontext():
                 yield
         except BaseException:
-            self._forget(*self._kinds)
+            self.forget()
             raise
+
+    def forget(self) -> None:
+        """Let go of all memory that is kept from batch to batch, and of the graphs."""
+        self._forget(*self._kinds)
 
     def _kind(self, seen: torch.Tensor, prompt: int, generation: Generation) -> Kind:
         """Return a kind for such images; the one that was used last comes last."""

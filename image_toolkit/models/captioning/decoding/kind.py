@@ -74,12 +74,12 @@ class Kind:
         `seen` is what an image tower made of the images, (images, tokens, width).
         """
         now = self._start(seen, prompt, seeds)
-        most = self._generation.max_new_tokens
+        least, most = self._generation.min_new_tokens, self._generation.max_new_tokens
         made = now.search.best()[: len(seen), : self._generation.candidates].clone()
         going = list(range(len(seen)))
         for number in range(1, most + 1):
             now.run()
-            if number % _TOKENS_AT_ONCE or number < self._generation.min_new_tokens:
+            if number % _TOKENS_AT_ONCE or not least <= number < most:
                 continue
             done = now.search.done()[: len(going)].tolist()
             if all(done):

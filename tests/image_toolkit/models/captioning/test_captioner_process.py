@@ -47,14 +47,12 @@ def load(folder, placement):
 def load_limited(folder, placement):
     """Return a captioner that finds no memory for more than six images."""
     captioner = load(folder, placement)
-    generate = captioner._model.generate
 
-    def hungry(**given):
-        if len(given["pixel_values"]) > 6:
+    def hungry(_module, _inputs, keywords):
+        if len(keywords["pixel_values"]) > 6:
             torch.empty(1 << 58)
-        return generate(**given)
 
-    captioner._model.generate = hungry
+    captioner._model.vision_model.register_forward_pre_hook(hungry, with_kwargs=True)
     return captioner
 
 

@@ -371,14 +371,14 @@ def test_graphs_are_few_and_given_back(device, pictures):
     decoder = model._decoder
     items = [model.prepare(picture) for picture in pictures]
     ours(model, items, FEW)  # libraries keep some memory for a stream
-    decoder._forget(*decoder._kinds)
+    decoder.forget()
     before = torch.cuda.memory_allocated()
     for count in (3, 8, 9, 16, 17, 32):
         ours(model, items[:count], FEW)
     sizes = [size for one in decoder._kinds.values() for size in one._sized]
     assert set(sizes) <= {8, 16, 32}
     assert 1 <= len(decoder._graphs._live) <= len(sizes)
-    decoder._forget(*decoder._kinds)
+    decoder.forget()
     assert not decoder._graphs._live
     torch.cuda.synchronize()
     assert torch.cuda.memory_allocated() <= before + 2**20
@@ -390,7 +390,7 @@ def test_real_want_of_memory_halves(device, pictures):
     model = captioner(BLIP_FOLDER, device)
     items = [model.prepare(picture) for picture in pictures] * 64
     wanted = ended(model, theirs(model, BLIP_FOLDER, device, items[:32], FEW))
-    model._decoder._forget(*model._decoder._kinds)
+    model._decoder.forget()
     torch.cuda.empty_cache()
     whole = torch.cuda.get_device_properties(0).total_memory
     torch.cuda.set_per_process_memory_fraction((torch.cuda.memory_reserved() + 2**28) / whole)
