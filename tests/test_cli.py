@@ -120,12 +120,15 @@ def test_wrong_usage(words, capsys):
     assert "usage: fondant-spec" in capsys.readouterr().err
 
 
-def test_a_reader_that_goes_away(tmp_path):
+@pytest.mark.parametrize("wanted", ["a dataset", "help on a component"])
+def test_a_reader_that_goes_away(tmp_path, wanted):
     """As with `| head -1`: nothing more is printed, and nothing is said of it."""
-    made = dataset(tmp_path, number=[1, 2])
+    if wanted == "a dataset":
+        command = [sys.executable, "-c", PROGRAM, "show", dataset(tmp_path, number=[1, 2]).folder]
+    else:
+        command = [sys.executable, str(COMPONENTS / "numbers" / "src" / "main.py"), "--help"]
     reading, writing = os.pipe()
     os.close(reading)
-    command = [sys.executable, "-c", PROGRAM, "show", made.folder]
     done = subprocess.run(command, stdout=writing, stderr=subprocess.PIPE, check=False)
     os.close(writing)
     assert (done.returncode, done.stderr) == (141, b"")
