@@ -107,6 +107,9 @@ def test_no_dataset(tmp_path, capsys, command):
     """A folder that holds no dataset is an error with its path."""
     assert main([command, str(tmp_path)]) == 2
     assert capsys.readouterr().err.startswith(f"error: {tmp_path}: holds no dataset; ")
+    assert main([command, str(tmp_path / "nowhere")]) == 2
+    told = f"error: {tmp_path}/nowhere: there is no such folder; "
+    assert capsys.readouterr().err.startswith(told)
 
 
 @pytest.mark.parametrize(
@@ -118,6 +121,16 @@ def test_wrong_usage(words, capsys):
         main(words)
     assert caught.value.code == 2
     assert "usage: fondant-spec" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("word", ["x", "0", "1e6", "-3", ""])
+def test_a_count_that_is_none(word, capsys):
+    """It is named by its option, and what would be one."""
+    with pytest.raises(SystemExit) as caught:
+        main(["plan", f"--rows={word}"])
+    assert caught.value.code == 2
+    told = f"argument --rows: must be a whole number of at least 1, not {word!r}\n"
+    assert capsys.readouterr().err.endswith(told)
 
 
 @pytest.mark.parametrize("wanted", ["a dataset", "help on a component"])

@@ -63,6 +63,19 @@ def find_reject(manifest: Manifest, row_id: str) -> dict[str, Any] | None:
     return None
 
 
+def rejects_that_name(manifest: Manifest, name: str) -> list[str]:
+    """Return the ids of the rejects of a step whose messages begin with a file, or its path.
+
+    Of a row that never came to be, the message alone says which file it would have been of.
+    """
+    found: list[str] = []
+    for rows in _tables(manifest.rejects_location, ["id", "message"]):
+        path = pc.list_element(pc.split_pattern(rows["message"], ": ", max_splits=1), 0)
+        is_meant = pc.or_(pc.equal(path, name), pc.ends_with(path, f"/{name}"))
+        found += rows["id"].filter(is_meant).to_pylist()
+    return found
+
+
 def list_rejects(manifest: Manifest, reason: str = "", most: int | None = FIRST) -> str:
     """Return the rejects of a step as lines: id, reason, attempts, file name if known, message.
 

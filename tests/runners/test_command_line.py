@@ -197,6 +197,13 @@ def test_what_a_runner_refuses(capsys, settings, words, code, message):
     assert error.count("\n") == 1
 
 
+def test_a_plan_that_no_cluster_could_run(tmp_path, capsys):
+    """It is refused as it is described, as it would be as it is submitted."""
+    assert start(tmp_path, "--dry-run", settings={"HOST": "http://kfp.example.com"}) == 1
+    told = f"error: BASE_PATH {tmp_path} is a folder of this machine, which the cluster cannot see"
+    assert capsys.readouterr().err.startswith(told)
+
+
 def test_a_host_is_looked_for_before_the_plan(capsys):
     """The preflight is the runner's, and comes before the pipeline is built."""
 

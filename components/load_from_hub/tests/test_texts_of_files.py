@@ -3,6 +3,7 @@
 import base64
 import gzip
 import json
+from urllib.parse import quote
 
 import numpy as np
 import pyarrow as pa
@@ -191,13 +192,15 @@ def test_images_in_texts_and_newer_types(tmp_path, load, photo):
     lines = [
         {"image": encoded},
         {"image": f"data:image/jpeg;base64,{encoded}"},
+        {"image": f"data:image/jpeg;name=a,{quote(photo(1))}"},
         {"image": encoded[:-3]},
+        {"image": "data:image/svg+xml,%3Csvg/%3E"},
     ]
     (tmp_path / "rows.jsonl").write_text("\n".join(map(json.dumps, lines)))
     result = load(tmp_path / "rows.jsonl")
-    assert result.table["image"].to_pylist() == [photo(1), photo(1)]
-    assert result.table["file_name"].to_pylist() == [None, None]
-    assert [reason for reason, _ in reasons(result)] == ["not_an_image"]
+    assert result.table["image"].to_pylist() == [photo(1)] * 3
+    assert result.table["file_name"].to_pylist() == [None] * 3
+    assert [reason for reason, _ in reasons(result)] == ["not_an_image"] * 2
     size = len(photo(1))
     for kind in (pa.binary_view(), pa.binary(size), pa.large_binary()):
         pq.write_table(pa.table({"image": pa.array([photo(1)], kind)}), tmp_path / "rows.parquet")
