@@ -43,8 +43,8 @@ def written_paths(returned: object, step_id: str) -> tuple[str, ...]:
         if all(isinstance(path, str) for path in paths):
             return paths
     msg = (
-        f"{step_id}: `write` returned {returned!r:.100}, which is no list of texts; return the paths "
-        "of what was written."
+        f"{step_id}: `write` returned {returned!r:.100}, which is no list of texts; return the "
+        "paths of what was written."
     )
     raise CardinalityError(msg)
 
