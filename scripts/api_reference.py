@@ -109,7 +109,8 @@ def main() -> int:
     fresh = PAGE.is_file() and PAGE.read_text(encoding="utf-8") == wanted
     if not (fresh or check):
         PAGE.write_text(wanted, encoding="utf-8")
-    print(f"docs/api.md {'is up to date' if fresh else 'is out of date' if check else 'is written'}")
+    state = "up to date" if fresh else "out of date" if check else "written"
+    print(f"docs/api.md is {state}")
     return int(check and not fresh)
 
 
