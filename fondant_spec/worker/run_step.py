@@ -87,7 +87,7 @@ def run(component_class: type[Component], argv: Sequence[str]) -> Manifest | Non
             manifest = find_hit(request)  # of a run that was waited for
             if manifest is None:
                 context = replace(request.context, lease=lease)
-                with full_disk_told(folder.location):
+                with full_disk_told(folder.location, *request.written):
                     manifest = compute_and_commit(replace(request, context=context))
     location = request.resolved.folder.location if manifest is None else manifest.location
     report_output(location, request)
