@@ -136,8 +136,8 @@ def _file_names(manifest: Manifest, ids: set[str]) -> dict[str, str]:
 
 
 def _names(field: Field, wanted: pa.Array) -> Iterator[tuple[str, str]]:
-    files = sorted(file for file in storage.sizes(field.location) if file.endswith(PARTITION_ENDING))
-    for file in files:
+    files = (file for file in storage.sizes(field.location) if file.endswith(PARTITION_ENDING))
+    for file in sorted(files):
         path = partition_file(field.location, file.removesuffix(PARTITION_ENDING))
         rows = open_partition(path, ["id", field.name]).read(columns=["id", field.name])
         rows = rows.filter(pc.is_in(rows["id"], value_set=wanted.cast(pa.string())))

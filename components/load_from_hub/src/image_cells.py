@@ -122,6 +122,8 @@ def _from_file(path: str, open_file: Callable[[str], bytes]) -> bytes:
         return open_file(path)
     except (FileNotFoundError, NotADirectoryError):
         message = f"there is no file {path}"
+        if "\\" in path:
+            message += "; write / between folders"
         raise BadCellError(reason="file_not_found", message=message) from None
     except (OSError, ValueError) as error:
         raise BadCellError(reason="unreadable_file", message=f"{path}: {error}") from None

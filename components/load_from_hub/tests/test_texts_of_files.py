@@ -3,6 +3,7 @@
 import base64
 import gzip
 import json
+import re
 from urllib.parse import quote
 
 import numpy as np
@@ -232,6 +233,27 @@ def test_what_cannot_be_is_one_sentence(tmp_path, load, monkeypatch, dataset, ar
     with pytest.raises(FondantError, match=message) as error:
         load(dataset, **arguments)
     assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize("sign", [";", "\t", "|"])
+def test_cells_that_are_parted_otherwise(tmp_path, load, sign):
+    """A table that a spreadsheet saved with other signs is told as that."""
+    (tmp_path / "rows.csv").write_text(f"image{sign}text\na.jpg{sign}b\n")
+    told = f"Cells are parted by {sign!r}, it seems; save the table with ','."
+    with pytest.raises(InputDataError, match=re.escape(told)):
+        load(tmp_path / "rows.csv", produces=TEXT)
+    (tmp_path / "rows.csv").rename(tmp_path / "metadata.csv")
+    with pytest.raises(InputDataError, match=re.escape(told)):
+        load(tmp_path, produces=TEXT)
+
+
+def test_a_path_as_windows_writes_it(tmp_path, load, photo):
+    """It names no file here, and how it would is said."""
+    (tmp_path / "a").mkdir()
+    (tmp_path / "a" / "b.jpg").write_bytes(photo(1))
+    (tmp_path / "rows.csv").write_text("image\na\\b.jpg\n")
+    told = "rows.csv line 2: there is no file a\\b.jpg; write / between folders"
+    assert reasons(load(tmp_path / "rows.csv")) == [("file_not_found", told)]
 
 
 def test_an_empty_index_column_is_none(tmp_path, load):
