@@ -283,3 +283,7 @@ def _execute(options: argparse.Namespace) -> int:
 
     words = ["--help"] if options.help else options.rest
     return execute_words(component_class(Path(options.component)), words)
+
+
+if __name__ == "__main__":
+    main()

@@ -155,6 +155,13 @@ def test_debug(tmp_path, capsys, first):
     assert "rows      2" in capsys.readouterr().out
 
 
+def test_as_a_module(tmp_path):
+    """`python -m fondant_spec.cli` is the same command line, and not nothing."""
+    command = [sys.executable, "-m", "fondant_spec.cli", "runs", "--base-path", str(tmp_path)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr.endswith("holds no runs.\n")) == (2, True)
+
+
 def test_version(capsys):
     """The version is told."""
     with pytest.raises(SystemExit) as caught:
