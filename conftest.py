@@ -28,6 +28,10 @@ prepare_torch()
 settings.register_profile("repeatable", deadline=None, derandomize=True, database=None)
 settings.load_profile("repeatable")
 
+# A test that is to try very many inputs takes longer than any other may.
+if "FUZZ_EXAMPLES" in os.environ:
+    os.environ.setdefault("PYTEST_TIMEOUT", "0")
+
 # A shell has what it starts in the background ignore Ctrl-C, which some tests send.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 

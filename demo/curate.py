@@ -18,6 +18,7 @@ from PIL import Image, ImageDraw, ImageFont, ImageOps
 from demo.photos import SUBJECTS, load
 from fondant_spec.dataset.manifest import Manifest
 from fondant_spec.dataset.partitions import read_batches
+from fondant_spec.exit_codes import exit_code
 from fondant_spec.pipeline import Pipeline
 from fondant_spec.pipeline.find_dataset import find_dataset
 from fondant_spec.runners.command_line import launch
@@ -157,9 +158,9 @@ def main() -> int:
     words = sys.argv[1:]
     code = launch(build, parser, words)
     options, _ = parser.parse_known_args(words)
-    if code == 0 and not options.dry_run:
-        report(options.base_path)
-    return code
+    if code or options.dry_run:
+        return code
+    return exit_code(lambda: report(options.base_path), debug=options.debug)
 
 
 if __name__ == "__main__":

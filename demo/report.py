@@ -19,7 +19,8 @@ from demo.evaluate import evaluate, names, read_truth
 from fondant_spec.dataset import storage
 from fondant_spec.dataset.manifest import Manifest
 from fondant_spec.dataset.partitions import read_batches
-from fondant_spec.errors import FondantError, InputDataError
+from fondant_spec.errors import InputDataError
+from fondant_spec.exit_codes import exit_code
 from fondant_spec.pipeline.run_history import read_runs
 from pipeline import NAME
 from pipeline_configs import PipelineConfigs
@@ -34,12 +35,11 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m demo.report", description=__doc__)
     parser.add_argument("--base-path", default=PipelineConfigs.from_environment().BASE_PATH)
     parser.add_argument("--sheet", type=Path, default=Path("artifacts/demo/contact_sheet.png"))
+    parser.add_argument("--debug", action="store_true", help="show the traceback of a defect")
     options = parser.parse_args()
-    try:
-        return report(storage.normalize(options.base_path), options.sheet)
-    except FondantError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 1
+    return exit_code(
+        lambda: report(storage.normalize(options.base_path), options.sheet), debug=options.debug
+    )
 
 
 def report(base_path: str, sheet: Path) -> int:

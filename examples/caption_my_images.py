@@ -18,6 +18,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from explorer.replay import with_edits
+from fondant_spec.option_values import count
 from fondant_spec.pipeline import Pipeline
 from fondant_spec.runners.command_line import launch
 from fondant_spec.spec.component_spec import ComponentSpec
@@ -103,10 +104,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--output", default="captioned", help="where to look, and to train from")
     parser.add_argument("--image-column", default="image")
     parser.add_argument(
-        "--resize", type=int, metavar="PIXELS", help="scale shorter sides down to this"
+        "--resize", type=count, metavar="PIXELS", help="scale shorter sides down to this"
     )
     parser.add_argument(
-        "--min-size", type=int, default=0, metavar="PIXELS", help="least shorter side"
+        "--min-size", type=count, default=0, metavar="PIXELS", help="least shorter side"
     )
     parser.add_argument(
         "--keep-captions",

@@ -19,6 +19,7 @@ from fondant_spec.dataset.disk_space import disk_use
 from fondant_spec.dataset.trusted_places import trust
 from fondant_spec.errors import InvalidArgumentError
 from fondant_spec.exit_codes import end_program, exit_code
+from fondant_spec.option_values import count
 from fondant_spec.pipeline import garbage_collection as gc
 from fondant_spec.pipeline.find_dataset import find_dataset, find_mark
 from fondant_spec.pipeline.find_run import find_run
@@ -129,18 +130,10 @@ def _add_watching(commands: "argparse._SubParsersAction[argparse.ArgumentParser]
 
     plan = commands.add_parser("plan", help="say what a run of many rows would cost")
     plan.add_argument("run", nargs="?", help="whose rates are taken; else the newest run's")
-    plan.add_argument("--rows", type=_count, required=True, help="rows that are wanted at the end")
-    plan.add_argument("--workers", type=_count, default=1, help="that share each step (default: 1)")
+    plan.add_argument("--rows", type=count, required=True, help="rows that are wanted at the end")
+    plan.add_argument("--workers", type=count, default=1, help="that share each step (default: 1)")
     _add_base_path(plan)
     plan.set_defaults(command=_plan)
-
-
-def _count(word: str) -> int:
-    """Return a number of at least one; `_` and `,` may part its digits."""
-    number = int(word.replace(",", ""))
-    if number < 1:
-        raise ValueError
-    return number
 
 
 class _HelpOfComponent(argparse.Action):
@@ -290,3 +283,7 @@ def _execute(options: argparse.Namespace) -> int:
 
     words = ["--help"] if options.help else options.rest
     return execute_words(component_class(Path(options.component)), words)
+
+
+if __name__ == "__main__":
+    main()

@@ -10,6 +10,7 @@ import atexit
 import os
 import select
 import sys
+import tempfile
 import threading
 import traceback
 from collections.abc import Callable
@@ -43,7 +44,8 @@ def exit_code(
     Args:
         command: returns an exit code of its own, or None for success.
         interrupted: the sentence for Ctrl-C.
-        debug: show the traceback of a defect, which is any error but a `FondantError`.
+        debug: show the traceback of a defect, which is any error but a `FondantError`, instead of
+            naming the file that it is kept in.
         hidden: leave out of it what lies in this folder, if anything else is left.
     """
     try:
@@ -61,8 +63,8 @@ def exit_code(
         if isinstance(error, BrokenPipeError) and _nobody_reads():
             return EXIT_PIPE
         code = _error_code(error)
-        if debug and code == EXIT_ERROR:
-            _print_traceback(error, hidden)
+        if code == EXIT_ERROR and debug:
+            print(_traceback(error, hidden), end="", file=sys.stderr)
             return code
         sentence = _told(error, code)
     else:
@@ -91,24 +93,38 @@ def end_program(code: int) -> NoReturn:
     os._exit(code)
 
 
-def _print_traceback(error: Exception, hidden: Path | None) -> None:
+def _traceback(error: Exception, hidden: Path | None = None) -> str:
     trace = traceback.TracebackException.from_exception(error)
     chain: traceback.TracebackException | None = trace
     while chain is not None and hidden is not None:
         left = [one for one in chain.stack if not Path(one.filename).is_relative_to(hidden)]
         chain.stack = traceback.StackSummary.from_list(left or list(chain.stack))
         chain = chain.__cause__ or chain.__context__
-    print(shown("".join(trace.format())), end="", file=sys.stderr)
+    return shown("".join(trace.format()))
 
 
 def _told(error: Exception, code: int) -> str:
     sentence = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
-    advice = (
-        "That may pass by itself; run the same again later."
-        if code == EXIT_TEMPORARY
-        else "This is a defect; run again with --debug for the traceback."
-    )
+    if code == EXIT_TEMPORARY:
+        advice = "That may pass by itself; run the same again later."
+    elif file := _log(error):
+        advice = f"This is a defect; its traceback is in {file}."
+    else:
+        advice = "This is a defect; run again with --debug for the traceback."
     return f"{sentence.rstrip('.')}. {advice}"
+
+
+def _log(error: Exception) -> str | None:
+    """Keep the traceback of a defect, which may not come again; return in which file, if any."""
+    with (
+        suppress(OSError),
+        tempfile.NamedTemporaryFile(
+            "w", encoding="utf-8", prefix="fondant-spec-", suffix=".log", delete=False
+        ) as file,
+    ):
+        file.write(_traceback(error))
+        return file.name
+    return None
 
 
 def _nobody_reads() -> bool:

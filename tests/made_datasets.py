@@ -3,27 +3,18 @@
 import io
 import json
 import logging
-import os
 import tempfile
 from contextlib import contextmanager
 from pathlib import Path
 
-from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from PIL import Image
 
 from fondant_spec.testing import run_component
+from tests.fuzzing import fuzz
 
 LOADER = Path(__file__).parents[1] / "components" / "load_from_hub"
-EXAMPLES = int(os.environ.get("FUZZ_EXAMPLES", "15"))
-
-fuzzed = settings(
-    max_examples=EXAMPLES,
-    deadline=None,
-    derandomize=True,
-    database=None,
-    suppress_health_check=list(HealthCheck),
-)
+fuzzed = fuzz(15)
 
 texts = st.text(st.characters(exclude_categories=["Cs"]), max_size=12) | st.sampled_from(
     ["None", "NA", "null", "0.10", "True", "\u200b", " x ", "a\r\nb", '"', "1e5"]

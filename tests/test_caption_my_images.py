@@ -66,3 +66,12 @@ def test_the_plan_takes_nothing_over(tmp_path, capsys):
     assert "layouts = ['kohya', 'ai-toolkit']" in told
     assert "base_model = 'flux'" in told
     assert not (tmp_path / "made").exists()
+
+
+@pytest.mark.parametrize("option", ["--resize", "--min-size"])
+def test_a_size_of_nothing_is_wrong_usage(tmp_path, capsys, option):
+    """It is refused by its option, and not taken for none."""
+    with pytest.raises(SystemExit) as caught:
+        main([str(tmp_path), option, "0"])
+    assert caught.value.code == 2
+    assert f"{option}: must be a whole number of at least 1" in capsys.readouterr().err

@@ -107,6 +107,9 @@ def test_no_dataset(tmp_path, capsys, command):
     """A folder that holds no dataset is an error with its path."""
     assert main([command, str(tmp_path)]) == 2
     assert capsys.readouterr().err.startswith(f"error: {tmp_path}: holds no dataset; ")
+    assert main([command, str(tmp_path / "nowhere")]) == 2
+    told = f"error: {tmp_path}/nowhere: there is no such folder; "
+    assert capsys.readouterr().err.startswith(told)
 
 
 @pytest.mark.parametrize(
@@ -120,12 +123,25 @@ def test_wrong_usage(words, capsys):
     assert "usage: fondant-spec" in capsys.readouterr().err
 
 
-def test_a_reader_that_goes_away(tmp_path):
+@pytest.mark.parametrize("word", ["x", "0", "1e6", "-3", ""])
+def test_a_count_that_is_none(word, capsys):
+    """It is named by its option, and what would be one."""
+    with pytest.raises(SystemExit) as caught:
+        main(["plan", f"--rows={word}"])
+    assert caught.value.code == 2
+    told = f"argument --rows: must be a whole number of at least 1, not {word!r}\n"
+    assert capsys.readouterr().err.endswith(told)
+
+
+@pytest.mark.parametrize("wanted", ["a dataset", "help on a component"])
+def test_a_reader_that_goes_away(tmp_path, wanted):
     """As with `| head -1`: nothing more is printed, and nothing is said of it."""
-    made = dataset(tmp_path, number=[1, 2])
+    if wanted == "a dataset":
+        command = [sys.executable, "-c", PROGRAM, "show", dataset(tmp_path, number=[1, 2]).folder]
+    else:
+        command = [sys.executable, str(COMPONENTS / "numbers" / "src" / "main.py"), "--help"]
     reading, writing = os.pipe()
     os.close(reading)
-    command = [sys.executable, "-c", PROGRAM, "show", made.folder]
     done = subprocess.run(command, stdout=writing, stderr=subprocess.PIPE, check=False)
     os.close(writing)
     assert (done.returncode, done.stderr) == (141, b"")
@@ -137,6 +153,13 @@ def test_debug(tmp_path, capsys, first):
     words = ["show", dataset(tmp_path, number=[1, 2]).folder]
     assert main(["--debug", *words] if first else [*words, "--debug"]) == 0
     assert "rows      2" in capsys.readouterr().out
+
+
+def test_as_a_module(tmp_path):
+    """`python -m fondant_spec.cli` is the same command line, and not nothing."""
+    command = [sys.executable, "-m", "fondant_spec.cli", "runs", "--base-path", str(tmp_path)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr.endswith("holds no runs.\n")) == (2, True)
 
 
 def test_version(capsys):

@@ -9,7 +9,7 @@ import pytest
 from fondant_spec.errors import InputDataError, InvalidArgumentError
 from fondant_spec.exit_codes import exit_code
 
-DEFECT = "This is a defect; run again with --debug for the traceback."
+DEFECT = "This is a defect; its traceback is in "
 PASSES = "That may pass by itself; run the same again later."
 
 
@@ -30,8 +30,8 @@ def ending(error: BaseException | None, **options: object) -> int:
         (InputDataError("no such file."), 1, "error: no such file.\n"),
         (InvalidArgumentError("no such argument."), 2, "error: no such argument.\n"),
         (KeyboardInterrupt(), 130, "error: stopped\n"),
-        (ZeroDivisionError("by zero"), 1, f"error: ZeroDivisionError: by zero. {DEFECT}\n"),
-        (KeyError(), 1, f"error: KeyError. {DEFECT}\n"),
+        (ZeroDivisionError("by zero"), 1, f"error: ZeroDivisionError: by zero. {DEFECT}"),
+        (KeyError(), 1, f"error: KeyError. {DEFECT}"),
         (BrokenPipeError("a socket"), 75, f"error: BrokenPipeError: a socket. {PASSES}\n"),
         (InputDataError("busy.", temporary=True), 75, "error: busy.\n"),
     ],
@@ -39,7 +39,23 @@ def ending(error: BaseException | None, **options: object) -> int:
 def test_ends(capsys, error, code, told):
     """Each kind of error has its code and its sentence; what nobody thought of has one, too."""
     assert ending(error, interrupted="stopped") == code
-    assert capsys.readouterr().err == told
+    error = capsys.readouterr().err
+    assert error.startswith(told) if told.endswith(DEFECT) else error == told
+
+
+def test_a_defect_is_kept(capsys, tmp_path, monkeypatch):
+    """Its traceback is in a file, without secrets; where none can be had it is asked for."""
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    assert ending(ZeroDivisionError("at https://me:secret@host/")) == 1
+    (file,) = tmp_path.iterdir()
+    assert capsys.readouterr().err.endswith(f" {DEFECT}{file}.\n")
+    kept = file.read_text()
+    assert kept.startswith("Traceback (most recent call last):\n")
+    assert kept.endswith("ZeroDivisionError: at https://***@host/\n")
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "nowhere"))
+    assert ending(ZeroDivisionError()) == 1
+    again = "This is a defect; run again with --debug for the traceback.\n"
+    assert capsys.readouterr().err.endswith(again)
 
 
 def test_codes_of_the_command():

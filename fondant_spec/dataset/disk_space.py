@@ -21,10 +21,8 @@ SHARE_LEFT: Final = 0.05
 """The share of a disk that is left free; of a large one less."""
 
 _FULL: Final = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
-_WHAT_TO_DO: Final = (
-    "Make room (`fondant-spec gc` removes old results) or choose another BASE_PATH, and run again; "
-    "what is finished is kept."
-)
+_MAKE_ROOM: Final = "Make room (`fondant-spec gc` removes old results)"
+_AGAIN: Final = "and run again; what is finished is kept."
 
 
 def check_space(folder: str) -> None:
@@ -35,15 +33,12 @@ def check_space(folder: str) -> None:
     """
     if storage.is_remote(folder):
         return
-    place = Path(folder)
-    while not place.exists():
-        place = place.parent
-    disk = shutil.disk_usage(place)
-    margin = min(MOST_LEFT, int(SHARE_LEFT * disk.total))
-    if disk.free < margin:
+    total, _, free = _disk_usage(folder)
+    margin = min(MOST_LEFT, int(SHARE_LEFT * total))
+    if free < margin:
         msg = (
-            f"{folder}: {size(disk.free)} are free on its disk, and {size(margin)} must "
-            f"stay so. {_WHAT_TO_DO}"
+            f"{folder}: {size(free)} are free on its disk, and {size(margin)} must stay so. "
+            f"{_MAKE_ROOM} or choose another BASE_PATH, {_AGAIN}"
         )
         raise StorageError(msg)
 
@@ -58,8 +53,11 @@ def disk_use(folder: str) -> int:
 
 
 @contextmanager
-def full_disk_told(folder: str) -> Iterator[None]:
+def full_disk_told(*places: str) -> Iterator[None]:
     """Tell of a disk that is full, or a quota or limit that is used up, in a sentence.
+
+    `places` are those that are written to: where the system does not say which file it was, the one
+    with the least room is named.
 
     Raises:
         StorageError: one is.
@@ -69,6 +67,18 @@ def full_disk_told(folder: str) -> Iterator[None]:
     except OSError as error:
         if error.errno not in _FULL:
             raise
-        where = error.filename or folder
-        msg = f"{where}: the disk is full ({error.strerror}). {_WHAT_TO_DO}"
+        local = [place for place in places if not storage.is_remote(place)] or [str(Path.cwd())]
+        where = error.filename or min(local, key=lambda place: _disk_usage(place).free)
+        msg = (
+            f"{where}: the disk is full ({error.strerror}). {_MAKE_ROOM} or write elsewhere, "
+            f"{_AGAIN}"
+        )
         raise StorageError(msg) from None
+
+
+def _disk_usage(folder: str) -> "shutil._ntuple_diskusage":
+    """Return the total, used and free bytes of the disk of a folder, which may not be there yet."""
+    place = Path(folder)
+    while not place.exists():
+        place = place.parent
+    return shutil.disk_usage(place)

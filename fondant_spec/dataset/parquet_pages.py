@@ -161,7 +161,8 @@ class CheckedFile(io.RawIOBase):
             if problem is not None:
                 msg = (
                     f"{self._name}: the column {pages.path} holds {problem}, which the end of the "
-                    "file does not say; it is damaged, or made to mislead. Write it again."
+                    "file does not say; it is damaged, or made to mislead. Remove it, and have it "
+                    "made again."
                 )
                 raise InputDataError(msg)
 

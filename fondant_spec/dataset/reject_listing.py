@@ -10,7 +10,7 @@ import pyarrow.compute as pc
 
 from fondant_spec.dataset import storage
 from fondant_spec.dataset.layout import PARTITION_ENDING, partition_file
-from fondant_spec.dataset.manifest import Manifest
+from fondant_spec.dataset.manifest import Field, Manifest
 from fondant_spec.dataset.partitions import open_partition
 from fondant_spec.dataset.resolution import by_root
 from fondant_spec.errors import InvalidArgumentError, did_you_mean
@@ -18,7 +18,9 @@ from fondant_spec.errors import InvalidArgumentError, did_you_mean
 FIRST: Final = 20
 """How many rejects are listed unless all are wanted."""
 
-_NAMES: Final = "file_name"
+_NAMES: Final = ("file_name", "image_url", "url")
+"""Fields that say which file or page a row is of; the first that there is counts."""
+
 _LONGEST: Final = 100
 
 
@@ -63,8 +65,21 @@ def find_reject(manifest: Manifest, row_id: str) -> dict[str, Any] | None:
     return None
 
 
+def rejects_that_name(manifest: Manifest, name: str) -> list[str]:
+    """Return the ids of the rejects of a step whose messages begin with a file, or its path.
+
+    Of a row that never came to be, the message alone says which file it would have been of.
+    """
+    found: list[str] = []
+    for rows in _tables(manifest.rejects_location, ["id", "message"]):
+        path = pc.list_element(pc.split_pattern(rows["message"], ": ", max_splits=1), 0)
+        is_meant = pc.or_(pc.equal(path, name), pc.ends_with(path, f"/{name}"))
+        found += rows["id"].filter(is_meant).to_pylist()
+    return found
+
+
 def list_rejects(manifest: Manifest, reason: str = "", most: int | None = FIRST) -> str:
-    """Return the rejects of a step as lines: id, reason, attempts, file name if known, message.
+    """Return the rejects of a step as lines: id, reason, attempts, file or URL if known, message.
 
     Args:
         manifest: of the step.
@@ -97,7 +112,7 @@ def list_rejects(manifest: Manifest, reason: str = "", most: int | None = FIRST)
 
 
 def reject_line(row: Mapping[str, Any], name: str | None = None) -> str:
-    """Return a reject in one line; `name` is the file that the row came from, if known."""
+    """Return a reject in one line; `name` is the file or URL of the row, if known."""
     attempts = row["attempts"] or 1
     tried = f"  {attempts} attempts" if attempts > 1 else ""
     message = " ".join(str(row["message"] or "").split())
@@ -107,25 +122,26 @@ def reject_line(row: Mapping[str, Any], name: str | None = None) -> str:
 
 
 def _file_names(manifest: Manifest, ids: set[str]) -> dict[str, str]:
-    """Return the file names of rows that a step read, by the ids that the step's rejects have."""
+    """Return the names of rows that a step read, by the ids that the step's rejects have."""
     found: dict[str, str] = {}
     groups = by_root([Manifest.read(one.location) for one in manifest.inputs])
     for number, group in enumerate(groups):
         before = f"{number}-" if len(groups) > 1 else ""
-        holder = next((one for one in group if _NAMES in one.fields), None)
+        holders = (one.fields[name] for name in _NAMES for one in group if name in one.fields)
+        holder = next(holders, None)
         if holder is not None:
             wanted = pa.array([i.removeprefix(before) for i in ids if i.startswith(before)])
             found |= {f"{before}{i}": name for i, name in _names(holder, wanted)}
     return found
 
 
-def _names(manifest: Manifest, wanted: pa.Array) -> Iterator[tuple[str, str]]:
-    location = manifest.fields[_NAMES].location
-    for file in sorted(name for name in storage.sizes(location) if name.endswith(PARTITION_ENDING)):
-        path = partition_file(location, file.removesuffix(PARTITION_ENDING))
-        rows = open_partition(path, ["id", _NAMES]).read(columns=["id", _NAMES])
+def _names(field: Field, wanted: pa.Array) -> Iterator[tuple[str, str]]:
+    files = (file for file in storage.sizes(field.location) if file.endswith(PARTITION_ENDING))
+    for file in sorted(files):
+        path = partition_file(field.location, file.removesuffix(PARTITION_ENDING))
+        rows = open_partition(path, ["id", field.name]).read(columns=["id", field.name])
         rows = rows.filter(pc.is_in(rows["id"], value_set=wanted.cast(pa.string())))
-        yield from zip(rows["id"].to_pylist(), rows[_NAMES].to_pylist(), strict=True)
+        yield from zip(rows["id"].to_pylist(), rows[field.name].to_pylist(), strict=True)
 
 
 def _tables(folder: str, columns: list[str] | None = None) -> Iterator[pa.Table]:

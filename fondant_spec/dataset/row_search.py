@@ -12,6 +12,7 @@ from fondant_spec.dataset.layout import PARTITION_ENDING, partition_file
 from fondant_spec.dataset.lineage import lineage
 from fondant_spec.dataset.manifest import Manifest
 from fondant_spec.dataset.partitions import open_partition
+from fondant_spec.dataset.reject_listing import rejects_that_name
 from fondant_spec.errors import InvalidArgumentError
 
 _MOST_NAMED: Final = 5
@@ -61,7 +62,8 @@ def _in_words(ids: list[str]) -> str:
 def _named(manifest: Manifest, name: str) -> Iterator[tuple[Manifest, str, list[str]]]:
     """Yield which text fields of a dataset, or of those before it, hold a name, and in which rows.
 
-    A field is read where it was written, so rows that a later step gave up on are found, too.
+    A field is read where it was written, so rows that a later step gave up on are found, too. Of a
+    step that loads, what it gave up on is found as well.
     """
     waiting, seen = [manifest], set()
     while waiting:
@@ -72,6 +74,8 @@ def _named(manifest: Manifest, name: str) -> Iterator[tuple[Manifest, str, list[
                 ids = [one for found in _holding(field.location, field.name, name) for one in found]
                 if ids:
                     yield dataset, field.name, ids
+        if not dataset.inputs and (ids := rejects_that_name(dataset, name)):
+            yield dataset, "the reject", ids
         waiting += [Manifest.read(one.location) for one in dataset.inputs]
 
 

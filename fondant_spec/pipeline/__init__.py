@@ -2,7 +2,7 @@
 
 from fondant_spec.pipeline.graph import Pipeline
 from fondant_spec.pipeline.plan import Plan
-from fondant_spec.pipeline.step import Step
+from fondant_spec.pipeline.step import Step, StepOptions
 from fondant_spec.spec.resources import Resources
 
-__all__ = ["Pipeline", "Plan", "Resources", "Step"]
+__all__ = ["Pipeline", "Plan", "Resources", "Step", "StepOptions"]

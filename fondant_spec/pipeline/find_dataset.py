@@ -1,6 +1,7 @@
 """Finding a dataset by what a person calls it: a path, or the name of the step that made it."""
 
 from collections.abc import Iterator
+from typing import Final
 
 from fondant_spec.dataset import storage
 from fondant_spec.dataset.layout import MANIFEST_FILE, PipelineFolder
@@ -8,6 +9,9 @@ from fondant_spec.dataset.manifest import Manifest
 from fondant_spec.dataset.written_files import MARK, is_mark
 from fondant_spec.errors import InvalidArgumentError, did_you_mean
 from fondant_spec.pipeline.run_history import read_runs
+
+_BEGINNINGS: Final = ("/", "./", "../", "~")
+"""How a path begins, and the name of a step does not."""
 
 
 def find_dataset(name: str, base_path: str) -> Manifest:
@@ -34,8 +38,10 @@ def find_dataset(name: str, base_path: str) -> Manifest:
     if dated:
         return Manifest.read(max(dated)[1])
     steps = list(dict.fromkeys(label.split("/")[1] for label in names))
-    if storage.exists(place) and name not in steps:
-        msg = f"{place}: holds no dataset; name a step, or the folder of its result."
+    is_there = storage.exists(place)
+    if name not in steps and (is_there or name.startswith(_BEGINNINGS)):
+        what = "holds no dataset" if is_there else "there is no such folder"
+        msg = f"{place}: {what}; name a step, or the folder of its result."
     else:
         msg = (
             f"{base_path} (BASE_PATH, --base-path) has no result of a step {name!r}"

@@ -1,4 +1,4 @@
-"""The command line of a pipeline file: `python pipeline.py [options]`."""
+"""The command line of a pipeline file: `python pipeline.py --help`."""
 
 import argparse
 import signal

@@ -245,9 +245,12 @@ def _without_unchanged(
     """Return a frame without the columns that are neither produced nor other than they came.
 
     Raises:
-        CardinalityError: an id came twice or is a new one, or a column is changed or new that the
-            step does not produce.
+        CardinalityError: it is no frame, an id came twice or is a new one, or a column is changed
+            or new that the step does not produce.
     """
+    if not isinstance(frame, type(given)):
+        msg = f"`transform` returned a {type(frame).__name__} and no frame; end it with `return`."
+        raise CardinalityError(msg)
     if not frame.index.is_unique or not frame.index.isin(given.index).all():
         wrong = [*frame.index[frame.index.duplicated()], *frame.index.difference(given.index)]
         msg = f"the component returned id {wrong[0]!r} twice, or was not given it; keep the index."

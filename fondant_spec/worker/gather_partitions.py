@@ -10,7 +10,7 @@ from fondant_spec.dataset import storage
 from fondant_spec.dataset.checkpoint import Checkpoint
 from fondant_spec.errors import CardinalityError
 from fondant_spec.worker.base_components import GatherComponent
-from fondant_spec.worker.output_check import check_cardinality
+from fondant_spec.worker.output_check import check_cardinality, record_batches
 from fondant_spec.worker.partition_output import PartitionOutput
 from fondant_spec.worker.partition_tasks import PartitionTask
 from fondant_spec.worker.run_partition import (
@@ -40,7 +40,8 @@ def gather_partitions(
         rows.batches(task.partition.name, component.batch_rows) for task in tasks
     )
     settled = Settled(advance, None, context.rejects)
-    returned = _Rows(component.gather(settled.as_taken(given), context))
+    made = component.gather(settled.as_taken(given), context)
+    returned = _Rows(record_batches(made, step.step_id))
     ids_in = [rows.ids(task.partition.name) for task in tasks]
     outputs = []
     for task, ids in zip(tasks, ids_in, strict=True):

@@ -5,7 +5,7 @@ is what the manifest will say.
 """
 
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -16,6 +16,44 @@ from fondant_spec.dataset.field_mapping import FieldMapping
 from fondant_spec.dataset.rejects import Rejects
 from fondant_spec.errors import CardinalityError
 from fondant_spec.spec.component_spec import ComponentSpec
+
+
+def record_batches(returned: object, step_id: str) -> Iterator[pa.RecordBatch]:
+    """Yield the record batches that a component's method returns.
+
+    Raises:
+        CardinalityError: it returns anything else, such as nothing for want of a `return`.
+    """
+    if not isinstance(returned, Iterable):
+        raise _wrong_kind(returned, step_id)
+    for batch in returned:
+        if not isinstance(batch, pa.RecordBatch):
+            raise _wrong_kind(batch, step_id)
+        yield batch
+
+
+def written_paths(returned: object, step_id: str) -> tuple[str, ...]:
+    """Return the paths that a component's `write` returns.
+
+    Raises:
+        CardinalityError: it returns anything else.
+    """
+    if isinstance(returned, Sequence) and not isinstance(returned, str):
+        paths = tuple(returned)
+        if all(isinstance(path, str) for path in paths):
+            return paths
+    msg = (
+        f"{step_id}: `write` returned {returned!r:.100}, which is no list of texts; return the "
+        "paths of what was written."
+    )
+    raise CardinalityError(msg)
+
+
+def _wrong_kind(returned: object, step_id: str) -> CardinalityError:
+    return CardinalityError(
+        f"{step_id}: the component returned a {type(returned).__name__} where record batches are "
+        "due; return a pyarrow.RecordBatch, or yield them where several are asked for."
+    )
 
 
 @dataclass
@@ -114,9 +152,8 @@ def check_cardinality(
     check_rejects(ids_in, rejects, step_id)
     lost = _lost(ids_in, rows, rejects, step_id)
     if lost and cardinality == "maps":
-        msg = (
-            f"{step_id}: the component lost row {lost[0]!r} and {len(lost) - 1} more; reject them."
-        )
+        rows = f"row {lost[0]!r}" if len(lost) == 1 else f"{len(lost):,} rows, {lost[0]!r} first"
+        msg = f"{step_id}: the component lost {rows}; return or reject each row."
         raise CardinalityError(msg)
     for row_id in lost:
         rejects.filter(row_id)

@@ -24,7 +24,7 @@ from fondant_spec.worker.base_components import (
     WriteComponent,
 )
 from fondant_spec.worker.input_rows import InputRows
-from fondant_spec.worker.output_check import check_rejects
+from fondant_spec.worker.output_check import check_rejects, record_batches, written_paths
 from fondant_spec.worker.partition_output import PartitionOutput
 from fondant_spec.worker.partition_tasks import PartitionTask
 from fondant_spec.worker.run_partition import (
@@ -52,7 +52,7 @@ def load_partitions(
     storage.remove(step.folder.checkpoints)  # of an earlier attempt
     checkpoints: list[Checkpoint] = []
     context = row_context(step)
-    batches = _numbered(component.load(context))
+    batches = _numbered(record_batches(component.load(context), step.step_id))
     rest: pa.RecordBatch | None = next(batches, None)
     while rest is not None or not checkpoints:
         name = f"part-{len(checkpoints):05d}"
@@ -85,7 +85,7 @@ def gather(
             fs, _ = storage.filesystem(step.folder.location)
             paths = [storage.filesystem(file)[1] for file in staged]
             rows = pads.dataset(paths, filesystem=fs, format="parquet")
-            output.write(component.gather(rows, context))
+            output.write(record_batches(component.gather(rows, context), step.step_id))
             ids_in = rows.to_table(columns=["id"]).column("id").combine_chunks()
             _filter_lost(ids_in, output.ids().combine_chunks(), context.rejects)
     rows_in = sum(p.rows for p in partitions)
@@ -112,7 +112,7 @@ def write_partitions(
     streams = (rows.batches(task.partition.name, component.batch_rows) for task in tasks)
     settled = Settled(advance, None, context.rejects)
     batches = settled.as_taken(_while_there_is_space(chain.from_iterable(streams), step))
-    artifacts = component.write(batches, context)
+    artifacts = written_paths(component.write(batches, context), step.step_id)
     if next(batches, None) is not None:
         msg = (
             f"{step.step_id}: the component left rows unread; take all of them, and reject the bad."
@@ -132,7 +132,7 @@ def write_partitions(
         fields={},
         rejects=dict(context.rejects.counts),
         failed=context.rejects.failed,
-        artifacts=tuple(artifacts),
+        artifacts=artifacts,
     )
     checkpoint.write(step.folder.checkpoints)
     return checkpoint

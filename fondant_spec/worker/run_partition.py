@@ -14,7 +14,11 @@ from fondant_spec.dataset.layout import partition_file
 from fondant_spec.dataset.manifest import Partition, combine
 from fondant_spec.dataset.rejects import Rejects
 from fondant_spec.worker.base_components import Component, RowContext, StreamTransformComponent
-from fondant_spec.worker.output_check import check_cardinality, check_parents
+from fondant_spec.worker.output_check import (
+    check_cardinality,
+    check_parents,
+    record_batches,
+)
 from fondant_spec.worker.partition_output import PartitionOutput
 from fondant_spec.worker.partition_tasks import PartitionTask
 from fondant_spec.worker.pieces import Pieces
@@ -62,7 +66,7 @@ def transform_partition(
         output.write(settled.as_returned(earlier, before=True))
         output.before = settled.before
         batches = rows.batches(partition.name, component.batch_rows, pieces.rest)
-        returned = component.transform_batches(batches, context)
+        returned = record_batches(component.transform_batches(batches, context), step.step_id)
         output.write(settled.as_returned(pieces.kept(returned, context.rejects)))
         cardinality = step.spec.cardinality
         check_cardinality(cardinality, ids_in, output.ids(), context.rejects, step.step_id)
@@ -95,7 +99,7 @@ def _explode(
     settled = Settled(advance, len(ids_in), context.rejects)
     with output:
         batches = settled.as_taken(rows.batches(partition.name, component.batch_rows))
-        output.write(component.transform_batches(batches, context))
+        output.write(record_batches(component.transform_batches(batches, context), step.step_id))
         check_parents(ids_in, output.parents(), context.rejects, step.step_id)
     settled.close()
     made_from = step.made_from(partition.digest)

@@ -60,8 +60,7 @@ def execute(component_class: type[Component], argv: Sequence[str] | None = None)
 def execute_words(component_class: type[Component], argv: Sequence[str]) -> int:
     """Run a component as a program, and return the exit code of that."""
     if argv in (["-h"], ["--help"]):
-        tell(usage(ComponentSpec.from_file(source_of(component_class))))
-        return 0
+        return exit_code(lambda: tell(usage(ComponentSpec.from_file(source_of(component_class)))))
     # A runner that listens shows each line as it comes; of a pod's log only times tell when.
     log_to_stderr(times=LISTENER not in os.environ)
     end_with_runner()
@@ -88,7 +87,7 @@ def run(component_class: type[Component], argv: Sequence[str]) -> Manifest | Non
             manifest = find_hit(request)  # of a run that was waited for
             if manifest is None:
                 context = replace(request.context, lease=lease)
-                with full_disk_told(folder.location):
+                with full_disk_told(folder.location, *request.written):
                     manifest = compute_and_commit(replace(request, context=context))
     location = request.resolved.folder.location if manifest is None else manifest.location
     report_output(location, request)

@@ -42,6 +42,7 @@ _NOT_READ: Final = (
     (re.compile(rb"....ftyp(?:hei|mif1|msf1)"), "HEIF: broken, or the package pi-heif is missing"),
     (re.compile(rb"\xff\x0a|\x00{3}\x0cJXL "), "JPEG XL, which is not read; convert it"),
     (re.compile(rb"II\*\x00|MM\x00\*"), "TIFF, which is not read; convert it"),
+    (re.compile(rb"BM.{4}\x00{4}", re.DOTALL), "BMP, which is not read; convert it"),
 )
 
 _STILL: Final = ("GIF", "AVIF", "HEIF")  # formats of which nobody asks whether they are still

@@ -2,6 +2,7 @@
 
 import errno
 import os
+import re
 import subprocess
 
 import pytest
@@ -62,5 +63,13 @@ def test_a_small_disk(tmp_path):
         subprocess.run(["mount", "-o", "remount,size=9m", str(disk)], check=True)
         done = subprocess.run(argv, capture_output=True, text=True, check=True)
         assert "rows done, in" in done.stderr
+        out = str(disk / "not" / "there")
+        told = rf"^{re.escape(out)}: the disk is full .* or write elsewhere, and run again; "
+        with (
+            pytest.raises(StorageError, match=told),
+            full_disk_told("s3://of/no/disk", str(tmp_path), out),
+            (disk / "more").open("wb") as file,
+        ):
+            file.write(os.urandom(9_000_000))
     finally:
         subprocess.run(["umount", str(disk)], check=True)

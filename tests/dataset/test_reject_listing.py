@@ -51,9 +51,11 @@ def test_a_reason_that_no_reject_has(enter, tmp_path, capsys):
     )
 
 
-def test_file_names(enter, tmp_path, capsys):
-    """Where a field has a row's file name, the reject is told by it."""
-    made = odd(enter, tmp_path, 6, file_name=[f"{n}.jpg" for n in range(6)])
+@pytest.mark.parametrize("field", ["file_name", "image_url"])
+def test_names(enter, tmp_path, capsys, field):
+    """Where a field has a row's file name or URL, the reject is told by it."""
+    others = {"image_url": [f"http://h/{n}" for n in range(6)]}
+    made = odd(enter, tmp_path, 6, **others | {field: [f"{n}.jpg" for n in range(6)]})
     main(["show", made.folder, "--rejects"])
     assert told(capsys)[1:] == [
         f"{n:012d}  odd  3 attempts  {n}.jpg  {n} is odd" for n in (1, 3, 5)

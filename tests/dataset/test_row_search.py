@@ -1,11 +1,16 @@
 """Finding the row that a person means."""
 
+from pathlib import Path
+
 import pytest
 
 from fondant_spec.dataset.row_search import told_row
 from fondant_spec.errors import InvalidArgumentError
+from fondant_spec.testing import run_component
+from image_toolkit.models.runtime.preparation import probe_images
 from tests.small import dataset
 
+LOADER = Path(__file__).parents[2] / "components" / "load_from_hub"
 URLS = ["http://h/a/cat.jpg", "http://h/b/cat.jpg", "http://h/dog.jpg", None]
 
 
@@ -54,6 +59,23 @@ def test_a_row_of_an_earlier_dataset(enter, tmp_path):
         "two.png: word of row 000000000001",
         "given: 000000000001",
     ]
+
+
+@pytest.mark.parametrize("name", ["a/garbage.jpg", "garbage.jpg"])
+def test_what_a_load_gave_up_on(tmp_path, name):
+    """A file that never became a row is found by its name, also from a later dataset."""
+    photos = tmp_path / "photos" / "a"
+    photos.mkdir(parents=True)
+    (photos / "garbage.jpg").write_bytes(b"garbage")
+    probe_images(1)[0].save(photos / "good.jpg")
+    loaded = run_component(LOADER, None, tmp_path, dataset_name=str(photos.parent)).manifest
+    which, ended = told_row(loaded, name).splitlines()
+    assert which == f"{name}: the reject of row 000000000000"
+    assert ended.startswith(
+        "load_from_hub: given up: 000000000000  not_an_image  a/garbage.jpg: not a JPEG, PNG, "
+    )
+    with pytest.raises(InvalidArgumentError, match=r"there is no row 'age\.jpg'"):
+        told_row(loaded, "age.jpg")
 
 
 def test_no_such_row(made):

@@ -136,9 +136,9 @@ def test_a_defect(capsys):
         return Pipeline("small", "base").append(COMPONENTS / "numbers")
 
     assert launch(build, argparse.ArgumentParser(), []) == 1
-    assert capsys.readouterr().err == (
-        "error: AttributeError: 'Pipeline' object has no attribute 'append'. This is a defect; run "
-        "again with --debug for the traceback.\n"
+    assert capsys.readouterr().err.startswith(
+        "error: AttributeError: 'Pipeline' object has no attribute 'append'. This is a defect; its "
+        "traceback is in "
     )
     assert launch(build, argparse.ArgumentParser(), ["--debug"]) == 1
     assert capsys.readouterr().err.startswith("Traceback (most recent call last):\n")
@@ -195,6 +195,13 @@ def test_what_a_runner_refuses(capsys, settings, words, code, message):
     error = capsys.readouterr().err
     assert error.startswith(f"error: {message}")
     assert error.count("\n") == 1
+
+
+def test_a_plan_that_no_cluster_could_run(tmp_path, capsys):
+    """It is refused as it is described, as it would be as it is submitted."""
+    assert start(tmp_path, "--dry-run", settings={"HOST": "http://kfp.example.com"}) == 1
+    told = f"error: BASE_PATH {tmp_path} is a folder of this machine, which the cluster cannot see"
+    assert capsys.readouterr().err.startswith(told)
 
 
 def test_a_host_is_looked_for_before_the_plan(capsys):

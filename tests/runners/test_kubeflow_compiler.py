@@ -121,12 +121,14 @@ def test_texts_that_yaml_finds_hard():
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("a {{workflow.name}}", "double: lexicon holds '{{', which Kubeflow would take for a"),
+        ("a {{workflow.name}}", "double: lexicon holds '{{', in place of which Argo may put"),
+        ("a $(HOME)", "double: lexicon holds '$(', in place of which Kubernetes may put"),
+        ("5 $$", "double: lexicon holds '$$', in place of which Kubernetes may put"),
         ("\ud83d", "double: lexicon holds '\\ud83d', half a character that no text can hold."),
     ],
 )
 def test_texts_that_would_not_arrive(text, message):
-    """What Argo would put something else in place of is refused, with step and argument."""
+    """What the cluster would put something else in place of is refused, with step and argument."""
     pipeline = Pipeline("p", "s3://bucket")
     numbers = pipeline.add(COMPONENTS / "numbers")
     pipeline.add(COMPONENTS / "double", after=numbers, arguments={"lexicon": text})

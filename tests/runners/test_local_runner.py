@@ -82,7 +82,7 @@ def test_a_step_that_fails(tmp_path):
     with pytest.raises(StepFailedError) as caught:
         LocalRunner().run(pipeline.plan("run-1"), said.append)
     log = tmp_path / "small" / "runs" / "run-1" / "misbehave.log"
-    told = "error: misbehave: the component lost row '000000000000' and 0 more; reject them."
+    told = "error: misbehave: the component lost row '000000000000'; return or reject each row."
     assert str(caught.value) == (
         f"step 'misbehave' failed with exit code 1. Its log is above, and kept as {log}"
     )

@@ -77,6 +77,25 @@ class Splits(StreamTransformComponent):
         return {"copy": {"seen": self.seen}}
 """
 )
+LOADS = """
+name: Loads
+description: Makes rows.
+image: example/loads:dev
+produces: {number: {type: int64}}
+"""
+FORGETFUL = {
+    "ArrowTransformComponent": (EXPLODES, "transform", "NoneType where record batches are due"),
+    "PandasTransformComponent": (EXPLODES, "transform", "NoneType and no frame"),
+    "StreamTransformComponent": (EXPLODES, "transform_batches", "NoneType where record batches"),
+    "LoadComponent": (LOADS, "load", "NoneType where record batches are due"),
+    "WriteComponent": (WRITES, "write", "`write` returned None, which is no list of texts"),
+}
+OTHERWISE = {
+    "a frame": ("PandasTransformComponent", "[frame]", "list and no frame"),
+    "a table": ("ArrowTransformComponent", "pa.table({'copy': [1]})", "a Table where record batch"),
+    "a row": ("LoadComponent", "[{'number': 1}]", "a dict where record batches are due"),
+    "a path": ("WriteComponent", "'out.txt'", "`write` returned 'out.txt', which is no list"),
+}
 ABSTRACT = (
     HEAD
     + """
@@ -113,6 +132,35 @@ def test_rejects_that_are_none(tmp_path, spec, main, ids, message):
     table = pa.table({"number": [1, 2, 3]})
     with pytest.raises(CardinalityError, match=message):
         run_component(folder, table, tmp_path, options={"max_reject_share": "1.0"})
+
+
+@pytest.mark.parametrize("base", FORGETFUL)
+def test_a_method_that_returns_nothing(tmp_path, base):
+    """A forgotten `return` or `yield` is told in a sentence."""
+    spec, method, message = FORGETFUL[base]
+    main = f"from fondant_spec.component import {base}\nclass Own({base}):\n"
+    main += f"    def {method}(self, *given):\n        pass\n"
+    folder = component(tmp_path / "own", spec, main)
+    with pytest.raises(CardinalityError, match=message):
+        run_component(folder, given_to(spec), tmp_path)
+
+
+@pytest.mark.parametrize("name", OTHERWISE)
+def test_a_method_that_returns_another_thing(tmp_path, name):
+    """What is nearly right is told in a sentence, too."""
+    base, value, message = OTHERWISE[name]
+    spec, method, _ = FORGETFUL[base]
+    main = f"import pyarrow as pa\nfrom fondant_spec.component import {base}\n"
+    main += f"class Own({base}):\n    def {method}(self, *given):\n"
+    main += f"        frame = given[0]\n        return {value}\n"
+    folder = component(tmp_path / "own", spec, main)
+    with pytest.raises(CardinalityError, match=message):
+        run_component(folder, given_to(spec), tmp_path)
+
+
+def given_to(spec: str) -> pa.Table | None:
+    """Return the rows that a component of a spec is given."""
+    return pa.table({"number": [1, 2]}) if "consumes" in spec else None
 
 
 def test_what_made_the_fields_of_a_gather(tmp_path):

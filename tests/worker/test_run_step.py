@@ -200,7 +200,7 @@ def test_an_empty_dataset_goes_all_the_way(enter):
 
 
 MISTAKES = {
-    "lose": "the component lost row '000000000000' and 0 more; reject them.",
+    "lose": "the component lost row '000000000000'; return or reject each row.",
     "invent": "the component returned id 'new', which it was not given.",
     "twice": "the component returned rows twice or out of order; keep the order.",
     "reorder": "the component returned rows twice or out of order; keep the order.",

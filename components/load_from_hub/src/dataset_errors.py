@@ -4,7 +4,7 @@ import logging
 import tarfile
 import zipfile
 import zlib
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from typing import Final
 
@@ -40,6 +40,19 @@ _FAILURES: Final = (
 
 for _package in ("httpx", "httpx2"):  # a line for every request would drown the log of the step
     logging.getLogger(_package).setLevel(logging.WARNING)
+
+
+def columns_told(columns: Collection[str], marked: Collection[str] = ()) -> str:
+    """Return which columns there are, for the end of an error; `marked` ones hold images.
+
+    A single one that is named like several says that cells are parted by something else.
+    """
+    words = [f"{name} (images)" if name in marked else name for name in columns]
+    told = f"Columns: {', '.join(words) or 'none'}."
+    sign = next((s for s in ";\t|" if len(columns) == 1 and s in next(iter(columns))), None)
+    if sign:
+        told += f" Cells are parted by {sign!r}, it seems; save the table with ','."
+    return told
 
 
 @contextmanager

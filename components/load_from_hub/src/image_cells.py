@@ -6,12 +6,16 @@ import io
 import re
 from collections.abc import Callable
 from typing import Any, Final
+from urllib.parse import unquote_to_bytes
 
 import numpy as np
 import pyarrow as pa
 from PIL import Image
 
-_DATA_URL: Final = re.compile(r"data:[^,]{0,200};base64,", re.IGNORECASE)
+_DATA_URL: Final = re.compile(
+    r"data:(?:[^,]{0,200}(?P<base64>;base64)|image/[a-z0-9.+-]{1,100}(?:;[^,]{0,100})?),",
+    re.IGNORECASE,
+)
 _ENCODED: Final = re.compile(r"(?:/9j/|iVBORw0KGgo|R0lGOD|UklGR|AAAA)[A-Za-z0-9+/\s]{60,}={0,2}\s*")
 """How the formats of images begin in base64, at a length that no file name has."""
 
@@ -52,9 +56,9 @@ def holds_arrays(column: pa.DataType) -> bool:
 def image_bytes(cell: Any, open_file: Callable[[str], bytes]) -> bytes:
     """Return the encoded image that a cell holds or leads to.
 
-    `cell` is bytes, a struct of `bytes` and `path`, the path of a file, the image in base64, or
-    nested lists of pixel values (height, width[, channels]) from 0 to 255, which become a PNG.
-    `open_file` returns the content of a path.
+    `cell` is bytes, a struct of `bytes` and `path`, the path of a file, the image in base64 or in a
+    `data:` URL, or nested lists of pixel values (height, width[, channels]) from 0 to 255, which
+    become a PNG. `open_file` returns the content of a path.
 
     Raises:
         BadCellError: the cell is null, leads nowhere, or elsewhere.
@@ -67,7 +71,7 @@ def image_bytes(cell: Any, open_file: Callable[[str], bytes]) -> bytes:
     if isinstance(cell, bytes):
         return cell
     if isinstance(cell, str):
-        return _from_base64(cell) or _from_file(cell, open_file)
+        return _from_text(cell) or _from_file(cell, open_file)
     return _png(cell)
 
 
@@ -99,12 +103,16 @@ def _plain(column: pa.DataType) -> pa.DataType:
     return column.value_type if pa.types.is_dictionary(column) else column
 
 
-def _from_base64(text: str) -> bytes | None:
+def _from_text(text: str) -> bytes | None:
+    """Return what a `data:` URL or base64 holds; None for a text that is neither."""
     url = _DATA_URL.match(text)
     if url is None and not _ENCODED.fullmatch(text):
         return None
+    content = text[url.end() if url else 0 :]
+    if url and not url["base64"]:
+        return unquote_to_bytes(content)
     try:
-        return base64.b64decode("".join(text[url.end() if url else 0 :].split()), validate=True)
+        return base64.b64decode("".join(content.split()), validate=True)
     except binascii.Error as error:
         raise BadCellError(reason="not_an_image", message=f"broken base64: {error}") from None
 
@@ -114,6 +122,8 @@ def _from_file(path: str, open_file: Callable[[str], bytes]) -> bytes:
         return open_file(path)
     except (FileNotFoundError, NotADirectoryError):
         message = f"there is no file {path}"
+        if "\\" in path:
+            message += "; write / between folders"
         raise BadCellError(reason="file_not_found", message=message) from None
     except (OSError, ValueError) as error:
         raise BadCellError(reason="unreadable_file", message=f"{path}: {error}") from None

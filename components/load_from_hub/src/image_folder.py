@@ -12,7 +12,7 @@ from typing import Any, Final
 
 import pyarrow as pa
 from data_files import printable
-from dataset_errors import explained
+from dataset_errors import columns_told, explained
 from file_kinds import captions_beside, is_metadata, is_sidecar_object, stem_of, table_of
 from folder_files import LocalFolder, RemoteFolder
 from image_masks import Key, key_of
@@ -181,7 +181,7 @@ def _without_names(name: str, columns: Collection[str]) -> InputDataError:
     if not columns:
         return InputDataError(f"{name}: is empty; fill it, or remove it to load the images alone.")
     told = "has no column `file_name` to say which image a row is about"
-    return InputDataError(f"{name}: {told}. Columns: {', '.join(columns)}.")
+    return InputDataError(f"{name}: {told}. {columns_told(columns)}")
 
 
 def _values(cells: pa.Array | list[Any]) -> list[Any]:

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final, NamedTuple, Protocol, TypeAlias
 
 import pyarrow as pa
+from dataset_errors import columns_told
 
 from fondant_spec.errors import InputDataError, did_you_mean
 
@@ -108,12 +109,9 @@ class Source:
                 problem = f"column {column!r} is not {kind}, but {self.columns[column]}."
             else:
                 continue
-            words = [f"{self.name}:", problem, self._known(), self.hint, advice]
+            known = columns_told(self.columns, self.image_columns)
+            words = [f"{self.name}:", problem, known, self.hint, advice]
             raise InputDataError(" ".join(filter(None, words)))
-
-    def _known(self) -> str:
-        marked = [f"{c} (images)" if c in self.image_columns else c for c in self.columns]
-        return f"Columns: {', '.join(marked) or 'none'}."
 
 
 def columns_together(

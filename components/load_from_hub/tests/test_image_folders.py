@@ -115,6 +115,7 @@ def test_images_are_known_by_what_they_are(fill, load, photo, caplog):
         "no_suffix": photo(4, "PNG"),
         "y.JPG": photo(5),
         "z.jxl": b"\xff\x0a" + bytes(20),
+        "z.bmp": photo(6, "BMP"),
         "w.HEIC": b"\x00\x00\x00\x18ftypheic" + bytes(20),
         "notes.pdf": b"%PDF",
         "clip.mp4": b"\x00\x00\x00\x18ftypmp42",
@@ -124,6 +125,7 @@ def test_images_are_known_by_what_they_are(fill, load, photo, caplog):
     assert result.table["file_name"].to_pylist() == sorted(list(files)[:5])
     assert sorted(reasons(result)) == [
         ("not_an_image", "w.HEIC: HEIF: broken, or the package pi-heif is missing"),
+        ("not_an_image", "z.bmp: BMP, which is not read; convert it"),
         ("not_an_image", "z.jxl: JPEG XL, which is not read; convert it"),
     ]
     assert "left out, as no part of the dataset: 1 .mp4, 2 .pdf" in caplog.text

@@ -3,6 +3,8 @@
 import base64
 import gzip
 import json
+import re
+from urllib.parse import quote
 
 import numpy as np
 import pyarrow as pa
@@ -191,13 +193,15 @@ def test_images_in_texts_and_newer_types(tmp_path, load, photo):
     lines = [
         {"image": encoded},
         {"image": f"data:image/jpeg;base64,{encoded}"},
+        {"image": f"data:image/jpeg;name=a,{quote(photo(1))}"},
         {"image": encoded[:-3]},
+        {"image": "data:image/svg+xml,%3Csvg/%3E"},
     ]
     (tmp_path / "rows.jsonl").write_text("\n".join(map(json.dumps, lines)))
     result = load(tmp_path / "rows.jsonl")
-    assert result.table["image"].to_pylist() == [photo(1), photo(1)]
-    assert result.table["file_name"].to_pylist() == [None, None]
-    assert [reason for reason, _ in reasons(result)] == ["not_an_image"]
+    assert result.table["image"].to_pylist() == [photo(1)] * 3
+    assert result.table["file_name"].to_pylist() == [None] * 3
+    assert [reason for reason, _ in reasons(result)] == ["not_an_image"] * 2
     size = len(photo(1))
     for kind in (pa.binary_view(), pa.binary(size), pa.large_binary()):
         pq.write_table(pa.table({"image": pa.array([photo(1)], kind)}), tmp_path / "rows.parquet")
@@ -229,6 +233,27 @@ def test_what_cannot_be_is_one_sentence(tmp_path, load, monkeypatch, dataset, ar
     with pytest.raises(FondantError, match=message) as error:
         load(dataset, **arguments)
     assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize("sign", [";", "\t", "|"])
+def test_cells_that_are_parted_otherwise(tmp_path, load, sign):
+    """A table that a spreadsheet saved with other signs is told as that."""
+    (tmp_path / "rows.csv").write_text(f"image{sign}text\na.jpg{sign}b\n")
+    told = f"Cells are parted by {sign!r}, it seems; save the table with ','."
+    with pytest.raises(InputDataError, match=re.escape(told)):
+        load(tmp_path / "rows.csv", produces=TEXT)
+    (tmp_path / "rows.csv").rename(tmp_path / "metadata.csv")
+    with pytest.raises(InputDataError, match=re.escape(told)):
+        load(tmp_path, produces=TEXT)
+
+
+def test_a_path_as_windows_writes_it(tmp_path, load, photo):
+    """It names no file here, and how it would is said."""
+    (tmp_path / "a").mkdir()
+    (tmp_path / "a" / "b.jpg").write_bytes(photo(1))
+    (tmp_path / "rows.csv").write_text("image\na\\b.jpg\n")
+    told = "rows.csv line 2: there is no file a\\b.jpg; write / between folders"
+    assert reasons(load(tmp_path / "rows.csv")) == [("file_not_found", told)]
 
 
 def test_an_empty_index_column_is_none(tmp_path, load):

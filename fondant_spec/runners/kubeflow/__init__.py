@@ -16,7 +16,7 @@ from fondant_spec.pipeline.plan import Plan
 from fondant_spec.pipeline.run_history import StepResult
 from fondant_spec.runners.image_lock import doubts, refuse_other_code
 from fondant_spec.runners.kubeflow.cluster import Cluster, Credentials
-from fondant_spec.runners.kubeflow.plan_check import slice_doubts
+from fondant_spec.runners.kubeflow.plan_check import check_plan, slice_doubts
 from fondant_spec.runners.protocol import Runner, Settings
 from fondant_spec.shown_text import tell
 
@@ -84,6 +84,10 @@ class KubeflowRunner(Runner):
         """Spread the steps that `fan_out` names."""
         for step_id, count in self.fan_out.items():
             pipeline.change(step_id, fan_out=count)
+
+    def check_plan(self, plan: Plan) -> None:
+        """Make sure that the cluster sees what a plan names, and reads it as it is meant."""
+        check_plan(plan, self.cluster)
 
     def compile(self, plan: Plan) -> str:
         """Return a package that any host can be given, held against the rules of the server."""

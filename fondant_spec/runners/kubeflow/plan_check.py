@@ -11,8 +11,12 @@ from fondant_spec.runners.kubeflow.cluster import Cluster
 from fondant_spec.runners.kubeflow.package import task_name
 from fondant_spec.spec.secret_arguments import file_of, variable_of
 
-_PLACEHOLDER: Final = "{{"
-"""Begins what Argo, which runs the steps, puts something else in place of."""
+_PLACEHOLDERS: Final = {"{{": "Argo", "$(": "Kubernetes", "$$": "Kubernetes"}
+"""Where something else may be put in its place, and by whom.
+
+A step gets its values in a word of its pod's command, in which `$(NAME)` is a variable of the pod,
+and `$$` one `$` (kubeflow/pipelines#10370).
+"""
 
 LISTED_SLICES: Final = 25
 """Slices of a run up to which its workflow stays below 1 MB, of which a slice takes some 27 KB.
@@ -75,12 +79,13 @@ def _texts(value: Any) -> Iterator[str]:
 
 
 def _check_text(text: str, where: str) -> None:
-    if _PLACEHOLDER in text:
-        msg = (
-            f"{where} holds '{{{{', which Kubeflow would take for a placeholder of its own; put "
-            "it differently, or in a file that the step reads."
-        )
-        raise InvalidPipelineError(msg)
+    for sign, whose in _PLACEHOLDERS.items():
+        if sign in text:
+            msg = (
+                f"{where} holds {sign!r}, in place of which {whose} may put something else; put "
+                "it differently, or in a file that the step reads."
+            )
+            raise InvalidPipelineError(msg)
     try:
         text.encode()
     except UnicodeEncodeError as error:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Final
 
 from fondant_spec.dataset.disk_space import full_disk_told
 from fondant_spec.errors import InvalidArgumentError
+from fondant_spec.option_values import number, port
 from fondant_spec.shown_text import tell
 from image_toolkit.retrieval.build.index_kinds import KINDS
 from image_toolkit.retrieval.hub.index_reference import on_hub
@@ -61,8 +62,10 @@ def _add_build(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--revision", help="the model's commit, branch or tag")
     parser.add_argument("--url-prefix", help="the address at which the folder of images is served")
     parser.add_argument("--kind", choices=KINDS, help="default: by the rows and the memory")
-    parser.add_argument("--memory-gb", type=float, default=4, help="for building and serving")
-    parser.add_argument("--target-recall", type=float, default=0.95, help="default: 0.95")
+    parser.add_argument(
+        "--memory-gb", type=number(0.001, 1e6), default=4, help="for building and serving"
+    )
+    parser.add_argument("--target-recall", type=number(0, 1), default=0.95, help="default: 0.95")
     parser.add_argument("--name", default="index", help="the index's name for a service")
     parser.add_argument("--keep-vectors", action="store_true", help="keep them as img_emb/*.npy")
     parser.set_defaults(index_command=_build)
@@ -84,7 +87,7 @@ def _add_serve(parser: argparse.ArgumentParser) -> None:
     _add_location(parser)
     parser.add_argument("--name", help="its name; default: the one given, or that of the folder")
     parser.add_argument("--host", default="127.0.0.1", help="default: 127.0.0.1, this machine only")
-    parser.add_argument("--port", type=int, default=1234, help="default: 1234")
+    parser.add_argument("--port", type=port, default=1234, help="default: 1234")
     parser.add_argument("--model-id", help="a CLIP model, to answer queries by text and image")
     parser.add_argument("--revision", help="the model's commit, branch or tag")
     parser.add_argument("--aesthetic-embeddings", type=Path, help="folder of rating0..9.npy")

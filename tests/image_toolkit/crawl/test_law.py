@@ -1,4 +1,7 @@
-"""What `requests` fetches, the downloader fetches, byte by byte; or its reason says why not."""
+"""What `requests` fetches, the downloader fetches, byte by byte; or its reason says why not.
+
+FUZZ_EXAMPLES=5000 in the environment makes it a long run.
+"""
 
 import gzip
 import queue
@@ -9,13 +12,14 @@ from urllib.parse import unquote_to_bytes
 import pytest
 import requests
 import urllib3
-from hypothesis import HealthCheck, event, given, settings
+from hypothesis import event, given
 from hypothesis import strategies as st
 
 from image_toolkit.crawl.access_policy import AccessPolicy
 from image_toolkit.crawl.addresses import AddressPolicy
 from image_toolkit.crawl.fetch_limits import FetchLimits
 from image_toolkit.crawl.fetcher import Fetcher
+from tests.fuzzing import fuzz
 from tests.image_toolkit.crawl.conftest import ACCESS, QUICK, TRUSTED
 from tests.image_toolkit.crawl.fault_host import FaultHost, jpeg
 
@@ -133,14 +137,7 @@ def responses(draw, values=VALUES):
     return b"\r\n".join([*lines, b"", b""]) + sent
 
 
-BOUNDED = settings(
-    max_examples=400,
-    deadline=None,
-    suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
-)
-
-
-@BOUNDED
+@fuzz(400)
 @given(response=responses())
 def test_what_requests_fetches_is_fetched(both, response):
     """The same bytes from the same URL, or a reason that is meant."""
@@ -159,7 +156,7 @@ def test_what_requests_fetches_is_fetched(both, response):
         assert fetched.error.message
 
 
-@settings(BOUNDED, max_examples=200)
+@fuzz(200)
 @given(response=responses(WILD))
 def test_whatever_a_host_writes_there_is_an_end(both, response):
     """Headers of any bytes give texts that can be kept, or a reason."""

@@ -89,6 +89,26 @@ def test_errors_are_reported_in_a_line(
     assert capsys.readouterr().err == message.format(**places) + "\n"
 
 
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (["build", "a", "b", "--memory-gb", "nan"], "a number from 0.001 to 1e+06, not 'nan'"),
+        (["build", "a", "b", "--memory-gb=-1"], "a number from 0.001 to 1e+06, not '-1'"),
+        (["build", "a", "b", "--target-recall", "7"], "a number from 0 to 1, not '7'"),
+        (["serve", "a", "--port", "99999"], "a port, from 0 to 65535, not '99999'"),
+        (["serve", "a", "--port", "http"], "a port, from 0 to 65535, not 'http'"),
+    ],
+)
+def test_numbers_out_of_range_are_wrong_usage(
+    words: list[str], told: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """They are refused by their option, before anything is read."""
+    with pytest.raises(SystemExit) as ended:
+        main(["index", *words])
+    assert ended.value.code == 2
+    assert capsys.readouterr().err.endswith(f"must be {told}\n")
+
+
 def test_a_disk_without_room_is_told(source: Path, tmp_path: Path) -> None:
     """A build that finds no room says so in a line, and where."""
     program = (
