@@ -66,7 +66,12 @@ def _of_captions(report: Report) -> Iterator[str]:
     if captions.missing:
         yield f"{captions.missing:,} of {report.rows:,} rows have no caption."
     for use in captions.tokens:
-        *_, last = use.within
+        first, *_, last = (*use.within, *use.within)
+        if longer := captions.captions - use.within[first] - use.over:
+            yield (
+                f"{longer:,} of {captions.captions:,} captions are longer than {first} tokens of "
+                f"{use.encoder}: trainers that read no second part cut them."
+            )
         if use.over:
             yield (
                 f"{use.over:,} of {captions.captions:,} captions are longer than the {last} tokens "

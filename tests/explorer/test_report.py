@@ -72,6 +72,8 @@ def test_captions(known):
         0,
     )
     assert (clip["longest"], t5["within"], mistral["models"]) == (80, {"512": 10}, ["FLUX.2 dev"])
+    text = "1 of 10 captions are longer than 75 tokens of CLIP: trainers that read no second part"
+    assert text in page(known)
     assert captions["repeated"] == 3
     assert list(captions["most_repeated"].values()) == [3]
     assert {"words": "a photo of number", "captions": 6, "share": 0.6} in captions["phrases"]
