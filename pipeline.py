@@ -41,6 +41,7 @@ USUAL_RULES = {
     "no_chart": "flatness < 0.9",
     "no_text": "text_area < 0.1",
 }
+HASHES = ("inner_phash", "mirrored_phash")
 SCORES = ("blur", "brightness", "contrast", "colourfulness", "flatness", "text_area")
 
 
@@ -79,9 +80,7 @@ def build(configs: PipelineConfigs) -> Pipeline:
     return pipeline
 
 
-def curate(
-    pipeline: Pipeline, images: Step, wanted: str, hashes: Sequence[str] = ("inner_phash",)
-) -> Step:
+def curate(pipeline: Pipeline, images: Step, wanted: str, hashes: Sequence[str] = HASHES) -> Step:
     """Add the steps that leave out copies, and what is not wanted: an expression, or USUAL.
 
     `hashes` are those that the images do not have; downloaded ones have all others.
@@ -90,7 +89,9 @@ def curate(
     rules = USUAL_RULES if wanted == USUAL else {"wanted": wanted}
     named = {score: "float32" for score in SCORES if score in " ".join(rules.values())}
     hashed = pipeline.add(
-        COMPONENTS / "score_images", after=images, produces=dict.fromkeys(hashes, "string")
+        COMPONENTS / "score_images",
+        after=images,
+        produces=dict.fromkeys(hashes, "string") | {"border": "float32"},
     )
     kept = pipeline.add(COMPONENTS / "deduplicate_images", after=hashed)
     if named:

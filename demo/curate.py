@@ -28,7 +28,7 @@ from pipeline_configs import PipelineConfigs
 
 NAME: Final = "curation"
 FOLDER: Final = Path("artifacts/curation/images")
-HASHES: Final = ("sha256", "phash", "inner_phash")
+HASHES: Final = ("sha256", "phash", "inner_phash", "mirrored_phash")
 WANTED: Final = "text_area = 0"
 TEXTS: Final = ("SAMPLE PHOTO", "do not copy", "PREVIEW", "example.org")
 

@@ -24,7 +24,8 @@ from explorer.pages.review import review
 from explorer.pages.row import row_page
 from explorer.pages.runs import overview, run
 from explorer.pages.writes import edits, undo
-from explorer.site import HERE, Site
+from explorer.site import Site
+from explorer.templating import HERE
 from fondant_spec.errors import FondantError
 
 _DATA: Final = "/data/{pipeline}/{step}/{key}"

@@ -9,16 +9,13 @@ import getpass
 import os
 import secrets
 import socket
-from importlib.util import find_spec
-from typing import Final
 
+from explorer.extra import need
 from fondant_spec.dataset import storage
 from fondant_spec.dataset.trusted_places import trust
 from fondant_spec.errors import InvalidArgumentError
 from fondant_spec.shown_text import tell
 from image_toolkit.served_names import is_loopback
-
-_NEEDED: Final = ("duckdb", "jinja2", "starlette", "uvicorn")
 
 
 def add_command(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
@@ -92,10 +89,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _check(args: argparse.Namespace) -> None:
-    missing = [name for name in _NEEDED if find_spec(name) is None]
-    if missing:
-        msg = f"explore needs {', '.join(missing)}; install fondant-spec with its extra `explore`."
-        raise InvalidArgumentError(msg)
+    need("explore", "duckdb", "jinja2", "starlette", "uvicorn")
     if not is_loopback(args.host) and not args.token:
         msg = f"--host {args.host} lets other machines in; give a --token that only friends know."
         raise InvalidArgumentError(msg)

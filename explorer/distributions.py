@@ -1,5 +1,6 @@
 """What values a column has: bars, each with the expression for what lies in it."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -36,6 +37,26 @@ class Distribution:
         return max((bar.rows for bar in self.bars), default=0)
 
 
+@dataclass(frozen=True)
+class Spread:
+    """How the numbers of a column are spread.
+
+    Attributes:
+        missing: How many rows have none, or one that is not finite.
+        low: The least value; as are the next three, None where no row has one.
+        edges: Where each bar begins; the last one ends with `high`, and has it in it.
+        bars: How many rows each has.
+    """
+
+    missing: int
+    low: float | None = None
+    high: float | None = None
+    mean: float | None = None
+    median: float | None = None
+    edges: tuple[float, ...] = ()
+    bars: tuple[int, ...] = ()
+
+
 def distributions(tables: Tables, table: Table, query: Query) -> list[Distribution]:
     """Return the distributions of all columns that hold one value a row."""
     source = f"(SELECT * FROM {table.shown} WHERE {query.conditions})"
@@ -53,43 +74,64 @@ def _is_plain(kind: str) -> bool:
 
 
 def _numbers(tables: Tables, source: str, query: Query, name: str, kind: str) -> Distribution:
+    spread = spread_of(tables, source, query.values, name, kind)
+    missing = f"{spread.missing:,} without a value"
+    if not spread.bars:
+        return Distribution(name, kind, (), missing)
+    words = (
+        f"{number(spread.low)} to {number(spread.high)}, mean {number(spread.mean)}, "
+        f"median {number(spread.median)}" + (f"; {missing}" if spread.missing else "")
+    )
+    shown = tuple(
+        _range(name, start, end, spread.high, rows)
+        for start, end, rows in zip(
+            spread.edges, [*spread.edges[1:], None], spread.bars, strict=True
+        )
+    )
+    return Distribution(name, kind, shown, words)
+
+
+def spread_of(tables: Tables, source: str, values: Sequence[Any], name: str, kind: str) -> Spread:
+    """Return how the numbers of a column are spread.
+
+    Args:
+        tables: where the column is.
+        source: a table, or a query in brackets with a mark for each of `values`.
+        values: for the marks.
+        name: of the column.
+        kind: its type as DuckDB calls it.
+    """
     c = quoted(name)
     finite = f"{c} IS NOT NULL AND isfinite({c}::DOUBLE)"
     told = tables.rows(
         f"SELECT count(*) AS n, count(*) FILTER ({finite}) AS k, min({c}) FILTER ({finite}) AS low, "  # noqa: E501
         f"max({c}) FILTER ({finite}) AS high, avg({c}) FILTER ({finite}) AS mean, "
         f"median({c}) FILTER ({finite}) AS middle FROM {source}",
-        query.values,
+        values,
     )[0]
     missing = told["n"] - told["k"]
     if not told["k"]:
-        return Distribution(name, kind, (), f"{missing:,} without a value")
-    low, high = told["low"], told["high"]
+        return Spread(missing)
+    low = told["low"]
     whole = "INT" in kind
-    span = float(high) - float(low)
+    span = float(told["high"]) - float(low)
     bars = min(_BARS, int(span) + 1) if whole else _BARS if span else 1
     width = (-(-(int(span) + 1) // bars) if whole else span / bars) or 1
     counted = tables.rows(
         f"SELECT least(floor(({c}::DOUBLE - ?) / ?), ?)::INTEGER AS bar, count(*) AS n "
         f"FROM {source} WHERE {finite} GROUP BY bar",
-        [float(low), float(width), bars - 1, *query.values],
+        [float(low), float(width), bars - 1, *values],
     )
     by_bar = {row["bar"]: row["n"] for row in counted}
-    words = (
-        f"{number(low)} to {number(high)}, mean {number(told['mean'])}, "
-        f"median {number(told['middle'])}" + (f"; {missing:,} without a value" if missing else "")
+    return Spread(
+        missing,
+        low,
+        told["high"],
+        told["mean"],
+        told["middle"],
+        edges=tuple(low + bar * width for bar in range(bars)),
+        bars=tuple(by_bar.get(bar, 0) for bar in range(bars)),
     )
-    shown = tuple(
-        _range(
-            name,
-            low + bar * width,
-            None if bar == bars - 1 else low + (bar + 1) * width,
-            high,
-            by_bar.get(bar, 0),
-        )
-        for bar in range(bars)
-    )
-    return Distribution(name, kind, shown, words)
 
 
 def _range(name: str, start: Any, end: Any, high: Any, rows: int) -> Bar:

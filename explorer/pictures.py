@@ -27,9 +27,13 @@ SHOWN_AS_THEY_ARE: Final = {"JPEG": "image/jpeg", "PNG": "image/png", "WEBP": "i
 
 
 class Pictures:
-    """Reads and shrinks images, and keeps what was made last. For any number of threads."""
+    """Reads and shrinks images, and keeps what was made last. For any number of threads.
 
-    def __init__(self) -> None:
+    `side` is how many pixels the longer side of a small one has.
+    """
+
+    def __init__(self, side: int = SIDE) -> None:
+        self._side = side
         self._thumbnails: LRUCache[tuple[str, str, str], bytes] = LRUCache(_THUMBNAIL_BYTES, len)
         self._raw: LRUCache[tuple[str, str, int], pa.Table] = LRUCache(
             _RAW_BYTES, lambda table: int(table.nbytes)
@@ -49,7 +53,7 @@ class Pictures:
         with self._lock:
             made = self._thumbnails.get(known)
         if made is None:
-            made = _shrunk(self.original(manifest, row_id))
+            made = _shrunk(self.original(manifest, row_id), self._side)
             with self._lock:
                 self._thumbnails[known] = made
         return made
@@ -100,10 +104,10 @@ class Pictures:
         return None
 
 
-def _shrunk(data: bytes) -> bytes:
+def _shrunk(data: bytes, side: int) -> bytes:
     header = image_header(data)
     width, height = header.size
-    scale = min(1.0, SIDE / max(width, height))
+    scale = min(1.0, side / max(width, height))
     size = max(1, round(width * scale)), max(1, round(height * scale))
     pixels = pixels_of(header, data, target_side=min(size))
     return encode(pixels if scale == 1 else scale_to(pixels, *size), "jpg", _QUALITY)

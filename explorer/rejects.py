@@ -35,16 +35,21 @@ def rejects_table(manifest: Manifest) -> pa.Table:
     Raises:
         FondantError: an input cannot be read.
     """
-    folder = manifest.rejects_location
-    names = sorted(name for name in storage.sizes(folder) if name.endswith(PARTITION_ENDING))
-    tables = [pq.read_table(storage.open_input(storage.join(folder, name))) for name in names]
-    rows = pa.concat_tables(tables).to_pylist() if tables else []
+    rows = [row for table in reject_tables(manifest) for row in table.to_pylist()]
     origins = dict(_origins(manifest, {row["id"] for row in rows}))
     for row in rows:
         row["input"], row["input_id"], row["url"] = origins.get(row["id"], (None, None, None))
     table = pa.Table.from_pylist(rows, SCHEMA)
     hosts = hosts_of(table.column("url").combine_chunks())
     return table.set_column(SCHEMA.get_field_index("host"), "host", hosts)
+
+
+def reject_tables(manifest: Manifest) -> Iterator[pa.Table]:
+    """Yield the rejects of a step, partition by partition, as it wrote them."""
+    folder = manifest.rejects_location
+    for name in sorted(storage.sizes(folder)):
+        if name.endswith(PARTITION_ENDING):
+            yield pq.read_table(storage.open_input(storage.join(folder, name)))
 
 
 def _origins(

@@ -1,23 +1,19 @@
 """What all pages share: the datasets, the edits, the images, and how a page is made."""
 
 from collections.abc import Mapping
-from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
 
-from explorer import wording
 from explorer.editing import Editing
 from explorer.nearest import Nearest, Ranking, text_model, vector_field
 from explorer.pictures import Pictures
 from explorer.place import Place, dataset_address, names_of, row_address, run_address
 from explorer.tables import KEY, Table, Tables
+from explorer.templating import environment
 from explorer.views import Query, View, plan
 from image_toolkit.edits.cells import Cell
-
-HERE: Final = Path(__file__).parent
 
 
 class Site:
@@ -32,23 +28,15 @@ class Site:
         self.pictures = Pictures()
         self.nearest = Nearest(clip_model)
         self.editing = Editing(place.base_path, self.tables, who, read_only=read_only)
-        self._templates = Environment(
-            loader=FileSystemLoader(HERE / "templates"),
-            autoescape=True,
-            undefined=StrictUndefined,
-            trim_blocks=True,
-            lstrip_blocks=True,
+        self._templates = environment(
+            site=self,
+            dataset_address=dataset_address,
+            names_of=names_of,
+            row_address=row_address,
+            run_address=run_address,
+            text_model=text_model,
+            vector_field=vector_field,
         )
-        self._templates.filters |= wording.FILTERS
-        self._templates.globals |= {
-            "site": self,
-            "dataset_address": dataset_address,
-            "names_of": names_of,
-            "row_address": row_address,
-            "run_address": run_address,
-            "text_model": text_model,
-            "vector_field": vector_field,
-        }
 
     def table(self, request: Request) -> Table:
         """Return the dataset that an address names, with the newest edits.

@@ -62,6 +62,14 @@ def number(value: float | None) -> str:
     return f"{value:,.4g}" if abs(value) >= _SHORTEST else f"{value:.2e}"
 
 
+def share(part: float, whole: float) -> str:
+    """Return a part in percent, never rounded to nothing or to all."""
+    percent = 100 * part / whole if whole else 0.0
+    if 0 < percent < 1:
+        return "< 1 %"
+    return "> 99 %" if 99 < percent < 100 else f"{percent:.0f} %"  # noqa: PLR2004
+
+
 def literal(value: Any) -> str:
     """Return a value as it stands in an expression."""
     if isinstance(value, bool):
@@ -111,6 +119,7 @@ FILTERS: Final[dict[str, Callable[..., Any]]] = {
     "literal": literal,
     "moment": moment,
     "number": number,
+    "share": share,
     "path": lambda text: quote(str(text), safe=""),
     "visible": visible,
 }

@@ -16,7 +16,9 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
+import pytest
 import yaml
+from huggingface_hub import constants
 
 COMMIT = "c0ffee" * 6 + "c0ff"
 REPOSITORY = "owner/photos"
@@ -25,7 +27,10 @@ LARGE = frozenset({".jpg", ".png", ".webp", ".tar", ".parquet"})
 
 
 class Hub(BaseHTTPRequestHandler):
-    """Answers for `owner/photos`; the server notes (path, authorization) of each request."""
+    """Answers for `owner/photos`, which is a dataset and a model.
+
+    The server notes (path, authorization) of each request.
+    """
 
     protocol_version = "HTTP/1.1"
     server: "HubServer"
@@ -36,6 +41,8 @@ class Hub(BaseHTTPRequestHandler):
         if self._is_refused(path):
             return
         _, api, rest = path.rpartition(f"/api/datasets/{REPOSITORY}")
+        if not api:
+            _, api, rest = path.rpartition(f"/api/models/{REPOSITORY}")
         revisions = (f"/revision/{self.server.commit}", "/revision/v1", "/revision/main")
         if path == "/api/whoami-v2":
             self._json({"name": "owner"})
@@ -51,8 +58,7 @@ class Hub(BaseHTTPRequestHandler):
         elif api:
             self._answer(404, b"{}", {"X-Error-Code": "RevisionNotFound"})
         else:
-            place = path.removeprefix(f"/datasets/{REPOSITORY}/resolve/").partition("/")[2]
-            self._file(place)
+            self._file(path.partition(f"/{REPOSITORY}/resolve/")[2].partition("/")[2])
 
     do_HEAD = do_GET  # noqa: N815 - the name is the protocol's
 
@@ -287,6 +293,26 @@ def running_hub(root: Path) -> Iterator[HubServer]:
         yield server
         server.shutdown()
         thread.join()
+
+
+@contextmanager
+def hub_of(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[HubServer]:
+    """Run a hub that this process takes for the hub, with a cache of its own; all below `folder`.
+
+    Its `owner/gated` wants terms to be accepted, and there is no `owner/none`.
+    """
+    (folder / "repository").mkdir()
+    with running_hub(folder / "repository") as server:
+        server.refusals = {"owner/gated": (403, "GatedRepo"), "owner/none": (401, "RepoNotFound")}
+        for name, value in {
+            "ENDPOINT": server.url,
+            "HUGGINGFACE_CO_URL_TEMPLATE": server.url + "/{repo_id}/resolve/{revision}/{filename}",
+            "HF_HUB_OFFLINE": False,
+            "HF_HOME": str(folder / "home"),
+            "HF_HUB_CACHE": str(folder / "home" / "hub"),
+        }.items():
+            monkeypatch.setattr(constants, name, value)
+        yield server
 
 
 def git_hash(content: bytes) -> str:

@@ -118,7 +118,11 @@ def test_curation(wanted, scores):
     wished = ["score_images", "deduplicate_images", *["score_images_2"] * bool(scores)]
     assert before == [*wished, "filter_rows"]
     first = next(step for step in plan.steps if step.id == "score_images")
-    assert set(first.step.produces) == {"inner_phash"}  # the hash of what was fetched stays
+    assert set(first.step.produces) == {
+        "inner_phash",
+        "mirrored_phash",
+        "border",
+    }  # the hash of what was fetched stays
     if scores:
         again = next(step for step in plan.steps if step.id == "score_images_2")
         assert set(again.step.produces) == scores

@@ -37,13 +37,13 @@ def key_parts(
 
     `rows_per_partition` counts where the step decides on its partitions; None elsewhere.
     """
-    values = {**arguments, **commits(spec, arguments)}
+    telling = {n: v for n, v in arguments.items() if spec.arguments[n].has_a_say(produces)}
+    values = {**telling, **commits(spec, telling)}
     parts: dict[str, Any] = {
         "code": code_digest(spec),
         "arguments": {
             name: _fingerprint(value) if spec.arguments[name].path else value
             for name, value in values.items()
-            if spec.arguments[name].affects_result
         },
         "consumes": dict(consumes),
         "produces": json_types(produces),

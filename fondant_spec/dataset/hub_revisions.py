@@ -1,9 +1,9 @@
 """What a branch or tag on the Hugging Face hub stands for at present: a commit.
 
 A model or dataset of the hub without a revision is whatever its branch `main` holds, which moves.
-So is what a path like `hf://datasets/OWNER/NAME/FOLDER` names. The cache key takes the commit in
-the place of the revision, so that what was made of an earlier state is no hit. The component is
-given its arguments as they are.
+So is what a path like `hf://datasets/OWNER/NAME/FOLDER` or `hf://OWNER/NAME/FILE` names. The cache
+key takes the commit in the place of the revision, so that what was made of an earlier state is no
+hit. The component is given its arguments as they are.
 """
 
 import logging
@@ -23,7 +23,7 @@ logger = logging.getLogger(__name__)
 _COMMIT: Final = re.compile(r"[0-9a-f]{40}")
 _ID: Final = re.compile(r"[A-Za-z0-9][\w.-]*(/[\w.-]+)?")
 _PATH: Final = re.compile(
-    r"hf://datasets/(?P<repository>[^/@]+/[^/@]+)(@(?P<revision>[^/]+))?(?P<rest>(/.*)?)"
+    r"hf://(?P<kind>datasets/)?(?P<repository>[^/@]+/[^/@]+)(@(?P<revision>[^/]+))?(?P<rest>(/.*)?)"
 )
 _SECONDS: Final = 5
 _BUSY: Final = (408, 429)
@@ -52,7 +52,8 @@ def commits(spec: ComponentSpec, arguments: Mapping[str, Any]) -> dict[str, str]
     looked_up = {name: _commit(reference) for name, reference in _references(spec, arguments)}
     for name, reference, rest in _paths(spec, arguments):
         commit = _commit(reference)
-        looked_up[name] = commit and f"hf://datasets/{reference.repository}@{commit}{rest}"
+        kind = "datasets/" if reference.kind == "dataset" else ""
+        looked_up[name] = commit and f"hf://{kind}{reference.repository}@{commit}{rest}"
     return {name: commit for name, commit in looked_up.items() if commit}
 
 
@@ -64,7 +65,8 @@ def _paths(
         found = _PATH.fullmatch(str(arguments.get(name))) if argument.path else None
         revision = unquote(found["revision"] or "main") if found else ""
         if found and not _COMMIT.fullmatch(revision):
-            yield name, Reference("dataset", found["repository"], revision), found["rest"]
+            kind = "dataset" if found["kind"] else "model"
+            yield name, Reference(kind, found["repository"], revision), found["rest"]
 
 
 def _references(

@@ -24,6 +24,7 @@ _ARGUMENT_KEYS: Final = {
     "prominent",
     "revision_of",
     "names_fields",
+    "needed_for",
     *BOUND_KEYS,
 }
 
@@ -85,6 +86,7 @@ def _argument(name: Any, content: Any, where: str) -> Argument:
         affects_result=read_flag({"affects_result": True} | content, "affects_result", where),
         names_fields=read_flag(content, "names_fields", where),
         revision_of=_revision_of(content.get("revision_of"), where),
+        needed_for=_needed_for(content.get("needed_for", []), where),
         bounds=read_bounds(content, content["type"], where),
     )
     return argument if argument.required else _with_typed_default(argument, where)
@@ -98,6 +100,13 @@ def _revision_of(value: Any, where: str) -> tuple[str, str] | None:
         msg = f"{where}: `revision_of` must be `{{model: ARGUMENT}}` or `{{dataset: ARGUMENT}}`."
         raise InvalidComponentSpecError(msg)
     return kinds[0], value[kinds[0]]
+
+
+def _needed_for(value: Any, where: str) -> tuple[str, ...]:
+    if not isinstance(value, list) or not all(isinstance(name, str) for name in value):
+        msg = f"{where}: `needed_for` must be a list of names of produced fields."
+        raise InvalidComponentSpecError(msg)
+    return tuple(value)
 
 
 def _with_typed_default(argument: Argument, where: str) -> Argument:

@@ -8,7 +8,7 @@ whichever runner starts it.
 import json
 import math
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from enum import Enum
@@ -55,7 +55,8 @@ class Argument:
     does not `affects_result` (a batch size, a device, a timeout) is no part of the cache key.
     `revision_of` marks a branch, tag or commit on the Hugging Face hub: `model` or `dataset`, and
     the argument that names it. One that `names_fields` speaks of fields of the dataset, which are
-    consumed for that.
+    consumed for that. One that is `needed_for` some produced fields has a say in the result only
+    where a step produces one of them.
     """
 
     name: str
@@ -71,6 +72,7 @@ class Argument:
     prominent: bool = False
     names_fields: bool = False
     revision_of: tuple[str, str] | None = None
+    needed_for: tuple[str, ...] = ()
     bounds: Bounds = NO_BOUNDS
 
     @property
@@ -84,6 +86,11 @@ class Argument:
         if self.required:
             return "required"
         return "none" if self.default is None else json.dumps(self.default, ensure_ascii=False)
+
+    def has_a_say(self, produced: Iterable[str]) -> bool:
+        """Return whether it can change the result of a step that produces these fields."""
+        needed = not self.needed_for or not {*self.needed_for}.isdisjoint(produced)
+        return self.affects_result and needed
 
     def check(self, value: Any) -> Any:
         """Return `value` as the declared type, or refuse it.

@@ -1,6 +1,7 @@
 """Cache keys: what they depend on, and what they do not."""
 
 import json
+import logging
 import os
 import re
 from dataclasses import replace
@@ -9,6 +10,7 @@ import pyarrow as pa
 import pytest
 
 from fondant_spec.dataset.cache_key import cache_key, key_parts
+from fondant_spec.dataset.hub_revisions import _commit
 from fondant_spec.spec.component_spec import ComponentSpec
 from tests.small import COMPONENTS
 
@@ -157,6 +159,38 @@ def test_arguments_that_cannot_change_a_result(component, name, counts):
         cache_key(key_parts(spec, {name: value}, {}, {}, [], None)) for value in ("some", "other")
     }
     assert len(keys) == (2 if counts else 1)
+
+
+@pytest.mark.parametrize(
+    ("produced", "name", "counts"),
+    [
+        ("blur", "labels", False),
+        ("class", "labels", True),
+        ("class", "aesthetic_head", False),
+        ("aesthetic_score", "aesthetic_head", True),
+    ],
+)
+def test_arguments_that_are_needed_for_other_fields(produced, name, counts):
+    """They are no part of the key of a step that produces none of these."""
+    spec = ComponentSpec.from_file(COMPONENTS.parents[1] / "components" / "score_images")
+    keys = {
+        cache_key(key_parts(spec, {name: value}, {}, {produced: pa.string()}, [], None))
+        for value in ("some", "other")
+    }
+    assert len(keys) == (2 if counts else 1)
+
+
+@pytest.mark.parametrize(("produced", "told"), [("blur", 0), ("clip_score", 1)])
+def test_a_model_that_is_not_needed_is_not_looked_up(produced, told, caplog, monkeypatch):
+    """So nobody is warned of a hub that cannot be reached for nothing."""
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
+    _commit.cache_clear()
+    spec = ComponentSpec.from_file(COMPONENTS.parents[1] / "components" / "score_images")
+    arguments = {name: one.default for name, one in spec.arguments.items()}
+    with caplog.at_level(logging.WARNING):
+        key_parts(spec, arguments, {}, {produced: pa.float32()}, [], None)
+    lines = [record.getMessage() for record in caplog.records]
+    assert sum("openai/clip-vit-large-patch14" in line for line in lines) == told
 
 
 def test_what_lies_behind_a_link_counts(tmp_path):

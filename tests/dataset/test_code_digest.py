@@ -72,7 +72,7 @@ def rekeyed(checkout: Path, file: str, text: str = "# a comment\n") -> set[str]:
         (
             "image_toolkit/images/decoding.py",
             {"caption_images", "download_images", "export_dataset", "load_from_hub"}
-            | {"image_embedding", "score_images", "text_embedding"},
+            | {"image_embedding", "score_images", "tag_images", "text_embedding"},
         ),
         ("image_toolkit/crawl/__init__.py", {"download_images"}),
         # Imported within a function only.

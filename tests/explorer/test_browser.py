@@ -12,22 +12,19 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
-from playwright.sync_api import Browser, Locator, Page, expect, sync_playwright
+from playwright.sync_api import Browser, Locator, Page, expect
 
 from demo.photos import SUBJECTS, load
 from demo.tiny_models import CLIP_FOLDER
 from fondant_spec.dataset.manifest import Manifest
 from fondant_spec.pipeline.find_run import list_runs
+from tests.explorer.browsing import SIZES, faults_of
 from tests.explorer.serving import ROOT, Served, serving
 
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(900)]
 
 PIPELINE = Path(__file__).with_name("explored.py")
-SIZES = {"desktop": (1280, 800), "phone": (390, 800)}
 PHOTOS = 10
-SHOWN = 20_000  # milliseconds: the machine may be busy
-
-expect.set_options(timeout=SHOWN)
 
 
 @dataclass(frozen=True)
@@ -68,17 +65,6 @@ def explored(tmp_path_factory: pytest.TempPathFactory) -> Explored:
     run()
     run("--set", "caption_images.prefix=sks, ", "--until", "caption_images")
     return Explored(folder / "base", run)
-
-
-@pytest.fixture(scope="session")
-def browser() -> Iterator[Browser]:
-    """Chromium, as the system has it."""
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(
-            executable_path=shutil.which("chromium"), args=["--no-sandbox"]
-        )
-        yield browser
-        browser.close()
 
 
 @pytest.fixture(scope="session")
@@ -398,7 +384,6 @@ def test_nobody_is_kept_out(open_page, data, explored, size, scheme):
     """No page has a serious fault for axe, in the light or the dark, and none is too wide."""
     run = list_runs(str(explored.base), "explored")[0].id
     step = "/data/" + "/".join(explored.newest("image_embedding", 0).folder.split("/")[-3:])
-    axe = Path(os.environ["AXE_CORE"]).read_text(encoding="utf-8")
     page = open_page(data, size, scheme)
     root = page.url.partition("/data")[0]
     for path in (
@@ -414,14 +399,7 @@ def test_nobody_is_kept_out(open_page, data, explored, size, scheme):
         "/history",
     ):
         page.goto(root + path)
-        page.evaluate(axe)
-        found = page.evaluate("axe.run({resultTypes: ['violations']})")
-        serious = [
-            (one["id"], one["nodes"][0]["html"])
-            for one in found["violations"]
-            if one["impact"] in ("serious", "critical")
-        ]
-        assert serious == [], path
+        assert faults_of(page) == [], path
         assert page.evaluate("document.documentElement.scrollWidth") == SIZES[size][0], path
 
 

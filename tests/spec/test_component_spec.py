@@ -161,8 +161,8 @@ RESERVED = "an argument needs a name of letters, digits and `_` that is not rese
             (
                 "s: args.a: unknown key 'defualt'; did you mean 'default'? Known: "
                 "affects_result, by_reference, choices, default, description, exclusive_maximum, "
-                "exclusive_minimum, items, maximum, minimum, names_fields, neighbours, output, "
-                "path, pattern, prominent, revision_of, type."
+                "exclusive_minimum, items, maximum, minimum, names_fields, needed_for, neighbours, "
+                "output, path, pattern, prominent, revision_of, type."
             ),
         ),
         ({**BASE, "tags": "x"}, "s: `tags` must be a list of texts."),
@@ -342,6 +342,10 @@ RESERVED = "an argument needs a name of letters, digits and `_` that is not rese
         (
             {**BASE, "args": {"a": {"type": "str", "revision_of": {"model": "b"}}}},
             "s: args.a: `revision_of` names 'b', which is no argument.",
+        ),
+        (
+            {**BASE, "args": {"a": {"type": "str", "needed_for": "b"}}},
+            "s: args.a: `needed_for` must be a list of names of produced fields.",
         ),
         (
             {**BASE, "args": {"a": {"type": "str", "pattern": "["}}},

@@ -106,6 +106,22 @@ def test_prompts_are_asked_one_after_the_other(echo, photo, tmp_path):
     assert metadata["prompts"] == ["what of {class}, {tags}; {alt_text}?", "shorten {caption}"]
 
 
+def test_tags_stand_around_captions(echo, photo, tmp_path):
+    """As `tag_images` gives them; where a row has none, nothing is left of their place."""
+    result = captioned(
+        photo,
+        tmp_path,
+        {"tags": pa.array([["red thing", "^_^"], []])},
+        endpoint=echo,
+        model_id="echo",
+        prompt="what",
+        prefix="{tags}: ",
+        options={"consumes": json.dumps({"tags": "tags"})},
+    )
+    captions = result.table["caption"].to_pylist()
+    assert captions == ["red thing, ^_^: <what|50>", ": <what|50>"]
+
+
 def test_a_list_of_tags_is_a_caption_of_its_own_style(echo, photo, tmp_path):
     """Lines, numbers and marks become tags between commas, each once."""
     asked = ["what", {"prompt": "list", "style": "tags"}]

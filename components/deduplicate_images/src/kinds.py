@@ -131,6 +131,7 @@ KINDS: Final[Mapping[str, type[Column]]] = {
     "sha256": Digests,
     "phash": PerceptualHashes,
     "inner_phash": PerceptualHashes,
+    "mirrored_phash": PerceptualHashes,
     "embedding": Vectors,
 }
 
@@ -140,8 +141,8 @@ def likenesses(
 ) -> dict[str, Likeness]:
     """Return in which ways rows are alike, by the name of what tells it.
 
-    The hashes of a picture and of what is inside its border are one way: what one image shows in a
-    frame, another may show without.
+    All hashes of a picture are one way, that of what is inside its border and that of its mirror
+    image, too: what one image shows in a frame, or turned round, another may show as it is.
     """
     found: dict[str, Likeness] = {}
     hashes = {name: one for name, one in columns.items() if isinstance(one, PerceptualHashes)}

@@ -95,7 +95,7 @@ class DeduplicateImages(GatherComponent):
         for name, column in columns.items():
             if column.unknown:
                 logger.info("%d of %d rows have no %s", column.unknown, len(rows), name)
-        order = best_first(rows, KEEP[self._keep])
+        order = best_first(rows, self._keep)
         ids = rows.column("id").combine_chunks()
         sound = pc.invert(pc.is_in(ids, value_set=pa.array(sorted(bad), pa.string())))
         sound = sound.to_numpy(zero_copy_only=False)

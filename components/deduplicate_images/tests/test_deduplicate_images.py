@@ -15,6 +15,7 @@ TYPES = {
     "image_width": pa.int32(),
     "image_height": pa.int32(),
     "similarity": pa.float32(),
+    "border": pa.float32(),
 }
 
 
@@ -66,6 +67,18 @@ def test_a_frame_hides_no_copy(tmp_path):
     assert told(run(tmp_path, columns, keep="first")) == {1: (0, "phash or inner_phash")}
 
 
+def test_a_mirrored_copy_is_one(tmp_path):
+    """And a picture that is its own mirror is a copy of nothing."""
+    columns = {
+        "phash": ["0f" * 8, "f0" * 8, "3c" * 8, "a5" * 8],
+        "mirrored_phash": ["f0" * 8, "0f" * 8, "3c" * 8, None],
+    }
+    result = run(tmp_path, columns, keep="first")
+    assert told(result) == {1: (0, "phash or mirrored_phash")}
+    assert kept(result) == [0, 2, 3]
+    assert result.table["group_size"].to_pylist() == [2, 1, 1]
+
+
 def test_pictures_without_contrast_are_no_copies(tmp_path):
     """A white page and a black one have the same hash, which says nothing of them."""
     result = run(tmp_path, {"phash": ["8000000000000000", "8000000000000000"]}, keep="first")
@@ -100,6 +113,11 @@ def test_all_that_is_alike_in_any_way_is_one_group(tmp_path):
     ("keep", "columns", "expected"),
     [
         ("largest", {"image_width": [9, 5, None], "image_height": [1, 5, 9]}, [1]),
+        (
+            "largest",
+            {"image_width": [9, 11, 10], "image_height": [10] * 3, "border": [None, 0.2, 0.01]},
+            [2],
+        ),
         ("nearest_to_seed", {"similarity": [0.1, 0.2, 0.3]}, [2]),
         ("first", {}, [0]),
     ],
@@ -138,7 +156,7 @@ def test_values_that_are_none(tmp_path):
             {"image_width": [1]},
             {},
             InputDataError,
-            "no field sha256 or phash or inner_phash or embedding",
+            "no field sha256 or phash or inner_phash or mirrored_phash or embedding",
         ),
         ({"sha256": ["a"]}, {"compare": ["phash"]}, InputDataError, "no field phash"),
         ({"sha256": ["a"]}, {"compare": ["pash"]}, InvalidArgumentError, "did you mean 'phash'"),

@@ -4,9 +4,10 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 import pyarrow as pa
-from base_models import BaseModel
 from pair_texts import MORE_CAPTIONS
 from training_pairs import Pair
+
+from image_toolkit.training.base_models import BaseModel
 
 TEXT: Final = "text"
 _READ_LISTS: Final = ("sd15", "sdxl")

@@ -7,9 +7,10 @@ from collections.abc import Collection, Iterator, Mapping
 from typing import Any, Final
 from urllib.parse import urlsplit
 
-from licences import UNKNOWN, licence_id
 from markdown_code import code
 from training_pairs import Pair
+
+from image_toolkit.licences import UNKNOWN, licence_id
 
 FILE: Final = "credits.csv"
 LICENCE: Final = "license"

@@ -13,15 +13,15 @@ from pathlib import Path
 from typing import Any, ClassVar, NamedTuple
 
 import pyarrow as pa
-from base_models import BASE_MODELS, BaseModel
 from hashed_folder import HashedFolder
 from masks import Mask
 from picture_looks import FileLooks, Look, look_of, look_of_file
 from PIL import Image
-from text_budgets import Budget
 from training_pairs import REGULARIZATION, SPLITS, SUFFIXES, VALIDATION, Pair
 
 from fondant_spec.errors import InvalidArgumentError, InvalidDatasetError
+from image_toolkit.training.base_models import BASE_MODELS, BaseModel
+from image_toolkit.training.text_budgets import Budget
 
 
 @dataclass(frozen=True)

@@ -19,7 +19,6 @@ from file_names import SourceNames
 from hashed_folder import HashedFolder
 from layout import ExportSettings, Layout
 from layouts import LAYOUTS
-from licences import is_one_of, licence_id, pages
 from literal_paths import what_means_more
 from masks import MASK
 from pair_texts import CAPTION, CLASS_PROMPT, MORE_CAPTIONS, TAGS
@@ -37,6 +36,7 @@ from fondant_spec.dataset.written_files import MARK
 from fondant_spec.errors import InputDataError, InvalidArgumentError
 from fondant_spec.executor import execute
 from image_toolkit.images.image_errors import NotAnImageError
+from image_toolkit.licences import is_one_of, licence_id, pages
 
 logger = logging.getLogger(__name__)
 

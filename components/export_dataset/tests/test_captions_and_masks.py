@@ -20,6 +20,7 @@ from tokenizers.models import WordLevel
 from fondant_spec.errors import InputDataError, InvalidDatasetError
 from fondant_spec.testing import Result, run_component
 from fondant_spec.worker.component_code import load_module
+from image_toolkit.training.text_budgets import estimate
 
 COMPONENT = Path(__file__).parents[1]
 TEXTS, NUMBERS = pa.list_(pa.string()), pa.list_(pa.float32())
@@ -376,7 +377,6 @@ def test_without_a_tokenizer_the_count_is_called_an_estimate(tmp_path, monkeypat
     export(long_captions(), tmp_path)
     readme = (tmp_path / "out" / "README.md").read_text()
     assert re.search(r"the longest has 600, by an estimate\. Of 2 of 3 captions", readme)
-    estimate = load_module(COMPONENT, "text_budgets").estimate
     counted = {
         "a photograph of an astronaut riding a horse, highly detailed": 11,
         "1girl, solo, long hair, looking at viewer, blush, smile": 15,

@@ -13,7 +13,6 @@ from PIL import Image
 
 from fondant_spec.errors import InputDataError
 from fondant_spec.testing import Result, run_component
-from fondant_spec.worker.component_code import load_module
 
 COMPONENT = Path(__file__).parents[1]
 FETCHED = dt.datetime(2026, 11, 1, 12, tzinfo=dt.UTC)
@@ -184,25 +183,3 @@ def test_a_filter_needs_the_field(tmp_path):
         "export_dataset: the rows have no field 'license', which licenses goes by; say which it "
         "is, as in consumes={'license': 'LICENSE'}."
     )
-
-
-@pytest.mark.parametrize(
-    ("text", "name"),
-    [
-        ("CC-BY-SA 4.0", "cc-by-sa-4.0"),
-        ("Creative Commons Attribution-NonCommercial-ShareAlike 3.0", "cc-by-nc-sa-3.0"),
-        ("http://creativecommons.org/publicdomain/zero/1.0/", "cc0-1.0"),
-        ("http://creativecommons.org/publicdomain/mark/1.0/", "public-domain-mark"),
-        ("cc_by_2", "cc-by-2.0"),
-        ("CC BY", "cc-by"),
-        ("CC0", "cc0-1.0"),
-        ("MIT License", "mit"),
-        ("Unsplash", "unsplash"),
-        ("?", "unknown"),
-        ("N/A", "unknown"),
-        ("Público | <b>", "público-b"),
-    ],
-)
-def test_names_of_licences(text, name):
-    """A licence is one licence, however a source spells it."""
-    assert load_module(COMPONENT, "licences").licence_id(text) == name

@@ -23,6 +23,7 @@ from fondant_spec.errors import FondantError, InvalidDatasetError
 from fondant_spec.spec.component_spec import ComponentSpec
 from fondant_spec.testing import Result, run_component
 from fondant_spec.worker.component_code import load_module
+from image_toolkit.training.base_models import BASE_MODELS
 
 COMPONENT = Path(__file__).parents[1]
 LAYOUTS = load_module(COMPONENT, "layouts").LAYOUTS
@@ -355,7 +356,7 @@ def test_a_readme_begins_a_training_as_it_stands(tmp_path, name, model):
     assert all((tmp_path / word).is_file() for word in own)
     kinds = (".json", ".yaml", ".toml")
     configured = "".join(p.read_text() for p in tmp_path.rglob("*") if p.suffix in kinds)
-    known = load_module(COMPONENT, "base_models").BASE_MODELS[model]
+    known = BASE_MODELS[model]
     by_preset = {"onetrainer": "LoRA.json", "kohya": "flux1-dev", "musubi-tuner": "flux2-dev"}
     assert known.hub_id in text + configured or by_preset[name] in text
     assert str(known.resolution) in text + configured

@@ -13,7 +13,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
-from borders import without_border
+from borders import border_share, without_border
 from PIL import Image, ImageFilter
 
 from image_toolkit.images.rendering import phash, sha256
@@ -116,6 +116,11 @@ def aspect_ratio(picture: Picture) -> float:
     return float(min(height, width) / max(height, width))
 
 
+def mirrored_phash(picture: Picture) -> str:
+    """Return the perceptual hash of the image turned left to right."""
+    return phash(np.asarray(cv2.flip(picture.pixels, 1), np.uint8))
+
+
 MEASURES: Final[Mapping[str, tuple[Callable[[Picture], Any], pa.DataType]]] = {
     "blur": (blur, pa.float32()),
     "brightness": (brightness, pa.float32()),
@@ -126,6 +131,8 @@ MEASURES: Final[Mapping[str, tuple[Callable[[Picture], Any], pa.DataType]]] = {
     "aspect_ratio": (aspect_ratio, pa.float32()),
     "phash": (lambda picture: phash(picture.pixels), pa.string()),
     "inner_phash": (lambda picture: phash(without_border(picture.pixels)), pa.string()),
+    "mirrored_phash": (mirrored_phash, pa.string()),
+    "border": (lambda picture: border_share(picture.pixels), pa.float32()),
     "sha256": (lambda picture: sha256(picture.data), pa.string()),
 }
 """By their names, what measures a picture, and the type of what it gives."""

@@ -3,7 +3,6 @@
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
@@ -14,6 +13,7 @@ from heads import FloatArray, Head
 from fondant_spec.dataset.manifest import Field
 from fondant_spec.dataset.rejects import Rejects
 from fondant_spec.errors import InputDataError, InvalidArgumentError
+from image_toolkit.models.runtime.hub_files import find_file
 from image_toolkit.unit_vectors import unit_vectors
 
 AESTHETIC: Final = "aesthetic_score"
@@ -95,7 +95,7 @@ class VectorScores:
         self.about |= {"clip_revision": given["revision"]}
         dimension = int(given["dimension"])
         self._heads = {
-            name: Head(Path(path), name.replace("_score", " head"), dimension)
+            name: Head(find_file(path), name.replace("_score", " head"), dimension)
             for name, path in self._paths().items()
         }
         for name, head in self._heads.items():

@@ -21,6 +21,7 @@ from fondant_spec.errors import InputDataError, InvalidArgumentError
 from fondant_spec.testing import Result, run_component
 from image_toolkit.images.decoding import decode_pixels
 from image_toolkit.images.rendering import phash
+from tests.hub_server import hub_of
 
 FOLDER = Path(__file__).parents[1]
 CLIP = str(FOLDER.parents[1] / "demo" / "models" / "clip")
@@ -29,6 +30,7 @@ TYPES = {
     "is_grayscale": "bool",
     "phash": "string",
     "inner_phash": "string",
+    "mirrored_phash": "string",
     "sha256": "string",
 }
 
@@ -122,6 +124,32 @@ def test_a_border_does_not_count(tmp_path, colour):
     assert made["phash"][0] == made["inner_phash"][0]
     assert (inner[0] ^ inner[1]).bit_count() <= 4
     assert (inner[0] ^ int(made["phash"][1].as_py(), 16)).bit_count() > 10
+
+
+def test_a_mirrored_copy_has_the_hash_of_its_mirror(tmp_path):
+    """The one's hash is the other's mirrored one, whatever the picture's size."""
+    plain = Image.fromarray(data.coffee())
+    small = ImageOps.mirror(plain).resize((301, 200))
+    files = [encoded(plain), encoded(small)]
+    made = run(tmp_path, {"image": files}, ["phash", "mirrored_phash"]).table.to_pylist()
+    one, other = made
+    for hashes in (
+        (one["phash"], other["mirrored_phash"]),
+        (one["mirrored_phash"], other["phash"]),
+    ):
+        assert (int(hashes[0], 16) ^ int(hashes[1], 16)).bit_count() <= 4
+    assert (int(one["phash"], 16) ^ int(other["phash"], 16)).bit_count() > 10
+
+
+def test_borders_are_measured(tmp_path):
+    """One inside of the other; an even picture is border as far as a border can reach."""
+    plain = Image.fromarray(data.coffee())
+    width, height = plain.size
+    framed = ImageOps.expand(ImageOps.expand(plain, 20, "black"), 10, "white")
+    files = [encoded(plain), encoded(framed), encoded(Image.new("RGB", (40, 30)))]
+    made = run(tmp_path, {"image": files}, ["border"]).table["border"].to_pylist()
+    whole = (width + 60) * (height + 60)
+    assert made == [0, pytest.approx(1 - width * height / whole, abs=0.001), 0]
 
 
 def test_colourfulness_is_the_published_formula(tmp_path):
@@ -226,6 +254,38 @@ def test_heads_on_given_vectors(tmp_path):
     pretty, unsafe = by_torch(VECTORS)
     assert made["aesthetic_score"].to_pylist() == pytest.approx(pretty.tolist(), rel=1e-4, abs=1e-5)
     assert made["unsafe_score"].to_pylist() == pytest.approx(unsafe.tolist(), rel=1e-4, abs=1e-5)
+
+
+def test_a_head_of_the_hub(tmp_path, monkeypatch):
+    """It is fetched by its name; what is not there, and what is no name, is told."""
+    with hub_of(tmp_path, monkeypatch) as hub:
+        (hub.root / "heads").mkdir()
+        save_file(aesthetic_weights(), hub.root / "heads" / "pretty.safetensors")
+
+        def scored(location: str, folder: str) -> list[float]:
+            return (
+                run(
+                    tmp_path / folder,
+                    given_vectors(),
+                    ["aesthetic_score"],
+                    metadata=MADE_BY,
+                    clip_model_id=CLIP,
+                    aesthetic_head=location,
+                )
+                .table["aesthetic_score"]
+                .to_pylist()
+            )
+
+        pretty, _ = by_torch(VECTORS)
+        found = scored("hf://owner/photos/heads/pretty.safetensors", "a")
+        assert found == pytest.approx(pretty.tolist(), rel=1e-4, abs=1e-5)
+        for location, why in {
+            "hf://owner/photos/other.pth": "Model 'owner/photos' has no file other.pth.",
+            "hf://owner/none@v1/a.pth": "the hub has no such model",
+            "hf://pretty.pth": "name a file of the hub as hf://OWNER/NAME/FILE.",
+        }.items():
+            with pytest.raises(InputDataError, match=why):
+                scored(location, "b")
 
 
 @pytest.mark.parametrize(

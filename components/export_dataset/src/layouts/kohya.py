@@ -16,13 +16,14 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from base_models import BaseModel
 from hashed_folder import HashedFolder
 from layout import ExportSettings, Layout, ReadPair, image_files
 from masks import Mask
 from pair_texts import SEPARATOR, one_line
 from PIL import Image
 from training_pairs import REGULARIZATION, TRAIN, VALIDATION, Pair
+
+from image_toolkit.training.base_models import BaseModel
 
 _IMAGES = "1_images"
 _MASKS = "masks"

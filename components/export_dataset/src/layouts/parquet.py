@@ -13,7 +13,6 @@ from typing import Any, Final
 import datasets
 import pyarrow as pa
 import pyarrow.parquet as pq
-from base_models import BASE_MODELS
 from columns import TEXT, Columns, reads_lists
 from hashed_folder import HashedFile, HashedFolder
 from layout import ExportSettings, Layout, ReadPair
@@ -21,6 +20,8 @@ from literal_paths import literal_path
 from masks import MASK
 from readme_features import told_files
 from training_pairs import Pair
+
+from image_toolkit.training.base_models import BASE_MODELS
 
 IMAGE: Final = "image"
 _GROUP_BYTES: Final = 32 * 2**20

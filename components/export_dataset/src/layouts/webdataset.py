@@ -13,13 +13,14 @@ from typing import IO, Any, cast
 
 import datasets
 import pyarrow as pa
-from base_models import BASE_MODELS
 from columns import Columns
 from hashed_folder import HashedFile, HashedFolder
 from layout import ExportSettings, Layout, ReadPair
 from literal_paths import literal_path
 from readme_features import told_features, told_files
 from training_pairs import Pair
+
+from image_toolkit.training.base_models import BASE_MODELS
 
 _MASKED = "; masks are in the column `mask.png`"
 

@@ -22,7 +22,7 @@ from image_toolkit.retrieval.hub.find_index import fetch_embeddings, fetch_index
 from image_toolkit.retrieval.hub.index_reference import IndexReference
 from image_toolkit.retrieval.hub.known_indexes import KNOWN_INDEXES, full_location, known_model
 from image_toolkit.retrieval.hub.locate_index import locate_index
-from tests.hub_server import COMMIT, HubServer, running_hub
+from tests.hub_server import COMMIT, HubServer, hub_of
 from tests.image_toolkit.retrieval.conftest import (
     DIMENSION,
     metadata_of,
@@ -40,19 +40,7 @@ METADATA = metadata_of(ROWS)
 @pytest.fixture
 def hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[HubServer]:
     """Run a hub that this process takes for the hub, with a cache of its own."""
-    (tmp_path / "repository").mkdir()
-    with running_hub(tmp_path / "repository") as server:
-        server.refusals = {"owner/gated": (403, "GatedRepo"), "owner/none": (401, "RepoNotFound")}
-        address = f"http://127.0.0.1:{server.server_port}"
-        template = f"{address}/{{repo_id}}/resolve/{{revision}}/{{filename}}"
-        for name, value in {
-            "ENDPOINT": address,
-            "HUGGINGFACE_CO_URL_TEMPLATE": template,
-            "HF_HUB_OFFLINE": False,
-            "HF_HOME": str(tmp_path / "home"),
-            "HF_HUB_CACHE": str(tmp_path / "home" / "hub"),
-        }.items():
-            monkeypatch.setattr(constants, name, value)
+    with hub_of(tmp_path, monkeypatch) as server:
         yield server
 
 

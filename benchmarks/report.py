@@ -1,0 +1,83 @@
+"""Measures `fondant-spec report` on a made dataset: how long it takes, and what memory it needs.
+
+    python benchmarks/report.py [--rows 100000] [--json]
+
+The dataset is that of explore.py: images of about as many sizes as there are rows, captions of
+which no two are alike, vectors of 512 numbers. The command is run as a user runs it. Memory is the
+most that its process held at any time.
+"""
+
+import argparse
+import json
+import os
+import resource
+import subprocess
+import sys
+import tempfile
+import time
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from explore import make_dataset
+
+ROOT = Path(__file__).parents[1]
+PROGRAM = "import sys; from fondant_spec.cli import main; sys.exit(main())"
+
+
+@dataclass(frozen=True)
+class Figures:
+    """What was measured. Seconds are those of the clock, and of processors."""
+
+    rows: int
+    seconds: float
+    processor_seconds: float
+    most_held_mb: int
+    page_kb: int
+    json_kb: int
+
+
+def main() -> int:
+    """Make the dataset, report on it, and print the figures."""
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("--rows", type=int, default=100_000)
+    parser.add_argument("--json", action="store_true", help="print figures as JSON")
+    options = parser.parse_args()
+    with tempfile.TemporaryDirectory() as folder:
+        make_dataset(folder, options.rows)
+        figures = measure(Path(folder), options.rows)
+    if options.json:
+        print(json.dumps(asdict(figures), indent=2))
+        return 0
+    print(
+        f"{figures.rows:,} rows: {figures.seconds} s ({figures.processor_seconds} s of processors),"
+        f" at most {figures.most_held_mb} MB held; page {figures.page_kb} kB, JSON "
+        f"{figures.json_kb} kB"
+    )
+    return 0
+
+
+def measure(base_path: Path, rows: int) -> Figures:
+    """Run the command, and return what it took."""
+    page, data = base_path / "report.html", base_path / "report.json"
+    words = ["report", "made/captioned", "--base-path", base_path, "--into", page, "--json", data]
+    began = time.perf_counter()
+    subprocess.run(  # noqa: S603
+        [sys.executable, "-c", PROGRAM, *words],
+        check=True,
+        env=os.environ | {"PYTHONPATH": str(ROOT)},
+        stdout=subprocess.DEVNULL,
+    )
+    seconds = time.perf_counter() - began
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return Figures(
+        rows=rows,
+        seconds=round(seconds, 1),
+        processor_seconds=round(used.ru_utime + used.ru_stime, 1),
+        most_held_mb=round(used.ru_maxrss / 1e3),
+        page_kb=round(page.stat().st_size / 1e3),
+        json_kb=round(data.stat().st_size / 1e3),
+    )
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,105 @@
+"""The images that are alike: how many hang together, and the largest groups."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Final
+
+import pyarrow.compute as pc
+
+from explorer.rejects import reject_tables
+from explorer.report.ancestry import Ancestry
+from explorer.tables import Table, Tables
+
+GROUP: Final = "group_id"
+_DUPLICATE: Final = "duplicate_of"
+_GROUPS: Final = 8
+_MEMBERS: Final = 8
+
+
+@dataclass(frozen=True)
+class Member:
+    """An image of a group: its row, in which dataset, and whether it was left out as a copy."""
+
+    dataset: str
+    row: str
+    left_out: bool
+
+
+@dataclass(frozen=True)
+class Group:
+    """A group: how many images it had, and some of them, those that stayed first."""
+
+    name: str
+    images: int
+    members: tuple[Member, ...]
+
+
+@dataclass(frozen=True)
+class Groups:
+    """The groups of a dataset.
+
+    Attributes:
+        groups: How many there are, lone images among them.
+        left_out: How many images were left out as copies of one in the dataset.
+        by_size: How many groups have so many images, those left out among them.
+        largest: Some that have two images or more.
+    """
+
+    groups: int
+    left_out: int
+    by_size: dict[int, int]
+    largest: tuple[Group, ...]
+
+
+def groups_of(tables: Tables, table: Table, ancestry: Ancestry) -> Groups | None:
+    """Return the groups of a dataset; None where it has none."""
+    if table.written.get(GROUP) != "VARCHAR":
+        return None
+    stayed = {
+        row["name"]: row["ids"]
+        for row in tables.rows(
+            f"SELECT {GROUP} AS name, list(id ORDER BY id) AS ids FROM {table.rows} "
+            f"WHERE {GROUP} IS NOT NULL GROUP BY name"
+        )
+    }
+    left_out = _left_out(table, ancestry, stayed)
+    sizes = {name: len(ids) + len(left_out.get(name, ())) for name, ids in stayed.items()}
+    by_size: dict[int, int] = {}
+    for size in sorted(sizes.values()):
+        by_size[size] = by_size.get(size, 0) + 1
+    largest = sorted(
+        (name for name in sizes if sizes[name] > 1), key=lambda one: (-sizes[one], one)
+    )
+    return Groups(
+        groups=len(stayed),
+        left_out=sum(map(len, left_out.values())),
+        by_size=by_size,
+        largest=tuple(
+            Group(name, sizes[name], _members(table, stayed[name], left_out.get(name, [])))
+            for name in largest[:_GROUPS]
+        ),
+    )
+
+
+def _left_out(
+    table: Table, ancestry: Ancestry, stayed: Mapping[str, list[str]]
+) -> dict[str, list[Member]]:
+    """Return the copies of each group's rows that an earlier step left out."""
+    group_of = {row: name for name, ids in stayed.items() for row in ids}
+    found: dict[str, list[Member]] = {}
+    for one in ancestry.datasets:
+        if _DUPLICATE not in one.rejects or one.root != table.manifest.root:
+            continue
+        source = one.inputs[0].location
+        for rejects in reject_tables(one):
+            for row in rejects.filter(pc.equal(rejects["reason"], _DUPLICATE)).to_pylist():
+                kept = row["message"].partition(",")[0]
+                if kept in group_of:
+                    member = Member(source, row["id"], left_out=True)
+                    found.setdefault(group_of[kept], []).append(member)
+    return found
+
+
+def _members(table: Table, stayed: list[str], left_out: list[Member]) -> tuple[Member, ...]:
+    own = [Member(table.manifest.location, row, left_out=False) for row in stayed]
+    return tuple([*own, *left_out][:_MEMBERS])

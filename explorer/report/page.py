@@ -1,0 +1,64 @@
+"""A report as one HTML file: figures drawn here, small pictures in it, nothing from elsewhere."""
+
+from base64 import b64encode
+from typing import Final
+
+from markupsafe import Markup
+
+from explorer.pictures import Pictures
+from explorer.report.findings import findings_of
+from explorer.report.report import Report
+from explorer.report.sizes import Sizes
+from explorer.templating import HERE, environment
+from fondant_spec.dataset.manifest import Manifest
+from fondant_spec.errors import FondantError
+from image_toolkit.images.image_errors import NotAnImageError
+
+_SIDE: Final = 112
+_STYLES: Final = ("explorer.css", "report.css")
+_POINTS: Final = 32
+
+
+class SmallPictures:
+    """Pictures as addresses that hold them. One that cannot be had is None."""
+
+    def __init__(self) -> None:
+        self._pictures = Pictures(_SIDE)
+        self._manifests: dict[str, Manifest] = {}
+
+    def address(self, dataset: str, row: str) -> str | None:
+        """Return a row's picture as a `data:` address."""
+        try:
+            if dataset not in self._manifests:
+                self._manifests[dataset] = Manifest.read(dataset)
+            data = self._pictures.thumbnail(self._manifests[dataset], row)
+        except (FondantError, NotAnImageError):
+            return None
+        return f"data:image/jpeg;base64,{b64encode(data).decode()}"
+
+
+def page_of(report: Report) -> str:
+    """Return a report as HTML."""
+    styles = "\n".join((HERE / "static" / name).read_text("utf-8") for name in _STYLES)
+    template = environment(picture=SmallPictures().address).get_template("report.html")
+    return template.render(
+        report=report,
+        styles=Markup(styles),  # noqa: S704 - files of this package
+        findings=findings_of(report),
+        curves=_curves(report.sizes),
+    )
+
+
+def _curves(sizes: Sizes | None) -> dict[int, str]:
+    """Return the curves of equal areas through the map of sizes, by their squares' sides."""
+    if sizes is None:
+        return {}
+    squares = [one.enlarging.resolution for one in sizes.arrangements]
+    return {square: _curve(square, sizes.map.end) for square in squares}
+
+
+def _curve(square: int, end: int) -> str:
+    """Return points along which width times height is that of a square, as SVG has them."""
+    first = square * square / end
+    widths = [first * (end / first) ** (step / _POINTS) for step in range(_POINTS + 1)]
+    return " ".join(f"{width:.0f},{end - square * square / width:.0f}" for width in widths)

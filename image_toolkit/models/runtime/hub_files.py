@@ -1,0 +1,82 @@
+"""Single files of a model that no library loads by itself: from a folder, or from the hub."""
+
+import hashlib
+import re
+from collections.abc import Sequence
+from pathlib import Path, PurePosixPath
+from typing import Final
+
+from huggingface_hub import hf_hub_download
+from huggingface_hub.errors import EntryNotFoundError
+
+from fondant_spec.errors import InputDataError
+from image_toolkit.hub_errors import hub_failures_told
+from image_toolkit.models.runtime.hub import ModelFiles
+
+_DIGEST_LENGTH: Final = 16
+_ON_HUB: Final = re.compile(
+    r"hf://(?P<model>[\w.-]+/[\w.-]+)(@(?P<revision>[^/@]+))?/(?P<file>[^@]+)"
+)
+
+
+def find_files(model_id: str, names: Sequence[str], revision: str | None = None) -> ModelFiles:
+    """Return the folder that has some files of a model, all of one revision.
+
+    Args:
+        model_id: a local folder, or an id on the hub.
+        names: of the files, such as `model.onnx`.
+        revision: commit, branch or tag on the hub; the newest if None.
+
+    Raises:
+        InputDataError: there is no such model, it has not all of the files, or it cannot be had.
+    """
+    folder = Path(model_id).expanduser()
+    if folder.is_dir():
+        for name in names:
+            if not (folder / name).is_file():
+                raise _lacking(model_id, name)
+        return ModelFiles(folder.resolve().name, f"sha256:{_digest(folder, names)}", folder)
+    if folder.is_absolute() or model_id.startswith("."):
+        msg = f"Model {model_id!r}: there is no such folder."
+        raise InputDataError(msg)
+    commit = revision
+    for name in names:
+        file = _fetched(model_id, name, commit)
+        folder = file.parents[len(PurePosixPath(name).parts) - 1]
+        commit = folder.name
+    return ModelFiles(model_id, folder.name, folder)
+
+
+def find_file(location: str) -> Path:
+    """Return a file on this machine, or one of the hub: `hf://OWNER/NAME[@REVISION]/FILE`.
+
+    Raises:
+        InputDataError: there is no such file, or it cannot be had.
+    """
+    if not location.startswith("hf://"):
+        return Path(location).expanduser()
+    found = _ON_HUB.fullmatch(location)
+    if found is None:
+        msg = f"{location}: name a file of the hub as hf://OWNER/NAME/FILE."
+        raise InputDataError(msg)
+    return _fetched(found["model"], found["file"], found["revision"])
+
+
+def _fetched(model_id: str, name: str, revision: str | None) -> Path:
+    try:
+        with hub_failures_told("model", model_id, revision):
+            return Path(hf_hub_download(model_id, name, revision=revision))
+    except EntryNotFoundError:
+        raise _lacking(model_id, name) from None
+
+
+def _lacking(model_id: str, name: str) -> InputDataError:
+    return InputDataError(f"Model {model_id!r} has no file {name}.")
+
+
+def _digest(folder: Path, names: Sequence[str]) -> str:
+    total = hashlib.sha256()
+    for name in names:
+        with (folder / name).open("rb") as file:
+            total.update(name.encode() + hashlib.file_digest(file, "sha256").digest())
+    return total.hexdigest()[:_DIGEST_LENGTH]
