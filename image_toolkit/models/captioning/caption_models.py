@@ -216,13 +216,13 @@ def _closest(load: Load, placement: Placement, wanted: torch.Tensor) -> Placemen
             else f"cosine of logits to fp32 {found[one]:.6f}",
         )
         del captioner
-    return max(found, key=lambda one: found[one])
+    return max(reversed(found), key=lambda one: found[one])  # of equals, the one with more bits
 
 
 def _cosine(captioner: LocalCaptioner, wanted: torch.Tensor) -> float:
     """Return the least cosine of logits to fp32."""
     logits = captioner.first_logits(captioner.probes())
-    return float(cosine_similarity(logits, wanted, dim=-1).min())
+    return float(cosine_similarity(logits.double(), wanted.double(), dim=-1).min())
 
 
 def _load(

@@ -180,6 +180,8 @@ class LocalCaptioner:
             return partial(self._tokens, pinned(inputs, self.placement), rows, generation, leading)
 
         self.batch_size = best_batch_size(ready, self.placement, longest=_LONGEST_BATCH)
+        if self._decoder is not None:
+            self._decoder.forget()  # the memory of the largest size that was tried
 
     def first_logits(self, items: Sequence[Any]) -> torch.Tensor:
         """Return the logits of the first new token of each image, float32: to compare with."""

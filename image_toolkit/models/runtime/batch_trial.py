@@ -19,9 +19,12 @@ from image_toolkit.models.runtime.out_of_memory import is_out_of_memory
 logger = logging.getLogger(__name__)
 
 _SMALLEST: Final = 32
-_LARGEST: Final = 2048
+_LARGEST: Final = 1024
 _AS_FAST: Final = 0.98
 """Of the sizes within so much of the best rate, the smallest is taken: it needs least memory."""
+
+_LAUNCHED: Final = 0.05
+"""Seconds that a batch should take at least: in a step, what launches it has to wait for others."""
 
 _SPARE: Final = 0.8
 """Of the memory that is free, so much may be taken: images differ, and so do captions."""
@@ -50,7 +53,8 @@ def best_batch_size(
         size *= 2
     if not rates:
         return max(1, _SMALLEST // 2)  # which is halved further where it does not fit
-    best = next(size for size, rate in rates.items() if rate >= _AS_FAST * max(rates.values()))
+    fast = [size for size, rate in rates.items() if rate >= _AS_FAST * max(rates.values())]
+    best = next((size for size in fast if size / rates[size] >= _LAUNCHED), fast[-1])
     told = ", ".join(f"{size}: {rate:,.0f}/s" for size, rate in rates.items())
     logger.info("Batches of %d on %s, by trial (%s).", best, placement.device, told)
     return best

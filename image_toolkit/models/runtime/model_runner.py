@@ -198,7 +198,7 @@ def _closest(loads: _Loads[Model], placement: Placement, judge: Judge) -> Encode
         found[one] = -1.0 if narrow else judge.cosine(runner.vectors)
         told = "ends too early for a layer" if narrow else f"cosine to fp32 {found[one]:.6f}"
         logger.info("%s: %s.", runner, told)
-    best = max(found, key=lambda one: found[one])
+    best = max(reversed(found), key=lambda one: found[one])  # of equals, the one with more bits
     return runner if best == runner.placement else loads.at(best)
 
 

@@ -55,8 +55,8 @@ class Card:
 @pytest.mark.parametrize(
     ("seconds", "free", "best", "largest"),
     [
-        (lambda size: 0.001 + size / 10_000, 1e9, 512, 2048),  # what each batch costs beside
-        (lambda size: size / 1000, 1e9, 32, 256),  # larger ones pay nowhere, and take long
+        (lambda size: 0.001 + size / 10_000, 1e9, 512, 1024),  # what each batch costs beside
+        (lambda size: size / 1000, 1e9, 64, 256),  # larger ones pay nowhere, and take long
         (lambda size: 0.1 + size / 1000, 1e9, 128, 256),  # the next would be faster, but takes long
         (lambda size: 0.01 + size / 10_000, 150_000, 64, 64),  # twice that would not fit
         (lambda _size: 0.001, 20_000, 16, 0),  # not even the smallest fits
