@@ -45,4 +45,6 @@ def memory_of(device: torch.device) -> tuple[int, int]:
         return memory.available, memory.total
     torch.cuda.empty_cache()
     free, total = torch.cuda.mem_get_info(device)
-    return free, total
+    # A process may be told to take a part of the card only; older releases do not say which.
+    share = getattr(torch.cuda, "get_per_process_memory_fraction", lambda _device: 1.0)(device)
+    return min(free, int(share * total) - torch.cuda.memory_reserved(device)), total

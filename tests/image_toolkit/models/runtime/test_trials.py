@@ -35,6 +35,8 @@ class Card:
             "max_memory_allocated": lambda _device: self._taken,
             "mem_get_info": lambda _device: (free, free),
             "empty_cache": lambda: None,
+            "get_per_process_memory_fraction": lambda _device: 1.0,
+            "memory_reserved": lambda _device: 0,
         }.items():
             monkeypatch.setattr(torch.cuda, name, made)
         monkeypatch.setattr(batch_trial.time, "perf_counter", lambda: self._now)
