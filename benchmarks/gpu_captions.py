@@ -1,5 +1,6 @@
 """The captioning step on a card, beside its own captioner and the loops of others."""
 
+from itertools import product
 from typing import Any
 
 import torch
@@ -40,12 +41,13 @@ def captions(world: World, name: str) -> None:
     captioner = LocalCaptioner(find_model(str(folder)), placement, None)
     cells = world.cells(256)
     prepared = [captioner.prepare(cell) for cell in cells[:16]]
-    for size in (2,) if world.tiny else (32, 128, 256):
+    ways = {"equal": equal, "defaults": Generation(max_new_tokens=8 if world.tiny else 50)}
+    for size, way in product((2,) if world.tiny else (32, 128, 256), ways):
         items = [prepared[row % len(prepared)] for row in range(size)]
         ids = [str(row) for row in range(size)]
         with world.trying("captioner alone"):
-            rate = rate_of(size, captioner.captions, items, ids, equal)
-            world.tell("captioner alone", batch=size, images_per_s=rate)
+            rate = rate_of(size, captioner.captions, items, ids, ways[way])
+            world.tell("captioner alone", batch=size, way=way, images_per_s=rate)
     inputs = captioner._intake.arrived(captioner._intake.collate(prepared[:2]))  # noqa: SLF001 - the same
     with world.trying("transformers"):
         _transformers(world, folder, inputs, tokens)
