@@ -223,3 +223,10 @@ def test_a_path_that_leads_nowhere(tmp_path):
     with pytest.raises(InputDataError) as caught:
         find_model(str(tmp_path / "none"))
     assert str(caught.value) == f"Model '{tmp_path / 'none'}': there is no such folder."
+
+
+@pytest.mark.parametrize("nothing", ["", "  "])
+def test_no_model_named(nothing):
+    """An empty name is no folder, though the present folder's path is empty, too."""
+    with pytest.raises(InputDataError, match="^No model is named: give an id"):
+        find_model(nothing)
