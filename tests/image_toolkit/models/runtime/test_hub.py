@@ -228,5 +228,5 @@ def test_a_path_that_leads_nowhere(tmp_path):
 @pytest.mark.parametrize("nothing", ["", "  "])
 def test_no_model_named(nothing):
     """An empty name is no folder, though the present folder's path is empty, too."""
-    with pytest.raises(InputDataError, match="^No model is named: give an id"):
+    with pytest.raises(InputDataError, match=r"^No model is named: give an id"):
         find_model(nothing)
