@@ -35,7 +35,7 @@ FirstRows = Callable[[Sequence[str], int], dict[str, list[Any]]]
 """Returns the values of the fields with the given names in so many rows at most."""
 
 
-def no_rows(names: Sequence[str], _count: int) -> dict[str, list[Any]]:
+def no_rows(names: Sequence[str], count: int) -> dict[str, list[Any]]:  # noqa: ARG001
     """Return the first rows where there are none."""
     return {name: [] for name in names}
 

@@ -78,7 +78,11 @@ class EncoderRunner(Generic[Model]):
         inputs = pinned(self.encoder.collate(items), self.placement)
         # Of two partitions, one gets its batch ready while the other's runs.
         with self._lock, self.use.batch():
-            return self._run.launch(inputs)
+            try:
+                return self._run.launch(inputs)
+            except Exception as error:
+                error.add_note(f"This was on {self.placement.device}.")  # of several, which one
+                raise
 
     def find_batch_size(self) -> None:
         """Find the batch size by trial: for a GPU, where nothing else was asked for."""

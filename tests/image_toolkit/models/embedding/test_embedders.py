@@ -11,8 +11,10 @@ from transformers import AutoImageProcessor, AutoModel, AutoTokenizer
 
 from fondant_spec.dataset.rejects import Rejects
 from fondant_spec.errors import InputDataError, InvalidArgumentError
+from image_toolkit.models.embedding import embedding_stream
 from image_toolkit.models.embedding.embedders import image_encoder, text_encoder
 from image_toolkit.models.embedding.embedding_stream import Embedder
+from image_toolkit.models.embedding.engines import Engine
 from image_toolkit.models.runtime.batching import BatchSize
 from image_toolkit.models.runtime.device import Placement
 from image_toolkit.models.runtime.model_runner import start_runners
@@ -60,6 +62,42 @@ def test_images(kind, options, tiny, photos):
     assert ours.dtype == np.float32
     np.testing.assert_allclose(np.linalg.norm(ours, axis=1), 1, atol=1e-5)
     assert (ours * exact).sum(-1).min() >= 0.999
+
+
+@pytest.fixture
+def two_devices(monkeypatch):
+    """Let a machine have two devices, both of them its CPU."""
+    monkeypatch.setattr(embedding_stream, "devices", lambda _name: [CPU, CPU])
+
+
+@pytest.mark.usefixtures("two_devices")
+def test_several_devices(tiny, photos):
+    """Rows come in their order, whichever device embeds them, with the vectors of one device."""
+    make = partial(image_encoder, str(tiny("clip")))
+    several = embedded(make, photos * 7, "image", precision="fp32", most=3)
+    one = embedded(make, photos, "image", precision="fp32", most=3)
+    np.testing.assert_allclose(several, np.tile(one, (7, 1)), atol=1e-5)
+
+
+@pytest.mark.usefixtures("two_devices")
+def test_a_device_that_fails(tiny, photos):
+    """The step ends with the error, which names the device; nothing hangs."""
+    embedder = Embedder(partial(image_encoder, str(tiny("clip"))), precision="fp32", most=2)
+    embedder.load()
+    broken = embedder._runners[1]
+
+    def fail(_inputs):
+        msg = "CUDA error: an illegal memory access was encountered"
+        raise RuntimeError(msg)
+
+    broken._run = Engine(fail)
+    broken.placement = Placement(torch.device("cpu", 1), "fp32")
+    ids = [f"{n:03}" for n in range(24)]
+    batch = pa.record_batch([pa.array(ids), pa.array(photos * 4)], names=["id", "image"])
+    with pytest.raises(RuntimeError, match="illegal memory access") as caught:
+        list(embedder.batches(iter([batch]), "image", Rejects()))
+    embedder.close()
+    assert caught.value.__notes__ == ["This was on cpu:1."]
 
 
 @pytest.mark.parametrize("kind", KINDS)
