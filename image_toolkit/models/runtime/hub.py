@@ -57,7 +57,7 @@ def find_model(model_id: str, revision: str | None = None) -> ModelFiles:
         InputDataError: there is no such model, it is gated, it cannot be had offline, or it has no
             safetensors weights.
     """
-    if not model_id.strip():
+    if not str(model_id).strip():
         msg = "No model is named: give an id of the Hugging Face hub, or the folder of a model."
         raise InputDataError(msg)
     folder = Path(model_id).expanduser()

@@ -9,11 +9,13 @@ from transformers import AutoModel, AutoTokenizer
 from image_toolkit.models.embedding.clip_score import ClipScore
 from image_toolkit.models.embedding.embedders import image_encoder
 from image_toolkit.models.runtime.device import Placement
+from tests.tiny_models import NEEDS_BF16
 
 TEXTS = ["a photo of a cat", "two boats on a lake", "red"]
 CPU = torch.device("cpu")
 
 
+@NEEDS_BF16
 def test_a_model_that_strays_scores_in_fp32(tiny, photos, monkeypatch):
     """Both towers fall back to fp32, from weights as they were stored."""
     monkeypatch.setattr("image_toolkit.models.runtime.model_runner.LEAST_COSINE", 1.1)

@@ -125,6 +125,7 @@ def test_texts(kind, tiny):
     assert (ours * exact).sum(-1).min() >= 0.9999
 
 
+@NEEDS_BF16
 def test_a_way_that_strays_is_not_used(tiny, photos, caplog, monkeypatch):
     """Where bf16 is too far from fp32, fp32 is used, and that is said."""
     monkeypatch.setattr("image_toolkit.models.runtime.model_runner.LEAST_COSINE", 1.1)
@@ -150,6 +151,7 @@ def test_a_batch_size_below_0(tiny):
         Embedder(partial(image_encoder, str(tiny("clip"))), most=-1)
 
 
+@NEEDS_BF16
 @NEEDS_VNNI
 def test_int8_falls_back_to_what_auto_takes(tiny, caplog, monkeypatch):
     """Where int8 strays, what auto takes is tried next, and fp32 at last."""
