@@ -228,12 +228,12 @@ class _Preparing(Generic[Item]):
 
     def _fill(self, numbers: range, processes: PreparingProcesses) -> None:
         """Have those slots filled that await it."""
-        waiting = {
-            number: [slot for slots in self._slots if (slot := slots[number]) and slot.awaits]
-            for number in numbers
-            if not isinstance(self._made[number], (NotAnImageError, UnusableError))
-        }
-        waiting = {number: slots for number, slots in waiting.items() if slots}
+        waiting: dict[int, list[Slot]] = {}
+        for number in numbers:
+            own = [slot for slots in self._slots if (slot := slots[number]) is not None]
+            own = [slot for slot in own if slot.awaits is not None]
+            if own and not isinstance(self._made[number], (NotAnImageError, UnusableError)):
+                waiting[number] = own
         for number, error in zip(waiting, processes.fill([*waiting.values()]), strict=True):
             if error is not None:
                 self._made[number] = error

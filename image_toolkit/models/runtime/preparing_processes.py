@@ -59,7 +59,7 @@ class PreparingProcesses:
         self.count = count
         self._idle: list[_Process] = []
         self._lock = Lock()
-        self._is_lost = self._is_closed = False
+        self._is_used = self._is_lost = self._is_closed = False
         self._control, theirs = _sockets(_START_S)
         with theirs:
             self._program = start_program(_PROGRAM, theirs.fileno(), CUDA_VISIBLE_DEVICES="")
@@ -73,6 +73,8 @@ class PreparingProcesses:
         self._is_closed = True
         with suppress(OSError):  # it has ended already
             self._control.shutdown(socket.SHUT_RDWR)
+        if not self._is_used:  # then it may not even listen yet
+            self._program.kill()
         try:
             self._program.wait(_PATIENCE_S)
         except subprocess.TimeoutExpired:
@@ -125,6 +127,7 @@ class PreparingProcesses:
                 return self._idle.pop()
             if self._is_lost:
                 return None
+            self._is_used = True
             try:
                 return _Process(self._control)
             except OSError as error:
