@@ -47,10 +47,10 @@ from fondant_spec.cpu import cpu_count
 from fondant_spec.dataset.rejects import Rejects
 from image_toolkit.models.embedding.embedders import ImageEncoder
 from image_toolkit.models.runtime import resizing
-from image_toolkit.models.runtime.feed import Feed, FeedRow
+from image_toolkit.models.runtime.feed import Feed, FeedRow, prepared
 from image_toolkit.models.runtime.hub import find_model
 from image_toolkit.models.runtime.preparation import PixelPreparation
-from image_toolkit.models.runtime.slots import prepared, slots_for, stacked
+from image_toolkit.models.runtime.slots import stacked
 
 BATCH, AHEAD = 64, 2
 SIDES = (224, 384)
@@ -75,10 +75,11 @@ def pillow() -> Iterator[None]:
 def ours(prepare: PixelPreparation, cells: Sequence[bytes]) -> None:
     """Have images prepared by the feed, as a GPU's."""
     feed = Feed(
-        lambda row, slot: prepared(prepare, row.cell(), slot),
+        lambda row, slot: prepared(prepare, row, slot),
         lambda: BATCH,
         ahead=AHEAD,
-        slots=[slots_for(prepare, pinned=torch.cuda.is_available())],
+        into=[prepare],
+        pinned=torch.cuda.is_available(),
     )
     rows = (FeedRow(str(number), cell) for number, cell in enumerate(cells))
     count = sum(len(stacked(group.items)) for group in feed.groups(rows, Rejects()))

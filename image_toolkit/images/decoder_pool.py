@@ -1,21 +1,14 @@
-"""Decoder processes, as many as are asked at once: started when needed, kept, ended if need be.
-
-They are programs of their own, not forks: whatever starts them may have threads, may be a worker
-process that must have no children of the kind that `multiprocessing` makes, and may have a main
-module that is better not run twice.
-"""
+"""Decoder processes, as many as are asked at once: started when needed, kept, ended if need be."""
 
 import atexit
 import json
 import os
 import signal
 import subprocess
-import sys
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import asdict
 from multiprocessing import BufferTooShort, Pipe
-from pathlib import Path
 from threading import BoundedSemaphore, Lock
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
@@ -25,17 +18,16 @@ from fondant_spec.cpu import cpu_count
 from image_toolkit.images.decoder_process import DEADLINES_S, READY
 from image_toolkit.images.image_errors import NotAnImageError
 from image_toolkit.images.image_header import ImageHeader
+from image_toolkit.programs import start_program
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 _PROGRAM: Final = "image_toolkit.images.decoder_process"
-_ROOT: Final = Path(__file__).parents[2]
 _PATIENCE_S: Final = 60.0
 """How long is waited for an answer on a machine that is busy, whatever the kernel counts."""
 
 _MOST_ANSWERED: Final = 1 << 20
-_ONE_THREAD: Final = dict.fromkeys(("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS"), "1")
 _LOST: Final = (EOFError, OSError, ValueError, BufferTooShort)
 Made = TypeVar("Made")
 
@@ -49,15 +41,8 @@ class _Decoder:
 
     def __init__(self) -> None:
         self._connection, theirs = Pipe()
-        paths = [str(_ROOT), os.environ.get("PYTHONPATH", "")]
-        environment = {"PYTHONPATH": os.pathsep.join(filter(None, paths)), **_ONE_THREAD}
         with theirs:
-            self._process = subprocess.Popen(  # noqa: S603 - this program, without a shell
-                [sys.executable, "-P", "-m", _PROGRAM, str(theirs.fileno())],
-                pass_fds=[theirs.fileno()],
-                stdin=subprocess.DEVNULL,
-                env={**os.environ, **environment},
-            )
+            self._process = start_program(_PROGRAM, theirs.fileno())
         try:
             self._connection.recv_bytes(len(READY))
         except EOFError:

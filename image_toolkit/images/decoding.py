@@ -7,7 +7,8 @@ that only lacks its end marker is accepted; one that lacks image data is `trunca
 Three bounds hold for every image. Its parts and its pixels are counted before a decoder sees it.
 Where that does not show it to be cheap (unusual formats, huge ones, many scans), another process
 decodes it, which ends when its time is up. And all that this process decodes at once, itself or in
-others, shares one budget of memory.
+others, shares one budget of memory. A process that is one of many may leave to another one what
+takes a decoder of its own, or much memory.
 """
 
 from dataclasses import replace
@@ -35,6 +36,28 @@ _CHEAP_SCANNED: Final = 20 * _CHEAP_PIXELS
 _memory: Final = MemoryBudget(MEMORY_BYTES)
 
 
+class TooHeavyError(Exception):
+    """An image that this process leaves to another one; see `decode_light_images_only`."""
+
+
+class _Left:
+    """What this process leaves to another one: nothing, unless it is told how heavy that is."""
+
+    heaviest: int | None = None
+
+    def check(self, weight: int, *, isolated: bool) -> None:
+        if self.heaviest is not None and (isolated or weight > self.heaviest):
+            raise TooHeavyError
+
+
+_left: Final = _Left()
+
+
+def decode_light_images_only(memory_bytes: int) -> None:
+    """From now on, raise TooHeavyError for what takes more memory, or a decoder of its own."""
+    _left.heaviest = memory_bytes
+
+
 def image_header(data: bytes, *, max_pixels: int = MAX_PIXELS) -> ImageHeader:
     """Return what an image says of itself, its pixels not decoded.
 
@@ -46,6 +69,7 @@ def image_header(data: bytes, *, max_pixels: int = MAX_PIXELS) -> ImageHeader:
         raise NotAnImageError(reason="empty", message="no bytes")
     structure = structure_of(data)
     if not structure.simple:
+        _left.check(0, isolated=True)
         return replace(DECODERS.header(data, max_pixels), isolated=True)
     header = read_header(data, structure, max_pixels)
     scanned = header.pixels * header.scans
@@ -85,7 +109,9 @@ def pixels_of(
     Raises:
         NotAnImageError: it cannot be decoded, is cut short, or takes too long.
     """
-    with _memory.hold(memory_of(header, target_side)):
+    weight = memory_of(header, target_side)
+    _left.check(weight, isolated=header.isolated)
+    with _memory.hold(weight):
         if header.isolated:
             return DECODERS.pixels(header, data, target_side=target_side, strict=strict)
         return decode(header, data, target_side=target_side, strict=strict)

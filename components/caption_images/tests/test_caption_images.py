@@ -10,9 +10,11 @@ from PIL import Image
 
 from fondant_spec.errors import InputDataError, InvalidArgumentError
 from fondant_spec.testing import run_component
+from image_toolkit.models.captioning import caption_models
 from image_toolkit.models.captioning.caption_text import repeats
 from image_toolkit.models.runtime.feed import Feed
 from image_toolkit.models.runtime.preparation import probe_images
+from image_toolkit.models.runtime.preparing_processes import PreparingProcesses
 from tests.tiny_models import make_model
 
 COMPONENT = Path(__file__).parents[1]
@@ -298,3 +300,29 @@ def test_a_wrong_model_is_one_line(tmp_path, monkeypatch):
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
     with pytest.raises(InputDataError, match=r"^Model 'nobody/nothing': it is not on this mach.*"):
         run_component(COMPONENT, rows(), tmp_path, model_id="nobody/nothing")
+
+
+def test_processes_prepare_what_threads_prepare(models, tmp_path, monkeypatch):
+    """As on a GPU: for the captioner, which need not see all images, and for CLIP, which does."""
+    cells = [*PHOTOS, None, PHOTOS[0][:900], b""]
+    table = rows(cells, alt_text=["a", None, "b", "", "c", "d", None, "e"])
+    arguments = {
+        "model_id": str(models / "blip"),
+        "clip_model_id": str(models / "clip"),
+        "alt_text_ratio": 0.5,
+        "min_new_tokens": 4,
+        "options": {"produces": json.dumps(EXTRAS), "max_reject_share": "1"},
+    }
+    by_threads = run_component(COMPONENT, table, tmp_path / "threads", **arguments)
+    asked = []
+    fill = PreparingProcesses.fill
+    monkeypatch.setattr(
+        PreparingProcesses, "fill", lambda self, rows: asked.extend(rows) or fill(self, rows)
+    )
+    monkeypatch.setattr(
+        caption_models, "preparing_processes", lambda *, on_gpu: PreparingProcesses(2 + on_gpu)
+    )
+    result = run_component(COMPONENT, table, tmp_path / "processes", **arguments)
+    assert set(map(len, asked)) == {1, 2}
+    assert result.table.equals(by_threads.table)
+    assert result.rejects.equals(by_threads.rejects)

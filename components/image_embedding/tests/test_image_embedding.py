@@ -12,8 +12,10 @@ from transformers import AutoImageProcessor, AutoModel
 
 from fondant_spec.errors import FondantError, InputDataError
 from fondant_spec.testing import run_component
+from image_toolkit.models.embedding import embedding_stream
 from image_toolkit.models.runtime.feed import Feed
 from image_toolkit.models.runtime.preparation import probe_images
+from image_toolkit.models.runtime.preparing_processes import PreparingProcesses
 from tests.tiny_models import make_model
 
 COMPONENT = Path(__file__).parents[1]
@@ -140,3 +142,22 @@ def test_a_folder_that_is_not_there(tmp_path):
     """A path that leads nowhere is an error as such, not looked up on the hub."""
     with pytest.raises(FondantError, match="nowhere"):
         run_component(COMPONENT, images(*PHOTOS), tmp_path, model_id=str(tmp_path / "nowhere"))
+
+
+def test_processes_prepare_what_threads_prepare(clip, tmp_path, monkeypatch):
+    """As on a GPU, where they have cores of their own: the same vectors, and the same rejects."""
+    cells = [PHOTOS[0], None, b"", b"<html>", *PHOTOS[1:], PHOTOS[2][:900]]
+    arguments = {"model_id": str(clip), "batch_size": 4, "options": {"max_reject_share": "1"}}
+    by_threads = run_component(COMPONENT, images(*cells), tmp_path / "threads", **arguments)
+    asked = []
+    fill = PreparingProcesses.fill
+    monkeypatch.setattr(
+        PreparingProcesses, "fill", lambda self, rows: asked.extend(rows) or fill(self, rows)
+    )
+    monkeypatch.setattr(
+        embedding_stream, "preparing_processes", lambda *, on_gpu: PreparingProcesses(2 + on_gpu)
+    )
+    result = run_component(COMPONENT, images(*cells), tmp_path / "processes", **arguments)
+    assert len(asked) == len(cells) - 1
+    assert result.table.equals(by_threads.table)
+    assert result.rejects.equals(by_threads.rejects)

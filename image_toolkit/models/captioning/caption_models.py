@@ -36,6 +36,7 @@ from image_toolkit.models.runtime.device import EXACT, Placement, devices, place
 from image_toolkit.models.runtime.hub import ModelFiles, find_model
 from image_toolkit.models.runtime.model_runner import FP16_ROOM, LEAST_COSINE
 from image_toolkit.models.runtime.out_of_memory import is_out_of_memory
+from image_toolkit.models.runtime.preparing_processes import preparing_processes
 
 logger = logging.getLogger(__name__)
 
@@ -81,7 +82,26 @@ class CaptionModels:
         self._check(asks, choice, extras)
         placements = [place(one, self.precision) for one in devices(self.device)]
         on_gpu = placements[0].is_cuda
-        writers = [
+        processes = preparing_processes(on_gpu=on_gpu)  # which get ready meanwhile
+        try:
+            writers = self._writers(placements, asks, choice, frame, samples if on_gpu else ())
+        except BaseException:
+            if processes is not None:
+                processes.close()
+            raise
+        ahead = _GROUPS_AHEAD * len(writers) if on_gpu else 0
+        return Captioning(writers, extras, ahead=ahead, processes=processes)
+
+    def _writers(
+        self,
+        placements: Sequence[Placement],
+        asks: Sequence[Ask],
+        choice: Choice,
+        frame: Frame,
+        samples: Sequence[bytes],
+    ) -> list[CaptionWriter]:
+        captioners = self._captioners(placements, asks, samples)
+        return [
             CaptionWriter(
                 captioner,
                 self._size(asks, captioner),
@@ -90,14 +110,8 @@ class CaptionModels:
                 frame,
                 self._scorer(placement),
             )
-            for captioner, placement in zip(
-                self._captioners(placements, asks, samples if on_gpu else ()),
-                placements,
-                strict=False,
-            )
+            for captioner, placement in zip(captioners, placements, strict=False)
         ]
-        ahead = _GROUPS_AHEAD * len(writers) if on_gpu else 0
-        return Captioning(writers, extras, ahead=ahead)
 
     def _captioners(
         self, placements: Sequence[Placement], asks: Sequence[Ask], samples: Sequence[bytes]

@@ -30,8 +30,16 @@ from image_toolkit.models.captioning.placeholders import filled, places_in
 from image_toolkit.models.captioning.refusals import refuses
 from image_toolkit.models.embedding.clip_score import ClipScore
 from image_toolkit.models.runtime.batching import BatchSize, run_batch
-from image_toolkit.models.runtime.feed import Feed, FeedRow, Group, UnusableError, rows_of
-from image_toolkit.models.runtime.slots import MakeSlots, Slot, prepared, slots_for
+from image_toolkit.models.runtime.feed import (
+    Feed,
+    FeedRow,
+    Group,
+    UnusableError,
+    prepared,
+    rows_of,
+)
+from image_toolkit.models.runtime.preparing_processes import PreparingProcesses
+from image_toolkit.models.runtime.slots import Slot
 from image_toolkit.models.runtime.spread import spread
 
 logger = logging.getLogger(__name__)
@@ -71,12 +79,11 @@ class CaptionWriter:
         named = set().union(*map(places_in, words))
         return tuple({*self.choice.columns, *named, CLASS_PROMPT})
 
-    def slots(self, *, pinned: bool) -> list[MakeSlots]:
-        """Return what makes the places for the pixels of a row: for the captioner, for CLIP."""
-        made_by: list[Callable[[bytes], Any]] = [self.captioner.prepare]
-        if self.scorer is not None:
-            made_by.append(self.scorer.prepare)
-        return [slots_for(prepare, pinned=pinned) for prepare in made_by]
+    @property
+    def preparations(self) -> list[Callable[[bytes], Any]]:
+        """What makes something of a row's image: for the captioner, for CLIP."""
+        scorers = [] if self.scorer is None else [self.scorer.prepare]
+        return [self.captioner.prepare, *scorers]
 
     def prepare(self, row: FeedRow, slot: Slot | None, clip_slot: Slot | None = None) -> Draft:
         """Return a draft with what its caption needs: called in many threads at once.
@@ -91,9 +98,9 @@ class CaptionWriter:
             draft.text, draft.source = given
             draft.said = draft.text
         if given is None or (len(self.asks) > 1 and draft.is_asked_more):
-            draft.pixels = prepared(self.captioner.prepare, row.cell(), slot)
+            draft.pixels = prepared(self.captioner.prepare, row, slot)
         if self.scorer is not None:
-            draft.clip_pixels = prepared(self.scorer.prepare, row.cell(), clip_slot)
+            draft.clip_pixels = prepared(self.scorer.prepare, row, clip_slot)
         return draft
 
     def write(self, group: Group[Draft]) -> None:
@@ -205,7 +212,12 @@ class Captioning:
     """Captions the rows of partitions with a writer on each device."""
 
     def __init__(
-        self, writers: Sequence[CaptionWriter], extras: Sequence[str], *, ahead: int
+        self,
+        writers: Sequence[CaptionWriter],
+        extras: Sequence[str],
+        *,
+        ahead: int,
+        processes: PreparingProcesses | None = None,
     ) -> None:
         self._writers = writers
         self._extras = extras
@@ -215,7 +227,9 @@ class Captioning:
             lambda: first.size.now,
             ahead=ahead,
             # Where captioners have processes of their own, pixels are sent there first.
-            slots=first.slots(pinned=ahead > 0 and len(writers) == 1),
+            pinned=ahead > 0 and len(writers) == 1,
+            into=first.preparations,
+            processes=processes,
         )
 
     @property
@@ -263,7 +277,7 @@ class Captioning:
         }
 
     def close(self) -> None:
-        """Stop the threads that prepare images, and the captioners."""
+        """Stop what prepares images, and the captioners."""
         self._feed.close()
         for writer in self._writers:
             writer.captioner.close()

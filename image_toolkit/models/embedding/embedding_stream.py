@@ -11,14 +11,18 @@ from fondant_spec.dataset.rejects import Rejects
 from image_toolkit.models.embedding.embedders import Encoder, Vectors
 from image_toolkit.models.runtime.batching import BatchSize, check_asked
 from image_toolkit.models.runtime.device import devices, place
-from image_toolkit.models.runtime.feed import Feed, Group, rows_of
+from image_toolkit.models.runtime.feed import Feed, Group, prepared, rows_of
 from image_toolkit.models.runtime.model_runner import (
     Embedding,
     EncoderRunner,
     TwoAtOnce,
     start_runners,
 )
-from image_toolkit.models.runtime.slots import prepared, slots_for
+from image_toolkit.models.runtime.preparation import PixelPreparation
+from image_toolkit.models.runtime.preparing_processes import (
+    PreparingProcesses,
+    preparing_processes,
+)
 from image_toolkit.models.runtime.spread import delayed, spread
 
 _BATCH: Final = 32
@@ -47,9 +51,10 @@ class Embedder:
         self._most = most
         self._runners: list[EncoderRunner[Encoder]] = []
         self._feed: Feed[Any] | None = None
+        self._processes: PreparingProcesses | None = None
 
     def load(self, samples: Sequence[Any] = ()) -> None:
-        """Load the model, once for each device, and start the threads that prepare its input.
+        """Load the model, once for each device, and start what prepares its input.
 
         `samples` are a few of the cells that will come: on a GPU, precision is chosen by them.
 
@@ -59,7 +64,7 @@ class Embedder:
         on_gpu = self._placements[0].is_cuda
         size = partial(BatchSize, self._most or _BATCH)
         self._runners = start_runners(
-            self._make, self._placements, self._engine, size, [one for one in samples if one]
+            self._made, self._placements, self._engine, size, [one for one in samples if one]
         )
         if on_gpu and not self._most:
             for runner in self._runners:
@@ -69,11 +74,20 @@ class Embedder:
         first = self._runners[0]
         prepare = first.encoder.prepare
         self._feed = Feed(
-            lambda row, slot: prepared(prepare, row.cell(), slot),
+            lambda row, slot: prepared(prepare, row, slot),
             lambda: first.size.now,
             ahead=_GROUPS_AHEAD * len(self._runners) if on_gpu else 0,
-            slots=[slots_for(prepare, pinned=on_gpu)],
+            into=[prepare],
+            pinned=on_gpu,
+            processes=self._processes,
         )
+
+    def _made(self) -> Encoder:
+        """Load the encoder; if it takes pixels, processes get ready while it is tried."""
+        encoder = self._make()
+        if self._processes is None and isinstance(encoder.prepare, PixelPreparation):
+            self._processes = preparing_processes(on_gpu=self._placements[0].is_cuda)
+        return encoder
 
     @property
     def partitions_at_once(self) -> int:
@@ -122,11 +136,13 @@ class Embedder:
         }
 
     def close(self) -> None:
-        """Stop the threads of the feed, and tell what of a GPU was used."""
+        """Stop what prepares the input, and tell what of a GPU was used."""
         for runner in self._runners:
             runner.use.tell()
         if self._feed is not None:
             self._feed.close()
+        elif self._processes is not None:
+            self._processes.close()
 
 
 def vector_batch(

@@ -1,8 +1,9 @@
-"""The feed: rows in, model batches out, their cells prepared by threads ahead of the device.
+"""The feed: rows in, model batches out, their cells prepared ahead of the device.
 
-On a GPU the threads work on the next batches while the device is busy. A CPU has no cores to spare
+On a GPU processes prepare the next batches while the device is busy. A CPU has no cores to spare
 for that: threads that decode while the model multiplies make the model's threads wait for each
-other. There (`ahead=0`) all cores prepare a batch, and then all cores run the model on it.
+other. There (`ahead=0`) all cores prepare a batch, in threads, and then all cores run the model on
+it.
 """
 
 from collections import deque
@@ -17,7 +18,10 @@ import pyarrow as pa
 from fondant_spec.cpu import cpu_count
 from fondant_spec.dataset.rejects import Rejects
 from image_toolkit.images.image_errors import NotAnImageError
-from image_toolkit.models.runtime.slots import MakeSlots, Slot, close_ranks
+from image_toolkit.models.runtime.cells import Cells
+from image_toolkit.models.runtime.preparation import PixelPreparation
+from image_toolkit.models.runtime.preparing_processes import ROWS_AT_ONCE, PreparingProcesses
+from image_toolkit.models.runtime.slots import Slot, close_ranks, slots_for
 
 SAMPLES: Final = 16
 """So many cells are looked at beforehand, where a GPU's settings are found by trial."""
@@ -29,12 +33,8 @@ Item = TypeVar("Item")
 class ArrowCell:
     """A cell that is still Arrow's: whoever asks for it makes a copy, and lets it go soon."""
 
-    column: pa.Array
+    column: Cells
     number: int
-
-    def value(self) -> Any:
-        """Return the cell as Python's."""
-        return self.column[self.number].as_py()
 
 
 @dataclass(frozen=True)
@@ -51,10 +51,25 @@ class FeedRow:
         Raises:
             UnusableError: it is null.
         """
-        cell = self.data.value() if isinstance(self.data, ArrowCell) else self.data
-        if cell is None:
-            raise UnusableError(reason="missing", message="the cell is null")
-        return cell
+        cell = self.data
+        return _there(cell.column.value(cell.number) if isinstance(cell, ArrowCell) else cell)
+
+    def file(self) -> bytes | memoryview:
+        """Return the cell to prepare, which is bytes, without a copy.
+
+        Raises:
+            UnusableError: it is null.
+        """
+        cell = self.data
+        there = cell.column.view(cell.number) if isinstance(cell, ArrowCell) else cell
+        file: bytes | memoryview = _there(there)
+        return file
+
+
+def _there(cell: Any) -> Any:
+    if cell is None:
+        raise UnusableError(reason="missing", message="the cell is null")
+    return cell
 
 
 class UnusableError(Exception):
@@ -84,18 +99,37 @@ def rows_of(
 ) -> Iterator[FeedRow]:
     """Yield the rows of all batches: so model batches need not end where record batches end."""
     for batch in batches:
-        cells = batch.column(column)
+        cells = Cells(batch.column(column))
         beside = {name: batch.column(name) for name in others if name in batch.schema.names}
         for number, row_id in enumerate(batch.column("id").to_pylist()):
             fields = {name: values[number].as_py() for name, values in beside.items()}
             yield FeedRow(row_id, ArrowCell(cells, number), fields)
 
 
-class Feed(Generic[Item]):
-    """Prepares the cells of rows in threads, `ahead` groups before they are asked for.
+def prepared(prepare: Callable[[Any], Any], row: FeedRow, slot: Slot | None) -> Any:
+    """Return what is prepared of a row's cell: the slot, if there is one.
 
-    Each thread takes the next row of a group until none is left. Several partitions may be fed at
-    the same time, each from a thread of its own.
+    It is filled, or awaits a process that shares its memory.
+
+    Raises:
+        NotAnImageError: as `prepare` does.
+        UnusableError: as `prepare` does, or the cell is null.
+    """
+    if slot is None:
+        return prepare(row.cell())
+    if slot.batch.file is None:
+        slot.fill(prepare(row.cell()))
+    else:
+        slot.awaits = row.file()
+    return slot
+
+
+class Feed(Generic[Item]):
+    """Prepares the cells of rows, `ahead` groups before they are asked for.
+
+    Threads do it, each of which takes the next row of a group until none is left; or, where there
+    are `processes`, the next rows, whose pixels it has prepared by a process. Several partitions
+    may be fed at the same time, each from a thread of its own.
     """
 
     def __init__(
@@ -104,14 +138,25 @@ class Feed(Generic[Item]):
         size: Callable[[], int],
         *,
         ahead: int = 0,
-        slots: Sequence[MakeSlots] = (),
+        into: Sequence[Callable[..., Any]] = (),
+        pinned: bool = False,
+        processes: PreparingProcesses | None = None,
     ) -> None:
-        """Have `prepare` called with a row, and its slot of each kind that `slots` makes."""
+        """Have `prepare` called with a row, and its slot for what each of `into` makes of it.
+
+        There is none for what is not pixels. `pinned`: batches are for a GPU. The processes belong
+        to the feed, which ends those that it has no use for.
+        """
+        if processes is not None and not any(isinstance(one, PixelPreparation) for one in into):
+            processes.close()
+            processes = None
         self._prepare = prepare
         self._size = size
         self._ahead = ahead
-        self._slots = slots
-        self._threads = cpu_count()
+        self._processes = processes
+        shared = processes is not None
+        self._slots = [slots_for(one, pinned=pinned, shared=shared) for one in into]
+        self._threads = cpu_count() if processes is None else processes.count
         self._pool = ThreadPoolExecutor(self._threads, "prepare")
 
     @property
@@ -126,40 +171,72 @@ class Feed(Generic[Item]):
         """Yield the rows in groups of the present batch size, in order, without empty groups."""
         pending: deque[_Preparing[Item]] = deque()
         while chunk := list(islice(rows, self._size())):
-            pending.append(_Preparing(chunk, [make(len(chunk)) for make in self._slots]))
-            pending[-1].start(self._pool, self._threads, self._prepare)
+            group = _Preparing(chunk, [make(len(chunk)) for make in self._slots], self._prepare)
+            group.start(self._pool, self._threads, self._processes)
+            pending.append(group)
             if len(pending) > self._ahead:
                 yield from pending.popleft().settled(rejects)
         while pending:
             yield from pending.popleft().settled(rejects)
 
     def close(self) -> None:
-        """Stop the threads."""
-        self._pool.shutdown(cancel_futures=True)
+        """Stop the threads, and end the processes."""
+        self._pool.shutdown(wait=self._processes is None, cancel_futures=True)
+        if self._processes is not None:
+            self._processes.close()
+            self._pool.shutdown()
 
 
 class _Preparing(Generic[Item]):
     """A group whose rows are being prepared."""
 
-    def __init__(self, rows: list[FeedRow], slots: list[Sequence[Slot | None]]) -> None:
+    def __init__(
+        self,
+        rows: list[FeedRow],
+        slots: list[Sequence[Slot | None]],
+        prepare: Callable[..., Item],
+    ) -> None:
         self._rows = rows
         self._slots = slots
-        self._left = iter(range(len(rows)))  # a thread takes the next number without a lock
+        self._prepare = prepare
         self._made: list[Any] = [None] * len(rows)
         self._work: list[Future[None]] = []
 
-    def start(self, pool: ThreadPoolExecutor, threads: int, prepare: Callable[..., Item]) -> None:
+    def start(
+        self, pool: ThreadPoolExecutor, threads: int, processes: PreparingProcesses | None
+    ) -> None:
         """Have so many threads work on it."""
-        for _ in range(min(threads, len(self._rows))):
-            self._work.append(pool.submit(self._take, prepare))
+        count = len(self._rows)
+        step = 1 if processes is None else max(1, min(ROWS_AT_ONCE, count // threads))
+        pieces = [range(start, min(start + step, count)) for start in range(0, count, step)]
+        left = iter(pieces)  # a thread takes the next one without a lock
+        for _ in range(min(threads, len(pieces))):
+            self._work.append(pool.submit(self._take, left, processes))
 
-    def _take(self, prepare: Callable[..., Item]) -> None:
-        for number in self._left:
-            try:
-                made: Any = prepare(self._rows[number], *(slots[number] for slots in self._slots))
-            except (NotAnImageError, UnusableError) as error:
-                made = error.with_traceback(None)  # which leads back to here
-            self._made[number] = made
+    def _take(self, left: Iterator[range], processes: PreparingProcesses | None) -> None:
+        for numbers in left:
+            for number in numbers:
+                self._made[number] = self._begun(number)
+            if processes is not None:
+                self._fill(numbers, processes)
+
+    def _begun(self, number: int) -> Any:
+        try:
+            return self._prepare(self._rows[number], *(slots[number] for slots in self._slots))
+        except (NotAnImageError, UnusableError) as error:
+            return error.with_traceback(None)  # which leads back to here
+
+    def _fill(self, numbers: range, processes: PreparingProcesses) -> None:
+        """Have those slots filled that await it."""
+        waiting: dict[int, list[Slot]] = {}
+        for number in numbers:
+            own = [slot for slots in self._slots if (slot := slots[number]) is not None]
+            own = [slot for slot in own if slot.awaits is not None]
+            if own and not isinstance(self._made[number], (NotAnImageError, UnusableError)):
+                waiting[number] = own
+        for number, error in zip(waiting, processes.fill([*waiting.values()]), strict=True):
+            if error is not None:
+                self._made[number] = error
 
     def settled(self, rejects: Rejects) -> Iterator[Group[Item]]:
         """Yield the group once all is prepared, unless nothing of it can be used."""

@@ -1,11 +1,13 @@
-"""Places in the memory of a batch, which threads fill side by side: a batch is never copied.
+"""Places in the memory of a batch, filled side by side: a batch is never copied.
 
-The memory is used again as soon as nothing refers to its pixels: what is new costs a fault for each
-page, and far more where a GPU is to read it (pinned).
+Threads fill them, or processes that share their memory. It is used again as soon as nothing refers
+to its pixels: what is new costs a fault for each page, and far more where a GPU is to read it
+(pinned).
 """
 
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
 from weakref import finalize
@@ -13,49 +15,71 @@ from weakref import finalize
 import numpy as np
 import torch
 
+from image_toolkit.models.runtime.blocks import Block
 from image_toolkit.models.runtime.preparation import PixelPreparation
 from image_toolkit.models.runtime.resizing import Pixels
 
 
+@dataclass(frozen=True, eq=False, slots=True)
+class Batch:
+    """The memory of a batch: its pixels, of shape (images, height, width, 3), and what makes them.
+
+    `file` is a descriptor by which other processes have the same memory; None if it is not shared.
+    """
+
+    pixels: Pixels
+    preparation: PixelPreparation
+    file: int | None
+
+
 class Slot:
-    """The place of one image in the memory of its batch; as an array, its pixels."""
+    """The place of one image in the memory of its batch; as an array, its pixels.
 
-    __slots__ = ("_batch", "is_filled", "number")
+    `awaits` is the file of an image that a process is to prepare here, if there is one.
+    """
 
-    def __init__(self, batch: Pixels, number: int) -> None:
-        """Take place `number` in a batch of shape (images, height, width, 3)."""
-        self._batch = batch
+    __slots__ = ("awaits", "batch", "is_filled", "number")
+
+    def __init__(self, batch: Batch, number: int) -> None:
+        """Take place `number` in a batch."""
+        self.batch = batch
         self.number = number
         self.is_filled = False
+        self.awaits: bytes | memoryview | None = None
 
     @property
     def pixels(self) -> Pixels:
         """The pixels: uint8 of shape (height, width, 3), a view."""
-        pixels: Pixels = self._batch[self.number]
+        pixels: Pixels = self.batch.pixels[self.number]
         return pixels
 
     def fill(self, pixels: Pixels) -> None:
         """Put pixels here."""
-        self._batch[self.number] = pixels
+        self.batch.pixels[self.number] = pixels
+        self.mark_filled()
+
+    def mark_filled(self) -> None:
+        """Note that a process has put pixels here."""
         self.is_filled = True
+        self.awaits = None
 
     def move(self, number: int) -> None:
         """Take the pixels to another place, where nothing is that counts."""
         if number != self.number:
-            self._batch[number] = self.pixels
+            self.batch.pixels[number] = self.pixels
             self.number = number
 
     def is_followed_by(self, other: Any) -> bool:
         """Return whether another item is in the place right behind this one."""
         return (
             isinstance(other, Slot)
-            and other._batch is self._batch  # noqa: SLF001 - of this class
+            and other.batch is self.batch
             and other.number == self.number + 1
         )
 
     def upto(self, last: "Slot") -> Pixels:
         """Return the pixels from here to `last`, shape (images, height, width, 3), a view."""
-        return self._batch[self.number : last.number + 1]
+        return self.batch.pixels[self.number : last.number + 1]
 
     def __array__(self, dtype: Any = None, copy: Any = None) -> Pixels:
         return np.array(self.pixels, dtype, copy=copy)
@@ -69,11 +93,13 @@ MakeSlots = Callable[[int], Sequence[Slot | None]]
 """Returns a place for each of so many rows, or None for each."""
 
 
-def slots_for(prepare: Callable[..., Any], *, pinned: bool = False) -> MakeSlots:
+def slots_for(
+    prepare: Callable[..., Any], *, pinned: bool = False, shared: bool = False
+) -> MakeSlots:
     """Return what makes the places for what `prepare` prepares: none, if that is not pixels."""
     if not isinstance(prepare, PixelPreparation):
         return lambda count: [None] * count
-    memory = _Memory(prepare.shape, pinned=pinned)
+    memory = _Memory(prepare, pinned=pinned, shared=shared)
 
     def make(count: int) -> Sequence[Slot]:
         batch = memory.take(count)
@@ -85,39 +111,26 @@ def slots_for(prepare: Callable[..., Any], *, pinned: bool = False) -> MakeSlots
 class _Memory:
     """Memory for batches of pixels."""
 
-    def __init__(self, shape: tuple[int, int, int], *, pinned: bool) -> None:
-        self._shape = shape
+    def __init__(self, preparation: PixelPreparation, *, pinned: bool, shared: bool) -> None:
+        self._preparation = preparation
         self._pinned = pinned
-        self._free: list[torch.Tensor] = []
+        self._shared = shared
+        self._free: list[Block] = []
 
-    def take(self, count: int) -> Pixels:
+    def take(self, count: int) -> Batch:
         """Return room for so many images, theirs until no view of it is left."""
-        whole = self._unused(count)
-        batch: Pixels = whole[:count].numpy()
-        finalize(batch, self._free.append, whole).atexit = False
-        return batch
+        block = self._unused(count)
+        pixels: Pixels = block.images[:count].numpy()
+        finalize(pixels, self._free.append, block).atexit = False
+        return Batch(pixels, self._preparation, block.file)
 
-    def _unused(self, count: int) -> torch.Tensor:
+    def _unused(self, count: int) -> Block:
         with suppress(IndexError):  # there is none left: other partitions take some, too
             while True:
-                whole = self._free.pop()
-                if len(whole) >= count:  # smaller ones are let go: batches have grown
-                    return whole
-        return torch.empty((count, *self._shape), dtype=torch.uint8, pin_memory=self._pinned)
-
-
-def prepared(prepare: Callable[[Any], Any], cell: Any, slot: Slot | None) -> Any:
-    """Return what is prepared of a cell: the slot, filled, if there is one.
-
-    Raises:
-        NotAnImageError: as `prepare` does.
-        UnusableError: as `prepare` does.
-    """
-    made = prepare(cell)
-    if slot is None:
-        return made
-    slot.fill(made)
-    return slot
+                block = self._free.pop()
+                if len(block.images) >= count:  # smaller ones are let go: batches have grown
+                    return block
+        return Block(count, self._preparation.shape, pinned=self._pinned, shared=self._shared)
 
 
 def close_ranks(slots: Sequence[Slot | None]) -> None:

@@ -9,9 +9,9 @@ import pytest
 from PIL import Image
 
 from fondant_spec.dataset.rejects import Rejects
-from image_toolkit.models.runtime.feed import Feed, FeedRow
+from image_toolkit.models.runtime.feed import Feed, FeedRow, prepared
 from image_toolkit.models.runtime.preparation import PixelPreparation
-from image_toolkit.models.runtime.slots import close_ranks, prepared, slots_for, stacked
+from image_toolkit.models.runtime.slots import close_ranks, slots_for, stacked
 
 SHAPE = (2, 3, 3)
 PREPARE = PixelPreparation((2, 3), None, Image.Resampling.BICUBIC, 1, (0, 0, 0), (1, 1, 1))
@@ -120,7 +120,7 @@ def test_partitions_share_their_memory():
 def test_what_is_not_pixels_has_no_slots():
     """Texts, and images that a processor takes whole, are items as they come."""
     assert slots_for(str.strip)(2) == [None, None]
-    assert prepared(str.strip, " a ", None) == "a"
+    assert prepared(str.strip, FeedRow("a", " a "), None) == "a"
 
 
 @pytest.mark.parametrize("ahead", [0, 2])
@@ -128,10 +128,10 @@ def test_a_damaged_image_costs_its_own_row_alone(ahead):
     """The others of its batch are still one piece of memory, in order, whatever the batch size."""
     sizes = iter([4, 1, 3, 5, 5])
     feed = Feed(
-        lambda row, slot: prepared(PREPARE, row.cell(), slot),
+        lambda row, slot: prepared(PREPARE, row, slot),
         lambda: next(sizes),
         ahead=ahead,
-        slots=[slots_for(PREPARE)],
+        into=[PREPARE],
     )
     cells = [b"<html>" if number in {1, 2, 5, 9} else png(number) for number in range(11)]
     rejects, seen = Rejects(), []

@@ -1,0 +1,169 @@
+"""Processes that prepare images for another one, which has no core and no lock to spare for that.
+
+    python -P -m image_toolkit.models.runtime.preparing_process FD
+
+FD is its end of a socket. The program imports once what takes seconds, and is forked for each
+process that is asked for; it has one thread. It ends with whoever asks, and ends the others then,
+whatever they are at: nobody else is there to see what they write.
+
+Only the pixels of cheap images are prepared. The others are left to the one who asks, who has one
+budget of memory for them, and decoders that can be ended.
+"""
+
+import json
+import mmap
+import os
+import pickle
+import signal
+import socket
+import sys
+import traceback
+from collections.abc import Sequence
+from contextlib import suppress
+from typing import Final
+
+import numpy as np
+import torch
+
+from image_toolkit.images.decoder_process import DEADLINES_S
+from image_toolkit.images.decoding import TooHeavyError, decode_light_images_only
+from image_toolkit.images.image_errors import NotAnImageError
+from image_toolkit.models.runtime.preparation import PixelPreparation
+from image_toolkit.models.runtime.resizing import Pixels
+
+LIGHT_BYTES: Final = 128 << 20
+"""What decoding one image may take here: a PNG of 6 megapixels, a JPEG of any size that is cheap.
+
+There are as many of these processes as cores: with more, they would take what the machine has."""
+
+LEFT: Final = "left"
+"""The answer for an image that is not prepared here."""
+
+MOST_SENT: Final = 1 << 17
+"""Bytes of a request or an answer."""
+
+_MOST_BATCHES: Final = 8
+_LONGEST_MESSAGE: Final = 500
+
+Answer = None | str | tuple[str, str]
+"""Of an image: nothing if it is prepared, `LEFT`, or why it is none: reason and message."""
+
+
+Job = tuple[int, Sequence[tuple[int, int]]]
+"""An image: how many bytes its file has, and its places: number of a batch, place in that."""
+
+Request = tuple[Sequence[Job], Sequence[bytes]]
+"""Images whose files lie side by side; and how those of each batch are prepared, pickled.
+
+The descriptors of the batches' memory come beside it, in the same order."""
+
+
+def main() -> None:
+    """Start processes and end them, as asked, until nobody asks any more."""
+    control = socket.socket(fileno=int(sys.argv[1]))
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # whoever asks is interrupted, and closes this
+    torch.set_num_threads(1)
+    decode_light_images_only(LIGHT_BYTES)
+    children = set[int]()
+    try:
+        while True:
+            message, files, _, _ = socket.recv_fds(control, MOST_SENT, 2)
+            if files:
+                child = _fork(control, *files)
+                children.add(child)
+                control.send(str(child).encode())
+            elif message:
+                _end(int(message), children)
+            else:
+                return
+    except ConnectionError:
+        return
+    except OSError:  # most likely: no more processes
+        traceback.print_exc()
+    finally:
+        for child in [*children]:
+            _end(child, children)
+        sys.stderr.flush()
+        os._exit(0)  # to take torch apart takes seconds
+
+
+def _end(child: int, children: set[int]) -> None:
+    """End a process; its number is not another one's, before it was waited for."""
+    if child in children:
+        children.remove(child)
+        os.kill(child, signal.SIGKILL)
+        os.waitpid(child, 0)
+
+
+def _fork(control: socket.socket, theirs: int, inbox: int) -> int:
+    child = os.fork()
+    if not child:
+        status = 1
+        try:
+            control.close()
+            _serve(socket.socket(fileno=theirs), inbox)
+            status = 0
+        except BaseException:  # noqa: BLE001 - it must not go on as the program that it is a fork of
+            traceback.print_exc()
+        finally:
+            os._exit(status)
+    os.close(theirs)
+    os.close(inbox)
+    return child
+
+
+def _serve(asked: socket.socket, inbox: int) -> None:
+    with suppress(ConnectionError):  # whoever asks is gone
+        while True:
+            message, files, _, _ = socket.recv_fds(asked, MOST_SENT, _MOST_BATCHES)
+            if not message:
+                return
+            asked.send(_answer(pickle.loads(message), inbox, files))  # noqa: S301 - our own
+
+
+def _answer(request: Request, inbox: int, files: Sequence[int]) -> bytes:
+    """Return, as JSON, an answer for each image; or one traceback, if it is about none of them."""
+    jobs, pickled = request
+    try:
+        preparations = [pickle.loads(one) for one in pickled]  # noqa: S301 - our own
+        batches = [*map(_mapped, files, preparations)]
+        answers, start = list[Answer](), 0
+        for size, places in jobs:
+            data = os.pread(inbox, size, start)
+            answers.append(_prepared(data, places, preparations, batches))
+            start += size
+    except Exception:  # noqa: BLE001 - it is raised where it was asked for
+        return json.dumps({"defect": traceback.format_exc()[-MOST_SENT // 16 :]}).encode()
+    return json.dumps({"answers": answers}).encode()
+
+
+def _mapped(file: int, preparation: PixelPreparation) -> Pixels:
+    memory = mmap.mmap(file, 0)
+    os.close(file)
+    image = int(np.prod(preparation.shape))
+    count = len(memory) // image
+    return np.frombuffer(memory, np.uint8, count * image).reshape(count, *preparation.shape)
+
+
+def _prepared(
+    data: bytes,
+    places: Sequence[tuple[int, int]],
+    preparations: Sequence[PixelPreparation],
+    batches: Sequence[Pixels],
+) -> Answer:
+    """Prepare an image, within the time that a decoder has; the kernel ends what takes longer."""
+    signal.setitimer(signal.ITIMER_PROF, DEADLINES_S["pixels"])
+    try:
+        for batch, place in places:
+            batches[batch][place] = preparations[batch](data)
+    except TooHeavyError:
+        return LEFT
+    except NotAnImageError as error:
+        return error.reason, error.message[:_LONGEST_MESSAGE]
+    finally:
+        signal.setitimer(signal.ITIMER_PROF, 0)
+    return None
+
+
+if __name__ == "__main__":
+    main()

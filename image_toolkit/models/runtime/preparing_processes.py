@@ -1,0 +1,302 @@
+"""Preparing images in processes, which write the pixels into memory that they share with this one.
+
+Threads do not scale where there are many cores: each image takes and lets go of Python's lock some
+ten times, and the thread that has a GPU start its work stands in line with all of them. Here a
+thread hands a process some sixteen files at once, and waits; it does next to nothing for an image.
+"""
+
+import json
+import logging
+import os
+import pickle
+import socket
+import subprocess
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
+from functools import cache
+from threading import Lock
+from typing import Any, Final, cast
+
+from fondant_spec.cpu import cpu_count
+from image_toolkit.images.image_errors import NotAnImageError
+from image_toolkit.models.runtime.preparation import PixelPreparation
+from image_toolkit.models.runtime.preparing_process import LEFT, MOST_SENT, Answer, Request
+from image_toolkit.models.runtime.slots import Batch, Slot
+from image_toolkit.programs import start_program
+
+logger = logging.getLogger(__name__)
+
+ROWS_AT_ONCE: Final = 16
+"""So many images go to a process at once: a tenth of a second of its time, in most cases."""
+
+_BYTES_AT_ONCE: Final = 8 << 20
+_PROGRAM: Final = "image_toolkit.models.runtime.preparing_process"
+_LEAST_CORES: Final = 4
+_PATIENCE_S: Final = 120.0
+_START_S: Final = 60.0
+_TRIES: Final = 2
+
+Row = Sequence[Slot]
+"""The places of one image, which await it."""
+
+
+class _KilledError(Exception):
+    """A process has ended, or had to be."""
+
+
+class _ClosedError(Exception):
+    """Nobody waits for the images any more."""
+
+
+class PreparingProcesses:
+    """So many processes that prepare images: started when needed, kept, started again if killed.
+
+    `fill` may be called in as many threads at once, each of which has a process to itself.
+    """
+
+    def __init__(self, count: int) -> None:
+        """Have the program started of which they are forks; it is not waited for."""
+        self.count = count
+        self._idle: list[_Process] = []
+        self._lock = Lock()
+        self._is_used = self._is_lost = self._is_closed = False
+        self._control, theirs = _sockets(_START_S)
+        with theirs:
+            self._program = start_program(_PROGRAM, theirs.fileno(), CUDA_VISIBLE_DEVICES="")
+
+    def fill(self, rows: Sequence[Row]) -> list[NotAnImageError | None]:
+        """Fill the places of images; return an error for each that is none, None for the others."""
+        return [error for some in _pieces(rows) for error in self._filled(some)]
+
+    def close(self) -> None:
+        """End all processes, whatever they are at."""
+        self._is_closed = True
+        with suppress(OSError):  # it has ended already
+            self._control.shutdown(socket.SHUT_RDWR)
+        if not self._is_used:  # then it may not even listen yet
+            self._program.kill()
+        try:
+            self._program.wait(_PATIENCE_S)
+        except subprocess.TimeoutExpired:
+            self._program.kill()
+            self._program.wait()
+        with self._lock:
+            self._control.close()
+            idle, self._idle = self._idle, []
+        for process in idle:
+            process.close()
+
+    def _filled(self, rows: Sequence[Row]) -> list[NotAnImageError | None]:
+        """Have a process fill places, another one if that is killed, and then each image's alone.
+
+        Once may be no fault of the images.
+        """
+        for _ in range(_TRIES):
+            with suppress(_KilledError):
+                return self._ask(rows)
+        if len(rows) == 1:
+            message = f"{_TRIES} processes were killed over it"
+            return [NotAnImageError(reason="decoder_killed", message=message)]
+        return [self._filled([row])[0] for row in rows]
+
+    def _ask(self, rows: Sequence[Row]) -> list[NotAnImageError | None]:
+        process = self._take()
+        if process is None:
+            return [_fill_here(row) for row in rows]
+        try:
+            answers = process.ask(rows)
+        except BaseException as error:
+            self._end(process, error)
+            raise
+        self._keep(process)
+        return [_settled(row, answer) for row, answer in zip(rows, answers, strict=True)]
+
+    def _keep(self, process: "_Process") -> None:
+        with self._lock:
+            if self._is_closed:
+                process.close()
+            else:
+                self._idle.append(process)
+
+    def _take(self) -> "_Process | None":
+        """Return a process to ask; None if there can be no more."""
+        with self._lock:
+            if self._is_closed:
+                raise _ClosedError
+            if self._idle:
+                return self._idle.pop()
+            if self._is_lost:
+                return None
+            self._is_used = True
+            try:
+                return _Process(self._control)
+            except OSError as error:
+                self._is_lost = True
+                told = str(error) or type(error).__name__
+        logger.warning("No process can be started to prepare images (%s); threads do it.", told)
+        return None
+
+    def _end(self, process: "_Process", error: BaseException) -> None:
+        """Make sure that a process writes nothing more."""
+        if self._is_closed:
+            process.close()
+            raise _ClosedError from None
+        if isinstance(error, _KilledError):
+            logger.warning(
+                "A process that prepares images was killed, or took over %d s, most likely for "
+                "want of memory; another one does its work.",
+                _PATIENCE_S,
+            )
+        with self._lock, suppress(OSError):  # they have all ended, then
+            self._control.send(str(process.id).encode())
+        process.wait_for_its_end()
+
+
+class _Process:
+    """One process, which is asked by one thread at a time."""
+
+    def __init__(self, control: socket.socket) -> None:
+        """Have it started.
+
+        Raises:
+            OSError: it cannot be.
+        """
+        self._inbox = os.memfd_create("inbox")
+        self._socket, theirs = _sockets(_PATIENCE_S)
+        try:
+            with theirs:
+                self.id = _started(control, theirs.fileno(), self._inbox)
+        except BaseException:
+            self.close()
+            raise
+
+    def ask(self, rows: Sequence[Row]) -> list[Answer]:
+        """Return what becomes of each image.
+
+        Raises:
+            _KilledError: the process has ended, or does not answer.
+            RuntimeError: there is a defect, in what prepares images.
+        """
+        files = [_file(row) for row in rows]
+        size = self._put(files)
+        batches: dict[Batch, int] = {}
+        jobs = [
+            (file.nbytes, [(batches.setdefault(s.batch, len(batches)), s.number) for s in row])
+            for file, row in zip(files, rows, strict=True)
+        ]
+        request: Request = jobs, [_pickled(batch.preparation) for batch in batches]
+        try:
+            socket.send_fds(
+                self._socket,
+                [pickle.dumps(request)],
+                [cast("int", batch.file) for batch in batches],
+            )
+            answer = self._socket.recv(MOST_SENT)
+        except (ConnectionError, TimeoutError):
+            raise _KilledError from None
+        if not answer:
+            raise _KilledError
+        if size > _BYTES_AT_ONCE:
+            os.ftruncate(self._inbox, 0)
+        told: Mapping[str, Any] = json.loads(answer)
+        if "defect" in told:
+            raise RuntimeError(told["defect"])
+        answers: list[Answer] = told["answers"]
+        return answers
+
+    def _put(self, files: Sequence[memoryview]) -> int:
+        """Write files where the process reads them, side by side; return how large they are."""
+        size = sum(file.nbytes for file in files)
+        if os.pwritev(self._inbox, files, 0) != size:
+            msg = f"{size} bytes of images cannot be handed on: the memory is full."
+            raise OSError(msg)
+        return size
+
+    def wait_for_its_end(self) -> None:
+        """Return once it can write nothing more.
+
+        Raises:
+            TimeoutError: not even the kernel can end it.
+        """
+        with suppress(ConnectionError):
+            while self._socket.recv(MOST_SENT):
+                pass  # an answer that came after all
+        self.close()
+
+    def close(self) -> None:
+        """Let go of it: it ends when it looks for the next request."""
+        self._socket.close()
+        os.close(self._inbox)
+
+
+def preparing_processes(*, on_gpu: bool) -> PreparingProcesses | None:
+    """Return processes that prepare images, one core being left for this one; None for threads.
+
+    A CPU has no core to spare for them while a model runs on it.
+    """
+    count = cpu_count()
+    if not on_gpu or count < _LEAST_CORES or not hasattr(os, "memfd_create"):
+        return None
+    return PreparingProcesses(count - 1)
+
+
+def _started(control: socket.socket, theirs: int, inbox: int) -> int:
+    """Have a process started, and return its number."""
+    socket.send_fds(control, [b"start"], [theirs, inbox])
+    number = control.recv(MOST_SENT)
+    if not number:
+        msg = "their program has ended"
+        raise ConnectionError(msg)
+    return int(number)
+
+
+def _sockets(patience_s: float) -> tuple[socket.socket, socket.socket]:
+    """Return two ends, of which messages go whole, and for this one not without end."""
+    ours, theirs = socket.socketpair(type=socket.SOCK_SEQPACKET)
+    ours.settimeout(patience_s)
+    return ours, theirs
+
+
+def _pieces(rows: Sequence[Row]) -> Iterator[Sequence[Row]]:
+    """Yield the rows in pieces that one message may bring."""
+    piece, size = list[Row](), 0
+    for row in rows:
+        own = _file(row).nbytes
+        if piece and (len(piece) == ROWS_AT_ONCE or size + own > _BYTES_AT_ONCE):
+            yield piece
+            piece, size = [], 0
+        piece.append(row)
+        size += own
+    if piece:
+        yield piece
+
+
+@cache
+def _pickled(preparation: PixelPreparation) -> bytes:
+    return pickle.dumps(preparation)
+
+
+def _file(row: Row) -> memoryview:
+    return memoryview(row[0].awaits or b"")
+
+
+def _settled(row: Row, answer: Any) -> NotAnImageError | None:
+    if answer == LEFT:
+        return _fill_here(row)
+    if answer is not None:
+        reason, message = answer
+        return NotAnImageError(reason=reason, message=message)
+    for slot in row:
+        slot.mark_filled()
+    return None
+
+
+def _fill_here(row: Row) -> NotAnImageError | None:
+    """Fill the places of an image that no process takes."""
+    data = bytes(_file(row))
+    try:
+        for slot in row:
+            slot.fill(slot.batch.preparation(data))
+    except NotAnImageError as error:
+        return error.with_traceback(None)  # which leads back to here
+    return None
