@@ -89,7 +89,8 @@ def sizes_of(tables: Tables, table: Table) -> Sizes | None:
     repeated = is_number(table.written.get(_REPEATS, ""))
     times = f"greatest(coalesce({quoted(_REPEATS)}, 1), 0)" if repeated else "1"
     sized = (
-        f"(SELECT {times} AS times, least({width}, {height})::INTEGER AS shorter, {width} / {height} AS ratio, "
+        f"(SELECT {times} AS times, "
+        f"least({width}, {height})::INTEGER AS shorter, {width} / {height} AS ratio, "
         f"{width}::INTEGER AS w, {height}::INTEGER AS h FROM {table.rows} "
         f"WHERE {width} >= 1 AND {height} >= 1)"
     )
