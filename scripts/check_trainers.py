@@ -5,9 +5,9 @@
 Each CHECKOUT is a trainer's repository, recognised by its files; --python is the environment that
 the trainer was installed in, for OneTrainer with its package mgds. Two exports are made here: a
 plain one, of small images with captions that are easy to get wrong; and a full one, with several
-captions an image, tags with weights, masks, and images for regularisation. The counts, splits,
-captions, tags and masks that come back must be those that went in, and the options of the README's
-commands the trainer's own.
+captions an image, tags with weights, masks, repeats, and images for regularisation. The counts,
+splits, captions, tags, masks and repeats that come back must be those that went in, and the options
+of the README's commands the trainer's own.
 """
 
 import argparse
@@ -73,10 +73,14 @@ Pairs = Mapping[tuple[str, str], "Read"]
 
 
 class Read(NamedTuple):
-    """What a trainer has of an image: the captions that it chooses from, and whether a mask."""
+    """What a trainer has of an image: the captions that it chooses from, and whether a mask.
+
+    `repeats` is how often it sees the image in an epoch.
+    """
 
     captions: tuple[str, ...]
     masked: bool = False
+    repeats: int = 1
 
 
 @dataclass(frozen=True)
@@ -143,7 +147,7 @@ def check(trainer: str, kind: str, checkout: Path, python: str) -> Finding:
 
 
 def _read(line: Mapping[str, Any]) -> Read:
-    return Read(tuple(line["captions"]), line["masked"])
+    return Read(tuple(line["captions"]), line["masked"], line["repeats"])
 
 
 def plain(trainer: str, export: Path, temporary: Path) -> Pairs:
@@ -179,6 +183,7 @@ def full(trainer: str, export: Path, temporary: Path) -> Pairs:
                 [[1.0, 2.5, 0.5][: n % 4] for n in range(PAIRS)], pa.list_(pa.float32())
             ),
             "mask": pa.array([_mask(n) if n % 2 else None for n in range(PAIRS)], pa.binary()),
+            "repeats": pa.array([(None, 1, 2, 5)[n % 4] for n in range(PAIRS)], pa.int32()),
             "class_prompt": [CLASS if n in of_class else None for n in range(PAIRS)],
         }
     )
@@ -199,7 +204,7 @@ def full(trainer: str, export: Path, temporary: Path) -> Pairs:
                 tags.sort(key=lambda tag: tag[1], reverse=True)
             behind = "".join(f", {tag}" for tag, _ in tags)
             read = tuple(_as_read(trainer, caption) + behind for caption in captions)
-            told[split, stem] = Read(read, split in MASKED.get(trainer, ()))
+            told[split, stem] = Read(read, split in MASKED.get(trainer, ()), row["repeats"])
     return told
 
 

@@ -20,6 +20,7 @@ def resolve(folder, options):
             pathname=str(path),
             load_image=path.read_bytes,
             caption=types.SimpleNamespace(get_caption=lambda caption=caption: caption),
+            multiplier=told.get("multiply", 1.0),
         )
 """
 WEBP = RESOLVER.replace("*.[jp]*g", "*.[jpw]*[gp]")
@@ -33,6 +34,7 @@ OPTIONS = '("--config", "--optimizer_config", "--sample_prompts")\n'
         (RESOLVER, OPTIONS, 1, "is not found"),  # it passes WebP by
         (WEBP, OPTIONS, 0, "everydream2    full        21 of 21   -"),
         (WEBP.replace("reverse=True", "reverse=False"), OPTIONS, 1, "red hat"),
+        (WEBP.replace("multiply", "times"), OPTIONS, 1, "repeats=1"),
         (WEBP, '("--config",)', 1, "--optimizer_config"),
     ],
 )

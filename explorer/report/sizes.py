@@ -13,6 +13,9 @@ from image_toolkit.training.buckets import STEP, Buckets, Size, sort_into_bucket
 
 _WIDTHS: Final = (("image_width", "image_height"), ("width", "height"))
 _SHOWN: Final = 8
+_REPEATS: Final = "repeats"
+"""The field that says how often an image is to be seen in an epoch; null is once."""
+
 _CELLS: Final = 24
 """So many cells has the map along a side, at most."""
 
@@ -50,6 +53,7 @@ class Sizes:
     Attributes:
         fields: Where width and height stand.
         images: How many images have a size.
+        seen: How many of them an epoch has, which is more where a field says repeats.
         missing: How many rows say none, or one that is not above 0.
         kinds: How many different sizes there are.
         most: The most frequent ones, with how many images have them.
@@ -58,11 +62,13 @@ class Sizes:
         shorter_side: How the shorter sides are spread.
         aspect_ratio: How width by height is.
         map: How many images have about which size.
-        arrangements: The buckets, for each resolution that models train at.
+        arrangements: The buckets, for each resolution that models train at, with as many images as
+            an epoch has.
     """
 
     fields: tuple[str, str]
     images: int
+    seen: int
     missing: int
     kinds: int
     most: dict[Size, int]
@@ -80,15 +86,20 @@ def sizes_of(tables: Tables, table: Table) -> Sizes | None:
     if fields is None or not all(is_number(table.written[name]) for name in fields):
         return None
     width, height = map(quoted, fields)
+    repeated = is_number(table.written.get(_REPEATS, ""))
+    times = f"greatest(coalesce({quoted(_REPEATS)}, 1), 0)" if repeated else "1"
     sized = (
-        f"(SELECT least({width}, {height})::INTEGER AS shorter, {width} / {height} AS ratio, "
+        f"(SELECT {times} AS times, "
+        f"least({width}, {height})::INTEGER AS shorter, {width} / {height} AS ratio, "
         f"{width}::INTEGER AS w, {height}::INTEGER AS h FROM {table.rows} "
         f"WHERE {width} >= 1 AND {height} >= 1)"
     )
     counted = tables.rows(
-        f"SELECT w, h, count(*) AS n FROM {sized} GROUP BY ALL ORDER BY n DESC, w, h"
+        f"SELECT w, h, count(*) AS n, sum(times)::BIGINT AS seen FROM {sized} "
+        "GROUP BY w, h ORDER BY n DESC, w, h"
     )
     sizes = {(row["w"], row["h"]): row["n"] for row in counted}
+    seen = {(row["w"], row["h"]): row["seen"] for row in counted if row["seen"]}
     if not sizes:
         return None
     images = sum(sizes.values())
@@ -97,6 +108,7 @@ def sizes_of(tables: Tables, table: Table) -> Sizes | None:
     return Sizes(
         fields=fields,
         images=images,
+        seen=sum(seen.values()),
         missing=every - images,
         kinds=len(sizes),
         most=dict(list(sizes.items())[:_SHOWN]),
@@ -105,7 +117,7 @@ def sizes_of(tables: Tables, table: Table) -> Sizes | None:
         shorter_side=spread_of(tables, sized, (), "shorter", "INTEGER"),
         aspect_ratio=spread_of(tables, sized, (), "ratio", "DOUBLE"),
         map=_map_of(sizes),
-        arrangements=tuple(_arrangements(sizes)),
+        arrangements=tuple(_arrangements(seen)),
     )
 
 

@@ -18,8 +18,9 @@ def main() -> int:
     sys.stdout = sys.stderr  # trainers print what they do
     readers, sys.path[:1] = Path(sys.path[0]), [checkout, str(Path(checkout) / "src")]
     pairs = runpy.run_path(str(readers / f"{trainer.replace('-', '_')}.py"))["pairs"]
-    for split, file, captions, masked in pairs():
-        line = {"split": split, "stem": Path(file).stem, "captions": captions, "masked": masked}
+    for split, file, *read in pairs():
+        told = dict(zip(("captions", "masked", "repeats"), read, strict=True))
+        line = {"split": split, "stem": Path(file).stem, **told}
         print(json.dumps(line), file=found)
     return 0
 

@@ -8,8 +8,8 @@ from pathlib import Path
 from data import aspects, resolver
 
 
-def pairs() -> Iterator[tuple[str, str, list[str], bool]]:
-    """Yield (split, file, captions, masked) of all pairs, from the folder the process is in."""
+def pairs() -> Iterator[tuple[str, str, list[str], bool, int]]:
+    """Yield (split, file, captions, masked, repeats) of all pairs, from the process's folder."""
     config = json.loads(Path("train.json").read_text(encoding="utf-8"))
     roots = config["data_root"]
     roots = [roots] if isinstance(roots, str) else roots
@@ -22,4 +22,4 @@ def pairs() -> Iterator[tuple[str, str, list[str], bool]]:
     for split, folder in folders.items():
         for item in resolver.resolve(folder, options):
             item.load_image()
-            yield split, item.pathname, [item.caption.get_caption()], False
+            yield split, item.pathname, [item.caption.get_caption()], False, item.multiplier

@@ -7,8 +7,8 @@ from pathlib import Path
 from library import config_util
 
 
-def pairs() -> Iterator[tuple[str, str, list[str], bool]]:
-    """Yield (split, file, captions, masked) of all pairs, from the folder the process is in."""
+def pairs() -> Iterator[tuple[str, str, list[str], bool, int]]:
+    """Yield (split, file, captions, masked, repeats) of all pairs, from the process's folder."""
     sanitizer = config_util.ConfigSanitizer(
         support_dreambooth=True,
         support_finetuning=True,
@@ -24,11 +24,14 @@ def pairs() -> Iterator[tuple[str, str, list[str], bool]]:
             yield from _read(split, getattr(dataset, "dreambooth_dataset_delegate", dataset))
 
 
-def _read(split: str, dataset: object) -> Iterator[tuple[str, str, list[str], bool]]:
+def _read(split: str, dataset: object) -> Iterator[tuple[str, str, list[str], bool, int]]:
     """Yield the pairs of a dataset, each line of a caption as the trainer would draw it."""
     for info in dataset.image_data.values():
         subset = dataset.image_to_subset[info.image_key]
         captions = [dataset.process_caption(subset, line) for line in info.caption.split("\n")]
         of_class = info.is_reg or "regularization" in Path(info.absolute_path).parts
         masked = getattr(info, "cond_img_path", None) is not None
-        yield "regularization" if of_class else split, info.absolute_path, captions, masked
+        # Those of the class it repeats of itself, for as many as there are of the others.
+        repeats = subset.num_repeats if info.is_reg else info.num_repeats
+        place = "regularization" if of_class else split
+        yield place, info.absolute_path, captions, masked, repeats

@@ -1,6 +1,7 @@
 """Read an export of layout onetrainer with the concepts of OneTrainer and the modules of mgds."""
 
 import json
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,6 +12,7 @@ from mgds.pipelineModules.CollectPaths import CollectPaths
 from mgds.pipelineModules.LoadImage import LoadImage
 from mgds.pipelineModules.LoadMultipleTexts import LoadMultipleTexts
 from mgds.pipelineModules.ModifyPath import ModifyPath
+from mgds.pipelineModules.VariationSorting import VariationSorting
 from modules.util import path_util
 from modules.util.config.ConceptConfig import ConceptConfig
 from modules.util.enum.ConceptType import ConceptType
@@ -22,16 +24,19 @@ KINDS = {
 }
 
 
-def pairs() -> Iterator[tuple[str, str, list[str], bool]]:
-    """Yield (split, file, captions, masked) of all pairs, from the folder the process is in."""
+def pairs() -> Iterator[tuple[str, str, list[str], bool, int]]:
+    """Yield (split, file, captions, masked, repeats) of all pairs, from the process's folder."""
     config = json.loads(Path("config.json").read_text(encoding="utf-8"))
     listing = json.loads(Path(config["concept_file_name"]).read_text(encoding="utf-8"))
     concepts = [ConceptConfig.default_values().from_dict(concept) for concept in listing]
     for split, kind in KINDS.items():
         chosen = [concept.to_dict() for concept in concepts if concept.type == kind]
         if chosen:
-            for path, captions, mask in _read(chosen):
-                yield split, path, captions, config["masked_training"] and mask is not None
+            read = list(_read(chosen))
+            seen = Counter(path for path, _, _ in read)
+            for path, captions, mask in {path: item for item in read for path in item[:1]}.values():
+                masked = config["masked_training"] and mask is not None
+                yield split, path, captions, masked, seen[path]
 
 
 def _read(concepts: list[dict]) -> Iterator[tuple[str, list[str], object]]:
@@ -70,6 +75,13 @@ def _read(concepts: list[dict]) -> Iterator[tuple[str, list[str], object]]:
             supported_extensions={".png"},
         ),
         LoadMultipleTexts(path_in_name="sample_prompt_path", texts_out_name="prompts"),
+        VariationSorting(
+            names=["image_path", "image", "prompts", "mask"],
+            balancing_in_name="concept.balancing",
+            balancing_strategy_in_name="concept.balancing_strategy",
+            variations_group_in_name=["concept.path"],
+            group_enabled_in_name="concept.enabled",
+        ),
         OutputPipelineModule(names=["image_path", "image", "prompts", "mask"]),
     ]
     reader = MGDS(torch.device("cpu"), concepts, {}, [modules], 1, 0)

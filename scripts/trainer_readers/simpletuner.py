@@ -11,8 +11,8 @@ from simpletuner.helpers.metadata.backends.parquet import ParquetMetadataBackend
 from simpletuner.helpers.training.state_tracker import StateTracker
 
 
-def pairs() -> Iterator[tuple[str, str, list[str], bool]]:
-    """Yield (split, file, captions, masked) of all pairs, from the folder the process is in."""
+def pairs() -> Iterator[tuple[str, str, list[str], bool, int]]:
+    """Yield (split, file, captions, masked, repeats) of all pairs, from the process's folder."""
     config = json.loads(Path("config/config.json").read_text(encoding="utf-8"))
     backends = json.loads(Path(config["data_backend_config"]).read_text(encoding="utf-8"))
     StateTracker.set_args(SimpleNamespace(**config | {"output_dir": "cache"}))
@@ -22,9 +22,10 @@ def pairs() -> Iterator[tuple[str, str, list[str], bool]]:
             split = "train" if backend["dataset_type"] == "image" else "validation"
             split = "regularization" if backend.get("is_regularisation_data") else split
             mask = masks.get(backend.get("conditioning_data"))
-            for path, caption in _read(backend):
+            for path, caption, repeats in _read(backend):
                 captions = [caption] if isinstance(caption, str) else caption
-                yield split, path, captions, mask is not None and _has_mask(mask, path)
+                masked = mask is not None and _has_mask(mask, path)
+                yield split, path, captions, masked, repeats
 
 
 def _has_mask(mask: dict, path: str) -> bool:
@@ -33,8 +34,8 @@ def _has_mask(mask: dict, path: str) -> bool:
     return files.read_image(str(Path(mask["instance_data_dir"], Path(path).name))) is not None
 
 
-def _read(backend: dict) -> Iterator[tuple[str, str | list[str]]]:
-    """Yield what the trainer sorts into buckets, with the caption that it finds for it."""
+def _read(backend: dict) -> Iterator[tuple[str, str | list[str], int]]:
+    """Yield what the trainer sorts into buckets, its caption, and how often an epoch has it."""
     accelerator, key, folder = Accelerator(cpu=True), backend["id"], backend["instance_data_dir"]
     files = LocalDataBackend(accelerator, key)
     StateTracker.set_data_backend_config(key, backend)
@@ -49,9 +50,12 @@ def _read(backend: dict) -> Iterator[tuple[str, str | list[str]]]:
         resolution=backend["resolution"],
         resolution_type=backend["resolution_type"],
         parquet_config=backend["parquet"],
+        repeats=backend["repeats"],
     )
     metadata.compute_aspect_ratio_bucket_indices(ignore_existing_cache=True)
-    for paths in metadata.aspect_ratio_bucket_indices.values():
+    buckets = metadata.aspect_ratio_bucket_indices.values()
+    repeats = len(metadata) // max(1, sum(map(len, buckets)))  # by its own count, at a batch of 1
+    for paths in buckets:
         for path in paths:
             name = path.replace(folder, "").removeprefix("/")
-            yield path, metadata.caption_cache_entry(name)
+            yield path, metadata.caption_cache_entry(name), repeats

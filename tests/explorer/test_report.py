@@ -59,6 +59,21 @@ def test_sizes_and_their_buckets(known):
     assert "1 of 3 buckets have fewer images than a batch of 4: 1 image in all." in page(known)
     told(known, batch=1)
     assert "less than a batch" not in page(known)
+    assert "in an epoch" not in page(known)
+
+
+def test_buckets_count_images_as_often_as_they_are_repeated(tmp_path):
+    """What an epoch has decides whether a batch is filled; null is once, and images stay images."""
+    repeats = pa.array([1, None, *[2] * 4, *[1] * 4, 4, 7], pa.int32())
+    write_dataset(known_rows().append_column("repeats", repeats), tmp_path)
+    sizes = told(tmp_path)["sizes"]
+    assert (sizes["images"], sizes["seen"]) == (11, 18)
+    assert sizes["most"]["512x512"] == 6
+    small, large = sizes["arrangements"]
+    assert small["enlarging"]["images"] == {"320x704": 4, "512x512": 10, "768x320": 4}
+    assert large["enlarging"]["enlarged"] == 14
+    assert "18 in an epoch" in page(tmp_path)
+    assert "less than a batch" not in page(tmp_path)
 
 
 def test_captions(known):

@@ -4,8 +4,8 @@
 class BadPairError(Exception):
     """A row that gives no pair; `reason` is a short code for the reject table.
 
-    Reasons: `no_image`, `no_caption`, `bad_tags`, `bad_mask`, `needs_conversion`,
-    `in_training_set`, `unknown_split`.
+    Reasons: `no_image`, `no_caption`, `bad_tags`, `bad_mask`, `bad_repeats`,
+    `needs_conversion`, `in_training_set`, `unknown_split`.
     """
 
     def __init__(self, *, reason: str, message: str) -> None:

@@ -37,10 +37,22 @@ _SIZES: Final = {
 
 @dataclass(frozen=True)
 class Counts:
-    """What became of the rows that came in: pairs by split, and rejects by reason."""
+    """What became of the rows that came in: pairs by split, and rejects by reason.
+
+    `seen` is how many images an epoch has, by split, where the rows say how often each is repeated.
+    """
 
     pairs: Mapping[str, int]
     rejects: Mapping[str, int]
+    seen: Mapping[str, int] = field(default_factory=dict)
+
+    def table(self) -> Iterator[str]:
+        """Yield the lines of a table in Markdown, a split a line."""
+        told = ("| images an epoch ", "---:|") if self.seen else ("", "")
+        yield from (f"| split | pairs {told[0]}|", f"|---|---:|{told[1]}")
+        for split, count in self.pairs.items():
+            seen = f" {self.seen[split]:,} |" if self.seen else ""
+            yield f"| {split} | {count:,} |{seen}"
 
     def in_words(self) -> str:
         """Return all that the step knows, and where to look for the rest."""
@@ -104,9 +116,7 @@ class DatasetCard:
             "",
             " ".join(self.samples.pictures(folder)),
             "",
-            "| split | pairs |",
-            "|---|---:|",
-            *(f"| {split} | {count:,} |" for split, count in self.counts.pairs.items()),
+            *self.counts.table(),
             "",
             self.counts.in_words(),
             "",

@@ -9,15 +9,16 @@ from abc import ABC, abstractmethod
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
-from typing import Any, ClassVar, NamedTuple
+from typing import Any, ClassVar
 
 import pyarrow as pa
 from hashed_folder import HashedFolder
 from masks import Mask
 from picture_looks import FileLooks, Look, look_of, look_of_file
 from PIL import Image
-from training_pairs import REGULARIZATION, SPLITS, SUFFIXES, VALIDATION, Pair
+from read_pairs import ReadPair
+from repeats import NOT_REPEATED, Part
+from training_pairs import REGULARIZATION, SPLITS, SUFFIXES, TRAIN, VALIDATION, Pair
 
 from fondant_spec.errors import InvalidArgumentError, InvalidDatasetError
 from image_toolkit.training.base_models import BASE_MODELS, BaseModel
@@ -36,6 +37,7 @@ class ExportSettings:
         place: Where the folder is going to lie; empty if that is no local folder.
         several_captions: Whether the rows may have more than one caption.
         masks: Whether the rows have masks.
+        repeats: Whether the rows say how often each is to be seen.
     """
 
     base_model: str | None = None
@@ -45,24 +47,16 @@ class ExportSettings:
     place: str = ""
     several_captions: bool = False
     masks: bool = False
-
-
-class ReadPair(NamedTuple):
-    """What a reader finds. `captions` are all that the trainer chooses from."""
-
-    split: str
-    stem: str
-    captions: tuple[str, ...]
-    image: Image.Image
-    mask: Image.Image | None = None
+    repeats: bool = False
 
 
 class Layout(ABC):
     """Writes pairs into a folder, and reads them back.
 
     `captions` holds what was written, and `looks` what the captioned images look like, by split and
-    file stem; `masks` what their masks look like, where the trainer takes some; `counts` how many
-    pairs there are in each split.
+    file stem; `masks` what their masks look like, where the trainer takes some; `repeats` how often
+    those are to be seen that are not seen once. `counts` and `sizes` say how many pairs there are
+    in each split, and in each part of one.
     """
 
     image_kinds: ClassVar[frozenset[str]] = frozenset(SUFFIXES)
@@ -83,6 +77,9 @@ class Layout(ABC):
     takes_masks: ClassVar[bool] = False
     """Whether the trainer takes masks."""
 
+    divides: ClassVar[bool] = False
+    """Whether it is folders that the trainer repeats, so that each part needs its own."""
+
     def __init__(self, name: str, folder: HashedFolder, settings: ExportSettings) -> None:
         self.name = name
         self.folder = folder
@@ -93,7 +90,9 @@ class Layout(ABC):
         self.looks: dict[tuple[str, str], Look] = {}
         self.masks: dict[tuple[str, str], Look] = {}
         self.budget = Budget(self.model.encoder, self.most_tokens(self.model))
+        self.repeats: dict[tuple[str, str], int] = {}
         self.counts: Counter[str] = Counter()
+        self.sizes: Counter[Part] = Counter()
         self.tokens = 0  # of the pair at hand
 
     @classmethod
@@ -123,6 +122,24 @@ class Layout(ABC):
         return [split for split in SPLITS if self.counts[split]]
 
     @property
+    def parts(self) -> list[Part]:
+        """The parts of these, those of a split in the order of their repeats."""
+        return sorted(self.sizes, key=lambda part: (SPLITS.index(part.split), part.repeats))
+
+    def seen(self) -> Counter[str]:
+        """Return how many images an epoch has, by split."""
+        return sum((Counter({p.split: n * p.repeats}) for p, n in self.sizes.items()), Counter())
+
+    def folder_of(self, part: Part) -> str:
+        """Return the folder of a part: that of its split, or one inside that says its repeats."""
+        apart = self.divides and self.settings.repeats and part.split == TRAIN
+        return f"{part.split}/{part.repeats}_images" if apart else part.split
+
+    def place_of(self, pair: Pair) -> str:
+        """Return where a pair lies, without a suffix."""
+        return f"{self.folder_of(pair.part)}/{pair.stem}"
+
+    @property
     def validates(self) -> bool:
         """Whether there is a validation split."""
         return self.counts[VALIDATION] > 0
@@ -144,7 +161,10 @@ class Layout(ABC):
         self.captions[key] = self.texts(pair)
         if mask := self.mask(pair):
             self.masks[key] = look_of_file(mask.png)
+        if pair.repeats != 1:
+            self.repeats[key] = pair.repeats
         self.counts[pair.split] += 1
+        self.sizes[pair.part] += 1
         self.tokens = self.budget.count(self.captions[key])
         self.write(pair)
 
@@ -173,7 +193,7 @@ class Layout(ABC):
 
     def write_beside(self, pair: Pair, suffix: str, text: str) -> None:
         """Write the image of a pair, and a text of the same stem beside it."""
-        path = f"{pair.split}/{pair.stem}"
+        path = self.place_of(pair)
         self.folder.write_shared(f"{path}{pair.suffix}", pair.image)
         self.folder.write(f"{path}{suffix}", text.encode())
 
@@ -199,6 +219,8 @@ class Layout(ABC):
             )
         if self.settings.masks and not self.takes_masks:
             notes.append("The trainer takes no masks, so there are none.")
+        if self.settings.repeats and self.read_by_datasets:
+            notes.append(NOT_REPEATED)
         return self.usage() + "\n" + "\n".join(notes) + "\n\n"
 
     @abstractmethod
@@ -226,20 +248,28 @@ class Layout(ABC):
 
     def _difference(self, looks: FileLooks) -> str | None:
         missing = dict(self.captions)
-        for split, stem, captions, image, mask in self.read():
-            written = missing.pop((split, stem), None)
+        for pair in self.read():
+            written = missing.pop((pair.split, pair.stem), None)
             if written is None:
-                return f"{split}/{stem} reads back, but was not written, or only once"
-            if captions != written:
-                return f"{split}/{stem} reads back as {_shown(captions)}, not {_shown(written)}"
-            if looks.look_of(image).differs(self.looks[split, stem]):
-                return f"{split}/{stem} reads back as another picture than was captioned"
-            if _differ(mask, self.masks.get((split, stem))):
-                return f"{split}/{stem} reads back with another mask than was given"
+                return f"{pair.split}/{pair.stem} reads back, but was not written, or only once"
+            if problem := self._problem(pair, written, looks):
+                return f"{pair.split}/{pair.stem} reads back {problem}"
         if missing:
             split, stem = next(iter(missing))
             left = f"{len(missing)} of {len(self.captions)} pairs"
             return f"{left} do not read back, the first is {split}/{stem}"
+        return None
+
+    def _problem(self, pair: ReadPair, written: tuple[str, ...], looks: FileLooks) -> str | None:
+        key = (pair.split, pair.stem)
+        if pair.captions != written:
+            return f"as {_shown(pair.captions)}, not {_shown(written)}"
+        if looks.look_of(pair.image).differs(self.looks[key]):
+            return "as another picture than was captioned"
+        if _differ(pair.mask, self.masks.get(key)):
+            return "with another mask than was given"
+        if pair.repeats != (wanted := self.repeats.get(key, 1)):
+            return f"to be seen {pair.repeats:g} times, not {wanted}"
         return None
 
 
@@ -251,9 +281,3 @@ def _differ(mask: Image.Image | None, meant: Look | None) -> bool:
 
 def _shown(captions: tuple[str, ...]) -> str:
     return " and ".join(map(repr, captions))
-
-
-def image_files(folder: Path, suffixes: frozenset[str]) -> list[Path]:
-    """Return the files right in a folder that a trainer takes for images, by name."""
-    files = (path for path in folder.iterdir() if path.is_file())
-    return sorted(path for path in files if path.suffix.lower() in suffixes)

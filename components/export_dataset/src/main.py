@@ -24,6 +24,7 @@ from masks import MASK
 from pair_texts import CAPTION, CLASS_PROMPT, MORE_CAPTIONS, TAGS
 from picture_looks import FileLooks
 from publishing import check_replaceable, published
+from repeats import REPEATS
 from sample_pairs import Samples
 from training_pairs import SOURCE_NAME, TRAIN, PairMaker, metadata_types
 
@@ -132,15 +133,16 @@ class ExportDataset(WriteComponent):
                 self._add(batch, layouts, context.rejects)
             for layout in layouts.values():
                 layout.close()
-            pairs = next(iter(layouts.values())).counts
-            counts = Counts(dict(sorted(pairs.items())), context.rejects.counts)
+            first = next(iter(layouts.values()))
+            pairs, seen = first.counts, first.seen() if first.settings.repeats else {}
+            counts = Counts(dict(sorted(pairs.items())), context.rejects.counts, seen)
             if not pairs[TRAIN]:
                 msg = f"export_dataset: no pairs to train on. {counts.in_words()}"
                 raise InputDataError(msg)
             self._write_cards(folder, layouts, counts, context)
             for name, layout in layouts.items():
                 layout.budget.tell(name)
-                self._tell_masks(layout)
+                self._tell_what_is_unread(layout)
             datasets.disable_progress_bars()  # they tell of downloads, and nothing is downloaded
             looks = FileLooks()
             for layout in layouts.values():
@@ -149,9 +151,13 @@ class ExportDataset(WriteComponent):
         self._tell_odd_path()
         return [storage.join(self._target, name) for name in (MARK, CARD)]
 
-    def _tell_masks(self, layout: Layout) -> None:
+    def _tell_what_is_unread(self, layout: Layout) -> None:
         if layout.settings.masks and not layout.takes_masks:
             logger.warning("%s: its trainer takes no masks, so there are none.", layout.name)
+        if layout.repeats and layout.read_by_datasets:
+            logger.warning(
+                "%s: what reads it sees each pair once, whatever its repeats.", layout.name
+            )
 
     def _tell_odd_path(self) -> None:
         odd = "" if storage.is_remote(self._target) else what_means_more(self._target)
@@ -176,6 +182,7 @@ class ExportDataset(WriteComponent):
                 place="" if storage.is_remote(place) else place,
                 several_captions=MORE_CAPTIONS in types,
                 masks=MASK in types,
+                repeats=REPEATS in types,
             )
             inside = folder.below(name) if self._several else folder
             opened[name] = LAYOUTS[name](name, inside, settings)

@@ -17,6 +17,7 @@ from masks import MASK, Mask, mask_of
 from pair_texts import CAPTION, CLASS_PROMPT, MORE_CAPTIONS, Texts, texts_of
 from picture_looks import Look, look_of, look_of_file
 from PIL import Image
+from repeats import REPEATS, Part, repeats_of
 
 from image_toolkit.blank_texts import is_blank
 from image_toolkit.images.decoding import image_header, pixels_of, trainers_load
@@ -51,7 +52,7 @@ class Pair:
 
     `width` and `height` are the file's, in pixels, and are in the metadata, too. `captioned` is
     what the image looks like that the captions are of, where the file was made from it. `mask` is
-    there if the rows have masks at all.
+    there if the rows have masks at all. A trainer is to see the pair `repeats` times an epoch.
     """
 
     stem: str
@@ -64,6 +65,12 @@ class Pair:
     height: int
     captioned: Look | None = None
     mask: Mask | None = None
+    repeats: int = 1
+
+    @property
+    def part(self) -> Part:
+        """The part of its split that the pair is in."""
+        return Part(self.split, self.repeats)
 
     @cached_property
     def look(self) -> Look:
@@ -90,7 +97,7 @@ class PairMaker:
 
         Raises:
             BadPairError: there is no image or no caption, the split is none, the image may not be
-                converted, or the mask is none of this image.
+                converted, the mask is none of this image, or the repeats cannot be meant.
             NotAnImageError: the image cannot be decoded.
         """
         data = row["image"]
@@ -108,6 +115,9 @@ class PairMaker:
         is_class = not is_blank(row.get(CLASS_PROMPT))
         drawn = chosen_split(row) or split_of(drawn_by, self.validation_fraction)
         split = REGULARIZATION if is_class else drawn
+        repeats = repeats_of(row) if split == TRAIN else 1
+        if REPEATS in row:
+            others[REPEATS] = repeats
         return Pair(
             stem=self._stem(row),
             split=split,
@@ -119,6 +129,7 @@ class PairMaker:
             height=file.height,
             captioned=file.made_from,
             mask=mask_of(row[MASK], file.width, file.height) if MASK in row else None,
+            repeats=repeats,
         )
 
     def _stem(self, row: Mapping[str, Any]) -> str:

@@ -96,6 +96,7 @@ def export(tmp_path, photo):
             "tags": pa.array([["red"], None, [], None], pa.list_(pa.string())),
             "mask": pa.array([white.getvalue()] * 4, pa.binary()),
             "class_prompt": pa.array([None] * 3 + ["an animal"]),
+            "repeats": pa.array([1, 1, 4, 1], pa.int32()),
         }
     )
 

@@ -2,16 +2,18 @@
 
 The trainer takes a text as it is, its last newline included, and each image at any depth below the
 folder. It has trouble with WebP, by its own word. From images of the class it learns every other
-step.
+step. It repeats a dataset, each of which has a folder.
 """
 
 from collections.abc import Iterator, Mapping
 from typing import Any
 
 import yaml
-from layout import Layout, ReadPair, image_files
+from layout import Layout
 from pair_texts import one_line
 from PIL import Image
+from read_pairs import ReadPair, image_files
+from repeats import Part
 from training_pairs import REGULARIZATION, TRAIN, VALIDATION, Pair
 
 _MASKS = "masks"
@@ -29,6 +31,7 @@ class AiToolkitLayout(Layout):
     image_kinds = frozenset({"JPEG", "PNG"})
 
     takes_masks = True
+    divides = True
 
     def text(self, caption: str) -> str:
         """Return the caption as one line."""
@@ -38,7 +41,7 @@ class AiToolkitLayout(Layout):
         """Write the image, the caption beside it, and the mask in a folder of masks."""
         (caption,) = self.captions[pair.split, pair.stem]
         self.write_beside(pair, ".txt", caption)
-        self.write_mask(pair, f"{_MASKS}/{pair.split}/{pair.stem}.png")
+        self.write_mask(pair, f"{_MASKS}/{self.place_of(pair)}.png")
 
     def close(self) -> None:
         """Write the job."""
@@ -48,7 +51,7 @@ class AiToolkitLayout(Layout):
             "device": "cuda:0",
             "network": {"type": "lora", "linear": 16, "linear_alpha": 16},
             "save": {"dtype": "float16", "save_every": 250, "max_step_saves_to_keep": 4},
-            "datasets": [self._dataset(split) for split in self.splits if split != VALIDATION],
+            "datasets": [self._dataset(part) for part in self.parts if part.split != VALIDATION],
             "train": self._training(),
             "model": {"name_or_path": self.model.hub_id, **_MODELS[self.model.key]},
             "sample": self._samples(),
@@ -58,15 +61,18 @@ class AiToolkitLayout(Layout):
         text += yaml.safe_dump(job, sort_keys=False)
         self.folder.write("config.yaml", text.encode())
 
-    def _dataset(self, split: str) -> dict[str, Any]:
-        masks = {"mask_path": f"{_MASKS}/{split}", "mask_min_value": 0.1} if self.masks else {}
+    def _dataset(self, part: Part) -> dict[str, Any]:
+        folder, masks = self.folder_of(part), {}
+        if self.masks:
+            masks = {"mask_path": f"{_MASKS}/{folder}", "mask_min_value": 0.1}
         return {
-            "folder_path": split,
+            "folder_path": folder,
+            "num_repeats": part.repeats,
             "caption_ext": "txt",
             "caption_dropout_rate": 0.05,
             "cache_latents_to_disk": True,
             "resolution": [self.resolution],
-            **({"is_reg": True} if split == REGULARIZATION else masks),
+            **({"is_reg": True} if part.split == REGULARIZATION else masks),
         }
 
     @property
@@ -120,7 +126,7 @@ A LoRA for {self.model.name} with ai-toolkit; `$AI_TOOLKIT` is its checkout:
         for dataset in datasets:
             yield from self._pairs(REGULARIZATION if dataset.get("is_reg") else TRAIN, dataset)
         if self.validates:
-            held_out = {**datasets[0], "folder_path": VALIDATION}
+            held_out = {**datasets[0], "folder_path": VALIDATION, "num_repeats": 1}
             if self.masks:
                 held_out["mask_path"] = f"{_MASKS}/{VALIDATION}"
             yield from self._pairs(VALIDATION, held_out)
@@ -135,4 +141,5 @@ A LoRA for {self.model.name} with ai-toolkit; `$AI_TOOLKIT` is its checkout:
             masks = dataset.get("mask_path")
             mask = Image.open(root / masks / f"{path.stem}.png") if masks else None
             with Image.open(path) as image:
-                yield ReadPair(split, path.stem, (text,), image, mask)
+                repeats = dataset["num_repeats"]
+                yield ReadPair(split, path.stem, (text,), image, mask, repeats)

@@ -2,8 +2,9 @@
 
 Of a `.txt` the trainer makes a prompt and tags, divided at commas, and drops tags that come twice;
 of a YAML it takes `main_prompt` as it is, and `tags` by themselves. It shuffles tags by their
-weights if `local.yaml` has it shuffle them at all. It walks through all folders below those it is
-given, and knows no images of the class: it learns from them as from any, a prior loss of weight 1.
+weights if `local.yaml` has it shuffle them at all. It repeats an image as its `multiply` says. It
+walks through all folders below those it is given, and knows no images of the class: it learns from
+them as from any, a prior loss of weight 1.
 """
 
 import json
@@ -15,9 +16,10 @@ from typing import Any
 
 import yaml
 from hashed_folder import HashedFolder
-from layout import ExportSettings, Layout, ReadPair, image_files
+from layout import ExportSettings, Layout
 from pair_texts import SEPARATOR, Tag
 from PIL import Image
+from read_pairs import ReadPair, image_files
 from training_pairs import REGULARIZATION, TRAIN, VALIDATION, Pair
 
 _LINE_ENDS = re.compile("[\x85\u2028\u2029]")
@@ -46,6 +48,8 @@ class EveryDream2Layout(Layout):
         content: dict[str, Any] = {"main_prompt": pair.texts.drawn(pair.stem)}
         if pair.texts.tags:
             content["tags"] = [_as_told(tag) for tag in pair.texts.tags]
+        if pair.repeats != 1:
+            content["multiply"] = pair.repeats
         if any(tag.weight != 1 for tag in pair.texts.tags):
             self._weighted.add(pair.split)
         # Line ends of Unicode come back as spaces where they are not spelled out.
@@ -121,7 +125,7 @@ def _pair(split: str, path: Path) -> ReadPair:
     caption = SEPARATOR.join(parts) if tags else content["main_prompt"]
     with Image.open(path) as image:
         image.load()
-        return ReadPair(split, path.stem, (caption,), image)
+        return ReadPair(split, path.stem, (caption,), image, repeats=content.get("multiply", 1))
 
 
 def _as_told(tag: Tag) -> str | dict[str, Any]:

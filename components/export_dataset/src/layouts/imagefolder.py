@@ -16,9 +16,11 @@ import pyarrow.json as paj
 import pyarrow.parquet as pq
 from columns import TEXT, Columns, reads_lists
 from hashed_folder import HashedFile, HashedFolder
-from layout import ExportSettings, Layout, ReadPair
+from layout import ExportSettings, Layout
 from literal_paths import literal_path
+from read_pairs import ReadPair
 from readme_features import told_files
+from repeats import REPEATS
 from training_pairs import REGULARIZATION, Pair
 
 _FULL = "train_text_to_image{suffix}.py --train_data_dir train"
@@ -136,7 +138,8 @@ here they would train without captions, and not say so. There is a layout for ea
                 for row in dataset.cast_column("image", datasets.Image(decode=False)):
                     stem, captions = Path(row["image"]["path"]).stem, self._columns.captions(row)
                     decoded = datasets.Image().decode_example(row["image"])
-                    yield ReadPair(str(split), stem, captions, decoded, row.get("mask"))
+                    mask, repeats = row.get("mask"), row.get(REPEATS, 1)
+                    yield ReadPair(str(split), stem, captions, decoded, mask, repeats)
 
 
 def _is_text(field: pa.Field) -> bool:

@@ -2,7 +2,8 @@
 
 Of `[[datasets]]` with `validation_split = 1.0` the trainer takes all images for validation. Images
 lie in `1_images`, repeats and name, as the trainer without the file and its graphical interface
-want it. It turns no image, whatever the file says.
+want it. Those of the class it repeats itself until they are as many as the others. It turns no
+image, whatever the file says.
 
 With `enable_wildcard` it draws one line of a text each time, and in it one of `{many|few}`: braces
 are doubled then, which stand for themselves. `metadata.json` has the same, tags by themselves, for
@@ -12,22 +13,23 @@ the scripts that train from metadata.
 import json
 import re
 import tomllib
+from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from hashed_folder import HashedFolder
-from layout import ExportSettings, Layout, ReadPair, image_files
+from layout import ExportSettings, Layout
 from masks import Mask
 from pair_texts import SEPARATOR, one_line
 from PIL import Image
+from read_pairs import ReadPair, image_files
+from repeats import Part
 from training_pairs import REGULARIZATION, TRAIN, VALIDATION, Pair
 
 from image_toolkit.training.base_models import BaseModel
 
-_IMAGES = "1_images"
 _MASKS = "masks"
-_METADATA = "metadata.json"
 _SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".webp", ".bmp"})
 _WILDCARD = re.compile(r"\{[^}]+\}")
 _HEAD = """\
@@ -58,13 +60,17 @@ class KohyaLayout(Layout):
 
     def __init__(self, name: str, folder: HashedFolder, settings: ExportSettings) -> None:
         super().__init__(name, folder, settings)
-        self._metadata: dict[str, dict[str, Any]] = {}
+        self._metadata: defaultdict[Part, dict[str, Any]] = defaultdict(dict)
         self._wildcards = settings.several_captions
 
     @classmethod
     def most_tokens(cls, model: BaseModel) -> int:
         """Return 225 for CLIP, as the command says: it reads three parts of a caption."""
         return 225 if model.encoder == "CLIP" else model.most_tokens
+
+    def folder_of(self, part: Part) -> str:
+        """Return the folder of a part, whose name says its repeats."""
+        return f"{part.split}/{part.repeats}_images"
 
     def text(self, caption: str) -> str:
         """Return a caption as one line."""
@@ -76,10 +82,8 @@ class KohyaLayout(Layout):
 
     def write(self, pair: Pair) -> None:
         """Write the image, the captions beside it, one a line, and the mask."""
-        path = f"{pair.split}/{_IMAGES}/{pair.stem}"
-        self.folder.write_shared(f"{path}{pair.suffix}", pair.image)
         texts = self.captions[pair.split, pair.stem]
-        self.folder.write(f"{path}.txt", "\n".join(map(self._escaped, texts)).encode())
+        self.write_beside(pair, ".txt", "\n".join(map(self._escaped, texts)))
         self.write_mask(pair, f"{_MASKS}/{pair.split}/{pair.stem}.png")
         if pair.split == TRAIN:
             lines = [self._escaped(one_line(caption)) for caption in pair.texts.captions]
@@ -87,7 +91,7 @@ class KohyaLayout(Layout):
             if pair.texts.tags:
                 entry["tags"] = self._escaped(SEPARATOR.join(tag.text for tag in pair.texts.tags))
             entry["image_size"] = [pair.width, pair.height]
-            self._metadata[pair.stem + pair.suffix] = entry
+            self._metadata[pair.part][pair.stem + pair.suffix] = entry
 
     def _escaped(self, line: str) -> str:
         return line.replace("{", "{{").replace("}", "}}") if self._wildcards else line
@@ -97,11 +101,16 @@ class KohyaLayout(Layout):
         head = _HEAD + "enable_wildcard = true\n" * self._wildcards
         content = head + "".join(map(self._dataset, self._trained))
         self.folder.write("dataset.toml", content.encode())
-        told = (f"{_json(name)}: {_json(entry)}" for name, entry in self._metadata.items())
-        self.folder.write(_METADATA, ("{\n" + ",\n".join(told) + "\n}\n").encode())
-        listed = _subset(TRAIN, f'metadata_file = "{_METADATA}"')
-        content = head.replace('caption_extension = ".txt"\n', "") + self._sized() + listed
+        content = head.replace('caption_extension = ".txt"\n', "") + self._sized()
+        content += "".join(self._listed(part) for part in self.parts if part.split == TRAIN)
         self.folder.write("metadata.toml", content.encode())
+
+    def _listed(self, part: Part) -> str:
+        """Write the metadata of a part, and return the subset that names it."""
+        name = "metadata.json" if part.repeats == 1 else f"metadata_{part.repeats}.json"
+        told = (f"{_json(name)}: {_json(entry)}" for name, entry in self._metadata[part].items())
+        self.folder.write(name, ("{\n" + ",\n".join(told) + "\n}\n").encode())
+        return self._subset(part, f'metadata_file = "{name}"')
 
     @property
     def _trained(self) -> list[str]:
@@ -115,13 +124,17 @@ class KohyaLayout(Layout):
 
     def _dataset(self, split: str) -> str:
         lines = self._sized(*["validation_split = 1.0"] * (split == VALIDATION))
-        if split == TRAIN and self.masks:
-            lines += _subset(split, f'conditioning_data_dir = "{_MASKS}/{split}"')
-        else:
-            lines += _subset(split)
+        masks = (
+            [f'conditioning_data_dir = "{_MASKS}/{split}"'] if split == TRAIN and self.masks else []
+        )
+        lines += "".join(self._subset(part, *masks) for part in self.parts if part.split == split)
         if split == TRAIN and self.regularizes and not self.masks:
-            lines += _subset(REGULARIZATION, "is_reg = true")
+            lines += self._subset(Part(REGULARIZATION, 1), "is_reg = true")
         return lines
+
+    def _subset(self, part: Part, *more: str) -> str:
+        lines = (f'image_dir = "{self.folder_of(part)}"', f"num_repeats = {part.repeats}")
+        return "\n".join(["", "[[datasets.subsets]]", *lines, *more, ""])
 
     def _sized(self, *more: str) -> str:
         lines = (
@@ -187,7 +200,8 @@ captions with the tags by themselves.
         with Image.open(path) as opened:
             opened.load()
             mask = masks and Image.open(self.folder.path / masks / f"{path.stem}.png")
-            return ReadPair(split, path.stem, tuple(captions), opened, mask)
+            repeats = subset["num_repeats"]
+            return ReadPair(split, path.stem, tuple(captions), opened, mask, repeats)
 
     def _check_metadata(self) -> None:
         """Compare the metadata with the captions of the training split.
@@ -196,25 +210,26 @@ captions with the tags by themselves.
             ValueError: an image has others.
         """
         config = tomllib.loads((self.folder.path / "metadata.toml").read_text(encoding="utf-8"))
-        (subset,) = config["datasets"][0]["subsets"]
+        for subset in config["datasets"][0]["subsets"]:
+            self._check_listed(subset)
+
+    def _check_listed(self, subset: Mapping[str, Any]) -> None:
         told = json.loads((self.folder.path / subset["metadata_file"]).read_text(encoding="utf-8"))
         for name, entry in told.items():
             path = self.folder.path / subset["image_dir"] / name
+            if subset["num_repeats"] != self.repeats.get((TRAIN, path.stem), 1):
+                msg = f"metadata.toml has {name} repeated {subset['num_repeats']} times"
+                raise ValueError(msg)
             lines = entry["caption"].split("\n")
             if "tags" in entry:
                 lines = [f"{line}{SEPARATOR}{entry['tags']}" for line in lines]
             if path.with_suffix(".txt").read_text(encoding="utf-8").split("\n") != lines:
-                msg = f"{_METADATA} has other captions of {name} than the text beside it"
+                msg = f"{subset['metadata_file']} has other captions of {name} than its text"
                 raise ValueError(msg)
 
 
 def _json(value: Any) -> str:
     return json.dumps(value, ensure_ascii=False)
-
-
-def _subset(split: str, *more: str) -> str:
-    lines = (f'image_dir = "{split}/{_IMAGES}"', "num_repeats = 1")
-    return "\n".join(["", "[[datasets.subsets]]", *lines, *more, ""])
 
 
 def _split_of(subset: Mapping[str, Any]) -> str:

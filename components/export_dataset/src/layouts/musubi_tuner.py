@@ -2,7 +2,7 @@
 
 The trainer takes all datasets of a configuration for training, so the validation split has none. A
 dataset of a JSONL needs a cache folder of its own. It knows no images of the class: it learns from
-them as from any, which is a prior loss of weight 1.
+them as from any, which is a prior loss of weight 1. What is repeated is a dataset.
 """
 
 import json
@@ -11,8 +11,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from hashed_folder import HashedFile, HashedFolder
-from layout import ExportSettings, Layout, ReadPair
+from layout import ExportSettings, Layout
 from PIL import Image
+from read_pairs import ReadPair
+from repeats import Part
 from training_pairs import REGULARIZATION, TRAIN, VALIDATION, Pair
 
 
@@ -20,20 +22,22 @@ class MusubiTunerLayout(Layout):
     """What musubi-tuner's scripts read with `--dataset_config dataset.toml`."""
 
     base_models = ("flux2",)
+    divides = True
 
     def __init__(self, name: str, folder: HashedFolder, settings: ExportSettings) -> None:
         super().__init__(name, folder, settings)
-        self._files: dict[str, HashedFile] = {}
+        self._files: dict[Part, HashedFile] = {}
 
     def write(self, pair: Pair) -> None:
         """Write the image, and a line that names it."""
-        if pair.split not in self._files:
-            self._files[pair.split] = self.folder.create(f"{pair.split}.jsonl")
-        path = f"{pair.split}/{pair.stem}{pair.suffix}"
+        if pair.part not in self._files:
+            listing = f"{self.folder_of(pair.part)}.jsonl"
+            self._files[pair.part] = self.folder.create(listing)
+        path = self.place_of(pair) + pair.suffix
         self.folder.write_shared(path, pair.image)
         (caption,) = self.captions[pair.split, pair.stem]
         line = json.dumps({"image_path": path, "caption": caption}, ensure_ascii=False)
-        self._files[pair.split].write(f"{line}\n".encode())
+        self._files[pair.part].write(f"{line}\n".encode())
 
     def close(self) -> None:
         """Write the configuration of the splits to train on."""
@@ -47,8 +51,9 @@ batch_size = 1
 enable_bucket = true
 bucket_no_upscale = true
 """
-        trained = [split for split in self.splits if split != VALIDATION]
-        self.folder.write("dataset.toml", (content + "".join(map(_dataset, trained))).encode())
+        trained = [part for part in self.parts if part.split != VALIDATION]
+        content += "".join(_dataset(self.folder_of(part), part.repeats) for part in trained)
+        self.folder.write("dataset.toml", content.encode())
 
     def usage(self) -> str:
         """Return the three commands of a training."""
@@ -82,24 +87,26 @@ folder with the model's files. Latents and texts are cached first:
                 raise ValueError(msg)
             name = dataset["image_jsonl_file"]
             of_class = name == f"{REGULARIZATION}.jsonl"
-            yield from _listed(root, REGULARIZATION if of_class else TRAIN, name)
+            split = REGULARIZATION if of_class else TRAIN
+            yield from _listed(root, Part(split, dataset["num_repeats"]), name)
         if self.validates:
-            yield from _listed(root, VALIDATION, f"{VALIDATION}.jsonl")
+            yield from _listed(root, Part(VALIDATION, 1), f"{VALIDATION}.jsonl")
 
 
-def _dataset(split: str) -> str:
+def _dataset(folder: str, repeats: int) -> str:
     return f"""
 [[datasets]]
-image_jsonl_file = "{split}.jsonl"
-cache_directory = "cache/{split}"
-num_repeats = 1
+image_jsonl_file = "{folder}.jsonl"
+cache_directory = "cache/{folder}"
+num_repeats = {repeats}
 """
 
 
-def _listed(root: Path, split: str, name: str) -> Iterator[ReadPair]:
+def _listed(root: Path, part: Part, name: str) -> Iterator[ReadPair]:
     with (root / name).open(encoding="utf-8") as lines:
         for line in lines:
             entry = json.loads(line)
             path = root / entry["image_path"]
             with Image.open(path) as opened:
-                yield ReadPair(split, path.stem, (entry["caption"],), opened)
+                captions = (entry["caption"],)
+                yield ReadPair(part.split, path.stem, captions, opened, repeats=part.repeats)

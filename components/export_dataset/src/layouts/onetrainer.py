@@ -2,16 +2,19 @@
 
 The trainer draws a line of a text each time, and passes files by that end in `-masklabel` or
 `-condlabel`: the former are masks. For images of the class it has the model predict what it did
-before. `config.json` goes on top of one of its own presets.
+before. It repeats a concept, which is a folder, by its `balancing`. `config.json` goes on top of
+one of its own presets.
 """
 
 import json
 from collections.abc import Iterator
 from typing import Any
 
-from layout import Layout, ReadPair, image_files
+from layout import Layout
 from pair_texts import one_line
 from PIL import Image
+from read_pairs import ReadPair, image_files
+from repeats import Part
 from training_pairs import REGULARIZATION, TRAIN, VALIDATION, Pair
 
 _SUFFIXES = frozenset({".bmp", ".jpg", ".jpeg", ".png", ".tif", ".tiff", ".webp", ".avif"})
@@ -31,6 +34,7 @@ class OneTrainerLayout(Layout):
 
     takes_several = True
     takes_masks = True
+    divides = True
 
     def text(self, caption: str) -> str:
         """Return a caption as one line."""
@@ -39,11 +43,11 @@ class OneTrainerLayout(Layout):
     def write(self, pair: Pair) -> None:
         """Write the image, the captions beside it, one a line, and the mask."""
         self.write_beside(pair, ".txt", "\n".join(self.captions[pair.split, pair.stem]))
-        self.write_mask(pair, f"{pair.split}/{pair.stem}{_MASK}")
+        self.write_mask(pair, self.place_of(pair) + _MASK)
 
     def close(self) -> None:
         """Write the concepts and the configuration."""
-        concepts = list(map(_concept, self.splits))
+        concepts = [_concept(self.folder_of(part), part) for part in self.parts]
         config = {
             "concept_file_name": "concepts.json",
             "workspace_dir": "workspace",
@@ -87,18 +91,19 @@ Its window loads `concepts.json` in the tab of concepts, if it was started in th
                 masked = config["masked_training"] and mask.exists()
                 with Image.open(path) as image:
                     found = Image.open(mask) if masked else None
-                    yield ReadPair(split, path.stem, tuple(lines), image, found)
+                    repeats = concept["balancing"]
+                    yield ReadPair(split, path.stem, tuple(lines), image, found, repeats)
 
 
-def _concept(split: str) -> dict[str, Any]:
+def _concept(folder: str, part: Part) -> dict[str, Any]:
     return {
         "__version": _CONCEPT_VERSION,
-        "name": split,
-        "path": split,
+        "name": folder,
+        "path": folder,
         "enabled": True,
-        "type": _TYPES[split],
+        "type": _TYPES[part.split],
         "include_subdirectories": False,
-        "balancing": 1.0,
+        "balancing": float(part.repeats),
         "balancing_strategy": "REPEATS",
         "text": {"prompt_source": "sample"},
     }

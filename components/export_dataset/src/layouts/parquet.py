@@ -15,10 +15,12 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from columns import TEXT, Columns, reads_lists
 from hashed_folder import HashedFile, HashedFolder
-from layout import ExportSettings, Layout, ReadPair
+from layout import ExportSettings, Layout
 from literal_paths import literal_path
 from masks import MASK
+from read_pairs import ReadPair
 from readme_features import told_files
+from repeats import REPEATS
 from training_pairs import Pair
 
 from image_toolkit.training.base_models import BASE_MODELS
@@ -109,7 +111,8 @@ want files do not read tables: there are layouts for them.
                 for row in dataset.cast_column(IMAGE, datasets.Image(decode=False)):
                     stem, captions = Path(row[IMAGE]["path"]).stem, self._columns.captions(row)
                     decoded = datasets.Image().decode_example(row[IMAGE])
-                    yield ReadPair(str(split), stem, captions, decoded, row.get(MASK))
+                    mask, repeats = row.get(MASK), row.get(REPEATS, 1)
+                    yield ReadPair(str(split), stem, captions, decoded, mask, repeats)
 
     def _begin(self, split: str) -> None:
         number = (self.counts[split] - 1) // self.settings.pairs_per_archive

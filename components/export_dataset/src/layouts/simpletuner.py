@@ -3,6 +3,7 @@
 With sizes in the table the trainer buckets images without opening them. It looks rows up by the
 image's path without the folder's, which it only cuts off where the folder is given in full: so
 `instance_data_dir` is. A dataset is refused that has no backend for text embeddings beside it.
+Its `repeats` are how often a dataset is seen once more.
 """
 
 import json
@@ -14,9 +15,11 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 from hashed_folder import HashedFolder
-from layout import ExportSettings, Layout, ReadPair
+from layout import ExportSettings, Layout
 from masks import Mask
 from PIL import Image
+from read_pairs import ReadPair
+from repeats import Part
 from training_pairs import REGULARIZATION, TRAIN, VALIDATION, Pair
 
 _FAMILIES = {"sd15": "sd1x", "sdxl": "sdxl", "flux": "flux"}
@@ -29,10 +32,11 @@ class SimpleTunerLayout(Layout):
 
     def __init__(self, name: str, folder: HashedFolder, settings: ExportSettings) -> None:
         super().__init__(name, folder, settings)
-        self._rows: dict[str, list[dict[str, Any]]] = defaultdict(list)
+        self._rows: dict[Part, list[dict[str, Any]]] = defaultdict(list)
 
     takes_several = True
     takes_masks = True
+    divides = True
 
     def text(self, caption: str) -> str:
         """Return the caption without space around it, which the trainer takes off."""
@@ -46,8 +50,9 @@ class SimpleTunerLayout(Layout):
         """Write the image, keep the row that names it, and write the mask."""
         name = pair.stem + pair.suffix
         captions = self.captions[pair.split, pair.stem]
-        self.folder.write_shared(f"{pair.split}/{name}", pair.image)
-        self._rows[pair.split].append(
+        folder = self.folder_of(pair.part)
+        self.folder.write_shared(f"{folder}/{name}", pair.image)
+        self._rows[pair.part].append(
             {
                 "filename": name,
                 "caption": list(captions) if self.settings.several_captions else captions[0],
@@ -56,19 +61,19 @@ class SimpleTunerLayout(Layout):
             }
         )
         if mask := self.mask(pair):  # the trainer looks for the image's own name
-            self.folder.write(f"{_MASKS}/{pair.split}/{name}", mask.as_file(pair.suffix))
+            self.folder.write(f"{_MASKS}/{folder}/{name}", mask.as_file(pair.suffix))
 
     def close(self) -> None:
         """Write the tables and the configuration."""
         text = pa.list_(pa.string()) if self.settings.several_captions else pa.string()
         columns = {"filename": pa.string(), "caption": text, "width": pa.int32()}
         schema = pa.schema({**columns, "height": pa.int32()})
-        for split, rows in self._rows.items():
-            file = self.folder.create(f"{split}.parquet")
+        for part, rows in self._rows.items():
+            file = self.folder.create(f"{self.folder_of(part)}.parquet")
             pq.write_table(pa.Table.from_pylist(rows, schema), file)
             file.close()
-        backends = [self._backend(split) for split in self.splits]
-        backends += [self._mask_backend(split) for split in self._masked]
+        backends = [self._backend(part) for part in self.parts]
+        backends += [self._mask_backend(part) for part in self.parts if self._is_masked(part)]
         texts = {
             "id": "text-embeds",
             "dataset_type": "text_embeds",
@@ -82,37 +87,39 @@ class SimpleTunerLayout(Layout):
     def _write_json(self, name: str, content: Any) -> None:
         self.folder.write(name, (json.dumps(content, indent=2) + "\n").encode())
 
-    def _backend(self, split: str) -> dict[str, Any]:
+    def _backend(self, part: Part) -> dict[str, Any]:
+        split, folder = part.split, self.folder_of(part)
         more: dict[str, Any] = {"is_regularisation_data": True} if split == REGULARIZATION else {}
-        if split in self._masked:
-            more["conditioning_data"] = f"{split}-masks"
+        if self._is_masked(part):
+            more["conditioning_data"] = f"{_name(folder)}-masks"
         return {
-            "id": split,
+            "id": _name(folder),
             "dataset_type": "eval" if split == VALIDATION else "image",
-            "instance_data_dir": str(Path(self.settings.place) / split),
+            "instance_data_dir": str(Path(self.settings.place) / folder),
             "caption_strategy": "parquet",
             "metadata_backend": "parquet",
             "parquet": {
-                "path": f"{split}.parquet",
+                "path": f"{folder}.parquet",
                 "filename_column": "filename",
                 "caption_column": "caption",
                 "width_column": "width",
                 "height_column": "height",
                 "identifier_includes_extension": True,
             },
-            "repeats": 0,
-            "cache_dir_vae": f"cache/vae/{split}",
+            "repeats": part.repeats - 1,
+            "cache_dir_vae": f"cache/vae/{folder}",
             **self._sized(),
             **more,
         }
 
-    def _mask_backend(self, split: str) -> dict[str, Any]:
+    def _mask_backend(self, part: Part) -> dict[str, Any]:
+        folder = self.folder_of(part)
         return {
-            "id": f"{split}-masks",
+            "id": f"{_name(folder)}-masks",
             "dataset_type": "conditioning",
             "conditioning_type": "mask",
-            "source_dataset_id": split,
-            "instance_data_dir": str(Path(self.settings.place) / _MASKS / split),
+            "source_dataset_id": _name(folder),
+            "instance_data_dir": str(Path(self.settings.place) / _MASKS / folder),
             **self._sized(),
         }
 
@@ -124,10 +131,8 @@ class SimpleTunerLayout(Layout):
             "crop": False,
         }
 
-    @property
-    def _masked(self) -> list[str]:
-        """The splits with masks."""
-        return [TRAIN] if self.masks else []
+    def _is_masked(self, part: Part) -> bool:
+        return bool(self.masks) and part.split == TRAIN
 
     def _config(self) -> dict[str, Any]:
         return {
@@ -175,7 +180,7 @@ A LoRA for {self.model.name} with SimpleTuner:
         )
         if self.settings.place:
             return f"{wanted}: where this folder was moved or copied, write the new ones there."
-        folders = ", ".join(f"`{split}`" for split in self.splits)
+        folders = ", ".join(f"`{self.folder_of(part)}`" for part in self.parts)
         return (
             f"{wanted}. They name {folders} alone, for this folder was not written to a disk: copy "
             "it to one, and put its path before each of them."
@@ -222,8 +227,14 @@ A LoRA for {self.model.name} with SimpleTuner:
                 if size != image.size:
                     msg = f"{split}/{path.name} is {image.size}, not {size}, in pixels"
                     raise ValueError(msg)
-                yield ReadPair(split, path.stem, captions, image, mask)
+                repeats = backend["repeats"] + 1
+                yield ReadPair(split, path.stem, captions, image, mask, repeats)
 
     def _inside(self, folder: str) -> Path:
         """Return where a folder that is named for its later place lies now."""
         return self.folder.path / Path(folder).relative_to(self.settings.place)
+
+
+def _name(folder: str) -> str:
+    """Return what a dataset is called, which names its caches, too."""
+    return folder.replace("/", "-")

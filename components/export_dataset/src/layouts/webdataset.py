@@ -15,9 +15,11 @@ import datasets
 import pyarrow as pa
 from columns import Columns
 from hashed_folder import HashedFile, HashedFolder
-from layout import ExportSettings, Layout, ReadPair
+from layout import ExportSettings, Layout
 from literal_paths import literal_path
+from read_pairs import ReadPair
 from readme_features import told_features, told_files
+from repeats import REPEATS
 from training_pairs import Pair
 
 from image_toolkit.training.base_models import BASE_MODELS
@@ -99,8 +101,9 @@ that want files do not read archives: there are layouts for them. Further captio
             for split, dataset in splits.items():
                 for row in dataset:
                     captions = (row["txt"], *self._columns.captions(row["json"])[1:])
-                    mask = row.get("mask.png")
-                    yield ReadPair(str(split), row["__key__"], captions, row["jpg"], mask)
+                    mask, repeats = row.get("mask.png"), row["json"].get(REPEATS, 1)
+                    stem = row["__key__"]
+                    yield ReadPair(str(split), stem, captions, row["jpg"], mask, repeats)
 
     def _archive(self, split: str) -> tarfile.TarFile:
         """Return the archive that the next pair of a split goes into."""
