@@ -1,19 +1,22 @@
 """Measures index building, and laion_retrieval against clip-retrieval's service on one folder.
 
-    python benchmarks/retrieval.py [--rows 1000000] [--json]
+    python benchmarks/retrieval.py [--rows 1000000] [--kinds flat hnsw ivf_pq] [--json]
 
 Vectors are synthetic, 512 dimensions, made to lie as CLIP's do: in topics, of low dimension within
 one, around a common direction. Queries are others of the same make, none of them in the index.
 Each kind of index is built from Parquet by `fondant-spec index build`, in a process of its own
-whose peak memory is taken. Then 1,000 seeds are looked up, 40 images each: by the laion_retrieval
-step as a whole (argument vector in, committed Parquet out), and by clip-retrieval's client from its
-service on the same folder. Its environment is made under `.venvs/` the first time.
+whose peak memory is taken; so is the memory that a search takes beside the files it maps. Beside
+them, plain PQ codes of a byte for two dimensions (`plain_codes.py`). Then 1,000 seeds are looked
+up, 40 images each: by the laion_retrieval step as a whole (argument vector in, committed Parquet
+out), and by clip-retrieval's client from its service on the same folder. Its environment is made
+under `.venvs/` the first time.
 """
 
 import argparse
 import json
 import os
 import statistics
+import subprocess
 import sys
 import tempfile
 import time
@@ -31,12 +34,11 @@ from numpy.typing import NDArray
 sys.path.insert(0, str(Path(__file__).parents[1]))  # run as a file, it finds its sibling too
 
 from benchmarks.clip_retrieval_peer import ask, back, make_environment, make_tiny_clip
+from benchmarks.plain_codes import Rate, build_plain, plain_rate, rate_of
 from fondant_spec.cpu import cpu_count
 from fondant_spec.testing import run_component
 from image_toolkit.retrieval.build.index_kinds import KINDS
-from image_toolkit.retrieval.build.recall import recall
 from image_toolkit.retrieval.search.exact import exact_neighbours
-from image_toolkit.retrieval.search.index_folder import IndexFolder
 from image_toolkit.retrieval.search.vectors import ParquetVectors
 
 ROOT = Path(__file__).parents[1]
@@ -46,6 +48,7 @@ QUERIES, SEEDS, IMAGES = 500, 1000, 40
 ROWS_AT_ONCE = 50_000
 REPEATS = 3
 SMALL = 10_000
+PLAIN = "plain codes"
 
 Vectors = NDArray[np.float32]
 
@@ -59,8 +62,8 @@ class Figures:
     seconds: float
     peak_gb: float
     size_gb: float
-    recall: float
-    queries_per_second: float
+    bytes_per_vector: float
+    rate: Rate
 
 
 def clip_like(rows: int, seed: int) -> Vectors:
@@ -115,14 +118,32 @@ def build(source: Path, folder: Path, kind: str) -> tuple[float, float]:
 def measure(source: Path, folder: Path, kind: str, queries: Vectors, true: Any) -> Figures:
     """Build an index of one kind, and measure what it finds of the `true` neighbours."""
     seconds, peak = build(source, folder, kind)
-    index = IndexFolder(folder).open()
-    index.neighbours(queries[:10], 10)
-    start = time.perf_counter()
-    found = index.neighbours(queries, 10)
-    rate = len(queries) / (time.perf_counter() - start)
-    size = (folder / "image.index").stat().st_size / 2**30
-    rows = index.info.rows or 0
-    return Figures(rows, kind, seconds, peak, size, recall(found, true), rate)
+    file = folder / "image.index"
+    index: Any = faiss.read_index(str(file), faiss.IO_FLAG_MMAP_IFC)
+    rate = rate_of(index, queries, true)
+    rows = index.ntotal
+    size = file.stat().st_size / 2**30
+    return Figures(rows, kind, seconds, peak, size, memory_of(file) / rows, rate)
+
+
+def memory_of(file: Path) -> int:
+    """Return the bytes of memory, beside mapped files, that searching an index takes."""
+    program = f"""
+import faiss, numpy as np
+from image_toolkit.retrieval.search.faiss_search import FaissSearch
+from pathlib import Path
+def anonymous():
+    lines = Path("/proc/self/smaps_rollup").read_text().splitlines()
+    return next(int(line.split()[1]) << 10 for line in lines if line.startswith("Anonymous"))
+before = anonymous()
+search = FaissSearch(Path({str(file)!r}))
+list(search.neighbours(np.eye(search.dimension, dtype=np.float32), 10, with_vectors=False))
+print(anonymous() - before)
+"""
+    told = subprocess.run(  # noqa: S603 - the program above
+        [sys.executable, "-c", program], check=True, stdout=subprocess.PIPE, text=True, cwd=ROOT
+    )
+    return int(told.stdout)
 
 
 def our_rate(folder: Path, seeds: Vectors) -> float:
@@ -161,26 +182,41 @@ def their_rate(folder: Path, seeds: Vectors, scratch: Path) -> float:
     return len(seeds) / float(told["seconds"])
 
 
-def figures_of(rows: int, folder: Path, queries: Vectors) -> Iterator[Figures]:
-    """Measure all kinds of index over so many rows."""
+def figures_of(
+    rows: int, kinds: Sequence[str], folder: Path, queries: Vectors
+) -> Iterator[Figures]:
+    """Measure kinds of index over so many rows, and last, of many rows, plain codes."""
     source = folder / f"{rows}.parquet"
     write_source(source, rows)
-    _, true = exact_neighbours(ParquetVectors([source], "embedding"), queries, 10)
-    for kind in KINDS:
-        figures = measure(source, folder / f"{rows}-{kind}", kind, queries, true)
-        print(
-            f"{rows:>9,} {kind:7} built in {figures.seconds:6.1f} s, peak {figures.peak_gb:.2f} GB,"
-            f" file {figures.size_gb:.2f} GB, recall@10 {figures.recall:.4f},"
-            f" {figures.queries_per_second:,.0f} queries/s",
-            flush=True,
-        )
-        yield figures
+    vectors = ParquetVectors([source], "embedding")
+    _, true = exact_neighbours(vectors, queries, 10)
+    for kind in kinds:
+        yield told(measure(source, folder / f"{rows}-{kind}", kind, queries, true))
+    if rows > SMALL:
+        file = folder / "plain.index"
+        seconds, size = build_plain(vectors, file), file.stat().st_size / 2**30
+        rate, memory = plain_rate(file, queries, true), memory_of(file) / rows
+        yield told(Figures(rows, PLAIN, seconds, 0, size, memory, rate))
+
+
+def told(figures: Figures) -> Figures:
+    """Print a line about one index."""
+    peak = f", peak {figures.peak_gb:.2f} GB" if figures.peak_gb else ""
+    print(
+        f"{figures.rows:>9,} {figures.kind:7} built in {figures.seconds:6.1f} s{peak}, "
+        f"file {figures.size_gb:.2f} GB, {figures.bytes_per_vector:.0f} bytes a vector in memory, "
+        f"recall@10 {figures.rate.recall:.4f}, {figures.rate.queries_per_second:,.0f} queries/s, "
+        f"{figures.rate.queries_per_cpu_second:,.0f} in a second of processor time",
+        flush=True,
+    )
+    return figures
 
 
 def main(argv: Sequence[str] | None = None) -> None:
     """Measure, print, and end with a line of JSON if that is wanted."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n", 1)[0])
     parser.add_argument("--rows", type=int, default=1_000_000, help="rows of the large index")
+    parser.add_argument("--kinds", nargs="+", default=KINDS, choices=KINDS)
     parser.add_argument("--json", action="store_true", help="end with the figures as JSON")
     options = parser.parse_args(argv)
     faiss.omp_set_num_threads(cpu_count())
@@ -188,26 +224,52 @@ def main(argv: Sequence[str] | None = None) -> None:
     SCRATCH.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=SCRATCH) as scratch:
         folder = Path(scratch)
-        found = [f for n in (SMALL, options.rows) for f in figures_of(n, folder, queries)]
-        large = [figures for figures in found if figures.rows == options.rows]
-        index = folder / f"{options.rows}-hnsw"
-        ours = our_rate(index, seeds)
-        print(f"laion_retrieval, hnsw, {SEEDS} seeds x {IMAGES}: {ours:,.0f} seeds/s", flush=True)
-        theirs = their_rate(index, seeds, folder)
-        print(f"clip-retrieval's client and service, same folder: {theirs:,.1f} queries/s")
+        small = list(figures_of(SMALL, options.kinds, folder, queries))
+        large = list(figures_of(options.rows, options.kinds, folder, queries))
+        result = {**summary(small, "_small"), **summary(large)}
+        if "hnsw" in options.kinds:
+            result |= against_clip_retrieval(folder / f"{options.rows}-hnsw", seeds, folder)
     if options.json:
-        result = {
-            "clip_retrieval_ratio": round(ours / theirs, 1),
-            "recall": {f.kind: round(f.recall, 4) for f in large},
-            "recall_small": {f.kind: round(f.recall, 4) for f in found if f not in large},
-            "build_gb": round(max(f.peak_gb for f in large), 2),
-            "build_seconds": {f.kind: round(f.seconds, 1) for f in large},
-            "queries_per_second": {f.kind: round(f.queries_per_second) for f in large},
-            "seeds_per_second": round(ours),
-            "clip_retrieval_queries_per_second": round(theirs, 1),
-            "rows": options.rows,
+        print(json.dumps({**result, "rows": options.rows}))
+
+
+def summary(found: Sequence[Figures], suffix: str = "") -> dict[str, Any]:
+    """Return the figures of each kind under the names that the last line gives them."""
+    of = {figures.kind: figures for figures in found}
+    result: dict[str, Any] = {
+        f"recall{suffix}": {kind: round(f.rate.recall, 4) for kind, f in of.items()}
+    }
+    if suffix:
+        return result
+    result |= {
+        "build_gb": round(max(f.peak_gb for f in found), 2),
+        "build_seconds": {kind: round(f.seconds, 1) for kind, f in of.items()},
+        "queries_per_second": {kind: round(f.rate.queries_per_second) for kind, f in of.items()},
+    }
+    if "ivf_pq" in of:
+        ours, plain = of["ivf_pq"], of[PLAIN]
+        ratio = ours.rate.queries_per_second / plain.rate.queries_per_second
+        cpu_ratio = ours.rate.queries_per_cpu_second / plain.rate.queries_per_cpu_second
+        result |= {
+            "recall_1m": round(ours.rate.recall, 4),
+            "rate_1m_ratio": round(ratio, 1),
+            "rate_1m_cpu_ratio": round(cpu_ratio, 1),
+            "bytes_per_vector": round(ours.bytes_per_vector),
         }
-        print(json.dumps(result))
+    return result
+
+
+def against_clip_retrieval(index: Path, seeds: Vectors, scratch: Path) -> dict[str, float]:
+    """Look the same seeds up with both tools, in one folder."""
+    ours = our_rate(index, seeds)
+    print(f"laion_retrieval, hnsw, {SEEDS} seeds x {IMAGES}: {ours:,.0f} seeds/s", flush=True)
+    theirs = their_rate(index, seeds, scratch)
+    print(f"clip-retrieval's client and service, same folder: {theirs:,.1f} queries/s")
+    return {
+        "clip_retrieval_ratio": round(ours / theirs, 1),
+        "seeds_per_second": round(ours),
+        "clip_retrieval_queries_per_second": round(theirs, 1),
+    }
 
 
 if __name__ == "__main__":

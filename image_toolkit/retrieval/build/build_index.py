@@ -13,8 +13,9 @@ import numpy as np
 
 from fondant_spec import __version__
 from fondant_spec.errors import InputDataError
-from image_toolkit.retrieval.build.index_kinds import Kind, choose_kind, named_kind
+from image_toolkit.retrieval.build.index_kinds import Kind, kind_for
 from image_toolkit.retrieval.build.recall import NEIGHBOURS, Measurement, tune
+from image_toolkit.retrieval.build.refinement import add_last, refine_codes, refined
 from image_toolkit.retrieval.build.staging import Staging
 from image_toolkit.retrieval.build.vector_sources import VectorSource
 from image_toolkit.retrieval.search.exact import exact_neighbours
@@ -50,6 +51,11 @@ class BuildOptions:
     model_id: str | None = None
     keep_vectors: bool = False
 
+    @property
+    def memory_bytes(self) -> int:
+        """The memory in bytes."""
+        return int(self.memory_gb * _GIB)
+
 
 @dataclass(frozen=True)
 class Built:
@@ -81,29 +87,53 @@ def build_index(source: VectorSource, folder: Path, options: BuildOptions) -> Bu
         raise InputDataError(msg)
     vectors = NpyVectors(files)
     rows, dimension = len(vectors), vectors.dimension
-    memory = int(options.memory_gb * _GIB)
-    kind = (
-        choose_kind(rows, dimension, memory)
-        if options.kind is None
-        else named_kind(options.kind, rows, dimension, memory)
-    )
-    index = _trained(kind, vectors)
+    kind = kind_for(options.kind, rows, dimension, options.memory_bytes)
     held_out = min(_HELD_OUT, rows // _HELD_OUT_SHARE)
-    measurements = _add_and_measure(index, kind, vectors, held_out, options.target_recall)
+    index, measurements = _filled(kind, vectors, held_out, options.target_recall, staging.codes)
     seconds = time.perf_counter() - start
     built = Built(kind, rows, left_out, held_out, tuple(measurements), seconds)
     _finish(index, staging, folder, built, options.model_id or source.model_id, options)
     return built
 
 
-def _trained(kind: Kind, vectors: NpyVectors) -> Any:
-    """Return an empty index that has learnt from a sample of the vectors, if its kind learns."""
+def _filled(
+    kind: Kind,
+    vectors: NpyVectors,
+    held_out: int,
+    target: float,
+    codes: Path,
+) -> tuple[Any, list[Measurement]]:
+    """Return an index of all vectors, its search options chosen by the last `held_out` of them.
+
+    Those are looked for before they go in. Longer codes, if its kind has any, go to `codes`.
+    """
+    head = kind.rows - held_out
+    sample = _sample(kind, vectors)
     index = kind.empty()
+    if len(sample):
+        _train(index, sample)
+    for chunk in _first(vectors, head):
+        index.add(chunk)
+    if kind.refined_by:
+        index = refined(index, refine_codes(kind.refined_by, sample, vectors, codes))
+    queries = vectors.take(np.arange(head, kind.rows))
+    if not held_out:
+        return index, []
+    _, true = exact_neighbours(vectors, queries, min(NEIGHBOURS, head), rows=head)
+    measurements = tune(index, queries, true, kind.options, target)
+    if kind.refined_by:
+        add_last(index, queries)
+    else:
+        index.add(queries)
+    return index, measurements
+
+
+def _sample(kind: Kind, vectors: NpyVectors) -> FloatArray:
+    """Return the vectors that an index learns from; none, if its kind does not learn."""
     if kind.training_rows:
         logger.info("learning lists and codes from %d vectors", kind.training_rows)
-        chosen = np.random.default_rng(0).choice(kind.rows, kind.training_rows, replace=False)
-        _train(index, vectors.take(np.sort(chosen)))
-    return index
+    chosen = np.random.default_rng(0).choice(kind.rows, kind.training_rows, replace=False)
+    return vectors.take(np.sort(chosen))
 
 
 def _train(index: Any, sample: FloatArray) -> None:
@@ -120,26 +150,6 @@ def _train(index: Any, sample: FloatArray) -> None:
         index.train(sample)
     finally:
         faiss.omp_set_num_threads(threads)
-
-
-def _add_and_measure(
-    index: Any,
-    kind: Kind,
-    vectors: NpyVectors,
-    held_out: int,
-    target: float,
-) -> list[Measurement]:
-    """Add all vectors; before the last `held_out` ones go in, look for them as queries."""
-    head = kind.rows - held_out
-    for chunk in _first(vectors, head):
-        index.add(chunk)
-    queries = vectors.take(np.arange(head, kind.rows))
-    measurements: list[Measurement] = []
-    if held_out:
-        _, true = exact_neighbours(vectors, queries, min(NEIGHBOURS, head), rows=head)
-        measurements = tune(index, queries, true, kind.options, target)
-        index.add(queries)
-    return measurements
 
 
 def _first(vectors: NpyVectors, rows: int) -> Iterator[FloatArray]:

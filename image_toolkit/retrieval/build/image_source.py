@@ -75,7 +75,7 @@ class ImageFolderSource:
         ]
         name = str(model["model_id"])
         identity = f"{fingerprint(files)}-{name}@{model['revision']}"
-        return VectorSource(stretches, identity, name)
+        return VectorSource(stretches, identity, int(model["dimension"]), name)
 
     def _read(self, files: Sequence[Path], embedder: Embedder, dimension: int) -> Iterator[Portion]:
         yield _embed(files, embedder, dimension), self._metadata(files)

@@ -14,7 +14,7 @@ from fondant_spec.dataset.disk_space import full_disk_told
 from fondant_spec.errors import InvalidArgumentError
 from fondant_spec.option_values import number, port
 from fondant_spec.shown_text import tell
-from image_toolkit.retrieval.build.index_kinds import KINDS
+from image_toolkit.retrieval.build.index_kinds import KINDS, kind_for
 from image_toolkit.retrieval.hub.index_reference import on_hub
 
 if TYPE_CHECKING:
@@ -132,6 +132,7 @@ def _fetch(args: argparse.Namespace) -> int:
 
 
 def _build(args: argparse.Namespace) -> int:
+    from image_toolkit.retrieval.build.build_estimate import BuildEstimate  # noqa: PLC0415
     from image_toolkit.retrieval.build.build_index import BuildOptions, build_index  # noqa: PLC0415
 
     options = BuildOptions(
@@ -142,8 +143,12 @@ def _build(args: argparse.Namespace) -> int:
         model_id=args.model_id,
         keep_vectors=args.keep_vectors,
     )
+    source = _source(args)
+    kind = kind_for(options.kind, len(source), source.dimension, options.memory_bytes)
+    for line in BuildEstimate(kind).lines():
+        tell(line)
     with full_disk_told(str(args.output)):
-        built = build_index(_source(args), args.output, options)
+        built = build_index(source, args.output, options)
     left_out = f", {built.left_out} without a usable vector left out" if built.left_out else ""
     tell(f"{args.output}: {built.kind.name}, {built.rows} rows{left_out}, {built.seconds:.1f} s")
     if built.left_out:

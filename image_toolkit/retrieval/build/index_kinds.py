@@ -13,12 +13,21 @@ _LINKS: Final = 16
 _LINK_BYTES: Final = 2 * _LINKS * 4 * 1.25
 _TRAINING_PER_LIST: Final = 39
 _LEAST_LISTS: Final = 16
-_DIMENSIONS_PER_BYTE: Final = (2, 4, 8)
+_DIMENSIONS_PER_BYTE: Final = (4, 8)
 _ID_BYTES: Final = 8
+_BLOCK_ROWS: Final = 32
 _SLACK: Final = 1.2
 _LEAST_TRAINING: Final = 32_768
-_CODE_ROUNDS: Final = 10
-_CODE_POINTS: Final = 64
+_EFFORTS: Final = (
+    *((4, 1), (8, 1), (16, 1), (24, 1), (32, 1), (48, 1), (64, 1), (64, 2), (96, 2), (128, 2)),
+    *((128, 4), (192, 4), (256, 4), (256, 8), (512, 8), (1024, 16)),
+)
+"""Lists to search, and the factor by which more than the usual is refined: neither runs ahead."""
+_REFINED: Final = {4: 4, 8: 16}
+"""How many times the wanted number is usually refined, by the dimensions that a byte stands for.
+
+Beyond that, more lists pay better than more to refine; measured for both lengths of code.
+"""
 
 
 @dataclass(frozen=True)
@@ -27,8 +36,8 @@ class Kind:
 
     - flat: every vector is compared; exact, and fast enough for a hundred thousand;
     - hnsw: a graph over the whole vectors; fast, and nearly exact, if they fit in memory;
-    - ivf_pq: vectors in codes of `code_bytes`, in lists of which a few are searched; for what does
-      not fit.
+    - ivf_pq: vectors in codes of `code_bytes`, in lists of which a few are searched, the best of
+      them compared anew by longer codes on disk; for what does not fit.
     """
 
     name: str
@@ -43,7 +52,17 @@ class Kind:
             return "Flat"
         if self.name == "hnsw":
             return f"HNSW{_LINKS},Flat"
-        return f"IVF{self.lists},PQ{self.code_bytes}x8"
+        return f"{self._short_key},Refine({self.refined_by})"
+
+    @property
+    def refined_by(self) -> str:
+        """The codes on disk by which what was found is ordered anew; empty for none."""
+        return "SQ8" if self.name == "ivf_pq" else ""
+
+    @property
+    def _short_key(self) -> str:
+        """The part of the key that is in memory: of codes of four bits, as residuals of a list."""
+        return f"IVF{self.lists},PQ{2 * self.code_bytes}x4fsr"
 
     @property
     def lists(self) -> int:
@@ -58,28 +77,48 @@ class Kind:
         return min(self.rows, max(_TRAINING_PER_LIST * self.lists, _LEAST_TRAINING))
 
     @property
+    def file_bytes(self) -> int:
+        """How large the index file is, about."""
+        whole = self.rows * 4 * self.dimension
+        if self.name == "flat":
+            return whole
+        if self.name == "hnsw":
+            return whole + int(self.rows * _LINK_BYTES)
+        return self.memory_bytes + self.rows * self.dimension
+
+    @property
+    def memory_bytes(self) -> int:
+        """How much of the file a search holds in memory, about; it maps the rest."""
+        if not self.refined_by:
+            return 0
+        return self.rows * (self.code_bytes + _ID_BYTES) + self.lists * self._list_bytes
+
+    @property
+    def _list_bytes(self) -> int:
+        """What a list takes beside its codes: its centre, and half a block that is not full."""
+        return 4 * self.dimension + _BLOCK_ROWS // 2 * self.code_bytes
+
+    @property
     def options(self) -> Sequence[str]:
         """The search options to choose among, the fastest first."""
         if self.name == "flat":
             return ("",)
         if self.name == "hnsw":
             return tuple(f"efSearch={effort}" for effort in (32, 64, 128, 256, 512))
-        efforts = (4, 8, 16, 32, 64, 128, 256)
-        return tuple(f"nprobe={effort}" for effort in efforts if effort <= self.lists)
+        usual = _REFINED[self.dimension // self.code_bytes]
+        efforts = dict.fromkeys((min(lists, self.lists), factor) for lists, factor in _EFFORTS)
+        return tuple(f"nprobe={lists},k_factor_rf={usual * n}" for lists, n in efforts)
 
     def empty(self) -> Any:
-        """Return an index of this kind without vectors, with room for `rows`."""
+        """Return an index of this kind without vectors, with room for `rows`.
+
+        Of `ivf_pq`, it is the part in memory.
+        """
         import faiss  # noqa: PLC0415 - the command line reads the names of the kinds alone
 
-        index: Any = faiss.index_factory(
-            self.dimension, self.factory_key, faiss.METRIC_INNER_PRODUCT
-        )
-        if self.name == "ivf_pq":
-            codes: Any = faiss.downcast_index(index)
-            codes.do_polysemous_training = False  # for a way of searching that is not used here
-            codes.pq.cp.niter = _CODE_ROUNDS
-            codes.pq.cp.max_points_per_centroid = _CODE_POINTS
-        else:
+        key = self._short_key if self.refined_by else self.factory_key
+        index: Any = faiss.index_factory(self.dimension, key, faiss.METRIC_INNER_PRODUCT)
+        if not self.refined_by:
             storage: Any = index if self.name == "flat" else faiss.downcast_index(index.storage)
             _reserve(storage, self.rows * self.dimension * 4)
         return index
@@ -96,6 +135,17 @@ def choose_kind(rows: int, dimension: int, memory_bytes: int) -> Kind:
     if rows * (4 * dimension + _LINK_BYTES) * _SLACK <= memory_bytes:
         return Kind("hnsw", rows, dimension)
     return named_kind("ivf_pq", rows, dimension, memory_bytes)
+
+
+def kind_for(name: str | None, rows: int, dimension: int, memory_bytes: int) -> Kind:
+    """Return the kind of this name, or where there is none, the one that suits.
+
+    Raises:
+        InputDataError: as `choose_kind` and `named_kind`.
+    """
+    if name is None:
+        return choose_kind(rows, dimension, memory_bytes)
+    return named_kind(name, rows, dimension, memory_bytes)
 
 
 def named_kind(name: str, rows: int, dimension: int, memory_bytes: int) -> Kind:

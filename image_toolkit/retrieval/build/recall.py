@@ -3,15 +3,16 @@
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
+from math import sqrt
 from typing import Any, Final
 
 import faiss
 import numpy as np
+from numpy.typing import NDArray
 
 from image_toolkit.retrieval.search.hits import FloatArray, IntArray
 
 NEIGHBOURS: Final = 10
-_WORTHWHILE: Final = 0.01
 
 
 @dataclass(frozen=True)
@@ -25,8 +26,12 @@ class Measurement:
 
 def recall(found: IntArray, true: IntArray) -> float:
     """Return the mean share of `true` neighbours that were `found`, both of shape (queries, k)."""
-    shared = (found[:, :, None] == true[:, None, :]).any(axis=2)
-    return float(shared.sum() / true.size) if true.size else 1.0
+    return float(_shares(found, true).mean()) if true.size else 1.0
+
+
+def _shares(found: IntArray, true: IntArray) -> NDArray[np.float64]:
+    """Return for each query the share of `true` neighbours that were `found`."""
+    return (found[:, None, :] == true[:, :, None]).any(axis=2).mean(axis=1)  # type: ignore[no-any-return]
 
 
 def tune(
@@ -36,9 +41,10 @@ def tune(
     options: Sequence[str],
     target: float,
 ) -> list[Measurement]:
-    """Try `options` from the fastest on until the recall reaches `target`, or hardly grows.
+    """Try `options` from the fastest on until the recall reaches `target`, or there are no more.
 
-    The index keeps those tried last, which are the last of the measurements returned.
+    It must be above the target by its standard error, so as to hold for other queries. The index
+    keeps the options tried last, which are the last of the measurements returned.
     """
     measurements: list[Measurement] = []
     space: Any = faiss.ParameterSpace()
@@ -48,9 +54,9 @@ def tune(
         start = time.perf_counter()
         _, found = index.search(queries, NEIGHBOURS)
         seconds = max(time.perf_counter() - start, 1e-9)
-        measured = recall(np.asarray(found), true)
-        gain = measured - measurements[-1].recall if measurements else 1.0
+        shares = _shares(np.asarray(found), true)
+        measured, error = float(shares.mean()), float(shares.std() / sqrt(len(shares)))
         measurements.append(Measurement(option, measured, len(queries) / seconds))
-        if measured >= target or gain < _WORTHWHILE:
+        if measured - error >= target:
             break
     return measurements

@@ -56,6 +56,11 @@ class Staging:
         """Where the metadata of rows goes that are not in the index, if there are any."""
         return self.folder / "left_out"
 
+    @property
+    def codes(self) -> Path:
+        """Where the longer codes of an index go, until they are in its file."""
+        return self.folder / "codes.index"
+
     def fill(self, source: VectorSource, rows_per_portion: int = ROWS_PER_PORTION) -> int:
         """Write what is not yet there of `source`; return how many rows have no usable vector.
 
@@ -85,6 +90,7 @@ class Staging:
     def clean(self, *, keep_vectors: bool) -> None:
         """Remove what only the build needed."""
         (self.folder / _STATE).unlink()
+        self.codes.unlink(missing_ok=True)
         if not keep_vectors:
             shutil.rmtree(self.vectors)
 

@@ -59,6 +59,7 @@ class VectorSource:
 
     stretches: Sequence[Stretch]
     identity: str
+    dimension: int
     model_id: str | None = None
 
     def __len__(self) -> int:
@@ -132,7 +133,7 @@ def _parquet_source(files: Sequence[Path], column: str | None) -> VectorSource:
         for group in range(metadata.num_row_groups):
             read = partial(_read_row_group, file, group, column, dimension)
             stretches.append(Stretch(metadata.row_group(group).num_rows, read))
-    return VectorSource(stretches, fingerprint(files))
+    return VectorSource(stretches, fingerprint(files), dimension)
 
 
 def _npy_source(files: Sequence[Path], metadata_files: Sequence[Path]) -> VectorSource:
@@ -144,7 +145,7 @@ def _npy_source(files: Sequence[Path], metadata_files: Sequence[Path]) -> Vector
         Stretch(min(_ROWS, len(vectors) - start), partial(_read_range, vectors, rows, start))
         for start in range(0, len(vectors), _ROWS)
     ]
-    return VectorSource(stretches, fingerprint([*files, *metadata_files]))
+    return VectorSource(stretches, fingerprint([*files, *metadata_files]), vectors.dimension)
 
 
 def _datacomp_source(folder: Path, key: str | None) -> VectorSource:
@@ -157,7 +158,8 @@ def _datacomp_source(folder: Path, key: str | None) -> VectorSource:
             raise InputDataError(msg)
         rows = pq.read_metadata(table).num_rows
         stretches.append(Stretch(rows, partial(_read_pair, array, table, key)))
-    return VectorSource(stretches, fingerprint([*arrays, *tables]))
+    dimension = _read_array(arrays[0], key).shape[1]
+    return VectorSource(stretches, fingerprint([*arrays, *tables]), dimension)
 
 
 def _dataset_source(manifest: Manifest, name: str | None) -> VectorSource:
@@ -178,7 +180,7 @@ def _dataset_source(manifest: Manifest, name: str | None) -> VectorSource:
         Stretch(part.rows, partial(_read_partition, manifest, wanted, part, name, dimension))
         for part in manifest.partitions
     ]
-    return VectorSource(stretches, manifest.digest[:16], field.metadata.get("model_id"))
+    return VectorSource(stretches, manifest.digest[:16], dimension, field.metadata.get("model_id"))
 
 
 def _read_row_group(file: Path, group: int, column: str, dimension: int) -> Iterator[Portion]:
@@ -194,6 +196,15 @@ def _read_range(vectors: NpyVectors, rows: Rows, start: int) -> Iterator[Portion
 
 
 def _read_pair(array: Path, table: Path, key: str | None) -> Iterator[Portion]:
+    vectors = _read_array(array, key)
+    metadata = pq.read_table(table).replace_schema_metadata(None)
+    if len(vectors) != len(metadata):
+        msg = f"{array}: {len(vectors)} vectors, but {len(metadata)} rows in {table.name}."
+        raise InputDataError(msg)
+    yield vectors, metadata.select([f.name for f in metadata.schema if is_metadata(f.type)])
+
+
+def _read_array(array: Path, key: str | None) -> FloatArray:
     with np.load(array, allow_pickle=False) as content:
         if key is None or key not in content:
             msg = (
@@ -201,12 +212,7 @@ def _read_pair(array: Path, table: Path, key: str | None) -> Iterator[Portion]:
                 f"{', '.join(content.files)}."
             )
             raise InputDataError(msg)
-        vectors = content[key].astype(np.float32)
-    metadata = pq.read_table(table).replace_schema_metadata(None)
-    if len(vectors) != len(metadata):
-        msg = f"{array}: {len(vectors)} vectors, but {len(metadata)} rows in {table.name}."
-        raise InputDataError(msg)
-    yield vectors, metadata.select([f.name for f in metadata.schema if is_metadata(f.type)])
+        return content[key].astype(np.float32)  # type: ignore[no-any-return]
 
 
 def _read_partition(

@@ -40,7 +40,9 @@ def test_build_and_check(source: Path, tmp_path: Path, capsys: pytest.CaptureFix
     assert main(["index", "check", str(folder)]) == 0
     checked = capsys.readouterr().out
 
-    assert built.startswith(f"{folder}: flat, 400 rows, ")
+    assert built.startswith("to build: flat (Flat) of 400 vectors of 8, in about 1 s on ")
+    assert "\n  the index: 0.0 MB beside its metadata; a search holds 0.0 MB in memory" in built
+    assert f"\n{folder}: flat, 400 rows, " in built
     assert "exact          recall@10 1.0000" in built
     assert "rows          400, each with its metadata" in checked
     assert "model         ViT-B/32" in checked
@@ -55,7 +57,7 @@ def test_what_is_left_out_is_named(tmp_path: Path, capsys: pytest.CaptureFixture
     pq.write_table(table, tmp_path / "urls.parquet")
 
     assert main(["index", "build", str(tmp_path / "urls.parquet"), str(tmp_path / "index")]) == 0
-    lines = capsys.readouterr().out.splitlines()
+    lines = capsys.readouterr().out.splitlines()[2:]
 
     assert "386 rows, 14 without a usable vector left out" in lines[0]
     assert lines[1:11] == [f"  left out: http://a.example/{n} (row {n})" for n in range(10)]
