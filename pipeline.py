@@ -33,7 +33,7 @@ INTERIOR_DESIGN = "interior_design"
 PROMPTS = 100
 CLIP_MODEL = "openai/clip-vit-large-patch14"  # where the index does not say another
 IMAGES_PER_SEED = 20
-SPARES = 1.0  # as many again, for URLs that give no image: of an old index, a third and more
+SPARES = 2.0  # twice as many again, for URLs that give no image: of an old index, a third and more
 TRAINING_SIZE = 512  # pixels: the size that Stable Diffusion 1 and 2 are trained at
 
 USUAL = "usual"

@@ -20,7 +20,8 @@ def one_row_per_image(rows: pads.Dataset, rejects: Rejects) -> Iterator[pa.Recor
     """Yield `rows` without those whose `image_url` another row has with a higher `similarity`.
 
     A row that is for no class stands before those that are: an image to train on is no other. One
-    that its seed wants stands before those that are spare: nobody may have use for these.
+    that its seed wants stands before those that are spare, and of these the one of the lowest rank:
+    so that seeds which find the same images share them.
     `seed_ids` of the rows that stay names all seeds that found the image, in that order; the
     others are filtered, each with the id of the row that stands for it.
     """
@@ -47,8 +48,9 @@ def _best_first(narrow: pa.Table) -> tuple[IntArray, IntArray]:
     of_class = np.zeros(len(image), np.bool_)
     if CLASS_PROMPT in narrow.column_names:
         of_class = narrow[CLASS_PROMPT].is_valid().to_numpy()
-    is_spare = narrow["rank"].to_numpy() >= narrow["images_wanted"].to_numpy()
-    order = np.lexsort((np.arange(len(image)), -similarity, is_spare, of_class, image))
+    beyond = narrow["rank"].to_numpy() - narrow["images_wanted"].to_numpy()
+    turn = np.maximum(beyond + 1, 0)  # 0 for all that a seed wants
+    order = np.lexsort((np.arange(len(image)), -similarity, turn, of_class, image))
     return order, image[order]
 
 
