@@ -12,9 +12,11 @@ from candidates import Candidates
 from crawl import Crawl
 from rows import noting, rows_of
 from tally import Tally
+from yield_estimate import LOOKED_AT, tell_yield
 
 from fondant_spec.component import RowContext, SetupContext, StreamTransformComponent
 from fondant_spec.cpu import cpu_count
+from fondant_spec.dataset.manifest import Manifest
 from fondant_spec.errors import InputDataError, MissingDependencyError
 from fondant_spec.executor import execute
 from image_toolkit.crawl.access_policy import AccessPolicy
@@ -45,6 +47,7 @@ class DownloadImages(StreamTransformComponent):
         verify_embedding: float | None = None,
         verify_model_id: str = "openai/clip-vit-large-patch14",
         images_per_seed: int | None = None,
+        yield_sample: int = 200,
     ) -> None:
         if not access.contact and not access.allow_private_hosts:
             logger.warning(
@@ -58,6 +61,7 @@ class DownloadImages(StreamTransformComponent):
         self._verify_embedding = verify_embedding
         self._verify_model_id = verify_model_id
         self._images_per_seed = images_per_seed
+        self._yield_sample = yield_sample
         self._verifier: Verifier | None = None
         self._open = ExitStack()
 
@@ -74,6 +78,10 @@ class DownloadImages(StreamTransformComponent):
         self._fetcher = Fetcher(self._limits, self._access)
         self._fetcher.start()
         self._open.callback(self._fetcher.close)
+        if self._yield_sample:
+            rows = sum(Manifest.read(place).rows for place in context.manifests)
+            urls = context.first_rows(["image_url"], LOOKED_AT)["image_url"]
+            tell_yield(self._fetcher, urls, rows, self._yield_sample)
 
     def teardown(self) -> None:
         """Close all connections, and log where the rows went."""

@@ -28,6 +28,7 @@ LENIENT = {
     "min_image_size": 0,
     "timeout": 3,
     "retries": 0,
+    "yield_sample": 0,
 }
 
 
@@ -238,6 +239,33 @@ def test_a_number_for_each_seed_needs_seeds(host, tmp_path, told):
     )
     with pytest.raises(InputDataError, match=re.escape(message)):
         download(table, tmp_path, **arguments)
+
+
+def test_the_yield_is_told_before_the_download(host, tmp_path, caplog):
+    """A sample is asked for heads alone, politely; what may not be fetched is not expected."""
+    caplog.set_level("INFO")
+    paths = [f"/ok/{n}" if n % 4 else f"/status/404/{n}" for n in range(400)]
+    urls = [host.url + path for path in paths]
+    result = download(urls, tmp_path / "a", yield_sample=200)
+    told = re.search(
+        r"of 40 sampled URLs (\d+) % answer \((\d+)-(\d+) %\): were all 400 fetched, about (\d+) "
+        "would give an image",
+        caplog.text,
+    )
+    share, low, high, expected = map(int, told.groups())
+    assert low < share < high
+    assert expected == pytest.approx(4 * share, abs=4)
+    assert low <= 75 <= high
+    assert sum(host.hits[path] for path in paths) == 440
+    assert host.heads == 40
+    assert len(result.table) == 300
+    caplog.clear()
+    download(urls[:199], tmp_path / "b", yield_sample=200)
+    assert "sampled" not in caplog.text
+    host.robots = reply(200, b"User-agent: *\nDisallow: /")
+    download(urls, tmp_path / "c", yield_sample=200)
+    assert "of 40 sampled URLs 0 % answer (0-9 %)" in caplog.text
+    assert host.heads == 40
 
 
 def test_stragglers_are_given_up(host, tmp_path):
