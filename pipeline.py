@@ -29,10 +29,12 @@ from pipeline_configs import PipelineConfigs
 NAME = "stable-diffusion"
 COMPONENTS = Path(__file__).parent / "components"
 
+NEGATIVE_WEIGHT = -0.5
 INTERIOR_DESIGN = "interior_design"
 PROMPTS = 100
 CLIP_MODEL = "openai/clip-vit-large-patch14"  # where the index does not say another
 IMAGES_PER_SEED = 20
+SPARES = 2.0  # twice as many again, for URLs that give no image: of an old index, a third and more
 TRAINING_SIZE = 512  # pixels: the size that Stable Diffusion 1 and 2 are trained at
 
 USUAL = "usual"
@@ -59,7 +61,7 @@ def build(configs: PipelineConfigs) -> Pipeline:
     hits = pipeline.add(
         COMPONENTS / "laion_retrieval",
         after=starts,
-        arguments=_index(configs) | {"num_images": IMAGES_PER_SEED},
+        arguments=_index(configs) | {"num_images": IMAGES_PER_SEED, "spares": SPARES},
         produces=told,
     )
     images = pipeline.add(
@@ -131,6 +133,15 @@ def _starts(pipeline: Pipeline, configs: PipelineConfigs, gpu: Resources) -> lis
             arguments={"prompts": file, "n_rows_to_load": PROMPTS},
         )
         starts.append(_embedding(pipeline, "text_embedding", prompts, configs, gpu))
+    if starts and configs.NEGATIVE_PROMPT:
+        unwanted = pipeline.add(
+            COMPONENTS / "generate_prompts",
+            step_id="negative_prompt",
+            arguments={"text": configs.NEGATIVE_PROMPT, "mix": "*", "weight": NEGATIVE_WEIGHT},
+            produces={"mix": "string", "weight": "float32"},
+        )
+        starts.append(_embedding(pipeline, "text_embedding", unwanted, configs, gpu))
+        starts = [pipeline.add(COMPONENTS / "mix_embeddings", after=starts)]
     if starts and configs.CLASS_PROMPT:
         of_class = pipeline.add(
             COMPONENTS / "generate_prompts",

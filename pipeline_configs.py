@@ -20,6 +20,8 @@ class PipelineConfigs:
         PROMPTS: a YAML file of prompts (see components/generate_prompts), or `interior_design`.
         CLASS_PROMPT: what the class of the subject is called ("a photo of a dog"), to retrieve
             images of it as well, for the trainer's regularisation; empty, there are none.
+        NEGATIVE_PROMPT: what the images found for seeds should not be like ("a drawing"); empty,
+            seeds are looked up as they are.
         CLIP_MODEL: the model that embeds the seeds; the one that the index was made with. Not set,
             that of a public index, and else openai/clip-vit-large-patch14.
         INDEX: the index to search: a path (a clip-retrieval folder, `.npy` or Parquet vectors), one
@@ -41,6 +43,7 @@ class PipelineConfigs:
     IMAGE_COLUMN: str = "image"
     PROMPTS: str = ""
     CLASS_PROMPT: str = ""
+    NEGATIVE_PROMPT: str = ""
     CLIP_MODEL: str = ""
     INDEX: str = ""
     INDEX_URL: str = ""

@@ -1,5 +1,6 @@
 """The image host: serves the collection, faults and all, on 127.0.0.1.
 
+DEMO_DEAD_LINKS=0.3 lets so great a share of the pages have died, always the same ones.
 `python -m demo.host` serves until interrupted; `serving(root)` serves for as long as a `with`
 statement lasts, from a process of its own so that it takes no time from its caller's.
 """
@@ -16,6 +17,7 @@ import subprocess
 import sys
 import urllib.request
 from collections.abc import Iterator
+from hashlib import sha256
 from pathlib import Path
 
 from aiohttp import web
@@ -46,8 +48,18 @@ def default_port() -> int:
     return int(text)
 
 
+def dead_links() -> float:
+    """Return the share of pages that have died, which DEMO_DEAD_LINKS names, or else 0."""
+    text = os.environ.get("DEMO_DEAD_LINKS", "0")
+    with contextlib.suppress(ValueError):
+        if 0 <= float(text) <= 1:
+            return float(text)
+    message = f"DEMO_DEAD_LINKS is {text!r}: give a share from 0 to 1, such as 0.3"
+    raise InvalidConfigError(message)
+
+
 @contextlib.contextmanager
-def serving(root: Path = ROOT, port: int | None = None) -> Iterator[str]:
+def serving(root: Path = ROOT, port: int | None = None, dead: float | None = None) -> Iterator[str]:
     """Serve the collection in `root` while the `with` statement lasts.
 
     This process opens the port itself and hands it to the new one. Hosts of the same collection
@@ -57,6 +69,7 @@ def serving(root: Path = ROOT, port: int | None = None) -> Iterator[str]:
     Args:
         root: a finished collection.
         port: of 127.0.0.1; 0 for any free one, None for `default_port()`.
+        dead: the share of pages that have died; None for `dead_links()`.
 
     Yields:
         the base URL, such as "http://127.0.0.1:8642", once the host answers there.
@@ -65,10 +78,12 @@ def serving(root: Path = ROOT, port: int | None = None) -> Iterator[str]:
         InputDataError: `root` holds no finished collection.
         InvalidConfigError: something else has the port, such as the host of another collection.
     """
-    with listen(root, default_port() if port is None else port) as listener:
+    dead = dead_links() if dead is None else dead
+    with listen(root, default_port() if port is None else port, dead) as listener:
         base_url = "http://{}:{}".format(*listener.getsockname())
+        told = ["--fd", str(listener.fileno()), "--dead", str(dead)]
         host = subprocess.Popen(  # noqa: S603 - this very module
-            [sys.executable, "-m", __spec__.name, root.resolve(), "--fd", str(listener.fileno())],
+            [sys.executable, "-m", __spec__.name, root.resolve(), *told],
             stdin=subprocess.PIPE,
             pass_fds=[listener.fileno()],
             cwd=Path(__file__).parent.parent,
@@ -82,7 +97,7 @@ def serving(root: Path = ROOT, port: int | None = None) -> Iterator[str]:
         host.communicate()
 
 
-def listen(root: Path, port: int) -> socket.socket:
+def listen(root: Path, port: int, dead: float = 0.0) -> socket.socket:
     """Return a listening socket for the collection in `root`; raises as `serving` does."""
     if not (root / MARKER).is_file():
         message = f"{root} holds no finished collection: run `python -m demo` first"
@@ -92,7 +107,7 @@ def listen(root: Path, port: int) -> socket.socket:
         listener.setsockopt(socket.SOL_SOCKET, option, 1)
     try:
         listener.bind((ADDRESS, port))
-        taken = port and _served_at(port) not in (None, (root / MARKER).read_bytes())
+        taken = port and _served_at(port) not in (None, _mark(root, dead))
     except OSError as error:
         if error.errno != errno.EADDRINUSE:
             raise
@@ -118,15 +133,25 @@ def _served_at(port: int) -> bytes | None:
         return None if refused else b""
 
 
-def make_app(root: Path) -> web.Application:
-    """Return the host as an application.
+def _mark(root: Path, dead: float) -> bytes:
+    """Return what hosts that serve the same, and as much of it, know each other by."""
+    return (root / MARKER).read_bytes() + (f"\n{dead} died".encode() if dead else b"")
+
+
+def _has_died(path: str, dead: float) -> bool:
+    """Return whether a page is among the share that has died: a greater share has it as well."""
+    return int.from_bytes(sha256(path.encode()).digest()[:4]) < dead * 2**32
+
+
+def make_app(root: Path, dead: float = 0.0) -> web.Application:
+    """Return the host as an application, where a share of the pages is `dead`.
 
     Only paths that were listed when it started are served, so no request can name another file;
     and the marker, by which hosts of the same collection know each other.
     """
     folder = root / "web"
     files = {f"/{path.relative_to(folder)}": path for path in folder.rglob("*.*")}
-    files[f"/{MARKER}"] = root / MARKER
+    files = {path: file for path, file in files.items() if not _has_died(path, dead)}
     faults = {
         f"/{path}": fault for path, fault in json.loads((root / "faults.json").read_text()).items()
     }
@@ -151,14 +176,18 @@ def make_app(root: Path) -> web.Application:
             headers=OPT_OUT if kind == "opted_out" else None,
         )
 
+    async def answer_mark(_request: web.Request) -> web.Response:
+        return web.Response(body=_mark(root, dead))
+
     app = web.Application()
+    app.router.add_get(f"/{MARKER}", answer_mark)
     app.router.add_get("/{path:.*}", answer)
     return app
 
 
-async def serve(root: Path, listener: socket.socket, *, with_parent: bool) -> None:
+async def serve(root: Path, listener: socket.socket, dead: float, *, with_parent: bool) -> None:
     """Serve on `listener`, for ever or until standard input closes, as it does with the parent."""
-    runner = web.AppRunner(make_app(root), access_log=None)
+    runner = web.AppRunner(make_app(root, dead), access_log=None)
     await runner.setup()
     await web.SockSite(runner, listener).start()
     closed = asyncio.Event()
@@ -174,15 +203,17 @@ def main() -> None:
     parser.add_argument("root", nargs="?", type=Path, default=ROOT)
     parser.add_argument("--port", type=int, help="of 127.0.0.1; default: DEMO_PORT, or 8642")
     parser.add_argument("--fd", type=int, help=argparse.SUPPRESS)
+    parser.add_argument("--dead", type=float, help="share of dead pages; default: DEMO_DEAD_LINKS")
     arguments = parser.parse_args()
+    dead = dead_links() if arguments.dead is None else arguments.dead
     if arguments.fd is None:
         port = default_port() if arguments.port is None else arguments.port
-        listener = listen(arguments.root, port)
+        listener = listen(arguments.root, port, dead)
         print("serving {} on http://{}:{}".format(arguments.root, *listener.getsockname()))
     else:
         listener = socket.socket(fileno=arguments.fd)
     with contextlib.suppress(KeyboardInterrupt):
-        asyncio.run(serve(arguments.root, listener, with_parent=arguments.fd is not None))
+        asyncio.run(serve(arguments.root, listener, dead, with_parent=arguments.fd is not None))
 
 
 if __name__ == "__main__":

@@ -102,6 +102,16 @@ def test_a_class_is_one_more_start():
     assert "class_prompt" not in pipeline.build(PipelineConfigs(**SET)).steps
 
 
+def test_a_negative_prompt_is_mixed_into_every_seed():
+    """It is embedded like a prompt, and the mixes are looked up; the class is not led away."""
+    given = {"NEGATIVE_PROMPT": "a drawing", "CLASS_PROMPT": "a photo of a dog"}
+    steps = pipeline.build(PipelineConfigs(**SET, **given)).steps
+    assert steps["mix_embeddings"].after == ("image_embedding", "text_embedding")
+    assert steps["negative_prompt"].arguments["weight"] == pipeline.NEGATIVE_WEIGHT
+    assert steps["laion_retrieval"].after == ("mix_embeddings", "text_embedding_2")
+    assert start("--dry-run", **given, **SET).returncode == 0
+
+
 @pytest.mark.parametrize(
     ("wanted", "scores"),
     [

@@ -35,9 +35,18 @@ FirstRows = Callable[[Sequence[str], int], dict[str, list[Any]]]
 """Returns the values of the fields with the given names in so many rows at most."""
 
 
+EarlierRows = Callable[[], "Iterator[pa.RecordBatch]"]
+"""Reads the rows of a partition that have come out already."""
+
+
 def no_rows(names: Sequence[str], count: int) -> dict[str, list[Any]]:  # noqa: ARG001
     """Return the first rows where there are none."""
     return {name: [] for name in names}
+
+
+def nothing_earlier() -> "Iterator[pa.RecordBatch]":
+    """Yield the earlier rows of a partition that is begun."""
+    return iter(())
 
 
 @dataclass(frozen=True)
@@ -76,11 +85,15 @@ class RowContext:
         rejects: where to put the rows that cannot be processed.
         input_fields: the consumed fields of these rows, by the component's own names.
         output_fields: the fields that this step is asked to produce, by the component's own names.
+        earlier: reads the rows of this partition, as the component once took them, that came out in
+            an earlier attempt or run, and are not among those that it takes now. For a component
+            that maps or filters and counts rows that belong together.
     """
 
     rejects: Rejects
     input_fields: Mapping[str, "Field"]
     output_fields: frozenset[str]
+    earlier: EarlierRows = nothing_earlier
 
 
 class Execution(Protocol):

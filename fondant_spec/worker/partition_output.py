@@ -5,6 +5,7 @@ from collections.abc import Iterable
 from typing import Any, Final
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from fondant_spec.dataset.manifest import Partition
 from fondant_spec.dataset.partition_writer import PartitionWriter
@@ -17,6 +18,10 @@ PARTITION_BYTES: Final = 256 << 20
 
 class PartitionOutput:
     """Opens a file with the first batch, and the next one when it is full, where rows may explode.
+
+    The rows of one parent that follow each other stay in one file, up to 256 MB, however many they
+    are: what counts them, such as a step that downloads so many images of each seed, needs to look
+    at no other partition.
 
     `staged` output waits to be gathered. `before` is how many rows of the input an earlier attempt
     had settled.
@@ -42,6 +47,7 @@ class PartitionOutput:
         self._rolls = rolls
         self._validator = OutputValidator(step.spec, step.mapping, step.step_id)
         self._writer: PartitionWriter | None = None
+        self._last_parent: pa.Scalar | None = None
         self._ids: list[pa.Array] = []
         self._parents: list[pa.Array] = []
         self._parent_name = step.mapping.output_names.get(step.spec.previous_index or "")
@@ -92,15 +98,35 @@ class PartitionOutput:
                 self._writer.abort(error)
 
     def _write_some(self, batch: pa.RecordBatch) -> int:
+        """Write the first rows of a batch, as many as belong into one file; return how many."""
+        room = self._room(batch) if self._rolls else len(batch)
+        if not room:
+            self._close_writer()
+            return 0
         if self._writer is None:
             self._writer = self._open(batch.schema)
-        room = self._step.rows_per_partition - self._writer.rows if self._rolls else len(batch)
         part = batch.slice(0, room)
         self._writer.write(part)
-        full = self._writer.rows >= self._step.rows_per_partition
-        if self._rolls and (full or self._writer.bytes >= PARTITION_BYTES):
-            self._close_writer()
+        if self._parent_name:
+            self._last_parent = part.column(self._parent_name)[-1]
         return len(part)
+
+    def _room(self, batch: pa.RecordBatch) -> int:
+        """Return how many of the first rows of a batch may go into the file that is open."""
+        if self._writer is None:
+            return self._step.rows_per_partition
+        if self._writer.bytes >= PARTITION_BYTES:
+            return 0
+        left = self._step.rows_per_partition - self._writer.rows
+        return left if left > 0 else self._siblings(batch)
+
+    def _siblings(self, batch: pa.RecordBatch) -> int:
+        """Return how many of the first rows have the parent of the row that was written last."""
+        if not self._parent_name:
+            return 0
+        same = pc.equal(batch.column(self._parent_name), self._last_parent)
+        first = pc.index(pc.fill_null(same, fill_value=False), value=False).as_py()
+        return len(batch) if first < 0 else int(first)
 
     def _open(self, schema: pa.Schema) -> PartitionWriter:
         name = f"{self.name}-{len(self.partitions):05d}" if self._rolls else self.name

@@ -94,6 +94,12 @@ class Pieces:
         return self._ids.slice(self.settled) if self.settled else None
 
     @property
+    def came_out(self) -> pa.Array:
+        """The ids of the rows that came out in an earlier attempt."""
+        ids = [batch.column("id") for piece in self._found for batch in piece.batches]
+        return pa.chunked_array(ids, pa.string()).combine_chunks()
+
+    @property
     def fit(self) -> bool:
         """Whether what made the rows of the pieces is what makes those of the present time."""
         now = self._step.made_by(self._component)

@@ -3,6 +3,7 @@
 import heapq
 from collections.abc import Iterator
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import pyarrow as pa
@@ -48,8 +49,11 @@ def retry_partition(
     before = _read_rejects(step, task.name)
     failed = [row for row in before if not row["filtered"] and step.retries(row["reason"])]
     again = pa.array([row["id"] for row in failed], pa.string())
-    context = row_context(step, task.input_number)
     ids_in = rows.ids(partition.name)
+    lost = pa.array([row["id"] for row in before], pa.string())
+    came_out = ids_in.filter(pc.invert(pc.is_in(ids_in, value_set=lost)))
+    earlier_rows = partial(rows.batches, partition.name, component.batch_rows, came_out)
+    context = replace(row_context(step, task.input_number), earlier=earlier_rows)
     kept = len(ids_in) - len(again)
     advance(kept, len(before) - len(again), before=kept)
     settled = Settled(advance, len(again), context.rejects)

@@ -3,6 +3,7 @@
 import logging
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Protocol
 
 import pyarrow as pa
@@ -57,6 +58,9 @@ def transform_partition(
     made_from = step.made_from(partition.digest)
     ids_in = rows.ids(partition.name)
     pieces = Pieces(step, component, task.name, made_from, ids_in)
+    if pieces.settled:
+        earlier_rows = partial(rows.batches, partition.name, component.batch_rows, pieces.came_out)
+        context = replace(context, earlier=earlier_rows)
     output = PartitionOutput(step, task.name, staged=component.gathers)
     settled = Settled(advance, len(ids_in), context.rejects)
     earlier = pieces.taken_over(context.rejects)

@@ -42,9 +42,12 @@ class Fetched:
 class Ticket:
     """A URL on its way; `url` is that of the hop at hand."""
 
-    def __init__(self, url: Url, on_done: Callable[[Fetched], None]) -> None:
+    def __init__(
+        self, url: Url, on_done: Callable[[Fetched], None], *, head_only: bool = False
+    ) -> None:
         self.url = url
         self.on_done = on_done
+        self.head_only = head_only
         self.attempts = 0
         self.hops = 0
         self.finished = False
@@ -91,17 +94,20 @@ class Fetcher:
         self._thread.join()
         self._loop.close()
 
-    def submit(self, url: str | None, on_done: Callable[[Fetched], None]) -> Ticket | None:
+    def submit(
+        self, url: str | None, on_done: Callable[[Fetched], None], *, head_only: bool = False
+    ) -> Ticket | None:
         """Queue a URL; `on_done` is called once, on the fetching thread unless the URL is invalid.
 
-        Call `release` with the length of the body when it has been taken.
+        Call `release` with the length of the body when it has been taken. With `head_only` there is
+        none: the host is asked for the head alone, and in its turn, as for all else.
         """
         try:
             checked = parse_url(url, self._ports)
         except FetchError as error:
             on_done(Fetched(None, error, attempts=0))
             return None
-        ticket = Ticket(checked, on_done)
+        ticket = Ticket(checked, on_done, head_only=head_only)
         self._loop.call_soon_threadsafe(self._accept, ticket)
         return ticket
 
@@ -158,7 +164,7 @@ class Fetcher:
         limits = self._limits
         while True:
             try:
-                reply = await self._request(ticket.url)
+                reply = await self._request(ticket.url, head_only=ticket.head_only)
                 location = redirect_of(reply)
                 if location is None:
                     return reply
@@ -174,14 +180,14 @@ class Fetcher:
                     raise
                 await asyncio.sleep(wait)
 
-    async def _request(self, url: Url) -> Reply:
+    async def _request(self, url: Url, *, head_only: bool) -> Reply:
         """Return the reply to a request that host and user allow, when its turn has come."""
         if self._access.respect_robots:
             delay = await self._robots.check(url)
             if delay:
                 self._turns.slow_down(url.origin, delay)
         async with self._turns.at(url.origin):
-            reply = await self._get(url, self._check_head)
+            reply = await self._get(url, self._check_head, head_only=head_only)
             try:
                 check_status(reply)
             except FetchError:
@@ -189,7 +195,7 @@ class Fetcher:
                 raise
             return reply
 
-    async def _get(self, url: Url, check_head: CheckHead) -> Reply:
+    async def _get(self, url: Url, check_head: CheckHead, *, head_only: bool = False) -> Reply:
         limits = self._limits
         addresses: list[str] = []
         if not self._access.proxy:
@@ -201,8 +207,10 @@ class Fetcher:
                 raise FetchError(
                     reason="dns_timeout", message=message, passing=True, host_failed=True
                 ) from None
-        reply = await self._transport.get(self._multi, self._budget, url, addresses, check_head)
-        if is_ok(reply):
+        reply = await self._transport.get(
+            self._multi, self._budget, url, addresses, check_head, head_only=head_only
+        )
+        if is_ok(reply) and not head_only:
             await self._decoder.decode(reply)
         return reply
 

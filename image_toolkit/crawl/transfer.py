@@ -1,4 +1,4 @@
-"""One GET: a checked URL and its checked addresses in, a bounded reply out."""
+"""One GET or HEAD: a checked URL and its checked addresses in, a bounded reply out."""
 
 import asyncio
 import os
@@ -67,9 +67,12 @@ class Transport:
         url: Url,
         addresses: list[str],
         check_head: CheckHead,
+        *,
+        head_only: bool = False,
     ) -> Reply:
         """Return the reply to a GET of `url`, sent to one of `addresses`. No redirect is followed.
 
+        With `head_only` it is a HEAD, and there is no body.
         The body is as it was sent: its content coding, one at most, is still to be undone.
         The bytes of the body are taken from the budget, and it is for the caller to give them back.
 
@@ -78,6 +81,7 @@ class Transport:
         """
         exchange = _Exchange(Reply(url), check_head, self, budget)
         handle = self._handle(url, addresses, exchange)
+        handle.setopt(pycurl.NOBODY, head_only)
         try:
             await multi.perform(handle)
         except pycurl.error as error:

@@ -93,14 +93,14 @@ def test_a_step_that_explodes(enter, tmp_path):
     assert (made.parent_field, made.rejects, made.rows_in) == ("seed_id", {"no_rows": 1}, 3)
 
 
-def test_many_rows_of_one_are_cut(enter, tmp_path):
-    """A step that explodes writes as many files as its rows need."""
-    source = dataset(tmp_path, number=[7, 1])
+def test_many_rows_are_cut_between_parents(enter, tmp_path):
+    """A step that explodes writes as many files as its rows need, and those of a row to one."""
+    source = dataset(tmp_path, number=[2, 2, 7, 1])
     made = enter("repeat", source, words=["--rows_per_partition", "3"])
     assert [(p.name, p.rows) for p in made.partitions] == [
-        ("part-00000-00000", 3),
-        ("part-00000-00001", 3),
-        ("part-00000-00002", 2),
+        ("part-00000-00000", 4),
+        ("part-00000-00001", 7),
+        ("part-00000-00002", 1),
     ]
     assert validate(made) == []
 

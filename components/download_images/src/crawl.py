@@ -3,7 +3,6 @@
 import logging
 import queue
 import time
-from collections import Counter
 from collections.abc import Iterable, Iterator
 from concurrent.futures import Executor
 from contextlib import suppress
@@ -11,6 +10,7 @@ from functools import partial
 from typing import Final
 
 import pyarrow as pa
+from candidates import Candidates
 from pictures import Outcome, Picture, UrlRow, make_picture, to_batch
 from reorder import Reorder
 from tally import Tally
@@ -36,6 +36,7 @@ class Crawl:
 
     def __init__(
         self,
+        candidates: Candidates,
         fetcher: Fetcher,
         decoders: Executor,
         rendering: Rendering,
@@ -45,6 +46,7 @@ class Crawl:
         straggler_timeout: float,
         second_pass: bool,
     ) -> None:
+        self._candidates = candidates
         self._fetcher = fetcher
         self._decoders = decoders
         self._rendering = rendering
@@ -54,9 +56,10 @@ class Crawl:
         self._may_try_again = second_pass
         self._outcomes: queue.SimpleQueue[Outcome] = queue.SimpleQueue()
         self._under_way: dict[int, Ticket | None] = {}
-        self._earlier: Counter[int] = Counter()
-        self._failed: list[Outcome] = []
+        self._failed: dict[int, Outcome] = {}
+        self._earlier: dict[int, Outcome] = {}
         self._rows = 0
+        self._deadline = 0.0
 
     def run(self, rows: Iterable[UrlRow]) -> Iterator[pa.RecordBatch]:
         """Yield the pictures of the rows, in the order of the rows."""
@@ -70,19 +73,19 @@ class Crawl:
     def _pictures(self, rows: Iterable[UrlRow], reorder: Reorder) -> Iterator[Picture]:
         for row in rows:
             self._rows += 1
-            self._submit(row)
+            yield from self._offer(row, reorder)
             while len(self._under_way) >= _AHEAD or not self._outcomes.empty():
                 yield from self._settle(self._outcomes.get(), reorder)
         yield from self._drain(reorder)
         if self._failed:
             yield from self._second_pass(reorder)
+        self._tally.count_seeds(self._candidates.missing())
 
     def _second_pass(self, reorder: Reorder) -> Iterator[Picture]:
         """Try once more, now that time has passed, what failed in a way that may pass."""
-        failed, self._failed, self._may_try_again = self._failed, [], False
-        for outcome in failed:
-            self._earlier[outcome.row.position] = outcome.attempts
-            self._submit(outcome.row)
+        self._earlier, self._failed, self._may_try_again = self._failed, {}, False
+        for outcome in list(self._earlier.values()):
+            yield from self._offer(outcome.row, reorder)
         yield from self._drain(reorder)
 
     def _drain(self, reorder: Reorder) -> Iterator[Picture]:
@@ -90,16 +93,35 @@ class Crawl:
         few = max(1.0, self._rows * _STRAGGLERS)
         while len(self._under_way) > few:
             yield from self._settle(self._outcomes.get(), reorder)
-        deadline = time.monotonic() + self._straggler_timeout
+        self._put_off_deadline()
         while self._under_way:
-            left = deadline - time.monotonic()
+            left = self._deadline - time.monotonic()
             if left <= 0:
                 self._cancel()  # each of them now comes back as a straggler
             with suppress(queue.Empty):
                 outcome = self._outcomes.get(timeout=max(left, _MOMENT))
                 yield from self._settle(outcome, reorder)
 
+    def _offer(self, row: UrlRow, reorder: Reorder) -> Iterator[Picture]:
+        self._candidates.add(row)
+        yield from self._take_turns(row, reorder)
+
+    def _take_turns(self, row: UrlRow, reorder: Reorder) -> Iterator[Picture]:
+        """Fetch what is due of the seed of a row, and leave out what it does not need."""
+        for due in self._candidates.due(row):
+            self._submit(due)
+        for spare in self._candidates.not_needed(row):
+            if spare.position in self._earlier:
+                yield from self._reject(self._earlier.pop(spare.position), reorder)
+            else:
+                self._rejects.filter(spare.id, "not_needed", f"seed {spare.seed_id} has its images")
+                yield from reorder.put(spare.position, None)
+
+    def _put_off_deadline(self) -> None:
+        self._deadline = time.monotonic() + self._straggler_timeout
+
     def _submit(self, row: UrlRow) -> None:
+        self._put_off_deadline()
         self._under_way[row.position] = self._fetcher.submit(row.url, partial(self._take, row))
 
     def _take(self, row: UrlRow, fetched: Fetched) -> None:
@@ -127,13 +149,15 @@ class Crawl:
             raise RuntimeError(msg)
         position = outcome.row.position
         del self._under_way[position]
+        self._candidates.settle(outcome.row, image=outcome.picture is not None)
         if outcome.picture is not None:
             self._tally.count(outcome)
             yield from reorder.put(position, outcome.picture)
         elif outcome.passing and self._may_try_again:
-            self._failed.append(outcome)
+            self._failed[position] = outcome
         else:
             yield from self._reject(outcome, reorder)
+        yield from self._take_turns(outcome.row, reorder)
 
     def _reject(self, outcome: Outcome, reorder: Reorder) -> Iterator[Picture]:
         self._tally.count(outcome)
@@ -141,7 +165,8 @@ class Crawl:
         if outcome.filtered:
             self._rejects.filter(row.id, outcome.reason, outcome.message)
         else:
-            attempts = outcome.attempts + self._earlier[row.position]
+            earlier = self._earlier.get(row.position)
+            attempts = outcome.attempts + (earlier.attempts if earlier else 0)
             self._rejects.add(row.id, outcome.reason, outcome.message, attempts)
         yield from reorder.put(row.position, None)
 

@@ -8,12 +8,15 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
+from candidates import Candidates
 from crawl import Crawl
 from rows import noting, rows_of
 from tally import Tally
+from yield_estimate import LOOKED_AT, tell_yield
 
 from fondant_spec.component import RowContext, SetupContext, StreamTransformComponent
 from fondant_spec.cpu import cpu_count
+from fondant_spec.dataset.manifest import Manifest
 from fondant_spec.errors import InputDataError, MissingDependencyError
 from fondant_spec.executor import execute
 from image_toolkit.crawl.access_policy import AccessPolicy
@@ -43,6 +46,8 @@ class DownloadImages(StreamTransformComponent):
         straggler_timeout: float = 120.0,
         verify_embedding: float | None = None,
         verify_model_id: str = "openai/clip-vit-large-patch14",
+        images_per_seed: int | None = None,
+        yield_sample: int = 200,
     ) -> None:
         if not access.contact and not access.allow_private_hosts:
             logger.warning(
@@ -55,11 +60,14 @@ class DownloadImages(StreamTransformComponent):
         self._straggler_timeout = straggler_timeout
         self._verify_embedding = verify_embedding
         self._verify_model_id = verify_model_id
+        self._images_per_seed = images_per_seed
+        self._yield_sample = yield_sample
         self._verifier: Verifier | None = None
         self._open = ExitStack()
 
     def setup(self, context: SetupContext) -> None:
         """Start the connection pool and the threads that decode."""
+        self._check_target(context)
         if self._verify_embedding is not None:
             self._verifier = self._load_verifier(self._verify_embedding, context)
             self._open.callback(self._verifier.close)
@@ -70,6 +78,10 @@ class DownloadImages(StreamTransformComponent):
         self._fetcher = Fetcher(self._limits, self._access)
         self._fetcher.start()
         self._open.callback(self._fetcher.close)
+        if self._yield_sample:
+            rows = sum(Manifest.read(place).rows for place in context.manifests)
+            urls = context.first_rows(["image_url"], LOOKED_AT)["image_url"]
+            tell_yield(self._fetcher, urls, rows, self._yield_sample)
 
     def teardown(self) -> None:
         """Close all connections, and log where the rows went."""
@@ -80,6 +92,7 @@ class DownloadImages(StreamTransformComponent):
     ) -> Iterator[pa.RecordBatch]:
         """Yield the images of the rows that gave one."""
         crawl = Crawl(
+            Candidates(self._images_per_seed, rows_of(context.earlier())),
             self._fetcher,
             self._decoders,
             self._rendering,
@@ -93,6 +106,17 @@ class DownloadImages(StreamTransformComponent):
         expected: dict[str, Any] = {}
         images = crawl.run(rows_of(noting(batches, expected)))
         return self._verifier.kept(images, expected, context.rejects)
+
+    def _check_target(self, context: SetupContext) -> None:
+        by_field = "images_wanted" in context.input_fields
+        if "seed_id" in context.input_fields or not (by_field or self._images_per_seed):
+            return
+        told = "the field images_wanted" if self._images_per_seed is None else "images_per_seed"
+        msg = (
+            f"download_images: {told} says how many images of each seed are wanted, but no field "
+            "says which seed a row is of; name it in consumes, {'seed_id': FIELD}."
+        )
+        raise InputDataError(msg)
 
     def _load_verifier(self, least_cosine: float, context: SetupContext) -> "Verifier":
         if "expected_embedding" not in context.input_fields:

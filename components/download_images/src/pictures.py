@@ -35,12 +35,17 @@ SCHEMA: Final = pa.schema(
 
 @dataclass(frozen=True)
 class UrlRow:
-    """A row of the input; `position` is its place in the partition."""
+    """A row of the input; `position` is its place in the partition.
+
+    Of the rows with its `seed_id`, `images_wanted` are to give an image; None for all.
+    """
 
     position: int
     id: str
     url: str | None
     expected_sha256: str | None = None
+    seed_id: str | None = None
+    images_wanted: int | None = None
 
 
 @dataclass(frozen=True)

@@ -1,23 +1,21 @@
 """The rows of the input."""
 
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, Final
 
 import pyarrow as pa
 from pictures import UrlRow
+
+_COLUMNS: Final = ("id", "image_url", "expected_sha256", "seed_id", "images_wanted")
 
 
 def rows_of(batches: Iterator[pa.RecordBatch]) -> Iterator[UrlRow]:
     """Yield the rows of one partition."""
     position = 0
     for batch in batches:
-        ids = batch.column("id").to_pylist()
-        urls = batch.column("image_url").to_pylist()
-        hashes = [None] * len(batch)
-        if "expected_sha256" in batch.schema.names:
-            hashes = batch.column("expected_sha256").to_pylist()
-        for row_id, url, expected in zip(ids, urls, hashes, strict=True):
-            yield UrlRow(position, row_id, url, expected)
+        columns = [_values(batch, name) for name in _COLUMNS]
+        for values in zip(*columns, strict=True):
+            yield UrlRow(position, *values)
             position += 1
 
 
@@ -28,3 +26,8 @@ def noting(batches: Iterator[pa.RecordBatch], expected: dict[str, Any]) -> Itera
         pairs = zip(batch.column("id").to_pylist(), vectors, strict=True)
         expected.update((row_id, vector) for row_id, vector in pairs if vector is not None)
         yield batch
+
+
+def _values(batch: pa.RecordBatch, name: str) -> list[Any]:
+    """Return the values of a field, which the dataset need not have."""
+    return batch.column(name).to_pylist() if name in batch.schema.names else [None] * len(batch)

@@ -4,6 +4,7 @@ import logging
 import threading
 import time
 from collections import Counter
+from collections.abc import Sequence
 from typing import Final
 
 from pictures import Outcome
@@ -25,6 +26,7 @@ class Tally:
         self._bytes = 0
         self._reasons: Counter[str] = Counter()
         self._hosts: Counter[tuple[str, str]] = Counter()
+        self._seeds = self._short = self._missing = 0
 
     def count(self, outcome: Outcome) -> None:
         """Count a row that is settled, and log how it goes now and then."""
@@ -42,11 +44,26 @@ class Tally:
         if due:
             logger.info("%s", self.line())
 
+    def count_seeds(self, missing: Sequence[int]) -> None:
+        """Count seeds whose rows are settled, given how many images each lacks."""
+        with self._lock:
+            self._seeds += len(missing)
+            self._short += sum(map(bool, missing))
+            self._missing += sum(missing)
+
     def log(self) -> None:
         """Log how it went, and the table of losses."""
         logger.info("%s", self.line())
         if self._reasons:
             logger.info("lost, by reason, with the hosts that lost most:\n%s", self.table())
+        if self._short:
+            logger.warning(
+                "%d of %d seeds are short of images, by %d in all: their URLs are used up; "
+                "have the retrieval give more (spares of laion_retrieval).",
+                self._short,
+                self._seeds,
+                self._missing,
+            )
 
     def line(self) -> str:
         """Return rate, share of rows that gave a picture, bytes a second and the top reasons."""

@@ -1,4 +1,5 @@
 import io
+import re
 import subprocess
 import sys
 import time
@@ -9,7 +10,8 @@ import pytest
 from PIL import Image
 
 from fondant_spec.errors import InputDataError, InvalidArgumentError
-from fondant_spec.testing import run_component
+from fondant_spec.testing import component_class, run_component
+from fondant_spec.worker import pieces
 from image_toolkit.images.rendering import sha256
 from tests.image_toolkit.crawl.fault_host import FaultHost, jpeg, reply
 from tests.tiny_models import make_model
@@ -26,6 +28,7 @@ LENIENT = {
     "min_image_size": 0,
     "timeout": 3,
     "retries": 0,
+    "yield_sample": 0,
 }
 
 
@@ -130,6 +133,139 @@ def test_the_rejects_of_a_finished_step_can_be_fetched_again(host, tmp_path):
     assert reasons(again) == {2: "http_404"}
     assert again.table["final_url"].to_pylist() == urls[:2]
     assert [host.hits["/ok/1"], host.hits["/flaky/1/a"], host.hits["/status/404"]] == [1, 2, 1]
+
+
+def seeds_table(host, paths, wanted=None):
+    """Return rows of two seeds, one after the other, with so many images wanted of each."""
+    columns = {
+        "image_url": [host.url + path for path in paths[0] + paths[1]],
+        "seed_id": ["a"] * len(paths[0]) + ["b"] * len(paths[1]),
+    }
+    if wanted is not None:
+        columns["images_wanted"] = pa.array([wanted] * len(columns["seed_id"]), pa.int32())
+    return pa.table(columns)
+
+
+LOSSES = [f"/ok/{n}" if n % 2 else f"/status/404/{n}" for n in range(12)]
+"""Rows 1, 3, 5, ... give an image."""
+
+
+@pytest.mark.parametrize("by", ["argument", "field"])
+def test_each_seed_gets_its_images_and_no_more_are_fetched(host, tmp_path, by):
+    """The next row of a seed stands in for one that is lost; what nobody needs is not asked for."""
+    alive = [f"/ok/b{n}" for n in range(12)]
+    table = seeds_table(host, (LOSSES, alive), wanted=3 if by == "field" else None)
+    arguments = {"images_per_seed": 3} if by == "argument" else {}
+    result = download(table, tmp_path, **arguments)
+
+    assert [int(i) for i in result.table["id"].to_pylist()] == [1, 3, 5, 12, 13, 14]
+    expected = {0: "http_404", 2: "http_404", 4: "http_404"}
+    left_out = [*range(6, 12), *range(15, 24)]
+    assert reasons(result) == expected | dict.fromkeys(left_out, "not_needed")
+    assert (result.manifest.failed, result.manifest.rows_in) == (3, 24)
+    assert [host.hits[path] for path in LOSSES] == [1] * 6 + [0] * 6
+    assert [host.hits[path] for path in alive] == [1] * 3 + [0] * 9
+
+
+def test_a_seed_whose_urls_are_used_up_is_told(host, tmp_path, caplog):
+    """It gets what there is, and the log says how many images are missing."""
+    result = download(seeds_table(host, (LOSSES, ["/ok/b"])), tmp_path, images_per_seed=8)
+    assert len(result.table) == 7
+    assert (
+        "2 of 2 seeds are short of images, by 9 in all: their URLs are used up; have the retrieval "
+        "give more (spares of laion_retrieval)." in caplog.text
+    )
+
+
+def test_what_may_pass_is_tried_again_where_the_seed_lacks_it(host, tmp_path):
+    """The second pass is for seeds that are short; of others, the failure stands as it was."""
+    lacking = ["/flaky/2/a", "/ok/1"]
+    full = ["/flaky/2/b", "/ok/2", "/ok/3", "/ok/4"]
+    result = download(seeds_table(host, (lacking, full), wanted=2), tmp_path, retries=1)
+    assert [int(i) for i in result.table["id"].to_pylist()] == [0, 1, 3, 4]
+    assert reasons(result) == {2: "http_503", 5: "not_needed"}
+    assert result.rejects["attempts"].to_pylist() == [2, 1]
+    assert (host.hits["/flaky/2/a"], host.hits["/flaky/2/b"]) == (3, 2)
+
+
+def test_a_row_that_failed_is_no_longer_needed(host, tmp_path):
+    """A retry fetches what a seed lacks, by the images it has, and leaves the rest out."""
+    lacking = ["/flaky/1/a", "/flaky/1/b", "/ok/1", "/flaky/9/c"]
+    full = ["/flaky/9/d", "/ok/2", "/ok/3"]
+    table = seeds_table(host, (lacking, full), wanted=2)
+    first = download(table, tmp_path)
+    assert [int(i) for i in first.table["id"].to_pylist()] == [2, 5, 6]
+    again = download(table, tmp_path, options={"retry": '["http_503"]'})
+    assert [int(i) for i in again.table["id"].to_pylist()] == [0, 2, 5, 6]
+    assert reasons(again) == dict.fromkeys([1, 3, 4], "not_needed")
+    assert host.hits["/flaky/9/d"] == 1
+    assert again.manifest.failed == 0
+
+
+def test_a_partition_that_goes_on_counts_the_images_it_has(host, tmp_path, monkeypatch):
+    """After a kill, a seed gets what it still lacks."""
+    monkeypatch.setattr(pieces, "SECONDS", 0.0)
+    crawl = component_class(FOLDER).transform_batches.__globals__["Crawl"].run.__globals__
+    to_batch = crawl["to_batch"]
+    monkeypatch.setitem(crawl, "_BATCH_ROWS", 1)
+    paths = [f"/ok/{n}" for n in range(6)]
+    table = seeds_table(host, (paths, []), wanted=4)
+    taken = []
+
+    def breaks(pictures):
+        taken.append(len(pictures))
+        if len(taken) == 3:
+            raise RuntimeError
+        return to_batch(pictures)
+
+    monkeypatch.setitem(crawl, "to_batch", breaks)
+    with pytest.raises(RuntimeError):
+        download(table, tmp_path)
+    monkeypatch.undo()
+    result = download(table, tmp_path)
+    assert [int(i) for i in result.table["id"].to_pylist()] == [0, 1, 2, 3]
+    assert reasons(result) == {4: "not_needed", 5: "not_needed"}
+    assert host.hits["/ok/0"] == 1
+
+
+@pytest.mark.parametrize("told", ["images_per_seed", "the field images_wanted"])
+def test_a_number_for_each_seed_needs_seeds(host, tmp_path, told):
+    """Without a field that tells seeds apart there is no counting by seed."""
+    table = seeds_table(host, (["/ok/1"], []), wanted=1).drop_columns("seed_id")
+    arguments = {"images_per_seed": 1} if told == "images_per_seed" else {}
+    message = (
+        f"download_images: {told} says how many images of each seed are wanted, but no field says "
+        "which seed a row is of; name it in consumes, {'seed_id': FIELD}."
+    )
+    with pytest.raises(InputDataError, match=re.escape(message)):
+        download(table, tmp_path, **arguments)
+
+
+def test_the_yield_is_told_before_the_download(host, tmp_path, caplog):
+    """A sample is asked for heads alone, politely; what may not be fetched is not expected."""
+    caplog.set_level("INFO")
+    paths = [f"/ok/{n}" if n % 4 else f"/status/404/{n}" for n in range(400)]
+    urls = [host.url + path for path in paths]
+    result = download(urls, tmp_path / "a", yield_sample=200)
+    told = re.search(
+        r"of 40 sampled URLs (\d+) % answer \((\d+)-(\d+) %\): were all 400 fetched, about (\d+) "
+        "would give an image",
+        caplog.text,
+    )
+    share, low, high, expected = map(int, told.groups())
+    assert low < share < high
+    assert expected == pytest.approx(4 * share, abs=4)
+    assert low <= 75 <= high
+    assert sum(host.hits[path] for path in paths) == 440
+    assert host.heads == 40
+    assert len(result.table) == 300
+    caplog.clear()
+    download(urls[:199], tmp_path / "b", yield_sample=200)
+    assert "sampled" not in caplog.text
+    host.robots = reply(200, b"User-agent: *\nDisallow: /")
+    download(urls, tmp_path / "c", yield_sample=200)
+    assert "of 40 sampled URLs 0 % answer (0-9 %)" in caplog.text
+    assert host.heads == 40
 
 
 def test_stragglers_are_given_up(host, tmp_path):

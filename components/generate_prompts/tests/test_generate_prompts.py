@@ -171,3 +171,16 @@ def test_a_class_beside_prompts_is_refused(tmp_path: Path, animals: str) -> None
     """A step makes prompts of one kind."""
     with pytest.raises(InvalidArgumentError, match="give a text, and no prompts beside it"):
         texts(tmp_path, class_prompt="a dog", prompts=animals)
+
+
+def test_one_prompt_says_what_it_is_mixed_into(tmp_path):
+    """It comes with the fields that mix_embeddings reads, which the step has to produce."""
+    given = {"text": "a drawing", "mix": "*", "weight": -0.5}
+    options = {"produces": '{"mix": "string", "weight": "float32"}'}
+    result = run_component(COMPONENT, None, tmp_path / "a", options=options, **given)
+    (row,) = result.table.to_pylist()
+    assert row == {"id": "000000000000", **given}
+    with pytest.raises(InvalidArgumentError, match="mix: have the step produce the field"):
+        run_component(COMPONENT, None, tmp_path / "b", **given)
+    with pytest.raises(InvalidArgumentError, match="text: give a text, and no prompts or cl"):
+        run_component(COMPONENT, None, tmp_path / "c", text=" ")

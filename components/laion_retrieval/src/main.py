@@ -97,7 +97,8 @@ class LaionRetrieval(StreamTransformComponent):
         if any(failure.passing for failure in hits.failures.values()):
             self._index.check_answers()
         reject_unanswered(hits, seeds, context.rejects)
-        return result_batch(hits, seeds, self._columns, self._index.info.fingerprint)
+        fingerprint = self._index.info.fingerprint
+        return result_batch(hits, seeds, self._columns, fingerprint, wanted.num_images)
 
     def gather(self, rows: pads.Dataset, context: RowContext) -> Iterator[pa.RecordBatch]:
         """Yield one row per image, with all seeds that found it."""

@@ -25,6 +25,7 @@ from tests.image_toolkit.retrieval.service.serving import serve_index
 
 COMPONENT = Path(__file__).parents[1]
 ROWS, DIMENSION = 300, 8
+_COMPARED = ("index_id", "similarity")
 MADE_BY = {"model_id": "openai/clip-vit-base-patch32", "dimension": DIMENSION}
 
 
@@ -87,6 +88,7 @@ def test_nearest_images(index: Path, vectors: np.ndarray, tmp_path: Path, layout
         "image_url": "https://host.example/10.jpg",
         "similarity": pytest.approx(1, abs=1e-5),
         "rank": 0,
+        "images_wanted": 3,
         "index_id": 10,
         "index_fingerprint": IndexFolder(index / layout).open().info.fingerprint,
         "alt_text": "picture 10",
@@ -128,6 +130,41 @@ def test_an_image_comes_once_across_seeds(index: Path, vectors: np.ndarray, tmp_
     assert {(r["reason"], r["filtered"]) for r in rejects} == {("duplicate_url", True)}
     assert rejects[0]["message"] == "the same image as 000000000001-00000"
     assert sum(len(row) for row in found.table["seed_ids"].to_pylist()) == 15
+
+
+def test_spare_images(index: Path, vectors: np.ndarray, tmp_path: Path) -> None:
+    """Spare images follow those that are wanted, and take none of another seed's away."""
+    others = np.random.default_rng(1).standard_normal((1000, DIMENSION)).astype(np.float32)
+    others /= np.linalg.norm(others, axis=1, keepdims=True)
+    nearest, to_seed = np.argmax(others @ vectors.T, axis=1), vectors @ vectors[10]
+    spares = np.argsort(-to_seed)[1:9]
+    farther = np.einsum("ij,ij->i", others, vectors[nearest]) < to_seed[nearest]
+    other = np.flatnonzero(np.isin(nearest, spares) & (nearest > 3) & farther)[0]
+    spare = nearest[other]  # nearer to the seed that has it as a spare image
+
+    table = seeds([vectors[10], others[other]])
+    found = retrieve(table, tmp_path, index=str(index), num_images=1, spares=8).table.to_pylist()
+
+    assert {row["images_wanted"] for row in found} == {1}
+    assert sum(len(row["seed_ids"]) for row in found) == 2 * 9
+    first = {row["seed_id"]: row["index_id"] for row in found if row["rank"] == 0}
+    assert first == {"000000000000": 10, "000000000001": spare}
+
+
+def test_diverse_images_come_before_spare_ones(
+    index: Path, vectors: np.ndarray, tmp_path: Path
+) -> None:
+    """The images that are wanted are chosen first, and the spare ones among what is left."""
+    given = {"index": str(index), "num_images": 4, "diversity": 0.7}
+    few = retrieve(seeds(vectors[[10, 20]]), tmp_path / "a", **given).table
+    more = retrieve(seeds(vectors[[10, 20]]), tmp_path / "b", spares=0.5, **given).table
+
+    assert more["rank"].to_pylist() == [0, 1, 2, 3, 4, 5] * 2
+    for seed in (0, 1):
+        ids, similarity = (more[name].to_pylist()[6 * seed : 6 * seed + 6] for name in _COMPARED)
+        assert similarity[:4] == sorted(similarity[:4], reverse=True)
+        assert similarity[4:] == sorted(similarity[4:], reverse=True)
+        assert ids[0] == few["index_id"][4 * seed].as_py()
 
 
 def test_partitions_do_not_matter(index: Path, vectors: np.ndarray, tmp_path: Path) -> None:

@@ -1,6 +1,7 @@
 """One row per image across seeds: the best hit stays and remembers every seed that found it."""
 
 from collections.abc import Iterator
+from typing import Final
 
 import numpy as np
 import pyarrow as pa
@@ -12,16 +13,20 @@ from image_toolkit.retrieval.search.class_seeds import CLASS_PROMPT
 from image_toolkit.retrieval.search.duplicates import url_key
 from image_toolkit.retrieval.search.hits import IntArray
 
+_COMPARED: Final = ["id", "seed_id", "image_url", "similarity", "rank", "images_wanted"]
+
 
 def one_row_per_image(rows: pads.Dataset, rejects: Rejects) -> Iterator[pa.RecordBatch]:
     """Yield `rows` without those whose `image_url` another row has with a higher `similarity`.
 
-    A row that is for no class stands before those that are: an image to train on is no other.
-    `seed_ids` of the rows that stay names all seeds that found the image, the nearest first; the
+    A row that is for no class stands before those that are: an image to train on is no other. One
+    that its seed wants stands before those that are spare, and of these the one of the lowest rank:
+    so that seeds which find the same images share them.
+    `seed_ids` of the rows that stay names all seeds that found the image, in that order; the
     others are filtered, each with the id of the row that stands for it.
     """
     told = [CLASS_PROMPT] if CLASS_PROMPT in rows.schema.names else []
-    narrow = rows.to_table(columns=["id", "seed_id", "image_url", "similarity", *told])
+    narrow = rows.to_table(columns=[*_COMPARED, *told])
     order, group = _best_first(narrow)
     first = np.r_[True, group[1:] != group[:-1]] if len(group) else np.empty(0, np.bool_)
     winner_of = order[np.flatnonzero(first)[np.cumsum(first) - 1]] if len(order) else order
@@ -43,7 +48,9 @@ def _best_first(narrow: pa.Table) -> tuple[IntArray, IntArray]:
     of_class = np.zeros(len(image), np.bool_)
     if CLASS_PROMPT in narrow.column_names:
         of_class = narrow[CLASS_PROMPT].is_valid().to_numpy()
-    order = np.lexsort((np.arange(len(image)), -similarity, of_class, image))
+    beyond = narrow["rank"].to_numpy() - narrow["images_wanted"].to_numpy()
+    turn = np.maximum(beyond + 1, 0)  # 0 for all that a seed wants
+    order = np.lexsort((np.arange(len(image)), -similarity, turn, of_class, image))
     return order, image[order]
 
 

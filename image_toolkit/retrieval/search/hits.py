@@ -50,13 +50,17 @@ class Hits:
 
     def keep(self, mask: BoolArray) -> "Hits":
         """Return the hits where `mask` is true."""
+        return self.take(np.flatnonzero(mask))
+
+    def take(self, rows: IntArray) -> "Hits":
+        """Return the hits with the numbers `rows`, in that order, by query."""
         return Hits(
-            self.query[mask],
-            self.index_id[mask],
-            self.similarity[mask],
-            self.metadata.filter(pa.array(mask)),
+            self.query[rows],
+            self.index_id[rows],
+            self.similarity[rows],
+            self.metadata.take(pa.array(rows)),
             self.failures,
-            None if self.vectors is None else self.vectors[mask],
+            None if self.vectors is None else self.vectors[rows],
         )
 
     def counts(self, queries: int) -> IntArray:

@@ -15,6 +15,7 @@ OWN_COLUMNS: Final = frozenset(
         "image_url",
         "similarity",
         "rank",
+        "images_wanted",
         "index_id",
         "index_fingerprint",
         "alt_text",
@@ -29,8 +30,12 @@ def result_batch(
     seeds: pa.Array,
     columns: MetadataColumns,
     fingerprint: str,
+    images_wanted: int,
 ) -> pa.RecordBatch:
-    """Return `hits` as rows, where `seeds` holds the id of each query."""
+    """Return `hits` as rows, where `seeds` holds the id of each query.
+
+    Of the rows of a seed, `images_wanted` are wanted; the others are spare.
+    """
     seed_id = seeds.take(pa.array(hits.query))
     rows = len(hits)
     one_each = pa.array(np.arange(rows + 1), pa.int32())
@@ -41,6 +46,7 @@ def result_batch(
             "image_url": _metadata(hits, columns.url).cast(pa.string()),
             "similarity": pa.array(hits.similarity, pa.float32()),
             "rank": pa.array(hits.ranks(), pa.int32()),
+            "images_wanted": pa.array([images_wanted] * rows, pa.int32()),
             "index_id": pa.array(hits.index_id, pa.int64()),
             "index_fingerprint": pa.array([fingerprint] * rows, pa.string()),
             "alt_text": alt_text.cast(pa.string()),

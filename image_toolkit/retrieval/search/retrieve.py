@@ -32,12 +32,21 @@ class Wanted:
     With `deduplicate`, images of the same URL count as one, and those whose vectors have a cosine
     above `duplicate_threshold`. With `diversity`, they are chosen so that they differ from each
     other, among five times as many; see `diversity.diverse`.
+
+    `spares` are further images beside those that are wanted, as a share of `num_images`: what to
+    fall back on where URLs give no image.
     """
 
     num_images: int = 2
+    spares: float = 0.0
     deduplicate: bool = True
     duplicate_threshold: float = CLIP_RETRIEVAL_DUPLICATE_THRESHOLD
     diversity: float | None = None
+
+    @property
+    def with_spares(self) -> int:
+        """How many images a query should get, those that are spare included."""
+        return ceil(self.num_images * (1 + self.spares))
 
     @property
     def threshold(self) -> float | None:
@@ -52,10 +61,10 @@ def retrieve(
     filters: HitFilters,
     columns: MetadataColumns,
 ) -> Hits:
-    """Return up to `wanted.num_images` hits for each of `queries`, of shape (n, dimension).
+    """Return up to `wanted.with_spares` hits for each of `queries`, of shape (n, dimension).
 
-    A query that is left with too few once duplicates and unwanted hits are dropped is asked again
-    for more, up to 25 times the wanted number.
+    Those that are spare come last. A query that is left with too few once duplicates and unwanted
+    hits are dropped is asked again for more, up to 25 times the wanted number.
     """
     step = max(1, len(queries))
     if wanted.diversity is not None:  # the vectors of all hits are held
@@ -87,8 +96,8 @@ def _retrieve(
             with_vectors=wanted.diversity is not None,
         )
         kept = filters.apply(found, columns, unique_urls=wanted.deduplicate)
-        kept = kept.keep(_wanted(kept, wanted))
-        settled = _settled(found, kept, len(pending), wanted.num_images)
+        kept = _chosen(kept, wanted)
+        settled = _settled(found, kept, len(pending), wanted.with_spares)
         if filters.min_similarity is not None:  # further hits would be below it, too
             settled[found.query[found.similarity < filters.min_similarity]] = True
         rows = index.info.rows
@@ -103,14 +112,17 @@ def _retrieve(
 
 def _asked(wanted: Wanted, factor: float) -> int:
     """Return how many hits to ask for."""
-    return ceil(wanted.num_images * factor) + _EXTRA
+    return ceil(wanted.with_spares * factor) + _EXTRA
 
 
-def _wanted(hits: Hits, wanted: Wanted) -> BoolArray:
-    """Return which hits to keep of those that no filter drops."""
+def _chosen(hits: Hits, wanted: Wanted) -> Hits:
+    """Return the hits to keep of those that no filter drops, spare ones last."""
     if wanted.diversity is None:
-        return hits.ranks() < wanted.num_images
-    return diverse(hits, wanted.num_images, wanted.diversity)
+        return hits.keep(hits.ranks() < wanted.with_spares)
+    turns = diverse(hits, wanted.with_spares, wanted.diversity)
+    chosen = np.flatnonzero(turns < wanted.with_spares)
+    is_spare = turns[chosen] >= wanted.num_images
+    return hits.take(chosen[np.lexsort((is_spare, hits.query[chosen]))])
 
 
 def _settled(found: Hits, kept: Hits, queries: int, wanted: int) -> BoolArray:

@@ -193,6 +193,7 @@ class FaultHost:
         self.times = []
         self.finished = []
         self.robots = reply(404)
+        self.heads = 0
         self.canned = {}
         self._ssl = ssl_context
         self._loop = asyncio.new_event_loop()
@@ -246,6 +247,7 @@ class FaultHost:
         self.agents.update(h[12:] for h in head.split("\r\n") if h.startswith("User-Agent: "))
         self.signed |= set(re.findall(r"(?im)^proxy-authorization: (.*)\r$", head))
         self.hits[path] += 1
+        self.heads += head.startswith("HEAD ")
         self.asked.append(path)
         self.times.append(self._loop.time())
         self.active += 1

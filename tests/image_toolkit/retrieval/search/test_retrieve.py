@@ -226,4 +226,4 @@ def test_diversity_is_what_its_definition_says(seed: int, count: int, diversity:
         ]
         chosen.append(left[int(np.argmax(worth))])
 
-    assert np.flatnonzero(diverse(hits, count, diversity)).tolist() == sorted(chosen)
+    assert np.flatnonzero(diverse(hits, count, diversity) < count).tolist() == sorted(chosen)
