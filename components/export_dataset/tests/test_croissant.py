@@ -40,6 +40,7 @@ def exported(tmp_path_factory: pytest.TempPathFactory) -> Path:
             "caption": CAPTIONS,
             "license": ["CC BY 4.0"] * 6,
             "similarity": pa.array([0.5, None, 0.25, 1, 0, 0.75], pa.float32()),
+            "repeats": pa.array([1, 3, 1, 3, 2, 1], pa.int32()),
         }
     )
     options = {"cache": "false"}
