@@ -31,7 +31,7 @@ ROWS_AT_ONCE: Final = 16
 
 _BYTES_AT_ONCE: Final = 8 << 20
 _PROGRAM: Final = "image_toolkit.models.runtime.preparing_process"
-_LEAST_CORES: Final = 4
+LEAST_CORES: Final = 4
 _PATIENCE_S: Final = 120.0
 _START_S: Final = 60.0
 _TRIES: Final = 2
@@ -235,7 +235,7 @@ def preparing_processes(*, on_gpu: bool) -> PreparingProcesses | None:
     A CPU has no core to spare for them while a model runs on it.
     """
     count = cpu_count()
-    if not on_gpu or count < _LEAST_CORES or not hasattr(os, "memfd_create"):
+    if not on_gpu or count < LEAST_CORES or not hasattr(os, "memfd_create"):
         return None
     return PreparingProcesses(count - 1)
 
