@@ -20,8 +20,7 @@ def one_row_per_image(rows: pads.Dataset, rejects: Rejects) -> Iterator[pa.Recor
     """Yield `rows` without those whose `image_url` another row has with a higher `similarity`.
 
     A row that is for no class stands before those that are: an image to train on is no other. One
-    that its seed wants stands before those that are spare, and of these the one of the lowest rank:
-    so that seeds which find the same images share them.
+    that its seed wants stands before those that are spare; see `_turns`.
     `seed_ids` of the rows that stay names all seeds that found the image, in that order; the
     others are filtered, each with the id of the row that stands for it.
     """
@@ -48,10 +47,26 @@ def _best_first(narrow: pa.Table) -> tuple[IntArray, IntArray]:
     of_class = np.zeros(len(image), np.bool_)
     if CLASS_PROMPT in narrow.column_names:
         of_class = narrow[CLASS_PROMPT].is_valid().to_numpy()
-    beyond = narrow["rank"].to_numpy() - narrow["images_wanted"].to_numpy()
-    turn = np.maximum(beyond + 1, 0)  # 0 for all that a seed wants
-    order = np.lexsort((np.arange(len(image)), -similarity, turn, of_class, image))
+    numbers = np.arange(len(image))
+    turn = _turns(narrow, np.zeros(len(image), np.int64))
+    order = np.lexsort((numbers, -similarity, turn, of_class, image))
+    lost = np.zeros(len(image), np.int64)
+    lost[order[1:]] = (image[order[1:]] == image[order[:-1]]) & (turn[order[1:]] == 0)
+    turn = _turns(narrow, lost)
+    order = np.lexsort((numbers, -similarity, turn, of_class, image))
     return order, image[order]
+
+
+def _turns(narrow: pa.Table, lost: IntArray) -> IntArray:
+    """Return when each row's seed comes for its image: in turn 0 for all that it wants.
+
+    Spare images come one a turn, so that seeds which find the same ones share them; but the first
+    ones at once that stand in for wanted rows which are `lost` (1) to other seeds.
+    """
+    seed = pc.dictionary_encode(narrow["seed_id"].combine_chunks()).indices.to_numpy()
+    losses = np.bincount(seed, lost).astype(np.int64)[seed] if len(seed) else lost
+    turn = narrow["rank"].to_numpy() - narrow["images_wanted"].to_numpy() + 1
+    return np.where(turn > 0, np.maximum(turn - losses, 1), 0)
 
 
 def _reject(narrow: pa.Table, losers: IntArray, winners: IntArray, rejects: Rejects) -> None:
