@@ -180,10 +180,11 @@ def _index(configs: PipelineConfigs) -> dict[str, str]:
             "index is searched; unset the other."
         )
         raise InvalidConfigError(msg)
+    model = {"index_model_id": configs.INDEX_MODEL} if configs.INDEX_MODEL else {}
     if configs.INDEX_URL:
-        return {"url": configs.INDEX_URL}
+        return {"url": configs.INDEX_URL, **model}
     if configs.INDEX:
-        return {"index": full_location(configs.INDEX)}
+        return {"index": full_location(configs.INDEX), **model}
     msg = (
         "no index to search: set INDEX to datacomp-small, a public one of 9 million images, to one "
         "of your own (`fondant-spec index build` makes it), or INDEX_URL to a clip-retrieval "

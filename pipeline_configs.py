@@ -28,6 +28,8 @@ class PipelineConfigs:
             on the hub (hf://datasets/OWNER/NAME), or the short name of a public one
             (datacomp-small).
         INDEX_URL: a clip-retrieval service to ask instead.
+        INDEX_MODEL: the CLIP model of the index's vectors, where the index does not say it itself;
+            `fondant-spec index check INDEX --model MODEL` measures it.
         CURATE: which images to caption, copies left out: an expression over their scores and other
             fields, such as `text_area < 0.1 AND blur > 0.25`, or `usual`; empty, all of them.
         CAPTION_MODEL: the image-to-text model that captions.
@@ -47,6 +49,7 @@ class PipelineConfigs:
     CLIP_MODEL: str = ""
     INDEX: str = ""
     INDEX_URL: str = ""
+    INDEX_MODEL: str = ""
     CURATE: str = ""
     CAPTION_MODEL: str = "Salesforce/blip-image-captioning-base"
     GPU_RESOURCE: str = "nvidia.com/gpu"

@@ -4,6 +4,7 @@
     index/metadata/metadata_0.parquet    url, caption, width, height, NSFW, license; row i is id i
     index/img_emb/img_emb_0.npy          the vectors themselves, float32, (pages, dimension)
     index/indices_paths.json             what `clip-retrieval back` is started with
+    index/image.json                     which model made the vectors, by its weights
     index/index.json                     the marker, written last
 
 The faulty pages are in it with what they showed when they were crawled, as on the real web.
@@ -25,7 +26,7 @@ import torch
 from PIL import Image, ImageOps
 
 from demo.collection import ROOT, write_marker
-from demo.index_marker import FOLDER, is_current, marker_of, wanted
+from demo.index_marker import FOLDER, is_current, marker_of, model_digest, wanted
 from demo.model_classes import CLIPModel, CLIPProcessor
 from demo.tiny_models import CLIP_FOLDER, embed_images
 
@@ -74,6 +75,8 @@ def _write(folder: Path, pages: pa.Table, vectors: np.ndarray, clip: Path) -> No
         "provide_violence_detector": False,
     }
     (folder / "indices_paths.json").write_text(json.dumps({NAME: options}, indent=1))
+    model = {"model_id": clip.name, "weights": f"sha256:{model_digest(clip)}"}
+    (folder / "image.json").write_text(json.dumps(model, indent=1))
 
 
 def _embed(root: Path, urls: list[str], clip: Path) -> np.ndarray:

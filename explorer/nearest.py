@@ -12,6 +12,7 @@ from fondant_spec.dataset.lineage import find_row
 from fondant_spec.dataset.manifest import Field, Manifest
 from fondant_spec.dataset.partitions import read_batches
 from fondant_spec.errors import InvalidArgumentError
+from image_toolkit.retrieval.search.model_identity import ModelIdentity, same_model
 from image_toolkit.retrieval.search.vectors import list_column
 from image_toolkit.unit_vectors import unit_vectors
 
@@ -102,10 +103,19 @@ class Nearest:
         if known not in self._encoders:
             self._encoders[known] = QueryEncoders(*known)
         encoders = self._encoders[known]
-        if encoders.model_id != model:
-            msg = f"{own} is model {encoders.model_id!r}, and the vectors are of {model!r}."
+        made_by, asked = (ModelIdentity.of_field(said) for said in (field.metadata, encoders.about))
+        if not _is_one(made_by, asked):
+            msg = f"{own} is model {asked}, and the vectors are of {made_by}."
             raise InvalidArgumentError(msg)
         return encoders.vector(text)
+
+
+def _is_one(one: ModelIdentity | None, other: ModelIdentity | None) -> bool:
+    """Return whether two models are one: by their weights or, where they are not known, by name."""
+    if one is None or other is None:
+        return False
+    same = same_model(one, other)
+    return one.name == other.name if same is None else same
 
 
 def _required(manifest: Manifest) -> Field:

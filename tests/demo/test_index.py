@@ -11,6 +11,8 @@ from PIL import Image
 
 from demo.index import build_index
 from demo.tiny_models import CLIP_FOLDER, embed_images
+from fondant_spec.cli import main
+from tests.image_toolkit.retrieval.clip_models import another_clip
 
 
 @pytest.fixture(scope="module")
@@ -94,3 +96,15 @@ def test_an_index_is_made_once(index, collection):
     (index / "index.json").unlink()
     build_index(collection)
     assert (index / "image.index").stat().st_mtime_ns > before
+
+
+def test_captions_tell_the_model(index, tmp_path, capsys):
+    """Where no image can be had, captions find their own with the index's model, and no other."""
+    assert main(["index", "check", str(index), "--model", str(CLIP_FOLDER)]) == 0
+    told = capsys.readouterr().out
+    assert " captions found at rank 1 (" in told
+    assert f"verdict       {CLIP_FOLDER} is the model of this index" in told
+
+    other = another_clip(tmp_path / "clip")
+    assert main(["index", "check", str(index), "--model", str(other)]) == 1
+    assert f"{other} is not the model of this index" in capsys.readouterr().err

@@ -3,6 +3,7 @@
 import functools
 import json
 import operator
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -11,10 +12,15 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from PIL import Image
 
+from demo.tiny_models import CLIP_FOLDER
 from fondant_spec.errors import FondantError, InputDataError, InvalidArgumentError
 from fondant_spec.testing import Result, run_component, write_dataset
+from image_toolkit.retrieval.build.build_index import BuildOptions, build_index
+from image_toolkit.retrieval.build.image_source import ImageFolderSource
 from image_toolkit.retrieval.search.index_folder import IndexFolder
+from tests.image_toolkit.retrieval.clip_models import another_clip
 from tests.image_toolkit.retrieval.service.faulty_service import (
     FaultyService,
     for_query,
@@ -76,7 +82,10 @@ def vectors(index: Path) -> np.ndarray:
 @pytest.mark.parametrize("layout", ["", "img_emb", "indices_paths.json"])
 def test_nearest_images(index: Path, vectors: np.ndarray, tmp_path: Path, layout: str) -> None:
     """Each seed gets its nearest images, with everything that says where they come from."""
-    found = retrieve(seeds(vectors[[10, 20]]), tmp_path, index=str(index / layout), num_images=3)
+    said = {"index_model_id": MADE_BY["model_id"]} if layout == "img_emb" else {}
+    found = retrieve(
+        seeds(vectors[[10, 20]]), tmp_path, index=str(index / layout), num_images=3, **said
+    )
 
     rows = found.table.to_pylist()
     expected = [np.argsort(-(vectors @ vectors[i]))[:3].tolist() for i in (10, 20)]
@@ -344,6 +353,55 @@ def test_an_index_of_another_model_is_refused(
         retrieve(seeds(vectors[:1]), tmp_path, index=str(index), metadata_of_field=made_by)
 
     assert message in str(error.value)
+
+
+def test_an_index_that_does_not_say_its_model_is_refused(
+    index: Path, vectors: np.ndarray, tmp_path: Path
+) -> None:
+    """Vectors alone say nothing of their model; the message has the way to say it."""
+    with pytest.raises(InputDataError) as error:
+        retrieve(seeds(vectors[:1]), tmp_path, index=str(index / "img_emb"))
+
+    assert str(error.value).startswith(f"{index / 'img_emb'}: this index does not say which model ")
+    assert "say so with index_model_id='openai/clip-vit-base-patch32'" in str(error.value)
+
+
+def test_models_are_compared_by_their_content(tmp_path: Path) -> None:
+    """A copy of the index's model is it, under any name; another of the same name is another."""
+    photos = tmp_path / "photos"
+    photos.mkdir()
+    cells = []
+    for number in range(6):
+        file = photos / f"{number}.png"
+        pixels = np.random.default_rng(number).integers(0, 255, (4, 4, 3), np.uint8)
+        Image.fromarray(pixels).resize((64, 64)).save(file)
+        cells.append(file.read_bytes())
+    source = ImageFolderSource(photos, str(CLIP_FOLDER)).open()
+    build_index(source, tmp_path / "index", BuildOptions())
+    copy = shutil.copytree(CLIP_FOLDER, tmp_path / "renamed")
+    other = another_clip(tmp_path / "other" / CLIP_FOLDER.name)
+
+    def looked_up(model: Path) -> list[str]:
+        embedded = run_component(
+            COMPONENT.parent / "image_embedding",
+            pa.table({"image": cells}),
+            tmp_path / f"by-{model.parent.name}-{model.name}",
+            model_id=str(model),
+        )
+        made_by = embedded.manifest.fields["embedding"].metadata
+        found = retrieve(
+            embedded.table.select(["embedding"]),
+            tmp_path / f"hits-{model.parent.name}-{model.name}",
+            metadata_of_field=made_by,
+            index=str(tmp_path / "index"),
+            num_images=1,
+            deduplicate=False,
+        )
+        return [row["image_url"].rpartition("/")[2] for row in found.table.to_pylist()]
+
+    assert looked_up(copy) == [f"{number}.png" for number in range(6)]
+    with pytest.raises(InputDataError, match=r"holds vectors of 'clip' \(weights sha256:"):
+        looked_up(other)
 
 
 @pytest.mark.parametrize(

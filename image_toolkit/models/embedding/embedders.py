@@ -42,6 +42,8 @@ class Encoder(Protocol):
 
     name: str
     revision: str
+    weights: str
+    """The digest of the model's weights."""
     tower: nn.Module
     """Takes the tensors that `collate` makes; returns vectors (batch, dimension), any length."""
 
@@ -62,7 +64,7 @@ class ImageEncoder:
     prepare: Callable[[Any], Any]
 
     def __init__(self, files: ModelFiles) -> None:
-        self.name, self.revision = files.name, files.revision
+        self.name, self.revision, self.weights = files.name, files.revision, files.weights
         with loading(files.name):
             processor = load_image_processor(files)
         self._processor = processor
@@ -95,7 +97,7 @@ class TextEncoder:
     """The text tower of a `transformers` model, with its tokenizer."""
 
     def __init__(self, files: ModelFiles) -> None:
-        self.name, self.revision = files.name, files.revision
+        self.name, self.revision, self.weights = files.name, files.revision, files.weights
         self.prepare: Callable[[Any], Any] = stripped
         model = _load(files, "text")
         self._tokenizer = load_tokenizer(files, model.config)

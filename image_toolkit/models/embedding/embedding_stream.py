@@ -128,6 +128,7 @@ class Embedder:
         return {
             "model_id": first.encoder.name,
             "revision": first.encoder.revision,
+            "weights": first.encoder.weights,
             "dimension": first.dimension,
             "normalised": True,
             "modality": modality,

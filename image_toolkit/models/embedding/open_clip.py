@@ -4,7 +4,6 @@
 optional: `pip install open_clip_torch`, which brings torchvision.
 """
 
-import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from threading import Lock
@@ -24,6 +23,7 @@ from image_toolkit.models.runtime.loading import loading
 from image_toolkit.models.runtime.preparation import Normalise, PixelPreparation, probe_images
 from image_toolkit.models.runtime.slots import stacked
 from image_toolkit.models.runtime.torch_setup import prepare_torch
+from image_toolkit.models.runtime.weights import file_digest, weights_digest
 
 PREFIX: Final = "open_clip:"
 _WEIGHTS: Final = "open_clip_model.safetensors"
@@ -39,7 +39,7 @@ class OpenClipImages:
 
     def __init__(self, model_id: str) -> None:
         self.name = model_id
-        model, self.revision = _load(model_id)
+        model, self.revision, self.weights = _load(model_id)
         settings = model.visual.preprocess_cfg
         size = settings["size"]
         side = size if isinstance(size, int) else int(size[0])
@@ -70,7 +70,7 @@ class OpenClipTexts:
     def __init__(self, model_id: str, prepare: Callable[[Any], Any]) -> None:
         self.name = model_id
         self.prepare = prepare
-        model, self.revision = _load(model_id)
+        model, self.revision, self.weights = _load(model_id)
         with loading(model_id):
             self._tokenizer = _package().get_tokenizer(_parts(model_id)[0])
         self._lock = Lock()  # a tokenizer keeps how it cuts and pads from call to call
@@ -120,15 +120,15 @@ class _Texts(nn.Module):  # type: ignore[misc]  # torch has no types
         return self.model.encode_text(tokens)
 
 
-def _load(model_id: str) -> tuple[Any, str]:
-    """Return a model with its weights, and the revision of these."""
+def _load(model_id: str) -> tuple[Any, str, str]:
+    """Return a model with its weights, and the revision and digest of these."""
     package = _package()
     name, pretrained = _parts(model_id)
     path, revision, quick = _weights(package, model_id, name, pretrained)
     with loading(model_id):
         model = package.create_model(name, pretrained=None, force_quick_gelu=quick)
         model.load_state_dict(load_file(path))
-    return model.eval(), revision
+    return model.eval(), revision, weights_digest([path])
 
 
 def _parts(model_id: str) -> tuple[str, str]:
@@ -146,9 +146,7 @@ def _weights(package: Any, model_id: str, name: str, pretrained: str) -> tuple[P
     """Return the file of the weights, their revision, and if they were trained with QuickGELU."""
     own = Path(pretrained).expanduser()
     if own.suffix == ".safetensors" and own.is_file():
-        with own.open("rb") as file:
-            digest = hashlib.file_digest(file, "sha256").hexdigest()
-        return own, f"sha256:{digest[:_DIGEST_LENGTH]}", False
+        return own, f"sha256:{file_digest(own)[:_DIGEST_LENGTH]}", False
     settings = package.get_pretrained_cfg(name, pretrained)
     if not settings:
         known = ", ".join(package.list_pretrained_tags_by_model(name)) or "none; no such model"

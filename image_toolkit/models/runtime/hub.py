@@ -7,16 +7,18 @@ from pathlib import Path
 from typing import Any, Final
 
 from huggingface_hub import get_repo_discussions, snapshot_download
-from huggingface_hub.errors import HfHubHTTPError
+from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
 
 from fondant_spec.errors import InputDataError
 from image_toolkit.hub_errors import hub_failures_told
+from image_toolkit.models.runtime.weights import file_digest, weights_digest
 
 SAFE_FILES: Final = ("*.json", "*.safetensors", "*.txt", "*.model", "*.jinja", "*.tiktoken")
 """What is fetched of a repository: never Python code, never pickled weights."""
 
 _SKIPPED_FILES: Final = ("*/*", "open_clip_*", "*fp16*", "*fp32*")
 _PICKLED: Final = ("*.bin", "*.pt", "*.pth", "*.ckpt", "*.msgpack", "*.h5")
+_WHOLE: Final = "model.safetensors"
 _CONVERSION_BOT: Final = "SFconvertbot"
 _DIGEST_LENGTH: Final = 16
 
@@ -37,6 +39,17 @@ class ModelFiles:
     def config(self) -> dict[str, Any]:
         """The content of the model's `config.json`."""
         return read_json(self.folder / "config.json")
+
+    @property
+    def weights(self) -> str:
+        """The digest of the weights that are loaded; of every copy the same, whatever its name."""
+        whole, listing = self.folder / _WHOLE, self.folder / f"{_WHOLE}.index.json"
+        if whole.is_file():
+            return weights_digest([whole])
+        if listing.is_file():
+            names = {*read_json(listing).get("weight_map", {}).values()}
+            return weights_digest([self.folder / name for name in names])
+        return weights_digest(_weights(self.folder))
 
     @property
     def kind(self) -> str:
@@ -71,6 +84,29 @@ def find_model(model_id: str, revision: str | None = None) -> ModelFiles:
         folder = _converted(model_id, revision)
     check_config(model_id, folder)
     return ModelFiles(model_id, folder.name, folder)
+
+
+def model_here(model_id: str, revision: str | None = None) -> ModelFiles | None:
+    """Return the files of a model, as `find_model`, but only if they are on this machine already.
+
+    Raises:
+        InputDataError: it is a folder, and no model.
+    """
+    folder = Path(model_id).expanduser()
+    if folder.is_dir():
+        return _local_model(model_id, folder)
+    try:
+        kept = snapshot_download(
+            model_id,
+            revision=revision,
+            local_files_only=True,
+            allow_patterns=list(SAFE_FILES),
+            ignore_patterns=list(_SKIPPED_FILES),
+        )
+    except (LocalEntryNotFoundError, HFValidationError):
+        return None
+    found = ModelFiles(model_id, Path(kept).name, Path(kept))
+    return found if _weights(found.folder) else None
 
 
 def read_json(path: Path) -> dict[str, Any]:
@@ -124,8 +160,7 @@ def _local_model(model_id: str, folder: Path) -> ModelFiles:
 def _digest(folder: Path) -> str:
     total = hashlib.sha256()
     for path in sorted(_matching(folder, SAFE_FILES)):
-        with path.open("rb") as file:
-            total.update(path.name.encode() + hashlib.file_digest(file, "sha256").digest())
+        total.update(path.name.encode() + bytes.fromhex(file_digest(path)))
     return total.hexdigest()[:_DIGEST_LENGTH]
 
 

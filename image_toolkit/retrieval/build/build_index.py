@@ -21,7 +21,11 @@ from image_toolkit.retrieval.build.vector_sources import VectorSource
 from image_toolkit.retrieval.search.exact import exact_neighbours
 from image_toolkit.retrieval.search.hits import FloatArray
 from image_toolkit.retrieval.search.index_listing import INDICES_PATHS
-from image_toolkit.retrieval.search.index_models import clip_retrieval_name
+from image_toolkit.retrieval.search.model_identity import (
+    ModelIdentity,
+    clip_retrieval_name,
+    identify,
+)
 from image_toolkit.retrieval.search.vectors import NpyVectors
 
 logger = logging.getLogger(__name__)
@@ -40,7 +44,8 @@ class BuildOptions:
         memory_gb: The memory that building and serving may take.
         target_recall: The recall@10 that the saved search options should reach.
         name: The index's name for a service.
-        model_id: The model of the vectors, where the source does not state it.
+        model_id: The model of the vectors, where the source does not state it: a name, or a folder.
+        revision: Its commit, branch or tag on the hub.
         keep_vectors: Keep the vectors as `img_emb/*.npy`, for exact search.
     """
 
@@ -49,6 +54,7 @@ class BuildOptions:
     target_recall: float = 0.95
     name: str = "index"
     model_id: str | None = None
+    revision: str | None = None
     keep_vectors: bool = False
 
     @property
@@ -92,8 +98,15 @@ def build_index(source: VectorSource, folder: Path, options: BuildOptions) -> Bu
     index, measurements = _filled(kind, vectors, held_out, options.target_recall, staging.codes)
     seconds = time.perf_counter() - start
     built = Built(kind, rows, left_out, held_out, tuple(measurements), seconds)
-    _finish(index, staging, folder, built, options.model_id or source.model_id, options)
+    _finish(index, staging, folder, built, _model(source, options), options)
     return built
+
+
+def _model(source: VectorSource, options: BuildOptions) -> ModelIdentity:
+    """Return the model of the vectors: the user's word for it, or else the source's."""
+    if options.model_id is not None:
+        return identify(options.model_id, options.revision)
+    return source.model or ModelIdentity()
 
 
 def _filled(
@@ -166,7 +179,7 @@ def _finish(
     staging: Staging,
     folder: Path,
     built: Built,
-    model_id: str | None,
+    model: ModelIdentity,
     options: BuildOptions,
 ) -> None:
     """Write the index and what describes it beside its metadata, and give all that its name."""
@@ -179,13 +192,13 @@ def _finish(
         f"{NEIGHBOURS}-recall@{NEIGHBOURS}": last.recall if last else None,
         "held_out_queries": built.held_out,
         "rows_left_out": built.left_out,
-        "model_id": model_id,
+        **model.as_field(),
         "build_seconds": round(built.seconds, 1),
         "built_by": f"fondant-spec {__version__}",
     }
     listing: dict[str, Any] = {"indice_folder": str(folder.resolve())}
-    if model_id is not None:
-        listing["clip_model"] = clip_retrieval_name(model_id)
+    if model.name is not None:
+        listing["clip_model"] = clip_retrieval_name(model.name)
     for name, content in (("image.json", about), (INDICES_PATHS, {options.name: listing})):
         (staging.folder / name).write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
     faiss.write_index(index, str(staging.folder / "image.index"))

@@ -34,7 +34,7 @@ def check_index(where: IndexFolder) -> Iterator[str]:
     yield f"fingerprint   {info.fingerprint}"
     yield f"rows          {info.rows}, each with its metadata"
     yield f"dimension     {info.dimension}"
-    yield f"model         {info.model_id or 'unknown: say it with index_model_id when searching'}"
+    yield f"model         {info.model or 'unknown: say it with index_model_id when searching'}"
     yield f"columns       {', '.join(info.columns or ())}"
     yield from _column_notes(index)
     yield from _looked_up(index, where)

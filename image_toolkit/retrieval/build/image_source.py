@@ -27,6 +27,7 @@ from image_toolkit.models.embedding.embedding_stream import Embedder
 from image_toolkit.retrieval.build.vector_sources import Portion, Stretch, VectorSource
 from image_toolkit.retrieval.search.fingerprint import fingerprint
 from image_toolkit.retrieval.search.hits import FloatArray
+from image_toolkit.retrieval.search.model_identity import ModelIdentity
 from image_toolkit.text_encodings import caption
 
 logger = logging.getLogger(__name__)
@@ -73,9 +74,10 @@ class ImageFolderSource:
             Stretch(len(part), partial(self._read, part, embedder, model["dimension"]))
             for part in _parts(files, _FILES_AT_ONCE)
         ]
-        name = str(model["model_id"])
-        identity = f"{fingerprint(files)}-{name}@{model['revision']}"
-        return VectorSource(stretches, identity, int(model["dimension"]), name)
+        identity = f"{fingerprint(files)}-{model['model_id']}@{model['revision']}"
+        return VectorSource(
+            stretches, identity, int(model["dimension"]), ModelIdentity.of_field(model)
+        )
 
     def _read(self, files: Sequence[Path], embedder: Embedder, dimension: int) -> Iterator[Portion]:
         yield _embed(files, embedder, dimension), self._metadata(files)

@@ -80,6 +80,14 @@ def _add_fetch(parser: argparse.ArgumentParser) -> None:
 
 def _add_check(parser: argparse.ArgumentParser) -> None:
     _add_location(parser)
+    parser.add_argument(
+        "--model",
+        help="a CLIP model; some of the index's own images or captions must find themselves",
+    )
+    parser.add_argument("--revision", help="the model's commit, branch or tag")
+    parser.add_argument(
+        "--allow-private-hosts", action="store_true", help="fetch images from this network, too"
+    )
     parser.set_defaults(index_command=_check)
 
 
@@ -141,6 +149,7 @@ def _build(args: argparse.Namespace) -> int:
         target_recall=args.target_recall,
         name=args.name,
         model_id=args.model_id,
+        revision=args.revision,
         keep_vectors=args.keep_vectors,
     )
     source = _source(args)
@@ -204,9 +213,30 @@ def _has_vectors(folder: Path) -> bool:
 def _check(args: argparse.Namespace) -> int:
     from image_toolkit.retrieval.build.check_index import check_index  # noqa: PLC0415
 
-    for line in check_index(_location(args)):
+    place = _location(args)
+    for line in check_index(place):
         tell(line)
+    if args.model is not None:
+        _check_model(args, place)
     return 0
+
+
+def _check_model(args: argparse.Namespace, place: "IndexFolder") -> None:
+    from image_toolkit.crawl.access_policy import AccessPolicy  # noqa: PLC0415
+    from image_toolkit.retrieval.build.check_model import check_model  # noqa: PLC0415
+    from image_toolkit.retrieval.search.query_encoders import QueryEncoders  # noqa: PLC0415
+
+    access = (
+        AccessPolicy(allow_private_hosts=True, allowed_ports=())
+        if args.allow_private_hosts
+        else AccessPolicy()
+    )
+    encoders = QueryEncoders(args.model, args.revision)
+    try:
+        for line in check_model(place.open(), encoders, args.model, access):
+            tell(line)
+    finally:
+        encoders.close()
 
 
 def _serve(args: argparse.Namespace) -> int:
@@ -257,5 +287,5 @@ def _encoders(args: argparse.Namespace, infos: Sequence["IndexInfo"]) -> "QueryE
 
     encoders = QueryEncoders(args.model_id, args.revision)
     for info in infos:
-        check_index_fits(info, {"model_id": encoders.model_id})
+        check_index_fits(info, encoders.about, args.model_id)
     return encoders

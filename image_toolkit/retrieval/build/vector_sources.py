@@ -29,6 +29,7 @@ from image_toolkit.retrieval.search.fingerprint import fingerprint
 from image_toolkit.retrieval.search.hits import FloatArray
 from image_toolkit.retrieval.search.index_folder import IndexFolder
 from image_toolkit.retrieval.search.metadata_rows import Rows
+from image_toolkit.retrieval.search.model_identity import ModelIdentity
 from image_toolkit.retrieval.search.numbered_files import files_by_name
 from image_toolkit.retrieval.search.vectors import NpyVectors, is_float_list, vector_column
 
@@ -54,13 +55,13 @@ class Stretch:
 class VectorSource:
     """Rows to build an index from, always in the same order.
 
-    `identity` changes when the contents do. `model_id` is the model of the vectors, if known.
+    `identity` changes when the contents do. `model` made the vectors, if that is known.
     """
 
     stretches: Sequence[Stretch]
     identity: str
     dimension: int
-    model_id: str | None = None
+    model: ModelIdentity | None = None
 
     def __len__(self) -> int:
         """Return the number of rows."""
@@ -180,7 +181,9 @@ def _dataset_source(manifest: Manifest, name: str | None) -> VectorSource:
         Stretch(part.rows, partial(_read_partition, manifest, wanted, part, name, dimension))
         for part in manifest.partitions
     ]
-    return VectorSource(stretches, manifest.digest[:16], dimension, field.metadata.get("model_id"))
+    return VectorSource(
+        stretches, manifest.digest[:16], dimension, ModelIdentity.of_field(field.metadata)
+    )
 
 
 def _read_row_group(file: Path, group: int, column: str, dimension: int) -> Iterator[Portion]:

@@ -9,6 +9,8 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from image_toolkit.retrieval.search.model_identity import ModelIdentity
+
 IntArray: TypeAlias = NDArray[np.int64]
 FloatArray: TypeAlias = NDArray[np.float32]
 BoolArray: TypeAlias = NDArray[np.bool_]
@@ -94,15 +96,21 @@ def merge_hits(parts: Sequence[Hits]) -> Hits:
 class IndexInfo:
     """What is known of an index; None where the index does not say.
 
-    `fingerprint` changes when the contents do. `columns` names the metadata columns.
+    `fingerprint` changes when the contents do. `model` made the vectors. `columns` names the
+    metadata columns.
     """
 
     location: str
     fingerprint: str
     dimension: int | None = None
     rows: int | None = None
-    model_id: str | None = None
+    model: ModelIdentity | None = None
     columns: tuple[str, ...] | None = None
+
+    @property
+    def model_id(self) -> str | None:
+        """The name of the model."""
+        return self.model.name if self.model else None
 
 
 class Index(ABC):

@@ -6,10 +6,11 @@ such folders by name (often called `indices_paths.json`), a FAISS index file or 
 its metadata named beside it, and Parquet files with a vector column.
 """
 
+import json
 import logging
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from fondant_spec.errors import InputDataError, InvalidArgumentError
 from image_toolkit.retrieval.search.cosine_ranking import CosineRanking
@@ -25,6 +26,7 @@ from image_toolkit.retrieval.search.index_listing import (
 )
 from image_toolkit.retrieval.search.local_index import LocalIndex
 from image_toolkit.retrieval.search.metadata_rows import Rows
+from image_toolkit.retrieval.search.model_identity import ModelIdentity
 from image_toolkit.retrieval.search.neighbours import NeighbourSearch
 from image_toolkit.retrieval.search.numbered_files import (
     by_number,
@@ -91,7 +93,7 @@ class IndexFolder:
             fingerprint=fingerprint(files),
             dimension=search.dimension,
             rows=search.rows,
-            model_id=model_id or self.model_id,
+            model=ModelIdentity.of_index(model_id or self.model_id, self._about(folder)),
             columns=tuple(name for name in rows.columns if name not in columns),
         )
         index = LocalIndex(info, search, rows)
@@ -137,6 +139,14 @@ class IndexFolder:
             if listing.is_file():
                 return self.path, listed_model(listing, self.path)
         return self.path, None
+
+    def _about(self, folder: Path) -> dict[str, Any]:
+        """Return what `fondant-spec index build` has noted of an index; nothing of others."""
+        try:
+            about = json.loads((folder / f"{self.modality}.json").read_bytes())
+        except (OSError, ValueError, RecursionError):
+            return {}
+        return about if isinstance(about, dict) else {}
 
     def _neighbour_search(self, folder: Path) -> tuple[NeighbourSearch, list[Path], list[str]]:
         """Return the search, the files it reads, and the columns in them that are vectors."""

@@ -30,7 +30,7 @@ class QueryEncoders:
         for tower in self._towers.values():
             tower.load()
         self._lock = Lock()
-        self.model_id = str(self._towers["text"].metadata("text")["model_id"])
+        self.about = self._towers["text"].metadata("text")
 
     def vector(self, cell: str | bytes) -> FloatArray:
         """Return the vector of a text or of an encoded image.

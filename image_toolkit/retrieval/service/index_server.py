@@ -66,7 +66,7 @@ class Server:
         """Return what a client should know of each index before it asks."""
         return {
             name: {
-                "model_id": index.info.model_id,
+                **(index.info.model.as_field() if index.info.model else {"model_id": None}),
                 "dimension": index.info.dimension,
                 "rows": index.info.rows,
                 "fingerprint": index.info.fingerprint,

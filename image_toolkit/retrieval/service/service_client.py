@@ -17,6 +17,7 @@ import numpy as np
 from fondant_spec.errors import InputDataError
 from image_toolkit.retrieval.search.aesthetics import Aesthetics
 from image_toolkit.retrieval.search.hits import Failure, FloatArray, Hits, Index, IndexInfo
+from image_toolkit.retrieval.search.model_identity import ModelIdentity
 from image_toolkit.retrieval.service.service_answers import Hit, metadata_table, read_answer
 from image_toolkit.retrieval.service.service_http import Http, RequestFailedError
 from image_toolkit.retrieval.service.service_settings import ServiceSettings
@@ -170,7 +171,7 @@ class ServiceIndex(Index):
             fingerprint=str(described.get("fingerprint") or ""),
             dimension=described.get("dimension"),
             rows=described.get("rows"),
-            model_id=described.get("model_id"),
+            model=ModelIdentity.of_field(described),
             columns=tuple(described.get("columns") or ()) or None,
         )
 

@@ -1,4 +1,4 @@
-"""One CLIP model under its many names, and the refusal of an index of another."""
+"""An index of another model than the seeds', or of one that nobody names, is refused."""
 
 import logging
 
@@ -6,67 +6,15 @@ import pytest
 
 from fondant_spec.errors import InputDataError
 from image_toolkit.retrieval.search.hits import IndexInfo
-from image_toolkit.retrieval.search.index_models import (
-    check_index_fits,
-    clip_retrieval_name,
-    same_model,
-)
-
-
-@pytest.mark.parametrize(
-    ("one", "other"),
-    [
-        ("openai/clip-vit-base-patch32", "ViT-B/32"),
-        ("openai/clip-vit-large-patch14", "ViT-L/14"),
-        ("openai/clip-vit-large-patch14-336", "ViT-L/14@336px"),
-        ("patrickjohncyh/fashion-clip", "hf_clip:patrickjohncyh/fashion-clip"),
-        ("open_clip:ViT-H-14/laion2b_s32b_b79k", "open_clip:ViT-H-14"),
-        ("open_clip:ViT-H-14/laion2b_s32b_b79k", "open_clip:ViT-H-14/laion2b_s32b_b79k"),
-        ("/data/models/clip", "hf_clip:/mnt/inputs/clip/"),
-        ("clip", "hf_clip:demo/models/clip"),
-    ],
-)
-def test_names_of_one_model(one: str, other: str) -> None:
-    """A model is recognised under the names of the hub, of OpenAI, open_clip and clip-retrieval."""
-    assert same_model(one, other)
-    assert same_model(other, one)
-
-
-@pytest.mark.parametrize(
-    ("one", "other"),
-    [
-        ("openai/clip-vit-base-patch32", "ViT-L/14"),
-        ("open_clip:ViT-H-14/laion2b_s32b_b79k", "open_clip:ViT-H-14/dfn5b"),
-        ("open_clip:ViT-B-32", "ViT-B/32"),
-        ("/data/models/clip", "/data/models/blip"),
-        ("clip", "hf_clip:demo/models/blip"),
-    ],
-)
-def test_names_of_two_models(one: str, other: str) -> None:
-    """Another architecture, pretraining or folder is another model."""
-    assert not same_model(one, other)
-
-
-@pytest.mark.parametrize(
-    ("model_id", "name"),
-    [
-        ("openai/clip-vit-base-patch32", "ViT-B/32"),
-        ("openai/clip-vit-large-patch14-336", "ViT-L/14@336px"),
-        ("open_clip:ViT-H-14", "open_clip:ViT-H-14"),
-        ("/models/clip", "hf_clip:/models/clip"),
-    ],
-)
-def test_name_for_clip_retrieval(model_id: str, name: str) -> None:
-    """Indexes that are built name their model in the way in which clip-retrieval loads it."""
-    assert clip_retrieval_name(model_id) == name
-    assert same_model(model_id, name)
+from image_toolkit.retrieval.search.index_models import check_index_fits
+from image_toolkit.retrieval.search.model_identity import ModelIdentity
 
 
 @pytest.mark.parametrize(
     ("index", "field", "message"),
     [
         (
-            IndexInfo("x.index", "f", 512, 10, "ViT-B/32"),
+            IndexInfo("x.index", "f", 512, 10, ModelIdentity("ViT-B/32")),
             {"model_id": "openai/clip-vit-large-patch14", "dimension": 768},
             (
                 "x.index: this index holds vectors of 'ViT-B/32', 512 dimensions, but the field "
@@ -105,9 +53,40 @@ def test_the_users_word_counts_where_the_index_is_silent() -> None:
         check_index_fits(IndexInfo("x", "f", 512, 10), field, "ViT-L/14")
 
 
-def test_an_unknown_model_is_reported(caplog: pytest.LogCaptureFixture) -> None:
-    """Where nobody knows whether the models match, the log says so."""
-    with caplog.at_level(logging.WARNING):
-        check_index_fits(IndexInfo("x", "f", 512, 10), {"model_id": "m", "dimension": 512})
+@pytest.mark.parametrize(
+    ("model", "said"),
+    [
+        (None, "does not say which model made its vectors"),
+        (ModelIdentity("hf_clip:/x/clip"), "says only that its model is called 'hf_clip:/x/clip'"),
+    ],
+)
+def test_an_index_that_does_not_say_its_model_is_refused(
+    model: ModelIdentity | None, said: str
+) -> None:
+    """The refusal has the way to say it, which then is taken."""
+    index, field = IndexInfo("x", "f", 512, 10, model), {"model_id": "clip", "weights": "sha256:ab"}
 
-    assert "name the index's with index_model_id" in caplog.text
+    with pytest.raises(InputDataError) as error:
+        check_index_fits(index, field)
+
+    assert str(error.value) == (
+        f"x: this index {said}, so it is not known whether that is the model of the field "
+        "`embedding`, 'clip' (weights sha256:ab). If it is, say so with index_model_id='clip'; "
+        "`fondant-spec index check INDEX --model MODEL` measures it with some of its own images."
+    )
+    check_index_fits(index, field, "clip")
+    check_index_fits(index, field, "sha256:ab")
+    with pytest.raises(InputDataError, match="holds vectors of 'sha256:ac'"):
+        check_index_fits(index, field, "sha256:ac")
+
+
+def test_seeds_that_do_not_say_their_model_are_reported(caplog: pytest.LogCaptureFixture) -> None:
+    """There is nothing to compare, and the log says so."""
+    with caplog.at_level(logging.WARNING):
+        check_index_fits(
+            IndexInfo("x", "f", 512, 10, ModelIdentity("ViT-B/32")), {"dimension": 512}
+        )
+
+    assert "not known which model made the seeds' vectors; the index's are of 'ViT-B/32'" in (
+        caplog.text
+    )
