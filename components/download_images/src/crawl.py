@@ -84,7 +84,7 @@ class Crawl:
     def _second_pass(self, reorder: Reorder) -> Iterator[Picture]:
         """Try once more, now that time has passed, what failed in a way that may pass."""
         self._earlier, self._failed, self._may_try_again = self._failed, {}, False
-        for outcome in list(self._earlier.values()):
+        for _, outcome in sorted(self._earlier.items()):  # not as they failed: by rank
             yield from self._offer(outcome.row, reorder)
         yield from self._drain(reorder)
 

@@ -1,6 +1,7 @@
 """A tagger in ONNX: images in, how sure it is of each tag out."""
 
 import logging
+import re
 from pathlib import Path
 from typing import Any, Final
 
@@ -21,6 +22,7 @@ Pixels = npt.NDArray[np.uint8]
 _USUAL_SIDE: Final = 448  # of models that take any size
 _CHANNELS: Final = 3
 _ROUNDING: Final = 1e-4
+_CUDA: Final = re.compile(r"cuda(:[0-9]+)?")
 
 
 class Tagger:
@@ -51,6 +53,9 @@ class Tagger:
         except Exception as error:  # noqa: BLE001 - it has a class of its own for each cause
             msg = f"{self._path}: cannot be read as a model: {_first_line(error)}"
             raise InputDataError(msg) from None
+        if self.device != "cpu" and "CUDAExecutionProvider" not in self._session.get_providers():
+            logger.warning("onnxruntime cannot load CUDA here: the tagger runs on the CPU, slowly.")
+            self.device = "cpu"
         inputs = self._session.get_inputs()
         shape = inputs[0].shape
         if len(inputs) != 1 or len(shape) != 4 or shape[3] != _CHANNELS:  # noqa: PLR2004 - NHWC
@@ -124,6 +129,11 @@ class Tagger:
 
 def _providers(device: str) -> tuple[str, list[Any]]:
     """Return where a model runs, and what onnxruntime calls that."""
+    if device not in ("auto", "cpu") and not _CUDA.fullmatch(device):
+        msg = (
+            f"device: {device!r} is none that taggers run on; use auto, cpu, cuda or cuda:<number>."
+        )
+        raise InvalidArgumentError(msg)
     has_cuda = "CUDAExecutionProvider" in onnxruntime.get_available_providers()
     if device == "cpu" or (device == "auto" and not has_cuda):
         return "cpu", ["CPUExecutionProvider"]

@@ -138,12 +138,12 @@ class Embedder:
 
     def close(self) -> None:
         """Stop what prepares the input, and tell what of a GPU was used."""
-        for runner in self._runners:
-            runner.use.tell()
         if self._feed is not None:
             self._feed.close()
         elif self._processes is not None:
             self._processes.close()
+        for runner in self._runners:
+            runner.use.tell()
 
 
 def vector_batch(

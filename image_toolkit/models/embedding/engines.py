@@ -73,17 +73,8 @@ def start_engine(
 
 
 def exact_engine(tower: nn.Module, device: torch.device) -> Engine:
-    """Return `tower` as it was loaded, in fp32: what others are compared with.
-
-    It is moved to the device, and to the CPU where it is too large for that in fp32.
-    """
-    module = _UnitVectors(tower).eval()
-    try:
-        module.to(device)
-    except torch.OutOfMemoryError:
-        device = torch.device("cpu")
-        module.to(device)
-    return _torch(module, Placement(device, EXACT))
+    """Return `tower` as it was loaded, in fp32 on a device: what others are compared with."""
+    return _torch(_UnitVectors(tower).eval().to(device), Placement(device, EXACT))
 
 
 class _UnitVectors(nn.Module):  # type: ignore[misc]  # torch has no types

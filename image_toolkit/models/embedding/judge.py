@@ -5,12 +5,14 @@ from dataclasses import dataclass
 from typing import Any, Self
 
 import numpy as np
+import torch
 
 from fondant_spec.errors import InputDataError
 from image_toolkit.models.embedding.embedders import Encoder, Vectors
 from image_toolkit.models.embedding.engines import exact_engine
 from image_toolkit.models.runtime.device import Placement
 from image_toolkit.models.runtime.feed import usable
+from image_toolkit.models.runtime.out_of_memory import is_out_of_memory
 
 
 @dataclass(frozen=True)
@@ -31,7 +33,7 @@ class Judge:
         """
         own = usable(encoder.prepare, samples) if placement.is_cuda else []
         items = [*encoder.probes(), *own]
-        wanted = exact_engine(encoder.tower, placement.device)(encoder.collate(items))
+        wanted = _exact(encoder, items, placement.device)
         if not np.isfinite(wanted).all():
             msg = (
                 f"Model {encoder.name!r}: its vectors are no finite numbers, in fp32 either. Its "
@@ -43,3 +45,16 @@ class Judge:
     def cosine(self, vectors: Callable[[Sequence[Any]], Vectors]) -> float:
         """Return the least cosine to fp32 of what makes unit vectors of prepared inputs."""
         return float((vectors(self.items) * self.wanted).sum(-1).min())
+
+
+def _exact(encoder: Encoder, items: Sequence[Any], device: torch.device) -> Vectors:
+    """Return the vectors in fp32: on the device, or on the CPU where it has no room for that."""
+    inputs = encoder.collate(items)
+    try:
+        return exact_engine(encoder.tower, device)(inputs)
+    except Exception as error:
+        if device.type == "cpu" or not is_out_of_memory(error):
+            raise
+    # Outside the handler: the traceback, which keeps tensors alive, is gone by now.
+    torch.cuda.empty_cache()
+    return exact_engine(encoder.tower, torch.device("cpu"))(inputs)

@@ -7,7 +7,7 @@ A shared one has no name, so that nothing of it is left however this process end
 import logging
 import mmap
 import os
-from functools import cache
+from concurrent.futures import ThreadPoolExecutor
 from weakref import finalize
 
 import torch
@@ -46,18 +46,24 @@ def _let_go(file: int, registered: int | None) -> None:
         torch.cuda.cudart().cudaHostUnregister(registered)
 
 
+_refused: list[str] = []
+
+
 def _register(address: int, size: int) -> bool:
     """Have the driver know of memory, and return whether it does: without, batches are copied."""
-    try:
+    if _refused:
+        return False
+
+    def call() -> None:
         torch.cuda.check_error(
             torch.cuda.cudart().cudaHostRegister(address, size, _FOR_ALL_DEVICES)
         )
-    except Exception as error:  # noqa: BLE001 - whatever a driver has to say
-        _tell_once(str(error))
-        return False
-    return True
 
-
-@cache
-def _tell_once(reason: str) -> None:
-    logger.warning("Shared memory is not pinned, so batches are copied once more: %s.", reason)
+    # A refusal stays its thread's last error, which the next kernel of that thread would raise.
+    with ThreadPoolExecutor(1) as apart:
+        refusal = apart.submit(call).exception()
+    if refusal is None:
+        return True
+    _refused.append(str(refusal))
+    logger.warning("Shared memory is not pinned, so batches are copied once more: %s.", refusal)
+    return False

@@ -4,7 +4,7 @@ import logging
 import time
 from collections import deque
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 import torch
 
@@ -47,8 +47,11 @@ class DeviceUse:
 
     def tell(self) -> None:
         """Log the share of the time since the first batch, and the most memory that was taken."""
-        if not self._began:
-            return
+        if self._began:
+            with suppress(RuntimeError):  # a device that has failed answers nothing more
+                self._tell()
+
+    def _tell(self) -> None:
         while self._marks:
             self._add(*self._marks.popleft())
         device, since = self._placement.device, time.perf_counter() - self._began

@@ -1,5 +1,6 @@
 """Runs an encoder on the devices of this machine: placed, checked against fp32, batch by batch."""
 
+import gc
 import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -196,14 +197,21 @@ def _closest(loads: _Loads[Model], placement: Placement, judge: Judge) -> Encode
     if not placement.others:
         return loads.at(placement)
     found: dict[Placement, float] = {}
+    runner: EncoderRunner[Model] | None = None
     for one in placement.alike():
+        runner = None
+        gc.collect()  # two at once may not fit
         runner = loads.at(one)
         narrow = one.precision == "fp16" and not _range_used(runner, judge) <= FP16_ROOM
         found[one] = -1.0 if narrow else judge.cosine(runner.vectors)
         told = "ends too early for a layer" if narrow else f"cosine to fp32 {found[one]:.6f}"
         logger.info("%s: %s.", runner, told)
     best = max(reversed(found), key=lambda one: found[one])  # of equals, the one with more bits
-    return runner if best == runner.placement else loads.at(best)
+    if runner is not None and best == runner.placement:
+        return runner
+    runner = None
+    gc.collect()
+    return loads.at(best)
 
 
 def _unless_astray(

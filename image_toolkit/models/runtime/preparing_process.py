@@ -39,6 +39,9 @@ There are as many of these processes as cores: with more, they would take what t
 LEFT: Final = "left"
 """The answer for an image that is not prepared here."""
 
+NONE: Final = -1
+"""The number of a process that could not be started."""
+
 MOST_SENT: Final = 1 << 17
 """Bytes of a request or an answer."""
 
@@ -70,7 +73,8 @@ def main() -> None:
             message, files, _, _ = socket.recv_fds(control, MOST_SENT, 2)
             if files:
                 child = _fork(control, *files)
-                children.add(child)
+                if child != NONE:
+                    children.add(child)
                 control.send(str(child).encode())
             elif message:
                 _end(int(message), children)
@@ -96,7 +100,11 @@ def _end(child: int, children: set[int]) -> None:
 
 
 def _fork(control: socket.socket, theirs: int, inbox: int) -> int:
-    child = os.fork()
+    try:
+        child = os.fork()
+    except OSError:  # the others go on
+        traceback.print_exc()
+        child = NONE
     if not child:
         status = 1
         try:

@@ -20,7 +20,7 @@ from typing import Any, Final, cast
 from fondant_spec.cpu import cpu_count
 from image_toolkit.images.image_errors import NotAnImageError
 from image_toolkit.models.runtime.preparation import PixelPreparation
-from image_toolkit.models.runtime.preparing_process import LEFT, MOST_SENT, Answer, Request
+from image_toolkit.models.runtime.preparing_process import LEFT, MOST_SENT, NONE, Answer, Request
 from image_toolkit.models.runtime.slots import Batch, Slot
 from image_toolkit.programs import start_program
 
@@ -44,6 +44,14 @@ class _KilledError(Exception):
     """A process has ended, or had to be."""
 
 
+class _NoMoreError(OSError):
+    """The system starts no further process; those that there are go on."""
+
+
+class _GoneError(_KilledError):
+    """A process had ended before it was asked."""
+
+
 class _ClosedError(Exception):
     """Nobody waits for the images any more."""
 
@@ -61,8 +69,12 @@ class PreparingProcesses:
         self._lock = Lock()
         self._is_used = self._is_lost = self._is_closed = False
         self._control, theirs = _sockets(_START_S)
-        with theirs:
-            self._program = start_program(_PROGRAM, theirs.fileno(), CUDA_VISIBLE_DEVICES="")
+        try:
+            with theirs:
+                self._program = start_program(_PROGRAM, theirs.fileno(), CUDA_VISIBLE_DEVICES="")
+        except OSError:
+            self._control.close()
+            raise
 
     def fill(self, rows: Sequence[Row]) -> list[NotAnImageError | None]:
         """Fill the places of images; return an error for each that is none, None for the others."""
@@ -91,9 +103,14 @@ class PreparingProcesses:
 
         Once may be no fault of the images.
         """
-        for _ in range(_TRIES):
-            with suppress(_KilledError):
+        tries = 0
+        while tries < _TRIES:
+            try:
                 return self._ask(rows)
+            except _GoneError:
+                continue  # it never saw them, and is no longer one of the idle ones
+            except _KilledError:
+                tries += 1
         if len(rows) == 1:
             message = f"{_TRIES} processes were killed over it"
             return [NotAnImageError(reason="decoder_killed", message=message)]
@@ -130,7 +147,11 @@ class PreparingProcesses:
             self._is_used = True
             try:
                 return _Process(self._control)
+            except _NoMoreError:
+                return None
             except OSError as error:
+                if self._is_closed:
+                    raise _ClosedError from None
                 self._is_lost = True
                 told = str(error) or type(error).__name__
         logger.warning("No process can be started to prepare images (%s); threads do it.", told)
@@ -191,6 +212,9 @@ class _Process:
                 [pickle.dumps(request)],
                 [cast("int", batch.file) for batch in batches],
             )
+        except ConnectionError:
+            raise _GoneError from None
+        try:
             answer = self._socket.recv(MOST_SENT)
         except (ConnectionError, TimeoutError):
             raise _KilledError from None
@@ -218,10 +242,12 @@ class _Process:
         Raises:
             TimeoutError: not even the kernel can end it.
         """
-        with suppress(ConnectionError):
-            while self._socket.recv(MOST_SENT):
-                pass  # an answer that came after all
-        self.close()
+        try:
+            with suppress(ConnectionError):
+                while self._socket.recv(MOST_SENT):
+                    pass  # an answer that came after all
+        finally:
+            self.close()
 
     def close(self) -> None:
         """Let go of it: it ends when it looks for the next request."""
@@ -237,7 +263,11 @@ def preparing_processes(*, on_gpu: bool) -> PreparingProcesses | None:
     count = cpu_count()
     if not on_gpu or count < LEAST_CORES or not hasattr(os, "memfd_create"):
         return None
-    return PreparingProcesses(count - 1)
+    try:
+        return PreparingProcesses(count - 1)
+    except OSError as error:
+        logger.warning("No process can be started to prepare images (%s); threads do it.", error)
+        return None
 
 
 def _started(control: socket.socket, theirs: int, inbox: int) -> int:
@@ -247,6 +277,9 @@ def _started(control: socket.socket, theirs: int, inbox: int) -> int:
     if not number:
         msg = "their program has ended"
         raise ConnectionError(msg)
+    if int(number) == NONE:
+        msg = "the system starts no more of them"
+        raise _NoMoreError(msg)
     return int(number)
 
 

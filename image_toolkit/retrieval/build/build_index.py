@@ -86,7 +86,10 @@ def build_index(source: VectorSource, folder: Path, options: BuildOptions) -> Bu
         msg = f"{folder} is not empty; name another folder for the index, or remove this one."
         raise InputDataError(msg)
     staging = Staging(folder.with_name(f"{folder.name}.building"))
-    left_out = staging.fill(source)
+    try:
+        left_out = staging.fill(source)
+    finally:
+        source.close()
     files = staging.vector_files()
     if not files:
         msg = f"none of the {len(source)} rows has a usable vector."

@@ -75,9 +75,9 @@ class ImageFolderSource:
             for part in _parts(files, _FILES_AT_ONCE)
         ]
         identity = f"{fingerprint(files)}-{model['model_id']}@{model['revision']}"
-        return VectorSource(
-            stretches, identity, int(model["dimension"]), ModelIdentity.of_field(model)
-        )
+        dimension = int(model["dimension"])
+        own = ModelIdentity.of_field(model)
+        return VectorSource(stretches, identity, dimension, own, embedder.close)
 
     def _read(self, files: Sequence[Path], embedder: Embedder, dimension: int) -> Iterator[Portion]:
         yield _embed(files, embedder, dimension), self._metadata(files)

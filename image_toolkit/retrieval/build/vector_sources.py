@@ -51,17 +51,23 @@ class Stretch:
     read: Callable[[], Iterator[Portion]]
 
 
+def _nothing() -> None:
+    """Let go of nothing."""
+
+
 @dataclass(frozen=True)
 class VectorSource:
     """Rows to build an index from, always in the same order.
 
-    `identity` changes when the contents do. `model` made the vectors, if that is known.
+    `identity` changes when the contents do. `model` made the vectors, if that is known. `close`
+    lets go of what was needed to read them.
     """
 
     stretches: Sequence[Stretch]
     identity: str
     dimension: int
     model: ModelIdentity | None = None
+    close: Callable[[], None] = _nothing
 
     def __len__(self) -> int:
         """Return the number of rows."""
