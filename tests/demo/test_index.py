@@ -12,6 +12,8 @@ from PIL import Image
 from demo.index import build_index
 from demo.tiny_models import CLIP_FOLDER, embed_images
 from fondant_spec.cli import main
+from image_toolkit.retrieval.search.index_folder import IndexFolder
+from image_toolkit.retrieval.search.model_identity import identify, same_model
 from tests.image_toolkit.retrieval.clip_models import another_clip
 
 
@@ -51,6 +53,7 @@ def test_the_listing_names_the_folder_and_the_model(index):
     (options,) = json.loads((index / "indices_paths.json").read_text()).values()
     assert options["clip_model"] == f"hf_clip:{CLIP_FOLDER}"
     assert options["indice_folder"] == str(index)
+    assert same_model(IndexFolder(index).open().info.model, identify(str(CLIP_FOLDER)))
 
 
 def test_seeds_find_their_subject(index, seeds, truth, clip):

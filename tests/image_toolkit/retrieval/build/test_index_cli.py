@@ -45,7 +45,7 @@ def test_build_and_check(source: Path, tmp_path: Path, capsys: pytest.CaptureFix
     assert f"\n{folder}: flat, 400 rows, " in built
     assert "exact          recall@10 1.0000" in built
     assert "rows          400, each with its metadata" in checked
-    assert "model         ViT-B/32" in checked
+    assert "model         'ViT-B/32'" in checked
     assert "columns       url" in checked
     assert "no score for unsafe content, so max_unsafe has no effect" in checked
 
