@@ -67,7 +67,7 @@ def rekeyed(checkout: Path, file: str, text: str = "# a comment\n") -> set[str]:
 @pytest.mark.parametrize(
     ("file", "components"),
     [
-        ("image_toolkit/retrieval/search/hits.py", {"laion_retrieval"}),
+        ("image_toolkit/retrieval/search/hits.py", {"laion_retrieval", "mix_embeddings"}),
         ("image_toolkit/retrieval/build/index_cli.py", set()),
         (
             "image_toolkit/images/decoding.py",
