@@ -18,7 +18,7 @@ import pyarrow as pa
 from fondant_spec.cpu import cpu_count
 from fondant_spec.dataset.rejects import Rejects
 from image_toolkit.images.image_errors import NotAnImageError
-from image_toolkit.models.runtime.cells import Cells
+from image_toolkit.models.runtime.arrow_cells import Cells
 from image_toolkit.models.runtime.preparation import PixelPreparation
 from image_toolkit.models.runtime.preparing_processes import ROWS_AT_ONCE, PreparingProcesses
 from image_toolkit.models.runtime.slots import Slot, close_ranks, slots_for

@@ -5,23 +5,29 @@ ten times, and the thread that has a GPU start its work stands in line with all 
 thread hands a process some sixteen files at once, and waits; it does next to nothing for an image.
 """
 
-import json
 import logging
 import os
-import pickle
 import socket
 import subprocess
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
-from functools import cache
 from threading import Lock
-from typing import Any, Final, cast
+from typing import Any, Final
 
 from fondant_spec.cpu import cpu_count
 from image_toolkit.images.image_errors import NotAnImageError
-from image_toolkit.models.runtime.preparation import PixelPreparation
-from image_toolkit.models.runtime.preparing_process import LEFT, MOST_SENT, NONE, Answer, Request
-from image_toolkit.models.runtime.slots import Batch, Slot
+from image_toolkit.models.runtime.preparing_process import LEFT
+from image_toolkit.models.runtime.preparing_worker import (
+    BYTES_AT_ONCE,
+    PATIENCE_S,
+    GoneError,
+    KilledError,
+    NoMoreError,
+    PreparingWorker,
+    Row,
+    file_of,
+    sockets,
+)
 from image_toolkit.programs import start_program
 
 logger = logging.getLogger(__name__)
@@ -29,27 +35,10 @@ logger = logging.getLogger(__name__)
 ROWS_AT_ONCE: Final = 16
 """So many images go to a process at once: a tenth of a second of its time, in most cases."""
 
-_BYTES_AT_ONCE: Final = 8 << 20
 _PROGRAM: Final = "image_toolkit.models.runtime.preparing_process"
 LEAST_CORES: Final = 4
-_PATIENCE_S: Final = 120.0
 _START_S: Final = 60.0
 _TRIES: Final = 2
-
-Row = Sequence[Slot]
-"""The places of one image, which await it."""
-
-
-class _KilledError(Exception):
-    """A process has ended, or had to be."""
-
-
-class _NoMoreError(OSError):
-    """The system starts no further process; those that there are go on."""
-
-
-class _GoneError(_KilledError):
-    """A process had ended before it was asked."""
 
 
 class _ClosedError(Exception):
@@ -65,10 +54,10 @@ class PreparingProcesses:
     def __init__(self, count: int) -> None:
         """Have the program started of which they are forks; it is not waited for."""
         self.count = count
-        self._idle: list[_Process] = []
+        self._idle: list[PreparingWorker] = []
         self._lock = Lock()
         self._is_used = self._is_lost = self._is_closed = False
-        self._control, theirs = _sockets(_START_S)
+        self._control, theirs = sockets(_START_S)
         try:
             with theirs:
                 self._program = start_program(_PROGRAM, theirs.fileno(), CUDA_VISIBLE_DEVICES="")
@@ -88,7 +77,7 @@ class PreparingProcesses:
         if not self._is_used:  # then it may not even listen yet
             self._program.kill()
         try:
-            self._program.wait(_PATIENCE_S)
+            self._program.wait(PATIENCE_S)
         except subprocess.TimeoutExpired:
             self._program.kill()
             self._program.wait()
@@ -107,9 +96,9 @@ class PreparingProcesses:
         while tries < _TRIES:
             try:
                 return self._ask(rows)
-            except _GoneError:
+            except GoneError:
                 continue  # it never saw them, and is no longer one of the idle ones
-            except _KilledError:
+            except KilledError:
                 tries += 1
         if len(rows) == 1:
             message = f"{_TRIES} processes were killed over it"
@@ -128,14 +117,14 @@ class PreparingProcesses:
         self._keep(process)
         return [_settled(row, answer) for row, answer in zip(rows, answers, strict=True)]
 
-    def _keep(self, process: "_Process") -> None:
+    def _keep(self, process: "PreparingWorker") -> None:
         with self._lock:
             if self._is_closed:
                 process.close()
             else:
                 self._idle.append(process)
 
-    def _take(self) -> "_Process | None":
+    def _take(self) -> "PreparingWorker | None":
         """Return a process to ask; None if there can be no more."""
         with self._lock:
             if self._is_closed:
@@ -146,8 +135,8 @@ class PreparingProcesses:
                 return None
             self._is_used = True
             try:
-                return _Process(self._control)
-            except _NoMoreError:
+                return PreparingWorker(self._control)
+            except NoMoreError:
                 return None
             except OSError as error:
                 if self._is_closed:
@@ -157,102 +146,20 @@ class PreparingProcesses:
         logger.warning("No process can be started to prepare images (%s); threads do it.", told)
         return None
 
-    def _end(self, process: "_Process", error: BaseException) -> None:
+    def _end(self, process: "PreparingWorker", error: BaseException) -> None:
         """Make sure that a process writes nothing more."""
         if self._is_closed:
             process.close()
             raise _ClosedError from None
-        if isinstance(error, _KilledError):
+        if isinstance(error, KilledError):
             logger.warning(
                 "A process that prepares images was killed, or took over %d s, most likely for "
                 "want of memory; another one does its work.",
-                _PATIENCE_S,
+                PATIENCE_S,
             )
         with self._lock, suppress(OSError):  # they have all ended, then
             self._control.send(str(process.id).encode())
         process.wait_for_its_end()
-
-
-class _Process:
-    """One process, which is asked by one thread at a time."""
-
-    def __init__(self, control: socket.socket) -> None:
-        """Have it started.
-
-        Raises:
-            OSError: it cannot be.
-        """
-        self._inbox = os.memfd_create("inbox")
-        self._socket, theirs = _sockets(_PATIENCE_S)
-        try:
-            with theirs:
-                self.id = _started(control, theirs.fileno(), self._inbox)
-        except BaseException:
-            self.close()
-            raise
-
-    def ask(self, rows: Sequence[Row]) -> list[Answer]:
-        """Return what becomes of each image.
-
-        Raises:
-            _KilledError: the process has ended, or does not answer.
-            RuntimeError: there is a defect, in what prepares images.
-        """
-        files = [_file(row) for row in rows]
-        size = self._put(files)
-        batches: dict[Batch, int] = {}
-        jobs = [
-            (file.nbytes, [(batches.setdefault(s.batch, len(batches)), s.number) for s in row])
-            for file, row in zip(files, rows, strict=True)
-        ]
-        request: Request = jobs, [_pickled(batch.preparation) for batch in batches]
-        try:
-            socket.send_fds(
-                self._socket,
-                [pickle.dumps(request)],
-                [cast("int", batch.file) for batch in batches],
-            )
-        except ConnectionError:
-            raise _GoneError from None
-        try:
-            answer = self._socket.recv(MOST_SENT)
-        except (ConnectionError, TimeoutError):
-            raise _KilledError from None
-        if not answer:
-            raise _KilledError
-        if size > _BYTES_AT_ONCE:
-            os.ftruncate(self._inbox, 0)
-        told: Mapping[str, Any] = json.loads(answer)
-        if "defect" in told:
-            raise RuntimeError(told["defect"])
-        answers: list[Answer] = told["answers"]
-        return answers
-
-    def _put(self, files: Sequence[memoryview]) -> int:
-        """Write files where the process reads them, side by side; return how large they are."""
-        size = sum(file.nbytes for file in files)
-        if os.pwritev(self._inbox, files, 0) != size:
-            msg = f"{size} bytes of images cannot be handed on: the memory is full."
-            raise OSError(msg)
-        return size
-
-    def wait_for_its_end(self) -> None:
-        """Return once it can write nothing more.
-
-        Raises:
-            TimeoutError: not even the kernel can end it.
-        """
-        try:
-            with suppress(ConnectionError):
-                while self._socket.recv(MOST_SENT):
-                    pass  # an answer that came after all
-        finally:
-            self.close()
-
-    def close(self) -> None:
-        """Let go of it: it ends when it looks for the next request."""
-        self._socket.close()
-        os.close(self._inbox)
 
 
 def preparing_processes(*, on_gpu: bool) -> PreparingProcesses | None:
@@ -270,47 +177,18 @@ def preparing_processes(*, on_gpu: bool) -> PreparingProcesses | None:
         return None
 
 
-def _started(control: socket.socket, theirs: int, inbox: int) -> int:
-    """Have a process started, and return its number."""
-    socket.send_fds(control, [b"start"], [theirs, inbox])
-    number = control.recv(MOST_SENT)
-    if not number:
-        msg = "their program has ended"
-        raise ConnectionError(msg)
-    if int(number) == NONE:
-        msg = "the system starts no more of them"
-        raise _NoMoreError(msg)
-    return int(number)
-
-
-def _sockets(patience_s: float) -> tuple[socket.socket, socket.socket]:
-    """Return two ends, of which messages go whole, and for this one not without end."""
-    ours, theirs = socket.socketpair(type=socket.SOCK_SEQPACKET)
-    ours.settimeout(patience_s)
-    return ours, theirs
-
-
 def _pieces(rows: Sequence[Row]) -> Iterator[Sequence[Row]]:
     """Yield the rows in pieces that one message may bring."""
     piece, size = list[Row](), 0
     for row in rows:
-        own = _file(row).nbytes
-        if piece and (len(piece) == ROWS_AT_ONCE or size + own > _BYTES_AT_ONCE):
+        own = file_of(row).nbytes
+        if piece and (len(piece) == ROWS_AT_ONCE or size + own > BYTES_AT_ONCE):
             yield piece
             piece, size = [], 0
         piece.append(row)
         size += own
     if piece:
         yield piece
-
-
-@cache
-def _pickled(preparation: PixelPreparation) -> bytes:
-    return pickle.dumps(preparation)
-
-
-def _file(row: Row) -> memoryview:
-    return memoryview(row[0].awaits or b"")
 
 
 def _settled(row: Row, answer: Any) -> NotAnImageError | None:
@@ -326,7 +204,7 @@ def _settled(row: Row, answer: Any) -> NotAnImageError | None:
 
 def _fill_here(row: Row) -> NotAnImageError | None:
     """Fill the places of an image that no process takes."""
-    data = bytes(_file(row))
+    data = bytes(file_of(row))
     try:
         for slot in row:
             slot.fill(slot.batch.preparation(data))

@@ -21,8 +21,8 @@ import torch
 from image_toolkit.models.captioning.decoding.families import Family, Inputs, family_of
 from image_toolkit.models.captioning.decoding.kind import Kind, size_for
 from image_toolkit.models.captioning.decoding.search import Memory
-from image_toolkit.models.captioning.decoding.step import image_memory
 from image_toolkit.models.captioning.decoding.step_graph import StepGraphs
+from image_toolkit.models.captioning.decoding.token_step import image_memory
 from image_toolkit.models.captioning.generation import Generation
 from image_toolkit.models.runtime.checked_versions import private_parts_usable
 from image_toolkit.models.runtime.device import Placement

@@ -15,8 +15,8 @@ from image_toolkit.models.captioning.decoding.search import (
     move,
     narrowed,
 )
-from image_toolkit.models.captioning.decoding.step import Step, word_memory
 from image_toolkit.models.captioning.decoding.step_graph import GraphedStep, StepGraphs
+from image_toolkit.models.captioning.decoding.token_step import Step, word_memory
 from image_toolkit.models.captioning.generation import Draw, Generation
 
 _LEAST_IMAGES: Final = 8

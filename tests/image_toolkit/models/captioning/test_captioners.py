@@ -237,7 +237,7 @@ def test_keys_are_smaller_beside_int8(precision, kept, tiny, photos, monkeypatch
         assert value.is_contiguous()
         return scaled_dot_product_attention(query, key, value, attn_mask)
 
-    where = "image_toolkit.models.captioning.decoding.step.scaled_dot_product_attention"
+    where = "image_toolkit.models.captioning.decoding.token_step.scaled_dot_product_attention"
     monkeypatch.setattr(where, attend)
     captions(captioner(tiny("blip"), precision=precision), photos[:2])
     assert seen == {getattr(torch, kept)}

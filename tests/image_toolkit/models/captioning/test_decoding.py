@@ -30,7 +30,7 @@ from image_toolkit.models.captioning.decoding import caption_decoder, kind
 from image_toolkit.models.captioning.decoding.caption_decoder import CaptionDecoder
 from image_toolkit.models.captioning.decoding.families import SpecialTokens, family_of
 from image_toolkit.models.captioning.decoding.rules import Clock, Rules
-from image_toolkit.models.captioning.decoding.step import Step
+from image_toolkit.models.captioning.decoding.token_step import Step
 from image_toolkit.models.captioning.drafts import Choice
 from image_toolkit.models.captioning.generation import Generation, RowSampling, lots_of
 from image_toolkit.models.runtime import checked_versions

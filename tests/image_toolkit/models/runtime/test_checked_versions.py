@@ -20,7 +20,7 @@ from image_toolkit.models.captioning.asks import Ask
 from image_toolkit.models.captioning.caption_models import CaptionModels
 from image_toolkit.models.captioning.caption_text import Frame
 from image_toolkit.models.captioning.captioners import LocalCaptioner
-from image_toolkit.models.captioning.decoding.step import Step
+from image_toolkit.models.captioning.decoding.token_step import Step
 from image_toolkit.models.captioning.drafts import Choice
 from image_toolkit.models.captioning.generation import Generation
 from image_toolkit.models.cpu import first_token
@@ -240,8 +240,8 @@ def test_a_part_that_changes_costs_no_vectors(name, part, tiny, caplog, monkeypa
 @pytest.mark.parametrize(
     ("where", "part"),
     [
-        ("captioning.decoding.step.Step._attend", other_arguments),
-        ("captioning.decoding.step.Step._attend", unrelated),
+        ("captioning.decoding.token_step.Step._attend", other_arguments),
+        ("captioning.decoding.token_step.Step._attend", unrelated),
         ("cpu.fast_cpu.PackedPatches", lambda *_: nn.Identity()),
     ],
 )

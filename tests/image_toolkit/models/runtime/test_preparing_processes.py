@@ -17,6 +17,7 @@ from PIL import Image
 
 from fondant_spec.dataset.rejects import Rejects
 from image_toolkit.models.runtime import preparing_processes as module
+from image_toolkit.models.runtime import preparing_worker
 from image_toolkit.models.runtime.blocks import Block
 from image_toolkit.models.runtime.feed import Feed, FeedRow, prepared, rows_of
 from image_toolkit.models.runtime.preparation import PixelPreparation
@@ -138,7 +139,8 @@ def test_heavy_images_are_left_to_the_one_who_asks(monkeypatch):
 
 def test_large_files_go_one_by_one(monkeypatch):
     """Messages have so many bytes at most, or one file."""
-    monkeypatch.setattr(module, "_BYTES_AT_ONCE", 2 * len(PHOTOS[0]))
+    for part in (module, preparing_worker):
+        monkeypatch.setattr(part, "BYTES_AT_ONCE", 2 * len(PHOTOS[0]))
     padded = [photo + b"\0" * 3 * len(PHOTOS[0]) if n % 5 == 0 else photo
               for n, photo in enumerate(PHOTOS)]  # fmt: skip
     assert same(fed(padded, PreparingProcesses(2)), fed(padded, None))
@@ -184,7 +186,8 @@ def test_an_image_that_kills_is_a_reject():
 
 def test_a_process_that_does_not_answer_is_ended(monkeypatch):
     """Its memory may be given to others: so it must be gone before anybody goes on."""
-    monkeypatch.setattr(module, "_PATIENCE_S", 1.0)
+    for part in (module, preparing_worker):
+        monkeypatch.setattr(part, "PATIENCE_S", 1.0)
     groups, rejects = fed([b"stop"], PreparingProcesses(1), by=DEADLY)
     assert groups == []
     assert [row[:2] for row in rejects] == [("000", "decoder_killed")]
