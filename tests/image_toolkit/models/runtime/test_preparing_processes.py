@@ -173,6 +173,29 @@ def test_a_killed_process_costs_nothing(tmp_path, caplog):
     assert caplog.text.count("A process that prepares images was killed") == 1
 
 
+def test_processes_that_died_idle_cost_nothing():
+    """They never saw the images, so that says nothing of these: each is prepared."""
+    processes = PreparingProcesses(6)
+    feed = Feed(
+        lambda row, slot: prepared(PREPARE, row, slot),
+        lambda: 48,
+        ahead=1,
+        into=[PREPARE],
+        processes=processes,
+    )
+    rejects, made = Rejects(), []
+    try:
+        for _ in range(2):
+            rows = iter([FeedRow(f"{n}", cell) for n, cell in enumerate(PHOTOS[:48])])
+            made += [stacked(group.items).clone() for group in feed.groups(rows, rejects)]
+            for child in children(processes._program.pid):
+                os.kill(child, signal.SIGKILL)
+    finally:
+        feed.close()
+    assert len(rejects) == 0
+    assert torch.equal(*made)
+
+
 def test_an_image_that_kills_is_a_reject():
     """It alone: all others of its batch are there, in order."""
     cells = [b"kill" if number in {3, 30} else cell for number, cell in enumerate(PHOTOS)]
