@@ -105,6 +105,14 @@ def is_there(pid: int) -> bool:
         return False
 
 
+def gone(pids) -> None:
+    """Wait until processes have ended, which takes a moment after they were killed."""
+    ends = time.monotonic() + 30
+    while any(map(is_there, pids)) and time.monotonic() < ends:
+        time.sleep(0.05)
+    assert not any(map(is_there, pids))
+
+
 def test_pixels_and_rejects_are_those_of_threads():
     """Order, pixels, damaged images, null cells and unusual images: all as threads have it."""
     cells = [
@@ -188,8 +196,10 @@ def test_processes_that_died_idle_cost_nothing():
         for count in (48, 1):  # one image meets all of them, one after the other
             rows = iter([FeedRow(f"{n}", cell) for n, cell in enumerate(PHOTOS[:count])])
             made += [stacked(group.items).clone() for group in feed.groups(rows, rejects)]
-            for child in children(processes._program.pid):
+            killed = children(processes._program.pid)
+            for child in killed:
                 os.kill(child, signal.SIGKILL)
+            gone(killed)
     finally:
         feed.close()
     assert len(rejects) == 0
@@ -278,10 +288,7 @@ os.kill(os.getpid(), signal.SIGKILL)
     assert done.returncode == -signal.SIGKILL, done.stderr
     there = [int(pid) for pid in done.stdout.split()]
     assert len(there) >= 2
-    ends = time.monotonic() + 30
-    while any(map(is_there, there)) and time.monotonic() < ends:
-        time.sleep(0.05)
-    assert not any(map(is_there, there))
+    gone(there)
 
 
 @pytest.mark.parametrize(
