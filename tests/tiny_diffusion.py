@@ -1,0 +1,134 @@
+"""Stable Diffusion pipelines of the real classes, some ten thousand times smaller, not trained."""
+
+# ruff: noqa: E402 - transformers imports torchvision, which can be imported once torch is prepared
+
+from pathlib import Path
+
+import torch
+
+from image_toolkit.models.runtime.torch_setup import prepare_torch
+
+prepare_torch()
+
+from diffusers import (
+    AutoencoderKL,
+    PNDMScheduler,
+    StableDiffusionPipeline,
+    StableDiffusionXLPipeline,
+    UNet2DConditionModel,
+)
+from peft import LoraConfig
+from peft.utils import get_peft_model_state_dict
+from transformers import CLIPTextConfig, CLIPTextModel, CLIPTextModelWithProjection, CLIPTokenizer
+
+from demo.tiny_models import make_clip
+
+SIDE = 32
+"""Pixels a side of what they draw, unless asked for more."""
+
+_WIDTH = 32
+_WORDS = ["a photo of a red cat", "a drawing of a blue dog"]
+
+
+def make_stable_diffusion(folder: Path, seed: int = 0) -> Path:
+    """Save a Stable Diffusion 1.x pipeline."""
+    torch.manual_seed(seed)
+    tokenizer = make_clip(_WORDS)[1].tokenizer
+    pipeline = StableDiffusionPipeline(
+        vae=_vae(),
+        text_encoder=CLIPTextModel(_text_config(tokenizer)).eval(),
+        tokenizer=tokenizer,
+        unet=_unet(_WIDTH),
+        scheduler=_scheduler(),
+        safety_checker=None,
+        feature_extractor=None,
+        requires_safety_checker=False,
+    )
+    pipeline.save_pretrained(folder)
+    return folder
+
+
+def make_stable_diffusion_xl(folder: Path, seed: int = 0) -> Path:
+    """Save an SDXL pipeline: two text encoders, and sizes that its UNet is told."""
+    torch.manual_seed(seed)
+    tokenizer = make_clip(_WORDS)[1].tokenizer
+    ids = 6 * 8
+    pipeline = StableDiffusionXLPipeline(
+        vae=_vae(),
+        text_encoder=CLIPTextModel(_text_config(tokenizer)).eval(),
+        text_encoder_2=CLIPTextModelWithProjection(_text_config(tokenizer)).eval(),
+        tokenizer=tokenizer,
+        tokenizer_2=tokenizer,
+        unet=_unet(
+            2 * _WIDTH,
+            addition_embed_type="text_time",
+            addition_time_embed_dim=8,
+            projection_class_embeddings_input_dim=_WIDTH + ids,
+        ),
+        scheduler=_scheduler(),
+        add_watermarker=False,
+    )
+    pipeline.save_pretrained(folder)
+    return folder
+
+
+def save_lora(base: Path, folder: Path, *, strength: float = 0.5, seed: int = 1) -> Path:
+    """Save a LoRA for the UNet of a pipeline, in diffusers' layout, that changes what it draws."""
+    unet = UNet2DConditionModel.from_pretrained(base, subfolder="unet")
+    unet.add_adapter(LoraConfig(r=2, lora_alpha=2, target_modules=["to_q", "to_k", "to_v"]))
+    generator = torch.Generator().manual_seed(seed)
+    with torch.no_grad():
+        for name, weight in unet.named_parameters():
+            if "lora_" in name:
+                weight.copy_(torch.randn(weight.shape, generator=generator) * strength)
+    StableDiffusionPipeline.save_lora_weights(folder, get_peft_model_state_dict(unet))
+    return folder
+
+
+def _text_config(tokenizer: CLIPTokenizer) -> CLIPTextConfig:
+    return CLIPTextConfig(
+        hidden_size=_WIDTH,
+        intermediate_size=2 * _WIDTH,
+        num_hidden_layers=1,
+        num_attention_heads=4,
+        projection_dim=_WIDTH,
+        vocab_size=len(tokenizer),
+        bos_token_id=tokenizer.bos_token_id,
+        eos_token_id=tokenizer.eos_token_id,
+        pad_token_id=tokenizer.pad_token_id,
+    )
+
+
+def _unet(read: int, **options: object) -> UNet2DConditionModel:
+    return UNet2DConditionModel(
+        sample_size=SIDE // 2,
+        block_out_channels=(16, 32),
+        layers_per_block=1,
+        down_block_types=("DownBlock2D", "CrossAttnDownBlock2D"),
+        up_block_types=("CrossAttnUpBlock2D", "UpBlock2D"),
+        cross_attention_dim=read,
+        attention_head_dim=8,
+        norm_num_groups=8,
+        **options,
+    )
+
+
+def _vae() -> AutoencoderKL:
+    return AutoencoderKL(
+        block_out_channels=(16, 32),
+        down_block_types=("DownEncoderBlock2D",) * 2,
+        up_block_types=("UpDecoderBlock2D",) * 2,
+        latent_channels=4,
+        norm_num_groups=8,
+        sample_size=SIDE,
+    )
+
+
+def _scheduler() -> PNDMScheduler:
+    return PNDMScheduler(
+        beta_start=0.00085,
+        beta_end=0.012,
+        beta_schedule="scaled_linear",
+        steps_offset=1,
+        skip_prk_steps=True,
+    )
