@@ -19,6 +19,7 @@ from diffusers import (
 )
 from peft import LoraConfig
 from peft.utils import get_peft_model_state_dict
+from safetensors.torch import load_file, save_file
 from transformers import CLIPTextConfig, CLIPTextModel, CLIPTextModelWithProjection, CLIPTokenizer
 
 from demo.tiny_models import make_clip
@@ -27,6 +28,7 @@ SIDE = 32
 """Pixels a side of what they draw, unless asked for more."""
 
 _WIDTH = 32
+_KOHYA = {"lora_A": "lora_down", "lora_B": "lora_up", "down": "lora_down", "up": "lora_up"}
 _WORDS = ["a photo of a red cat", "a drawing of a blue dog"]
 
 
@@ -82,6 +84,19 @@ def save_lora(base: Path, folder: Path, *, strength: float = 0.5, seed: int = 1)
             if "lora_" in name:
                 weight.copy_(torch.randn(weight.shape, generator=generator) * strength)
     StableDiffusionPipeline.save_lora_weights(folder, get_peft_model_state_dict(unet))
+    return folder
+
+
+def save_kohya_lora(lora: Path, folder: Path) -> Path:
+    """Save a LoRA of diffusers' layout in kohya's, in which a layer's name has no dots."""
+    folder.mkdir()
+    made = {}
+    for name, weight in load_file(lora / "pytorch_lora_weights.safetensors").items():
+        layer, kind = name.removesuffix(".weight").rsplit(".", 1)
+        flat = layer.replace("unet.", "lora_unet_", 1).replace(".", "_")
+        made[f"{flat}.{_KOHYA[kind]}.weight"] = weight
+        made[f"{flat}.alpha"] = torch.tensor(2.0)
+    save_file(made, folder / "mine.safetensors")
     return folder
 
 
