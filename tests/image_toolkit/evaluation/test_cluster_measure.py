@@ -135,7 +135,7 @@ def test_clusters_are_the_same_each_time_and_as_few_as_they_should():
 
 
 def test_intervals_of_the_gain_cover_the_truth():
-    """Of 120 samples of known distributions, about 95 in 100 have the true gain in their interval."""
+    """Of 120 samples of what is known, about 95 in 100 have the true gain in their interval."""
     generator = np.random.default_rng(5)
     true = {
         "originals": np.array([0.25, 0.25, 0.25, 0.25]),

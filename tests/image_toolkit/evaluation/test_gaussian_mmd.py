@@ -18,7 +18,7 @@ def vectors(count, shift=0.0, seed=0):
 
 
 def by_the_book(ones, others, *, biased):
-    """Return the double sums of Gretton et al., pair by pair; the biased one is the paper's code."""
+    """Return the double sums of Gretton et al., pair by pair; biased, as in the paper's code."""
 
     def mean(a, b, *, same):
         values = [
@@ -43,7 +43,7 @@ def test_the_figure_is_that_of_the_double_sums(biased, shift):
 
 
 def test_the_biased_estimate_of_equal_sets_is_nothing():
-    """The other one is a little below, for it leaves out what a vector has in common with itself."""
+    """The other one is a little below, for it leaves out what a vector shares with itself."""
     ones = vectors(20)
     assert cmmd(ones, ones, biased=True) == pytest.approx(0, abs=1e-9)
     assert cmmd(ones, ones) < 0
