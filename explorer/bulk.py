@@ -15,13 +15,13 @@ from image_toolkit.edits.cells import Cell
 from image_toolkit.edits.edit import (
     CAPTION,
     DROPPED,
-    SPLIT,
     SPLITS,
     TAG,
     Value,
     check_value,
     what_is_wrong,
 )
+from image_toolkit.training.splits import SPLIT
 
 REPLACE: Final = "replace"
 

@@ -12,7 +12,6 @@ from image_toolkit.edits.cells import Cell, cells_of
 from image_toolkit.edits.edit import (
     ACCEPTED,
     CAPTION,
-    SPLIT,
     Edit,
     Value,
     check_value,
@@ -20,6 +19,7 @@ from image_toolkit.edits.edit import (
     now,
 )
 from image_toolkit.edits.journal import Journal, edits_folder, edits_version
+from image_toolkit.training.splits import SPLIT
 
 MOST_AT_ONCE: Final = 100_000
 

@@ -6,7 +6,8 @@ from typing import Any, Final
 import pyarrow as pa
 
 from image_toolkit.edits.cells import Cell, by_image, cells_of, tags_of
-from image_toolkit.edits.edit import ACCEPTED, CAPTION, DROPPED, SPLIT, Edit
+from image_toolkit.edits.edit import ACCEPTED, CAPTION, DROPPED, Edit
+from image_toolkit.training.splits import SPLIT
 
 EDITS_TABLE: Final = "data.edits"
 

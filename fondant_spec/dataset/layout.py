@@ -60,6 +60,11 @@ class StepFolder:
         return storage.join(self.location, "pieces")
 
     @property
+    def unfinished(self) -> str:
+        """The folder in which a component keeps its own work until the step is committed."""
+        return storage.join(self.location, "unfinished")
+
+    @property
     def leases(self) -> str:
         """The folder that says which runs write here."""
         return storage.join(self.location, "leases")

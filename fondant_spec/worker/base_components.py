@@ -61,6 +61,9 @@ class SetupContext:
         dataset_fields: all fields of the dataset, consumed or not, for an error to name them.
         output_directory: a folder of the step's own, empty at the start: where a component that
             writes puts its files, unless an argument names another place.
+        unfinished_directory: a folder of the step's own, or a URL, that is there again after an
+            interruption, and removed when the step is done: for the checkpoints of long work. What
+            lies there may have been made from other rows under the same cache key.
         cache_key: of the step, which names its result.
         manifests: where the manifests lie that the step reads; `dataset.history` goes on from them.
         first_rows: reads the values of some fields in the first rows of all, as many at most as
@@ -72,6 +75,7 @@ class SetupContext:
     output_types: Mapping[str, pa.DataType]
     dataset_fields: Mapping[str, "Field"]
     output_directory: str
+    unfinished_directory: str
     cache_key: str
     manifests: tuple[str, ...] = ()
     first_rows: FirstRows = no_rows

@@ -61,6 +61,7 @@ def _sweep(folder: StepFolder, checkpoints: Sequence[Checkpoint], manifest: Mani
     """Remove what an earlier attempt left and this one did not write again."""
     storage.remove(folder.staged)
     storage.remove(folder.pieces)
+    storage.remove(folder.unfinished)
     storage.abort_uploads(folder.location)
     wanted = {
         folder.data: {p.name for p in manifest.partitions},

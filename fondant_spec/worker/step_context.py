@@ -111,6 +111,7 @@ class StepContext:
             output_types=self.mapping.outputs,
             dataset_fields=self.mapping.available,
             output_directory=self.folder.output,
+            unfinished_directory=self.folder.unfinished,
             cache_key=self.cache_key,
             manifests=self.manifests,
             first_rows=self.inputs[0].head if self.inputs else no_rows,

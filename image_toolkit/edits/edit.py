@@ -7,16 +7,16 @@ from datetime import UTC, datetime
 from typing import Any, Final
 
 from fondant_spec.errors import InvalidArgumentError
+from image_toolkit.training.splits import SPLIT, TRAIN, VALIDATION
 
 CAPTION: Final = "caption"
 DROPPED: Final = "dropped"
-SPLIT: Final = "split"
 ACCEPTED: Final = "accepted"
 TAG: Final = "tag:"
 """What the field of a tag begins with; its name follows. Each tag is a cell of its own, so that two
 people who add one each are not in each other's way."""
 
-SPLITS: Final = ("train", "validation")
+SPLITS: Final = (TRAIN, VALIDATION)
 
 LONGEST_CAPTION: Final = 20_000
 LONGEST_TAG: Final = 200

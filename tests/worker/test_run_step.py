@@ -15,6 +15,7 @@ from fondant_spec.dataset.manifest import Manifest
 from fondant_spec.dataset.validate import validate
 from fondant_spec.errors import (
     CardinalityError,
+    InputDataError,
     InvalidArgumentError,
     InvalidDatasetError,
     InvalidPipelineError,
@@ -131,6 +132,17 @@ def test_a_step_that_writes(enter):
     Path(made.artifacts[0]).unlink()
     assert validate(made) == [f"{made.artifacts[0]}: what the step wrote is no longer there."]
     assert Path(enter("write_lines", source, words=words).artifacts[0]).exists()
+
+
+def test_what_a_step_keeps_for_itself(enter):
+    """It is there in the next try, and gone once the step is done."""
+    source = enter("numbers", rows=5)
+    words = ["--consumes", '{"number": "number"}']
+    with pytest.raises(InputDataError, match="the first try fails"):
+        enter("counts_tries", source, words=words)
+    made = enter("counts_tries", source, words=words)
+    assert Path(made.artifacts[0]).read_text(encoding="utf-8") == "2"
+    assert not (Path(made.folder) / "unfinished").exists()
 
 
 def test_a_step_that_writes_joined_branches(enter):

@@ -11,9 +11,10 @@ from fondant_spec.dataset import storage
 from fondant_spec.errors import InputDataError
 from fondant_spec.executor import execute
 from image_toolkit.edits.cells import Cell, by_image, cells_of, with_tags
-from image_toolkit.edits.edit import CAPTION, DROPPED, SPLIT, TAG
+from image_toolkit.edits.edit import CAPTION, DROPPED, TAG
 from image_toolkit.edits.image_key import image_keys, key_field
 from image_toolkit.edits.journal import Journal
+from image_toolkit.training.splits import SPLIT
 
 logger = logging.getLogger(__name__)
 

@@ -13,8 +13,9 @@ from typing import Any, Final
 
 import pyarrow as pa
 import pyarrow.parquet as pq
-from hashed_folder import HashedFolder
 from training_pairs import SUFFIXES
+
+from image_toolkit.publishing.hashed_folder import HashedFolder
 
 FILE: Final = "croissant.json"
 

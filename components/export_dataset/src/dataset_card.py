@@ -12,14 +12,14 @@ from typing import Any, Final
 
 import yaml
 from credit_table import Credits, unlicensed
-from hashed_folder import HashedFolder
 from layout import Layout
 from markdown_code import code
 from sample_pairs import Samples
-from training_pairs import VALIDATION
 
 from fondant_spec.dataset.manifest import Manifest
 from image_toolkit.licences import on_the_hub
+from image_toolkit.publishing.hashed_folder import HashedFolder
+from image_toolkit.training.splits import VALIDATION
 
 _EARLIER: Final = (
     "Rows that earlier steps rejected are not among them: `fondant-spec show` of a step's result "

@@ -12,16 +12,17 @@ from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
 import pyarrow as pa
-from hashed_folder import HashedFolder
 from masks import Mask
 from picture_looks import FileLooks, Look, look_of, look_of_file
 from PIL import Image
 from read_pairs import ReadPair
 from repeats import NOT_REPEATED, Part
-from training_pairs import REGULARIZATION, SPLITS, SUFFIXES, TRAIN, VALIDATION, Pair
+from training_pairs import REGULARIZATION, SPLITS, SUFFIXES, Pair
 
 from fondant_spec.errors import InvalidArgumentError, InvalidDatasetError
+from image_toolkit.publishing.hashed_folder import HashedFolder
 from image_toolkit.training.base_models import BASE_MODELS, BaseModel
+from image_toolkit.training.splits import TRAIN, VALIDATION
 from image_toolkit.training.text_budgets import Budget
 
 

@@ -16,17 +16,15 @@ from croissant import FILE as CROISSANT
 from croissant import croissant
 from dataset_card import Counts, DatasetCard
 from file_names import SourceNames
-from hashed_folder import HashedFolder
 from layout import ExportSettings, Layout
 from layouts import LAYOUTS
 from literal_paths import what_means_more
 from masks import MASK
 from pair_texts import CAPTION, CLASS_PROMPT, MORE_CAPTIONS, TAGS
 from picture_looks import FileLooks
-from publishing import check_replaceable, published
 from repeats import REPEATS
 from sample_pairs import Samples
-from training_pairs import SOURCE_NAME, TRAIN, PairMaker, metadata_types
+from training_pairs import SOURCE_NAME, PairMaker, metadata_types
 
 from fondant_spec.component import RowContext, SetupContext, WriteComponent
 from fondant_spec.dataset import storage
@@ -38,6 +36,9 @@ from fondant_spec.errors import InputDataError, InvalidArgumentError
 from fondant_spec.executor import execute
 from image_toolkit.images.image_errors import NotAnImageError
 from image_toolkit.licences import is_one_of, licence_id, pages
+from image_toolkit.publishing.hashed_folder import HashedFolder
+from image_toolkit.publishing.published_folder import check_replaceable, published
+from image_toolkit.training.splits import TRAIN
 
 logger = logging.getLogger(__name__)
 

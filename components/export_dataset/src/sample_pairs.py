@@ -6,9 +6,11 @@ from pathlib import PurePosixPath
 from typing import Final
 from urllib.parse import quote
 
-from hashed_folder import HashedFolder
 from masks import FOLDER as MASKS
-from training_pairs import TRAIN, Pair
+from training_pairs import Pair
+
+from image_toolkit.publishing.hashed_folder import HashedFolder
+from image_toolkit.training.splits import TRAIN
 
 _COUNT: Final = 6
 _HEIGHT: Final = 160  # pixels, as a page shows them

@@ -1,7 +1,6 @@
 """Rows to the pairs that trainers read: images, captions, names, splits, metadata."""
 
 import datetime as dt
-import hashlib
 import io
 import math
 from collections.abc import Mapping
@@ -22,15 +21,11 @@ from repeats import REPEATS, Part, repeats_of
 from image_toolkit.blank_texts import is_blank
 from image_toolkit.images.decoding import image_header, pixels_of, trainers_load
 from image_toolkit.images.image_header import ImageHeader
+from image_toolkit.training.splits import GROUP, SPLIT, TRAIN, VALIDATION, drawn_split
 
 SOURCE_NAME: Final = "source_name"
 """What the metadata calls the name that an image had; `file_name` means the exported file."""
 
-GROUP: Final = "group_id"
-"""The field that is the same for images that are all but the same."""
-
-TRAIN: Final = "train"
-VALIDATION: Final = "validation"
 REGULARIZATION: Final = "regularization"
 """Images of the class alone, which keep the model from forgetting it."""
 
@@ -42,7 +37,7 @@ SUFFIXES: Final = {"JPEG": ".jpg", "PNG": ".png", "WEBP": ".webp"}
 _MODES: Final = ("RGB", "L", "P")
 _QUALITY: Final = 95
 _PAIR_FIELDS: Final = frozenset(
-    {"id", "image", "file_name", "split", MASK, EMBEDDING, CAPTION, MORE_CAPTIONS, CLASS_PROMPT}
+    {"id", "image", "file_name", SPLIT, MASK, EMBEDDING, CAPTION, MORE_CAPTIONS, CLASS_PROMPT}
 )
 
 
@@ -111,10 +106,10 @@ class PairMaker:
         if self.names is not None:  # else the file's name tells it
             others["id"] = row["id"]
         others |= {"width": file.width, "height": file.height}
-        drawn_by = data if row.get(GROUP) is None else row[GROUP].encode()
         is_class = not is_blank(row.get(CLASS_PROMPT))
-        drawn = chosen_split(row) or split_of(drawn_by, self.validation_fraction)
-        split = REGULARIZATION if is_class else drawn
+        drawn = drawn_split(data, row.get(GROUP), self.validation_fraction)
+        chosen = chosen_split(row) or drawn
+        split = REGULARIZATION if is_class else chosen
         repeats = repeats_of(row) if split == TRAIN else 1
         if REPEATS in row:
             others[REPEATS] = repeats
@@ -179,20 +174,11 @@ def chosen_split(row: Mapping[str, Any]) -> str | None:
     Raises:
         BadPairError: it is none that is exported: what is kept apart must not end up in another.
     """
-    split: str | None = row.get("split") or None
+    split: str | None = row.get(SPLIT) or None
     if split not in (None, TRAIN, VALIDATION):
         message = f"the split is {split!r}, neither {TRAIN} nor {VALIDATION}"
         raise BadPairError(reason="unknown_split", message=message)
     return split
-
-
-def split_of(drawn_by: bytes, validation_fraction: float) -> str:
-    """Return the split that is drawn by the name of an image's group, or else by its bytes.
-
-    So what is alike, or at least equal, falls on the same side.
-    """
-    drawn = int.from_bytes(hashlib.sha256(drawn_by).digest()[:8], "big") / 2**64
-    return VALIDATION if drawn < validation_fraction else TRAIN
 
 
 def plain(value: Any) -> Any:

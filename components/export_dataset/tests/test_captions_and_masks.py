@@ -20,6 +20,7 @@ from tokenizers.models import WordLevel
 from fondant_spec.errors import InputDataError, InvalidDatasetError
 from fondant_spec.testing import Result, run_component
 from fondant_spec.worker.component_code import load_module
+from image_toolkit.publishing.hashed_folder import HashedFolder
 from image_toolkit.training.text_budgets import estimate
 
 COMPONENT = Path(__file__).parents[1]
@@ -393,7 +394,7 @@ def written(name: str, path: Path) -> object:
         load_module(COMPONENT, module)
         for module in ("pair_texts", "training_pairs", "masks", "layout")
     )
-    folder = load_module(COMPONENT, "hashed_folder").HashedFolder(path)
+    folder = HashedFolder(path)
     settings = layouts.ExportSettings(place=str(path), several_captions=True, masks=True)
     layout = LAYOUTS[name](name, folder, settings)
     tags = (texts.Tag("cat"), texts.Tag("still", 2.5))

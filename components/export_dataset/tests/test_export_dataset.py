@@ -28,6 +28,7 @@ from fondant_spec.testing import Result, run_component
 from fondant_spec.worker.component_code import load_module
 from image_toolkit.images.decoding import decode_pixels
 from image_toolkit.images.rendering import phash
+from image_toolkit.publishing.hashed_folder import HashedFolder
 
 COMPONENT = Path(__file__).parents[1]
 CAPTIONS = ["a cat", 'a "quoted" dog', "two\nlines", "  café 猫 \U0001f431 ", "the last\\one"]
@@ -205,10 +206,10 @@ def test_a_split_that_somebody_chose(tmp_path):
 
 def test_nothing_in_the_card_ends_its_code(tmp_path):
     """What a maker says of a field stays code, whatever backticks, lines and escapes it has."""
-    card, folders = load_module(COMPONENT, "dataset_card"), load_module(COMPONENT, "hashed_folder")
+    card = load_module(COMPONENT, "dataset_card")
     lineage = {"caption": {"model_id": "a`b``c\n# Owned\x1b[2J"}}
     card = card.DatasetCard(card.Counts({"train": 1}, {}), lineage)
-    text = card.of_layouts(folders.HashedFolder(tmp_path), {}, "")
+    text = card.of_layouts(HashedFolder(tmp_path), {}, "")
     assert '- `caption`: model_id ``` "a`b``c\\n# Owned\\u001b[2J" ```\n' in text
 
 

@@ -23,6 +23,7 @@ from fondant_spec.errors import FondantError, InvalidDatasetError
 from fondant_spec.spec.component_spec import ComponentSpec
 from fondant_spec.testing import Result, run_component
 from fondant_spec.worker.component_code import load_module
+from image_toolkit.publishing.hashed_folder import HashedFolder
 from image_toolkit.training.base_models import BASE_MODELS
 
 COMPONENT = Path(__file__).parents[1]
@@ -72,7 +73,7 @@ def export(table: pa.Table, tmp_path: Path, **arguments: object) -> Result:
 
 def written(name: str, path: Path, images: list[bytes], captioned: list[bytes] | None = None):
     """Return a layout with a pair for each image in `path`, the last one for validation."""
-    folder = load_module(COMPONENT, "hashed_folder").HashedFolder(path)
+    folder = HashedFolder(path)
     settings = load_module(COMPONENT, "layout").ExportSettings(place=str(path))
     layout = LAYOUTS[name](name, folder, settings)
     make, texts = maker()
@@ -338,7 +339,7 @@ EACH = [(name, model) for name, layout in LAYOUTS.items() for model in layout.ba
 @pytest.mark.parametrize(("name", "model"), EACH)
 def test_a_readme_begins_a_training_as_it_stands(tmp_path, name, model):
     """Its command enters the folder, names files that are there, and the model to fine-tune."""
-    folder = load_module(COMPONENT, "hashed_folder").HashedFolder(tmp_path)
+    folder = HashedFolder(tmp_path)
     settings = load_module(COMPONENT, "layout").ExportSettings(model, place=str(tmp_path))
     make, texts = maker()
     layout = LAYOUTS[name](name, folder, settings)

@@ -18,6 +18,7 @@ from fondant_spec.dataset.validate import validate
 from fondant_spec.errors import InvalidDatasetError
 from fondant_spec.testing import Result, run_component
 from fondant_spec.worker.component_code import load_module
+from image_toolkit.publishing.hashed_folder import HashedFolder
 
 COMPONENT = Path(__file__).parents[1]
 BALANCE = COMPONENT.parent / "balance_rows"
@@ -239,7 +240,7 @@ EDITS = {
 @pytest.mark.parametrize("name", EDITS)
 def test_other_repeats_than_were_asked_for_are_found(tmp_path, name):
     """The reader of each layout takes them from where the trainer does."""
-    folder = load_module(COMPONENT, "hashed_folder").HashedFolder(tmp_path)
+    folder = HashedFolder(tmp_path)
     settings = load_module(COMPONENT, "layout").ExportSettings(
         place=str(tmp_path), repeats=True, metadata={"repeats": pa.int32()}
     )

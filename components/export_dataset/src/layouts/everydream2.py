@@ -15,12 +15,14 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from hashed_folder import HashedFolder
 from layout import ExportSettings, Layout
 from pair_texts import SEPARATOR, Tag
 from PIL import Image
 from read_pairs import ReadPair, image_files
-from training_pairs import REGULARIZATION, TRAIN, VALIDATION, Pair
+from training_pairs import REGULARIZATION, Pair
+
+from image_toolkit.publishing.hashed_folder import HashedFolder
+from image_toolkit.training.splits import TRAIN, VALIDATION
 
 _LINE_ENDS = re.compile("[\x85\u2028\u2029]")
 _SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".webp", ".jfif"})

@@ -18,16 +18,17 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from hashed_folder import HashedFolder
 from layout import ExportSettings, Layout
 from masks import Mask
 from pair_texts import SEPARATOR, one_line
 from PIL import Image
 from read_pairs import ReadPair, image_files
 from repeats import Part
-from training_pairs import REGULARIZATION, TRAIN, VALIDATION, Pair
+from training_pairs import REGULARIZATION, Pair
 
+from image_toolkit.publishing.hashed_folder import HashedFolder
 from image_toolkit.training.base_models import BaseModel
+from image_toolkit.training.splits import TRAIN, VALIDATION
 
 _MASKS = "masks"
 _SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".webp", ".bmp"})

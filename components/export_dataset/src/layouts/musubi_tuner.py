@@ -10,12 +10,14 @@ import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 
-from hashed_folder import HashedFile, HashedFolder
 from layout import ExportSettings, Layout
 from PIL import Image
 from read_pairs import ReadPair
 from repeats import Part
-from training_pairs import REGULARIZATION, TRAIN, VALIDATION, Pair
+from training_pairs import REGULARIZATION, Pair
+
+from image_toolkit.publishing.hashed_folder import HashedFile, HashedFolder
+from image_toolkit.training.splits import TRAIN, VALIDATION
 
 
 class MusubiTunerLayout(Layout):

@@ -14,7 +14,6 @@ import datasets
 import pyarrow as pa
 import pyarrow.parquet as pq
 from columns import TEXT, Columns, reads_lists
-from hashed_folder import HashedFile, HashedFolder
 from layout import ExportSettings, Layout
 from literal_paths import literal_path
 from masks import MASK
@@ -23,6 +22,7 @@ from readme_features import told_files
 from repeats import REPEATS
 from training_pairs import Pair
 
+from image_toolkit.publishing.hashed_folder import HashedFile, HashedFolder
 from image_toolkit.training.base_models import BASE_MODELS
 
 IMAGE: Final = "image"

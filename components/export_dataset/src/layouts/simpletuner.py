@@ -14,13 +14,15 @@ from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
-from hashed_folder import HashedFolder
 from layout import ExportSettings, Layout
 from masks import Mask
 from PIL import Image
 from read_pairs import ReadPair
 from repeats import Part
-from training_pairs import REGULARIZATION, TRAIN, VALIDATION, Pair
+from training_pairs import REGULARIZATION, Pair
+
+from image_toolkit.publishing.hashed_folder import HashedFolder
+from image_toolkit.training.splits import TRAIN, VALIDATION
 
 _FAMILIES = {"sd15": "sd1x", "sdxl": "sdxl", "flux": "flux"}
 _BACKENDS = "config/multidatabackend.json"

@@ -14,7 +14,6 @@ from typing import IO, Any, cast
 import datasets
 import pyarrow as pa
 from columns import Columns
-from hashed_folder import HashedFile, HashedFolder
 from layout import ExportSettings, Layout
 from literal_paths import literal_path
 from read_pairs import ReadPair
@@ -22,6 +21,7 @@ from readme_features import told_features, told_files
 from repeats import REPEATS
 from training_pairs import Pair
 
+from image_toolkit.publishing.hashed_folder import HashedFile, HashedFolder
 from image_toolkit.training.base_models import BASE_MODELS
 
 _MASKED = "; masks are in the column `mask.png`"

@@ -13,9 +13,6 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
 
-from hashed_folder import HashedFolder
-from replacement_note import NOTE, clearable_files, foreign_files, note
-
 from fondant_spec.dataset import storage
 from fondant_spec.dataset.written_files import (
     MARK,
@@ -25,6 +22,8 @@ from fondant_spec.dataset.written_files import (
     listed_files,
 )
 from fondant_spec.errors import StorageError
+from image_toolkit.publishing.hashed_folder import HashedFolder
+from image_toolkit.publishing.replacement_note import NOTE, clearable_files, foreign_files, note
 
 _UNFINISHED: Final = ".unfinished"
 _KEEP: Final = (

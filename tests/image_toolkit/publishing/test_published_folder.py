@@ -1,5 +1,6 @@
 """Exports that are stopped while they take an earlier one's place."""
 
+import hashlib
 import json
 import os
 import sys
@@ -10,19 +11,16 @@ import pytest
 
 from fondant_spec.dataset.written_files import changed_files
 from fondant_spec.errors import StorageError
-from fondant_spec.worker.component_code import load_module
+from image_toolkit.publishing.published_folder import published
 
-COMPONENT = Path(__file__).parents[1]
 NOTE = ".being_replaced.json"
 KILLED = 9
 CHANGES = ("os.rename", "os.remove", "os.rmdir", "shutil.rmtree", "open")
 
-publishing = load_module(COMPONENT, "publishing")
-
 
 def publish(target: str, word: str, count: int = 2) -> None:
     """Publish a folder of texts that hold a word."""
-    with publishing.published(target, {"word": word}) as folder:
+    with published(target, {"word": word}) as folder:
         for n in range(count):
             folder.write(f"train/{n}.txt", word.encode())
         folder.write("README.md", f"the card of {word}".encode())
@@ -134,3 +132,17 @@ def test_a_note_that_says_nothing_gives_no_leave(tmp_path, note):
     with pytest.raises(StorageError, match=r"mine\.txt was added"):
         publish(str(tmp_path), "new")
     assert (tmp_path / "mine.txt").read_text() == "mine"
+
+
+def test_files_that_something_else_wrote(tmp_path):
+    """Once entered, they are in the mark like all others, and a change of them is seen."""
+    target = str(tmp_path / "model")
+    with published(target, {}) as folder:
+        (folder.path / "unet").mkdir()
+        (folder.path / "unet" / "weights.bin").write_bytes(b"123")
+        folder.enter("unet/weights.bin")
+    mark = f"{target}/export.json"
+    listed = json.loads(Path(mark).read_text(encoding="utf-8"))["files"]["unet/weights.bin"]
+    assert (listed["bytes"], listed["sha256"]) == (3, hashlib.sha256(b"123").hexdigest())
+    (tmp_path / "model" / "unet" / "weights.bin").write_bytes(b"321")
+    assert list(changed_files(mark)) == ["unet/weights.bin was edited"]

@@ -72,6 +72,13 @@ class HashedFolder:
         with closing(self.create(name)) as file:
             file.write(content)
 
+    def enter(self, name: str) -> None:
+        """Enter a file that something else wrote here: it is read once, for its hash."""
+        path = self.path / name
+        with path.open("rb") as file:
+            sha256 = hashlib.file_digest(file, "sha256").hexdigest()
+        self._written.files[self._written.name(path)] = WrittenFile(path.stat().st_size, sha256)
+
     def write_shared(self, name: str, content: bytes) -> None:
         """Write a new file; if it is one of those last written so, as another name of that.
 
