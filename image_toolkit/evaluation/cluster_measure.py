@@ -54,12 +54,13 @@ class ClusterFigures:
     """Divergences in nats.
 
     Attributes:
-        pairs: By the names of two sets, then of a divergence, then of its part.
+        pairs: By the names of two sets, such as `base/tuned`, then of a divergence, then of its
+            part.
         gain: By its part: how much nearer the originals the tuned model is than the base, by JS.
         drift: By its part: how far the tuned model is from the base, by JS.
     """
 
-    pairs: Mapping[tuple[str, str], Mapping[str, Mapping[str, Figure]]]
+    pairs: Mapping[str, Mapping[str, Mapping[str, Figure]]]
     gain: Mapping[str, Figure]
     drift: Mapping[str, Figure]
 
@@ -68,7 +69,9 @@ def cluster_figures(binned: Binned, resamples: Resamples) -> ClusterFigures:
     """Return all divergences, each with its null; gain and drift with an interval, too."""
     measure = _Measure(binned, resamples)
     return ClusterFigures(
-        {pair: measure.divergences(*pair) for pair in COMPARED}, measure.gain(), measure.drift()
+        {"/".join(pair): measure.divergences(*pair) for pair in COMPARED},
+        measure.gain(),
+        measure.drift(),
     )
 
 

@@ -7,29 +7,39 @@ Resizing", CVPR 2022): originals are JPEGs as a rule, and what a model generates
 from typing import Final
 
 import numpy as np
+import simplejpeg
+from numpy.typing import NDArray
+from PIL import Image
 
 from image_toolkit.images.decoding import image_header, pixels_of
-from image_toolkit.images.rendering import encode, scale_to
 
 QUALITY: Final = 95
 """Of the JPEG that every image becomes, the generated ones too: what the originals have been
 through cannot be undone, so the others go through it as well."""
 
+Pixels = NDArray[np.uint8]
 
-def standard_look(data: bytes, side: int) -> bytes:
-    """Return the middle square of an image as a JPEG of `side` pixels.
+
+def standard_pixels(data: bytes, side: int) -> Pixels:
+    """Return the middle square of an image at `side` pixels, resized without aliases (bicubic).
 
     Raises:
         NotAnImageError: it cannot be decoded.
     """
     header = image_header(data)
-    return encode(square(pixels_of(header, data, target_side=2 * side), side), "jpg", QUALITY)
-
-
-def square(pixels: np.ndarray, side: int) -> np.ndarray:
-    """Return the middle square of RGB pixels at `side` pixels."""
+    width, height = header.size
+    pixels = pixels_of(header, data, target_side=2 * side if min(width, height) > side else None)
     height, width = pixels.shape[:2]
     cut = min(width, height)
-    top, left = (height - cut) // 2, (width - cut) // 2
-    middle = np.ascontiguousarray(pixels[top : top + cut, left : left + cut])
-    return middle if cut == side else scale_to(middle, side, side)
+    left, top = (width - cut) // 2, (height - cut) // 2
+    box = (left, top, left + cut, top + cut)
+    image = Image.fromarray(pixels).resize((side, side), Image.Resampling.BICUBIC, box)
+    return np.asarray(image)
+
+
+def as_jpeg(pixels: Pixels, quality: int = QUALITY) -> bytes:
+    """Return RGB pixels as a JPEG (4:2:0) without metadata."""
+    made: bytes = simplejpeg.encode_jpeg(
+        np.ascontiguousarray(pixels), quality=quality, colorsubsampling="420"
+    )
+    return made

@@ -45,7 +45,7 @@ def test_equal_sets_are_inside_their_null():
     found = figures(*(blobs(EVEN, seed) for seed in (1, 2, 3)))
     for pair in COMPARED:
         for divergence in ("js", "kl", "kl_reverse"):
-            one = found.pairs[pair][divergence]["whole"]
+            one = found.pairs["/".join(pair)][divergence]["whole"]
             assert one.value <= one.null.p99, (pair, divergence)
     assert not found.gain["whole"].is_above_chance
     assert found.gain["whole"].interval.low < 0 < found.gain["whole"].interval.high
@@ -58,7 +58,7 @@ def test_a_base_that_lacks_a_class_is_far_and_the_tuned_model_near():
     for part in ("whole", "over_classes"):
         assert found.gain[part].is_above_chance
         assert found.drift[part].value > found.drift[part].null.p99
-    far, near = found.pairs[BASE, ORIGINALS]["js"], found.pairs[ORIGINALS, TUNED]["js"]
+    far, near = found.pairs["base/originals"]["js"], found.pairs["originals/tuned"]["js"]
     assert far["over_classes"].value > far["over_classes"].null.p99
     assert near["over_classes"].value <= near["over_classes"].null.p99
 
@@ -90,7 +90,7 @@ def test_the_parts_add_up():
     """By the chain rule: over the classes, and inside of them, is the whole."""
     found = figures(blobs(EVEN, 1), blobs({"class0": 60, "class1": 60}, 2), blobs(EVEN, 3))
     for pair in COMPARED:
-        for parts in found.pairs[pair].values():
+        for parts in found.pairs["/".join(pair)].values():
             whole, over, inside = (parts[part].value for part in PARTS)
             assert whole == pytest.approx(over + inside)
             assert min(over, inside) >= -1e-12

@@ -1,0 +1,43 @@
+"""How well the models follow their prompts: by the prompt's own vector, and by its class."""
+
+from collections.abc import Callable, Mapping, Sequence
+
+import numpy as np
+from compared_sets import Compared
+from gathered import Row, Vectors
+
+from image_toolkit.evaluation.paired import Paired, paired_means
+
+
+def clip_score(
+    compared: Compared, prompts: Mapping[str, Vectors], seed: int, count: int
+) -> Paired | None:
+    """Return the cosines of images and their prompts; None where no sample has a prompt."""
+    places = [n for n, row_id in enumerate(compared.base.ids) if row_id in prompts]
+    if not places:
+        return None
+    texts = np.stack([prompts[compared.base.ids[place]] for place in places]).astype(np.float64)
+    base, tuned = (
+        np.einsum("nd,nd->n", one.vectors[places], texts) for one in (compared.base, compared.tuned)
+    )
+    return paired_means(base, tuned, seed, count)
+
+
+def asked_class(
+    compared: Compared,
+    rows: Mapping[str, Row],
+    classify: Callable[[Vectors], Sequence[str]],
+    seed: int,
+    count: int,
+) -> Paired | None:
+    """Return how often images are of the class that was asked for; None where none was."""
+    asked = [rows[row_id].asked for row_id in compared.base.ids]
+    places = [place for place, label in enumerate(asked) if label]
+    if not places:
+        return None
+    wanted = np.array([asked[place] for place in places], object)
+    base, tuned = (
+        (np.array(classify(one.vectors[places]), object) == wanted).astype(np.float64)
+        for one in (compared.base, compared.tuned)
+    )
+    return paired_means(base, tuned, seed, count)
