@@ -21,8 +21,8 @@ NEW_SUBJECT = "cat"
 """What the tiny Stable Diffusion has never seen, and is fine-tuned to make."""
 
 KNOWN = tuple(subject for subject in SUBJECTS if subject != NEW_SUBJECT)
-VAE_STEPS, VAE_BATCH, VAE_RATE = 2_400, 32, 2e-3
-UNET_STEPS, UNET_BATCH, UNET_RATE = 6_000, 64, 1e-3
+VAE_STEPS, VAE_BATCH, VAE_RATE = 1_400, 32, 2e-3
+UNET_STEPS, UNET_BATCH, UNET_RATE = 4_000, 64, 1e-3
 KL_SHARE = 1e-6
 DROPPED_SHARE = 0.1  # of captions, so that guidance has something to guide away from
 PLAIN_SHARE = 0.25  # of captions that are the plain prompt
