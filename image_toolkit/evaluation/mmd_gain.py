@@ -1,6 +1,6 @@
 """Whether tuning brought a model's images nearer to the originals, by CMMD."""
 
-from typing import NamedTuple
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -9,7 +9,8 @@ from image_toolkit.evaluation.gaussian_mmd import Floats, discrepancies, gaussia
 from image_toolkit.evaluation.resampling import Figure, Resamples, interval_of, null_of
 
 
-class MmdFigures(NamedTuple):
+@dataclass(frozen=True)
+class MmdFigures:
     """CMMD of two models from the originals, and from one another; and how much nearer one is."""
 
     base: Figure

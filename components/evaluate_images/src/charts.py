@@ -43,7 +43,8 @@ def strip_of(figure: Figure, *, two_sided: bool) -> Strip | None:
     """
     if figure.interval is None or figure.null is None:
         return None
-    chance = (-figure.null.p99 if two_sided else 0.0, figure.null.p99)
+    least = -figure.null.p99 if two_sided else min(0.0, figure.null.mean)
+    chance = (least, max(least, figure.null.p99))
     ends = (0.0, figure.value, figure.interval.low, figure.interval.high, *chance)
     low, high = min(ends), max(ends)
     margin = 0.04 * ((high - low) or 1.0)

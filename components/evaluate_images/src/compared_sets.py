@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from typing import Final
 
+from brief_numbers import counted
 from gathered import Gathered, ImageSet
 
 from fondant_spec.errors import InputDataError
@@ -39,7 +40,7 @@ def compared_sets(gathered: Gathered, seed: int) -> Compared:
     pairs = len(gathered.base)
     if pairs < LEAST:
         msg = (
-            f"evaluate_images: {_counted(pairs, 'row has', 'rows have')} an image of both models, "
+            f"evaluate_images: {counted(pairs, 'row has', 'rows have')} an image of both models, "
             f"and figures mean something from {LEAST} on, more from {_FEW}: generate images of the "
             "same prompts with the base and the tuned model, as base_image and tuned_image."
         )
@@ -61,7 +62,7 @@ def warnings_of(gathered: Gathered, compared: Compared) -> list[str]:
     said = []
     if not compared.held_out:
         said.append(
-            f"Only {_counted(len(gathered.held_out), 'original is', 'originals are')} held out, so "
+            f"Only {counted(len(gathered.held_out), 'original is', 'originals are')} held out, so "
             "images are compared with those that were trained on: a model that remembers them "
             "looks good. Hold some out with split_rows."
         )
@@ -74,19 +75,15 @@ def warnings_of(gathered: Gathered, compared: Compared) -> list[str]:
     trained = sum(gathered.rows[row_id].split != VALIDATION for row_id in compared.base.ids)
     if compared.held_out and trained:
         said.append(
-            f"{_counted(trained, 'sample is', 'samples are')} of a prompt that was trained on: "
+            f"{counted(trained, 'sample is', 'samples are')} of a prompt that was trained on: "
             "that hides what was learned by heart. Generate from the rows of `validation` alone."
         )
     if gathered.lone:
         said.append(
-            f"{_counted(gathered.lone, 'row has', 'rows have')} the image of one model only, and "
+            f"{counted(gathered.lone, 'row has', 'rows have')} the image of one model only, and "
             "no pair: it was left out."
         )
     for name, whole in (("originals", gathered.held_out), ("samples", gathered.base)):
         if len(whole) > MOST:
             said.append(f"Of {len(whole):,} {name} {MOST:,} were drawn by lot to be compared.")
     return said
-
-
-def _counted(count: int, one: str, several: str) -> str:
-    return f"{count} {one if count == 1 else several}"

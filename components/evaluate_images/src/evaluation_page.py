@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from brief_numbers import brief, counted, likelihood
 from charts import HEIGHT, WIDTH, loss_chart, strip_of
 from evaluation_report import Report
 from figure_rows import figure_rows
@@ -13,7 +14,7 @@ from markupsafe import Markup
 from shown_samples import Grid, Sample
 from verdict import kind_of
 
-from image_toolkit.page_values import number, share, visible
+from image_toolkit.page_values import number, visible
 
 _TEMPLATES: Final = Path(__file__).parent / "templates"
 _CLUSTERS: Final = 8
@@ -37,8 +38,9 @@ def page_of(report: Report, shown: Shown) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters |= {"number": number, "share": share, "visible": visible}
+    environment.filters |= {"brief": brief, "number": number, "p": likelihood, "visible": visible}
     environment.globals |= {"picture": shown.picture, "kind_of": kind_of, "strip_of": strip_of}
+    environment.globals |= {"counted": counted}
     clusters = report.figures.clusters
     moved = [one for one in clusters.clusters if one.moved]
     styles = (_TEMPLATES / "evaluation.css").read_text("utf-8")

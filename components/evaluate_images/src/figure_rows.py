@@ -14,9 +14,9 @@ _PARTS = dict(zip(PARTS, ("classes and clusters", "classes alone", "inside class
 
 @dataclass(frozen=True)
 class FigureRow:
-    """A row: what is measured, of what, and whether more is better.
+    """A row: what is measured, and of what. What there is none of is None.
 
-    `gain` is above 0 where the tuned model is the better one. What has no bar of its own is None.
+    `gain` is above 0 where the tuned model has the better of it; with `judged`, that is told.
     """
 
     name: str
@@ -25,6 +25,7 @@ class FigureRow:
     base: float | None
     tuned: float | None
     gain: Figure | None
+    judged: bool = True
 
 
 def figure_rows(report: Report) -> list[FigureRow]:
@@ -65,8 +66,9 @@ def _variety(report: Report) -> Iterator[FigureRow]:
     variety = report.figures.variety
     yield _paired("Precision", "share of images that look like originals", variety.precision)
     yield _paired("Recall", "share of originals that the images cover", variety.recall)
-    about = "different images that as many amount to"
-    yield _paired("Vendi score", about, variety.vendi, variety.vendi_originals)
+    about, vendi = "how many different images they amount to", variety.vendi
+    originals, more = variety.vendi_originals, vendi.difference
+    yield FigureRow("Vendi score", about, originals, vendi.base, vendi.tuned, more, judged=False)
 
 
 def _inception(report: Report) -> Iterator[FigureRow]:
@@ -79,5 +81,5 @@ def _inception(report: Report) -> Iterator[FigureRow]:
         yield FigureRow("FID", "distance by Inception, biased", None, base.fid, tuned.fid, gain)
 
 
-def _paired(name: str, about: str, paired: Paired, originals: float | None = None) -> FigureRow:
-    return FigureRow(name, about, originals, paired.base, paired.tuned, paired.difference)
+def _paired(name: str, about: str, paired: Paired) -> FigureRow:
+    return FigureRow(name, about, None, paired.base, paired.tuned, paired.difference)

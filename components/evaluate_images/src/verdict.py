@@ -3,11 +3,11 @@
 from dataclasses import dataclass
 from typing import Literal
 
+from brief_numbers import brief
 from compared_sets import Compared
 from evaluation_figures import Figures
 
 from image_toolkit.evaluation.resampling import Figure
-from image_toolkit.page_values import number
 
 Kind = Literal["nearer", "farther", "not_shown"]
 
@@ -40,10 +40,10 @@ def verdict_of(figures: Figures, compared: Compared) -> Verdict:
     originals = "held-out originals" if compared.held_out else "originals that it was trained on"
     assert gain.interval is not None and gain.null is not None  # noqa: S101, PT018 - mmd_figures gives both
     told = (
-        f"CMMD from the originals is {number(figures.mmd.base.value)} for the base and "
-        f"{number(figures.mmd.tuned.value)} for the tuned model: a gain of {number(gain.value)} "
-        f"(95 % interval {number(gain.interval.low)} to {number(gain.interval.high)}). By chance "
-        f"it exceeds {number(gain.null.p99)} in 1 of 100 cases."
+        f"CMMD from the originals is {brief(figures.mmd.base.value)} for the base and "
+        f"{brief(figures.mmd.tuned.value)} for the tuned model: a gain of {brief(gain.value)} "
+        f"(95 % interval {brief(gain.interval.low)} to {brief(gain.interval.high)}). By chance "
+        f"it exceeds {brief(gain.null.p99)} in 1 of 100 cases."
     )
     return Verdict(kind, _SAID[kind].format(originals=originals), told)
 
