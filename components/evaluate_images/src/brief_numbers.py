@@ -11,7 +11,10 @@ def brief(value: float | None) -> str:
     if value is None:
         return "–"  # noqa: RUF001 - the sign for none
     size = abs(value)
-    text = f"{size:,.0f}" if size >= _WHOLE else f"{size:.3g}" if size >= 1 else f"{size:.3f}"
+    if size >= 1:
+        text = f"{size:,.0f}" if size >= _WHOLE else f"{size:#.3g}".rstrip(".")
+    else:
+        text = f"{size:.3f}"
     return f"−{text}" if value < 0 and text != "0.000" else text  # noqa: RUF001 - a minus sign
 
 

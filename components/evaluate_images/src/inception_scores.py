@@ -5,10 +5,14 @@ import importlib.util
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from pickle import UnpicklingError
+from tempfile import TemporaryDirectory
 from typing import Any, Final
 
 import numpy as np
 import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file
 
 from fondant_spec.errors import InputDataError, MissingDependencyError
 from image_toolkit.images.decoding import decode_pixels
@@ -63,7 +67,7 @@ def inception_scores(
         originals: their names.
         generated: likewise.
         look: returns an image by its name, as it is compared.
-        weights: file with those of Inception; of a pickle tensors are read alone.
+        weights: file with those of Inception, .safetensors or .pth; of that tensors are read alone.
         seed: of KID's subsets.
 
     Raises:
@@ -71,7 +75,9 @@ def inception_scores(
     """
     calculate_metrics = importlib.import_module("torch_fidelity").calculate_metrics
     subset = min(len(originals), len(generated), _LARGEST_SUBSET)
-    try:
+    with TemporaryDirectory() as folder:
+        copy = Path(folder) / "weights.pth"
+        torch.save(_tensors(weights), copy)  # torch-fidelity runs what a pickle says: not theirs
         told = calculate_metrics(
             input1=_Looks(generated, look),
             input2=_Looks(originals, look),
@@ -80,13 +86,11 @@ def inception_scores(
             kid=True,
             kid_subsets=_SUBSETS,
             kid_subset_size=subset,
-            feature_extractor_weights_path=str(Path(weights).expanduser()),
+            feature_extractor_weights_path=str(copy),
             rng_seed=seed,
+            save_cpu_ram=True,  # no processes, which would share the place where a file is read
             verbose=False,
         )
-    except (RuntimeError, KeyError, OSError, ValueError) as error:
-        msg = f"inception_weights: {weights} cannot be used as torch-fidelity's Inception: {error}"
-        raise InputDataError(msg) from error
     return InceptionScores(
         kid=float(told["kernel_inception_distance_mean"]),
         kid_deviation=float(told["kernel_inception_distance_std"]),
@@ -103,6 +107,18 @@ def few_images_warning(images: int) -> str | None:
         f"FID is biased: with {images} images it is larger than with thousands, and not to be "
         "compared with figures from elsewhere. KID has no bias, but a wide spread."
     )
+
+
+def _tensors(weights: str) -> Any:
+    """Return the tensors in a file of weights, and refuse whatever else a pickle holds."""
+    file = Path(weights).expanduser()
+    try:
+        if file.suffix == ".safetensors":
+            return load_file(file)
+        return torch.load(file, map_location="cpu", weights_only=True)
+    except (SafetensorError, UnpicklingError, RuntimeError, OSError, EOFError) as error:
+        msg = f"inception_weights: {weights} cannot be read as weights: {error}"
+        raise InputDataError(msg) from error
 
 
 class _Looks(torch.utils.data.Dataset):  # type: ignore[misc]  # torch has no types
