@@ -143,8 +143,9 @@ def test_what_is_missing_is_told(tmp_path):
 def test_samples_of_training_prompts_and_no_training_rows(tmp_path):
     """Figures are less worth, which is told; and of copies nothing can be said."""
     rows = evaluated_rows(0, 24)
-    told = told_by(run(rows, tmp_path))
+    told = told_by(run(rows, tmp_path, labels=[NEW, "boat"]))
     assert "No row was trained on" in " ".join(told["warnings"])
+    assert "samples ask for a class that is not one of `labels`" in " ".join(told["warnings"])
     assert told["figures"]["copies"] == {}
     splits = pa.array(["validation"] * 12 + ["train"] * 12)
     mixed = rows.set_column(rows.column_names.index("split"), "split", splits)
