@@ -1,0 +1,47 @@
+"""The loss on held-out images, the same noise each time: a curve without the noise of training."""
+
+import math
+from collections.abc import Sequence
+from typing import Final
+
+import torch
+from diffusion_loss import DiffusionLoss
+from examples import ExampleMaker
+from memory_fit import MemoryFit
+from training_set import Sample
+
+STRATA: Final = 4
+"""Timesteps at which each image is looked at: the middles of so many equal parts of them all."""
+
+
+class HeldOutLoss:
+    """The mean loss over held-out images, each at a few fixed timesteps, without any weights."""
+
+    def __init__(
+        self,
+        samples: Sequence[Sample],
+        maker: ExampleMaker,
+        loss: DiffusionLoss,
+        fit: MemoryFit,
+        timesteps: int,
+    ) -> None:
+        self._samples = samples
+        self._fit = fit
+        self._maker = maker
+        self._loss = loss
+        self._timesteps = [timesteps * (2 * part + 1) // (2 * STRATA) for part in range(STRATA)]
+
+    @torch.no_grad()
+    def now(self) -> float:
+        """Return the loss of the model as it is."""
+        losses = [self._of(number, sample) for number, sample in enumerate(self._samples)]
+        return math.fsum(losses) / len(losses)
+
+    def _of(self, number: int, sample: Sample) -> float:
+        examples = self._maker.held_out(number, sample, self._timesteps)
+
+        def attempt() -> float:
+            pieces = self._fit.pieces(examples)
+            return math.fsum(float(self._loss(piece, weighted=False).sum()) for piece in pieces)
+
+        return self._fit.run(attempt) / len(examples)

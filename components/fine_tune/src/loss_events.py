@@ -1,0 +1,44 @@
+"""Losses as TensorBoard shows them."""
+
+import time
+from pathlib import Path
+
+from loss_curve import HeldOut, LossCurve, Trained
+
+
+class LossEvents:
+    """Event files in a folder: `loss`, `learning_rate` and `validation_loss`.
+
+    `after` is the step that training goes on from: TensorBoard then forgets later ones, which a
+    run that was killed wrote.
+    """
+
+    def __init__(self, folder: Path, after: int = 0) -> None:
+        from torch.utils.tensorboard import SummaryWriter  # noqa: PLC0415 - takes a second
+
+        self._writer = SummaryWriter(str(folder), purge_step=after + 1 if after else None)
+
+    def trained(self, one: Trained) -> None:
+        """Show the loss of a step."""
+        self._writer.add_scalar("loss", one.loss, one.step)
+        self._writer.add_scalar("learning_rate", one.learning_rate, one.step)
+
+    def held_out(self, look: HeldOut) -> None:
+        """Show a look at the held-out images."""
+        self._writer.add_scalar("validation_loss", look.loss, look.step)
+
+    def close(self) -> None:
+        """Have all of it on disk."""
+        self._writer.close()
+
+
+def write_events(folder: Path, curve: LossCurve) -> None:
+    """Write whole curves to one file, whose name tells of no machine."""
+    events = LossEvents(folder)
+    for one in curve.train:
+        events.trained(one)
+    for look in curve.held_out:
+        events.held_out(look)
+    events.close()
+    for file in folder.iterdir():
+        file.rename(folder / f"events.out.tfevents.{int(time.time())}.fine_tune")
