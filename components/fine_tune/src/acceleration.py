@@ -51,3 +51,8 @@ def accelerated(device: str, precision: str) -> Iterator[Any]:
 def frozen_dtype(precision: str) -> torch.dtype:
     """Return the type of what goes into the UNet, and of the weights that are not trained."""
     return _DTYPES[precision]
+
+
+def device_name(device: torch.device) -> str:
+    """Return what a device is called: `cpu`, or the name of a GPU."""
+    return torch.cuda.get_device_name(device) if device.type == "cuda" else str(device)

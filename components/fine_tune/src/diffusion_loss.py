@@ -6,8 +6,8 @@ from typing import Any
 
 import torch
 from base_model import EPSILON, VELOCITY
-from examples import Example
 from latent_encoder import LatentEncoder
+from seen_examples import Example
 from text_vectors import POOLED, TEXT
 from torch.nn.functional import mse_loss
 

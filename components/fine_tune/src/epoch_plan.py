@@ -9,7 +9,7 @@ import numpy as np
 from training_set import Sample
 
 _ORDER: Final = 1
-"""Tells the draw of an epoch's order from that of an example; see `examples`."""
+"""Tells the draw of an epoch's order from that of an example; see `seen_examples`."""
 
 
 class Place(NamedTuple):

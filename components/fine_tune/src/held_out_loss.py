@@ -6,8 +6,8 @@ from typing import Final
 
 import torch
 from diffusion_loss import DiffusionLoss
-from examples import ExampleMaker
 from memory_fit import MemoryFit
+from seen_examples import ExampleMaker
 from training_set import Sample
 
 STRATA: Final = 4
@@ -31,10 +31,10 @@ class HeldOutLoss:
         self._loss = loss
         self._timesteps = [timesteps * (2 * part + 1) // (2 * STRATA) for part in range(STRATA)]
 
-    @torch.no_grad()
     def now(self) -> float:
         """Return the loss of the model as it is."""
-        losses = [self._of(number, sample) for number, sample in enumerate(self._samples)]
+        with torch.no_grad():
+            losses = [self._of(number, sample) for number, sample in enumerate(self._samples)]
         return math.fsum(losses) / len(losses)
 
     def _of(self, number: int, sample: Sample) -> float:

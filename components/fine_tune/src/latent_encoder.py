@@ -15,7 +15,6 @@ class LatentEncoder:
         self._vae = vae
         self._device = device
 
-    @torch.no_grad()
     def moments(self, windows: Sequence[Pixels]) -> torch.Tensor:
         """Return the mean and the logarithm of the variance, for windows of one size.
 
@@ -25,8 +24,13 @@ class LatentEncoder:
         self._vae.to(self._device)
         pixels = torch.from_numpy(np.stack(windows)).to(self._device).permute(0, 3, 1, 2)
         scaled = pixels.float() / 127.5 - 1
-        made: torch.Tensor = self._vae.encode(scaled).latent_dist.parameters
+        with torch.no_grad():
+            made: torch.Tensor = self._vae.encode(scaled).latent_dist.parameters
         return made
+
+    def rest(self) -> None:
+        """Take no memory of the device until the next pixels come."""
+        self._vae.to("cpu")
 
     def latents(self, moments: torch.Tensor, noise: torch.Tensor) -> torch.Tensor:
         """Return the latents that some noise draws from the distributions, scaled for the UNet."""

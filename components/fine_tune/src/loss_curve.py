@@ -1,4 +1,4 @@
-"""How the loss went: by step, on held-out images, and from when on the model only learnt by heart."""
+"""How the loss went: by step, on held-out images, and from when on it was learning by heart."""
 
 import math
 from collections.abc import Mapping

@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
-from acceleration import accelerated, chosen_precision
-from base_model import BaseModel, load_base
+from acceleration import accelerated, chosen_precision, device_name
+from base_model import load_base
 from framing import Framing
 from lora_files import write_lora
 from loss_events import write_events
@@ -108,7 +108,7 @@ class FineTune(WriteComponent):
             samples = job.read(batches, context.rejects)
             _tell(samples, context.rejects.counts, self._framing.resolution)
             loop, weights = job.train(samples)
-            record = self._record(samples, loop, f"{accelerator.device} {self._precision}")
+            record = self._record(samples, loop, device_name(accelerator.device))
             with published(self._target, mark) as folder:
                 self._write_model(folder, weights)
                 _write_record(folder, record)

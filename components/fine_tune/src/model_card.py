@@ -33,6 +33,10 @@ image = pipeline("a prompt").images[0]
 It has no filter of what it draws ("safety checker"): see that of the base model.
 """
 
+_MORE: Final = f"""\
+`{FILE}` has all arguments and both curves, `logs/` the same for TensorBoard. The licence is that of
+the base model, which nobody looked up, and of the images."""
+
 
 def model_card(record: TrainingRecord) -> str:
     """Return the README of a model, in Markdown: figures and names, no captions."""
@@ -50,8 +54,7 @@ def model_card(record: TrainingRecord) -> str:
         use,
         *_figures(record),
         "",
-        f"`{FILE}` has all arguments and both curves, `logs/` the same for TensorBoard. The licence "
-        "is that of the base model, which nobody looked up, and of the images.",
+        _MORE,
     ]
     return "\n".join(lines) + "\n"
 

@@ -58,7 +58,9 @@ class Pace:
 
     def tell_look(self, look: HeldOut) -> None:
         """Log what came of the held-out images."""
-        logger.info("epoch %d, step %s: validation loss %.4f", look.epoch, f"{look.step:,}", look.loss)
+        logger.info(
+            "epoch %d, step %s: validation loss %.4f", look.epoch, f"{look.step:,}", look.loss
+        )
 
     def to_json(self) -> dict[str, Any]:
         """Return what was counted."""

@@ -47,16 +47,18 @@ class TextVectors:
         """Let go of the encoders: what was added stays."""
         without(self._base.pipeline, ("text_encoder", *(("text_encoder_2",) * self._base.is_xl)))
 
-    @torch.no_grad()
     def _encoded(self, captions: Sequence[str]) -> list[Conditions]:
         pipeline = self._base.pipeline
         states, pooled = _states(
-            pipeline.tokenizer, pipeline.text_encoder.to(self._device), captions, self._base.is_xl
+            pipeline.tokenizer,
+            pipeline.text_encoder.to(self._device),
+            captions,
+            inner=self._base.is_xl,
         )
         if not self._base.is_xl:
             return [{TEXT: text} for text in states.to(self._dtype)]
         second, pooled = _states(
-            pipeline.tokenizer_2, pipeline.text_encoder_2.to(self._device), captions, True
+            pipeline.tokenizer_2, pipeline.text_encoder_2.to(self._device), captions, inner=True
         )
         texts = torch.cat([states, second], dim=-1).to(self._dtype)
         made = zip(captions, texts, pooled.to(self._dtype), strict=True)
@@ -69,7 +71,7 @@ class TextVectors:
 
 
 def _states(
-    tokenizer: Any, encoder: Any, captions: Sequence[str], inner: bool
+    tokenizer: Any, encoder: Any, captions: Sequence[str], *, inner: bool
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """Return the vectors of all tokens, (captions, tokens, dimension), and the first output.
 
@@ -82,5 +84,6 @@ def _states(
         truncation=True,
         return_tensors="pt",
     )
-    made = encoder(tokens.input_ids.to(encoder.device), output_hidden_states=inner)
+    with torch.no_grad():
+        made = encoder(tokens.input_ids.to(encoder.device), output_hidden_states=inner)
     return (made.hidden_states[-2] if inner else made[0]), made[0]

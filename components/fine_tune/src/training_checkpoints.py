@@ -1,4 +1,4 @@
-"""States to go on from, after training was killed: whole folders, of which the last two are kept."""
+"""States to go on from after training was killed: whole folders, the last two of which stay."""
 
 import json
 import logging

@@ -2,23 +2,22 @@
 
 import logging
 from collections.abc import Iterable
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
-import torch
 from acceleration import frozen_dtype
-from base_model import BaseModel, without
+from base_model import BaseModel
 from diffusion_loss import DiffusionLoss
 from epoch_plan import EpochPlan
-from examples import ExampleMaker
 from framing import Framing
 from held_out_loss import HeldOutLoss
 from latent_encoder import LatentEncoder
 from loss_events import LossEvents
 from memory_fit import MemoryFit
 from optimization import Optimization
+from seen_examples import ExampleMaker
 from tensor_store import TensorStore
 from text_vectors import EMPTY, TextVectors
 from training_checkpoints import Checkpoints
@@ -28,7 +27,6 @@ from tuned_weights import TunedWeights
 from tuning_settings import ExampleSettings, OptimizerSettings, RunSettings
 
 from fondant_spec.dataset.rejects import Rejects
-from fondant_spec.errors import InputDataError
 
 logger = logging.getLogger(__name__)
 
@@ -49,9 +47,7 @@ class Settings:
 class TrainingJob:
     """A training whose work lies in a folder: what is there is not done again."""
 
-    def __init__(
-        self, base: BaseModel, settings: Settings, folder: Path, accelerator: Any
-    ) -> None:
+    def __init__(self, base: BaseModel, settings: Settings, folder: Path, accelerator: Any) -> None:
         self._base = base
         self._settings = settings
         self._folder = folder
@@ -80,9 +76,8 @@ class TrainingJob:
 
     def train(self, samples: TrainingSet) -> tuple[TrainingLoop, TunedWeights]:
         """Take all steps; return what came of them, and the weights."""
-        run, framing = self._settings.run, self._settings.framing
-        if not framing.crops_anew:
-            without(self._base.pipeline, ("vae",))
+        run = self._settings.run
+        self._encoder.rest()
         weights = self._weights()
         loss = self._loss(weights)
         maker = self._maker()

@@ -11,13 +11,13 @@ from typing import Any
 import torch
 from diffusion_loss import DiffusionLoss
 from epoch_plan import EpochPlan
-from examples import Example, ExampleMaker
 from held_out_loss import HeldOutLoss
 from loss_curve import HeldOut, LossCurve, Trained
 from loss_events import LossEvents
 from memory_fit import MemoryFit
 from optimization import Optimization
 from pace import Pace
+from seen_examples import Example, ExampleMaker
 from training_checkpoints import Checkpoint, Checkpoints
 from training_set import Sample
 from tuned_weights import TunedWeights

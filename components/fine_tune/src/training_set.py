@@ -44,9 +44,7 @@ class Sample(NamedTuple):
 class TrainingSet:
     """All samples, by split; `enlarged` is how many images are smaller than they are trained at."""
 
-    samples: Mapping[str, list[Sample]] = field(
-        default_factory=lambda: {TRAIN: [], VALIDATION: []}
-    )
+    samples: Mapping[str, list[Sample]] = field(default_factory=lambda: {TRAIN: [], VALIDATION: []})
     enlarged: int = 0
 
     @property

@@ -1,4 +1,4 @@
-"""What is trained of a UNet: all of it, or a LoRA on top of its attention; and its moving average."""
+"""What is trained of a UNet: all of it, or a LoRA on its attention; and its moving average."""
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -79,15 +79,13 @@ class TunedWeights:
             found |= {f"average/{name}": shadow for name, shadow in shadows}
         return found
 
-    @torch.no_grad()
     def load(self, tensors: Mapping[str, torch.Tensor], steps: int) -> None:
         """Go on from what `tensors` returned, after so many steps."""
-        for name, parameter in self._named.items():
-            parameter.copy_(tensors[name])
+        with torch.no_grad():
+            for name, own in self.tensors().items():
+                own.copy_(tensors[name])
         if self._average is not None:
             self._average.optimization_step = steps
-            for name, shadow in zip(self._named, self._average.shadow_params, strict=True):
-                shadow.copy_(tensors[f"average/{name}"])
 
 
 def _add_lora(unet: Any, rank: int, seed: int) -> None:
