@@ -19,7 +19,10 @@ torch.set_num_threads(1)
 def models(tmp_path_factory):
     """A Stable Diffusion, and an SDXL."""
     folder = tmp_path_factory.mktemp("models")
-    return {"sd": make_stable_diffusion(folder / "sd"), "xl": make_stable_diffusion_xl(folder / "xl")}
+    return {
+        "sd": make_stable_diffusion(folder / "sd"),
+        "xl": make_stable_diffusion_xl(folder / "xl"),
+    }
 
 
 def drawn(pipeline):
