@@ -1,5 +1,6 @@
 """Where training runs, and how precisely: accelerate's choice of device, within what was asked."""
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, Final
@@ -13,13 +14,20 @@ WHOLE: Final = "no"
 _DTYPES: Final = {WHOLE: torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16}
 
 
-def chosen_precision(device: str, mixed_precision: str | None) -> str:
+def chosen_precision(device: str, mixed_precision: str | None, processes: int) -> str:
     """Return `no`, `fp16` or `bf16`: as asked, or what the device is made for.
 
     Raises:
-        InvalidArgumentError: there is no such device, or it cannot train so.
+        InvalidArgumentError: there are not as many devices, or they cannot train so.
     """
-    kind = devices(device)[0].type
+    found = devices(device)
+    kind = found[0].type
+    if kind == "cuda" and processes > len(found):
+        msg = (
+            f"fine_tune: argument 'num_processes' is {processes}, and there are {len(found)} GPUs "
+            f"(device {device!r}): ask for no more than there are."
+        )
+        raise InvalidArgumentError(msg)
     if mixed_precision is None:
         if kind == "cpu":
             return WHOLE
@@ -37,13 +45,15 @@ def accelerated(device: str, precision: str) -> Iterator[Any]:
     from accelerate.state import AcceleratorState  # noqa: PLC0415
 
     chosen = devices(device)[0]
-    if chosen.type == "cuda":
+    if chosen.type == "cuda" and "LOCAL_RANK" not in os.environ:  # else accelerate sees to it
         torch.cuda.set_device(chosen)
     accelerator = Accelerator(mixed_precision=precision, cpu=chosen.type == "cpu")
     try:
         yield accelerator
     finally:
         accelerator.free_memory()
+        if accelerator.num_processes > 1:
+            accelerator.end_training()
         # Its settings are the process's: another training in it could not have others.
         AcceleratorState._reset_state(reset_partial_state=True)  # noqa: SLF001
 

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Sequence
-from typing import Final
+from typing import Any, Final
 
 import torch
 from diffusion_loss import DiffusionLoss
@@ -15,7 +15,10 @@ STRATA: Final = 4
 
 
 class HeldOutLoss:
-    """The mean loss over held-out images, each at a few fixed timesteps, without any weights."""
+    """The mean loss over held-out images, each at a few fixed timesteps, without any weights.
+
+    Processes that train together look at a share of them each.
+    """
 
     def __init__(
         self,
@@ -23,19 +26,24 @@ class HeldOutLoss:
         maker: ExampleMaker,
         loss: DiffusionLoss,
         fit: MemoryFit,
-        timesteps: int,
+        accelerator: Any,
     ) -> None:
         self._samples = samples
         self._fit = fit
         self._maker = maker
         self._loss = loss
-        self._timesteps = [timesteps * (2 * part + 1) // (2 * STRATA) for part in range(STRATA)]
+        self._accelerator = accelerator
+        steps = maker.timesteps
+        self._timesteps = [steps * (2 * part + 1) // (2 * STRATA) for part in range(STRATA)]
 
     def now(self) -> float:
         """Return the loss of the model as it is."""
+        first, together = self._accelerator.process_index, self._accelerator.num_processes
+        mine = range(first, len(self._samples), together)
         with torch.no_grad():
-            losses = [self._of(number, sample) for number, sample in enumerate(self._samples)]
-        return math.fsum(losses) / len(losses)
+            losses = [self._of(number, self._samples[number]) for number in mine]
+            total = torch.tensor(math.fsum(losses), device=self._accelerator.device)
+        return float(self._accelerator.reduce(total, "sum")) / len(self._samples)
 
     def _of(self, number: int, sample: Sample) -> float:
         examples = self._maker.held_out(number, sample, self._timesteps)

@@ -18,6 +18,7 @@ from loss_events import write_events
 from model_card import model_card
 from training_job import Settings, TrainingJob
 from training_loop import TrainingLoop
+from training_processes import Share, train_together
 from training_record import FILE, TrainingRecord
 from training_set import TrainingSet
 from tuned_pipeline import write_pipeline
@@ -86,7 +87,9 @@ class FineTune(WriteComponent):
             check_replaceable(self._target)
         self._cache_key = context.cache_key
         self._unfinished = context.unfinished_directory
-        self._precision = chosen_precision(self._device, self._mixed_precision)
+        self._precision = chosen_precision(
+            self._device, self._mixed_precision, self._run.num_processes
+        )
         self._base = load_base(self._model_id, self._revision, self._prediction_type)
         asked = asdict(self._image)
         asked["resolution"] = self._image.resolution or self._base.resolution
@@ -107,12 +110,25 @@ class FineTune(WriteComponent):
             job = TrainingJob(self._base, self._settings(), unfinished, accelerator)
             samples = job.read(batches, context.rejects)
             _tell(samples, context.rejects.counts, self._framing.resolution)
+            if self._run.num_processes > 1:
+                train_together(self._share(samples, unfinished))
             loop, weights = job.train(samples)
             record = self._record(samples, loop, device_name(accelerator.device))
             with published(self._target, mark) as folder:
                 self._write_model(folder, weights)
                 _write_record(folder, record)
         return [storage.join(self._target, name) for name in (MARK, CARD)]
+
+    def _share(self, samples: TrainingSet, folder: Path) -> Share:
+        return Share(
+            model_id=self._model_id,
+            revision=self._revision,
+            prediction_type=self._prediction_type,
+            settings=self._settings(),
+            samples=samples,
+            folder=folder,
+            device=self._device,
+        )
 
     def _settings(self) -> Settings:
         return Settings(

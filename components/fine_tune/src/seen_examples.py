@@ -64,7 +64,7 @@ class ExampleMaker:
     ) -> None:
         self._settings = settings
         self._seed = seed
-        self._timesteps = timesteps
+        self.timesteps = timesteps
         self._channels, self._pixels_a_latent = latent_shape
         self._images = images
         self._texts = texts
@@ -75,7 +75,7 @@ class ExampleMaker:
         draw = np.random.default_rng([self._seed, _EXAMPLE, step, place.position])
         caption = sample.captions[int(draw.integers(len(sample.captions)))]
         dropped = bool(draw.random() < self._settings.caption_dropout)
-        timestep = int(draw.integers(self._timesteps))
+        timestep = int(draw.integers(self.timesteps))
         number = int(draw.integers(len(sample.views))) if sample.views else 0
         view = sample.views[number] if sample.views else self._drawn_view(sample.frame, draw)
         kept = self._images.get(sample.key)

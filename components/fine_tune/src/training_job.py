@@ -14,7 +14,6 @@ from epoch_plan import EpochPlan
 from framing import Framing
 from held_out_loss import HeldOutLoss
 from latent_encoder import LatentEncoder
-from loss_events import LossEvents
 from memory_fit import MemoryFit
 from optimization import Optimization
 from seen_examples import ExampleMaker
@@ -71,13 +70,18 @@ class TrainingJob:
         samples = maker.made(batches, rejects)
         if self._settings.example.caption_dropout:
             self._texts.add([EMPTY])
-        self._texts.close()
+        self.rest()
         return samples
+
+    def rest(self) -> None:
+        """Let go of what encodes texts, and bring to the CPU what encodes images."""
+        self._texts.close()
+        self._encoder.rest()
 
     def train(self, samples: TrainingSet) -> tuple[TrainingLoop, TunedWeights]:
         """Take all steps; return what came of them, and the weights."""
         run = self._settings.run
-        self._encoder.rest()
+        self.rest()
         weights = self._weights()
         loss = self._loss(weights)
         maker = self._maker()
@@ -85,11 +89,11 @@ class TrainingJob:
         plan = EpochPlan(
             samples.train,
             batch_size=run.train_batch_size,
-            accumulated=run.gradient_accumulation_steps * self._accelerator.num_processes,
+            accumulated=run.gradient_accumulation_steps * run.num_processes,
             seed=run.seed,
         )
         steps = run.max_train_steps or run.num_train_epochs * plan.steps_per_epoch
-        held_out = HeldOutLoss(samples.held_out, maker, loss, fit, self._base.timesteps)
+        held_out = HeldOutLoss(samples.held_out, maker, loss, fit, self._accelerator)
         optimizer = self._settings.optimizer
         parts = Parts(
             accelerator=self._accelerator,
@@ -104,7 +108,7 @@ class TrainingJob:
             checkpoints=Checkpoints(self._folder / "checkpoints", samples.digest()),
             steps=steps,
         )
-        loop = TrainingLoop(parts, run, lambda done: LossEvents(self._folder / "logs", done))
+        loop = TrainingLoop(parts, run, self._folder / "logs")
         loop.run()
         return loop, weights
 

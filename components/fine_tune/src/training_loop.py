@@ -3,9 +3,11 @@
 import math
 import time
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import closing
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -49,16 +51,14 @@ class Parts:
 class TrainingLoop:
     """Trains; several processes do so together, each with a share of every step's batches."""
 
-    def __init__(
-        self, parts: Parts, settings: RunSettings, events: Callable[[int], LossEvents]
-    ) -> None:
-        """`events` opens what losses are shown by, after so many steps."""
+    def __init__(self, parts: Parts, settings: RunSettings, logs: Path) -> None:
+        """`logs` is where the losses are shown as they come."""
         self._parts = parts
         self._settings = settings
         self._curve = LossCurve()
         self._done = 0
         self._pace = Pace(parts.steps)
-        self._open_events = events
+        self._logs = logs
 
     @property
     def curve(self) -> LossCurve:
@@ -87,14 +87,12 @@ class TrainingLoop:
             InputDataError: the loss is no number any more, or memory does not suffice.
         """
         self._resume()
-        self._events = self._open_events(self._done)
-        try:
+        shown = self._parts.accelerator.is_main_process
+        with closing(LossEvents(self._logs if shown else None, self._done)) as self._events:
             if not self._done:
                 self._look(0)
             for step, batches in self._prepared(range(self._done, self._parts.steps)):
                 self._take(step, batches)
-        finally:
-            self._events.close()
 
     def _take(self, step: int, batches: list[list[Example]]) -> None:
         parts, began = self._parts, time.monotonic()
@@ -109,7 +107,8 @@ class TrainingLoop:
         self._events.trained(trained)
         self._pace.advance(count, time.monotonic() - began)
         epoch = self._parts.plan.epoch_of(step) + 1
-        self._pace.tell(trained, epoch, self._curve)
+        if parts.accelerator.is_main_process:
+            self._pace.tell(trained, epoch, self._curve)
         if self._is_due(step + 1):
             self._look(step + 1)
         if (step + 1) % self._settings.checkpointing_steps == 0 or step + 1 == parts.steps:
@@ -167,7 +166,8 @@ class TrainingLoop:
         look = HeldOut(done, epoch, loss)
         self._curve.held_out.append(look)
         self._events.held_out(look)
-        self._pace.tell_look(look)
+        if self._parts.accelerator.is_main_process:
+            self._pace.tell_look(look)
 
     def _save(self, done: int) -> None:
         if not self._parts.accelerator.is_main_process:

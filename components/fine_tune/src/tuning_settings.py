@@ -24,6 +24,7 @@ class RunSettings:
     gradient_checkpointing: bool = False
     use_ema: bool = False
     seed: int = 0
+    num_processes: int = 1
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,9 @@ import time
 
 import pytest
 import torch
+from safetensors.torch import load_file
 
+from fondant_spec.errors import InputDataError
 from fondant_spec.worker.component_code import load_module
 from tests.made_trainings import FINE_TUNE, folder_of, told_of, training_rows, tuned
 from tests.tiny_diffusion import make_stable_diffusion
@@ -18,9 +20,9 @@ torch.set_num_threads(1)
 ARGUMENTS = {
     "method": "full",
     "use_ema": True,
-    "max_train_steps": 24,
-    "checkpointing_steps": 4,
-    "validation_steps": 8,
+    "max_train_steps": 16,
+    "checkpointing_steps": 3,
+    "validation_steps": 6,
     "train_batch_size": 2,
     "gradient_accumulation_steps": 2,
     "learning_rate": 1e-3,
@@ -66,7 +68,7 @@ def kill_after(checkpoint, model, tmp_path):
 
 def test_a_killed_training_ends_at_the_same_weights(model, tmp_path, caplog):
     """The same curves too; two states are kept on the way, and none when all is done."""
-    folder = kill_after("step-00000008", model, tmp_path / "killed")
+    folder = kill_after("step-00000006", model, tmp_path / "killed")
     assert 1 <= len(list(folder.glob("step-*"))) <= 3  # the oldest may just be on its way out
     rows = training_rows(**ROWS)
     with caplog.at_level("INFO"):
@@ -124,3 +126,28 @@ def test_images_are_encoded_once(model, tmp_path, monkeypatch):
     with pytest.raises(Exception, match="is no number"):
         tuned(model, training_rows(), tmp_path, **diverging)
     assert len(seen) == 2 * 8 + 2
+
+
+def test_processes_train_together(model, tmp_path):
+    """Two with a batch each take the steps of one that accumulates two batches."""
+    asked = ARGUMENTS | {"max_train_steps": 4, "learning_rate": 1e-4, "checkpointing_steps": 3}
+    together = asked | {"gradient_accumulation_steps": 1, "num_processes": 2}
+    rows = training_rows(9, 3)
+    two, one = (tuned(model, rows, tmp_path, **which) for which in (together, asked))
+    for curve in ("train_loss", "validation_loss"):
+        for alone, found in zip(told_of(one)[curve], told_of(two)[curve], strict=True):
+            assert found == pytest.approx(alone, rel=1e-4)
+    weights = load_file(folder_of(two) / UNET)
+    for name, weight in load_file(folder_of(one) / UNET).items():
+        torch.testing.assert_close(weights[name], weight, atol=1e-5, rtol=1e-3)
+
+
+def test_what_ends_one_process_ends_all(tmp_path):
+    """With its own error."""
+    together = load_module(FINE_TUNE, "training_processes")
+    jobs = load_module(FINE_TUNE, "training_job")
+    run = load_module(FINE_TUNE, "tuning_settings").RunSettings(num_processes=2)
+    settings = jobs.Settings(run, None, None, None, None, 0.0, "no")
+    share = together.Share("./nowhere", None, None, settings, None, tmp_path, "cpu")
+    with pytest.raises(InputDataError, match=r"'\./nowhere': there is no such folder"):
+        together.train_together(share)
