@@ -28,7 +28,7 @@ from typing import Any, Final, NamedTuple
 import numpy as np
 import pyarrow as pa
 from PIL import Image
-from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+from tensorboard.backend.event_processing import event_accumulator  # type: ignore[import-untyped]
 
 from fondant_spec.testing import run_component
 from image_toolkit.models.runtime.torch_setup import prepare_torch
@@ -51,7 +51,7 @@ runpy.run_path(sys.argv[0], run_name="__main__")
 """
 """Runs a script as it is, once torchvision can be imported beside any build of torch."""
 
-SETTINGS: Final = {
+SETTINGS: Final[dict[str, Any]] = {
     "resolution": 32,
     "train_batch_size": 4,
     "gradient_accumulation_steps": 2,
@@ -106,9 +106,8 @@ class Comparison:
 
     def _figures(self) -> Iterator[tuple[str, list[float], list[float]]]:
         for name in Losses._fields:
-            ours, theirs = (
-                [getattr(one, name) for one in some] for some in (self.ours, self.theirs)
-            )
+            both = self.ours, self.theirs
+            ours, theirs = ([getattr(one, name) for one in some] for some in both)
             yield name, ours, theirs
 
 
@@ -141,12 +140,7 @@ def _compared(method: str, options: argparse.Namespace) -> Comparison:
         comparison = Comparison(method, _held_out_loss(model, rows, folder), [], [])
         run_component(COMPONENTS / "export_dataset", rows, folder, output_path=str(export))
         for seed in range(options.seeds):
-            asked = {
-                **SETTINGS,
-                **OF_METHOD[method],
-                "max_train_steps": options.steps,
-                "seed": seed,
-            }
+            asked = SETTINGS | OF_METHOD[method] | {"max_train_steps": options.steps, "seed": seed}
             ours, told = _tuned(model, rows, folder, method=method, **asked)
             theirs = folder / f"seed-{seed}"
             _train(options, SCRIPTS[method], model, export, theirs, asked)
@@ -154,11 +148,11 @@ def _compared(method: str, options: argparse.Namespace) -> Comparison:
             for written, mean, some in zip(
                 (ours, theirs), steps, (comparison.ours, comparison.theirs), strict=True
             ):
-                whole = (
-                    written if method == "full" else _with_lora(model, written, folder / "whole")
-                )
+                whole = written
+                if method == "lora":
+                    whole = _with_lora(model, written, folder / "whole")
                 some.append(Losses(mean, _held_out_loss(whole, rows, folder)))
-            print(f"{method}, seed {seed}: {comparison.ours[-1]}, {comparison.theirs[-1]}")
+            print(f"{method} {seed}: {comparison.ours[-1]}, {comparison.theirs[-1]}", flush=True)
     return comparison
 
 
@@ -223,7 +217,7 @@ def _with_lora(model: Path, folder: Path, target: Path) -> Path:
 def _mean_shown(output: Path) -> float:
     """Return the mean of the losses that a script wrote for TensorBoard."""
     for file in output.glob("logs/*/events*"):
-        events = EventAccumulator(str(file))
+        events = event_accumulator.EventAccumulator(str(file))
         events.Reload()
         if _SHOWN in events.Tags()["scalars"]:
             return statistics.fmean(event.value for event in events.Scalars(_SHOWN))
