@@ -164,8 +164,8 @@ def _held_out_loss(model: Path, rows: pa.Table, folder: Path) -> float:
 
 def _tuned(model: Path, rows: pa.Table, folder: Path, **asked: Any) -> tuple[Path, Any]:
     """Train with fine_tune; return its folder, and the content of `training.json`."""
-    given = {"model_id": str(model), "center_crop": True, "random_flip": True, "device": "cpu"}
-    result = run_component(COMPONENTS / "fine_tune", rows, folder, **given, **asked)
+    asked |= {"model_id": str(model), "center_crop": True, "random_flip": True, "device": "cpu"}
+    result = run_component(COMPONENTS / "fine_tune", rows, folder, **asked)
     written = Path(result.manifest.artifacts[0]).parent
     return written, json.loads((written / "training.json").read_text(encoding="utf-8"))
 

@@ -5,6 +5,7 @@ from typing import Any, Final, NamedTuple
 
 import numpy as np
 from PIL import Image
+from tuning_settings import ImageSettings
 
 from fondant_spec.errors import InvalidArgumentError
 from image_toolkit.training.buckets import STEP, Size, bucket_of
@@ -52,18 +53,14 @@ class View(NamedTuple):
 
 @dataclass(frozen=True)
 class Framing:
-    """What becomes of an image's shape; the names are those of diffusers' scripts.
+    """What becomes of an image's shape; see the settings' own words.
 
-    Without `buckets`, the shorter side is scaled to `resolution`, and a square of that side cut
-    from the middle (`center_crop`) or anywhere. With them, an image is scaled until it fills the
-    bucket whose shape is nearest, and what stands over is cut on both sides alike.
+    `resolution` is the side of the squares, in pixels, or with buckets that of the one of them that
+    is square.
     """
 
     resolution: int
-    center_crop: bool = False
-    random_flip: bool = False
-    buckets: bool = False
-    cached_crops: int | None = None
+    settings: ImageSettings
 
     def __post_init__(self) -> None:
         """Check that the latents of an image have whole numbers for sides.
@@ -71,23 +68,28 @@ class Framing:
         Raises:
             InvalidArgumentError: they have not.
         """
-        step = STEP if self.buckets else _LATENT_SIDE
+        buckets = self.settings.buckets
+        step = STEP if buckets else _LATENT_SIDE
         if self.resolution % step:
             msg = (
                 f"fine_tune: argument 'resolution' is {self.resolution}, and must be a multiple of "
-                f"{step}{' with buckets' if self.buckets else ''}."
+                f"{step}{' with buckets' if buckets else ''}."
             )
             raise InvalidArgumentError(msg)
 
     @property
     def crops_anew(self) -> bool:
         """Whether each look at an image cuts another window, so that no latents can be kept."""
-        return not (self.center_crop or self.buckets or self.cached_crops)
+        return not (self._cuts_middle or self.settings.cached_crops)
+
+    @property
+    def _cuts_middle(self) -> bool:
+        return self.settings.center_crop or self.settings.buckets
 
     def frame(self, size: Size) -> Frame:
         """Return how an image of a size is scaled and cut."""
         width, height = size
-        if not self.buckets:
+        if not self.settings.buckets:
             # As torchvision's `Resize` rounds.
             side, (short, long) = self.resolution, sorted(size)
             longer = int(side * long / short)
@@ -100,17 +102,19 @@ class Framing:
 
     def kept_views(self, frame: Frame, draw: np.random.Generator) -> list[View]:
         """Return the views of an image whose latents are kept: each, and then each mirrored."""
-        if self.center_crop or self.buckets or frame.spare == (0, 0):
+        if self._cuts_middle or frame.spare == (0, 0):
             places = [middle(frame)]
         else:
-            drawn = (_anywhere(frame, draw) for _ in range(self.cached_crops or 1))
+            drawn = (_anywhere(frame, draw) for _ in range(self.settings.cached_crops or 1))
             places = list(dict.fromkeys(drawn))
-        mirrored = [place._replace(mirrored=True) for place in places] if self.random_flip else []
+        mirrored = (
+            [place._replace(mirrored=True) for place in places] if self.settings.random_flip else []
+        )
         return places + mirrored
 
     def drawn_view(self, frame: Frame, draw: np.random.Generator) -> View:
         """Return a view of an image for one look at it."""
-        mirrored = self.random_flip and bool(draw.integers(2))
+        mirrored = self.settings.random_flip and bool(draw.integers(2))
         return _anywhere(frame, draw)._replace(mirrored=mirrored)
 
 

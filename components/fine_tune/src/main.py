@@ -44,6 +44,7 @@ class FineTune(WriteComponent):
     """Writes one folder with a LoRA or a whole pipeline, and how its training went."""
 
     uses_device = True
+    batch_rows = 32  # whose images are decoded at once
 
     def __init__(
         self,
@@ -91,9 +92,7 @@ class FineTune(WriteComponent):
             self._device, self._mixed_precision, self._run.num_processes
         )
         self._base = load_base(self._model_id, self._revision, self._prediction_type)
-        asked = asdict(self._image)
-        asked["resolution"] = self._image.resolution or self._base.resolution
-        self._framing = Framing(**asked)
+        self._framing = Framing(self._image.resolution or self._base.resolution, self._image)
 
     def write(self, batches: Iterator[pa.RecordBatch], context: RowContext) -> list[str]:
         """Train on all rows, and return what tells that the model is there.
@@ -165,9 +164,10 @@ class FineTune(WriteComponent):
 
     def _arguments(self) -> dict[str, Any]:
         """Return all arguments that matter, with what stands for those that were left out."""
-        groups = (self._run, self._optimizer, self._example, self._framing)
+        groups = (self._run, self._optimizer, self._example, self._image)
         told = {name: value for group in groups for name, value in asdict(group).items()}
         return told | {
+            "resolution": self._framing.resolution,
             "validation_fraction": self._validation_fraction,
             "snr_gamma": self._snr_gamma,
             "mixed_precision": self._precision,

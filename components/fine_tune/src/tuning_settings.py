@@ -51,7 +51,13 @@ class ExampleSettings:
 
 @dataclass(frozen=True)
 class ImageSettings:
-    """What becomes of an image's shape; `resolution` is the model's own where it is None."""
+    """What becomes of an image's shape.
+
+    Without `buckets`, the shorter side is scaled to `resolution`, which is the model's own where it
+    is None, and a square of that side cut from the middle (`center_crop`), or anywhere: each time
+    anew, or at one of `cached_crops` places. With them, an image is scaled until it fills the
+    bucket whose shape is nearest, and what stands over is cut on both sides alike.
+    """
 
     resolution: int | None = None
     center_crop: bool = False

@@ -2,14 +2,17 @@
 
 import json
 
+import numpy as np
 import pytest
 import torch
 from diffusers import DiffusionPipeline, UNet2DConditionModel
+from PIL import Image
 from safetensors.torch import load_file
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from fondant_spec.dataset.written_files import changed_files
-from tests.made_trainings import folder_of, told_of, training_rows, tuned
+from fondant_spec.worker.component_code import load_module
+from tests.made_trainings import FINE_TUNE, folder_of, told_of, training_rows, tuned
 from tests.tiny_diffusion import make_stable_diffusion, make_stable_diffusion_xl
 
 torch.set_num_threads(1)
@@ -147,3 +150,55 @@ def test_the_unet_runs_in_what_was_asked(models, tmp_path):
         assert found["loss"] != exact["loss"]
     weights = load_file(folder_of(result) / "pytorch_lora_weights.safetensors")
     assert {weight.dtype for weight in weights.values()} == {torch.float32}
+
+
+def test_gradient_checkpointing_learns_the_same(models, tmp_path):
+    """With less memory."""
+    plain, spared = (
+        told_of(tuned(models["sd"], training_rows(), tmp_path / f"{len(saved)}", **saved))
+        for saved in ({}, {"gradient_checkpointing": True})
+    )
+    for one, other in zip(plain["train_loss"], spared["train_loss"], strict=True):
+        assert other["loss"] == pytest.approx(one["loss"], rel=1e-5)
+
+
+@pytest.mark.parametrize("kind", ["sd", "xl"])
+def test_captions_are_encoded_as_the_pipeline_does(models, tmp_path, kind):
+    """Those of a batch alike, and none at all: an SDXL may have zeros for that."""
+    base = load_module(FINE_TUNE, "base_model").load_base(str(models[kind]), None, None)
+    store = load_module(FINE_TUNE, "tensor_store").TensorStore(tmp_path)
+    device = torch.device("cpu")
+    texts = load_module(FINE_TUNE, "text_vectors").TextVectors(store, base, device, torch.float32)
+    captions = ["a blue dog", "", "a red cat " * 50]
+    texts.add(captions)
+    for caption in captions:
+        given = {"negative_prompt": "" if kind == "sd" else None}
+        made = base.pipeline.encode_prompt(
+            caption,
+            device=device,
+            num_images_per_prompt=1,
+            do_classifier_free_guidance=True,
+            **given,
+        )
+        conditions = made[::2] if kind == "xl" else made[:1]
+        if caption == "":
+            conditions = made[1::2]
+        found = texts.of(caption)
+        for name, wanted in zip(("text", "pooled"), conditions, strict=False):
+            torch.testing.assert_close(found[name], wanted[0], atol=1e-5, rtol=1e-4)
+    assert {*found} == ({"text", "pooled"} if kind == "xl" else {"text"})
+
+
+def test_latents_are_those_of_the_pipeline(models):
+    """The mean, the spread, and the scale."""
+    base = load_module(FINE_TUNE, "base_model").load_base(str(models["sd"]), None, None)
+    encoder = load_module(FINE_TUNE, "latent_encoder")
+    made = encoder.LatentEncoder(base.pipeline.vae, torch.device("cpu"))
+    pixels = np.random.default_rng(0).integers(0, 255, (2, 32, 32, 3), np.uint8)
+    noise = torch.randn(2, 4, 16, 16)
+    found = made.latents(made.moments(list(pixels)), noise)
+    ready = base.pipeline.image_processor.preprocess([Image.fromarray(one) for one in pixels])
+    with torch.no_grad():
+        spread = base.pipeline.vae.encode(ready).latent_dist
+    wanted = (spread.mean + spread.std * noise) * base.pipeline.vae.config.scaling_factor
+    torch.testing.assert_close(found, wanted, atol=1e-5, rtol=1e-4)

@@ -22,6 +22,11 @@ def part(name):
     return load_module(FINE_TUNE, name)
 
 
+def framing_of(resolution, **settings):
+    """Return what images become."""
+    return part("framing").Framing(resolution, part("tuning_settings").ImageSettings(**settings))
+
+
 def samples(windows, **options):
     """Return a sample for each size of window."""
     framing, sets = part("framing"), part("training_set")
@@ -36,7 +41,7 @@ def samples(windows, **options):
 @pytest.mark.parametrize("size", [(100, 60), (60, 100), (41, 77), (32, 32), (20, 30)])
 def test_squares_are_those_of_diffusers_script(size):
     """The shorter side is scaled as torchvision does, and the square is cut from the middle."""
-    framing = part("framing").Framing(32, center_crop=True)
+    framing = framing_of(32, center_crop=True)
     frame = framing.frame(size)
     width, height = size
     long = int(32 * max(size) / min(size))
@@ -57,14 +62,14 @@ def test_random_crops_are_anywhere():
     """Each time anew; or a few that are drawn once and kept, and their mirror images."""
     frame = part("framing").Frame((60, 32), (60, 32), (32, 32))
     draw = np.random.default_rng(0)
-    anew = part("framing").Framing(32, random_flip=True)
+    anew = framing_of(32, random_flip=True)
     seen = Counter(anew.drawn_view(frame, draw) for _ in range(2000))
     assert anew.crops_anew
     assert {view.left for view in seen} == {*range(29)}
     assert sum(count for view, count in seen.items() if view.mirrored) == pytest.approx(
         1000, abs=99
     )
-    kept = part("framing").Framing(32, random_flip=True, cached_crops=3)
+    kept = framing_of(32, random_flip=True, cached_crops=3)
     views = kept.kept_views(frame, draw)
     assert not kept.crops_anew
     assert [view.mirrored for view in views] == [False] * 3 + [True] * 3
@@ -73,7 +78,7 @@ def test_random_crops_are_anywhere():
 
 def test_buckets_keep_shapes():
     """An image fills its bucket, and as little as can be is cut off it."""
-    framing = part("framing").Framing(512, buckets=True)
+    framing = framing_of(512, buckets=True)
     frame = framing.frame((1600, 900))
     assert frame.window == (640, 384)
     assert frame.scaled == (683, 384)
