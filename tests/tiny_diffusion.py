@@ -17,8 +17,7 @@ from diffusers import (
     StableDiffusionXLPipeline,
     UNet2DConditionModel,
 )
-from peft import LoraConfig
-from peft.utils import get_peft_model_state_dict
+from safetensors.torch import load_file, save_file
 from transformers import CLIPTextConfig, CLIPTextModel, CLIPTextModelWithProjection, CLIPTokenizer
 
 from demo.tiny_models import make_clip
@@ -27,6 +26,7 @@ SIDE = 32
 """Pixels a side of what they draw, unless asked for more."""
 
 _WIDTH = 32
+_KOHYA = {"lora_A": "lora_down", "lora_B": "lora_up"}
 _WORDS = ["a photo of a red cat", "a drawing of a blue dog"]
 
 
@@ -73,15 +73,38 @@ def make_stable_diffusion_xl(folder: Path, seed: int = 0) -> Path:
 
 
 def save_lora(base: Path, folder: Path, *, strength: float = 0.5, seed: int = 1) -> Path:
-    """Save a LoRA for the UNet of a pipeline, in diffusers' layout, that changes what it draws."""
-    unet = UNet2DConditionModel.from_pretrained(base, subfolder="unet")
-    unet.add_adapter(LoraConfig(r=2, lora_alpha=2, target_modules=["to_q", "to_k", "to_v"]))
+    """Save a LoRA in diffusers' layout that changes what the UNet and the text encoder make."""
     generator = torch.Generator().manual_seed(seed)
-    with torch.no_grad():
-        for name, weight in unet.named_parameters():
-            if "lora_" in name:
-                weight.copy_(torch.randn(weight.shape, generator=generator) * strength)
-    StableDiffusionPipeline.save_lora_weights(folder, get_peft_model_state_dict(unet))
+    unet = UNet2DConditionModel.from_pretrained(base, subfolder="unet")
+    sizes = {
+        f"unet.{name}": (layer.in_features, layer.out_features)
+        for name, layer in unet.named_modules()
+        if name.endswith(("to_q", "to_k", "to_v"))
+    }
+    attention = "text_encoder.text_model.encoder.layers.0.self_attn"
+    names = ("q_proj", "k_proj", "v_proj", "out_proj")
+    sizes |= {f"{attention}.{name}": (_WIDTH, _WIDTH) for name in names}
+    made = {}
+    for name, (read, written) in sizes.items():
+        down = torch.randn(2, read, generator=generator)
+        up = torch.randn(written, 2, generator=generator)
+        made |= {f"{name}.lora_A.weight": strength * down, f"{name}.lora_B.weight": strength * up}
+    folder.mkdir()
+    save_file(made, folder / "pytorch_lora_weights.safetensors")
+    return folder
+
+
+def save_kohya_lora(lora: Path, folder: Path) -> Path:
+    """Save a LoRA of diffusers' layout in kohya's, in which a layer's name has no dots."""
+    folder.mkdir()
+    made = {}
+    for name, weight in load_file(lora / "pytorch_lora_weights.safetensors").items():
+        layer, kind, _ = name.rsplit(".", 2)
+        flat = layer.replace("unet", "lora_unet").replace("text_encoder", "lora_te")
+        flat = flat.replace(".", "_")
+        made[f"{flat}.{_KOHYA[kind]}.weight"] = weight
+        made[f"{flat}.alpha"] = torch.tensor(2.0)
+    save_file(made, folder / "mine.safetensors")
     return folder
 
 

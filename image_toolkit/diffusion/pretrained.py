@@ -4,7 +4,8 @@ The filter that some models come with, their "safety checker", is never loaded: 
 blackens would be taken for what the model draws.
 """
 
-from pathlib import Path
+from collections.abc import Mapping
+from inspect import signature
 from typing import Any, Final
 
 import torch
@@ -12,18 +13,24 @@ from torch import nn
 
 from fondant_spec.errors import InputDataError
 from image_toolkit.diffusion.pipeline_files import LEFT_OUT, parts_of, read_index
-from image_toolkit.models.runtime.device import Placement
+from image_toolkit.models.runtime.device import EXACT, Placement, place
 from image_toolkit.models.runtime.fitting import placing
 from image_toolkit.models.runtime.hub import ModelFiles
-from image_toolkit.models.runtime.loading import check_whole, loading
-from image_toolkit.models.runtime.torch_setup import prepare_torch
+from image_toolkit.models.runtime.loading import check_tokenizer, check_whole, loading
 
 _GUIDED_BY_IMAGES: Final = ("controlnet", "-control", "kontext", "inpaint")
 """What the names of kinds have in them that want more than a text."""
 
+_SWITCHED_OFF: Final = {"requires_safety_checker": False, "add_watermarker": False}
+"""Where a kind of pipeline has it: the word about a filter that is left out, and a mark in the
+pixels of SDXL, which would depend on what is installed."""
+
 
 def load_pipeline(files: ModelFiles, dtype: torch.dtype = torch.float32) -> Any:
     """Return a text-to-image pipeline of diffusers, on the CPU, with all weights as stored.
+
+    It is put together here, and not by diffusers' own loader, some releases of which run Python
+    files that lie in a model's folder.
 
     Args:
         files: of the pipeline; see `find_pipeline`.
@@ -33,24 +40,23 @@ def load_pipeline(files: ModelFiles, dtype: torch.dtype = torch.float32) -> Any:
         InputDataError: it makes no images of texts, cannot be loaded, or lacks weights: diffusers
             would make them up at random.
     """
-    prepare_torch()
-    import diffusers  # noqa: PLC0415 - torch has to be prepared first
-
-    diffusers.utils.logging.set_verbosity_error()
-    diffusers.utils.logging.disable_progress_bar()
-    index = read_index(files.folder)
-    pipeline_class = _pipeline_class(files.name, index)
     with loading(files.name):
-        given = {
-            name: _load_model(files, name, class_, dtype)
+        import diffusers  # noqa: PLC0415 - torch has to be prepared first
+
+        diffusers.utils.logging.set_verbosity_error()
+        diffusers.utils.logging.disable_progress_bar()
+        index = read_index(files.folder)
+        pipeline_class = _pipeline_class(files.name, index)
+        takes = signature(pipeline_class.__init__).parameters
+        given = {name: value for name, value in index.items() if not isinstance(value, list)}
+        given |= dict.fromkeys((*pipeline_class._optional_components, *LEFT_OUT))  # noqa: SLF001
+        given |= _SWITCHED_OFF
+        given |= {
+            name: _load_part(files, name, class_, dtype)
             for name, class_ in _classes(files.name, index).items()
-            if issubclass(class_, nn.Module)
         }
-        left_out = {name: None for name in LEFT_OUT if name in index}
-        unfiltered = {"requires_safety_checker": False} if "safety_checker" in index else {}
-        pipeline = pipeline_class.from_pretrained(
-            str(files.folder), **given, **left_out, **unfiltered, local_files_only=True
-        )
+        pipeline = pipeline_class(**{name: given[name] for name in takes if name in given})
+        _check_tokenizers(files, pipeline.components)
     pipeline.set_progress_bar_config(disable=True)
     return pipeline
 
@@ -66,14 +72,16 @@ def place_pipeline(name: str, pipeline: Any, placement: Placement) -> None:
         pipeline.to(placement.device)
 
 
-def precision_on(device: torch.device) -> str:
-    """Return how precisely diffusion models run on a device: fp32 on a CPU, bf16 or fp16 on a GPU.
+def placement_on(device: torch.device, precision: str = "auto") -> Placement:
+    """Return how a diffusion model runs on a device.
 
-    Not bf16 on a CPU even where that is faster: small errors add up over the steps.
+    `auto` is bf16 on a GPU, or fp16 on one without it, and fp32 on a CPU. Not bf16 there even where
+    that is faster: its small errors add up over the steps.
+
+    Raises:
+        InvalidArgumentError: the device is slow at the precision, or cannot do it at all.
     """
-    if device.type == "cpu":
-        return "fp32"
-    return "bf16" if torch.cuda.is_bf16_supported(including_emulation=False) else "fp16"
+    return place(device, EXACT if precision == "auto" and device.type == "cpu" else precision)
 
 
 def _pipeline_class(name: str, index: dict[str, Any]) -> Any:
@@ -126,18 +134,30 @@ def _classes(name: str, index: dict[str, Any]) -> dict[str, type]:
     return classes
 
 
-def _load_model(files: ModelFiles, part: str, class_: Any, dtype: torch.dtype) -> Any:
-    """Return a model of a pipeline, as it is stored.
+def _load_part(files: ModelFiles, part: str, class_: Any, dtype: torch.dtype) -> Any:
+    """Return a part of a pipeline, as it is stored.
 
     Raises:
         InputDataError: weights of it are missing.
     """
+    folder = str(files.folder / part)
+    options: dict[str, Any] = {"local_files_only": True}
+    is_diffusers = class_.__module__.startswith("diffusers.")
+    if not is_diffusers:
+        options["trust_remote_code"] = False
+    if not issubclass(class_, nn.Module):
+        return class_.from_pretrained(folder, **options)
+    options["torch_dtype" if is_diffusers else "dtype"] = dtype
     model, report = class_.from_pretrained(
-        str(Path(files.folder) / part),
-        use_safetensors=True,
-        local_files_only=True,
-        torch_dtype=dtype,
-        output_loading_info=True,
+        folder, use_safetensors=True, output_loading_info=True, **options
     )
     check_whole(files.name, part, model, report)
     return model.eval()
+
+
+def _check_tokenizers(files: ModelFiles, parts: Mapping[str, Any]) -> None:
+    """Refuse a tokenizer that is not that of the encoder which it is for."""
+    for name, part in parts.items():
+        encoder = parts.get(name.replace("tokenizer", "text_encoder"))
+        if name.startswith("tokenizer") and part is not None and encoder is not None:
+            check_tokenizer(files, part, encoder.config)
