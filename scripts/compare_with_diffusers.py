@@ -5,10 +5,10 @@
 CHECKOUT is a diffusers repository, of about the installed release: its scripts
 `examples/text_to_image/train_text_to_image.py` and `train_text_to_image_lora.py` are run as they
 are, on what export_dataset exports for them. fine_tune trains on the same rows, from the same tiny
-model and with the same settings. Both draw noise by lot, in orders of their own, so no two losses
-are equal: each trains with several seeds, and the difference of the means has to be within what
-seeds make of it. What both have learnt is then held against the same noise, on images that neither
-saw. --python is an environment that has torchvision as well, which the scripts want.
+model (the demo's) and with the same settings. Both draw noise by lot, in orders of their own, so no
+two losses are equal: each trains with several seeds, and the difference of the means has to be
+within what seeds make of it. What both have learnt is then held against the same noise, on images
+that neither saw. --python is an environment that has torchvision as well, which the scripts want.
 """
 
 import argparse
@@ -30,9 +30,9 @@ import pyarrow as pa
 from PIL import Image
 from tensorboard.backend.event_processing import event_accumulator  # type: ignore[import-untyped]
 
+import demo
 from fondant_spec.testing import run_component
 from image_toolkit.models.runtime.torch_setup import prepare_torch
-from tests.tiny_diffusion import make_stable_diffusion
 
 ROOT: Final = Path(__file__).parents[1]
 COMPONENTS: Final = ROOT / "components"
@@ -52,7 +52,7 @@ runpy.run_path(sys.argv[0], run_name="__main__")
 """Runs a script as it is, once torchvision can be imported beside any build of torch."""
 
 SETTINGS: Final[dict[str, Any]] = {
-    "resolution": 32,
+    "resolution": 64,
     "train_batch_size": 4,
     "gradient_accumulation_steps": 2,
     "max_grad_norm": 1.0,
@@ -64,7 +64,7 @@ OF_METHOD: Final[dict[str, dict[str, Any]]] = {
     "full": {"learning_rate": 1e-3, "snr_gamma": 5.0},
     "lora": {"learning_rate": 1e-2, "rank": 4, "noise_offset": 0.05},
 }
-IMAGES, HELD_OUT, SIDE = 32, 8, 32
+IMAGES, HELD_OUT, SIDE = 32, 8, 64
 SECONDS: Final = 600
 MOST_ERRORS: Final = 3.0
 """Standard errors that a difference of means may have: chance goes further in one of 370."""
@@ -117,6 +117,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--checkout", type=Path, required=True)
+    parser.add_argument("--model", type=Path, default=demo.DIFFUSION_FOLDER, help="to train")
     parser.add_argument("--python", default=sys.executable, help="of an environment with diffusers")
     parser.add_argument("--seeds", type=int, default=4, help="trainings of each (default: 4)")
     parser.add_argument("--steps", type=int, default=60, help="of each (default: 60)")
@@ -136,7 +137,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _compared(method: str, options: argparse.Namespace) -> Comparison:
     with tempfile.TemporaryDirectory() as temporary:
         folder, rows = Path(temporary), _rows()
-        model, export = make_stable_diffusion(folder / "model"), folder / "export"
+        model, export = options.model, folder / "export"
         comparison = Comparison(method, _held_out_loss(model, rows, folder), [], [])
         run_component(COMPONENTS / "export_dataset", rows, folder, output_path=str(export))
         for seed in range(options.seeds):
