@@ -116,7 +116,7 @@ def figures_of(
         clusters=cluster_report(gathered, compared, classify, resamples),
         variety=_variety(compared, *lots),
         clip_score=clip_score(compared, prompts, *lots),
-        asked_class=asked_class(compared, gathered.rows, classify, *lots),
+        asked_class=asked_class(compared, gathered, classify, *lots),
         copies=_copies(gathered, compared),
     )
 

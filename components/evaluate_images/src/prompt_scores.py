@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 from compared_sets import Compared
-from gathered import Row, Vectors
+from gathered import Gathered, Vectors
 
 from image_toolkit.evaluation.paired import Paired, paired_means
 
@@ -25,19 +25,34 @@ def clip_score(
 
 def asked_class(
     compared: Compared,
-    rows: Mapping[str, Row],
+    gathered: Gathered,
     classify: Callable[[Vectors], Sequence[str]],
     seed: int,
     count: int,
 ) -> Paired | None:
-    """Return how often images are of the class that was asked for; None where none was."""
-    asked = [rows[row_id].asked for row_id in compared.base.ids]
-    places = [place for place, label in enumerate(asked) if label]
+    """Return how often images are of the class that was asked for; None where none was.
+
+    A row asks for its `class`, or else for what its original shows, which its caption describes.
+    """
+    asked = _classes_of_originals(gathered, classify)
+    asked |= {row_id: row.asked for row_id, row in gathered.rows.items() if row.asked}
+    places = [place for place, row_id in enumerate(compared.base.ids) if row_id in asked]
     if not places:
         return None
-    wanted = np.array([asked[place] for place in places], object)
+    wanted = np.array([asked[compared.base.ids[place]] for place in places], object)
     base, tuned = (
         (np.array(classify(one.vectors[places]), object) == wanted).astype(np.float64)
         for one in (compared.base, compared.tuned)
     )
     return paired_means(base, tuned, seed, count)
+
+
+def _classes_of_originals(
+    gathered: Gathered, classify: Callable[[Vectors], Sequence[str]]
+) -> dict[str, str]:
+    sets = [one for one in (gathered.held_out, gathered.training) if len(one)]
+    return {
+        row_id: label
+        for one in sets
+        for row_id, label in zip(one.ids, classify(one.vectors), strict=True)
+    }

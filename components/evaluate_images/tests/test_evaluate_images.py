@@ -132,7 +132,7 @@ def test_what_is_missing_is_told(tmp_path):
     ):
         assert said in warnings
     assert told["figures"]["clip_score"] is None
-    assert told["figures"]["asked_class"] is None
+    assert told["figures"]["asked_class"]["pairs"] == 14  # by what the originals show
     assert told["figures"]["copies"]["tuned"]["baseline"] == {}
     assert told["images"]["training"] == 23
     (reject,) = result.rejects.to_pylist()
