@@ -3,8 +3,9 @@
 import json
 import logging
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
@@ -13,9 +14,9 @@ import numpy as np
 
 from fondant_spec import __version__
 from fondant_spec.errors import InputDataError
+from image_toolkit.retrieval.build.build_inverted import build_inverted
 from image_toolkit.retrieval.build.index_kinds import Kind, kind_for
 from image_toolkit.retrieval.build.recall import NEIGHBOURS, Measurement, tune
-from image_toolkit.retrieval.build.refinement import add_last, refine_codes, refined
 from image_toolkit.retrieval.build.staging import Staging
 from image_toolkit.retrieval.build.vector_sources import VectorSource
 from image_toolkit.retrieval.search.exact import exact_neighbours
@@ -98,10 +99,10 @@ def build_index(source: VectorSource, folder: Path, options: BuildOptions) -> Bu
     rows, dimension = len(vectors), vectors.dimension
     kind = kind_for(options.kind, rows, dimension, options.memory_bytes)
     held_out = min(_HELD_OUT, rows // _HELD_OUT_SHARE)
-    index, measurements = _filled(kind, vectors, held_out, options.target_recall, staging.codes)
+    save, measurements = _filled(kind, vectors, files, staging, held_out, options)
     seconds = time.perf_counter() - start
     built = Built(kind, rows, left_out, held_out, tuple(measurements), seconds)
-    _finish(index, staging, folder, built, _model(source, options), options)
+    _finish(save, staging, folder, built, _model(source, options), options)
     return built
 
 
@@ -115,57 +116,36 @@ def _model(source: VectorSource, options: BuildOptions) -> ModelIdentity:
 def _filled(
     kind: Kind,
     vectors: NpyVectors,
+    files: Sequence[Path],
+    staging: Staging,
     held_out: int,
-    target: float,
-    codes: Path,
-) -> tuple[Any, list[Measurement]]:
-    """Return an index of all vectors, its search options chosen by the last `held_out` of them.
+    options: BuildOptions,
+) -> tuple[Callable[[Path], None], Sequence[Measurement]]:
+    """Make an index of all vectors; return what saves it, and what its last `held_out` ones found.
 
-    Those are looked for before they go in. Longer codes, if its kind has any, go to `codes`.
+    By those its search options are chosen; they are looked for before they go in.
     """
+    target = options.target_recall
+    if kind.refined_by:
+        made = build_inverted(
+            kind, files, staging.shards, held_out, target, options.memory_bytes
+        )
+        return made.save, made.measurements
     head = kind.rows - held_out
-    sample = _sample(kind, vectors)
     index = kind.empty()
-    if len(sample):
-        _train(index, sample)
     for chunk in _first(vectors, head):
         index.add(chunk)
-    if kind.refined_by:
-        index = refined(index, refine_codes(kind.refined_by, sample, vectors, codes))
-    queries = vectors.take(np.arange(head, kind.rows))
-    if not held_out:
-        return index, []
-    _, true = exact_neighbours(vectors, queries, min(NEIGHBOURS, head), rows=head)
-    measurements = tune(index, queries, true, kind.options, target)
-    if kind.refined_by:
-        add_last(index, queries)
-    else:
+    measurements: list[Measurement] = []
+    if held_out:
+        queries = vectors.take(np.arange(head, kind.rows))
+        _, true = exact_neighbours(vectors, queries, min(NEIGHBOURS, head), rows=head)
+        measurements = tune(index, queries, true, kind.options, target)
         index.add(queries)
-    return index, measurements
+    return partial(_write, index), measurements
 
 
-def _sample(kind: Kind, vectors: NpyVectors) -> FloatArray:
-    """Return the vectors that an index learns from; none, if its kind does not learn."""
-    if kind.training_rows:
-        logger.info("learning lists and codes from %d vectors", kind.training_rows)
-    chosen = np.random.default_rng(0).choice(kind.rows, kind.training_rows, replace=False)
-    return vectors.take(np.sort(chosen))
-
-
-def _train(index: Any, sample: FloatArray) -> None:
-    """Have an inverted file learn its lists, then its codes.
-
-    Codes are learnt in one thread: hundreds of tiny clusterings wait for each other in several,
-    many times as long as they compute when the machine has other work.
-    """
-    lists: Any = faiss.extract_index_ivf(index)
-    lists.train_q1(len(sample), faiss.swig_ptr(sample), False, index.metric_type)  # noqa: FBT003
-    threads = faiss.omp_get_max_threads()
-    faiss.omp_set_num_threads(1)
-    try:
-        index.train(sample)
-    finally:
-        faiss.omp_set_num_threads(threads)
+def _write(index: Any, file: Path) -> None:
+    faiss.write_index(index, str(file))
 
 
 def _first(vectors: NpyVectors, rows: int) -> Iterator[FloatArray]:
@@ -178,7 +158,7 @@ def _first(vectors: NpyVectors, rows: int) -> Iterator[FloatArray]:
 
 
 def _finish(
-    index: Any,
+    save: Callable[[Path], None],
     staging: Staging,
     folder: Path,
     built: Built,
@@ -204,7 +184,7 @@ def _finish(
         listing["clip_model"] = clip_retrieval_name(model.name)
     for name, content in (("image.json", about), (INDICES_PATHS, {options.name: listing})):
         (staging.folder / name).write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
-    faiss.write_index(index, str(staging.folder / "image.index"))
+    save(staging.folder / "image.index")
     folder.parent.mkdir(parents=True, exist_ok=True)
     staging.folder.replace(folder)
     Staging(folder).clean(keep_vectors=options.keep_vectors)
