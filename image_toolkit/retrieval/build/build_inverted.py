@@ -20,7 +20,7 @@ from image_toolkit.retrieval.build.index_kinds import Kind
 from image_toolkit.retrieval.build.merged_lists import MergedLists, merge_lists
 from image_toolkit.retrieval.build.npy_files import write_npy
 from image_toolkit.retrieval.build.recall import NEIGHBOURS, Measurement, tune
-from image_toolkit.retrieval.build.refinement import refined, write_longer_codes
+from image_toolkit.retrieval.build.refinement import move_longer_codes, refined
 from image_toolkit.retrieval.build.shard_workers import make_shards
 from image_toolkit.retrieval.build.shards import Learnt, nearest_of_all, shards_of
 from image_toolkit.retrieval.search.faiss_search import LISTS_NAME, ON_DISK_NAME, LongerCodes
@@ -83,10 +83,10 @@ def build_inverted(
     shards = shards_of(learnt, files, vectors.file_rows, head, NEIGHBOURS)
     make_shards(shards, processes(kind.dimension, memory))
     logger.info("merging %d shards", len(shards))
+    longer = folder / "longer.index"
+    move_longer_codes(shards, learnt.codec(), longer)
     some = min(memory // _MERGED_SHARE, _MOST_MERGED_BYTES)
     lists = merge_lists(shards, learnt.lists(), head, folder / "lists.ivfdata", some)
-    longer = folder / "longer.index"
-    write_longer_codes(shards, learnt.codec(), longer)
     measurements: list[Measurement] = []
     if held_out:
         search = refined(lists.index(learnt.lists(), with_held_out=False), longer)

@@ -154,7 +154,7 @@ def _build(args: argparse.Namespace) -> int:
     )
     source = _source(args)
     kind = kind_for(options.kind, len(source), source.dimension, options.memory_bytes)
-    for line in BuildEstimate(kind).lines():
+    for line in BuildEstimate(kind, options.memory_bytes).lines():
         tell(line)
     with full_disk_told(str(args.output)):
         built = build_index(source, args.output, options)

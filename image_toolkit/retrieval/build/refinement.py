@@ -19,8 +19,20 @@ _COUNT_BYTES: Final = 8
 """FAISS ends the file of a scalar quantiser with its codes, and says before them how many bytes."""
 
 
-def write_longer_codes(shards: Sequence[Shard], codec: Any, file: Path) -> None:
-    """Write the longer codes of all shards to `file`, as an index of FAISS."""
+def move_longer_codes(shards: Sequence[Shard], codec: Any, file: Path) -> None:
+    """Move the longer codes of all shards to `file`, which is an index of FAISS.
+
+    What was moved before is left as it is.
+    """
+    if not file.is_file():
+        unfinished = file.with_suffix(".tmp")
+        _write(shards, codec, unfinished)
+        unfinished.replace(file)
+    for shard in shards:
+        shard.file("longer").unlink(missing_ok=True)
+
+
+def _write(shards: Sequence[Shard], codec: Any, file: Path) -> None:
     codec.ntotal = sum(shard.rows for shard in shards)
     head = faiss.serialize_index(codec).tobytes()[:-_COUNT_BYTES]
     size = np.uint64(codec.ntotal * codec.sa_code_size())

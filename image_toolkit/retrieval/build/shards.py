@@ -88,8 +88,12 @@ class Shard:
         `sizes` of the lists; `ids` and `codes`, by list; `longer` codes, by row; `nearest` and
         `similarity`, (queries, neighbours).
         """
-        array: NDArray[Any] = np.load(self.folder / f"{name}.npy", mmap_mode="r")
+        array: NDArray[Any] = np.load(self.file(name), mmap_mode="r")
         return array
+
+    def file(self, name: str) -> Path:
+        """Return the file of one of its arrays."""
+        return self.folder / f"{name}.npy"
 
     def make(self, threads: int | None = 1) -> None:
         """Make it, in so many threads; None is as many as there are cores."""

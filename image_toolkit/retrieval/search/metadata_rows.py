@@ -37,19 +37,30 @@ class Rows:
     """
 
     def __init__(self, files: Sequence[Path]) -> None:
-        pieces: list[_Piece] = []
         self.schema = pa.schema([])
         self.file_rows: list[int] = []
+        self._pieces: list[_Piece] = []
         for file in files:
             schema, found = _pieces(file)
-            self.schema = pa.unify_schemas([self.schema, schema], promote_options="permissive")
-            self.file_rows.append(sum(piece.rows for piece in found))
-            pieces += found
-        self._pieces = pieces
-        self._starts = np.fromiter(accumulate((p.rows for p in pieces), initial=0), np.int64)
+            self._add(schema, found, [sum(piece.rows for piece in found)])
+        self._starts = _starts(self._pieces)
         self._cache: OrderedDict[tuple[int, tuple[str, ...]], pa.Table] = OrderedDict()
         self._cached_bytes = 0
         self._lock = Lock()
+
+    @classmethod
+    def joined(cls, parts: Sequence["Rows"]) -> "Rows":
+        """Return the rows of several, one after the other."""
+        rows = cls(())
+        for part in parts:
+            rows._add(part.schema, part._pieces, part.file_rows)
+        rows._starts = _starts(rows._pieces)
+        return rows
+
+    def _add(self, schema: pa.Schema, pieces: Sequence[_Piece], file_rows: Sequence[int]) -> None:
+        self.schema = pa.unify_schemas([self.schema, schema], promote_options="permissive")
+        self.file_rows += file_rows
+        self._pieces += pieces
 
     def __len__(self) -> int:
         """Return the number of rows."""
@@ -90,6 +101,10 @@ class Rows:
             while self._cached_bytes > _CACHE_BYTES and len(self._cache) > 1:
                 self._cached_bytes -= self._cache.popitem(last=False)[1].nbytes
         return table
+
+
+def _starts(pieces: Sequence[_Piece]) -> IntArray:
+    return np.fromiter(accumulate((piece.rows for piece in pieces), initial=0), np.int64)
 
 
 def _pieces(file: Path) -> tuple[pa.Schema, list[_Piece]]:
