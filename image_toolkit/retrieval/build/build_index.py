@@ -17,7 +17,7 @@ from fondant_spec.errors import InputDataError
 from image_toolkit.retrieval.build.build_inverted import build_inverted
 from image_toolkit.retrieval.build.index_kinds import Kind, kind_for
 from image_toolkit.retrieval.build.recall import NEIGHBOURS, Measurement, tune
-from image_toolkit.retrieval.build.staging import Staging
+from image_toolkit.retrieval.build.staging import UNFINISHED, Staging
 from image_toolkit.retrieval.build.vector_sources import VectorSource
 from image_toolkit.retrieval.search.exact import exact_neighbours
 from image_toolkit.retrieval.search.hits import FloatArray
@@ -86,7 +86,7 @@ def build_index(source: VectorSource, folder: Path, options: BuildOptions) -> Bu
     if folder.exists() and any(folder.iterdir()):
         msg = f"{folder} is not empty; name another folder for the index, or remove this one."
         raise InputDataError(msg)
-    staging = Staging(folder.with_name(f"{folder.name}.building"))
+    staging = Staging(folder.with_name(f"{folder.name}{UNFINISHED}"))
     try:
         left_out = staging.fill(source)
     finally:
@@ -127,9 +127,7 @@ def _filled(
     """
     target = options.target_recall
     if kind.refined_by:
-        made = build_inverted(
-            kind, files, staging.shards, held_out, target, options.memory_bytes
-        )
+        made = build_inverted(kind, files, staging.shards, held_out, target, options.memory_bytes)
         return made.save, made.measurements
     head = kind.rows - held_out
     index = kind.empty()

@@ -4,7 +4,7 @@ What is learnt and each shard are kept on disk until the index is there: a build
 goes on after them, if it is to make the same of the same vectors.
 """
 
-import json
+import hashlib
 import logging
 import shutil
 from collections.abc import Sequence
@@ -62,7 +62,8 @@ class Inverted:
         target.mkdir()
         _set_options(refined(mapped, self.longer), options)
         self.lists.file.replace(target / LISTS_NAME)
-        mapped.invlists.filename = LISTS_NAME
+        lists: Any = faiss.downcast_InvertedLists(mapped.invlists)
+        lists.filename = LISTS_NAME
         faiss.write_index(mapped, str(target / ON_DISK_NAME))
         LongerCodes(target).put(self.longer, options)
 
@@ -77,16 +78,16 @@ def build_inverted(
     Raises:
         StepFailedError: a process or the cluster that makes shards failed.
     """
-    vectors, learnt = NpyVectors(files), Learnt(folder)
+    vectors = NpyVectors(files)
     head = kind.rows - held_out
-    _learn(kind, vectors, held_out, learnt)
+    learnt = _learnt(kind, vectors, held_out, folder)
     shards = shards_of(learnt, files, vectors.file_rows, head, NEIGHBOURS)
     make_shards(shards, processes(kind.dimension, memory))
     logger.info("merging %d shards", len(shards))
-    longer = folder / "longer.index"
+    longer = learnt.folder / "longer.index"
     move_longer_codes(shards, learnt.codec(), longer)
     some = min(memory // _MERGED_SHARE, _MOST_MERGED_BYTES)
-    lists = merge_lists(shards, learnt.lists(), head, folder / "lists.ivfdata", some)
+    lists = merge_lists(shards, learnt.lists(), head, learnt.folder / "lists.ivfdata", some)
     measurements: list[Measurement] = []
     if held_out:
         search = refined(lists.index(learnt.lists(), with_held_out=False), longer)
@@ -106,14 +107,18 @@ def process_bytes(dimension: int) -> int:
     return _PROGRAM_BYTES + 4 * dimension * _VECTORS_AT_ONCE
 
 
-def _learn(kind: Kind, vectors: NpyVectors, held_out: int, learnt: Learnt) -> None:
-    """Learn lists and codes from a sample, unless that was done for the same index."""
-    plan = {"kind": kind.factory_key, "file_rows": vectors.file_rows, "held_out": held_out}
-    file = learnt.folder / "plan.json"
-    if file.is_file() and json.loads(file.read_bytes()) == plan:
-        return
-    shutil.rmtree(learnt.folder, ignore_errors=True)
-    learnt.folder.mkdir()
+def _learnt(kind: Kind, vectors: NpyVectors, held_out: int, folder: Path) -> Learnt:
+    """Learn lists and codes from a sample, unless that was done for the same index.
+
+    A folder of another name is for another one, so that no process which still is at that meddles.
+    """
+    plan = f"{kind.factory_key}, {vectors.file_rows}, {held_out}"
+    learnt = Learnt(folder / hashlib.sha256(plan.encode()).hexdigest()[:16])
+    if learnt.folder.is_dir():
+        return learnt
+    shutil.rmtree(folder, ignore_errors=True)
+    unfinished = Learnt(learnt.folder.with_suffix(".tmp"))
+    unfinished.folder.mkdir(parents=True)
     logger.info("learning %d lists from %d vectors", kind.lists, kind.training_rows)
     chosen = np.random.default_rng(0).choice(kind.rows, kind.training_rows, replace=False)
     sample = vectors.take(np.sort(chosen))
@@ -121,12 +126,12 @@ def _learn(kind: Kind, vectors: NpyVectors, held_out: int, learnt: Learnt) -> No
     _train(lists, sample)
     codec: Any = faiss.index_factory(kind.dimension, kind.refined_by, faiss.METRIC_INNER_PRODUCT)
     codec.train(sample)
-    faiss.write_index(lists, str(learnt.lists_file))
-    faiss.write_index(codec, str(learnt.codec_file))
-    write_npy(learnt.queries_file, vectors.take(np.arange(kind.rows - held_out, kind.rows)))
-    unfinished = file.with_suffix(".tmp")
-    unfinished.write_text(json.dumps(plan))
-    unfinished.replace(file)
+    faiss.write_index(lists, str(unfinished.lists_file))
+    faiss.write_index(codec, str(unfinished.codec_file))
+    queries = vectors.take(np.arange(kind.rows - held_out, kind.rows))
+    write_npy(unfinished.queries_file, queries)
+    unfinished.folder.replace(learnt.folder)
+    return learnt
 
 
 def _train(index: Any, sample: FloatArray) -> None:

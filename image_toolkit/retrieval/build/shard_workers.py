@@ -9,6 +9,7 @@ import os
 from collections.abc import Iterator, Sequence
 from concurrent.futures import CancelledError, ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
 from multiprocessing import get_context
 from typing import Final
 from uuid import uuid4
@@ -22,6 +23,7 @@ logger = logging.getLogger(__name__)
 
 SCHEDULER: Final = "DASK_SCHEDULER_ADDRESS"
 
+_THREADS: Final = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 _PATIENCE: Final = "60 s"
 _KEPT: Final = "What is finished is kept: the same command goes on."
 
@@ -48,7 +50,7 @@ def _made(shards: Sequence[Shard], processes: int) -> Iterator[Shard]:
         yield from _made_on_cluster(shards, address)
     elif min(processes, len(shards)) <= 1:
         for shard in shards:
-            shard.make(threads=None)
+            shard.make()
             yield shard
     else:
         yield from _made_in_processes(shards, min(processes, len(shards)))
@@ -56,7 +58,8 @@ def _made(shards: Sequence[Shard], processes: int) -> Iterator[Shard]:
 
 def _made_in_processes(shards: Sequence[Shard], processes: int) -> Iterator[Shard]:
     with ProcessPoolExecutor(processes, get_context("spawn"), end_with_parent) as pool:
-        running = {pool.submit(shard.make): shard for shard in shards}
+        with _one_thread_each():
+            running = {pool.submit(shard.make): shard for shard in shards}
         try:
             for future in as_completed(running):
                 future.result()
@@ -100,3 +103,17 @@ def _seen(shard: Shard) -> Shard:
         "it. Build in a folder that all machines share."
     )
     raise StepFailedError(msg)
+
+
+@contextmanager
+def _one_thread_each() -> Iterator[None]:
+    """Have processes that are started now compute in one thread, as Dask's workers do."""
+    before = {name: os.environ.get(name) for name in _THREADS}
+    os.environ.update(dict.fromkeys(_THREADS, "1"))
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            os.environ.pop(name)
+            if value is not None:
+                os.environ[name] = value

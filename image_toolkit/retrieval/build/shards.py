@@ -4,18 +4,16 @@ A shard is a folder that gets its name when all is in it, so that a build which 
 those that have one. It is made by any process that sees the folder, of what was learnt before.
 """
 
-import shutil
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import accumulate
 from pathlib import Path
 from typing import Any, Final
+from uuid import uuid4
 
 import faiss
 import numpy as np
 from numpy.typing import NDArray
-from threadpoolctl import threadpool_limits
 
 from image_toolkit.retrieval.build.npy_files import write_npy
 from image_toolkit.retrieval.search.exact import exact_neighbours
@@ -95,15 +93,17 @@ class Shard:
         """Return the file of one of its arrays."""
         return self.folder / f"{name}.npy"
 
-    def make(self, threads: int | None = 1) -> None:
-        """Make it, in so many threads; None is as many as there are cores."""
-        unfinished = self.folder.with_suffix(".tmp")
-        shutil.rmtree(unfinished, ignore_errors=True)
+    def make(self) -> None:
+        """Make it, in as many threads as the process has."""
+        unfinished = self.folder.with_suffix(f".{uuid4().hex}")
         unfinished.mkdir()
-        with _threads(threads):
-            for name, array in self._arrays():
-                write_npy(unfinished / f"{name}.npy", array)
-        unfinished.replace(self.folder)
+        for name, array in self._arrays():
+            write_npy(unfinished / f"{name}.npy", array)
+        try:
+            unfinished.replace(self.folder)
+        except OSError:  # a worker of a build that was killed was at it, too
+            if not self.folder.is_dir():
+                raise
 
     def _arrays(self) -> Iterator[tuple[str, NDArray[Any]]]:
         lists = self.learnt.lists()
@@ -127,8 +127,8 @@ class Shard:
         for chunk in vectors.chunks(_CHUNK_ROWS):
             here = slice(start, start + len(chunk))
             list_of[here] = lists.quantizer.search(chunk, 1)[1][:, 0]
-            arrays = (chunk, list_of[here], codes[here])
-            lists.encode_vectors(len(chunk), *map(faiss.swig_ptr, arrays))
+            pointers = [faiss.swig_ptr(array) for array in (chunk, list_of[here], codes[here])]
+            lists.encode_vectors(len(chunk), *pointers)
             longer[here] = codec.sa_encode(chunk)
             start += len(chunk)
         return list_of, codes, longer
@@ -165,18 +165,3 @@ def nearest_of_all(shards: Sequence[Shard], count: int) -> IntArray:
     nearest = np.concatenate([shard.read("nearest") for shard in shards], axis=1)
     order = np.argsort(-similarity, axis=1, kind="stable")[:, :count]
     return np.take_along_axis(nearest, order, axis=1)
-
-
-@contextmanager
-def _threads(count: int | None) -> Iterator[None]:
-    """Compute in so many threads while a `with` statement lasts."""
-    if count is None:
-        yield
-        return
-    before = faiss.omp_get_max_threads()
-    faiss.omp_set_num_threads(count)
-    try:
-        with threadpool_limits(count):
-            yield
-    finally:
-        faiss.omp_set_num_threads(before)

@@ -31,6 +31,9 @@ ROWS_PER_PORTION: Final = 65_536
 _ROW_GROUP_ROWS: Final = 8192
 _STATE: Final = "state.json"
 
+UNFINISHED: Final = ".building"
+"""What the folder of an index is called behind its name, until it is there."""
+
 SOURCE_ROW: Final = "source_row"
 """The column of what was left out that numbers its rows in the source."""
 

@@ -25,8 +25,8 @@ SEARCHED: Final[Sequence[Layout]] = (
 )
 """The layouts that are searched: an index first, vectors alone last.
 
-In this order: several folders as one, clip-retrieval's index in a file and in a folder, Fondant's, clip-retrieval's
-embeddings, and Parquet files with a vector column.
+In this order: several folders as one, clip-retrieval's index in a file and in a folder, Fondant's,
+clip-retrieval's embeddings, and Parquet files with a vector column.
 """
 
 EMBEDDINGS: Final[Sequence[Layout]] = (

@@ -177,7 +177,8 @@ def _read_on_disk(folder: Path) -> Any:
         RuntimeError: that file is not there, or shorter than it was.
     """
     index: Any = faiss.read_index(str(folder / ON_DISK_NAME), _ON_DISK)
-    lists: Any = faiss.downcast_InvertedLists(faiss.extract_index_ivf(index).invlists)
+    inverted: Any = faiss.extract_index_ivf(index)
+    lists: Any = faiss.downcast_InvertedLists(inverted.invlists)
     size = (folder / Path(lists.filename).name).stat().st_size
     if size < lists.totsize:
         msg = f"{lists.filename} has {size} bytes instead of {lists.totsize}"

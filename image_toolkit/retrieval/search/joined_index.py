@@ -88,7 +88,7 @@ def join_indexes(parts: Sequence[LocalIndex], location: str) -> LocalIndex:
     """
     infos = [part.info for part in parts]
     _check_that_they_fit(infos, location)
-    rows = Rows.joined([part.rows for part in parts])
+    rows = Rows(parts=[part.rows for part in parts])
     named = {name for info in infos for name in info.columns or ()}
     info = IndexInfo(
         location=location,
@@ -111,8 +111,8 @@ def _check_that_they_fit(infos: Sequence[IndexInfo], location: str) -> None:
         for info in infos
     )
     msg = (
-        f"{location}: its parts cannot be searched as one, since their vectors must be of one model "
-        f"and one dimension, and their URLs in a column of one name. {listed}. Leave out of {PARTS} "
+        f"{location}: its parts cannot be searched as one: their vectors must be of one model and "
+        f"one dimension, and their URLs in a column of one name. {listed}. Leave out of {PARTS} "
         'what does not fit; a part that does not say its model says it as "model_id" in its '
         "image.json."
     )

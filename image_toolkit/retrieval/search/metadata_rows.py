@@ -30,37 +30,26 @@ class _Piece:
 
 
 class Rows:
-    """The rows of a list of files, numbered through in the files' order.
+    """The rows of a list of files, or of several such `parts`, numbered through in their order.
 
     Parquet row groups are kept once read, up to 512 MiB, so that metadata of any size is served in
     bounded memory and small metadata is read once. Arrow files are memory-mapped. For any thread.
     """
 
-    def __init__(self, files: Sequence[Path]) -> None:
-        self.schema = pa.schema([])
-        self.file_rows: list[int] = []
-        self._pieces: list[_Piece] = []
-        for file in files:
-            schema, found = _pieces(file)
-            self._add(schema, found, [sum(piece.rows for piece in found)])
-        self._starts = _starts(self._pieces)
+    def __init__(self, files: Sequence[Path] = (), parts: Sequence["Rows"] = ()) -> None:
+        found: list[tuple[pa.Schema, list[_Piece]]] = [
+            *map(_pieces, files),
+            *((part.schema, part.pieces) for part in parts),
+        ]
+        schemas = [pa.schema([]), *(schema for schema, _ in found)]
+        self.schema: pa.Schema = pa.unify_schemas(schemas, promote_options="permissive")
+        self.file_rows = [sum(piece.rows for piece in pieces) for _, pieces in found]
+        self.pieces: list[_Piece] = [piece for _, pieces in found for piece in pieces]
+        starts = accumulate((piece.rows for piece in self.pieces), initial=0)
+        self._starts = np.fromiter(starts, np.int64)
         self._cache: OrderedDict[tuple[int, tuple[str, ...]], pa.Table] = OrderedDict()
         self._cached_bytes = 0
         self._lock = Lock()
-
-    @classmethod
-    def joined(cls, parts: Sequence["Rows"]) -> "Rows":
-        """Return the rows of several, one after the other."""
-        rows = cls(())
-        for part in parts:
-            rows._add(part.schema, part._pieces, part.file_rows)
-        rows._starts = _starts(rows._pieces)
-        return rows
-
-    def _add(self, schema: pa.Schema, pieces: Sequence[_Piece], file_rows: Sequence[int]) -> None:
-        self.schema = pa.unify_schemas([self.schema, schema], promote_options="permissive")
-        self.file_rows += file_rows
-        self._pieces += pieces
 
     def __len__(self) -> int:
         """Return the number of rows."""
@@ -93,7 +82,7 @@ class Rows:
             if table is not None:
                 self._cache.move_to_end(key)
                 return table
-        table = self._pieces[piece].read(list(columns))
+        table = self.pieces[piece].read(list(columns))
         with self._lock:
             if key not in self._cache:
                 self._cached_bytes += table.nbytes
@@ -101,10 +90,6 @@ class Rows:
             while self._cached_bytes > _CACHE_BYTES and len(self._cache) > 1:
                 self._cached_bytes -= self._cache.popitem(last=False)[1].nbytes
         return table
-
-
-def _starts(pieces: Sequence[_Piece]) -> IntArray:
-    return np.fromiter(accumulate((piece.rows for piece in pieces), initial=0), np.int64)
 
 
 def _pieces(file: Path) -> tuple[pa.Schema, list[_Piece]]:
