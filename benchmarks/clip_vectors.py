@@ -1,4 +1,4 @@
-"""Made vectors that lie as CLIP's do: in topics, of low dimension within one."""
+"""Made vectors that lie as those of CLIP do: in topics, of low dimension within one."""
 
 from pathlib import Path
 

@@ -33,7 +33,7 @@ from benchmarks.big_index import ROWS, SCRATCH, measure_big
 from benchmarks.clip_retrieval_peer import ask, back, make_environment, make_tiny_clip
 from benchmarks.clip_vectors import DIMENSION, Vectors, clip_like, write_source
 from benchmarks.index_figures import Figures, measure, told
-from benchmarks.index_processes import memory_of
+from benchmarks.index_processes import Taken, memory_of
 from benchmarks.plain_codes import build_plain, plain_rate
 from fondant_spec.cpu import cpu_count
 from fondant_spec.testing import run_component
@@ -98,7 +98,7 @@ def figures_of(
         file = folder / "plain.index"
         seconds, size = build_plain(vectors, file), file.stat().st_size / 2**30
         rate, memory = plain_rate(file, queries, true), memory_of(file) / rows
-        yield told(Figures(rows, PLAIN, seconds, 0, size, memory, rate))
+        yield told(Figures(rows, PLAIN, Taken(seconds, seconds, 0), size, memory, rate))
 
 
 def main(argv: Sequence[str] | None = None) -> None:
@@ -134,8 +134,8 @@ def summary(found: Sequence[Figures], suffix: str = "") -> dict[str, Any]:
     if suffix:
         return result
     result |= {
-        "build_gb": round(max(f.peak_gb for f in found), 2),
-        "build_seconds": {kind: round(f.seconds, 1) for kind, f in of.items()},
+        "build_gb": round(max(f.taken.peak_gb for f in found), 2),
+        "build_seconds": {kind: round(f.taken.seconds, 1) for kind, f in of.items()},
         "queries_per_second": {kind: round(f.rate.queries_per_second) for kind, f in of.items()},
     }
     if "ivf_pq" in of:

@@ -4,7 +4,7 @@ import json
 import logging
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any, Final
@@ -48,6 +48,7 @@ class BuildOptions:
         model_id: The model of the vectors, where the source does not state it: a name, or a folder.
         revision: Its commit, branch or tag on the hub.
         keep_vectors: Keep the vectors as `img_emb/*.npy`, for exact search.
+        lists_on_disk: Have a search map the lists of an `ivf_pq` index, though memory has room.
     """
 
     kind: str | None = None
@@ -57,11 +58,22 @@ class BuildOptions:
     model_id: str | None = None
     revision: str | None = None
     keep_vectors: bool = False
+    lists_on_disk: bool = False
 
     @property
     def memory_bytes(self) -> int:
         """The memory in bytes."""
         return int(self.memory_gb * _GIB)
+
+    def kind_of(self, rows: int, dimension: int) -> Kind:
+        """Return the kind of index that so many vectors become.
+
+        Raises:
+            InputDataError: they cannot become one of the kind that is asked for.
+        """
+        kind = kind_for(self.kind, rows, dimension, self.memory_bytes)
+        on_disk = bool(kind.refined_by) and self.lists_on_disk
+        return replace(kind, mapped=kind.mapped or on_disk)
 
 
 @dataclass(frozen=True)
@@ -97,7 +109,7 @@ def build_index(source: VectorSource, folder: Path, options: BuildOptions) -> Bu
         raise InputDataError(msg)
     vectors = NpyVectors(files)
     rows, dimension = len(vectors), vectors.dimension
-    kind = kind_for(options.kind, rows, dimension, options.memory_bytes)
+    kind = options.kind_of(rows, dimension)
     held_out = min(_HELD_OUT, rows // _HELD_OUT_SHARE)
     save, measurements = _filled(kind, vectors, files, staging, held_out, options)
     seconds = time.perf_counter() - start

@@ -23,8 +23,8 @@ from image_toolkit.retrieval.build.recall import NEIGHBOURS, Measurement, tune
 from image_toolkit.retrieval.build.refinement import move_longer_codes, refined
 from image_toolkit.retrieval.build.shard_workers import make_shards
 from image_toolkit.retrieval.build.shards import Learnt, nearest_of_all, shards_of
-from image_toolkit.retrieval.search.faiss_search import LISTS_NAME, ON_DISK_NAME, LongerCodes
 from image_toolkit.retrieval.search.hits import FloatArray
+from image_toolkit.retrieval.search.mapped_lists import MappedIndex
 from image_toolkit.retrieval.search.vectors import NpyVectors
 
 logger = logging.getLogger(__name__)
@@ -50,22 +50,22 @@ class Inverted:
     def save(self, target: Path) -> None:
         """Write it to `target`: one file, or where lists stay on disk, a folder of files."""
         options = self.measurements[-1].options if self.measurements else self.kind.options[0]
-        mapped = self.lists.index(self.learnt.lists(), with_held_out=True)
         if self.kind.mapped:
-            self._save_folder(mapped, target, options)
+            self._save_mapped(MappedIndex(target), options)
             return
+        mapped = self.lists.index(self.learnt.lists(), with_held_out=True)
         search = refined(self.lists.in_memory(self.learnt.lists(), mapped), self.longer)
-        _set_options(search, options)
+        space: Any = faiss.ParameterSpace()
+        space.set_index_parameters(search, options)
         faiss.write_index(search, str(target))
 
-    def _save_folder(self, mapped: Any, target: Path, options: str) -> None:
-        target.mkdir()
-        _set_options(refined(mapped, self.longer), options)
-        self.lists.file.replace(target / LISTS_NAME)
-        lists: Any = faiss.downcast_InvertedLists(mapped.invlists)
-        lists.filename = LISTS_NAME
-        faiss.write_index(mapped, str(target / ON_DISK_NAME))
-        LongerCodes(target).put(self.longer, options)
+    def _save_mapped(self, target: MappedIndex, options: str) -> None:
+        target.folder.mkdir()
+        self.learnt.lists_file.replace(target.learnt)
+        self.lists.file.replace(target.lists)
+        self.longer.replace(target.longer)
+        write_npy(target.sizes, self.lists.sizes)
+        target.options.write_text(f"{options}\n", encoding="utf-8")
 
 
 def build_inverted(
@@ -87,7 +87,7 @@ def build_inverted(
     longer = learnt.folder / "longer.index"
     move_longer_codes(shards, learnt.codec(), longer)
     some = min(memory // _MERGED_SHARE, _MOST_MERGED_BYTES)
-    lists = merge_lists(shards, learnt.lists(), head, learnt.folder / "lists.ivfdata", some)
+    lists = merge_lists(shards, learnt.lists(), head, learnt.folder / "lists.bin", some)
     measurements: list[Measurement] = []
     if held_out:
         search = refined(lists.index(learnt.lists(), with_held_out=False), longer)
@@ -147,8 +147,3 @@ def _train(index: Any, sample: FloatArray) -> None:
         index.train(sample)
     finally:
         faiss.omp_set_num_threads(threads)
-
-
-def _set_options(search: Any, options: str) -> None:
-    space: Any = faiss.ParameterSpace()
-    space.set_index_parameters(search, options)

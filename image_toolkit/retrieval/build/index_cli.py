@@ -14,7 +14,7 @@ from fondant_spec.dataset.disk_space import full_disk_told
 from fondant_spec.errors import InvalidArgumentError
 from fondant_spec.option_values import number, part, port
 from fondant_spec.shown_text import tell
-from image_toolkit.retrieval.build.index_kinds import KINDS, kind_for
+from image_toolkit.retrieval.build.index_kinds import KINDS
 from image_toolkit.retrieval.hub.index_reference import on_hub
 
 if TYPE_CHECKING:
@@ -71,6 +71,11 @@ def _add_build(parser: argparse.ArgumentParser) -> None:
         "--part", type=part, metavar="K/N", help="only part K of N of the source; see `index join`"
     )
     parser.add_argument("--name", default="index", help="the index's name for a service")
+    parser.add_argument(
+        "--lists-on-disk",
+        action="store_true",
+        help="map the lists of ivf_pq, though they would fit",
+    )
     parser.add_argument("--keep-vectors", action="store_true", help="keep them as img_emb/*.npy")
     parser.set_defaults(index_command=_build)
 
@@ -161,11 +166,12 @@ def _build(args: argparse.Namespace) -> int:
         model_id=args.model_id,
         revision=args.revision,
         keep_vectors=args.keep_vectors,
+        lists_on_disk=args.lists_on_disk,
     )
     source = _source(args)
     if args.part is not None:
         source = source.part(*args.part)
-    kind = kind_for(options.kind, len(source), source.dimension, options.memory_bytes)
+    kind = options.kind_of(len(source), source.dimension)
     for line in BuildEstimate(kind, options.memory_bytes).lines():
         tell(line)
     with full_disk_told(str(args.output)):

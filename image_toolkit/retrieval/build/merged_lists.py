@@ -1,9 +1,4 @@
-"""The lists of all shards as one file, from which FAISS maps them: `OnDiskInvertedLists`.
-
-Fast-scan searches a list in blocks of 32 vectors, whose codes are interleaved. The room of a list
-is a whole number of blocks: its codes, then its ids. So FAISS, which searches blocks in memory
-alone as it writes them, also searches them where they are on disk.
-"""
+"""The lists of all shards, merged into one file from which FAISS maps them."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -15,8 +10,8 @@ import numpy as np
 
 from image_toolkit.retrieval.build.shards import Codes, Shard
 from image_toolkit.retrieval.search.hits import IntArray
+from image_toolkit.retrieval.search.mapped_lists import BLOCK, rooms, with_lists
 
-_BLOCK: Final = 32
 _ID: Final = np.dtype(np.int64)
 
 
@@ -28,27 +23,13 @@ class MergedLists:
     """
 
     file: Path
-    code_bytes: int
     sizes: IntArray
     held_out: IntArray
 
     def index(self, empty: Any, *, with_held_out: bool) -> Any:
         """Return an inverted file that has these lists mapped; it was `empty` before."""
         sizes = self.sizes if with_held_out else self.sizes - self.held_out
-        lists: Any = faiss.OnDiskInvertedLists(len(sizes), self.code_bytes, str(self.file))
-        lists.read_only = True
-        lists.lists.clear()
-        one, offset = faiss.OnDiskOneList(), 0
-        for size, room in zip(sizes.tolist(), _rooms(self.sizes).tolist(), strict=True):
-            one.size, one.capacity, one.offset = size, room, offset
-            lists.lists.push_back(one)
-            offset += room * (self.code_bytes + _ID.itemsize)
-        lists.totsize = offset
-        lists.do_mmap()
-        lists.this.disown()
-        empty.replace_invlists(lists, True)  # noqa: FBT003 - of FAISS, which takes no names
-        empty.ntotal = int(sizes.sum())
-        return empty
+        return with_lists(empty, self.file, sizes, rooms(self.sizes))
 
     def in_memory(self, empty: Any, mapped: Any) -> Any:
         """Return an inverted file that has in memory what `mapped` has; it was `empty` before."""
@@ -79,12 +60,7 @@ def merge_lists(
                 held_out[number] = (ids[here] >= head).sum()
                 stream.write(_packed(codes[here], empty).data)
                 stream.write(_padded(ids[here]).data)
-    return MergedLists(file, empty.code_size, sizes, held_out)
-
-
-def _rooms(sizes: IntArray) -> IntArray:
-    """Return the vectors that lists have room for: whole blocks."""
-    return -(-sizes // _BLOCK) * _BLOCK
+    return MergedLists(file, sizes, held_out)
 
 
 def _runs(sizes: IntArray, most: int) -> Iterator[tuple[int, int]]:
@@ -114,17 +90,17 @@ def _gathered(shards: Sequence[Shard], first: int, last: int) -> tuple[IntArray,
 
 def _packed(codes: Codes, empty: Any) -> Codes:
     """Return codes in blocks as fast-scan reads them; the last one is filled up with zeros."""
-    blocks = np.zeros((_rooms(np.array(len(codes))), codes.shape[1]), np.uint8)
+    blocks = np.zeros((rooms(np.array(len(codes))), codes.shape[1]), np.uint8)
     blocks[: len(codes)] = codes
     packed = np.empty_like(blocks)
     packer: Any = empty.get_CodePacker()
-    for start in range(0, len(blocks), _BLOCK):
+    for start in range(0, len(blocks), BLOCK):
         packer.pack_all(faiss.swig_ptr(blocks[start:]), faiss.swig_ptr(packed[start:]))
     return packed
 
 
 def _padded(ids: IntArray) -> IntArray:
     """Return ids, as many as a list has room for."""
-    padded: IntArray = np.full(_rooms(np.array(len(ids))), -1, _ID)
+    padded: IntArray = np.full(rooms(np.array(len(ids))), -1, _ID)
     padded[: len(ids)] = ids
     return padded

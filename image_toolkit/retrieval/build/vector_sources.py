@@ -77,13 +77,13 @@ class VectorSource:
         """Return one of so many parts that are about alike, from 1 on; stretches stay whole.
 
         Raises:
-            InvalidArgumentError: it has fewer stretches than that.
+            InvalidArgumentError: there is nothing in it.
         """
         ends = np.cumsum([stretch.rows for stretch in self.stretches])
         part_of = np.ceil(parts * ends / len(self)).astype(int) if len(self) else ends
         chosen = [s for s, of in zip(self.stretches, part_of, strict=True) if of == number]
         if not chosen:
-            msg = f"--part {number}/{parts}: the source has only {len(self.stretches)} stretches."
+            msg = f"--part {number}/{parts}: nothing of the source is in it. Take fewer parts."
             raise InvalidArgumentError(msg)
         return replace(self, stretches=chosen, identity=f"{self.identity}, {number}/{parts}")
 

@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
@@ -11,56 +10,17 @@ import numpy as np
 
 from fondant_spec.errors import InputDataError, InvalidArgumentError
 from image_toolkit.retrieval.search.hits import FloatArray, IntArray
+from image_toolkit.retrieval.search.mapped_lists import MappedIndex
 from image_toolkit.retrieval.search.neighbours import Neighbours, run_length
 
-ON_DISK_NAME: Final = "populated.index"
-LISTS_NAME: Final = "merged_index.ivfdata"
-"""What clip-retrieval calls the files of an index whose lists stay on disk."""
-
+_ON_DISK_NAME: Final = "populated.index"
 _MEMORY_MAPPED: Final = faiss.IO_FLAG_MMAP_IFC
 _ON_DISK: Final = faiss.IO_FLAG_ONDISK_SAME_DIR | faiss.IO_FLAG_READ_ONLY
-_DAMAGE: Final = (RuntimeError, MemoryError, AssertionError, ValueError, IndexError)
+_DAMAGE: Final = (RuntimeError, MemoryError, AssertionError, ValueError, IndexError, OSError)
 """What FAISS raises for a file that is damaged, in reading it or in the first search."""
 
 _SAMPLE: Final = 64
 _TABLES: Final = 2 << 30  # bytes, the most that FAISS computes in advance when it reads
-
-
-@dataclass(frozen=True)
-class LongerCodes:
-    """The codes in the folder of an index on disk by which what it finds is ordered anew.
-
-    FAISS cannot map them in one file with an index whose lists are mapped: so they are a file of
-    their own, beside the search options that the index is used with.
-    """
-
-    folder: Path
-
-    @property
-    def _file(self) -> Path:
-        return self.folder / "longer_codes.index"
-
-    @property
-    def _options(self) -> Path:
-        return self.folder / "search_options.txt"
-
-    def put(self, file: Path, options: str) -> None:
-        """Move the file of codes here, and note the options."""
-        file.replace(self._file)
-        self._options.write_text(f"{options}\n", encoding="utf-8")
-
-    def refine(self, index: Any) -> Any:
-        """Return a search in `index` that orders by these codes; `index`, where there are none."""
-        if not self._file.is_file():
-            return index
-        codes: Any = faiss.read_index(str(self._file), _MEMORY_MAPPED)
-        if (codes.ntotal, codes.d) != (index.ntotal, index.d):
-            msg = f"{self._file.name} is of another index"
-            raise RuntimeError(msg)
-        search = faiss.IndexRefine(index, codes)
-        space: Any = faiss.ParameterSpace()
-        space.set_index_parameters(search, self._options.read_text(encoding="utf-8").strip())
-        return search
 
 
 class FaissSearch:
@@ -68,7 +28,7 @@ class FaissSearch:
 
     Args:
         path: An index file; or a folder with `populated.index` beside its inverted lists, as
-            clip-retrieval lays out an index that is larger than memory.
+            clip-retrieval lays out an index that is larger than memory; or one of `MappedIndex`.
         options: FAISS search options such as `nprobe=64` or `efSearch=128`; None keeps those with
             which the index was saved.
 
@@ -163,27 +123,17 @@ class FaissSearch:
 def _read(path: Path) -> Any:
     try:
         if path.is_dir():
-            return LongerCodes(path).refine(_read_on_disk(path))
+            return _read_folder(path)
         with _no_vector_over(path.stat().st_size):
             return faiss.read_index(str(path), _MEMORY_MAPPED)
     except _DAMAGE as error:
         raise _unreadable(path, error) from error
 
 
-def _read_on_disk(folder: Path) -> Any:
-    """Return an index whose lists are mapped from a file beside it.
-
-    Raises:
-        RuntimeError: that file is not there, or shorter than it was.
-    """
-    index: Any = faiss.read_index(str(folder / ON_DISK_NAME), _ON_DISK)
-    inverted: Any = faiss.extract_index_ivf(index)
-    lists: Any = faiss.downcast_InvertedLists(inverted.invlists)
-    size = (folder / Path(lists.filename).name).stat().st_size
-    if size < lists.totsize:
-        msg = f"{lists.filename} has {size} bytes instead of {lists.totsize}"
-        raise RuntimeError(msg)
-    return index
+def _read_folder(path: Path) -> Any:
+    if (path / _ON_DISK_NAME).is_file():
+        return faiss.read_index(str(path / _ON_DISK_NAME), _ON_DISK)
+    return MappedIndex(path).open()
 
 
 @contextmanager

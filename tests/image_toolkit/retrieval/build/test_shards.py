@@ -28,9 +28,6 @@ from image_toolkit.retrieval.search.faiss_search import FaissSearch
 from image_toolkit.retrieval.search.index_folder import IndexFolder
 
 ROWS, DIMENSION, PORTION = 2000, 16, 300
-MAPPED = 1e-5
-"""Gigabytes for which even the codes of so few vectors are too many."""
-
 KILLED = f"""
 import os, signal, sys
 from image_toolkit.retrieval.build import shard_workers
@@ -77,10 +74,10 @@ def source(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return file
 
 
-def build(source: Path, folder: Path, memory_gb: float = 0.5) -> Built:
-    """Build an inverted file, in this process unless there is more memory."""
-    options = BuildOptions(kind="ivf_pq", memory_gb=memory_gb, keep_vectors=True)
-    return build_index(open_source(source), folder, options)
+def build(source: Path, folder: Path, **options: Any) -> Built:
+    """Build an inverted file, in this process."""
+    made = BuildOptions(**{"kind": "ivf_pq", "memory_gb": 0.5, "keep_vectors": True, **options})
+    return build_index(open_source(source), folder, made)
 
 
 @pytest.fixture(scope="session")
@@ -174,7 +171,7 @@ def test_a_cluster_that_is_not_there(
 
 def test_lists_that_stay_on_disk(source: Path, whole: Path, tmp_path: Path) -> None:
     """Where the codes do not fit in memory they are mapped, and found is the same."""
-    built = build(source, tmp_path / "index", MAPPED)
+    built = build(source, tmp_path / "index", lists_on_disk=True)
     folder = tmp_path / "index" / "image.index"
     search: Any = FaissSearch(folder)._index
     mapped, held = hits_of(tmp_path / "index"), hits_of(whole)
@@ -182,10 +179,11 @@ def test_lists_that_stay_on_disk(source: Path, whole: Path, tmp_path: Path) -> N
     assert built.kind.mapped
     assert built.kind.memory_bytes < 20_000 < built.kind.lists_bytes
     assert sorted(path.name for path in folder.iterdir()) == [
+        "learnt.index",
+        "lists.bin",
         "longer_codes.index",
-        "merged_index.ivfdata",
-        "populated.index",
         "search_options.txt",
+        "sizes.npy",
     ]
     inverted: Any = faiss.extract_index_ivf(search.base_index)
     lists = faiss.downcast_InvertedLists(inverted.invlists)
@@ -202,15 +200,15 @@ def test_lists_that_stay_on_disk(source: Path, whole: Path, tmp_path: Path) -> N
 
 def cut_lists(folder: Path) -> str:
     """The lists end before their end."""
-    file = folder / "merged_index.ivfdata"
+    file = folder / "lists.bin"
     file.write_bytes(file.read_bytes()[:-5000])
     return "bytes instead of"
 
 
 def lose_lists(folder: Path) -> str:
     """The lists are gone."""
-    (folder / "merged_index.ivfdata").unlink()
-    return "merged_index.ivfdata"
+    (folder / "lists.bin").unlink()
+    return "lists.bin"
 
 
 def swap_codes(folder: Path) -> str:
@@ -225,7 +223,7 @@ def swap_codes(folder: Path) -> str:
 @pytest.mark.parametrize("harm", [cut_lists, lose_lists, swap_codes])
 def test_damage_on_disk_is_told(source: Path, tmp_path: Path, harm: Callable[[Path], str]) -> None:
     """An index on disk of which a file is damaged is refused before it is searched."""
-    build(source, tmp_path / "index", MAPPED)
+    build(source, tmp_path / "index", lists_on_disk=True)
     told = harm(tmp_path / "index" / "image.index")
     with pytest.raises(InputDataError, match=f"can be read .*{told}"):
         IndexFolder(tmp_path / "index").open()
@@ -237,6 +235,7 @@ def test_building_keeps_to_the_memory(rows: int, gigabytes: int) -> None:
     """However many vectors there are, building stays in the memory that was stated."""
     memory = gigabytes << 30
     kind = named_kind("ivf_pq", rows, 512, memory)
+    assert kind.mapped == (rows * 100 > memory)
     assert BuildEstimate(kind, memory).building_bytes <= memory
     assert kind.memory_bytes <= memory
 
