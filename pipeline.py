@@ -50,12 +50,7 @@ SCORES = ("blur", "brightness", "contrast", "colourfulness", "flatness", "text_a
 def build(configs: PipelineConfigs) -> Pipeline:
     """Describe the pipeline: the steps, in order, and their arguments. Nothing runs here."""
     pipeline = Pipeline(NAME, configs.BASE_PATH)
-    gpu = Resources(
-        accelerator=configs.GPU_RESOURCE,
-        node_selector={configs.GPU_POOL_LABEL: configs.GPU_POOL} if configs.GPU_POOL else {},
-        tolerations=({"key": configs.GPU_RESOURCE, "operator": "Exists", "effect": "NoSchedule"},),
-        shared_memory="2Gi",
-    )
+    gpu = gpu_resources(configs)
     starts = _starts(pipeline, configs, gpu)
     told = {"class_prompt": "string"} if configs.CLASS_PROMPT else {}
     hits = pipeline.add(
@@ -80,6 +75,21 @@ def build(configs: PipelineConfigs) -> Pipeline:
     corrected = with_edits(pipeline, captions, COMPONENTS / "apply_edits")
     pipeline.add(COMPONENTS / "export_dataset", after=corrected)
     return pipeline
+
+
+def gpu_resources(configs: PipelineConfigs) -> Resources:
+    """Return what a step that drives a model asks a cluster for: a GPU, on the nodes for it."""
+    return Resources(
+        accelerator=configs.GPU_RESOURCE,
+        node_selector={configs.GPU_POOL_LABEL: configs.GPU_POOL} if configs.GPU_POOL else {},
+        tolerations=({"key": configs.GPU_RESOURCE, "operator": "Exists", "effect": "NoSchedule"},),
+        shared_memory="2Gi",
+    )
+
+
+def clip_model(configs: PipelineConfigs) -> str:
+    """Return the model that makes the vectors: the one that is set, or else the index's own."""
+    return configs.CLIP_MODEL or known_model(configs.INDEX) or CLIP_MODEL
 
 
 def curate(pipeline: Pipeline, images: Step, wanted: str, hashes: Sequence[str] = HASHES) -> Step:
@@ -168,8 +178,7 @@ def _embedding(
     gpu: Resources,
 ) -> Step:
     """Add a step that makes CLIP vectors; images and texts share their space."""
-    model = configs.CLIP_MODEL or known_model(configs.INDEX) or CLIP_MODEL
-    arguments = {"model_id": model}
+    arguments = {"model_id": clip_model(configs)}
     return pipeline.add(COMPONENTS / component, after=after, arguments=arguments, resources=gpu)
 
 

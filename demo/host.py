@@ -6,21 +6,16 @@ statement lasts, from a process of its own so that it takes no time from its cal
 """
 
 import argparse
-import asyncio
 import contextlib
 import errno
 import http.client
-import json
 import os
 import socket
 import subprocess
 import sys
 import urllib.request
 from collections.abc import Iterator
-from hashlib import sha256
 from pathlib import Path
-
-from aiohttp import web
 
 from demo.collection import MARKER, PORT, ROOT
 from fondant_spec.errors import InputDataError, InvalidConfigError
@@ -28,15 +23,6 @@ from fondant_spec.errors import InputDataError, InvalidConfigError
 ADDRESS = "127.0.0.1"
 BACKLOG = 1024
 PATIENCE = 30  # seconds for a new host to answer, of which it needs about one
-CONTENT_TYPES = {
-    ".jpg": "image/jpeg",
-    ".json": "application/json",
-    ".png": "image/png",
-    ".webp": "image/webp",
-}
-NOT_FOUND_PAGE = "<!doctype html><title>404</title><h1>Not found</h1>"
-MOVED_PAGE = "<!doctype html><title>Sorry</title><h1>This picture has moved</h1>"
-OPT_OUT = {"X-Robots-Tag": "noai, noimageai"}
 
 
 def default_port() -> int:
@@ -138,65 +124,6 @@ def _mark(root: Path, dead: float) -> bytes:
     return (root / MARKER).read_bytes() + (f"\n{dead} died".encode() if dead else b"")
 
 
-def _has_died(path: str, dead: float) -> bool:
-    """Return whether a page is among the share that has died: a greater share has it as well."""
-    return int.from_bytes(sha256(path.encode()).digest()[:4]) < dead * 2**32
-
-
-def make_app(root: Path, dead: float = 0.0) -> web.Application:
-    """Return the host as an application, where a share of the pages is `dead`.
-
-    Only paths that were listed when it started are served, so no request can name another file;
-    and the marker, by which hosts of the same collection know each other.
-    """
-    folder = root / "web"
-    files = {f"/{path.relative_to(folder)}": path for path in folder.rglob("*.*")}
-    files = {path: file for path, file in files.items() if not _has_died(path, dead)}
-    faults = {
-        f"/{path}": fault for path, fault in json.loads((root / "faults.json").read_text()).items()
-    }
-
-    async def answer(request: web.Request) -> web.Response:
-        fault = faults.get(request.path, {})
-        kind = fault.get("kind")
-        if kind == "redirect":
-            return web.Response(status=302, headers={"Location": f"/{fault['to']}"})
-        if kind == "server_error":
-            return web.Response(status=500, text="out of order")
-        if kind == "html":
-            return web.Response(text=MOVED_PAGE, content_type="text/html")
-        if request.path == "/robots.txt":
-            return web.Response(text="User-agent: *\nAllow: /\n")
-        path = files.get(request.path)
-        if path is None:
-            return web.Response(status=404, text=NOT_FOUND_PAGE, content_type="text/html")
-        return web.Response(
-            body=path.read_bytes(),
-            content_type=CONTENT_TYPES[path.suffix],
-            headers=OPT_OUT if kind == "opted_out" else None,
-        )
-
-    async def answer_mark(_request: web.Request) -> web.Response:
-        return web.Response(body=_mark(root, dead))
-
-    app = web.Application()
-    app.router.add_get(f"/{MARKER}", answer_mark)
-    app.router.add_get("/{path:.*}", answer)
-    return app
-
-
-async def serve(root: Path, listener: socket.socket, dead: float, *, with_parent: bool) -> None:
-    """Serve on `listener`, for ever or until standard input closes, as it does with the parent."""
-    runner = web.AppRunner(make_app(root, dead), access_log=None)
-    await runner.setup()
-    await web.SockSite(runner, listener).start()
-    closed = asyncio.Event()
-    if with_parent:
-        asyncio.get_running_loop().add_reader(sys.stdin.fileno(), closed.set)
-    await closed.wait()
-    await runner.cleanup()
-
-
 def main() -> None:
     """Serve a collection until interrupted."""
     parser = argparse.ArgumentParser(description=main.__doc__)
@@ -212,8 +139,11 @@ def main() -> None:
         print("serving {} on http://{}:{}".format(arguments.root, *listener.getsockname()))
     else:
         listener = socket.socket(fileno=arguments.fd)
+    from demo.host_app import run_host  # noqa: PLC0415 - its server takes a while to load
+
     with contextlib.suppress(KeyboardInterrupt):
-        asyncio.run(serve(arguments.root, listener, dead, with_parent=arguments.fd is not None))
+        mark = _mark(arguments.root, dead)
+        run_host(arguments.root, listener, dead, mark, with_parent=arguments.fd is not None)
 
 
 if __name__ == "__main__":

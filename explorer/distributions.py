@@ -7,7 +7,8 @@ from typing import Any, Final
 from explorer.overlay import quoted
 from explorer.tables import Table, Tables, is_number
 from explorer.views import Query
-from explorer.wording import column, literal, number
+from explorer.wording import column, literal
+from image_toolkit.page_values import number
 
 _BARS: Final = 24
 _FEW: Final = 12

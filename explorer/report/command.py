@@ -48,9 +48,9 @@ def run(args: argparse.Namespace) -> int:
     if args.batch < 1:
         msg = f"--batch must be 1 or more, not {args.batch}."
         raise InvalidArgumentError(msg)
-    from explorer.report.as_json import as_json  # noqa: PLC0415
     from explorer.report.page import page_of  # noqa: PLC0415
     from explorer.report.report import report_of  # noqa: PLC0415
+    from image_toolkit.plain_json import as_json  # noqa: PLC0415
 
     trust(map(storage.normalize, args.trust))
     manifest = find_dataset(args.dataset, args.base_path)

@@ -1,6 +1,7 @@
 """What a value must satisfy beside its type: a range of numbers, or a pattern of texts."""
 
 import math
+import struct
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
@@ -120,7 +121,10 @@ def _matches(pattern: str, text: str) -> bool:
     """Return whether a whole text matches, by Arrow's engine, which takes a time linear in it."""
     import pyarrow.compute as pc  # noqa: PLC0415 - takes a while to load
 
-    column = pa.array([text.encode(errors="replace").decode()], pa.string())
+    # `pa.array` of a list would load pandas, to see whether it is a series.
+    encoded = text.encode(errors="replace")
+    ends = struct.pack("=2i", 0, len(encoded))
+    column = pa.Array.from_buffers(pa.string(), 1, [None, *map(pa.py_buffer, (ends, encoded))])
     return bool(pc.match_substring_regex(column, rf"\A(?:{pattern})\z")[0].as_py())
 
 

@@ -75,7 +75,8 @@ def test_a_dry_run_loads_no_model(tmp_path):
     program = (
         "import sys; from demo.run import main; "
         "code = main(['--dry-run']); "
-        "print({'torch', 'transformers', 'faiss', 'skimage'} & set(sys.modules)); sys.exit(code)"
+        "heavy = {'aiohttp', 'faiss', 'pandas', 'skimage', 'torch', 'transformers'}; "
+        "print(heavy & set(sys.modules)); sys.exit(code)"
     )
     done = subprocess.run(
         [sys.executable, "-c", program],

@@ -13,6 +13,13 @@ from heads import FloatArray, Head
 from fondant_spec.dataset.manifest import Field
 from fondant_spec.dataset.rejects import Rejects
 from fondant_spec.errors import InputDataError, InvalidArgumentError
+from image_toolkit.models.embedding.zero_shot import (
+    LABELS,
+    PROMPT,
+    ZeroShot,
+    check_labels,
+    vectors_by_id,
+)
 from image_toolkit.models.runtime.hub_files import find_file
 from image_toolkit.unit_vectors import unit_vectors
 
@@ -30,21 +37,6 @@ SCORES: Final[Mapping[str, pa.DataType]] = {
     CLIP_SCORE: pa.float32(),
 }
 
-LABELS: Final = (
-    "animal",
-    "human",
-    "landscape",
-    "building",
-    "vehicle",
-    "food",
-    "plant",
-    "furniture",
-    "artwork",
-    "text",
-)
-
-_TEMPERATURE: Final = 100.0  # with which CLIP was trained
-
 
 @dataclass(frozen=True)
 class VectorSettings:
@@ -55,7 +47,7 @@ class VectorSettings:
     aesthetic_head: str | None = None
     unsafe_head: str | None = None
     labels: Sequence[str] = LABELS
-    label_prompt: str = "a photo of {}"
+    label_prompt: str = PROMPT
     device: str = "auto"
     batch_size: int = 0
 
@@ -102,7 +94,10 @@ class VectorScores:
             if head.is_classifier != (name == UNSAFE):
                 msg = f"{self._paths()[name]}: these weights are not those of {name}."
                 raise InputDataError(msg)
-        self._labels = self._label_vectors() if {CLASS, CLASS_SCORE} & set(names) else None
+        self._classes = None
+        if {CLASS, CLASS_SCORE} & set(names):
+            prompt = settings.label_prompt
+            self._classes = ZeroShot(settings.labels, prompt, self._texts, "score_images")
 
     def close(self) -> None:
         """Stop the threads that prepare images and texts."""
@@ -133,46 +128,23 @@ class VectorScores:
         """Yield each score that is asked for, by its name."""
         for name, head in self._heads.items():
             yield name, pa.array(head(vectors), pa.float32())
-        if self._labels is not None:
-            likeness = _TEMPERATURE * vectors @ self._labels.T
-            likeness = np.exp(likeness - likeness.max(axis=1, keepdims=True, initial=-np.inf))
-            chances = likeness / likeness.sum(axis=1, keepdims=True)
-            best = chances.argmax(axis=1)
+        if self._classes is not None:
+            best, chances = self._classes.shown(vectors)
             yield CLASS, pa.array(self._settings.labels, pa.string()).take(pa.array(best))
-            yield CLASS_SCORE, pa.array(chances.max(axis=1, initial=0), pa.float32())
+            yield CLASS_SCORE, pa.array(chances, pa.float32())
         if CLIP_SCORE in self._names:
             yield CLIP_SCORE, self._clip_scores(rows, vectors)
 
     def _clip_scores(self, rows: pa.RecordBatch, vectors: FloatArray) -> pa.Array:
         """Return the cosine of each vector with that of the row's caption; null without one."""
-        captions = rows.select(["id", "caption"])
-        places = {row_id: place for place, row_id in enumerate(rows.column("id").to_pylist())}
-        found: list[float | None] = [None] * len(rows)
-        for made in self._texts.batches(iter([captions]), "caption", Rejects()):
-            for row in made.to_pylist():
-                place = places[row["id"]]
-                found[place] = float(np.dot(vectors[place], row["embedding"]))
-        return pa.array(found, pa.float32())
-
-    def _label_vectors(self) -> FloatArray:
-        prompts = [self._settings.label_prompt.format(label) for label in self._settings.labels]
-        batch = pa.record_batch(
-            {"id": [f"{n:06d}" for n in range(len(prompts))], "text": prompts},
-        )
-        rejects = Rejects()
-        made = list(self._texts.batches(iter([batch]), "text", rejects))
-        if len(rejects):
-            msg = "score_images: a label is blank; give each one a name."
-            raise InvalidArgumentError(msg)
-        return np.concatenate(
-            [
-                one.column("embedding")
-                .flatten()
-                .to_numpy(zero_copy_only=False)
-                .reshape(len(one), -1)
-                for one in made
-            ]
-        )
+        ids = rows.column("id").to_pylist()
+        captions = zip(ids, rows.column("caption").to_pylist(), strict=True)
+        found = dict(vectors_by_id(self._texts, [one for one in captions if one[1] is not None]))
+        scores = [
+            float(np.dot(vector, found[row_id])) if row_id in found else None
+            for row_id, vector in zip(ids, vectors, strict=True)
+        ]
+        return pa.array(scores, pa.float32())
 
     def _paths(self) -> dict[str, str]:
         paths = {AESTHETIC: self._settings.aesthetic_head, UNSAFE: self._settings.unsafe_head}
@@ -184,9 +156,8 @@ def _check(names: Sequence[str], settings: VectorSettings, fields: Mapping[str, 
         if name in names and not getattr(settings, path):
             msg = f"score_images: {name} needs the argument {path}, a file of weights."
             raise InvalidArgumentError(msg)
-    if {CLASS, CLASS_SCORE} & set(names) and len(settings.labels) < 2:  # noqa: PLR2004 - a choice
-        msg = "score_images: class needs two labels or more to choose from."
-        raise InvalidArgumentError(msg)
+    if {CLASS, CLASS_SCORE} & set(names):
+        check_labels(settings.labels, "score_images")
     if CLIP_SCORE in names and "caption" not in fields:
         msg = "score_images: clip_score needs the field 'caption'; name another with `consumes`."
         raise InputDataError(msg)

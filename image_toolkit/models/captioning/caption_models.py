@@ -23,7 +23,12 @@ from image_toolkit.models.captioning.caption_text import Frame
 from image_toolkit.models.captioning.captioner_process import side_by_side
 from image_toolkit.models.captioning.captioners import Captioner, LocalCaptioner
 from image_toolkit.models.captioning.drafts import Choice
-from image_toolkit.models.captioning.endpoint import EndpointCaptioner, refuse_unsupported
+from image_toolkit.models.captioning.endpoint import (
+    MAX_PIXELS,
+    REQUESTS,
+    EndpointCaptioner,
+    refuse_unsupported,
+)
 from image_toolkit.models.captioning.generation import Generation
 from image_toolkit.models.embedding.clip_score import ClipScore
 from image_toolkit.models.runtime.batching import BatchSize, check_asked
@@ -43,6 +48,8 @@ logger = logging.getLogger(__name__)
 _CPU_BATCH: Final = 16
 _CPU_ROWS: Final = 64
 _GROUPS_AHEAD: Final = 3
+_ANSWERS_WAITING: Final = 3
+"""So many answers for each request of an endpoint wait for a slow one before them."""
 
 
 Load = Callable[[Placement], LocalCaptioner]
@@ -55,6 +62,8 @@ class CaptionModels:
     model_id: str = "Salesforce/blip-image-captioning-base"
     revision: str | None = None
     endpoint: str | None = None
+    endpoint_requests: int = REQUESTS
+    endpoint_max_pixels: int = MAX_PIXELS
     prompt: str | None = None
     clip_model_id: str | None = None
     clip_revision: str | None = None
@@ -81,6 +90,11 @@ class CaptionModels:
         """
         self._check(asks, choice, extras)
         placements = [place(one, self.precision) for one in devices(self.device)]
+        if self.endpoint is not None:
+            writer = self._endpoint_writer(self.endpoint, placements[0], asks, choice, frame)
+            many = [writer] * self.endpoint_requests
+            waiting = _ANSWERS_WAITING * len(many)
+            return Captioning(many, extras, ahead=_GROUPS_AHEAD, waiting=waiting)
         on_gpu = placements[0].is_cuda
         processes = preparing_processes(on_gpu=on_gpu)  # which get ready meanwhile
         try:
@@ -90,7 +104,7 @@ class CaptionModels:
                 processes.close()
             raise
         ahead = _GROUPS_AHEAD * len(writers) if on_gpu else 0
-        return Captioning(writers, extras, ahead=ahead, processes=processes)
+        return Captioning(writers, extras, ahead=ahead, pinned=on_gpu, processes=processes)
 
     def _writers(
         self,
@@ -113,11 +127,28 @@ class CaptionModels:
             for captioner, placement in zip(captioners, placements, strict=False)
         ]
 
+    def _endpoint_writer(
+        self,
+        endpoint: str,
+        placement: Placement,
+        asks: Sequence[Ask],
+        choice: Choice,
+        frame: Frame,
+    ) -> CaptionWriter:
+        """Return what many threads caption with at once, each an image: none waits for others."""
+        captioner = EndpointCaptioner(
+            endpoint,
+            self.model_id,
+            self.prompt,
+            most_requests=self.endpoint_requests,
+            max_pixels=self.endpoint_max_pixels,
+        )
+        size = BatchSize(self.batch_size or 1)
+        return CaptionWriter(captioner, size, asks, choice, frame, self._scorer(placement))
+
     def _captioners(
         self, placements: Sequence[Placement], asks: Sequence[Ask], samples: Sequence[bytes]
     ) -> Sequence[Captioner]:
-        if self.endpoint is not None:
-            return [EndpointCaptioner(self.endpoint, self.model_id, self.prompt)]
         own = [ask.generation for ask in asks]
         again = [one.stronger() for one in own if one.retry_poor]
         start = partial(_start, self, list(dict.fromkeys([*own, *again])), samples)

@@ -209,7 +209,7 @@ class CaptionWriter:
 
 
 class Captioning:
-    """Captions the rows of partitions with a writer on each device."""
+    """Captions the rows of partitions with a writer on each device, or one in many threads."""
 
     def __init__(
         self,
@@ -217,9 +217,12 @@ class Captioning:
         extras: Sequence[str],
         *,
         ahead: int,
+        pinned: bool = False,
+        waiting: int = 0,
         processes: PreparingProcesses | None = None,
     ) -> None:
         self._writers = writers
+        self._waiting = waiting
         self._extras = extras
         first = writers[0]
         self._feed: Feed[Draft] = Feed(
@@ -227,7 +230,7 @@ class Captioning:
             lambda: first.size.now,
             ahead=ahead,
             # Where captioners have processes of their own, pixels are sent there first.
-            pinned=ahead > 0 and len(writers) == 1,
+            pinned=pinned and len(writers) == 1,
             into=first.preparations,
             processes=processes,
         )
@@ -247,7 +250,8 @@ class Captioning:
         groups = self._feed.groups(rows, rejects)
         lengths = CaptionLengths(self._writers[0].scorer)
         missed: Counter[str] = Counter()
-        for group, _ in spread([writer.write for writer in self._writers], groups):
+        writers = [writer.write for writer in self._writers]
+        for group, _ in spread(writers, groups, waiting=self._waiting):
             done = [draft for draft in group.items if draft.problem is None]
             for draft in group.items:
                 if draft.problem is not None:
@@ -279,8 +283,8 @@ class Captioning:
     def close(self) -> None:
         """Stop what prepares images, and the captioners."""
         self._feed.close()
-        for writer in self._writers:
-            writer.captioner.close()
+        for captioner in {id(one): one.captioner for one in self._writers}.values():
+            captioner.close()
 
 
 _TOO_LARGE: Final = UnusableError("out_of_memory", "does not fit in the memory, even alone")

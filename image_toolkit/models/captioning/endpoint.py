@@ -1,15 +1,11 @@
 """Captions from an OpenAI-compatible server: vLLM, Ollama, llama.cpp, or a hosted one."""
 
-import base64
-import io
 import os
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from threading import Lock
 from typing import Any, Final
 
 import requests
-from PIL import Image
 from requests.adapters import HTTPAdapter
 from requests.exceptions import ChunkedEncodingError
 from urllib3 import Retry
@@ -19,15 +15,14 @@ from fondant_spec.errors import InputDataError, InvalidArgumentError
 from fondant_spec.signing import signing
 from image_toolkit.models.captioning.caption_families import CHAT_PROMPT
 from image_toolkit.models.captioning.chat_answers import whole_texts
+from image_toolkit.models.captioning.endpoint_images import EndpointImages
 from image_toolkit.models.captioning.generation import Generation
 from image_toolkit.models.runtime.feed import UnusableError
-from image_toolkit.models.runtime.preparation import ProcessorPreparation
 
 KEY_VARIABLE: Final = "OPENAI_API_KEY"
 
-_LONGEST_EDGE: Final = 1024
-_QUALITY: Final = 90
-_CONNECTIONS: Final = 8
+REQUESTS: Final = 32
+MAX_PIXELS: Final = 1024 * 1024
 _TIMEOUT: Final = (10, 300)
 _REFUSALS: Final = 8
 """So many refusals, and not one caption before them, are about the model or the settings."""
@@ -63,37 +58,47 @@ _CANNOT: Final[dict[str, tuple[int, ...]]] = {
 
 
 class EndpointCaptioner:
-    """Asks a server for captions, several images at a time.
+    """Asks a server for captions, in as many threads as call it: one request for each image.
 
-    A server that refuses an image (a safety filter does) costs its row; one that refuses the first
-    images, and has captioned none, ends the step.
+    `most_requests` is how many connections are kept open between requests. A server that refuses an
+    image (a safety filter does) costs its row; one that refuses the first images, and has captioned
+    none, ends the step.
     """
 
     revision = ""
     precision = ""
     batch_size = 0
 
-    def __init__(self, url: str, model: str, prompt: str | None) -> None:
+    def __init__(
+        self,
+        url: str,
+        model: str,
+        prompt: str | None,
+        *,
+        most_requests: int = REQUESTS,
+        max_pixels: int = MAX_PIXELS,
+    ) -> None:
         self.name = model
         self._url = url.rstrip("/") + "/chat/completions"
         self._prompt = prompt or CHAT_PROMPT
-        self._pool = ThreadPoolExecutor(_CONNECTIONS, "endpoint")
-        self._session = _session()
+        self._session = _session(most_requests)
         key = os.environ.get(KEY_VARIABLE)
         self._session.auth = signing({"Authorization": f"Bearer {key}"} if key else {})
-        self.prepare: Callable[[bytes], Any] = ProcessorPreparation(_LONGEST_EDGE)
+        self.prepare: Callable[[bytes], str] = EndpointImages(max_pixels)
         self._lock = Lock()
         self._captioned = False
         self._refused = 0
 
     def captions(
         self,
-        items: Sequence[Image.Image],
+        items: Sequence[str],
         rows: Sequence[str],
         generation: Generation,
         prompts: Sequence[str] | None = None,
     ) -> Sequence[list[str] | UnusableError]:
         """Return the candidates for each image; an image that the server fails on is an error.
+
+        `items` are images as `prepare` returns them.
 
         Raises:
             InputDataError: the server cannot be reached, is away, does not accept the model or the
@@ -105,22 +110,16 @@ class EndpointCaptioner:
             for item, prompt, seed in zip(items, asked, generation.seeds(rows), strict=True)
         ]
         ask = self._ask if generation.attempt == 1 else self._ask_again
-        return list(self._pool.map(ask, bodies))
+        return [ask(body) for body in bodies]
 
     def close(self) -> None:
         """Close the connections."""
-        self._pool.shutdown(cancel_futures=True)
         self._session.close()
 
-    def _body(
-        self, image: Image.Image, prompt: str, generation: Generation, seed: int
-    ) -> dict[str, Any]:
-        file = io.BytesIO()
-        image.save(file, "JPEG", quality=_QUALITY)
-        url = "data:image/jpeg;base64," + base64.b64encode(file.getvalue()).decode()
+    def _body(self, image: str, prompt: str, generation: Generation, seed: int) -> dict[str, Any]:
         content = [
             {"type": "text", "text": prompt},
-            {"type": "image_url", "image_url": {"url": url}},
+            {"type": "image_url", "image_url": {"url": image}},
         ]
         return {
             "model": self.name,
@@ -245,10 +244,10 @@ def _choosing(generation: Generation) -> dict[str, Any]:
     return {**choosing, "frequency_penalty": round(penalty, 6)} if penalty else choosing
 
 
-def _session() -> requests.Session:
+def _session(most_requests: int) -> requests.Session:
     """Return a session that asks again by itself, as `_ASK_AGAIN` says."""
     session = requests.Session()
-    adapter = HTTPAdapter(pool_maxsize=_CONNECTIONS, max_retries=_ASK_AGAIN)
+    adapter = HTTPAdapter(pool_maxsize=most_requests, max_retries=_ASK_AGAIN)
     session.mount("http://", adapter)
     session.mount("https://", adapter)
     return session

@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, Final
 
@@ -66,18 +66,40 @@ def load_model(
             output_loading_info=True,
             ignore_mismatched_sizes=True,  # they are in the report
         )
+    check_whole(files.name, files.kind, model, report, unused)
+    return model
+
+
+def check_whole(
+    name: str,
+    part: str,
+    model: Any,
+    report: Mapping[str, Any],
+    unused: re.Pattern[str] | None = None,
+) -> None:
+    """Refuse a model of which weights were made up.
+
+    Args:
+        name: of the model, as the user knows it.
+        part: of what kind it is, or which part of a larger one.
+        model: as it was loaded.
+        report: what the library says of loading it.
+        unused: finds in the names of weights those that may be missing.
+
+    Raises:
+        InputDataError: weights are missing or of another shape, and are not unused.
+    """
     made_up = {*report["missing_keys"], *(key for key, *_ in report["mismatched_keys"])}
     # Buffers, such as the numbers of positions, are computed, and not at random.
-    weights = {name for name, _ in model.named_parameters(remove_duplicate=False)}
-    lost = sorted(name for name in made_up & weights if not unused.search(name))
+    weights = {key for key, _ in model.named_parameters(remove_duplicate=False)}
+    lost = sorted(key for key in made_up & weights if unused is None or not unused.search(key))
     if lost:
         msg = (
-            f"Model {files.name!r} ({files.kind}): weights are missing, or of another shape than "
-            f"its config.json says: {_listed(lost)}. It is no model for this step, or its download "
+            f"Model {name!r} ({part}): weights are missing, or of another shape than its "
+            f"config.json says: {_listed(lost)}. It is no model for this step, or its download "
             f"is damaged: choose another model, or download it again."
         )
         raise InputDataError(msg)
-    return model
 
 
 def load_tokenizer(files: ModelFiles, config: Any) -> Any:

@@ -13,10 +13,13 @@ Result = TypeVar("Result")
 def spread(
     workers: Sequence[Callable[[Given], Result]],
     inputs: Iterator[Given],
+    *,
+    waiting: int = 0,
 ) -> Iterator[tuple[Given, Result]]:
     """Run each input on whichever worker (device) is free; yield inputs and results in order.
 
-    One worker runs in the caller's thread; more get a thread each.
+    One worker runs in the caller's thread; more get a thread each. While one is slow, the others go
+    on until so many results are `waiting` for its own.
     """
     if len(workers) == 1:
         yield from ((given, workers[0](given)) for given in inputs)
@@ -36,7 +39,7 @@ def spread(
     with ThreadPoolExecutor(len(workers), "device") as pool:
         for given in inputs:
             pending.append((given, pool.submit(work, given)))
-            if len(pending) > len(workers):
+            if len(pending) > len(workers) + waiting:
                 first, future = pending.popleft()
                 yield first, future.result()
         for given, future in pending:

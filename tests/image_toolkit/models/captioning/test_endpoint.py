@@ -8,9 +8,11 @@ import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from unittest.mock import patch
 
+import pyarrow as pa
 import pytest
 from PIL import Image
 
+from fondant_spec.dataset.rejects import Rejects
 from fondant_spec.errors import InputDataError, InvalidArgumentError
 from fondant_spec.temporary import is_temporary
 from image_toolkit.models.captioning import endpoint
@@ -20,6 +22,7 @@ from image_toolkit.models.captioning.caption_stream import CaptionWriter
 from image_toolkit.models.captioning.caption_text import Frame
 from image_toolkit.models.captioning.drafts import Choice, Draft
 from image_toolkit.models.captioning.endpoint import EndpointCaptioner
+from image_toolkit.models.captioning.endpoint_images import EndpointImages, data_url
 from image_toolkit.models.captioning.generation import Generation
 from image_toolkit.models.runtime.batching import BatchSize
 from image_toolkit.models.runtime.feed import FeedRow, Group, UnusableError
@@ -34,6 +37,7 @@ class Server(ThreadingHTTPServer):
         self.ends = []
         self.away = False
         self.busy = ""
+        self.delays, self.at_once, self.most_at_once = [], 0, 0
         self.url = f"http://127.0.0.1:{self.server_port}/v1"
 
 
@@ -41,7 +45,16 @@ class Handler(BaseHTTPRequestHandler):
     """What the server says."""
 
     def do_POST(self):
-        """Answer one question."""
+        """Answer one question, and count how many are asked at the same time."""
+        self.server.at_once += 1
+        self.server.most_at_once = max(self.server.most_at_once, self.server.at_once)
+        if self.server.delays:
+            time.sleep(self.server.delays.pop(0))
+        self.answer()
+        self.server.at_once -= 1
+
+    def answer(self):
+        """Say what there is to say."""
         asked = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
         self.server.seen.append((self.path, self.headers.get("Authorization"), asked))
         status = self.server.statuses.pop(0) if self.server.statuses else 200
@@ -124,7 +137,7 @@ def impatient(monkeypatch):
     monkeypatch.setattr(endpoint, "_TIMEOUT", (5, 0.4))
 
 
-IMAGES = [Image.new("RGB", (n, 9)) for n in range(1, 12)]
+IMAGES = [data_url(Image.new("RGB", (n, 9))) for n in range(1, 12)]
 ROWS = [f"{n}" for n in range(1, 12)]
 
 
@@ -493,3 +506,53 @@ def test_no_server():
         "endpoint http://127.0.0.1:9/v1/chat/completions: ConnectionError; "
         "is the server running there?"
     )
+
+
+def saved(width: int, height: int, kind: str = "JPEG") -> bytes:
+    """Return an image file of a size."""
+    file = io.BytesIO()
+    Image.new("RGB", (width, height)).save(file, kind)
+    return file.getvalue()
+
+
+def captioned(server, count, **models):
+    """Return the captions of so many images, the n-th of them n pixels wide."""
+    given = CaptionModels(model_id="eyes", endpoint=server.url, prompt="what", **models)
+    captioning = given.start([Ask(Generation())], Choice(), Frame(), [])
+    rows = pa.record_batch(
+        {
+            "id": [f"{n:03d}" for n in range(1, count + 1)],
+            "image": pa.array([saved(n, 9) for n in range(1, count + 1)], pa.binary()),
+        }
+    )
+    try:
+        made = [*captioning.batches(iter([rows]), Rejects())]
+    finally:
+        captioning.close()
+    return pa.Table.from_batches(made)["caption"].to_pylist()
+
+
+def test_many_are_asked_for_at_once(server):
+    """As many as the step says; while one answer is slow, others go on, and order is kept."""
+    server.delays = [2, *[0.05] * 39]
+    assert captioned(server, 40, endpoint_requests=10) == [f"what {n}x9 0" for n in range(1, 41)]
+    assert 5 <= server.most_at_once <= 10
+    _, _, last = server.seen[-1]  # the slow one, which was among the first to be asked about
+    assert last["messages"][0]["content"][1]["image_url"]["url"] in IMAGES
+
+
+@pytest.mark.parametrize(
+    ("size", "most", "sent"),
+    [
+        ((4000, 3000), 1024 * 1024, (1182, 887)),
+        ((4000, 200), 200_000, (2000, 100)),
+        ((300, 200), 1024 * 1024, (300, 200)),
+        ((3000, 2), 1024, (1024, 1)),
+    ],
+)
+def test_images_are_sent_within_the_budget(size, most, sent):
+    """They keep their shape, and are never enlarged."""
+    url = EndpointImages(most)(saved(*size))
+    data = base64.b64decode(url.removeprefix("data:image/jpeg;base64,"))
+    assert Image.open(io.BytesIO(data)).size == sent
+    assert sent[0] * sent[1] <= most

@@ -1,0 +1,54 @@
+"""Draws which rows are held out for validation."""
+
+import logging
+from collections import Counter
+from collections.abc import Mapping
+from typing import Any
+
+import pyarrow as pa
+
+from fondant_spec.component import ArrowTransformComponent, RowContext
+from fondant_spec.executor import execute
+from image_toolkit.training.splits import GROUP, SPLIT, TRAIN, VALIDATION, drawn_split
+
+logger = logging.getLogger(__name__)
+
+_SCHEMA = pa.schema([("id", pa.string()), (SPLIT, pa.string())])
+
+
+class SplitRows(ArrowTransformComponent):
+    """Adds to each row whether a model is trained on it, or validated."""
+
+    def __init__(self, *, validation_fraction: float = 0.1) -> None:
+        self._fraction = validation_fraction
+        self._counts: Counter[str] = Counter()
+
+    def transform(self, batch: pa.RecordBatch, context: RowContext) -> pa.RecordBatch:
+        """Return the splits of the rows that have one, or have what it is drawn by."""
+        rows = []
+        for row in batch.to_pylist():
+            chosen, group = row.get(SPLIT) or None, row.get(GROUP)
+            if chosen not in (None, TRAIN, VALIDATION):
+                message = f"the split is {chosen!r}, neither {TRAIN} nor {VALIDATION}"
+                context.rejects.add(row["id"], "unknown_split", message)
+            elif chosen is None and group is None and not row["image"]:
+                context.rejects.add(row["id"], "no_image", "nothing to draw a split by")
+            else:
+                split = chosen or drawn_split(row["image"], group, self._fraction)
+                rows.append({"id": row["id"], SPLIT: split})
+        self._counts.update(row[SPLIT] for row in rows)
+        return pa.RecordBatch.from_pylist(rows, _SCHEMA)
+
+    def teardown(self) -> None:
+        """Tell how many rows fell on each side."""
+        if self._counts:
+            told = (f"{split} {self._counts[split]:,}" for split in (TRAIN, VALIDATION))
+            logger.info("Rows by split: %s.", ", ".join(told))
+
+    def field_metadata(self) -> Mapping[str, Mapping[str, Any]]:
+        """Return which share was held out."""
+        return {SPLIT: {"validation_fraction": self._fraction}}
+
+
+if __name__ == "__main__":
+    execute(SplitRows)

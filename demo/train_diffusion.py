@@ -1,0 +1,155 @@
+"""Train the tiny Stable Diffusion on all subjects but one: `python -m demo.train diffusion`."""
+
+import math
+from collections.abc import Callable
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from PIL import Image, ImageOps
+from torch import Tensor, nn
+from torch.nn import functional
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
+
+from demo.diffusion_classes import AutoencoderKL, StableDiffusionPipeline
+from demo.photos import SUBJECTS
+from demo.tiny_diffusion import IMAGE_SIZE, make_pipeline, make_unet, make_vae
+from demo.training_data import PROMPT, Sample, batches
+
+SEED = 20
+NEW_SUBJECT = "cat"
+"""What the tiny Stable Diffusion has never seen, and is fine-tuned to make."""
+
+KNOWN = tuple(subject for subject in SUBJECTS if subject != NEW_SUBJECT)
+VAE_STEPS, VAE_BATCH, VAE_RATE = 1_400, 32, 2e-3
+UNET_STEPS, UNET_BATCH, UNET_RATE = 4_000, 64, 1e-3
+KL_SHARE = 1e-6
+DROPPED_SHARE = 0.1  # of captions, so that guidance has something to guide away from
+PLAIN_SHARE = 0.25  # of captions that are the plain prompt
+AVERAGE_OVER = 0.999
+WARM_UP = 100
+REPORT_EVERY = 100
+
+
+class Plan(NamedTuple):
+    """How long to train: steps, rows in each, and the highest rate."""
+
+    steps: int
+    batch: int
+    rate: float
+
+
+def train_diffusion(rows: list[Sample]) -> StableDiffusionPipeline:
+    """Train a VAE on crops, and a UNet on its latents and the captions."""
+    pixels = torch.stack([pixels_of(row.image) for row in rows])
+    vae = train_vae(pixels)
+    pipeline = make_pipeline(vae, make_unet())
+    latents = encoded(vae, pixels)
+    _train_unet(pipeline, latents, rows)
+    return pipeline
+
+
+def pixels_of(image: Image.Image) -> Tensor:
+    """Return the middle of an image as the model sees it, float32 (3, 64, 64) within -1 and 1."""
+    square = ImageOps.fit(image, (IMAGE_SIZE, IMAGE_SIZE), Image.Resampling.BICUBIC)
+    return torch.from_numpy(np.array(square)).permute(2, 0, 1).float() / 127.5 - 1
+
+
+def train_vae(pixels: Tensor) -> AutoencoderKL:
+    """Train a VAE to give images back, its latents scaled to a deviation of one."""
+    vae = make_vae()
+
+    def loss_of(picked: np.ndarray, noise: torch.Generator) -> Tensor:
+        images = pixels[picked]
+        hidden = vae.encode(images).latent_dist
+        seen = vae.decode(hidden.sample(noise)).sample
+        return functional.l1_loss(seen, images) + KL_SHARE * hidden.kl().mean()
+
+    fit(vae, loss_of, len(pixels), Plan(VAE_STEPS, VAE_BATCH, VAE_RATE))
+    vae.register_to_config(scaling_factor=float(1 / encoded(vae, pixels[:512], scale=1).std()))
+    return vae
+
+
+def encoded(vae: AutoencoderKL, pixels: Tensor, scale: float | None = None) -> Tensor:
+    """Return the scaled latents of images, float32 (N, 4, 16, 16)."""
+    with torch.no_grad():
+        parts = [vae.encode(part).latent_dist.mean for part in pixels.split(VAE_BATCH)]
+    return torch.cat(parts) * (vae.config.scaling_factor if scale is None else scale)
+
+
+def _train_unet(pipeline: StableDiffusionPipeline, latents: Tensor, rows: list[Sample]) -> None:
+    """Train the UNet to predict noise, and leave the average of its later weights in it."""
+    texts = _Texts(pipeline, rows)
+    unet, scheduler = pipeline.unet, pipeline.scheduler
+    average = AveragedModel(unet, multi_avg_fn=get_ema_multi_avg_fn(AVERAGE_OVER))
+
+    def loss_of(picked: np.ndarray, noise: torch.Generator) -> Tensor:
+        clean = latents[picked]
+        added = torch.randn(clean.shape, generator=noise)
+        times = torch.randint(scheduler.config.num_train_timesteps, (len(picked),), generator=noise)
+        noisy = scheduler.add_noise(clean, added, times)
+        return functional.mse_loss(unet(noisy, times, texts.drawn(picked, noise)).sample, added)
+
+    plan = Plan(UNET_STEPS, UNET_BATCH, UNET_RATE)
+    fit(unet, loss_of, len(latents), plan, average)
+    unet.load_state_dict(average.module.state_dict())
+
+
+class _Texts:
+    """The texts of the rows as the text encoder has them, each distinct one encoded once."""
+
+    def __init__(self, pipeline: StableDiffusionPipeline, rows: list[Sample]) -> None:
+        plain = [PROMPT.format(row.subject) for row in rows]
+        texts = sorted({"", *plain, *(row.caption for row in rows)})
+        tokens = pipeline.tokenizer(
+            texts, padding="max_length", truncation=True, return_tensors="pt"
+        ).input_ids
+        with torch.no_grad():
+            self._encoded = pipeline.text_encoder(tokens).last_hidden_state
+        number = {text: index for index, text in enumerate(texts)}
+        self._captions = torch.tensor([number[row.caption] for row in rows])
+        self._plain = torch.tensor([number[text] for text in plain])
+
+    def drawn(self, picked: np.ndarray, noise: torch.Generator) -> Tensor:
+        """Return a text for each of some rows, float32 (N, 77, 128): now and then an empty one."""
+        chance = torch.rand(len(picked), generator=noise)
+        chosen = torch.where(chance < PLAIN_SHARE, self._plain[picked], self._captions[picked])
+        chosen[chance > 1 - DROPPED_SHARE] = 0
+        return self._encoded[chosen]
+
+
+def fit(
+    model: nn.Module,
+    loss_of: Callable[[np.ndarray, torch.Generator], Tensor],
+    rows: int,
+    plan: "Plan",
+    average: AveragedModel | None = None,
+) -> None:
+    """Minimise `loss_of(row numbers, noise)`, and keep the average of the weights if there is one.
+
+    The rate rises for a while, then falls along a cosine.
+    """
+    steps = plan.steps
+    optimiser = torch.optim.AdamW(model.parameters(), lr=plan.rate, weight_decay=0.01)
+    schedule = torch.optim.lr_scheduler.LambdaLR(
+        optimiser, lambda step: min(step / WARM_UP, 0.5 + 0.5 * math.cos(math.pi * step / steps))
+    )
+    noise = torch.Generator().manual_seed(SEED)
+    model.train()
+    total = 0.0
+    drawn = batches(rows, plan.batch, steps, np.random.default_rng(SEED))
+    for step, picked in enumerate(drawn, 1):
+        loss = loss_of(picked, noise)
+        optimiser.zero_grad()
+        loss.backward()
+        nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+        optimiser.step()
+        schedule.step()
+        if average is not None:
+            average.update_parameters(model)
+        total += loss.item()
+        if step % REPORT_EVERY == 0:
+            name = type(model).__name__
+            print(f"{name} step {step} of {steps}: loss {total / REPORT_EVERY:.4f}", flush=True)
+            total = 0.0
+    model.eval()

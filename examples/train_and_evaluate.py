@@ -1,0 +1,87 @@
+r"""The whole way: a dataset from seeds, a model fine-tuned on it, and figures of what it brought.
+
+    load_from_hub -> ... -> caption_images -> split_rows -> fine_tune -> generate_images
+                                                   \                          tuned \
+                                                    `-----------------> generate_images > evaluate
+                                                                                 base /
+
+It is the pipeline of `pipeline.py`, set by the same environment, with four kinds of steps more. A
+tenth of the images is held out; their captions are the prompts, of which both models make an image
+each, from the same noise. evaluate_images compares them with the held-out images, and its
+`report.html` says whether the dataset helped.
+
+    python examples/train_and_evaluate.py --config examples/recipes/lora_512.yaml
+
+Recipes: `lora_512.yaml` for one small GPU, `full_512.yaml`, and `full_epochs.yaml`, by epochs. Any
+argument can be given as well: --set fine_tune.learning_rate=1e-5
+"""
+
+import argparse
+import sys
+from collections.abc import Sequence
+from dataclasses import asdict, replace
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parents[1]))
+
+from fondant_spec.pipeline import Pipeline
+from fondant_spec.runners.command_line import launch
+from image_toolkit.training.base_models import BASE_MODELS
+from pipeline import COMPONENTS, build, clip_model, gpu_resources
+from pipeline_configs import PipelineConfigs
+
+
+def with_training(pipeline: Pipeline, configs: PipelineConfigs, base_model: str) -> Pipeline:
+    """Add to a pipeline that exports what trains on the same rows, and what measures the result."""
+    gpu = gpu_resources(configs)
+    images = pipeline.add(COMPONENTS / "split_rows", after=pipeline.steps["export_dataset"].after)
+    tuned = pipeline.add(
+        COMPONENTS / "fine_tune",
+        after=images,
+        arguments={"model_id": base_model},
+        resources=gpu,
+    )
+    samples = [
+        pipeline.add(
+            COMPONENTS / "generate_images",
+            step_id=f"generate_{name}",
+            after=after,
+            arguments={"model_id": model, "split": "validation"},
+            produces={"generated_image": f"{name}_image"},
+            resources=gpu,
+        )
+        for name, after, model in (("base", images, base_model), ("tuned", tuned, None))
+    ]
+    pipeline.add(
+        COMPONENTS / "evaluate_images",
+        after=samples,
+        arguments={"clip_model_id": clip_model(configs)},
+        resources=gpu,
+    )
+    return pipeline
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Read the command line, and run the pipeline or tell what would run."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    configs = PipelineConfigs.from_environment()
+    parser.add_argument(
+        "--base-path", default=configs.BASE_PATH, help="where all lands (default: BASE_PATH)"
+    )
+    parser.add_argument(
+        "--model",
+        default=BASE_MODELS["sd15"].hub_id,
+        help="the Stable Diffusion to fine-tune: a hub id, or a folder (default: %(default)s)",
+    )
+
+    def build_it(options: argparse.Namespace) -> Pipeline:
+        settings = replace(configs, BASE_PATH=options.base_path)
+        return with_training(build(settings), settings, options.model)
+
+    return launch(build_it, parser, argv, settings=asdict(configs))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

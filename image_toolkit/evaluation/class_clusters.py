@@ -1,0 +1,98 @@
+"""Clusters of vectors inside classes: the bins over which sets of images are compared.
+
+As Richardson and Weiss have it ("On GANs and GMMs", 2018), but inside classes: k-means on the first
+principal components of a reference. With more bins than vectors would fill, any two sets differ:
+there are about as many as the root of the smallest set's size, and one at least for each class.
+"""
+
+from collections.abc import Sequence
+from math import isqrt
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.cluster.vq import ClusterError, kmeans2, vq
+
+from image_toolkit.evaluation.gaussian_mmd import lengths_one
+
+Floats = NDArray[np.float64]
+
+_COMPONENTS: Final = 50
+_TRIES: Final = 8
+_ITERATIONS: Final = 50
+
+
+class ClassClusters:
+    """Finds the bin of a vector, by its class and by the nearest middle of a cluster there.
+
+    Attributes:
+        bin_classes: The class of each bin.
+        dimensions: How many principal components are looked at.
+    """
+
+    def __init__(
+        self,
+        reference: NDArray[np.floating],
+        classes: Sequence[str],
+        every_class: Sequence[str],
+        smallest_set: int,
+        seed: int,
+    ) -> None:
+        """Find the clusters of a reference.
+
+        Args:
+            reference: of shape (n, dimension), in an order that is always the same.
+            classes: Those of the reference.
+            every_class: Those that occur anywhere; one that the reference lacks is one bin.
+            smallest_set: The size of the smallest set that will be compared.
+            seed: Of k-means.
+        """
+        units = lengths_one(reference)
+        self._mean = units.mean(axis=0)
+        _, _, axes = np.linalg.svd(units - self._mean, full_matrices=False)
+        self._axes = axes[:_COMPONENTS]
+        self.dimensions = len(self._axes)
+        points, own = self._projected(units), np.asarray(classes, object)
+        self._middles: dict[str, Floats] = {}
+        for name in sorted(set(every_class)):
+            inside = points[own == name]
+            wanted = round(isqrt(smallest_set) * len(inside) / len(points))
+            self._middles[name] = _middles(inside, max(wanted, 1), seed)
+        self.bin_classes = [name for name, own in self._middles.items() for _ in own]
+        sizes = np.cumsum([0, *map(len, self._middles.values())])
+        self._first = dict(zip(self._middles, sizes.tolist(), strict=False))
+
+    def bins_of(self, vectors: NDArray[np.floating], classes: Sequence[str]) -> NDArray[np.int64]:
+        """Return the bin of each vector."""
+        points, own = self._projected(lengths_one(vectors)), np.asarray(classes, object)
+        found = np.empty(len(points), np.int64)
+        for name, middles in self._middles.items():
+            inside = own == name
+            if inside.any():
+                found[inside] = self._first[name] + vq(points[inside], middles)[0]
+        return found
+
+    def _projected(self, units: Floats) -> Floats:
+        return np.asarray((units - self._mean) @ self._axes.T)
+
+
+def _middles(points: Floats, wanted: int, seed: int) -> Floats:
+    """Return the middles of clusters: as many as wanted, or fewer where points are alike."""
+    if not len(points):
+        return np.zeros((1, points.shape[1]))
+    generator = np.random.default_rng(seed)
+    best, least = points.mean(axis=0, keepdims=True), np.inf
+    for number in range(min(wanted, len(np.unique(points, axis=0))), 1, -1):
+        for _ in range(_TRIES):
+            try:
+                middles, _ = kmeans2(
+                    points, number, _ITERATIONS, minit="++", missing="raise", seed=generator
+                )
+            except ClusterError:  # one is empty
+                continue
+            spread = float((vq(points, middles)[1] ** 2).sum())
+            if spread < least:
+                best, least = middles, spread
+        if least < np.inf:
+            break
+    return np.asarray(best[np.lexsort(best.T[::-1])])

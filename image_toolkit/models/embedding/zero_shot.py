@@ -1,0 +1,99 @@
+"""What an image shows, of some labels, by CLIP without training."""
+
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from fondant_spec.dataset.rejects import Rejects
+from fondant_spec.errors import InvalidArgumentError
+
+if TYPE_CHECKING:  # torch takes seconds, and the labels are wanted before
+    from image_toolkit.models.embedding.embedding_stream import Embedder
+
+Vectors = NDArray[np.float32]
+
+LABELS: Final = (
+    "animal",
+    "human",
+    "landscape",
+    "building",
+    "vehicle",
+    "food",
+    "plant",
+    "furniture",
+    "artwork",
+    "text",
+)
+PROMPT: Final = "a photo of {}"
+
+_TEMPERATURE: Final = 100.0  # with which CLIP was trained
+
+
+class Shown(NamedTuple):
+    """Which label suits each image best, by its place, and with what probability of all labels."""
+
+    labels: NDArray[np.int64]
+    chances: Vectors
+
+
+class ZeroShot:
+    """Tells which of some labels suits an image best, by its vector.
+
+    Raises:
+        InvalidArgumentError: there is nothing to choose from, or a label is blank.
+    """
+
+    def __init__(self, labels: Sequence[str], prompt: str, texts: "Embedder", step: str) -> None:
+        """Embed the labels with `texts`, which is loaded; `step` is named in errors."""
+        check_labels(labels, step)
+        self.labels = tuple(map(str, labels))
+        prompts = [prompt.format(label) for label in self.labels]
+        found = dict(vectors_by_id(texts, [(f"{n:06d}", one) for n, one in enumerate(prompts)]))
+        if len(found) < len(prompts):
+            msg = f"{step}: a label is blank; give each one a name."
+            raise InvalidArgumentError(msg)
+        self._vectors = np.stack([found[name] for name in sorted(found)])
+
+    def shown(self, vectors: Vectors) -> Shown:
+        """Return the label of each vector, of shape (n, dimension) and length 1."""
+        likeness = _TEMPERATURE * vectors @ self._vectors.T
+        likeness = np.exp(likeness - likeness.max(axis=1, keepdims=True, initial=-np.inf))
+        chances = likeness / likeness.sum(axis=1, keepdims=True)
+        return Shown(chances.argmax(axis=1), chances.max(axis=1, initial=0))
+
+    def names(self, vectors: Vectors) -> list[str]:
+        """Return the label of each vector as it is written."""
+        return [self.labels[place] for place in self.shown(vectors).labels]
+
+
+def check_labels(labels: Sequence[str], step: str) -> None:
+    """Make sure that there is a choice.
+
+    Raises:
+        InvalidArgumentError: there is none.
+    """
+    if len(labels) < 2:  # noqa: PLR2004 - a choice
+        msg = f"{step}: class needs two labels or more to choose from."
+        raise InvalidArgumentError(msg)
+
+
+def vectors_by_id(
+    texts: "Embedder", cells: Sequence[tuple[str, str]]
+) -> Iterator[tuple[str, Vectors]]:
+    """Yield the id and the vector, of length 1, of each text that is not blank."""
+    if not cells:
+        return
+    batch = pa.record_batch(
+        [pa.array(column, pa.string()) for column in zip(*cells, strict=True)], ["id", "text"]
+    )
+    for made in texts.batches(iter([batch]), "text", Rejects()):
+        yield from zip(made.column("id").to_pylist(), rows_of_vectors(made), strict=True)
+
+
+def rows_of_vectors(made: pa.RecordBatch) -> Vectors:
+    """Return the vectors that an embedder made, of shape (rows, dimension)."""
+    flat = made.column("embedding").flatten().to_numpy(zero_copy_only=False)
+    return np.asarray(flat, np.float32).reshape(len(made), -1)

@@ -1,0 +1,79 @@
+"""The folder that a fine-tuning step wrote, found from the manifests of what comes after it."""
+
+import json
+import shutil
+from collections.abc import Iterable, Mapping
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any, Final
+
+from fondant_spec.dataset import storage
+from fondant_spec.dataset.history import steps_before
+from fondant_spec.errors import InputDataError
+
+TRAINING: Final = "training.json"
+"""The file that says what was trained, on what, and how it went."""
+
+
+@dataclass(frozen=True)
+class TrainingFolder:
+    """A folder with a trained model.
+
+    Attributes:
+        step_id: of the step that wrote it.
+        location: a local path, or a URL.
+        told: the content of its `training.json`.
+    """
+
+    step_id: str
+    location: str
+    told: Mapping[str, Any]
+
+    @property
+    def is_lora(self) -> bool:
+        """Whether it is a LoRA for a base model rather than a whole pipeline."""
+        return bool(self.told.get("method") == "lora")
+
+    def local(self, lasting: ExitStack) -> Path:
+        """Return the folder on this machine: fetched, and kept until `lasting` is closed."""
+        if not storage.is_remote(self.location):
+            return Path(self.location)
+        folder = Path(lasting.enter_context(TemporaryDirectory()))
+        fs, root = storage.filesystem(self.location)
+        for name in fs.find(root):
+            target = folder / Path(name).relative_to(root)
+            target.parent.mkdir(parents=True, exist_ok=True)
+            with fs.open(name, "rb") as source, target.open("wb") as copy:
+                shutil.copyfileobj(source, copy)
+        return folder
+
+
+def training_before(manifests: Iterable[str]) -> TrainingFolder | None:
+    """Return what the nearest of the earlier steps that trained a model wrote; None without one.
+
+    Args:
+        manifests: where the manifests lie that a step reads.
+
+    Raises:
+        InputDataError: what it says of its training cannot be read.
+    """
+    for manifest in reversed(steps_before(manifests)):
+        for folder in dict.fromkeys(map(storage.parent, manifest.artifacts)):
+            file = storage.join(folder, TRAINING)
+            if storage.is_file(file):
+                return TrainingFolder(manifest.step_id, folder, _told(file))
+    return None
+
+
+def _told(file: str) -> Mapping[str, Any]:
+    try:
+        told = json.loads(storage.read_text(file))
+    except (ValueError, RecursionError) as error:
+        msg = f"{file}: is no JSON ({error}); run the step anew that trained the model."
+        raise InputDataError(msg) from None
+    if not isinstance(told, Mapping):
+        msg = f"{file}: holds no JSON object; run the step anew that trained the model."
+        raise InputDataError(msg)
+    return told
