@@ -78,7 +78,10 @@ class BuildOptions:
 
 @dataclass(frozen=True)
 class Built:
-    """What was built; `measurements` are those of the held-out queries, the last one saved."""
+    """What was built; `measurements` are those of the held-out queries, the last one saved.
+
+    `which_part` of how many parts of a source it is, as `3/20`, if it is not all of it.
+    """
 
     kind: Kind
     rows: int
@@ -86,6 +89,7 @@ class Built:
     held_out: int
     measurements: tuple[Measurement, ...]
     seconds: float
+    which_part: str | None = None
 
 
 def build_index(source: VectorSource, folder: Path, options: BuildOptions) -> Built:
@@ -113,7 +117,7 @@ def build_index(source: VectorSource, folder: Path, options: BuildOptions) -> Bu
     held_out = min(_HELD_OUT, rows // _HELD_OUT_SHARE)
     save, measurements = _filled(kind, vectors, files, staging, held_out, options)
     seconds = time.perf_counter() - start
-    built = Built(kind, rows, left_out, held_out, tuple(measurements), seconds)
+    built = Built(kind, rows, left_out, held_out, tuple(measurements), seconds, source.which_part)
     _finish(save, staging, folder, built, _model(source, options), options)
     return built
 
@@ -185,6 +189,7 @@ def _finish(
         f"{NEIGHBOURS}-recall@{NEIGHBOURS}": last.recall if last else None,
         "held_out_queries": built.held_out,
         "rows_left_out": built.left_out,
+        "part": built.which_part,
         **model.as_field(),
         "build_seconds": round(built.seconds, 1),
         "built_by": f"fondant-spec {__version__}",

@@ -60,7 +60,7 @@ class VectorSource:
     """Rows to build an index from, always in the same order.
 
     `identity` changes when the contents do. `model` made the vectors, if that is known. `close`
-    lets go of what was needed to read them.
+    lets go of what was needed to read them. `which_part` says of how many it is which one.
     """
 
     stretches: Sequence[Stretch]
@@ -68,6 +68,7 @@ class VectorSource:
     dimension: int
     model: ModelIdentity | None = None
     close: Callable[[], None] = _nothing
+    which_part: str | None = None
 
     def __len__(self) -> int:
         """Return the number of rows."""
@@ -85,7 +86,9 @@ class VectorSource:
         if not chosen:
             msg = f"--part {number}/{parts}: nothing of the source is in it. Take fewer parts."
             raise InvalidArgumentError(msg)
-        return replace(self, stretches=chosen, identity=f"{self.identity}, {number}/{parts}")
+        which = f"{number}/{parts}"
+        identity = f"{self.identity}, {which}"
+        return replace(self, stretches=chosen, identity=identity, which_part=which)
 
     def portions(self, size: int, start: int = 0) -> Iterator[Portion]:
         """Yield `size` rows at a time, the last time fewer, from row `start` on."""

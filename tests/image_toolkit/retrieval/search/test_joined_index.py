@@ -207,6 +207,10 @@ def test_what_is_not_joined(
     assert main(["index", "join", str(tmp_path / "empty")]) == 1
     assert "has no folders to search as one" in capsys.readouterr().err
     before = (parts / "parts.json").read_bytes()
+    (parts / "part-2").rename(tmp_path / "part-2")
+    assert main(["index", "join", str(parts)]) == 1
+    assert "of 3 parts, 2 are not here" in capsys.readouterr().err
+    (tmp_path / "part-2").rename(parts / "part-2")
     (parts / "part-4.building").mkdir()
     assert main(["index", "join", str(parts)]) == 1
     assert "part-4.building: this part is not finished" in capsys.readouterr().err
