@@ -124,15 +124,32 @@ def test_a_killed_build_keeps_its_shards(
     assert (folder / "image.index").read_bytes() == (whole / "image.index").read_bytes()
 
 
+def test_a_build_that_is_stopped_in_merging(
+    source: Path, whole: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Merging begins again, with the longer codes where they were moved to."""
+    with monkeypatch.context() as patched:
+        patched.setattr("image_toolkit.retrieval.build.build_inverted.merge_lists", _stop)
+        with pytest.raises(InterruptedError):
+            build(source, tmp_path / "index")
+    assert not [*tmp_path.glob("index.building/shards/*/*/longer.npy")]
+    made = _recorded(monkeypatch)
+
+    build(source, tmp_path / "index")
+
+    found, wanted = tmp_path / "index" / "image.index", whole / "image.index"
+    assert found.read_bytes() == wanted.read_bytes()
+    assert not made
+
+
 def test_another_plan_makes_all_anew(
     source: Path, whole: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Shards of another kind of codes are not taken for those that are wanted now."""
-    monkeypatch.setattr("image_toolkit.retrieval.build.build_inverted.make_shards", _stop)
-    with pytest.raises(InterruptedError):
-        build(source, tmp_path / "index", memory_gb=2e-5)
-    monkeypatch.undo()
-    monkeypatch.setattr(Staging.fill, "__defaults__", (PORTION,))
+    with monkeypatch.context() as patched:
+        patched.setattr("image_toolkit.retrieval.build.build_inverted.merge_lists", _stop)
+        with pytest.raises(InterruptedError):
+            build(source, tmp_path / "index", memory_gb=2.5e-5)
 
     build(source, tmp_path / "index")
 
