@@ -76,7 +76,7 @@ def build_inverted(
     The last `held_out` vectors are looked for among the others, to choose the search options.
 
     Raises:
-        StepFailedError: a process or the cluster that makes shards failed.
+        StepFailedError: the cluster that makes shards failed.
     """
     vectors = NpyVectors(files)
     head = kind.rows - held_out

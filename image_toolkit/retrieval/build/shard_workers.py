@@ -25,14 +25,13 @@ SCHEDULER: Final = "DASK_SCHEDULER_ADDRESS"
 
 _THREADS: Final = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 _PATIENCE: Final = "60 s"
-_KEPT: Final = "What is finished is kept: the same command goes on."
 
 
 def make_shards(shards: Sequence[Shard], processes: int) -> None:
     """Make those shards that are not there yet; on a cluster, or in so many processes here.
 
     Raises:
-        StepFailedError: a process was killed, or the cluster failed; finished shards are kept.
+        StepFailedError: the cluster failed; finished shards are kept.
     """
     missing = [shard for shard in shards if not shard.folder.is_dir()]
     if kept := len(shards) - len(missing):
@@ -48,12 +47,27 @@ def _made(shards: Sequence[Shard], processes: int) -> Iterator[Shard]:
     """Yield shards as they are finished."""
     if address := os.environ.get(SCHEDULER):
         yield from _made_on_cluster(shards, address)
-    elif min(processes, len(shards)) <= 1:
-        for shard in shards:
-            shard.make()
-            yield shard
     else:
-        yield from _made_in_processes(shards, min(processes, len(shards)))
+        yield from _made_here(shards, processes)
+
+
+def _made_here(shards: Sequence[Shard], processes: int) -> Iterator[Shard]:
+    """Yield shards as they are finished, by fewer processes each time that one is killed."""
+    left = list(shards)
+    while (at_once := min(processes, len(left))) > 1:
+        try:
+            for shard in _made_in_processes(left, at_once):
+                left.remove(shard)
+                yield shard
+        except BrokenProcessPool:
+            processes = at_once - 1
+            logger.warning(
+                "a process that makes shards was killed, most likely for want of memory; %d go on",
+                processes,
+            )
+    for shard in left:
+        shard.make()
+        yield shard
 
 
 def _made_in_processes(shards: Sequence[Shard], processes: int) -> Iterator[Shard]:
@@ -64,12 +78,6 @@ def _made_in_processes(shards: Sequence[Shard], processes: int) -> Iterator[Shar
             for future in as_completed(running):
                 future.result()
                 yield running[future]
-        except BrokenProcessPool:
-            msg = (
-                "a process that makes shards was killed, most likely for want of memory; with "
-                f"--memory-gb, say how much there is, so that fewer run at once. {_KEPT}"
-            )
-            raise StepFailedError(msg) from None
         finally:
             pool.shutdown(wait=False, cancel_futures=True)
 
@@ -91,7 +99,10 @@ def _made_on_cluster(shards: Sequence[Shard], address: str) -> Iterator[Shard]:
                 future.result()
                 yield _seen(running[future])
     except (KilledWorker, CancelledError, OSError, ValueError) as error:
-        msg = f"the cluster at {address} ({SCHEDULER}) failed: {error}. {_KEPT}"
+        msg = (
+            f"the cluster at {address} ({SCHEDULER}) failed: {error}. What is finished is kept: "
+            "the same command goes on."
+        )
         raise StepFailedError(msg) from error
 
 

@@ -5,6 +5,8 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable
+from concurrent.futures import as_completed
+from multiprocessing import active_children
 from pathlib import Path
 from typing import Any
 
@@ -122,6 +124,28 @@ def test_a_killed_build_keeps_its_shards(
     every = {f"img_emb_{number:05d}" for number in range(7)}
     assert {*made} == every - kept
     assert (folder / "image.index").read_bytes() == (whole / "image.index").read_bytes()
+
+
+def test_a_process_that_is_killed(
+    source: Path,
+    whole: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """What a killed process had at hand is made by those that are left."""
+
+    def killing(running: Any) -> Any:
+        active_children()[0].kill()
+        return as_completed(running)
+
+    monkeypatch.setattr(shard_workers, "as_completed", killing)
+    monkeypatch.setenv("LOKY_MAX_CPU_COUNT", "2")
+    build(source, tmp_path / "index", memory_gb=4)
+
+    found, wanted = tmp_path / "index" / "image.index", whole / "image.index"
+    assert "a process that makes shards was killed" in caplog.text
+    assert found.read_bytes() == wanted.read_bytes()
 
 
 def test_a_build_that_is_stopped_in_merging(
