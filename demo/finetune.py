@@ -19,6 +19,7 @@ from demo.photos import SUBJECTS
 from demo.run import adapt, configure, prepared
 from demo.seeds import PER_SUBJECT
 from examples.train_and_evaluate import with_training
+from fondant_spec.exit_codes import exit_code
 from fondant_spec.pipeline import Pipeline
 from fondant_spec.runners.command_line import launch
 from pipeline import COMPONENTS, build
@@ -92,6 +93,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument(
         "--base-path", default=settings.BASE_PATH, help="where all lands (default: BASE_PATH)"
     )
+    words = sys.argv[1:] if argv is None else argv
     ran: list[str] = []
 
     def build_it(options: argparse.Namespace) -> Pipeline:
@@ -102,8 +104,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         described = with_training(adapt(build(configs)), configs, str(DIFFUSION_FOLDER))
         return with_control(described)
 
-    code = launch(build_it, parser, argv, during=serving, settings=asdict(settings))
-    return code or (tell(ran[0]) if ran else 0)
+    code = launch(build_it, parser, words, during=serving, settings=asdict(settings))
+    if code or not ran:
+        return code
+    return exit_code(lambda: tell(ran[0]), debug=False)
 
 
 if __name__ == "__main__":  # the workers that make the collection import this module too

@@ -171,7 +171,7 @@ def save_diffusion(rows: list[Sample]) -> None:
     from demo import train_diffusion as diffusion  # noqa: PLC0415 - needs the CLIP, once trained
 
     torch.manual_seed(SEED)
-    pipeline = diffusion.train_diffusion([row for row in rows if row.subject != NEW_SUBJECT])
+    pipeline = diffusion.train_diffusion(rows)
     figures = diffusion.measure_diffusion(pipeline)
     for label, value in figures.items():
         print(f"{label}: {value:.4g}")
@@ -184,7 +184,7 @@ def save_diffusion(rows: list[Sample]) -> None:
         task="text-to-image",
         library="diffusers",
         what="It draws images of 64 pixels, with a UNet of 2.8 million weights and a VAE of 0.7.",
-        steps=diffusion.VAE_STEPS + diffusion.UNET_STEPS,
+        steps=diffusion.VAE_STEPS + diffusion.DECODER_STEPS + diffusion.UNET_STEPS,
         crops=CROPS - CROPS // len(SUBJECTS),
         measured_on=f"{diffusion.DRAWN} drawings a subject, in which the tiny CLIP sees it or not",
         figures=figures,

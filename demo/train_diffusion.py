@@ -20,6 +20,7 @@ from demo.zero_shot import subjects_in
 
 SEED = 20
 VAE_STEPS, VAE_BATCH, VAE_RATE = 1_400, 32, 2e-3
+DECODER_STEPS, DECODER_RATE = 600, 1e-3
 UNET_STEPS, UNET_BATCH, UNET_RATE = 4_000, 64, 1e-3
 KL_SHARE = 1e-6
 DROPPED_SHARE = 0.1  # of captions, so that guidance has something to guide away from
@@ -57,12 +58,17 @@ def measure_diffusion(pipeline: StableDiffusionPipeline) -> dict[str, float]:
 
 
 def train_diffusion(rows: list[Sample]) -> StableDiffusionPipeline:
-    """Train a VAE on crops, and a UNet on its latents and the captions."""
-    pixels = torch.stack([pixels_of(row.image) for row in rows])
+    """Train a VAE on crops, and a UNet on its latents and the captions.
+
+    None of both sees the new subject but the VAE's decoder at last: one that is to be drawn must be
+    there to be drawn with, as a real VAE has seen photographs of everything.
+    """
+    known = [row for row in rows if row.subject != NEW_SUBJECT]
+    pixels = torch.stack([pixels_of(row.image) for row in known])
     vae = train_vae(pixels)
     pipeline = make_pipeline(vae, make_unet())
-    latents = encoded(vae, pixels)
-    _train_unet(pipeline, latents, rows)
+    _train_unet(pipeline, encoded(vae, pixels), known)
+    _finish_decoder(vae, torch.stack([pixels_of(row.image) for row in rows]))
     return pipeline
 
 
@@ -85,6 +91,17 @@ def train_vae(pixels: Tensor) -> AutoencoderKL:
     fit(vae, loss_of, len(pixels), Plan(VAE_STEPS, VAE_BATCH, VAE_RATE))
     vae.register_to_config(scaling_factor=float(1 / encoded(vae, pixels[:512], scale=1).std()))
     return vae
+
+
+def _finish_decoder(vae: AutoencoderKL, pixels: Tensor) -> None:
+    """Train the decoder alone on images of all subjects; latents stay as they are."""
+    latents = encoded(vae, pixels, scale=1)
+
+    def loss_of(picked: np.ndarray, _: torch.Generator) -> Tensor:
+        return functional.l1_loss(vae.decode(latents[picked]).sample, pixels[picked])
+
+    vae.encoder.requires_grad_(requires_grad=False)
+    fit(vae, loss_of, len(pixels), Plan(DECODER_STEPS, VAE_BATCH, DECODER_RATE))
 
 
 def encoded(vae: AutoencoderKL, pixels: Tensor, scale: float | None = None) -> Tensor:
