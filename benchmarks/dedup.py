@@ -25,7 +25,7 @@ import pyarrow as pa
 ROOT = Path(__file__).parents[1]
 sys.path[:0] = [str(ROOT), str(ROOT / "benchmarks")]
 
-from retrieval import DIMENSION, clip_like  # noqa: E402
+from clip_vectors import DIMENSION, clip_like  # noqa: E402
 
 from fondant_spec.dataset.manifest import Field, Manifest  # noqa: E402
 from fondant_spec.dataset.partition_writer import write_table  # noqa: E402

@@ -1,6 +1,7 @@
 """Measures index building, and laion_retrieval against clip-retrieval's service on one folder.
 
-    python benchmarks/retrieval.py [--rows 1000000] [--kinds flat hnsw ivf_pq] [--json]
+    python benchmarks/retrieval.py [--rows 1000000] [--big-rows 10000000]
+        [--kinds flat hnsw ivf_pq] [--json]
 
 Vectors are synthetic, 512 dimensions, made to lie as CLIP's do: in topics, of low dimension within
 one, around a common direction. Queries are others of the same make, none of them in the index.
@@ -9,32 +10,31 @@ whose peak memory is taken; so is the memory that a search takes beside the file
 them, plain PQ codes of a byte for two dimensions (`plain_codes.py`). Then 1,000 seeds are looked
 up, 40 images each: by the laion_retrieval step as a whole (argument vector in, committed Parquet
 out), and by clip-retrieval's client from its service on the same folder. Its environment is made
-under `.venvs/` the first time.
+under `.venvs/` the first time. Last, an index of ten million vectors, of the kinds for which there
+may be memory (`big_index.py`).
 """
 
 import argparse
 import json
-import os
 import statistics
-import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import faiss
-import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
-from numpy.typing import NDArray
 
-sys.path.insert(0, str(Path(__file__).parents[1]))  # run as a file, it finds its sibling too
+sys.path.insert(0, str(Path(__file__).parents[1]))  # run as a file, it finds its siblings too
 
+from benchmarks.big_index import ROWS, SCRATCH, measure_big
 from benchmarks.clip_retrieval_peer import ask, back, make_environment, make_tiny_clip
-from benchmarks.plain_codes import Rate, build_plain, plain_rate, rate_of
+from benchmarks.clip_vectors import DIMENSION, Vectors, clip_like, write_source
+from benchmarks.index_figures import Figures, measure, told
+from benchmarks.index_processes import Taken, memory_of
+from benchmarks.plain_codes import build_plain, plain_rate
 from fondant_spec.cpu import cpu_count
 from fondant_spec.testing import run_component
 from image_toolkit.retrieval.build.index_kinds import KINDS
@@ -42,108 +42,10 @@ from image_toolkit.retrieval.search.exact import exact_neighbours
 from image_toolkit.retrieval.search.vectors import ParquetVectors
 
 ROOT = Path(__file__).parents[1]
-SCRATCH = ROOT / "artifacts" / "benchmarks"
-DIMENSION, LATENT, TOPICS = 512, 48, 2000
 QUERIES, SEEDS, IMAGES = 500, 1000, 40
-ROWS_AT_ONCE = 50_000
 REPEATS = 3
 SMALL = 10_000
 PLAIN = "plain codes"
-
-Vectors = NDArray[np.float32]
-
-
-@dataclass(frozen=True)
-class Figures:
-    """What building one index took, and what it finds."""
-
-    rows: int
-    kind: str
-    seconds: float
-    peak_gb: float
-    size_gb: float
-    bytes_per_vector: float
-    rate: Rate
-
-
-def clip_like(rows: int, seed: int) -> Vectors:
-    """Return unit vectors, (rows, 512), whose top neighbours have cosines of about 0.8."""
-    world = np.random.default_rng(0)
-    spectrum = (1 / np.sqrt(np.arange(1, LATENT + 1))).astype(np.float32)
-    spectrum /= np.linalg.norm(spectrum)
-    topics = world.standard_normal((TOPICS, LATENT), np.float32) * spectrum
-    axes = np.linalg.qr(world.standard_normal((DIMENSION, LATENT)))[0].T.astype(np.float32)
-    common = world.standard_normal(DIMENSION, np.float32)
-    common *= 0.6 / np.linalg.norm(common)
-    own = np.random.default_rng(seed)
-    within = 0.8 * own.standard_normal((rows, LATENT), np.float32) * spectrum
-    noise = 0.35 / np.sqrt(DIMENSION) * own.standard_normal((rows, DIMENSION), np.float32)
-    found = (topics[own.integers(TOPICS, size=rows)] + within) @ axes + common + noise
-    unit: Vectors = (found / np.linalg.norm(found, axis=1, keepdims=True)).astype(np.float32)
-    return unit
-
-
-def write_source(file: Path, rows: int) -> None:
-    """Write a Parquet file of URLs with captions and vectors."""
-    writer = None
-    for start in range(0, rows, ROWS_AT_ONCE):
-        vectors = clip_like(min(ROWS_AT_ONCE, rows - start), seed=1 + start)
-        numbers = range(start, start + len(vectors))
-        table = pa.table(
-            {
-                "url": [f"https://host-{n % 997}.example/photos/{n:09d}.jpg" for n in numbers],
-                "caption": [f"a photograph, number {n}, of topic and place" for n in numbers],
-                "embedding": pa.FixedSizeListArray.from_arrays(
-                    pa.array(vectors.ravel()), DIMENSION
-                ),
-            }
-        )
-        writer = writer or pq.ParquetWriter(file, table.schema)
-        writer.write_table(table)
-    if writer is not None:
-        writer.close()
-
-
-def build(source: Path, folder: Path, kind: str) -> tuple[float, float]:
-    """Build an index in a process of its own; return its seconds and its peak memory in GB."""
-    program = "import sys; from fondant_spec.cli import main; sys.exit(main())"
-    command = [sys.executable, "-c", program, "index", "build", str(source), str(folder)]
-    start = time.perf_counter()
-    child = os.posix_spawn(sys.executable, [*command, "--kind", kind], dict(os.environ))
-    _, status, usage = os.wait4(child, 0)
-    assert status == 0, f"building {folder} failed"
-    return time.perf_counter() - start, usage.ru_maxrss / 2**20
-
-
-def measure(source: Path, folder: Path, kind: str, queries: Vectors, true: Any) -> Figures:
-    """Build an index of one kind, and measure what it finds of the `true` neighbours."""
-    seconds, peak = build(source, folder, kind)
-    file = folder / "image.index"
-    index: Any = faiss.read_index(str(file), faiss.IO_FLAG_MMAP_IFC)
-    rate = rate_of(index, queries, true)
-    rows = index.ntotal
-    size = file.stat().st_size / 2**30
-    return Figures(rows, kind, seconds, peak, size, memory_of(file) / rows, rate)
-
-
-def memory_of(file: Path) -> int:
-    """Return the bytes of memory, beside mapped files, that searching an index takes."""
-    program = f"""
-import faiss, numpy as np
-from image_toolkit.retrieval.search.faiss_search import FaissSearch
-from pathlib import Path
-def anonymous():
-    lines = Path("/proc/self/smaps_rollup").read_text().splitlines()
-    return next(int(line.split()[1]) << 10 for line in lines if line.startswith("Anonymous"))
-before = anonymous()
-search = FaissSearch(Path({str(file)!r}))
-list(search.neighbours(np.eye(search.dimension, dtype=np.float32), 10, with_vectors=False))
-print(anonymous() - before)
-"""
-    told = subprocess.run(  # noqa: S603 - the program above
-        [sys.executable, "-c", program], check=True, stdout=subprocess.PIPE, text=True, cwd=ROOT
-    )
-    return int(told.stdout)
 
 
 def our_rate(folder: Path, seeds: Vectors) -> float:
@@ -191,31 +93,19 @@ def figures_of(
     vectors = ParquetVectors([source], "embedding")
     _, true = exact_neighbours(vectors, queries, 10)
     for kind in kinds:
-        yield told(measure(source, folder / f"{rows}-{kind}", kind, queries, true))
+        yield measure(source, folder / f"{rows}-{kind}", kind, queries, true)
     if rows > SMALL:
         file = folder / "plain.index"
         seconds, size = build_plain(vectors, file), file.stat().st_size / 2**30
         rate, memory = plain_rate(file, queries, true), memory_of(file) / rows
-        yield told(Figures(rows, PLAIN, seconds, 0, size, memory, rate))
-
-
-def told(figures: Figures) -> Figures:
-    """Print a line about one index."""
-    peak = f", peak {figures.peak_gb:.2f} GB" if figures.peak_gb else ""
-    print(
-        f"{figures.rows:>9,} {figures.kind:7} built in {figures.seconds:6.1f} s{peak}, "
-        f"file {figures.size_gb:.2f} GB, {figures.bytes_per_vector:.0f} bytes a vector in memory, "
-        f"recall@10 {figures.rate.recall:.4f}, {figures.rate.queries_per_second:,.0f} queries/s, "
-        f"{figures.rate.queries_per_cpu_second:,.0f} in a second of processor time",
-        flush=True,
-    )
-    return figures
+        yield told(Figures(rows, PLAIN, Taken(seconds, seconds, 0), size, memory, rate))
 
 
 def main(argv: Sequence[str] | None = None) -> None:
     """Measure, print, and end with a line of JSON if that is wanted."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n", 1)[0])
     parser.add_argument("--rows", type=int, default=1_000_000, help="rows of the large index")
+    parser.add_argument("--big-rows", type=int, default=ROWS, help="0 leaves the big index out")
     parser.add_argument("--kinds", nargs="+", default=KINDS, choices=KINDS)
     parser.add_argument("--json", action="store_true", help="end with the figures as JSON")
     options = parser.parse_args(argv)
@@ -229,6 +119,8 @@ def main(argv: Sequence[str] | None = None) -> None:
         result = {**summary(small, "_small"), **summary(large)}
         if "hnsw" in options.kinds:
             result |= against_clip_retrieval(folder / f"{options.rows}-hnsw", seeds, folder)
+    if options.big_rows:
+        result |= measure_big(options.big_rows, SCRATCH)
     if options.json:
         print(json.dumps({**result, "rows": options.rows}))
 
@@ -242,8 +134,8 @@ def summary(found: Sequence[Figures], suffix: str = "") -> dict[str, Any]:
     if suffix:
         return result
     result |= {
-        "build_gb": round(max(f.peak_gb for f in found), 2),
-        "build_seconds": {kind: round(f.seconds, 1) for kind, f in of.items()},
+        "build_gb": round(max(f.taken.peak_gb for f in found), 2),
+        "build_seconds": {kind: round(f.taken.seconds, 1) for kind, f in of.items()},
         "queries_per_second": {kind: round(f.rate.queries_per_second) for kind, f in of.items()},
     }
     if "ivf_pq" in of:

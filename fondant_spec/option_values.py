@@ -26,6 +26,15 @@ def port(word: str) -> int:
     return int(word)
 
 
+def part(word: str) -> tuple[int, int]:
+    """Return which part is meant of how many, from 1 on, of `3/20`."""
+    which, _, parts = word.partition("/")
+    if not (which.isdecimal() and parts.isdecimal() and 1 <= int(which) <= int(parts)):
+        msg = f"must be one part of several, such as 3/20, not {word!r}"
+        raise argparse.ArgumentTypeError(msg)
+    return int(which), int(parts)
+
+
 def number(least: float, most: float) -> Callable[[str], float]:
     """Return what reads a number from the one to the other, both included."""
 

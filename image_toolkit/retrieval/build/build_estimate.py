@@ -7,6 +7,7 @@ from typing import Final
 
 from fondant_spec.cpu import cpu_count
 from fondant_spec.plain_words import duration, size
+from image_toolkit.retrieval.build.build_inverted import process_bytes, processes
 from image_toolkit.retrieval.build.index_kinds import Kind
 
 _ROWS: Final = 1_000_000
@@ -28,10 +29,12 @@ _CHUNKS_BYTES: Final = 1 << 30  # the most that is read and joined at once, besi
 class BuildEstimate:
     """What building and searching an index of one kind takes; `rows` and dimension are the kind's.
 
-    Bytes of whatever metadata there is, and the time to embed images, come on top.
+    Bytes of whatever metadata there is, and the time to embed images, come on top. Of the memory
+    there is, `memory_bytes`, processes take their part.
     """
 
     kind: Kind
+    memory_bytes: int
 
     @property
     def seconds(self) -> float:
@@ -49,17 +52,26 @@ class BuildEstimate:
 
     @property
     def building_bytes(self) -> int:
-        """The most memory that building takes, beside mapped files, which the system lets go."""
-        held = self.kind.memory_bytes if self.kind.refined_by else self.kind.file_bytes
-        vectors = 4 * self.kind.dimension * self.kind.rows
-        sample = 4 * self.kind.dimension * self.kind.training_rows
-        return _PROGRAM_BYTES + min(_CHUNKS_BYTES, 3 * vectors) + held + 2 * sample
+        """The most memory that building takes, beside mapped files, which the system lets go.
+
+        An inverted file is read, learnt, made in shards and saved one after the other.
+        """
+        kind = self.kind
+        vectors = 4 * kind.dimension * kind.rows
+        reading = min(_CHUNKS_BYTES, 3 * vectors)
+        if not kind.refined_by:
+            return _PROGRAM_BYTES + reading + kind.file_bytes
+        learning = 2 * 4 * kind.dimension * kind.training_rows
+        at_once = processes(kind.dimension, self.memory_bytes)
+        making = min(at_once * process_bytes(kind.dimension), 3 * vectors)
+        return _PROGRAM_BYTES + max(reading, learning, making, kind.memory_bytes)
 
     @property
     def disk_bytes(self) -> int:
-        """The room that building needs on the disk: the vectors and codes, and the index."""
-        codes = self.kind.dimension if self.kind.refined_by else 0
-        return self.kind.rows * (4 * self.kind.dimension + codes) + self.kind.file_bytes
+        """The room that building needs on the disk: the vectors, the index, and its shards."""
+        kind = self.kind
+        shards = kind.file_bytes if kind.refined_by else 0
+        return kind.rows * 4 * kind.dimension + shards + kind.file_bytes
 
     def lines(self) -> Iterator[str]:
         """Yield what to tell before the build starts."""

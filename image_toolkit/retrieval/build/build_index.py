@@ -3,8 +3,9 @@
 import json
 import logging
 import time
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
@@ -13,10 +14,10 @@ import numpy as np
 
 from fondant_spec import __version__
 from fondant_spec.errors import InputDataError
+from image_toolkit.retrieval.build.build_inverted import build_inverted
 from image_toolkit.retrieval.build.index_kinds import Kind, kind_for
 from image_toolkit.retrieval.build.recall import NEIGHBOURS, Measurement, tune
-from image_toolkit.retrieval.build.refinement import add_last, refine_codes, refined
-from image_toolkit.retrieval.build.staging import Staging
+from image_toolkit.retrieval.build.staging import UNFINISHED, Staging
 from image_toolkit.retrieval.build.vector_sources import VectorSource
 from image_toolkit.retrieval.search.exact import exact_neighbours
 from image_toolkit.retrieval.search.hits import FloatArray
@@ -47,6 +48,7 @@ class BuildOptions:
         model_id: The model of the vectors, where the source does not state it: a name, or a folder.
         revision: Its commit, branch or tag on the hub.
         keep_vectors: Keep the vectors as `img_emb/*.npy`, for exact search.
+        lists_on_disk: Have a search map the lists of an `ivf_pq` index, though memory has room.
     """
 
     kind: str | None = None
@@ -56,16 +58,30 @@ class BuildOptions:
     model_id: str | None = None
     revision: str | None = None
     keep_vectors: bool = False
+    lists_on_disk: bool = False
 
     @property
     def memory_bytes(self) -> int:
         """The memory in bytes."""
         return int(self.memory_gb * _GIB)
 
+    def kind_of(self, rows: int, dimension: int) -> Kind:
+        """Return the kind of index that so many vectors become.
+
+        Raises:
+            InputDataError: they cannot become one of the kind that is asked for.
+        """
+        kind = kind_for(self.kind, rows, dimension, self.memory_bytes)
+        on_disk = bool(kind.refined_by) and self.lists_on_disk
+        return replace(kind, mapped=kind.mapped or on_disk)
+
 
 @dataclass(frozen=True)
 class Built:
-    """What was built; `measurements` are those of the held-out queries, the last one saved."""
+    """What was built; `measurements` are those of the held-out queries, the last one saved.
+
+    `which_part` of how many parts of a source it is, as `3/20`, if it is not all of it.
+    """
 
     kind: Kind
     rows: int
@@ -73,6 +89,7 @@ class Built:
     held_out: int
     measurements: tuple[Measurement, ...]
     seconds: float
+    which_part: str | None = None
 
 
 def build_index(source: VectorSource, folder: Path, options: BuildOptions) -> Built:
@@ -85,7 +102,7 @@ def build_index(source: VectorSource, folder: Path, options: BuildOptions) -> Bu
     if folder.exists() and any(folder.iterdir()):
         msg = f"{folder} is not empty; name another folder for the index, or remove this one."
         raise InputDataError(msg)
-    staging = Staging(folder.with_name(f"{folder.name}.building"))
+    staging = Staging(folder.with_name(f"{folder.name}{UNFINISHED}"))
     try:
         left_out = staging.fill(source)
     finally:
@@ -96,12 +113,12 @@ def build_index(source: VectorSource, folder: Path, options: BuildOptions) -> Bu
         raise InputDataError(msg)
     vectors = NpyVectors(files)
     rows, dimension = len(vectors), vectors.dimension
-    kind = kind_for(options.kind, rows, dimension, options.memory_bytes)
+    kind = options.kind_of(rows, dimension)
     held_out = min(_HELD_OUT, rows // _HELD_OUT_SHARE)
-    index, measurements = _filled(kind, vectors, held_out, options.target_recall, staging.codes)
+    save, measurements = _filled(kind, vectors, files, staging, held_out, options)
     seconds = time.perf_counter() - start
-    built = Built(kind, rows, left_out, held_out, tuple(measurements), seconds)
-    _finish(index, staging, folder, built, _model(source, options), options)
+    built = Built(kind, rows, left_out, held_out, tuple(measurements), seconds, source.which_part)
+    _finish(save, staging, folder, built, _model(source, options), options)
     return built
 
 
@@ -115,57 +132,34 @@ def _model(source: VectorSource, options: BuildOptions) -> ModelIdentity:
 def _filled(
     kind: Kind,
     vectors: NpyVectors,
+    files: Sequence[Path],
+    staging: Staging,
     held_out: int,
-    target: float,
-    codes: Path,
-) -> tuple[Any, list[Measurement]]:
-    """Return an index of all vectors, its search options chosen by the last `held_out` of them.
+    options: BuildOptions,
+) -> tuple[Callable[[Path], None], Sequence[Measurement]]:
+    """Make an index of all vectors; return what saves it, and what its last `held_out` ones found.
 
-    Those are looked for before they go in. Longer codes, if its kind has any, go to `codes`.
+    By those its search options are chosen; they are looked for before they go in.
     """
+    target = options.target_recall
+    if kind.refined_by:
+        made = build_inverted(kind, files, staging.shards, held_out, target, options.memory_bytes)
+        return made.save, made.measurements
     head = kind.rows - held_out
-    sample = _sample(kind, vectors)
     index = kind.empty()
-    if len(sample):
-        _train(index, sample)
     for chunk in _first(vectors, head):
         index.add(chunk)
-    if kind.refined_by:
-        index = refined(index, refine_codes(kind.refined_by, sample, vectors, codes))
-    queries = vectors.take(np.arange(head, kind.rows))
-    if not held_out:
-        return index, []
-    _, true = exact_neighbours(vectors, queries, min(NEIGHBOURS, head), rows=head)
-    measurements = tune(index, queries, true, kind.options, target)
-    if kind.refined_by:
-        add_last(index, queries)
-    else:
+    measurements: list[Measurement] = []
+    if held_out:
+        queries = vectors.take(np.arange(head, kind.rows))
+        _, true = exact_neighbours(vectors, queries, min(NEIGHBOURS, head), rows=head)
+        measurements = tune(index, queries, true, kind.options, target)
         index.add(queries)
-    return index, measurements
+    return partial(_write, index), measurements
 
 
-def _sample(kind: Kind, vectors: NpyVectors) -> FloatArray:
-    """Return the vectors that an index learns from; none, if its kind does not learn."""
-    if kind.training_rows:
-        logger.info("learning lists and codes from %d vectors", kind.training_rows)
-    chosen = np.random.default_rng(0).choice(kind.rows, kind.training_rows, replace=False)
-    return vectors.take(np.sort(chosen))
-
-
-def _train(index: Any, sample: FloatArray) -> None:
-    """Have an inverted file learn its lists, then its codes.
-
-    Codes are learnt in one thread: hundreds of tiny clusterings wait for each other in several,
-    many times as long as they compute when the machine has other work.
-    """
-    lists: Any = faiss.extract_index_ivf(index)
-    lists.train_q1(len(sample), faiss.swig_ptr(sample), False, index.metric_type)  # noqa: FBT003
-    threads = faiss.omp_get_max_threads()
-    faiss.omp_set_num_threads(1)
-    try:
-        index.train(sample)
-    finally:
-        faiss.omp_set_num_threads(threads)
+def _write(index: Any, file: Path) -> None:
+    faiss.write_index(index, str(file))
 
 
 def _first(vectors: NpyVectors, rows: int) -> Iterator[FloatArray]:
@@ -178,7 +172,7 @@ def _first(vectors: NpyVectors, rows: int) -> Iterator[FloatArray]:
 
 
 def _finish(
-    index: Any,
+    save: Callable[[Path], None],
     staging: Staging,
     folder: Path,
     built: Built,
@@ -195,6 +189,7 @@ def _finish(
         f"{NEIGHBOURS}-recall@{NEIGHBOURS}": last.recall if last else None,
         "held_out_queries": built.held_out,
         "rows_left_out": built.left_out,
+        "part": built.which_part,
         **model.as_field(),
         "build_seconds": round(built.seconds, 1),
         "built_by": f"fondant-spec {__version__}",
@@ -204,7 +199,7 @@ def _finish(
         listing["clip_model"] = clip_retrieval_name(model.name)
     for name, content in (("image.json", about), (INDICES_PATHS, {options.name: listing})):
         (staging.folder / name).write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
-    faiss.write_index(index, str(staging.folder / "image.index"))
+    save(staging.folder / "image.index")
     folder.parent.mkdir(parents=True, exist_ok=True)
     staging.folder.replace(folder)
     Staging(folder).clean(keep_vectors=options.keep_vectors)

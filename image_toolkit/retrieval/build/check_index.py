@@ -31,6 +31,8 @@ def check_index(where: IndexFolder) -> Iterator[str]:
     index = where.open()
     info = index.info
     yield f"location      {info.location}"
+    for part in where.parts():
+        yield f"part          {part.path}"
     yield f"fingerprint   {info.fingerprint}"
     yield f"rows          {info.rows}, each with its metadata"
     yield f"dimension     {info.dimension}"

@@ -1,4 +1,4 @@
-"""`fondant-spec index build | fetch | check | serve`: an index to search.
+"""`fondant-spec index build | fetch | check | join | serve`: an index to search.
 
 FAISS, torch and the web server load when a command needs them: this module is part of the command
 line, which starts without them.
@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Final
 
 from fondant_spec.dataset.disk_space import full_disk_told
 from fondant_spec.errors import InvalidArgumentError
-from fondant_spec.option_values import number, port
+from fondant_spec.option_values import number, part, port
 from fondant_spec.shown_text import tell
-from image_toolkit.retrieval.build.index_kinds import KINDS, kind_for
+from image_toolkit.retrieval.build.index_kinds import KINDS
 from image_toolkit.retrieval.hub.index_reference import on_hub
 
 if TYPE_CHECKING:
@@ -29,12 +29,13 @@ _ON_HUB: Final = "one on the hub: hf://datasets/OWNER/NAME[@REVISION][/FOLDER], 
 
 def add_command(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
     """Add `index` to the commands of `fondant-spec`."""
-    parser = commands.add_parser("index", help="build, fetch, check or serve an index")
+    parser = commands.add_parser("index", help="build, fetch, check, join or serve an index")
     parser.set_defaults(command=run)
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     _add_build(commands.add_parser("build", help="build an index of vectors or of images"))
     _add_fetch(commands.add_parser("fetch", help="fetch an index of the hub, or say what it takes"))
     _add_check(commands.add_parser("check", help="check and describe an index"))
+    _add_join(commands.add_parser("join", help="have several indexes searched as one"))
     _add_serve(commands.add_parser("serve", help="serve an index, or those of a listing"))
 
 
@@ -66,7 +67,15 @@ def _add_build(parser: argparse.ArgumentParser) -> None:
         "--memory-gb", type=number(0.001, 1e6), default=4, help="for building and serving"
     )
     parser.add_argument("--target-recall", type=number(0, 1), default=0.95, help="default: 0.95")
+    parser.add_argument(
+        "--part", type=part, metavar="K/N", help="only part K of N of the source; see `index join`"
+    )
     parser.add_argument("--name", default="index", help="the index's name for a service")
+    parser.add_argument(
+        "--lists-on-disk",
+        action="store_true",
+        help="map the lists of ivf_pq, though they would fit",
+    )
     parser.add_argument("--keep-vectors", action="store_true", help="keep them as img_emb/*.npy")
     parser.set_defaults(index_command=_build)
 
@@ -89,6 +98,12 @@ def _add_check(parser: argparse.ArgumentParser) -> None:
         "--allow-private-hosts", action="store_true", help="fetch images from this network, too"
     )
     parser.set_defaults(index_command=_check)
+
+
+def _add_join(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("folder", type=Path, help="a folder of folders, each of them an index")
+    parser.add_argument("--modality", default="image", choices=["image", "text"])
+    parser.set_defaults(index_command=_join)
 
 
 def _add_serve(parser: argparse.ArgumentParser) -> None:
@@ -151,10 +166,13 @@ def _build(args: argparse.Namespace) -> int:
         model_id=args.model_id,
         revision=args.revision,
         keep_vectors=args.keep_vectors,
+        lists_on_disk=args.lists_on_disk,
     )
     source = _source(args)
-    kind = kind_for(options.kind, len(source), source.dimension, options.memory_bytes)
-    for line in BuildEstimate(kind).lines():
+    if args.part is not None:
+        source = source.part(*args.part)
+    kind = options.kind_of(len(source), source.dimension)
+    for line in BuildEstimate(kind, options.memory_bytes).lines():
         tell(line)
     with full_disk_told(str(args.output)):
         built = build_index(source, args.output, options)
@@ -208,6 +226,14 @@ def _source_folder(args: argparse.Namespace) -> Path:
 def _has_vectors(folder: Path) -> bool:
     patterns = ("*.parquet", "*.npy", "*.npz", "manifest.json", "*_emb/*.npy")
     return any(next(folder.glob(pattern), None) for pattern in patterns)
+
+
+def _join(args: argparse.Namespace) -> int:
+    from image_toolkit.retrieval.build.join_parts import join_parts  # noqa: PLC0415
+
+    for line in join_parts(args.folder, args.modality):
+        tell(line)
+    return 0
 
 
 def _check(args: argparse.Namespace) -> int:

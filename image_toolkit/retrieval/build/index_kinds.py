@@ -1,5 +1,6 @@
 """The kinds of index, and which one suits a number of vectors."""
 
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from math import sqrt
@@ -18,6 +19,8 @@ _ID_BYTES: Final = 8
 _BLOCK_ROWS: Final = 32
 _SLACK: Final = 1.2
 _LEAST_TRAINING: Final = 32_768
+_TRAINING_SHARE: Final = 4
+"""The part of the memory that vectors to learn from may take: twice this, since they are copied."""
 _EFFORTS: Final = (
     *((4, 1), (8, 1), (16, 1), (24, 1), (32, 1), (48, 1), (64, 1), (64, 2), (96, 2), (128, 2)),
     *((128, 4), (192, 4), (256, 4), (256, 8), (512, 8), (1024, 16)),
@@ -37,13 +40,16 @@ class Kind:
     - flat: every vector is compared; exact, and fast enough for a hundred thousand;
     - hnsw: a graph over the whole vectors; fast, and nearly exact, if they fit in memory;
     - ivf_pq: vectors in codes of `code_bytes`, in lists of which a few are searched, the best of
-      them compared anew by longer codes on disk; for what does not fit.
+      them compared anew by longer codes on disk; for what does not fit. It learns from
+      `most_training` vectors at most. `mapped` leaves its lists on disk, too.
     """
 
     name: str
     rows: int
     dimension: int
     code_bytes: int = 0
+    most_training: int = sys.maxsize
+    mapped: bool = False
 
     @property
     def factory_key(self) -> str:
@@ -67,7 +73,8 @@ class Kind:
     @property
     def lists(self) -> int:
         """The number of lists of an inverted file: some twice the root of the rows."""
-        return max(_LEAST_LISTS, min(int(2 * sqrt(self.rows)), self.rows // _TRAINING_PER_LIST))
+        learnt = min(self.rows, self.most_training) // _TRAINING_PER_LIST
+        return max(_LEAST_LISTS, min(int(2 * sqrt(self.rows)), learnt))
 
     @property
     def training_rows(self) -> int:
@@ -84,11 +91,16 @@ class Kind:
             return whole
         if self.name == "hnsw":
             return whole + int(self.rows * _LINK_BYTES)
-        return self.memory_bytes + self.rows * self.dimension
+        return self.lists_bytes + self.rows * self.dimension
 
     @property
     def memory_bytes(self) -> int:
         """How much of the file a search holds in memory, about; it maps the rest."""
+        return 4 * self.dimension * self.lists if self.mapped else self.lists_bytes
+
+    @property
+    def lists_bytes(self) -> int:
+        """How large the lists of an inverted file are with their codes, about; 0 for others."""
         if not self.refined_by:
             return 0
         return self.rows * (self.code_bytes + _ID_BYTES) + self.lists * self._list_bytes
@@ -151,6 +163,8 @@ def kind_for(name: str | None, rows: int, dimension: int, memory_bytes: int) -> 
 def named_kind(name: str, rows: int, dimension: int, memory_bytes: int) -> Kind:
     """Return the kind of this name; codes are as long as the memory allows.
 
+    Where it allows none, they stay on disk, at their longest.
+
     Raises:
         InputDataError: it is `ivf_pq`, and there are too few vectors to learn from, or the
             dimension does not divide into codes.
@@ -166,7 +180,9 @@ def named_kind(name: str, rows: int, dimension: int, memory_bytes: int) -> Kind:
         raise InputDataError(msg)
     lengths = [dimension // dimensions for dimensions in _DIMENSIONS_PER_BYTE]
     fitting = [n for n in lengths if rows * (n + _ID_BYTES) * _SLACK <= memory_bytes]
-    return Kind(name, rows, dimension, (fitting or lengths[-1:])[0])
+    most_training = max(_LEAST_TRAINING, memory_bytes // _TRAINING_SHARE // (4 * dimension))
+    code_bytes = (fitting or lengths)[0]
+    return Kind(name, rows, dimension, code_bytes, most_training, mapped=not fitting)
 
 
 def _reserve(storage: Any, size: int) -> None:

@@ -17,9 +17,9 @@ from typing import Final
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
-from numpy.lib import format as array_format
 
 from fondant_spec.progress import Progress
+from image_toolkit.retrieval.build.npy_files import write_npy
 from image_toolkit.retrieval.build.vector_sources import VectorSource
 from image_toolkit.retrieval.search.columns import rename_usual
 from image_toolkit.retrieval.search.hits import BoolArray, FloatArray
@@ -30,6 +30,9 @@ logger = logging.getLogger(__name__)
 ROWS_PER_PORTION: Final = 65_536
 _ROW_GROUP_ROWS: Final = 8192
 _STATE: Final = "state.json"
+
+UNFINISHED: Final = ".building"
+"""What the folder of an index is called behind its name, until it is there."""
 
 SOURCE_ROW: Final = "source_row"
 """The column of what was left out that numbers its rows in the source."""
@@ -57,9 +60,9 @@ class Staging:
         return self.folder / "left_out"
 
     @property
-    def codes(self) -> Path:
-        """Where the longer codes of an index go, until they are in its file."""
-        return self.folder / "codes.index"
+    def shards(self) -> Path:
+        """Where an inverted file is made in shards, until they are merged."""
+        return self.folder / "shards"
 
     def fill(self, source: VectorSource, rows_per_portion: int = ROWS_PER_PORTION) -> int:
         """Write what is not yet there of `source`; return how many rows have no usable vector.
@@ -90,7 +93,7 @@ class Staging:
     def clean(self, *, keep_vectors: bool) -> None:
         """Remove what only the build needed."""
         (self.folder / _STATE).unlink()
-        self.codes.unlink(missing_ok=True)
+        shutil.rmtree(self.shards, ignore_errors=True)
         if not keep_vectors:
             shutil.rmtree(self.vectors)
 
@@ -127,12 +130,7 @@ class Staging:
     def _write(self, number: int, vectors: FloatArray, table: pa.Table) -> None:
         file = self._vector_file(number)
         temporary = file.with_suffix(".tmp")
-        with temporary.open("wb") as stream:
-            # `np.save` writes beside Python, and does not say why it cannot.
-            rows = np.ascontiguousarray(vectors)
-            header = array_format.header_data_from_array_1_0(rows)
-            array_format.write_array_header_1_0(stream, header)
-            stream.write(rows.data)
+        write_npy(temporary, vectors)
         temporary.replace(file)
         _write_table(table, self._metadata_file(number))
 

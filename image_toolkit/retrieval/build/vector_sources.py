@@ -9,7 +9,7 @@ A folder of images is in `image_source`, since it needs a model.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Final, TypeAlias
@@ -24,7 +24,7 @@ from fondant_spec.dataset.manifest import Field, Manifest, Partition
 from fondant_spec.dataset.parquet_bounds import check_unpacked
 from fondant_spec.dataset.parquet_pages import open_checked
 from fondant_spec.dataset.partitions import read_batches
-from fondant_spec.errors import InputDataError
+from fondant_spec.errors import InputDataError, InvalidArgumentError
 from image_toolkit.retrieval.search.fingerprint import fingerprint
 from image_toolkit.retrieval.search.hits import FloatArray
 from image_toolkit.retrieval.search.index_folder import IndexFolder
@@ -60,7 +60,7 @@ class VectorSource:
     """Rows to build an index from, always in the same order.
 
     `identity` changes when the contents do. `model` made the vectors, if that is known. `close`
-    lets go of what was needed to read them.
+    lets go of what was needed to read them. `which_part` says of how many it is which one.
     """
 
     stretches: Sequence[Stretch]
@@ -68,10 +68,27 @@ class VectorSource:
     dimension: int
     model: ModelIdentity | None = None
     close: Callable[[], None] = _nothing
+    which_part: str | None = None
 
     def __len__(self) -> int:
         """Return the number of rows."""
         return sum(stretch.rows for stretch in self.stretches)
+
+    def part(self, number: int, parts: int) -> "VectorSource":
+        """Return one of so many parts that are about alike, from 1 on; stretches stay whole.
+
+        Raises:
+            InvalidArgumentError: there is nothing in it.
+        """
+        ends = np.cumsum([stretch.rows for stretch in self.stretches])
+        part_of = np.ceil(parts * ends / len(self)).astype(int) if len(self) else ends
+        chosen = [s for s, of in zip(self.stretches, part_of, strict=True) if of == number]
+        if not chosen:
+            msg = f"--part {number}/{parts}: nothing of the source is in it. Take fewer parts."
+            raise InvalidArgumentError(msg)
+        which = f"{number}/{parts}"
+        identity = f"{self.identity}, {which}"
+        return replace(self, stretches=chosen, identity=identity, which_part=which)
 
     def portions(self, size: int, start: int = 0) -> Iterator[Portion]:
         """Yield `size` rows at a time, the last time fewer, from row `start` on."""

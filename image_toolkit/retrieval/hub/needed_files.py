@@ -9,7 +9,14 @@ Layout: TypeAlias = tuple[str, Sequence[str]]
 
 _METADATA: Final = ("metadata/*.parquet", "metadata/*.arrow")
 
+_INDEXES: Final = ("*/{modality}.index", "*/{modality}.index/*", "*/{short}_emb/*.npy")
+_PARTS: Final = (
+    *("parts.json", *_INDEXES, "*/{modality}.json", "*/indices_paths.json"),
+    *(f"*/{files}" for files in _METADATA),
+)
+
 SEARCHED: Final[Sequence[Layout]] = (
+    ("parts.json", _PARTS),
     ("{modality}.index", ("{modality}.index", *_METADATA, "indices_paths.json")),
     ("{modality}.index/*", ("{modality}.index/*", *_METADATA, "indices_paths.json")),
     ("faiss", ("faiss", "id_mapping/*.parquet")),
@@ -18,8 +25,8 @@ SEARCHED: Final[Sequence[Layout]] = (
 )
 """The layouts that are searched: an index first, vectors alone last.
 
-In this order: clip-retrieval's index in a file and in a folder, Fondant's, clip-retrieval's
-embeddings, and Parquet files with a vector column.
+In this order: several folders as one, clip-retrieval's index in a file and in a folder, Fondant's,
+clip-retrieval's embeddings, and Parquet files with a vector column.
 """
 
 EMBEDDINGS: Final[Sequence[Layout]] = (

@@ -10,11 +10,13 @@ import numpy as np
 
 from fondant_spec.errors import InputDataError, InvalidArgumentError
 from image_toolkit.retrieval.search.hits import FloatArray, IntArray
+from image_toolkit.retrieval.search.mapped_lists import MappedIndex
 from image_toolkit.retrieval.search.neighbours import Neighbours, run_length
 
 _ON_DISK_NAME: Final = "populated.index"
 _MEMORY_MAPPED: Final = faiss.IO_FLAG_MMAP_IFC
-_DAMAGE: Final = (RuntimeError, MemoryError, AssertionError, ValueError, IndexError)
+_ON_DISK: Final = faiss.IO_FLAG_ONDISK_SAME_DIR | faiss.IO_FLAG_READ_ONLY
+_DAMAGE: Final = (RuntimeError, MemoryError, AssertionError, ValueError, IndexError, OSError)
 """What FAISS raises for a file that is damaged, in reading it or in the first search."""
 
 _SAMPLE: Final = 64
@@ -26,7 +28,7 @@ class FaissSearch:
 
     Args:
         path: An index file; or a folder with `populated.index` beside its inverted lists, as
-            clip-retrieval lays out an index that is larger than memory.
+            clip-retrieval lays out an index that is larger than memory; or one of `MappedIndex`.
         options: FAISS search options such as `nprobe=64` or `efSearch=128`; None keeps those with
             which the index was saved.
 
@@ -121,11 +123,17 @@ class FaissSearch:
 def _read(path: Path) -> Any:
     try:
         if path.is_dir():
-            return faiss.read_index(str(path / _ON_DISK_NAME), faiss.IO_FLAG_ONDISK_SAME_DIR)
+            return _read_folder(path)
         with _no_vector_over(path.stat().st_size):
             return faiss.read_index(str(path), _MEMORY_MAPPED)
     except _DAMAGE as error:
         raise _unreadable(path, error) from error
+
+
+def _read_folder(path: Path) -> Any:
+    if (path / _ON_DISK_NAME).is_file():
+        return faiss.read_index(str(path / _ON_DISK_NAME), _ON_DISK)
+    return MappedIndex(path).open()
 
 
 @contextmanager

@@ -3,12 +3,13 @@
 Layouts: clip-retrieval's index folder (`image.index` and `metadata/`) and its embeddings folder
 (`img_emb/*.npy` and `metadata/`), Fondant's (`faiss` and `id_mapping/`), the JSON file that lists
 such folders by name (often called `indices_paths.json`), a FAISS index file or an `.npy` file with
-its metadata named beside it, and Parquet files with a vector column.
+its metadata named beside it, and Parquet files with a vector column. A `parts.json` names several
+folders of any of these, which are searched as one.
 """
 
 import json
 import logging
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -24,6 +25,7 @@ from image_toolkit.retrieval.search.index_listing import (
     listed_folder,
     listed_model,
 )
+from image_toolkit.retrieval.search.joined_index import join_indexes, listed_parts
 from image_toolkit.retrieval.search.local_index import LocalIndex
 from image_toolkit.retrieval.search.metadata_rows import Rows
 from image_toolkit.retrieval.search.model_identity import ModelIdentity
@@ -76,6 +78,8 @@ class IndexFolder:
         Raises:
             InputDataError: there is no index here, or its parts do not fit.
         """
+        if parts := self.parts():
+            return join_indexes([part.open() for part in parts], self.name or str(self.path))
         folder, model_id = self._resolve()
         search, vector_files, columns = self._neighbour_search(folder)
         metadata_files = self.metadata_files(folder, vector_files)
@@ -101,12 +105,28 @@ class IndexFolder:
             self._check_order(index, metadata_files[0].parent)
         return index
 
+    def parts(self) -> list["IndexFolder"]:
+        """Return the parts of an index that is spread over several folders; none of others.
+
+        Raises:
+            InputDataError: its list of parts cannot be read.
+            InvalidArgumentError: metadata is named apart, which each of them has for itself.
+        """
+        parts = listed_parts(self.path)
+        if parts and self.metadata is not None:
+            msg = f"metadata: the parts of {self.path} have their own; leave it out."
+            raise InvalidArgumentError(msg)
+        return [replace(self, path=part, indice_name=None, name=None) for part in parts]
+
     def vectors_beside(self) -> list[Path]:
         """Return the `.npy` files beside an index, in its order; none where there are none.
 
         Raises:
             InputDataError: it is not clear which of them belong to which metadata.
         """
+        if parts := self.parts():
+            beside = [part.vectors_beside() for part in parts]
+            return [file for files in beside for file in files] if all(beside) else []
         folder, _ = self._resolve()
         inside = folder / _EMBEDDING_FOLDERS[self.modality]
         files = files_by_name(inside, "*.npy") if inside.is_dir() else []

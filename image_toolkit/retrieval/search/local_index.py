@@ -24,8 +24,8 @@ class LocalIndex(Index):
 
     def __init__(self, info: IndexInfo, neighbours: NeighbourSearch, metadata: Rows) -> None:
         self.info = info
-        self._search = neighbours
-        self._metadata = metadata
+        self.nearest = neighbours
+        self.rows = metadata
 
     def search(
         self,
@@ -40,10 +40,10 @@ class LocalIndex(Index):
         query: list[IntArray] = []
         index_id: list[IntArray] = []
         similarity: list[FloatArray] = []
-        vectors = [np.empty((0, self._search.dimension), np.float32)]
+        vectors = [np.empty((0, self.nearest.dimension), np.float32)]
         compared = with_vectors or duplicate_threshold is not None
-        count = min(count, self._search.rows)
-        for run in self._search.neighbours(queries, count, with_vectors=compared):
+        count = min(count, self.nearest.rows)
+        for run in self.nearest.neighbours(queries, count, with_vectors=compared):
             keep = _distinct(run, duplicate_threshold)
             query.append(run.first + np.nonzero(keep)[0])
             index_id.append(run.ids[keep])
@@ -55,13 +55,13 @@ class LocalIndex(Index):
             np.concatenate([*query, np.empty(0, np.int64)]),
             ids,
             np.concatenate([*similarity, np.empty(0, np.float32)]),
-            self._metadata.take(ids, columns),
+            self.rows.take(ids, columns),
             vectors=np.concatenate(vectors) if with_vectors else None,
         )
 
     def neighbours(self, queries: FloatArray, count: int) -> IntArray:
         """Return the rows nearest to each query, of shape (n, count); -1 where there are fewer."""
-        runs = self._search.neighbours(queries, count, with_vectors=False)
+        runs = self.nearest.neighbours(queries, count, with_vectors=False)
         return np.concatenate([run.ids for run in runs])
 
     def metadata(self, ids: Sequence[int]) -> pa.Table:
@@ -70,11 +70,11 @@ class LocalIndex(Index):
         Raises:
             BadRequestError: there is no such row.
         """
-        wanted = [i for i in ids if type(i) is not int or not 0 <= i < self._search.rows]
+        wanted = [i for i in ids if type(i) is not int or not 0 <= i < self.nearest.rows]
         if wanted:
             msg = f"there is no row {wanted[0]!r}"
             raise BadRequestError(msg)
-        return self._metadata.take(np.array(ids, np.int64), self.info.columns or ())
+        return self.rows.take(np.array(ids, np.int64), self.info.columns or ())
 
 
 def _distinct(run: Neighbours, threshold: float | None) -> BoolArray:

@@ -30,23 +30,23 @@ class _Piece:
 
 
 class Rows:
-    """The rows of a list of files, numbered through in the files' order.
+    """The rows of a list of files, or of several such `parts`, numbered through in their order.
 
     Parquet row groups are kept once read, up to 512 MiB, so that metadata of any size is served in
     bounded memory and small metadata is read once. Arrow files are memory-mapped. For any thread.
     """
 
-    def __init__(self, files: Sequence[Path]) -> None:
-        pieces: list[_Piece] = []
-        self.schema = pa.schema([])
-        self.file_rows: list[int] = []
-        for file in files:
-            schema, found = _pieces(file)
-            self.schema = pa.unify_schemas([self.schema, schema], promote_options="permissive")
-            self.file_rows.append(sum(piece.rows for piece in found))
-            pieces += found
-        self._pieces = pieces
-        self._starts = np.fromiter(accumulate((p.rows for p in pieces), initial=0), np.int64)
+    def __init__(self, files: Sequence[Path] = (), parts: Sequence["Rows"] = ()) -> None:
+        found: list[tuple[pa.Schema, list[_Piece]]] = [
+            *map(_pieces, files),
+            *((part.schema, part.pieces) for part in parts),
+        ]
+        schemas = [pa.schema([]), *(schema for schema, _ in found)]
+        self.schema: pa.Schema = pa.unify_schemas(schemas, promote_options="permissive")
+        self.file_rows = [sum(piece.rows for piece in pieces) for _, pieces in found]
+        self.pieces: list[_Piece] = [piece for _, pieces in found for piece in pieces]
+        starts = accumulate((piece.rows for piece in self.pieces), initial=0)
+        self._starts = np.fromiter(starts, np.int64)
         self._cache: OrderedDict[tuple[int, tuple[str, ...]], pa.Table] = OrderedDict()
         self._cached_bytes = 0
         self._lock = Lock()
@@ -82,7 +82,7 @@ class Rows:
             if table is not None:
                 self._cache.move_to_end(key)
                 return table
-        table = self._pieces[piece].read(list(columns))
+        table = self.pieces[piece].read(list(columns))
         with self._lock:
             if key not in self._cache:
                 self._cached_bytes += table.nbytes

@@ -1,0 +1,81 @@
+"""What building and searching an index takes, each in a process of its own."""
+
+import os
+import re
+import subprocess
+import sys
+import time
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+import psutil
+
+ROOT = Path(__file__).parents[1]
+SECONDS_BETWEEN_LOOKS = 0.1
+PROGRAM = "import sys; from fondant_spec.cli import main; sys.exit(main())"
+
+
+@dataclass(frozen=True)
+class Taken:
+    """What a command took, with all processes that it started.
+
+    `peak_gb` is memory beside mapped files, which the system lets go when others need it.
+    """
+
+    seconds: float
+    cpu_seconds: float
+    peak_gb: float
+
+
+def build(source: Path, folder: Path, kind: str, *options: str) -> Taken:
+    """Build an index with `fondant-spec index build`."""
+    words = ["index", "build", str(source), str(folder), "--kind", kind, *options]
+    start, before = time.perf_counter(), os.times()
+    child = subprocess.Popen([sys.executable, "-c", PROGRAM, *words])  # noqa: S603 - our own
+    peak = 0
+    while child.poll() is None:
+        peak = max(peak, anonymous_memory(child.pid))
+        time.sleep(SECONDS_BETWEEN_LOOKS)
+    assert child.returncode == 0, f"building {folder} failed"
+    after = os.times()
+    cpu = sum(after[2:4]) - sum(before[2:4])
+    return Taken(time.perf_counter() - start, cpu, peak / 2**30)
+
+
+def anonymous_memory(process: int) -> int:
+    """Return the bytes beside mapped files of a process and of all that it started."""
+    total = 0
+    with suppress(psutil.Error, OSError):  # ended meanwhile
+        this = psutil.Process(process)
+        for one in [this, *this.children(recursive=True)]:
+            status = Path(f"/proc/{one.pid}/status").read_text(encoding="utf-8")
+            found = re.search(r"RssAnon:\s+(\d+)", status)
+            total += int(found[1]) << 10 if found else 0
+    return total
+
+
+def memory_of(file: Path) -> int:
+    """Return the bytes of memory, beside mapped files, that searching an index takes."""
+    program = f"""
+import faiss, numpy as np
+from image_toolkit.retrieval.search.faiss_search import FaissSearch
+from pathlib import Path
+def anonymous():
+    lines = Path("/proc/self/smaps_rollup").read_text().splitlines()
+    return next(int(line.split()[1]) << 10 for line in lines if line.startswith("Anonymous"))
+before = anonymous()
+search = FaissSearch(Path({str(file)!r}))
+list(search.neighbours(np.eye(search.dimension, dtype=np.float32), 10, with_vectors=False))
+print(anonymous() - before)
+"""
+    told = subprocess.run(  # noqa: S603 - the program above
+        [sys.executable, "-c", program], check=True, stdout=subprocess.PIPE, text=True, cwd=ROOT
+    )
+    return int(told.stdout.splitlines()[-1])  # FAISS may say that it found a file
+
+
+def size_of(index: Path) -> int:
+    """Return the bytes of an index, which is a file or a folder of files."""
+    files = index.iterdir() if index.is_dir() else [index]
+    return sum(file.stat().st_size for file in files)

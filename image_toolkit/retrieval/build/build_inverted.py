@@ -1,0 +1,149 @@
+"""Building an inverted file in bounded memory: learnt from a sample, made in shards, merged.
+
+What is learnt and each shard are kept on disk until the index is there: a build that was killed
+goes on after them, if it is to make the same of the same vectors.
+"""
+
+import hashlib
+import logging
+import shutil
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import faiss
+import numpy as np
+
+from fondant_spec.cpu import cpu_count
+from image_toolkit.retrieval.build.index_kinds import Kind
+from image_toolkit.retrieval.build.merged_lists import MergedLists, merge_lists
+from image_toolkit.retrieval.build.npy_files import write_npy
+from image_toolkit.retrieval.build.recall import NEIGHBOURS, Measurement, tune
+from image_toolkit.retrieval.build.refinement import move_longer_codes, refined
+from image_toolkit.retrieval.build.shard_workers import make_shards
+from image_toolkit.retrieval.build.shards import Learnt, nearest_of_all, shards_of
+from image_toolkit.retrieval.search.hits import FloatArray
+from image_toolkit.retrieval.search.mapped_lists import MappedIndex
+from image_toolkit.retrieval.search.vectors import NpyVectors
+
+logger = logging.getLogger(__name__)
+
+_PROGRAM_BYTES: Final = 300 << 20
+_VECTORS_AT_ONCE: Final = 6 * 32_768
+"""How many vectors the memory of a process is worth that makes shards, beside the program."""
+
+_MERGED_SHARE: Final = 8
+_MOST_MERGED_BYTES: Final = 512 << 20
+
+
+@dataclass(frozen=True)
+class Inverted:
+    """An inverted file in parts that FAISS maps, ready to be saved with its search options."""
+
+    kind: Kind
+    learnt: Learnt
+    lists: MergedLists
+    longer: Path
+    measurements: Sequence[Measurement]
+
+    def save(self, target: Path) -> None:
+        """Write it to `target`: one file, or where lists stay on disk, a folder of files."""
+        options = self.measurements[-1].options if self.measurements else self.kind.options[0]
+        if self.kind.mapped:
+            self._save_mapped(MappedIndex(target), options)
+            return
+        mapped = self.lists.index(self.learnt.lists(), with_held_out=True)
+        search = refined(self.lists.in_memory(self.learnt.lists(), mapped), self.longer)
+        space: Any = faiss.ParameterSpace()
+        space.set_index_parameters(search, options)
+        faiss.write_index(search, str(target))
+
+    def _save_mapped(self, target: MappedIndex, options: str) -> None:
+        target.folder.mkdir()
+        self.learnt.lists_file.replace(target.learnt)
+        self.lists.file.replace(target.lists)
+        self.longer.replace(target.longer)
+        write_npy(target.sizes, self.lists.sizes)
+        target.options.write_text(f"{options}\n", encoding="utf-8")
+
+
+def build_inverted(
+    kind: Kind, files: Sequence[Path], folder: Path, held_out: int, target: float, memory: int
+) -> Inverted:
+    """Make an inverted file of the vectors of `files`, in `folder`; see `build_index`.
+
+    The last `held_out` vectors are looked for among the others, to choose the search options.
+
+    Raises:
+        StepFailedError: the cluster that makes shards failed.
+    """
+    vectors = NpyVectors(files)
+    head = kind.rows - held_out
+    learnt = _learnt(kind, vectors, held_out, folder)
+    shards = shards_of(learnt, files, vectors.file_rows, head, NEIGHBOURS)
+    make_shards(shards, processes(kind.dimension, memory))
+    logger.info("merging %d shards", len(shards))
+    longer = learnt.folder / "longer.index"
+    move_longer_codes(shards, learnt.codec(), longer)
+    some = min(memory // _MERGED_SHARE, _MOST_MERGED_BYTES)
+    lists = merge_lists(shards, learnt.lists(), head, learnt.folder / "lists.bin", some)
+    measurements: list[Measurement] = []
+    if held_out:
+        search = refined(lists.index(learnt.lists(), with_held_out=False), longer)
+        true = nearest_of_all(shards, min(NEIGHBOURS, head))
+        measurements = tune(search, learnt.queries(), true, kind.options, target)
+    return Inverted(kind, learnt, lists, longer, measurements)
+
+
+def processes(dimension: int, memory: int) -> int:
+    """Return how many processes make shards: one a core, as far as the memory goes."""
+    cores: int = cpu_count()
+    return max(1, min(cores, (memory - _PROGRAM_BYTES) // process_bytes(dimension)))
+
+
+def process_bytes(dimension: int) -> int:
+    """Return the memory that one of them takes."""
+    return _PROGRAM_BYTES + 4 * dimension * _VECTORS_AT_ONCE
+
+
+def _learnt(kind: Kind, vectors: NpyVectors, held_out: int, folder: Path) -> Learnt:
+    """Learn lists and codes from a sample, unless that was done for the same index.
+
+    A folder of another name is for another one, so that no process which still is at that meddles.
+    """
+    plan = f"{kind.factory_key}, {vectors.file_rows}, {held_out}"
+    learnt = Learnt(folder / hashlib.sha256(plan.encode()).hexdigest()[:16])
+    if learnt.folder.is_dir():
+        return learnt
+    shutil.rmtree(folder, ignore_errors=True)
+    unfinished = Learnt(learnt.folder.with_suffix(".tmp"))
+    unfinished.folder.mkdir(parents=True)
+    logger.info("learning %d lists from %d vectors", kind.lists, kind.training_rows)
+    chosen = np.random.default_rng(0).choice(kind.rows, kind.training_rows, replace=False)
+    sample = vectors.take(np.sort(chosen))
+    lists = kind.empty()
+    _train(lists, sample)
+    codec: Any = faiss.index_factory(kind.dimension, kind.refined_by, faiss.METRIC_INNER_PRODUCT)
+    codec.train(sample)
+    faiss.write_index(lists, str(unfinished.lists_file))
+    faiss.write_index(codec, str(unfinished.codec_file))
+    queries = vectors.take(np.arange(kind.rows - held_out, kind.rows))
+    write_npy(unfinished.queries_file, queries)
+    unfinished.folder.replace(learnt.folder)
+    return learnt
+
+
+def _train(index: Any, sample: FloatArray) -> None:
+    """Have an inverted file learn its lists, then its codes.
+
+    Codes are learnt in one thread: hundreds of tiny clusterings wait for each other in several,
+    many times as long as they compute when the machine has other work.
+    """
+    index.train_q1(len(sample), faiss.swig_ptr(sample), False, index.metric_type)  # noqa: FBT003
+    threads = faiss.omp_get_max_threads()
+    faiss.omp_set_num_threads(1)
+    try:
+        index.train(sample)
+    finally:
+        faiss.omp_set_num_threads(threads)
