@@ -1,6 +1,7 @@
 """Texts of which nothing shows: no caption, whatever characters they have."""
 
 import unicodedata
+from collections.abc import Iterable
 from typing import Final
 
 _CATEGORIES: Final = frozenset({"Cc", "Cf", "Zl", "Zp", "Zs"})
@@ -18,3 +19,8 @@ _INVISIBLE: Final = frozenset(
 def is_blank(text: str | None) -> bool:
     """Return whether a text is none, or has no character that shows."""
     return all(c in _INVISIBLE or unicodedata.category(c) in _CATEGORIES for c in text or "")
+
+
+def shown_once(texts: Iterable[str | None]) -> tuple[str, ...]:
+    """Return the texts that show something, each once, in their order."""
+    return tuple(dict.fromkeys(text for text in texts if text is not None and not is_blank(text)))

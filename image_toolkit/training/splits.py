@@ -1,7 +1,10 @@
 """The splits of a dataset, and how it is drawn which of them an image falls into."""
 
 import hashlib
-from typing import Final
+from collections.abc import Mapping
+from typing import Any, Final
+
+from image_toolkit.training.bad_rows import BadRowError
 
 SPLIT: Final = "split"
 """The field that says which split a row is in."""
@@ -21,3 +24,16 @@ def drawn_split(image: bytes, group: str | None, validation_fraction: float) -> 
     drawn_by = image if group is None else group.encode()
     drawn = int.from_bytes(hashlib.sha256(drawn_by).digest()[:8], "big") / 2**64
     return VALIDATION if drawn < validation_fraction else TRAIN
+
+
+def chosen_split(row: Mapping[str, Any]) -> str | None:
+    """Return the split that somebody has chosen for a row; None where nobody has.
+
+    Raises:
+        BadRowError: it is none that is known: what is kept apart must not end up in another.
+    """
+    split: str | None = row.get(SPLIT) or None
+    if split not in (None, TRAIN, VALIDATION):
+        message = f"the split is {split!r}, neither {TRAIN} nor {VALIDATION}"
+        raise BadRowError(reason="unknown_split", message=message)
+    return split

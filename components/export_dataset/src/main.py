@@ -8,7 +8,6 @@ from typing import Any, Final
 
 import datasets
 import pyarrow as pa
-from bad_pair import BadPairError
 from class_images import ClassImages
 from credit_table import FILE as CREDITS
 from credit_table import LICENCE, Credits
@@ -22,7 +21,6 @@ from literal_paths import what_means_more
 from masks import MASK
 from pair_texts import CAPTION, CLASS_PROMPT, MORE_CAPTIONS, TAGS
 from picture_looks import FileLooks
-from repeats import REPEATS
 from sample_pairs import Samples
 from training_pairs import SOURCE_NAME, PairMaker, metadata_types
 
@@ -38,6 +36,8 @@ from image_toolkit.images.image_errors import NotAnImageError
 from image_toolkit.licences import is_one_of, licence_id, pages
 from image_toolkit.publishing.hashed_folder import HashedFolder
 from image_toolkit.publishing.published_folder import check_replaceable, published
+from image_toolkit.training.bad_rows import BadRowError
+from image_toolkit.training.row_repeats import REPEATS
 from image_toolkit.training.splits import TRAIN
 
 logger = logging.getLogger(__name__)
@@ -198,7 +198,7 @@ class ExportDataset(WriteComponent):
             try:
                 pair = self._maker.pair(row)
                 _ = pair.look  # what is kept as it is, is decoded here for the first time
-            except (BadPairError, NotAnImageError) as bad:
+            except (BadRowError, NotAnImageError) as bad:
                 rejects.add(row["id"], bad.reason, bad.message)
                 continue
             self._credits.add(pair)

@@ -4,11 +4,11 @@ import io
 from dataclasses import dataclass
 from typing import Final
 
-from bad_pair import BadPairError
 from PIL import Image
 
 from image_toolkit.images.decoding import image_header, pixels_of
 from image_toolkit.images.image_errors import NotAnImageError
+from image_toolkit.training.bad_rows import BadRowError
 
 MASK: Final = "mask"
 FOLDER: Final = "masks"
@@ -40,7 +40,7 @@ def mask_of(data: bytes | None, width: int, height: int) -> Mask:
     """Return the mask in an image file, for an image of a size in pixels; all white for None.
 
     Raises:
-        BadPairError: it cannot be decoded, or is of another size.
+        BadRowError: it cannot be decoded, or is of another size.
     """
     size = (width, height)
     if data is None:
@@ -50,10 +50,10 @@ def mask_of(data: bytes | None, width: int, height: int) -> Mask:
         grey = Image.fromarray(pixels_of(header, data)).convert("L")
     except NotAnImageError as error:
         message = f"the mask cannot be decoded: {error.message}"
-        raise BadPairError(reason="bad_mask", message=message) from error
+        raise BadRowError(reason="bad_mask", message=message) from error
     if grey.size != size:
         message = f"the mask has {grey.width}x{grey.height} pixels, the image {width}x{height}"
-        raise BadPairError(reason="bad_mask", message=message)
+        raise BadRowError(reason="bad_mask", message=message)
     return Mask(_encoded(grey, PNG))
 
 

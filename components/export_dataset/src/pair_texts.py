@@ -1,15 +1,14 @@
 """The texts of a pair: its captions, and its tags."""
 
 import hashlib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import zip_longest
 from math import isfinite
 from typing import Any, Final
 
-from bad_pair import BadPairError
-
-from image_toolkit.blank_texts import is_blank
+from image_toolkit.blank_texts import is_blank, shown_once
+from image_toolkit.training.bad_rows import BadRowError
 
 CAPTION: Final = "caption"
 MORE_CAPTIONS: Final = "more_captions"
@@ -53,17 +52,17 @@ def texts_of(row: Mapping[str, Any]) -> Texts:
     by the class alone.
 
     Raises:
-        BadPairError: there is no text at all, or the weights are not the tags'.
+        BadRowError: there is no text at all, or the weights are not the tags'.
     """
     if not is_blank(row.get(CLASS_PROMPT)):
         return Texts((row[CLASS_PROMPT],))
     tags = _tags(row.get(TAGS) or [], row.get(TAG_WEIGHTS))
-    captions = _once([row.get(CAPTION), *(row.get(MORE_CAPTIONS) or [])])
+    captions = shown_once([row.get(CAPTION), *(row.get(MORE_CAPTIONS) or [])])
     if captions:
         return Texts(captions, tags)
     if tags:
         return Texts((SEPARATOR.join(tag.text for tag in tags),))
-    raise BadPairError(reason="no_caption", message="the caption is null or blank")
+    raise BadRowError(reason="no_caption", message="the caption is null or blank")
 
 
 def one_line(text: str) -> str:
@@ -74,17 +73,13 @@ def one_line(text: str) -> str:
 def _tags(tags: Sequence[str | None], weights: Sequence[float | None] | None) -> tuple[Tag, ...]:
     if weights and len(weights) != len(tags):
         message = f"there are {len(weights)} weights for {len(tags)} tags"
-        raise BadPairError(reason="bad_tags", message=message)
+        raise BadRowError(reason="bad_tags", message=message)
     found: dict[str, Tag] = {}
     for tag, weight in zip_longest(tags, weights or ()):
         if weight is not None and not (isfinite(weight) and weight > 0):
             message = f"tag {tag!r} has the weight {weight}, which must be above 0"
-            raise BadPairError(reason="bad_tags", message=message)
+            raise BadRowError(reason="bad_tags", message=message)
         if tag is not None and not is_blank(tag):
             text = one_line(tag)
             found.setdefault(text, Tag(text, 1.0 if weight is None else weight))
     return tuple(found.values())
-
-
-def _once(texts: Iterable[str | None]) -> tuple[str, ...]:
-    return tuple(dict.fromkeys(text for text in texts if text is not None and not is_blank(text)))

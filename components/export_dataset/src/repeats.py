@@ -1,13 +1,6 @@
 """How often a trainer is to see a pair in an epoch."""
 
-from collections.abc import Mapping
-from typing import Any, Final, NamedTuple
-
-from bad_pair import BadPairError
-
-REPEATS: Final = "repeats"
-MOST: Final = 1000
-"""More is taken for a number that means something else: some trainers list an image that often."""
+from typing import Final, NamedTuple
 
 NOT_REPEATED: Final = (
     "`repeats` in the metadata is how often a pair is to be seen in an epoch. `datasets`, and what "
@@ -23,18 +16,3 @@ class Part(NamedTuple):
 
     split: str
     repeats: int
-
-
-def repeats_of(row: Mapping[str, Any]) -> int:
-    """Return how often the image of a row is to be seen: once, where nobody says.
-
-    Raises:
-        BadPairError: it would be never, or more than a thousand times.
-    """
-    repeats = row.get(REPEATS)
-    if repeats is None:
-        return 1
-    if not 1 <= repeats <= MOST:
-        message = f"{REPEATS} is {repeats}, which must be from 1 to {MOST:,}"
-        raise BadPairError(reason="bad_repeats", message=message)
-    return int(repeats)

@@ -9,19 +9,27 @@ from functools import cached_property
 from typing import Any, Final, NamedTuple
 
 import pyarrow as pa
-from bad_pair import BadPairError
 from class_images import EMBEDDING
 from file_names import SourceNames, stem_of_id
 from masks import MASK, Mask, mask_of
 from pair_texts import CAPTION, CLASS_PROMPT, MORE_CAPTIONS, Texts, texts_of
 from picture_looks import Look, look_of, look_of_file
 from PIL import Image
-from repeats import REPEATS, Part, repeats_of
+from repeats import Part
 
 from image_toolkit.blank_texts import is_blank
 from image_toolkit.images.decoding import image_header, pixels_of, trainers_load
 from image_toolkit.images.image_header import ImageHeader
-from image_toolkit.training.splits import GROUP, SPLIT, TRAIN, VALIDATION, drawn_split
+from image_toolkit.training.bad_rows import BadRowError
+from image_toolkit.training.row_repeats import REPEATS, repeats_of
+from image_toolkit.training.splits import (
+    GROUP,
+    SPLIT,
+    TRAIN,
+    VALIDATION,
+    chosen_split,
+    drawn_split,
+)
 
 SOURCE_NAME: Final = "source_name"
 """What the metadata calls the name that an image had; `file_name` means the exported file."""
@@ -91,13 +99,13 @@ class PairMaker:
         """Return the pair that a row holds: `id`, `image`, `caption`, and any other fields.
 
         Raises:
-            BadPairError: there is no image or no caption, the split is none, the image may not be
+            BadRowError: there is no image or no caption, the split is none, the image may not be
                 converted, the mask is none of this image, or the repeats cannot be meant.
             NotAnImageError: the image cannot be decoded.
         """
         data = row["image"]
         if data is None:
-            raise BadPairError(reason="no_image", message="the image is null")
+            raise BadRowError(reason="no_image", message="the image is null")
         texts = texts_of(row)
         file = self._trainable(data)
         others = {name: plain(value) for name, value in row.items() if name not in _PAIR_FIELDS}
@@ -143,7 +151,7 @@ class PairMaker:
             return _ImageFile(data, kind, *header.size)
         if not self.converts:
             message = f"a {kind} of mode {header.mode} that a trainer would not read as it is meant"
-            raise BadPairError(reason="needs_conversion", message=message)
+            raise BadRowError(reason="needs_conversion", message=message)
         buffer, image = io.BytesIO(), Image.fromarray(pixels_of(header, data))
         image.save(buffer, "JPEG", quality=_QUALITY)
         return _ImageFile(buffer.getvalue(), "JPEG", *header.size, look_of(image))
@@ -166,19 +174,6 @@ def _shows_as_it_is(header: ImageHeader) -> bool:
         and not header.animated
         and header.profile != "other"
     )
-
-
-def chosen_split(row: Mapping[str, Any]) -> str | None:
-    """Return the split that somebody has chosen for a row; None where nobody has.
-
-    Raises:
-        BadPairError: it is none that is exported: what is kept apart must not end up in another.
-    """
-    split: str | None = row.get(SPLIT) or None
-    if split not in (None, TRAIN, VALIDATION):
-        message = f"the split is {split!r}, neither {TRAIN} nor {VALIDATION}"
-        raise BadPairError(reason="unknown_split", message=message)
-    return split
 
 
 def plain(value: Any) -> Any:

@@ -7,7 +7,8 @@ import torch
 from base_model import VELOCITY, BaseModel
 from tensor_store import write_tensors
 
-DIFFUSERS: Final = "pytorch_lora_weights.safetensors"
+from image_toolkit.diffusion.lora import LORA_FILE
+
 KOHYA: Final = "kohya_lora.safetensors"
 _KOHYA_BASES: Final = {"1": "sd_v1", "2": "sd_v2", "xl": "sdxl_base_v1-0"}
 
@@ -30,7 +31,7 @@ def write_lora(base: BaseModel, unet: Any, rank: int, folder: Path) -> list[str]
     layers = {f"unet.{name}": weight for name, weight in weights.items()}
     kohya: dict[str, torch.Tensor] = convert_state_dict_to_kohya(layers)
     write_tensors(folder / KOHYA, kohya, _about(base, rank))
-    return [DIFFUSERS, KOHYA]
+    return [LORA_FILE, KOHYA]
 
 
 def _about(base: BaseModel, rank: int) -> dict[str, str]:

@@ -1,10 +1,6 @@
 """Fine-tune Stable Diffusion on the images and captions of a dataset."""
 
-import json
-import logging
-import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -13,31 +9,21 @@ import pyarrow as pa
 from acceleration import accelerated, chosen_precision, device_name
 from base_model import load_base
 from framing import Framing
-from lora_files import write_lora
-from loss_events import write_events
-from model_card import model_card
+from rows_told import tell
 from training_job import Settings, TrainingJob
 from training_loop import TrainingLoop
 from training_processes import Share, train_together
-from training_record import FILE, TrainingRecord
+from training_record import TrainingRecord
 from training_set import TrainingSet
-from tuned_pipeline import write_pipeline
-from tuned_weights import TunedWeights
-from tuning_settings import LORA, ExampleSettings, ImageSettings, OptimizerSettings, RunSettings
+from tuned_folder import CARD, write_folder
+from tuning_settings import ExampleSettings, ImageSettings, OptimizerSettings, RunSettings
+from work_folder import work_folder
 
 from fondant_spec.component import RowContext, SetupContext, WriteComponent
 from fondant_spec.dataset import storage
 from fondant_spec.dataset.written_files import MARK
-from fondant_spec.errors import InputDataError
 from fondant_spec.executor import execute
-from image_toolkit.publishing.hashed_folder import HashedFolder
 from image_toolkit.publishing.published_folder import check_replaceable, published
-from image_toolkit.training.splits import TRAIN, VALIDATION
-
-logger = logging.getLogger(__name__)
-
-CARD = "README.md"
-LOGS = "logs"
 
 
 class FineTune(WriteComponent):
@@ -103,19 +89,18 @@ class FineTune(WriteComponent):
         """
         mark: dict[str, Any] = {"cache_key": self._cache_key}
         with (
-            _folder_of(self._unfinished) as unfinished,
+            work_folder(self._unfinished) as unfinished,
             accelerated(self._device, self._precision) as accelerator,
         ):
             job = TrainingJob(self._base, self._settings(), unfinished, accelerator)
             samples = job.read(batches, context.rejects)
-            _tell(samples, context.rejects.counts, self._framing.resolution)
+            tell(samples, context.rejects.counts, self._framing.resolution)
             if self._run.num_processes > 1:
                 train_together(self._share(samples, unfinished))
             loop, weights = job.train(samples)
             record = self._record(samples, loop, device_name(accelerator.device))
             with published(self._target, mark) as folder:
-                self._write_model(folder, weights)
-                _write_record(folder, record)
+                write_folder(folder, record, weights)
         return [storage.join(self._target, name) for name in (MARK, CARD)]
 
     def _share(self, samples: TrainingSet, folder: Path) -> Share:
@@ -140,15 +125,6 @@ class FineTune(WriteComponent):
             precision=self._precision,
         )
 
-    def _write_model(self, folder: HashedFolder, weights: TunedWeights) -> None:
-        with weights.best() as unet:
-            if self._run.method == LORA:
-                names = write_lora(self._base, unet, self._run.rank, folder.path)
-            else:
-                names = write_pipeline(self._base, unet, folder.path)
-        for name in names:
-            folder.enter(name)
-
     def _record(self, samples: TrainingSet, loop: TrainingLoop, device: str) -> TrainingRecord:
         return TrainingRecord(
             base=self._base,
@@ -172,61 +148,6 @@ class FineTune(WriteComponent):
             "snr_gamma": self._snr_gamma,
             "mixed_precision": self._precision,
         }
-
-
-def _write_record(folder: HashedFolder, record: TrainingRecord) -> None:
-    folder.write(FILE, (json.dumps(record.to_json(), indent=2) + "\n").encode())
-    folder.write(CARD, model_card(record).encode())
-    logs = folder.path / LOGS
-    write_events(logs, record.curve)
-    for file in logs.iterdir():
-        folder.enter(f"{LOGS}/{file.name}")
-
-
-@contextmanager
-def _folder_of(unfinished: str) -> Iterator[Path]:
-    """Yield a folder for what is kept until the step is done."""
-    if not storage.is_remote(unfinished):
-        Path(unfinished).mkdir(parents=True, exist_ok=True)
-        yield Path(unfinished)
-        return
-    logger.warning(
-        "The base path is no folder of this machine, so checkpoints lie in a temporary one: a run "
-        "that is stopped begins anew."
-    )
-    with tempfile.TemporaryDirectory() as temporary:
-        yield Path(temporary)
-
-
-def _tell(samples: TrainingSet, rejects: dict[str, int], resolution: int) -> None:
-    """Log what there is to train on.
-
-    Raises:
-        InputDataError: it is nothing.
-    """
-    count, held_out = len(samples.train), len(samples.held_out)
-    if not count:
-        lost = ", ".join(f"{reason} {number:,}" for reason, number in rejects.items()) or "none"
-        msg = (
-            f"fine_tune: no images to train on. Rows with split {VALIDATION}: {held_out:,}; "
-            f"rejected: {lost}. Rows need an image, a caption, and split {TRAIN} or none."
-        )
-        raise InputDataError(msg)
-    logger.info("%s images to train on, %s to validate with", f"{count:,}", f"{held_out:,}")
-    if count == 1:
-        logger.warning("One image alone: the model will learn it by heart.")
-    if not held_out:
-        logger.warning(
-            "No images to validate with, so nothing will tell when the model begins to learn by "
-            "heart: set validation_fraction, or put split_rows before."
-        )
-    if samples.enlarged:
-        logger.warning(
-            "%s of %s images are smaller than %d pixels, and were enlarged.",
-            f"{samples.enlarged:,}",
-            f"{count + held_out:,}",
-            resolution,
-        )
 
 
 if __name__ == "__main__":

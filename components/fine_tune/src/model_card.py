@@ -5,9 +5,12 @@ from typing import Any, Final
 
 import yaml
 from base_model import BaseModel
-from lora_files import DIFFUSERS, KOHYA
-from training_record import FILE, TrainingRecord
+from lora_files import KOHYA
+from training_record import TrainingRecord
 from tuning_settings import LORA
+
+from image_toolkit.diffusion.lora import LORA_FILE
+from image_toolkit.training.training_folder import TRAINING
 
 _ON_HUB: Final = re.compile(r"[\w.-]+/[\w.-]+")
 _USE_LORA: Final = """\
@@ -34,14 +37,14 @@ It has no filter of what it draws ("safety checker"): see that of the base model
 """
 
 _MORE: Final = f"""\
-`{FILE}` has all arguments and both curves, `logs/` the same for TensorBoard. The licence is that of
-the base model, which nobody looked up, and of the images."""
+`{TRAINING}` has all arguments and both curves, `logs/` the same for TensorBoard. The licence is
+that of the base model, which nobody looked up, and of the images."""
 
 
 def model_card(record: TrainingRecord) -> str:
     """Return the README of a model, in Markdown: figures and names, no captions."""
     lora = record.arguments["method"] == LORA
-    use = _USE_LORA.format(base=record.model_id, file=DIFFUSERS, kohya=KOHYA) if lora else _USE_FULL
+    use = _USE_LORA.format(base=record.model_id, file=LORA_FILE, kohya=KOHYA) if lora else _USE_FULL
     kind = "A LoRA" if lora else "A full fine-tuning"
     lines = [
         "---",
@@ -80,6 +83,7 @@ def _figures(record: TrainingRecord) -> list[str]:
         "images to train on": f"{told['rows']['train']:,}",
         "images to validate with": f"{told['rows']['validation']:,}",
         "images smaller than they were trained at": f"{told['enlarged_images']:,}",
+        "captions longer than the model takes": f"{told['cut_captions']:,}",
         "steps": f"{record.steps:,}",
         "epochs": f"{record.epochs:,}",
         "mean loss of the last tenth": f"{curve.mean(max(1, record.steps // 10)):.4f}",

@@ -31,13 +31,20 @@ class TextVectors:
         self._device = device
         self._dtype = dtype
 
-    def add(self, captions: Iterable[str]) -> None:
-        """Encode those captions that are not there yet."""
-        missing = [caption for caption in dict.fromkeys(captions) if caption not in self._store]
+    def add(self, captions: Iterable[str]) -> int:
+        """Encode those captions that are not there yet; return how many of all do not fit.
+
+        Their end, beyond the 77 tokens that the encoders take, is not seen.
+        """
+        given = list(captions)
+        missing = [caption for caption in dict.fromkeys(given) if caption not in self._store]
         for start in range(0, len(missing), _AT_ONCE):
             some = missing[start : start + _AT_ONCE]
             for caption, conditions in zip(some, self._encoded(some), strict=True):
                 self._store.put(caption, conditions)
+        tokenizer = self._base.pipeline.tokenizer
+        tokens = tokenizer(given).input_ids if given else []
+        return sum(len(some) > tokenizer.model_max_length for some in tokens)
 
     def of(self, caption: str) -> Conditions:
         """Return the vectors of a caption that was added."""

@@ -26,6 +26,8 @@ from tuned_weights import TunedWeights
 from tuning_settings import RunSettings
 
 from fondant_spec.errors import InputDataError
+from image_toolkit.models.runtime.device import EXACT, Placement
+from image_toolkit.models.runtime.device_use import DeviceUse
 
 
 @dataclass(frozen=True)
@@ -59,6 +61,7 @@ class TrainingLoop:
         self._done = 0
         self._pace = Pace(parts.steps)
         self._logs = logs
+        self._use = DeviceUse(Placement(parts.accelerator.device, EXACT))
 
     @property
     def curve(self) -> LossCurve:
@@ -93,14 +96,16 @@ class TrainingLoop:
                 self._look(0)
             for step, batches in self._prepared(range(self._done, self._parts.steps)):
                 self._take(step, batches)
+        self._use.tell()
 
     def _take(self, step: int, batches: list[list[Example]]) -> None:
         parts, began = self._parts, time.monotonic()
         count = sum(map(len, parts.plan.batches(step)))
         rate = parts.optimization.learning_rate
-        loss = parts.fit.run(lambda: self._gradient(batches, count), self._anybody)
-        if not math.isfinite(loss) or not parts.optimization.step():
-            raise self._diverged(step + 1, rate)
+        with self._use.batch():
+            loss = parts.fit.run(lambda: self._gradient(batches, count), self._anybody)
+            if not math.isfinite(loss) or not parts.optimization.step():
+                raise self._diverged(step + 1, rate)
         parts.weights.stepped()
         trained = Trained(step + 1, loss, rate)
         self._curve.train.append(trained)

@@ -2,14 +2,12 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any
 
 from base_model import BaseModel
 from loss_curve import LossCurve
 from pace import Pace, peak_memory
 from training_set import TrainingSet
-
-FILE: Final = "training.json"
 
 
 @dataclass(frozen=True)
@@ -56,6 +54,7 @@ class TrainingRecord:
             "overfit_epoch": self.curve.overfit_epoch,
             "rows": {split: len(some) for split, some in self.samples.samples.items()},
             "enlarged_images": self.samples.enlarged,
+            "cut_captions": self.samples.cut,
             "steps": self.steps,
             "epochs": self.epochs,
             "seconds": round(self.pace.seconds, 3),

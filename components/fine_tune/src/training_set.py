@@ -12,16 +12,17 @@ import pyarrow as pa
 import torch
 from framing import Frame, Framing, Pixels, View, middle, scaled
 from latent_encoder import LatentEncoder
-from row_faults import RowFaultError
-from row_texts import captions_of, repeats_of, split_of
 from tensor_store import TensorStore
 from text_vectors import TextVectors
 
 from fondant_spec.cpu import cpu_count
 from fondant_spec.dataset.rejects import Rejects
+from image_toolkit.blank_texts import shown_once
 from image_toolkit.images.decoding import decode_image, image_size
 from image_toolkit.images.image_errors import NotAnImageError
-from image_toolkit.training.splits import TRAIN, VALIDATION
+from image_toolkit.training.bad_rows import BadRowError
+from image_toolkit.training.row_repeats import repeats_of
+from image_toolkit.training.splits import GROUP, TRAIN, VALIDATION, chosen_split, drawn_split
 
 MOMENTS = "moments"
 PIXELS = "pixels"
@@ -42,10 +43,15 @@ class Sample(NamedTuple):
 
 @dataclass
 class TrainingSet:
-    """All samples, by split; `enlarged` is how many images are smaller than they are trained at."""
+    """All samples, by split.
+
+    `enlarged` is how many images are smaller than they are trained at, `cut` how many captions are
+    longer than the model takes.
+    """
 
     samples: Mapping[str, list[Sample]] = field(default_factory=lambda: {TRAIN: [], VALIDATION: []})
     enlarged: int = 0
+    cut: int = 0
 
     @property
     def train(self) -> list[Sample]:
@@ -95,29 +101,30 @@ class TrainingSetMaker:
         found = TrainingSet()
         with ThreadPoolExecutor(cpu_count()) as pool:
             for batch in batches:
-                rows = batch.to_pylist()
+                rows, captions = batch.to_pylist(), list[str]()
                 for row, ready in zip(rows, pool.map(self._ready, rows), strict=True):
                     if isinstance(ready, _Ready):
                         self._keep(ready.sample, ready.pixels)
                         found.samples[ready.split].append(ready.sample)
+                        captions += ready.sample.captions
                         found.enlarged += ready.sample.frame.enlarged
                     else:
                         rejects.add(row["id"], ready.reason, ready.message)
-                added = (one for some in found.samples.values() for one in some[-len(rows) :])
-                self._texts.add(caption for sample in added for caption in sample.captions)
+                found.cut += self._texts.add(captions)
         return found
 
-    def _ready(self, row: Mapping[str, Any]) -> _Ready | RowFaultError | NotAnImageError:
+    def _ready(self, row: Mapping[str, Any]) -> _Ready | BadRowError | NotAnImageError:
         try:
             data = row["image"] or b""
             frame = self._framing.frame(image_size(data))
-            captions, split = captions_of(row), split_of(row, self._fraction)
+            captions = _captions(row)
+            split = chosen_split(row) or drawn_split(data, row.get(GROUP), self._fraction)
             repeats = repeats_of(row) if split == TRAIN else 1
             sample = self._sample(data, split, frame)._replace(captions=captions, repeats=repeats)
             if sample.key in self._images:
                 return _Ready(split, sample, None)
             return _Ready(split, sample, scaled(decode_image(data), frame))
-        except (NotAnImageError, RowFaultError) as error:
+        except (NotAnImageError, BadRowError) as error:
             return error
 
     def _sample(self, data: bytes, split: str, frame: Frame) -> Sample:
@@ -141,3 +148,15 @@ class TrainingSetMaker:
         else:
             kept = {PIXELS: torch.from_numpy(pixels.copy())}
         self._images.put(sample.key, kept)
+
+
+def _captions(row: Mapping[str, Any]) -> tuple[str, ...]:
+    """Return the captions of a row, the main one first.
+
+    Raises:
+        BadRowError: it has none.
+    """
+    captions = shown_once([row["caption"], *(row.get("more_captions") or [])])
+    if not captions:
+        raise BadRowError(reason="no_caption", message="the caption is null or blank")
+    return captions

@@ -33,7 +33,7 @@ class TunedWeights:
         self.unet = unet
         self.method = method
         if method == LORA:
-            unet.requires_grad_(False)  # noqa: FBT003 - torch's own signature
+            unet.requires_grad_(requires_grad=False)
             unet.to(dtype=dtype)
             _add_lora(unet, rank, seed)
         unet.to(device)

@@ -97,7 +97,7 @@ def test_rows_that_cannot_be_trained_on_are_rejected(model, tmp_path, caplog):
         8,
         0,
         image=[None, b"no image", *(picture(n) for n in range(5)), picture(9, (20, 30))],
-        caption=["a", "b", None, "\u200b", "e", "f", "g", "h"],
+        caption=["a", "b", None, "\u200b", "e", "f", "g", "a red cat " * 50],
         split=[None, None, None, None, "test", None, None, None],
         repeats=[None, None, None, None, None, 0, 2, None],
     )
@@ -115,6 +115,7 @@ def test_rows_that_cannot_be_trained_on_are_rejected(model, tmp_path, caplog):
     assert (told["best_step"], told["validation_loss"]) == (None, [])
     assert "1 of 2 images are smaller than 32 pixels, and were enlarged" in caplog.text
     assert "No images to validate with" in caplog.text
+    assert "so that their end is not seen: 1." in caplog.text
 
 
 def test_a_dataset_without_captions_is_told(model, tmp_path):

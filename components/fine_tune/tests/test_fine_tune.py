@@ -89,9 +89,13 @@ def test_a_lora_is_on_the_attention_layers_that_kohya_names(models, tmp_path):
 def test_a_full_training_writes_a_pipeline(models, tmp_path, kind):
     """With the UNet's moving average; all other parts are the base's."""
     arguments = {"method": "full", "use_ema": True, "learning_rate": 1e-3}
+    if kind == "xl":
+        arguments["prediction_type"] = "v_prediction"
     result = tuned(models[kind], training_rows(), tmp_path, **arguments)
     folder, before = folder_of(result), loaded(models[kind])
     after = loaded(folder)
+    assert after.scheduler.config.prediction_type == told_of(result)["prediction_type"]
+    assert (after.scheduler.config.prediction_type == "epsilon") == (kind == "sd")
     assert (drawn(after) - drawn(before)).abs().max() > 0.01
     for part in ("vae", "text_encoder"):
         for old, new in zip(

@@ -9,7 +9,15 @@ import pyarrow as pa
 
 from fondant_spec.component import ArrowTransformComponent, RowContext
 from fondant_spec.executor import execute
-from image_toolkit.training.splits import GROUP, SPLIT, TRAIN, VALIDATION, drawn_split
+from image_toolkit.training.bad_rows import BadRowError
+from image_toolkit.training.splits import (
+    GROUP,
+    SPLIT,
+    TRAIN,
+    VALIDATION,
+    chosen_split,
+    drawn_split,
+)
 
 logger = logging.getLogger(__name__)
 
@@ -27,11 +35,13 @@ class SplitRows(ArrowTransformComponent):
         """Return the splits of the rows that have one, or have what it is drawn by."""
         rows = []
         for row in batch.to_pylist():
-            chosen, group = row.get(SPLIT) or None, row.get(GROUP)
-            if chosen not in (None, TRAIN, VALIDATION):
-                message = f"the split is {chosen!r}, neither {TRAIN} nor {VALIDATION}"
-                context.rejects.add(row["id"], "unknown_split", message)
-            elif chosen is None and group is None and not row["image"]:
+            group = row.get(GROUP)
+            try:
+                chosen = chosen_split(row)
+            except BadRowError as bad:
+                context.rejects.add(row["id"], bad.reason, bad.message)
+                continue
+            if chosen is None and group is None and not row["image"]:
                 context.rejects.add(row["id"], "no_image", "nothing to draw a split by")
             else:
                 split = chosen or drawn_split(row["image"], group, self._fraction)

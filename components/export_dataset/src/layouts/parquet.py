@@ -19,11 +19,11 @@ from literal_paths import literal_path
 from masks import MASK
 from read_pairs import ReadPair
 from readme_features import told_files
-from repeats import REPEATS
 from training_pairs import Pair
 
 from image_toolkit.publishing.hashed_folder import HashedFile, HashedFolder
 from image_toolkit.training.base_models import BASE_MODELS
+from image_toolkit.training.row_repeats import REPEATS
 
 IMAGE: Final = "image"
 _GROUP_BYTES: Final = 32 * 2**20

@@ -18,11 +18,11 @@ from layout import ExportSettings, Layout
 from literal_paths import literal_path
 from read_pairs import ReadPair
 from readme_features import told_features, told_files
-from repeats import REPEATS
 from training_pairs import Pair
 
 from image_toolkit.publishing.hashed_folder import HashedFile, HashedFolder
 from image_toolkit.training.base_models import BASE_MODELS
+from image_toolkit.training.row_repeats import REPEATS
 
 _MASKED = "; masks are in the column `mask.png`"
 

@@ -1,8 +1,8 @@
-"""The error of a row that gives no pair."""
+"""The error of a row that nothing can be trained on."""
 
 
-class BadPairError(Exception):
-    """A row that gives no pair; `reason` is a short code for the reject table.
+class BadRowError(Exception):
+    """A row that nothing can be trained on; `reason` is a short code for the reject table.
 
     Reasons: `no_image`, `no_caption`, `bad_tags`, `bad_mask`, `bad_repeats`,
     `needs_conversion`, `in_training_set`, `unknown_split`.
