@@ -8,14 +8,17 @@ PYTEST := $(BIN)/python -m pytest
 export HF_HUB_OFFLINE ?= 1
 export PYTHONUNBUFFERED = 1
 
-.PHONY: help demo test peers browser containers lint format clean
+.PHONY: help demo demo-train test peers browser containers lint format clean
 
 help:  ## list the targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "%-12s%s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "%-12s%s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 demo: $(SETUP)  ## run the whole pipeline offline, and look at what it made
 	$(BIN)/python -m demo.run
 	$(BIN)/python -m demo.report
+
+demo-train: $(SETUP)  ## fine-tune a tiny Stable Diffusion on what the demo makes, and measure it
+	$(BIN)/python -m demo.finetune
 
 test: $(SETUP)  ## run the tests, a process a core; not those of `peers`, `browser` and `containers`
 	$(PYTEST) -m 'not docker and not peer and not browser' -n auto --dist loadfile --no-loadscope-reorder

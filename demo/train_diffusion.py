@@ -11,16 +11,14 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
+from demo import NEW_SUBJECT
 from demo.diffusion_classes import AutoencoderKL, StableDiffusionPipeline
 from demo.photos import SUBJECTS
 from demo.tiny_diffusion import IMAGE_SIZE, make_pipeline, make_unet, make_vae
 from demo.training_data import PROMPT, Sample, batches
+from demo.zero_shot import subjects_in
 
 SEED = 20
-NEW_SUBJECT = "cat"
-"""What the tiny Stable Diffusion has never seen, and is fine-tuned to make."""
-
-KNOWN = tuple(subject for subject in SUBJECTS if subject != NEW_SUBJECT)
 VAE_STEPS, VAE_BATCH, VAE_RATE = 1_400, 32, 2e-3
 UNET_STEPS, UNET_BATCH, UNET_RATE = 4_000, 64, 1e-3
 KL_SHARE = 1e-6
@@ -28,6 +26,7 @@ DROPPED_SHARE = 0.1  # of captions, so that guidance has something to guide away
 PLAIN_SHARE = 0.25  # of captions that are the plain prompt
 AVERAGE_OVER = 0.999
 WARM_UP = 100
+DRAWN, DRAWING_STEPS, GUIDANCE = 10, 20, 3.0  # to measure
 REPORT_EVERY = 100
 
 
@@ -37,6 +36,24 @@ class Plan(NamedTuple):
     steps: int
     batch: int
     rate: float
+
+
+def measure_diffusion(pipeline: StableDiffusionPipeline) -> dict[str, float]:
+    """Return how many plain prompts CLIP sees drawn right: of the subjects seen, and of the new."""
+    right: dict[str, float] = {}
+    for subject in SUBJECTS:
+        made = pipeline(
+            [PROMPT.format(subject)] * DRAWN,
+            num_inference_steps=DRAWING_STEPS,
+            guidance_scale=GUIDANCE,
+            generator=[torch.Generator().manual_seed(seed) for seed in range(DRAWN)],
+        ).images
+        right[subject] = subjects_in(made).count(subject) / DRAWN
+    new = right.pop(NEW_SUBJECT)
+    return {
+        "prompts for the fifteen subjects drawn right": float(np.mean([*right.values()])),
+        f"prompts for the {NEW_SUBJECT} drawn right": new,
+    }
 
 
 def train_diffusion(rows: list[Sample]) -> StableDiffusionPipeline:

@@ -84,7 +84,7 @@ def save_lora(base: Path, folder: Path, *, strength: float = 0.5, seed: int = 1)
     attention = "text_encoder.text_model.encoder.layers.0.self_attn"
     names = ("q_proj", "k_proj", "v_proj", "out_proj")
     sizes |= {f"{attention}.{name}": (_WIDTH, _WIDTH) for name in names}
-    made = {}
+    made: dict[str, torch.Tensor] = {}
     for name, (read, written) in sizes.items():
         down = torch.randn(2, read, generator=generator)
         up = torch.randn(written, 2, generator=generator)
@@ -97,7 +97,7 @@ def save_lora(base: Path, folder: Path, *, strength: float = 0.5, seed: int = 1)
 def save_kohya_lora(lora: Path, folder: Path) -> Path:
     """Save a LoRA of diffusers' layout in kohya's, in which a layer's name has no dots."""
     folder.mkdir()
-    made = {}
+    made: dict[str, torch.Tensor] = {}
     for name, weight in load_file(lora / "pytorch_lora_weights.safetensors").items():
         layer, kind, _ = name.rsplit(".", 2)
         flat = layer.replace("unet", "lora_unet").replace("text_encoder", "lora_te")

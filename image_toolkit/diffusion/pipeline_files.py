@@ -100,24 +100,29 @@ def _check_parts(model_id: str, folder: Path) -> None:
 
 
 def _weights(folder: Path) -> list[Path]:
-    variants = {path for pattern in _VARIANTS for path in folder.glob(pattern)}
-    return [path for path in folder.glob("*.safetensors") if path not in variants]
+    return sorted({*folder.glob("*.safetensors")} - _variants(folder))
+
+
+def _variants(folder: Path) -> set[Path]:
+    return {path for pattern in _VARIANTS for path in folder.glob(pattern)}
 
 
 def _digest(folder: Path) -> str:
     """Return a digest of all that is loaded of a folder."""
     total = hashlib.sha256()
-    for path in _loaded_files(folder):
+    for path in loaded_files(folder):
         name = path.relative_to(folder).as_posix()
         total.update(name.encode() + bytes.fromhex(file_digest(path)))
     return total.hexdigest()[:_DIGEST_LENGTH]
 
 
-def _loaded_files(folder: Path) -> Iterator[Path]:
+def loaded_files(folder: Path) -> Iterator[Path]:
+    """Yield all files of a pipeline's folder that are loaded."""
     yield folder / INDEX
     for part in sorted(parts_of(read_index(folder))):
+        variants = _variants(folder / part)
         for pattern in SAFE_FILES:
-            yield from sorted((folder / part).glob(pattern))
+            yield from sorted({*(folder / part).glob(pattern)} - variants)
 
 
 def _no_pipeline(model_id: str) -> InputDataError:

@@ -1,8 +1,10 @@
 """Clusters of vectors inside classes: the bins over which sets of images are compared.
 
 As Richardson and Weiss have it ("On GANs and GMMs", 2018), but inside classes: k-means on the first
-principal components of a reference. With more bins than vectors would fill, any two sets differ:
-there are about as many as the root of the smallest set's size, and one at least for each class.
+principal components. All sets that are compared must be in it: in many dimensions clusters fit what
+they were made of, and a set that was left out looks as if it differed. With more bins than vectors
+would fill, any two sets differ: there are about as many as the root of the smallest set's size, and
+one at least for each class.
 """
 
 from collections.abc import Sequence
@@ -32,29 +34,27 @@ class ClassClusters:
 
     def __init__(
         self,
-        reference: NDArray[np.floating],
+        vectors: NDArray[np.floating],
         classes: Sequence[str],
-        every_class: Sequence[str],
         smallest_set: int,
         seed: int,
     ) -> None:
-        """Find the clusters of a reference.
+        """Find the clusters of all sets together.
 
         Args:
-            reference: of shape (n, dimension), in an order that is always the same.
-            classes: Those of the reference.
-            every_class: Those that occur anywhere; one that the reference lacks is one bin.
-            smallest_set: The size of the smallest set that will be compared.
-            seed: Of k-means.
+            vectors: of shape (n, dimension), in an order that is always the same.
+            classes: the class of each.
+            smallest_set: the size of the smallest set that will be compared.
+            seed: of k-means.
         """
-        units = lengths_one(reference)
+        units = lengths_one(vectors)
         self._mean = units.mean(axis=0)
         _, _, axes = np.linalg.svd(units - self._mean, full_matrices=False)
         self._axes = axes[:_COMPONENTS]
         self.dimensions = len(self._axes)
         points, own = self._projected(units), np.asarray(classes, object)
         self._middles: dict[str, Floats] = {}
-        for name in sorted(set(every_class)):
+        for name in sorted(set(classes)):
             inside = points[own == name]
             wanted = round(isqrt(smallest_set) * len(inside) / len(points))
             self._middles[name] = _middles(inside, max(wanted, 1), seed)
@@ -63,7 +63,7 @@ class ClassClusters:
         self._first = dict(zip(self._middles, sizes.tolist(), strict=False))
 
     def bins_of(self, vectors: NDArray[np.floating], classes: Sequence[str]) -> NDArray[np.int64]:
-        """Return the bin of each vector."""
+        """Return the bin of each vector; its class is one of those that clusters were found in."""
         points, own = self._projected(lengths_one(vectors)), np.asarray(classes, object)
         found = np.empty(len(points), np.int64)
         for name, middles in self._middles.items():
@@ -78,8 +78,6 @@ class ClassClusters:
 
 def _middles(points: Floats, wanted: int, seed: int) -> Floats:
     """Return the middles of clusters: as many as wanted, or fewer where points are alike."""
-    if not len(points):
-        return np.zeros((1, points.shape[1]))
     generator = np.random.default_rng(seed)
     best, least = points.mean(axis=0, keepdims=True), np.inf
     for number in range(min(wanted, len(np.unique(points, axis=0))), 1, -1):

@@ -1,5 +1,6 @@
 """Whether tuning brought a model's images nearer to the originals, by CMMD."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -38,71 +39,91 @@ def mmd_figures(
         tuned: likewise; the vectors at one place are a pair.
         resamples: for m pairs and n originals.
     """
-    kernel = gaussian_kernel(np.concatenate([originals, base, tuned]))
-    sets = _Sets(len(originals), len(base))
-    ones = np.ones((len(base), 1))
-    every = sets.weights(originals=np.ones((len(originals), 1)))
-    found = {
-        "base": (sets.weights(base=ones), every),
-        "tuned": (sets.weights(tuned=ones), every),
-        "drift": (sets.weights(base=ones), sets.weights(tuned=ones)),
-    }
-    values = {name: float(discrepancies(kernel, *pair)[0]) for name, pair in found.items()}
-    biased = {
-        name: float(discrepancies(kernel, *found[name], biased=True)[0])
-        for name in ("base", "tuned")
-    }
-    pairs, drawn = resamples.drawn_pairs, sets.weights(originals=resamples.drawn_originals)
-    of_base, of_tuned = sets.weights(base=pairs), sets.weights(tuned=pairs)
-    from_base, from_tuned = (discrepancies(kernel, one, drawn) for one in (of_base, of_tuned))
-    swaps = resamples.swapped
-    as_base = sets.weights(base=1 - swaps, tuned=swaps)
-    as_tuned = sets.weights(base=swaps, tuned=1 - swaps)
-    many = np.repeat(every, resamples.count, axis=1)
-    no_gain = discrepancies(kernel, as_base, many) - discrepancies(kernel, as_tuned, many)
-    gain = values["base"] - values["tuned"]
-    far = discrepancies(kernel, of_base, of_tuned)
-    no_drift = discrepancies(kernel, as_base, as_tuned)
-    shuffled = resamples.shuffled(len(originals), len(base))
+    sets = _Sets(originals, base, tuned, resamples)
     return MmdFigures(
-        base=Figure(
-            values["base"],
-            interval_of(values["base"], from_base),
-            null_of(sets.shuffled(kernel, shuffled, "base")),
-        ),
-        tuned=Figure(
-            values["tuned"],
-            interval_of(values["tuned"], from_tuned),
-            null_of(sets.shuffled(kernel, shuffled, "tuned")),
-        ),
-        drift=Figure(values["drift"], interval_of(values["drift"], far), null_of(no_drift)),
-        gain=Figure(gain, interval_of(gain, from_base - from_tuned), null_of(no_gain)),
-        base_biased=biased["base"],
-        tuned_biased=biased["tuned"],
+        base=sets.distance("base"),
+        tuned=sets.distance("tuned"),
+        drift=sets.drift(),
+        gain=sets.gain(),
+        base_biased=sets.value("base", "originals", biased=True),
+        tuned_biased=sets.value("tuned", "originals", biased=True),
     )
 
 
 class _Sets:
-    """Where the three sets stand in one kernel."""
+    """The three sets in one kernel, and how they are drawn again."""
 
-    def __init__(self, originals: int, pairs: int) -> None:
-        self._size = originals + 2 * pairs
-        self._places = {
-            "originals": slice(0, originals),
-            "base": slice(originals, originals + pairs),
-            "tuned": slice(originals + pairs, self._size),
+    def __init__(
+        self,
+        originals: NDArray[np.floating],
+        base: NDArray[np.floating],
+        tuned: NDArray[np.floating],
+        resamples: Resamples,
+    ) -> None:
+        self._kernel = gaussian_kernel(np.concatenate([originals, base, tuned]))
+        self._resamples = resamples
+        sizes = {"originals": len(originals), "base": len(base), "tuned": len(tuned)}
+        self._places: dict[str, slice] = {}
+        end = 0
+        for name, size in sizes.items():
+            self._places[name] = slice(end, end + size)
+            end += size
+        self._whole = {name: self._weights({name: np.ones((sizes[name], 1))}) for name in sizes}
+        self._drawn = {
+            "originals": self._weights({"originals": resamples.drawn_originals}),
+            "base": self._weights({"base": resamples.drawn_pairs}),
+            "tuned": self._weights({"tuned": resamples.drawn_pairs}),
+        }
+        swaps = resamples.swapped
+        self._swapped = {
+            "originals": np.repeat(self._whole["originals"], resamples.count, axis=1),
+            "base": self._weights({"base": 1 - swaps, "tuned": swaps}),
+            "tuned": self._weights({"base": swaps, "tuned": 1 - swaps}),
+        }
+        self._from_originals = {
+            name: self._discrepancies(self._drawn[name], self._drawn["originals"])
+            for name in ("base", "tuned")
         }
 
-    def weights(self, **sets: Floats) -> Floats:
+    def value(self, one: str, other: str, *, biased: bool = False) -> float:
+        """Return the discrepancy of two of the sets."""
+        pair = self._whole[one], self._whole[other]
+        return float(discrepancies(self._kernel, *pair, biased=biased)[0])
+
+    def distance(self, model: str) -> Figure:
+        """Return how far a model's images are from the originals."""
+        value, count = self.value(model, "originals"), self._places["originals"].stop
+        first = self._resamples.shuffled(count, len(self._resamples.drawn_pairs))
+        mixed = self._discrepancies(
+            self._weights({"originals": first[:count], model: first[count:]}),
+            self._weights({"originals": 1 - first[:count], model: 1 - first[count:]}),
+        )
+        return Figure(value, interval_of(value, self._from_originals[model]), null_of(mixed))
+
+    def drift(self) -> Figure:
+        """Return how far the two models' images are from one another."""
+        value = self.value("base", "tuned")
+        drawn = self._discrepancies(self._drawn["base"], self._drawn["tuned"])
+        swapped = self._discrepancies(self._swapped["base"], self._swapped["tuned"])
+        return Figure(value, interval_of(value, drawn), null_of(swapped))
+
+    def gain(self) -> Figure:
+        """Return how much nearer the originals the tuned model's images are."""
+        value = self.value("base", "originals") - self.value("tuned", "originals")
+        drawn = self._from_originals["base"] - self._from_originals["tuned"]
+        before, after = (
+            self._discrepancies(self._swapped[name], self._swapped["originals"])
+            for name in ("base", "tuned")
+        )
+        return Figure(value, interval_of(value, drawn), null_of(before - after))
+
+    def _discrepancies(self, ones: Floats, others: Floats) -> Floats:
+        return discrepancies(self._kernel, ones, others)
+
+    def _weights(self, sets: Mapping[str, Floats]) -> Floats:
         """Return how often each vector is in a set that is put together of the named ones."""
-        made = np.zeros((self._size, next(iter(sets.values())).shape[1]))
+        columns = next(iter(sets.values())).shape[1]
+        made = np.zeros((self._places["tuned"].stop, columns))
         for name, own in sets.items():
             made[self._places[name]] = own
         return made
-
-    def shuffled(self, kernel: Floats, first: Floats, model: str) -> Floats:
-        """Return the discrepancies of originals and a model's images, mixed as `first` says."""
-        count = self._places["originals"].stop
-        ones = self.weights(originals=first[:count], **{model: first[count:]})
-        others = self.weights(originals=1 - first[:count], **{model: 1 - first[count:]})
-        return discrepancies(kernel, ones, others)

@@ -89,13 +89,6 @@ def cluster_report(
     """
     sets = {ORIGINALS: compared.originals, BASE: compared.base, TUNED: compared.tuned}
     crops = {name: _crops_of(gathered, images, classify) for name, images in sets.items()}
-    for name, own in crops.items():
-        if not own:
-            msg = (
-                f"evaluate_images: the detector found nothing in any image of {name}; lower "
-                "detector_threshold, or leave out `detector` to compare whole images."
-            )
-            raise InputDataError(msg)
     clusters, bins = _clusters(crops, resamples.seed)
     size = len(clusters.bin_classes)
     binned = Binned(
@@ -129,10 +122,21 @@ def cluster_report(
 
 
 def _crops_of(gathered: Gathered, images: ImageSet, classify: Classify) -> list[Crop]:
-    """Return what was found in the images, or each image as a whole with its class."""
+    """Return what was found in the images, or each image as a whole with its class.
+
+    Raises:
+        InputDataError: a detector found nothing.
+    """
     if gathered.crops is not None:
         known = set(images.ids)
-        return [crop for crop in gathered.crops[images.source] if crop.row_id in known]
+        found = [crop for crop in gathered.crops[images.source] if crop.row_id in known]
+        if not found:
+            msg = (
+                f"evaluate_images: the detector found nothing in the images of {images.source!r}; "
+                "lower detector_threshold, or leave out `detector` to compare whole images."
+            )
+            raise InputDataError(msg)
+        return found
     labels = classify(images.vectors)
     return [
         Crop(row_id, label, vector, images.name(place))
@@ -145,12 +149,11 @@ def _crops_of(gathered: Gathered, images: ImageSet, classify: Classify) -> list[
 def _clusters(
     crops: Mapping[str, Sequence[Crop]], seed: int
 ) -> tuple[ClassClusters, dict[str, NDArray[np.int64]]]:
-    """Return clusters of the originals and the base's images, and the one of each crop."""
+    """Return clusters of all three sets, and the one of each crop."""
     vectors = {name: np.stack([crop.vector for crop in own]) for name, own in crops.items()}
     labels = {name: [crop.label for crop in own] for name, own in crops.items()}
     made = ClassClusters(
-        np.concatenate([vectors[ORIGINALS], vectors[BASE]]),
-        [*labels[ORIGINALS], *labels[BASE]],
+        np.concatenate([vectors[name] for name in NAMES]),
         [label for name in NAMES for label in labels[name]],
         min(map(len, crops.values())),
         seed,

@@ -61,7 +61,7 @@ def test_what_is_found_is_what_is_compared(tmp_path, detector):
 
 def test_a_detector_that_finds_nothing(tmp_path, detector):
     """Says so, and what to do."""
-    with pytest.raises(InputDataError, match="found nothing in any image of originals; lower"):
+    with pytest.raises(InputDataError, match="found nothing in the images of 'image'; lower"):
         run(tmp_path, detector=detector, detector_threshold=1.0)
 
 

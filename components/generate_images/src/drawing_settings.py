@@ -65,7 +65,9 @@ class DrawingSettings:
                 own = type(pipeline.scheduler).__name__
                 msg = f"scheduler: {self.scheduler} does not suit a model with {own}; leave it out."
                 raise InvalidArgumentError(msg)
-            pipeline.scheduler = wanted.from_config(pipeline.scheduler.config)
+            pipeline.scheduler = wanted.from_config(
+                pipeline.scheduler.config, **_unclipped(pipeline)
+            )
         self._check_steps(pipeline)
         self._check_size(pipeline)
         known = signature(pipeline.__call__).parameters
@@ -99,6 +101,16 @@ class DrawingSettings:
             if side is not None and side % unit:
                 msg = f"{name}: the model draws sides that {unit} divides; {side} is none."
                 raise InvalidArgumentError(msg)
+
+
+def _unclipped(pipeline: Any) -> dict[str, Any]:
+    """Return what keeps a scheduler from clipping latents as if they were pixels.
+
+    Some do so unless told; the settings of a model whose own scheduler never does may not say.
+    """
+    is_latent = getattr(pipeline, "vae", None) is not None
+    says = "clip_sample" in pipeline.scheduler.config
+    return {"clip_sample": False} if is_latent and not says else {}
 
 
 def _check_list(name: str, values: Any, types: tuple[type, ...], least: int, said: str) -> None:

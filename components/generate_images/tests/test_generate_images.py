@@ -324,6 +324,17 @@ def test_what_is_refused(models, tmp_path, arguments, why):
     assert why in str(error.value)
 
 
+@pytest.mark.parametrize(("says", "clips"), [({}, False), ({"clip_sample": True}, True)])
+def test_latents_are_not_clipped_as_pixels_are(models, says, clips):
+    """Unless the model says so: DDIM clips by itself, the model's own scheduler never does."""
+    pipeline = load_pipeline(find_pipeline(str(models / "base")))
+    pipeline.scheduler.register_to_config(**says)
+    settings = load_module(COMPONENT, "drawing_settings").DrawingSettings(scheduler="ddim")
+    settings.apply(pipeline, with_negatives=False)
+    assert type(pipeline.scheduler).__name__ == "DDIMScheduler"
+    assert pipeline.scheduler.config.clip_sample is clips
+
+
 def test_a_scheduler_that_does_not_suit(models, tmp_path):
     """A model of flows takes none of those that remove noise."""
     flows = shutil.copytree(models / "base", tmp_path / "flows")

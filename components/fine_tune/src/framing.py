@@ -1,0 +1,134 @@
+"""Which part of an image is trained on, at which size, mirrored or not."""
+
+from dataclasses import dataclass
+from typing import Any, Final, NamedTuple
+
+import numpy as np
+from PIL import Image
+from tuning_settings import ImageSettings
+
+from fondant_spec.errors import InvalidArgumentError
+from image_toolkit.training.buckets import STEP, Size, bucket_of
+
+Pixels = np.ndarray[Any, np.dtype[np.uint8]]
+"""RGB, of shape (height, width, 3)."""
+
+_LATENT_SIDE: Final = 8
+"""Pixels of an image for each of its latents, across and down."""
+
+
+class Frame(NamedTuple):
+    """How an image is scaled, and how large the window is that is cut out of it, in pixels."""
+
+    original: Size
+    scaled: Size
+    window: Size
+
+    @property
+    def enlarged(self) -> bool:
+        """Whether the image has fewer pixels than are trained on."""
+        return self.original[0] < self.scaled[0] or self.original[1] < self.scaled[1]
+
+    @property
+    def spare(self) -> Size:
+        """By how much the scaled image is larger than the window, across and down."""
+        return self.scaled[0] - self.window[0], self.scaled[1] - self.window[1]
+
+
+class View(NamedTuple):
+    """Where in a scaled image, after it was mirrored if it is, the window lies."""
+
+    left: int
+    top: int
+    mirrored: bool = False
+
+    def of(self, pixels: Pixels, window: Size) -> Pixels:
+        """Return the window of a scaled image."""
+        seen = pixels[:, ::-1] if self.mirrored else pixels
+        width, height = window
+        return np.ascontiguousarray(
+            seen[self.top : self.top + height, self.left : self.left + width]
+        )
+
+
+@dataclass(frozen=True)
+class Framing:
+    """What becomes of an image's shape; see the settings' own words.
+
+    `resolution` is the side of the squares, in pixels, or with buckets that of the one of them that
+    is square.
+    """
+
+    resolution: int
+    settings: ImageSettings
+
+    def __post_init__(self) -> None:
+        """Check that the latents of an image have whole numbers for sides.
+
+        Raises:
+            InvalidArgumentError: they have not.
+        """
+        buckets = self.settings.buckets
+        step = STEP if buckets else _LATENT_SIDE
+        if self.resolution % step:
+            msg = (
+                f"fine_tune: argument 'resolution' is {self.resolution}, and must be a multiple of "
+                f"{step}{' with buckets' if buckets else ''}."
+            )
+            raise InvalidArgumentError(msg)
+
+    @property
+    def crops_anew(self) -> bool:
+        """Whether each look at an image cuts another window, so that no latents can be kept."""
+        return not (self._cuts_middle or self.settings.cached_crops)
+
+    @property
+    def _cuts_middle(self) -> bool:
+        return self.settings.center_crop or self.settings.buckets
+
+    def frame(self, size: Size) -> Frame:
+        """Return how an image of a size is scaled and cut."""
+        width, height = size
+        if not self.settings.buckets:
+            # As torchvision's `Resize` rounds.
+            side, (short, long) = self.resolution, sorted(size)
+            longer = int(side * long / short)
+            scaled = (side, longer) if width <= height else (longer, side)
+            return Frame(size, scaled, (side, side))
+        window = bucket_of(size, self.resolution)
+        scale = max(window[0] / width, window[1] / height)
+        across, down = round(width * scale), round(height * scale)
+        return Frame(size, (max(across, window[0]), max(down, window[1])), window)
+
+    def kept_views(self, frame: Frame, draw: np.random.Generator) -> list[View]:
+        """Return the views of an image whose latents are kept: each, and then each mirrored."""
+        if self._cuts_middle or frame.spare == (0, 0):
+            places = [middle(frame)]
+        else:
+            drawn = (_anywhere(frame, draw) for _ in range(self.settings.cached_crops or 1))
+            places = list(dict.fromkeys(drawn))
+        mirrored = (
+            [place._replace(mirrored=True) for place in places] if self.settings.random_flip else []
+        )
+        return places + mirrored
+
+    def drawn_view(self, frame: Frame, draw: np.random.Generator) -> View:
+        """Return a view of an image for one look at it."""
+        mirrored = self.settings.random_flip and bool(draw.integers(2))
+        return _anywhere(frame, draw)._replace(mirrored=mirrored)
+
+
+def middle(frame: Frame) -> View:
+    """Return the view of the middle of an image, which is what is validated with."""
+    across, down = frame.spare
+    return View(round(across / 2), round(down / 2))
+
+
+def scaled(image: Image.Image, frame: Frame) -> Pixels:
+    """Return an image at the size that its frame says, by the filter of diffusers' scripts."""
+    return np.asarray(image.resize(frame.scaled, Image.Resampling.LANCZOS))
+
+
+def _anywhere(frame: Frame, draw: np.random.Generator) -> View:
+    across, down = frame.spare
+    return View(int(draw.integers(across + 1)), int(draw.integers(down + 1)))

@@ -1,0 +1,72 @@
+"""How the loss went: by step, on held-out images, and from when on it was learning by heart."""
+
+import math
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any, Final
+
+_RISEN: Final = 1.01
+"""A held-out loss that ends so many times above its least has risen."""
+
+_LOOKS: Final = 2
+"""Of so many looks at it in a row."""
+
+
+@dataclass(frozen=True)
+class Trained:
+    """The loss of a step, counted from 1."""
+
+    step: int
+    loss: float
+    learning_rate: float
+
+
+@dataclass(frozen=True)
+class HeldOut:
+    """The loss of held-out images after a step; step and epoch 0 are the base model's."""
+
+    step: int
+    epoch: int
+    loss: float
+
+
+@dataclass
+class LossCurve:
+    """All losses so far."""
+
+    train: list[Trained] = field(default_factory=list)
+    held_out: list[HeldOut] = field(default_factory=list)
+
+    @property
+    def best(self) -> HeldOut | None:
+        """The look at the held-out images with the least loss; None where there are none."""
+        return min(self.held_out, key=lambda look: look.loss, default=None)
+
+    @property
+    def overfit_epoch(self) -> int | None:
+        """The epoch from which on the held-out loss was above its least, and at the end clearly."""
+        best = self.best
+        later = [look for look in self.held_out if best is not None and look.step > best.step]
+        if best is None or len(later) < _LOOKS or later[-1].loss <= best.loss * _RISEN:
+            return None
+        return later[0].epoch
+
+    def mean(self, last: int) -> float:
+        """Return the mean loss of the last steps."""
+        losses = [one.loss for one in self.train[-last:]]
+        return math.fsum(losses) / len(losses) if losses else math.nan
+
+    def to_json(self) -> dict[str, Any]:
+        """Return both curves as JSON has them."""
+        return {
+            "train_loss": [asdict(one) for one in self.train],
+            "validation_loss": [asdict(one) for one in self.held_out],
+        }
+
+    @classmethod
+    def from_json(cls, told: Mapping[str, Any]) -> "LossCurve":
+        """Return the curves that `to_json` told."""
+        return cls(
+            [Trained(**one) for one in told["train_loss"]],
+            [HeldOut(**one) for one in told["validation_loss"]],
+        )

@@ -1,0 +1,61 @@
+"""Tensors on disk, each set of them in a file of its own that is there whole or not at all."""
+
+import hashlib
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Final
+
+import torch
+from safetensors.torch import load_file, save_file
+
+_UNFINISHED: Final = ".unfinished"
+
+
+class TensorStore:
+    """A folder of tensors by keys, which are any texts.
+
+    What is read comes from the file system's cache, as long as the memory has room for it.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+
+    def __contains__(self, key: object) -> bool:
+        return self._file(str(key)).is_file()
+
+    def put(self, key: str, tensors: Mapping[str, torch.Tensor]) -> None:
+        """Keep some tensors; they may be on any device."""
+        file = self._file(key)
+        file.parent.mkdir(parents=True, exist_ok=True)
+        write_tensors(file, tensors)
+
+    def get(self, key: str) -> dict[str, torch.Tensor]:
+        """Return the tensors that were kept under a key, on the CPU."""
+        found: dict[str, torch.Tensor] = load_file(self._file(key))
+        return found
+
+    def _file(self, key: str) -> Path:
+        name = hashlib.sha256(key.encode()).hexdigest()
+        return self._folder / name[:2] / f"{name}.safetensors"
+
+
+def write_tensors(
+    file: Path, tensors: Mapping[str, torch.Tensor], metadata: Mapping[str, str] | None = None
+) -> None:
+    """Write tensors from any device to a file, which appears when it is whole."""
+    unfinished = file.with_name(file.name + _UNFINISHED)
+    on_cpu: dict[str, Any] = {
+        name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()
+    }
+    save_file(on_cpu, unfinished, metadata=dict(metadata or {"format": "pt"}))
+    unfinished.replace(file)
+
+
+def synced(file: Path) -> None:
+    """Have the disk keep what was written to a file, so that a power cut does not undo it."""
+    descriptor = os.open(file, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,66 @@
+"""What is written down of a training: `training.json`, which later steps read."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+from base_model import BaseModel
+from loss_curve import LossCurve
+from pace import Pace, peak_memory
+from training_set import TrainingSet
+
+FILE: Final = "training.json"
+
+
+@dataclass(frozen=True)
+class TrainingRecord:
+    """What came of a training.
+
+    Attributes:
+        base: what was trained; `model_id` is what it was called.
+        arguments: of the step.
+        samples: what it was trained on.
+        curve: how the loss went.
+        epochs: how many were begun.
+        pace: how fast it went.
+        device: on which, and how precisely.
+        batch_size: how many images went through the model at once at the end.
+    """
+
+    base: BaseModel
+    model_id: str
+    arguments: Mapping[str, Any]
+    samples: TrainingSet
+    curve: LossCurve
+    epochs: int
+    pace: Pace
+    device: str
+    batch_size: int
+
+    @property
+    def steps(self) -> int:
+        """How many steps were taken."""
+        return len(self.curve.train)
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the content of the file."""
+        best = self.curve.best
+        return {
+            "base_model": self.model_id,
+            "base_revision": self.base.commit,
+            "method": self.arguments["method"],
+            "arguments": dict(self.arguments),
+            "prediction_type": self.base.prediction_type,
+            **self.curve.to_json(),
+            "best_step": best.step if best is not None else None,
+            "overfit_epoch": self.curve.overfit_epoch,
+            "rows": {split: len(some) for split, some in self.samples.samples.items()},
+            "enlarged_images": self.samples.enlarged,
+            "steps": self.steps,
+            "epochs": self.epochs,
+            "seconds": round(self.pace.seconds, 3),
+            "images_per_second": round(self.pace.images_per_second, 3),
+            "peak_memory_bytes": peak_memory(),
+            "device": self.device,
+            "batch_size_in_memory": self.batch_size,
+        }
