@@ -103,6 +103,7 @@ def with_lists(empty: Any, file: Path, sizes: IntArray, room: IntArray) -> Any:
         one.offset, one.size, one.capacity = start, size, most
         lists.lists.push_back(one)
     lists.totsize = found
+    lists.prefetch_nthread = 0  # which would read every list twice; the system reads ahead as well
     lists.do_mmap()
     lists.this.disown()
     empty.replace_invlists(lists, True)  # noqa: FBT003 - of FAISS, which takes no names
