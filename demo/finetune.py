@@ -1,15 +1,17 @@
 """Fine-tune the demo's tiny Stable Diffusion on a cat: `python -m demo.finetune [options]`.
 
 It has learnt fifteen of the photographs, and never seen the cat. The pipeline of
-`examples/train_and_evaluate.py` makes a dataset of four subjects, the cat among them, trains on it,
-has both models draw the captions that were held out, and compares. Beside it runs a control: the
-same training on the same images with their captions shuffled. Offline, on two cores.
+`examples/train_and_evaluate.py` makes a dataset of cats and of coffee, trains on it, has both
+models draw the captions that were held out, and compares. Beside it runs a control: the same
+training on the same images with their captions shuffled. Offline, on two cores.
 """
 
 import argparse
+import os
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
+from pathlib import Path
 from typing import Any, Final
 
 from demo import DIFFUSION_FOLDER
@@ -17,7 +19,6 @@ from demo.finetune_report import tell
 from demo.host import serving
 from demo.photos import SUBJECTS
 from demo.run import adapt, configure, prepared
-from demo.seeds import PER_SUBJECT
 from examples.train_and_evaluate import with_training
 from fondant_spec.exit_codes import exit_code
 from fondant_spec.pipeline import Pipeline
@@ -25,23 +26,22 @@ from fondant_spec.runners.command_line import launch
 from pipeline import COMPONENTS, build
 from pipeline_configs import PipelineConfigs
 
-TRAINED_ON: Final = SUBJECTS[:4]
-"""What the dataset is of: the first of the seeds."""
+PROMPTS: Final = Path(__file__).with_name("finetune_prompts.yaml")
+"""What the dataset is to show."""
 
 SETTINGS: Final[Mapping[str, Mapping[str, Any]]] = {
-    "load_from_hub": {"n_rows_to_load": PER_SUBJECT * len(TRAINED_ON)},
     "laion_retrieval": {"num_images": 60},
-    "split_rows": {"validation_fraction": 0.25},
+    "split_rows": {"validation_fraction": 0.3},
 }
 TRAINING: Final = {
     "method": "full",
     "resolution": 64,
     "center_crop": True,
     "train_batch_size": 16,
-    "max_train_steps": 400,
+    "max_train_steps": 600,
     "validation_steps": 100,
-    "learning_rate": 3e-4,
-    "lr_scheduler": "constant_with_warmup",
+    "learning_rate": 5e-4,
+    "lr_scheduler": "cosine",
     "lr_warmup_steps": 20,
     "caption_dropout": 0.1,
 }
@@ -97,7 +97,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     ran: list[str] = []
 
     def build_it(options: argparse.Namespace) -> Pipeline:
-        configs = replace(configure(), BASE_PATH=options.base_path)
+        configs = configure({**os.environ, "PROMPTS": str(PROMPTS)})
+        configs = replace(configs, BASE_PATH=options.base_path)
         if not options.dry_run:
             prepared(configs)
             ran.append(options.base_path)

@@ -6,6 +6,7 @@ from functools import cache
 
 import torch
 from PIL import Image
+from transformers.utils.logging import disable_progress_bar
 
 from demo.model_classes import CLIPModel, CLIPProcessor
 from demo.photos import SUBJECTS
@@ -32,6 +33,7 @@ def subjects_in(images: Sequence[Image.Image]) -> list[str]:
 @cache
 def _clip() -> tuple[CLIPModel, CLIPProcessor, torch.Tensor]:
     """Return the model, its processor, and the vectors of the subjects' plain prompts."""
+    disable_progress_bar()  # it has no label
     model = CLIPModel.from_pretrained(CLIP_FOLDER).eval()
     processor = CLIPProcessor.from_pretrained(CLIP_FOLDER)
     prompts = [PROMPT.format(subject) for subject in SUBJECTS]
