@@ -29,6 +29,8 @@ from pipeline_configs import PipelineConfigs
 PROMPTS: Final = Path(__file__).with_name("finetune_prompts.yaml")
 """What the dataset is to show."""
 
+SHUFFLES: Final = Path(__file__).parents[1] / "examples" / "shuffle_captions"
+
 SETTINGS: Final[Mapping[str, Mapping[str, Any]]] = {
     "laion_retrieval": {"num_images": 60},
     "split_rows": {"validation_fraction": 0.3},
@@ -60,7 +62,7 @@ def with_control(pipeline: Pipeline) -> Pipeline:
     tuned = pipeline.add(
         COMPONENTS / "fine_tune",
         step_id="fine_tune_shuffled",
-        after=pipeline.add("examples/shuffle_captions", after="split_rows"),
+        after=pipeline.add(SHUFFLES, after="split_rows"),
         consumes={"caption": "shuffled_caption"},
         arguments=pipeline.steps["fine_tune"].arguments,
     )

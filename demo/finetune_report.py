@@ -39,7 +39,7 @@ def tell(base_path: str) -> int:
     learned = drawn["base"] <= UNLEARNED and drawn["tuned"] >= LEARNED
     as_expected = {
         "the validation loss falls": last < first,
-        f"the tuned model draws a {NEW_SUBJECT} when asked, and the base as a rule does not": learned,
+        f"asked for a {NEW_SUBJECT}, the tuned model draws it and the base rarely does": learned,
         "the tuned model is nearer to the originals than by chance": _is_gain(gains["tuned"]),
         "shuffled captions bring no such gain": not _is_gain(gains["shuffled"]),
         "and teach no prompt": asked["shuffled"]["difference"]["value"] <= chance,

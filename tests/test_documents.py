@@ -18,8 +18,8 @@ import pytest
 from markdown_it import MarkdownIt
 
 import pipeline
-from demo import run
-from examples import caption_my_images
+from demo import finetune, run
+from examples import caption_my_images, train_and_evaluate
 from fondant_spec import cli
 from fondant_spec.runners.kubeflow import Cluster
 from fondant_spec.spec.arguments import split_argv
@@ -35,10 +35,12 @@ PROGRAMS = ("fondant-spec", "python", "bash", "make", "export")
 PIPELINES = {
     "pipeline.py": pipeline.main,
     "demo/run.py": run.main,
+    "demo/finetune.py": finetune.main,
     "examples/caption_my_images.py": caption_my_images.main,
+    "examples/train_and_evaluate.py": train_and_evaluate.main,
 }
 SETTING = re.compile(r"([A-Z_]+)=(.*)")
-TARGET = re.compile(r"^([a-z]+):", re.MULTILINE)
+TARGET = re.compile(r"^([a-z-]+):", re.MULTILINE)
 
 
 def lines_of(page: Path) -> Iterator[tuple[str, bool]]:
