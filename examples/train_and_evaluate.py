@@ -30,9 +30,18 @@ from image_toolkit.training.base_models import BASE_MODELS
 from pipeline import COMPONENTS, build, clip_model, gpu_resources
 from pipeline_configs import PipelineConfigs
 
+GRID = {"guidance_scale": [7.5, 5.0, 10.0], "num_inference_steps": [50, 25]}
+GRID_TYPE = {"type": "array", "items": {"type": "binary"}}
 
-def with_training(pipeline: Pipeline, configs: PipelineConfigs, base_model: str) -> Pipeline:
-    """Add to a pipeline that exports what trains on the same rows, and what measures the result."""
+
+def with_training(
+    pipeline: Pipeline, configs: PipelineConfigs, base_model: str, *, grid: bool = False
+) -> Pipeline:
+    """Add to a pipeline that exports what trains on the same rows, and what measures the result.
+
+    With `grid`, the tuned model draws each prompt with all pairs of guidance scale and steps; the
+    first pair is what the models are compared by.
+    """
     gpu = gpu_resources(configs)
     images = pipeline.add(COMPONENTS / "split_rows", after=pipeline.steps["export_dataset"].after)
     tuned = pipeline.add(
@@ -52,9 +61,13 @@ def with_training(pipeline: Pipeline, configs: PipelineConfigs, base_model: str)
         )
         for name, after, model in (("base", images, base_model), ("tuned", tuned, None))
     ]
+    if grid:
+        produces = {"generated_image": "tuned_image", "generated_grid": GRID_TYPE}
+        pipeline.change("generate_tuned", arguments=GRID, produces=produces)
     pipeline.add(
         COMPONENTS / "evaluate_images",
         after=samples,
+        consumes={"grid": "generated_grid"} if grid else {},
         arguments={"clip_model_id": clip_model(configs)},
         resources=gpu,
     )
@@ -76,9 +89,15 @@ def main(argv: Sequence[str] | None = None) -> int:
         help="the Stable Diffusion to fine-tune: a hub id, or a folder (default: %(default)s)",
     )
 
+    parser.add_argument(
+        "--grid",
+        action="store_true",
+        help="have the report show each prompt drawn with several guidance scales and steps",
+    )
+
     def build_it(options: argparse.Namespace) -> Pipeline:
         settings = replace(configs, BASE_PATH=options.base_path)
-        return with_training(build(settings), settings, options.model)
+        return with_training(build(settings), settings, options.model, grid=options.grid)
 
     return launch(build_it, parser, argv, settings=asdict(configs))
 
