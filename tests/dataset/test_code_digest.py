@@ -71,8 +71,9 @@ def rekeyed(checkout: Path, file: str, text: str = "# a comment\n") -> set[str]:
         ("image_toolkit/retrieval/build/index_cli.py", set()),
         (
             "image_toolkit/images/decoding.py",
-            {"caption_images", "download_images", "export_dataset", "load_from_hub"}
-            | {"image_embedding", "score_images", "tag_images", "text_embedding"},
+            {"caption_images", "download_images", "evaluate_images", "export_dataset"}
+            | {"fine_tune", "image_embedding", "load_from_hub", "score_images", "tag_images"}
+            | {"text_embedding"},
         ),
         ("image_toolkit/crawl/__init__.py", {"download_images"}),
         # Imported within a function only.

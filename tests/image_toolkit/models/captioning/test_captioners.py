@@ -181,8 +181,8 @@ def test_a_model_too_large_for_fp32_is_not_compared(tiny, caplog, monkeypatch):
     caplog.set_level("INFO")
     load = LocalCaptioner.__init__
 
-    def hungry(self, files, placement, prompt):
-        load(self, files, placement, prompt)
+    def hungry(self, files, placement, prompt, samples):
+        load(self, files, placement, prompt, samples)
         if placement.precision == "fp32":
             torch.empty(1 << 58)
 
