@@ -68,6 +68,19 @@ def test_a_lora_that_a_step_trained(models, tmp_path):
     assert not {*images(weaker)} & {*images(result)}
 
 
+def test_a_lora_draws_what_it_was_trained_to_predict(models, tmp_path):
+    """Where fine_tune was told another prediction_type than its base says of itself."""
+    shutil.copytree(models / "base", tmp_path / "velocity")
+    file = tmp_path / "velocity" / "scheduler" / "scheduler_config.json"
+    says = json.loads(file.read_text()) | {"prediction_type": "v_prediction"}
+    file.write_text(json.dumps(says))
+    trained = train(
+        tmp_path, models / "lora", told(models / "base", prediction_type="v_prediction")
+    )
+    lora = {"model_id": str(tmp_path / "velocity"), "lora": str(models / "lora")}
+    assert images(drawn(tmp_path, trained)) == images(drawn(tmp_path, trained, **lora))
+
+
 def test_a_whole_model_that_a_step_trained(models, tmp_path):
     """Its name is that of the step, since folders are called by their keys."""
     trained = train(tmp_path, models / "full", {"method": "full", "base_model": "owner/gone"})
