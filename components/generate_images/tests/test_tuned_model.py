@@ -104,6 +104,24 @@ def test_the_nearest_is_taken_and_counts_in_the_key(models, tmp_path):
     assert drawn(tmp_path, again).manifest.cache_key != later.manifest.cache_key
 
 
+def test_an_earlier_training_does_not_stand_for_a_later_one(models, tmp_path):
+    """Not where the folder of the later one is gone, or is not to be seen in a container."""
+    first = train(tmp_path, models / "lora", told(models / "base"), step="first")
+    second = train(tmp_path, models / "second", told(models / "base"), step="second", after=first)
+    shutil.rmtree(Path(second.artifacts[0]).parent)
+    with pytest.raises(FondantError, match="What step 'second' wrote is not to be seen here"):
+        drawn(tmp_path, second)
+
+
+def test_a_folder_that_another_training_wrote_to(models, tmp_path):
+    """As two steps may that are given one output_path."""
+    trained = train(tmp_path, models / "lora", told(models / "base"))
+    mark = Path(trained.artifacts[0])
+    mark.write_text(mark.read_text() + " ")
+    with pytest.raises(FondantError, match="is not what step 'train' wrote; run that step anew"):
+        drawn(tmp_path, trained)
+
+
 @pytest.mark.parametrize(
     ("says", "arguments", "why"),
     [
