@@ -11,6 +11,8 @@ from typing import Any, Final
 
 from fondant_spec.dataset import storage
 from fondant_spec.dataset.history import steps_before
+from fondant_spec.dataset.manifest import Manifest
+from fondant_spec.dataset.written_files import is_mark
 from fondant_spec.errors import InputDataError
 
 TRAINING: Final = "training.json"
@@ -57,14 +59,39 @@ def training_before(manifests: Iterable[str]) -> TrainingFolder | None:
         manifests: where the manifests lie that a step reads.
 
     Raises:
-        InputDataError: what it says of its training cannot be read.
+        InputDataError: what it says of its training cannot be read, it was written over, or what a
+            later step of the same component wrote is not to be seen.
     """
+    unseen: list[Manifest] = []
     for manifest in reversed(steps_before(manifests)):
         for folder in dict.fromkeys(map(storage.parent, manifest.artifacts)):
             file = storage.join(folder, TRAINING)
             if storage.is_file(file):
+                _check_nearest(manifest, unseen)
+                _check_own(manifest)
                 return TrainingFolder(manifest.step_id, folder, _told(file))
+        if manifest.artifacts and not any(map(storage.exists, manifest.artifacts)):
+            unseen.append(manifest)
     return None
+
+
+def _check_nearest(found: Manifest, unseen: Iterable[Manifest]) -> None:
+    """Refuse an earlier training in place of a later one whose folder is not to be seen."""
+    for later in unseen:
+        if later.component.get("name") == found.component.get("name"):
+            msg = (
+                f"What step {later.step_id!r} wrote is not to be seen here: {later.artifacts[0]}. "
+                f"The training of step {found.step_id!r} before it is not taken in its place."
+            )
+            raise InputDataError(msg)
+
+
+def _check_own(manifest: Manifest) -> None:
+    """Refuse a folder that another training has written to since."""
+    for file, sha256 in manifest.artifact_sha256.items():
+        if is_mark(file) and (not storage.is_file(file) or storage.sha256_of(file) != sha256):
+            msg = f"{file}: is not what step {manifest.step_id!r} wrote; run that step anew."
+            raise InputDataError(msg)
 
 
 def _told(file: str) -> Mapping[str, Any]:

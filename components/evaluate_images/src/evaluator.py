@@ -1,6 +1,6 @@
 """From all images to the report: the figures, and what is to be said of them."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -33,6 +33,7 @@ class Evaluator:
         detector: finds what is in it, where one is asked for.
         side: of the images as they are compared, in pixels.
         training: how it went that made the tuned model.
+        unlike: how the models drew otherwise than each other.
     """
 
     settings: EvaluationSettings
@@ -42,6 +43,7 @@ class Evaluator:
     detector: ObjectDetector | None
     side: int
     training: TrainingCurve | None
+    unlike: Sequence[str] = ()
 
     def report(self, gathered: Gathered, compared: Compared, looks: PictureSpool | None) -> Report:
         """Return the report; `looks` has all images where KID and FID are wanted.
@@ -53,7 +55,8 @@ class Evaluator:
         lots = self.settings.seed, self.settings.resamples
         figures = figures_of(gathered, compared, prompts, self.classes.names, lots)
         inception = None if looks is None else self._inception(compared, looks)
-        warnings = [*warnings_of(gathered, compared), *self._lacks(gathered, compared, figures)]
+        warnings = [*self.unlike, *warnings_of(gathered, compared)]
+        warnings += self._lacks(gathered, compared, figures)
         if inception is not None:
             few = few_images_warning(min(len(compared.originals), len(compared.base)))
             warnings += [few] if few else []

@@ -7,9 +7,11 @@ from typing import Any, Final
 
 import pyarrow as pa
 from compared_sets import compared_sets
+from drawn_alike import differences
 from evaluation_page import Shown, page_of
 from evaluation_settings import EvaluationSettings
 from evaluator import Evaluator
+from gathered import BASE, TUNED
 from generated_sides import smallest_side
 from image_reader import GRID, ImageReader
 from inception_scores import check_fidelity
@@ -82,6 +84,7 @@ class EvaluateImages(WriteComponent):
             _detector(settings),
             side,
             training,
+            [*differences(fields[BASE].metadata, fields[TUNED].metadata)],
         )
 
     def teardown(self) -> None:

@@ -45,7 +45,7 @@ class TrainingRecord:
         best = self.curve.best
         return {
             "base_model": self.model_id,
-            "base_revision": self.base.commit,
+            "base_revision": self.base.files.revision,
             "method": self.arguments["method"],
             "arguments": dict(self.arguments),
             "prediction_type": self.base.prediction_type,

@@ -12,6 +12,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 
 from fondant_spec.dataset.written_files import changed_files
 from fondant_spec.worker.component_code import load_module
+from image_toolkit.diffusion.pipeline_files import find_pipeline
 from tests.made_trainings import FINE_TUNE, folder_of, told_of, training_rows, tuned
 from tests.tiny_diffusion import make_stable_diffusion, make_stable_diffusion_xl
 
@@ -114,7 +115,7 @@ def test_what_is_written_down(models, tmp_path):
     folder, told = folder_of(result), told_of(result)
     assert told["base_model"] == str(models["sd"])
     assert (told["base_revision"], told["method"], told["prediction_type"]) == (
-        None,
+        find_pipeline(str(models["sd"])).revision,  # so that another base is noticed later
         "lora",
         "epsilon",
     )

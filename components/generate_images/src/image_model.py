@@ -20,16 +20,25 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class FoundModel:
-    """A model whose files are on this machine, with a LoRA on top if there is one."""
+    """A model whose files are on this machine, with a LoRA on top if there is one.
+
+    `prediction_type` is what a LoRA was trained to predict, whatever its base says of itself.
+    """
 
     files: ModelFiles
     lora: Lora | None
     lora_scale: float
     trained_by: str | None = None
+    prediction_type: str | None = None
 
     def load(self, placement: Placement) -> Any:
         """Return the pipeline of the model on a device."""
         pipeline = load_pipeline(self.files, placement.dtype)
+        if self.prediction_type is not None:
+            own = pipeline.scheduler
+            pipeline.scheduler = type(own).from_config(
+                own.config, prediction_type=self.prediction_type
+            )
         if self.lora is not None:
             apply_lora(pipeline, self.lora, self.lora_scale, self.files.name)
         place_pipeline(self.files.name, pipeline, placement)
@@ -101,7 +110,8 @@ class ImageModel:
             )
             raise InvalidArgumentError(msg)
         own = replace(find_lora(str(folder)), name=trained.step_id)
-        return FoundModel(_base_of(trained), own, self.lora_scale, trained.step_id)
+        (predicts,) = _texts(trained.told, "prediction_type")
+        return FoundModel(_base_of(trained), own, self.lora_scale, trained.step_id, predicts)
 
 
 def _base_of(trained: TrainingFolder) -> ModelFiles:

@@ -46,7 +46,9 @@ class Painter:
         self.size = BatchSize(batch_size)
         self._seed = settings.seed
         self._pairs = pairs
-        self._given = {"height": settings.height, "width": settings.width}
+        asked = {"height": settings.height, "width": settings.width}
+        # Left out and not None: some pipelines have a size of their own as their default.
+        self._given = {name: side for name, side in asked.items() if side is not None}
         self._is_guided = "guidance_scale" in signature(pipeline.__call__).parameters
         slicing = getattr(getattr(pipeline, "vae", None), "enable_slicing", None)
         if slicing is not None:

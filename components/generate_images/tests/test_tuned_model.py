@@ -68,6 +68,19 @@ def test_a_lora_that_a_step_trained(models, tmp_path):
     assert not {*images(weaker)} & {*images(result)}
 
 
+def test_a_lora_draws_what_it_was_trained_to_predict(models, tmp_path):
+    """Where fine_tune was told another prediction_type than its base says of itself."""
+    shutil.copytree(models / "base", tmp_path / "velocity")
+    file = tmp_path / "velocity" / "scheduler" / "scheduler_config.json"
+    says = json.loads(file.read_text()) | {"prediction_type": "v_prediction"}
+    file.write_text(json.dumps(says))
+    trained = train(
+        tmp_path, models / "lora", told(models / "base", prediction_type="v_prediction")
+    )
+    lora = {"model_id": str(tmp_path / "velocity"), "lora": str(models / "lora")}
+    assert images(drawn(tmp_path, trained)) == images(drawn(tmp_path, trained, **lora))
+
+
 def test_a_whole_model_that_a_step_trained(models, tmp_path):
     """Its name is that of the step, since folders are called by their keys."""
     trained = train(tmp_path, models / "full", {"method": "full", "base_model": "owner/gone"})
@@ -89,6 +102,24 @@ def test_the_nearest_is_taken_and_counts_in_the_key(models, tmp_path):
     assert later.manifest.cache_key != earlier.manifest.cache_key
     again = train(tmp_path, models / "second", told(models / "base", steps=7), step="second")
     assert drawn(tmp_path, again).manifest.cache_key != later.manifest.cache_key
+
+
+def test_an_earlier_training_does_not_stand_for_a_later_one(models, tmp_path):
+    """Not where the folder of the later one is gone, or is not to be seen in a container."""
+    first = train(tmp_path, models / "lora", told(models / "base"), step="first")
+    second = train(tmp_path, models / "second", told(models / "base"), step="second", after=first)
+    shutil.rmtree(Path(second.artifacts[0]).parent)
+    with pytest.raises(FondantError, match="What step 'second' wrote is not to be seen here"):
+        drawn(tmp_path, second)
+
+
+def test_a_folder_that_another_training_wrote_to(models, tmp_path):
+    """As two steps may that are given one output_path."""
+    trained = train(tmp_path, models / "lora", told(models / "base"))
+    mark = Path(trained.artifacts[0])
+    mark.write_text(mark.read_text() + " ")
+    with pytest.raises(FondantError, match="is not what step 'train' wrote; run that step anew"):
+        drawn(tmp_path, trained)
 
 
 @pytest.mark.parametrize(

@@ -82,6 +82,8 @@ class EndpointCaptioner:
         self._url = url.rstrip("/") + "/chat/completions"
         self._prompt = prompt or CHAT_PROMPT
         self._session = _session(most_requests)
+        # Refusals come at once, captions take their time: those asked for beside come first.
+        self._most_refusals = max(_REFUSALS, most_requests)
         key = os.environ.get(KEY_VARIABLE)
         self._session.auth = signing({"Authorization": f"Bearer {key}"} if key else {})
         self.prepare: Callable[[bytes], str] = EndpointImages(max_pixels)
@@ -203,7 +205,7 @@ class EndpointCaptioner:
         """
         with self._lock:
             self._refused += 1
-            always = self._refused >= _REFUSALS and not self._captioned
+            always = self._refused >= self._most_refusals and not self._captioned
         if always:
             msg = (
                 f"endpoint {self._url}: 400, it refuses the request, and the {self._refused - 1} "

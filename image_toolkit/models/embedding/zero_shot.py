@@ -50,7 +50,7 @@ class ZeroShot:
         """Embed the labels with `texts`, which is loaded; `step` is named in errors."""
         check_labels(labels, step)
         self.labels = tuple(map(str, labels))
-        prompts = [prompt.format(label) for label in self.labels]
+        prompts = [prompt.replace("{}", label) for label in self.labels]
         found = dict(vectors_by_id(texts, [(f"{n:06d}", one) for n, one in enumerate(prompts)]))
         if len(found) < len(prompts):
             msg = f"{step}: a label is blank; give each one a name."

@@ -2,6 +2,7 @@
 
 import json
 import logging
+import shutil
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -199,7 +200,11 @@ def _finish(
         listing["clip_model"] = clip_retrieval_name(model.name)
     for name, content in (("image.json", about), (INDICES_PATHS, {options.name: listing})):
         (staging.folder / name).write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
-    save(staging.folder / "image.index")
+    target = staging.folder / "image.index"
+    if target.is_dir():  # of a build that was stopped while it saved
+        shutil.rmtree(target)
+    target.unlink(missing_ok=True)
+    save(target)
     folder.parent.mkdir(parents=True, exist_ok=True)
     staging.folder.replace(folder)
     Staging(folder).clean(keep_vectors=options.keep_vectors)

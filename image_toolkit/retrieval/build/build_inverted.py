@@ -6,6 +6,7 @@ goes on after them, if it is to make the same of the same vectors.
 
 import hashlib
 import logging
+import os
 import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -61,9 +62,9 @@ class Inverted:
 
     def _save_mapped(self, target: MappedIndex, options: str) -> None:
         target.folder.mkdir()
-        self.learnt.lists_file.replace(target.learnt)
-        self.lists.file.replace(target.lists)
-        self.longer.replace(target.longer)
+        _put(self.learnt.lists_file, target.learnt)
+        _put(self.lists.file, target.lists)
+        _put(self.longer, target.longer)
         write_npy(target.sizes, self.lists.sizes)
         target.options.write_text(f"{options}\n", encoding="utf-8")
 
@@ -132,6 +133,14 @@ def _learnt(kind: Kind, vectors: NpyVectors, held_out: int, folder: Path) -> Lea
     write_npy(unfinished.queries_file, queries)
     unfinished.folder.replace(learnt.folder)
     return learnt
+
+
+def _put(source: Path, target: Path) -> None:
+    """Have a file at another place, too: until all is saved, a build that is stopped needs it."""
+    try:
+        os.link(source, target)
+    except OSError:  # a file system without links
+        shutil.copyfile(source, target)
 
 
 def _train(index: Any, sample: FloatArray) -> None:

@@ -71,6 +71,9 @@ def listed_parts(folder: Path) -> list[Path]:
         if not any(is_below(str(part), r) for r in (str(folder.absolute()), *trusted_places())):
             msg = f"{listing}: {part} lies outside of {folder}. If you trust it, say so: {TRUSTED}."
             raise InputDataError(msg)
+        if is_below(str(folder.absolute()), str(part)):
+            msg = f"{listing}: {part} is no part of {folder}, but has it inside."
+            raise InputDataError(msg)
     return parts
 
 

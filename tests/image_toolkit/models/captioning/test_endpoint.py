@@ -299,10 +299,10 @@ def test_what_the_user_can_fix_ends_the_step(server, status, reason):
     )
 
 
-def refusals(server, statuses):
+def refusals(server, statuses, requests=1):
     """Return what a captioner makes of one image after the other, of those that are refused."""
     server.statuses = list(statuses)
-    captioner = EndpointCaptioner(server.url, "eyes", "what")
+    captioner = EndpointCaptioner(server.url, "eyes", "what", most_requests=requests)
     return [captioner.captions(IMAGES[:1], ROWS[:1], Generation())[0] for _ in statuses]
 
 
@@ -317,6 +317,11 @@ def test_a_refused_image_is_a_reject(statuses, server):
         else:
             assert (made.reason, str(made)) == ("refused", '400: {"error": "no such luck"}')
     assert len(server.seen) == len(statuses)
+
+
+def test_refusals_that_overtake_the_first_captions(server):
+    """Of many requests at a time, those that are refused are back before any caption is."""
+    assert len(refusals(server, [*[400] * 20, 200], requests=64)) == 21
 
 
 def test_a_server_that_refuses_all_ends_the_step(server):

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from concurrent.futures import as_completed
 from multiprocessing import active_children
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import faiss
 import numpy as np
@@ -166,6 +166,33 @@ def test_a_build_that_is_stopped_in_merging(
     assert not made
 
 
+@pytest.mark.parametrize("first_on_disk", [True, False])
+def test_a_build_that_is_stopped_in_saving(
+    source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, first_on_disk: bool
+) -> None:
+    """What it is saved from is still there, and what was saved of it makes way."""
+    replace = Path.replace
+
+    def stop_at_the_end(self: Path, target: Path) -> Path:
+        return _stop() if self.name == "index.building" else replace(self, target)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Path, "replace", stop_at_the_end)
+        with pytest.raises(InterruptedError):
+            build(source, tmp_path / "index", lists_on_disk=first_on_disk)
+    assert (tmp_path / "index.building" / "image.index").is_dir() == first_on_disk
+    made = _recorded(monkeypatch)
+
+    build(source, tmp_path / "index", lists_on_disk=True)
+    build(source, tmp_path / "at once", lists_on_disk=True)
+
+    found, wanted = (
+        sorted((tmp_path / name / "image.index").iterdir()) for name in ("index", "at once")
+    )
+    assert [file.read_bytes() for file in found] == [file.read_bytes() for file in wanted]
+    assert len(made) == 7  # of the second index alone
+
+
 def test_another_plan_makes_all_anew(
     source: Path, whole: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -281,7 +308,7 @@ def test_building_keeps_to_the_memory(rows: int, gigabytes: int) -> None:
     assert kind.memory_bytes <= memory
 
 
-def _stop(*_: object) -> None:
+def _stop(*_: object) -> NoReturn:
     raise InterruptedError
 
 

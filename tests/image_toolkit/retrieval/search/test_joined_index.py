@@ -183,6 +183,7 @@ def _say(part: Path, model: str) -> None:
         ("[]", "must be JSON of the form"),
         ('{"parts": ["part-1", "part-9"]}', "there is no .*part-9"),
         ('{"parts": ["part-1", "../elsewhere"]}', "lies outside of"),
+        ('{"parts": ["part-1", "."]}', "is no part of"),
     ],
 )
 def test_lists_of_parts_that_are_refused(parts: Path, content: str, told: str) -> None:
