@@ -125,6 +125,14 @@ class Plan:
             *to_argv(planned.spec.arguments, planned.arguments),
         ]
 
+    def before(self, planned: PlannedStep) -> list[PlannedStep]:
+        """Return the steps that a step comes after, all the way up, in their order."""
+        names = set(planned.step.after)
+        for earlier in reversed(self.steps):
+            if earlier.id in names:
+                names.update(earlier.step.after)
+        return [earlier for earlier in self.steps if earlier.id in names]
+
     def committed(self) -> dict[str, Manifest]:
         """Return the manifests of the steps that need not run, by step id."""
         hits: dict[str, Manifest] = {}

@@ -3,6 +3,9 @@
 A path that the user named in an argument is seen under the path that it has outside: a folder with
 what lies in it, a file alone. A default of the spec is no such path. Links that lead elsewhere lead
 nowhere in a container, but for those that the Hugging Face cache makes its snapshots of.
+
+So is what a step before has written, and what that step was made to read, here or in the network: a
+LoRA needs the model that it was trained on.
 """
 
 import csv
@@ -10,13 +13,14 @@ import io
 import re
 from collections.abc import Iterable, Iterator
 from ipaddress import ip_address
+from itertools import chain
 from pathlib import Path
 from typing import Final
 from urllib.parse import urlsplit
 
 from fondant_spec.dataset import storage
 from fondant_spec.lifeline import LIFELINE
-from fondant_spec.pipeline.plan import PlannedStep
+from fondant_spec.pipeline.plan import Plan, PlannedStep
 from fondant_spec.progress import LISTENER
 from fondant_spec.runners.container_engine import Engine
 from fondant_spec.spec.arguments import Argument
@@ -55,17 +59,19 @@ _CACHED: Final = re.compile(r"(models|datasets|spaces)--.+")
 _WILDCARD: Final = re.compile(r"[*?\[{]")
 
 
-def network_options(planned: PlannedStep, base_path: str) -> Iterator[str]:
+def network_options(planned: PlannedStep, plan: Plan) -> Iterator[str]:
     """Yield the options for what a container reaches: this machine, the world, or nothing."""
-    urls = list(_urls(planned.arguments.values()))
+    told = [planned, *_writers_before(planned, plan)]
+    urls = [url for step in told for url in _urls(step.arguments.values())]
     remote = any(
         isinstance(value, str) and value and not value.startswith("/")
-        for name, value in planned.arguments.items()
-        if planned.spec.arguments[name].path
+        for step in told
+        for name, value in step.arguments.items()
+        if step.spec.arguments[name].path
     )
     if planned.step.resources.host_network or any(map(_is_this_machine, urls)):
         yield from ("--network", "host")
-    elif not (remote or urls or planned.spec.network or storage.is_remote(base_path)):
+    elif not (remote or urls or planned.spec.network or storage.is_remote(plan.base_path)):
         yield from ("--network", "none")
 
 
@@ -78,14 +84,13 @@ def environment_options(planned: PlannedStep, engine: Engine) -> Iterator[str]:
             yield from ("--env", name)
 
 
-def mount_options(
-    planned: PlannedStep, base_path: str, engine: Engine, output: str
-) -> Iterator[str]:
+def mount_options(planned: PlannedStep, plan: Plan, engine: Engine, output: str) -> Iterator[str]:
     """Yield the options for what a container sees of this machine, each path once."""
     writable = {output: output, engine.hf_home: HF_HOME}
-    places = (base_path, *planned.written)
+    places = (plan.base_path, *planned.written)
     writable |= {path: path for path in places if not storage.is_remote(path)}
-    readable = {path: path for path in _readable(planned, engine) if path not in writable}
+    seen = chain(_readable(planned, engine), _made_before(planned, plan, engine))
+    readable = {path: path for path in seen if path not in writable}
     for mode, paths in (("", writable), ("readonly", readable)):
         for source, target in sorted(paths.items()):
             words = ["type=bind", f"source={source}", f"target={target}", mode]
@@ -116,18 +121,35 @@ def unseen(planned: PlannedStep, engine: Engine) -> Iterator[str]:
 
 def _readable(planned: PlannedStep, engine: Engine) -> Iterator[str]:
     """Yield the folders and files of this machine that a step reads."""
-    for argument, path in _named_paths(planned):
-        yield str(path)
-        if argument.neighbours and path.is_file() and _has_neighbours(path, engine):
-            yield str(path.parent)
-        if blobs := _blobs(path):
-            yield str(blobs)
+    yield from _data(planned, engine)
     for secret in filter(None, map(file_of, _references(planned))):
         if file := _named(secret):
             yield str(file)
     for name, value in engine.environment.items():
         if name.upper().startswith(_PASSED) and (file := _named(value)):
             yield str(file)
+
+
+def _data(planned: PlannedStep, engine: Engine) -> Iterator[str]:
+    """Yield the folders and files that a step's arguments name to be read."""
+    for argument, path in _named_paths(planned):
+        yield str(path)
+        if argument.neighbours and path.is_file() and _has_neighbours(path, engine):
+            yield str(path.parent)
+        if blobs := _blobs(path):
+            yield str(blobs)
+
+
+def _made_before(planned: PlannedStep, plan: Plan, engine: Engine) -> Iterator[str]:
+    """Yield the folders that steps before have written, and what these were made to read."""
+    for writer in _writers_before(planned, plan):
+        yield from map(str, filter(None, map(_named, writer.written)))
+        yield from _data(writer, engine)
+
+
+def _writers_before(planned: PlannedStep, plan: Plan) -> Iterator[PlannedStep]:
+    """Yield the steps before that write files, such as a model."""
+    return (earlier for earlier in plan.before(planned) if earlier.spec.writes)
 
 
 def _references(planned: PlannedStep) -> Iterator[object]:

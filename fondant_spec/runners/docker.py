@@ -1,7 +1,8 @@
 """Runs a plan in containers on this machine: one a step, with Docker or Podman.
 
-A step sees the base path, the local paths that its arguments name and the Hugging Face cache, each
-under the path it has outside; it runs as the caller, without capabilities.
+A step sees the base path, the local paths that its arguments name, what steps before it have
+written elsewhere and the Hugging Face cache, each under the path it has outside; it runs as the
+caller, without capabilities.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -76,10 +77,10 @@ class DockerRunner(Runner):
             *(("--init",) if engine.program == "docker" else ()),  # Podman's is its own package
             *("--user", engine.user, "--cap-drop", "ALL", "--security-opt", "no-new-privileges"),
             *(("--userns", "keep-id") if engine.is_rootless_podman else ()),
-            *view.network_options(planned, plan.base_path),
+            *view.network_options(planned, plan),
             *_resources(planned, engine),
             *view.environment_options(planned, engine),
-            *view.mount_options(planned, plan.base_path, engine, output_folder),
+            *view.mount_options(planned, plan, engine, output_folder),
             image_of(planned.spec).here,
             *COMMAND,
             *plan.argv(planned, inputs, output_path),

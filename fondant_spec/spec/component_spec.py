@@ -90,6 +90,12 @@ class ComponentSpec:
         return not self.consumes and not self.consumes_any
 
     @property
+    def writes(self) -> bool:
+        """Whether what the component makes is no rows but files, such as a model."""
+        outputs = any(argument.output for argument in self.arguments.values())
+        return outputs and not self.loads and not self.produces and not self.produces_any
+
+    @property
     def makes_ids(self) -> bool:
         """Whether the rows that come out are other ones than those that went in."""
         return self.loads or self.cardinality == "explodes"

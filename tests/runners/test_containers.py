@@ -225,9 +225,9 @@ def test_images_are_clean(engine, images, name):
     assert call(*run) == ""
 
 
-@pytest.mark.parametrize("name", ["image_embedding", "text_embedding"])
-def test_open_clip_is_in_the_images_of_the_embeddings(engine, images, name):
-    """Models of open_clip run in both, whichever build of torch and torchvision they have."""
+@pytest.mark.parametrize("name", ["image_embedding", "text_embedding", "evaluate_images"])
+def test_open_clip_is_in_the_images_that_use_it(engine, images, name):
+    """Models of open_clip run there, whichever build of torch and torchvision they have."""
     code = (
         "from image_toolkit.models.runtime.torch_setup import prepare_torch; prepare_torch(); "
         "import open_clip; from safetensors.torch import save_file; "

@@ -212,6 +212,59 @@ def test_places_to_write_to(tmp_path):
     assert f"type=bind,source={place},target={place}" in mounts(argv(pipeline, "export_dataset"))
 
 
+@pytest.fixture
+def trained(tmp_path):
+    """Return a function that makes a pipeline that draws with what it has trained, and evaluates.
+
+    It is given the arguments of the training.
+    """
+    components = Path(__file__).parents[2] / "components"
+    seeds = tmp_path / "seeds"
+    seeds.mkdir()
+
+    def make(**arguments: str) -> Pipeline:
+        pipeline = Pipeline("small", tmp_path / "base")
+        given = {"dataset_name": str(seeds)}
+        produced = {"caption": "string", "base_image": "binary"}
+        pipeline.add(components / "load_from_hub", arguments=given, produces=produced)
+        pipeline.add(components / "fine_tune", after="load_from_hub", arguments=arguments)
+        drawn = {"generated_image": "tuned_image"}
+        pipeline.add(components / "generate_images", after="fine_tune", produces=drawn)
+        given = {"clip_model_id": str(seeds)}
+        pipeline.add(components / "evaluate_images", after="generate_images", arguments=given)
+        return pipeline
+
+    return make
+
+
+def test_what_steps_before_have_written(trained, tmp_path):
+    """A step sees the model that one before has trained, and its base; not what all others read."""
+    base, place = tmp_path / "a_base", tmp_path / "lora"
+    base.mkdir()
+    place.mkdir()
+    pipeline = trained(model_id=str(base), output_path=str(place))
+    assert readable(pipeline, "fine_tune") == [str(base)]
+    assert readable(pipeline, "generate_images") == [str(base), str(place)]
+    evaluated = readable(pipeline, "evaluate_images")
+    assert evaluated == [str(base), str(place), str(tmp_path / "seeds")]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        ({"model_id": "HERE"}, "none"),
+        ({"model_id": "user/model"}, None),
+        ({"model_id": "HERE", "output_path": "s3://bucket/lora"}, None),
+    ],
+)
+def test_network_for_what_was_trained_before(trained, tmp_path, arguments, expected):
+    """What draws with a model reaches what that one was trained on, and where it was written."""
+    given = {name: word.replace("HERE", str(tmp_path)) for name, word in arguments.items()}
+    pipeline = trained(**given)
+    for step in ("fine_tune", "generate_images", "evaluate_images"):
+        assert value(argv(pipeline, step), "--network") == expected
+
+
 def test_variables_are_passed_by_name(pipeline, tmp_path):
     """Credentials come in by their names, so that no secret is in a command; files are mounted."""
     key = tmp_path / "key.json"

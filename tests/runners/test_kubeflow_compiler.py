@@ -412,6 +412,21 @@ def test_a_load_cannot_be_spread():
         compile_plan(pipeline.plan(), Cluster())
 
 
+def test_a_write_cannot_be_spread():
+    """A write takes all rows as one stream: its slices would wait for one pod without a GPU."""
+    pipeline = Pipeline("p", "s3://bucket")
+    given = {"dataset_name": "user/pairs"}
+    pipeline.add(
+        ROOT / "components" / "load_from_hub", arguments=given, produces={"caption": "string"}
+    )
+    given = {"model_id": "user/model"}
+    pipeline.add(
+        ROOT / "components" / "fine_tune", after="load_from_hub", arguments=given, fan_out=2
+    )
+    with pytest.raises(InvalidPipelineError, match="fine_tune: a component that writes reads one"):
+        compile_plan(pipeline.plan(), Cluster())
+
+
 def test_many_slices():
     """A slice repeats little; many of them are told, and more than a run can hold refused."""
     pipeline, runner = build(CONFIGS), KubeflowRunner(Cluster())

@@ -64,6 +64,16 @@ def test_the_hub_is_complete():
     assert len(FONDANT_SPECS) == 27
 
 
+def test_which_components_write():
+    """Those that are told where files are to go, and produce no rows."""
+    specs = map(
+        ComponentSpec.from_file,
+        (Path(__file__).parents[2] / "components").glob("*/fondant_component.yaml"),
+    )
+    writers = {spec.component_id for spec in specs if spec.writes}
+    assert writers == {"evaluate_images", "export_dataset", "fine_tune"}
+
+
 @pytest.mark.parametrize("path", FONDANT_SPECS, ids=lambda path: path.stem)
 def test_the_cardinality_of_a_fondant_spec(path):
     """What makes new ids explodes, what produces nothing filters, and anything else maps."""

@@ -1,6 +1,7 @@
 """The folder that is published: the model, its record, its card, and the curves for TensorBoard."""
 
 import json
+import shutil
 from typing import Final
 
 from lora_files import write_lora
@@ -31,4 +32,6 @@ def write_folder(folder: HashedFolder, record: TrainingRecord, weights: TunedWei
     write_events(folder.path / _LOGS, record.curve)
     logs = [f"{_LOGS}/{file.name}" for file in (folder.path / _LOGS).iterdir()]
     for name in (*names, *logs):
+        # Safetensors lets nobody but the owner read what it wrote.
+        shutil.copymode(folder.path / TRAINING, folder.path / name)
         folder.enter(name)

@@ -109,6 +109,14 @@ def test_a_full_training_writes_a_pipeline(models, tmp_path, kind):
     assert (folder / name).read_bytes() != (folder_of(plain) / name).read_bytes()
 
 
+@pytest.mark.parametrize("method", ["lora", "full"])
+def test_whoever_reads_the_record_reads_the_weights(models, tmp_path, method):
+    """No file is its owner's alone: another user, or a pod with another uid, may draw with it."""
+    folder = folder_of(tuned(models["sd"], training_rows(), tmp_path, method=method))
+    modes = {file.stat().st_mode for file in folder.rglob("*") if file.is_file()}
+    assert modes == {(folder / "training.json").stat().st_mode}
+
+
 def test_what_is_written_down(models, tmp_path):
     """The contract of training.json, the events of TensorBoard, the card, and the mark."""
     result = tuned(models["sd"], training_rows(), tmp_path, gradient_accumulation_steps=2)

@@ -131,8 +131,9 @@ def _spread(plan: Plan, planned: PlannedStep, fields: Iterable[Field], cluster: 
     from a task beside it.
     """
     count = planned.step.fan_out
-    if planned.spec.loads:
-        msg = f"{planned.id}: a component that loads reads one stream, so fan_out must be 1."
+    if planned.spec.loads or planned.spec.writes:
+        kind = "loads" if planned.spec.loads else "writes"
+        msg = f"{planned.id}: a component that {kind} reads one stream, so fan_out must be 1."
         raise InvalidPipelineError(msg)
     types = _inputs(planned, fields)
     inputs = {name: type_ for name, type_ in types.items() if name not in _OF_THE_RUN}
