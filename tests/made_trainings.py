@@ -46,6 +46,7 @@ def training_rows(count: int = 10, held_out: int = 2, **columns: Sequence[Any]) 
         "caption": pa.string(),
         "split": pa.string(),
         "group_id": pa.string(),
+        "class_prompt": pa.string(),
         "more_captions": pa.list_(pa.string()),
         "repeats": pa.int32(),
     }

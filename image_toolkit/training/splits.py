@@ -4,6 +4,7 @@ import hashlib
 from collections.abc import Mapping
 from typing import Any, Final
 
+from image_toolkit.blank_texts import is_blank
 from image_toolkit.training.bad_rows import BadRowError
 
 SPLIT: Final = "split"
@@ -12,8 +13,27 @@ SPLIT: Final = "split"
 GROUP: Final = "group_id"
 """The field that is the same for images that are all but the same."""
 
+CLASS_PROMPT: Final = "class_prompt"
+"""The field that rows of the class alone have, by which their images were found."""
+
 TRAIN: Final = "train"
 VALIDATION: Final = "validation"
+REGULARIZATION: Final = "regularization"
+"""Images of the class alone, which keep the model from forgetting it."""
+
+
+def split_of(row: Mapping[str, Any], validation_fraction: float) -> str:
+    """Return the split of a row: that of its class, or the chosen one, or the drawn one.
+
+    Raises:
+        BadRowError: the chosen one is none that is known, or there is nothing to draw one by.
+    """
+    chosen = chosen_split(row)
+    if not is_blank(row.get(CLASS_PROMPT)):
+        return REGULARIZATION
+    if chosen is None and row.get(GROUP) is None and not row["image"]:
+        raise BadRowError(reason="no_image", message="nothing to draw a split by")
+    return chosen or drawn_split(row["image"], row.get(GROUP), validation_fraction)
 
 
 def drawn_split(image: bytes, group: str | None, validation_fraction: float) -> str:
@@ -33,7 +53,8 @@ def chosen_split(row: Mapping[str, Any]) -> str | None:
         BadRowError: it is none that is known: what is kept apart must not end up in another.
     """
     split: str | None = row.get(SPLIT) or None
-    if split not in (None, TRAIN, VALIDATION):
+    is_class = not is_blank(row.get(CLASS_PROMPT))
+    if split not in (None, TRAIN, VALIDATION, REGULARIZATION if is_class else TRAIN):
         message = f"the split is {split!r}, neither {TRAIN} nor {VALIDATION}"
         raise BadRowError(reason="unknown_split", message=message)
     return split

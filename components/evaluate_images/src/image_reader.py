@@ -16,7 +16,7 @@ from image_toolkit.evaluation.standard_look import Pixels, as_jpeg, standard_pix
 from image_toolkit.images.image_errors import NotAnImageError
 from image_toolkit.models.embedding.embedding_stream import Embedder
 from image_toolkit.models.embedding.zero_shot import rows_of_vectors
-from image_toolkit.training.splits import VALIDATION
+from image_toolkit.training.splits import REGULARIZATION, VALIDATION
 
 _GRIDS: Final = 3
 """So many rows' grids are shown, those of the first ids."""
@@ -125,6 +125,7 @@ class ImageReader:
         has = {
             source: [n for n in ids if name_of(source, n) in self._vectors] for source in SOURCES
         }
+        has[ORIGINAL] = [n for n in has[ORIGINAL] if self._rows[n].split != REGULARIZATION]
         held = {n for n in has[ORIGINAL] if self._rows[n].split == VALIDATION}
         drawn = set(has[TUNED])
         pairs = [n for n in has[BASE] if n in drawn]

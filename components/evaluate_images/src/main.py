@@ -6,6 +6,7 @@ from functools import partial
 from typing import Any, Final
 
 import pyarrow as pa
+from chosen_by_clip import same_clip
 from compared_sets import compared_sets
 from drawn_alike import differences
 from evaluation_page import Shown, page_of
@@ -84,7 +85,10 @@ class EvaluateImages(WriteComponent):
             _detector(settings),
             side,
             training,
-            [*differences(fields[BASE].metadata, fields[TUNED].metadata)],
+            [
+                *differences(fields[BASE].metadata, fields[TUNED].metadata),
+                *same_clip(context.manifests, self._images.metadata("image")),
+            ],
         )
 
     def teardown(self) -> None:

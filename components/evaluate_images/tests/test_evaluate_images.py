@@ -56,6 +56,14 @@ def test_a_model_that_learned_is_nearer(evaluated):
     assert evaluated.table.num_rows == 0
 
 
+def test_images_of_the_class_do_not_count(tmp_path):
+    """They are no originals, neither held out nor trained on."""
+    rows = evaluated_rows(12, 10).to_pylist()
+    rows[-1]["split"] = rows[-2]["split"] = "regularization"
+    told = told_by(run(pa.Table.from_pylist(rows, evaluated_rows(1, 0).schema), tmp_path))
+    assert told["images"]["held_out"] + told["images"]["training"] == len(rows) - 2
+
+
 def test_the_page_stands_alone(evaluated):
     """Nothing of it is from elsewhere, and every picture says what it is."""
     page = Path(evaluated.manifest.artifacts[1]).read_text()

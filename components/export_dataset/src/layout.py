@@ -17,12 +17,12 @@ from picture_looks import FileLooks, Look, look_of, look_of_file
 from PIL import Image
 from read_pairs import ReadPair
 from repeats import NOT_REPEATED, Part
-from training_pairs import REGULARIZATION, SPLITS, SUFFIXES, Pair
+from training_pairs import SPLITS, SUFFIXES, Pair
 
 from fondant_spec.errors import InvalidArgumentError, InvalidDatasetError
 from image_toolkit.publishing.hashed_folder import HashedFolder
 from image_toolkit.training.base_models import BASE_MODELS, BaseModel
-from image_toolkit.training.splits import TRAIN, VALIDATION
+from image_toolkit.training.splits import REGULARIZATION, TRAIN, VALIDATION
 from image_toolkit.training.text_budgets import Budget
 
 

@@ -17,25 +17,14 @@ from picture_looks import Look, look_of, look_of_file
 from PIL import Image
 from repeats import Part
 
-from image_toolkit.blank_texts import is_blank
 from image_toolkit.images.decoding import image_header, pixels_of, trainers_load
 from image_toolkit.images.image_header import ImageHeader
 from image_toolkit.training.bad_rows import BadRowError
 from image_toolkit.training.row_repeats import REPEATS, repeats_of
-from image_toolkit.training.splits import (
-    GROUP,
-    SPLIT,
-    TRAIN,
-    VALIDATION,
-    chosen_split,
-    drawn_split,
-)
+from image_toolkit.training.splits import REGULARIZATION, SPLIT, TRAIN, VALIDATION, split_of
 
 SOURCE_NAME: Final = "source_name"
 """What the metadata calls the name that an image had; `file_name` means the exported file."""
-
-REGULARIZATION: Final = "regularization"
-"""Images of the class alone, which keep the model from forgetting it."""
 
 SPLITS: Final = (TRAIN, VALIDATION, REGULARIZATION)
 
@@ -114,10 +103,7 @@ class PairMaker:
         if self.names is not None:  # else the file's name tells it
             others["id"] = row["id"]
         others |= {"width": file.width, "height": file.height}
-        is_class = not is_blank(row.get(CLASS_PROMPT))
-        drawn = drawn_split(data, row.get(GROUP), self.validation_fraction)
-        chosen = chosen_split(row) or drawn
-        split = REGULARIZATION if is_class else chosen
+        split = split_of(row, self.validation_fraction)
         repeats = repeats_of(row) if split == TRAIN else 1
         if REPEATS in row:
             others[REPEATS] = repeats

@@ -8,10 +8,14 @@ from PIL import Image
 from tuning_settings import ImageSettings
 
 from fondant_spec.errors import InvalidArgumentError
+from image_toolkit.training.bad_rows import BadRowError
 from image_toolkit.training.buckets import STEP, Size, bucket_of
 
 Pixels = np.ndarray[Any, np.dtype[np.uint8]]
 """RGB, of shape (height, width, 3)."""
+
+_MOST_SCALED: Final = 16
+"""So many times the window's pixels a scaled image may have: beyond that it costs gigabytes."""
 
 _LATENT_SIDE: Final = 8
 """Pixels of an image for each of its latents, across and down."""
@@ -87,7 +91,21 @@ class Framing:
         return self.settings.center_crop or self.settings.buckets
 
     def frame(self, size: Size) -> Frame:
-        """Return how an image of a size is scaled and cut."""
+        """Return how an image of a size is scaled and cut.
+
+        Raises:
+            BadRowError: it is so long and thin that next to nothing of it would be seen.
+        """
+        frame = self._frame(size)
+        (across, down), (width, height) = frame.scaled, frame.window
+        if across * down > _MOST_SCALED * width * height:
+            message = (
+                f"of {size[0]}x{size[1]} pixels, {width}x{height} are a small part once scaled"
+            )
+            raise BadRowError(reason="too_elongated", message=message)
+        return frame
+
+    def _frame(self, size: Size) -> Frame:
         width, height = size
         if not self.settings.buckets:
             # As torchvision's `Resize` rounds.

@@ -33,6 +33,12 @@ def tell(samples: TrainingSet, rejects: Mapping[str, int], resolution: int) -> N
             "No images to validate with, so nothing will tell when the model begins to learn by "
             "heart: set validation_fraction, or put split_rows before."
         )
+    if samples.torn:
+        logger.warning(
+            "Groups of images that are all but the same, with some to train on and some held out, "
+            "as somebody has chosen: %s. The loss on the latter flatters the model.",
+            f"{samples.torn:,}",
+        )
     if samples.enlarged:
         logger.warning(
             "%s of %s images are smaller than %d pixels, and were enlarged.",

@@ -22,7 +22,13 @@ from image_toolkit.images.decoding import decode_image, image_size
 from image_toolkit.images.image_errors import NotAnImageError
 from image_toolkit.training.bad_rows import BadRowError
 from image_toolkit.training.row_repeats import repeats_of
-from image_toolkit.training.splits import GROUP, TRAIN, VALIDATION, chosen_split, drawn_split
+from image_toolkit.training.splits import (
+    GROUP,
+    REGULARIZATION,
+    TRAIN,
+    VALIDATION,
+    split_of,
+)
 
 MOMENTS = "moments"
 PIXELS = "pixels"
@@ -46,12 +52,18 @@ class TrainingSet:
     """All samples, by split.
 
     `enlarged` is how many images are smaller than they are trained at, `cut` how many captions are
-    longer than the model takes.
+    longer than the model takes. `groups` has the splits that images of a group are in.
     """
 
     samples: Mapping[str, list[Sample]] = field(default_factory=lambda: {TRAIN: [], VALIDATION: []})
     enlarged: int = 0
     cut: int = 0
+    groups: dict[str | None, set[str]] = field(default_factory=dict)
+
+    @property
+    def torn(self) -> int:
+        """How many groups have images on both sides, since somebody has chosen so."""
+        return sum(len(splits) > 1 for group, splits in self.groups.items() if group is not None)
 
     @property
     def train(self) -> list[Sample]:
@@ -108,17 +120,23 @@ class TrainingSetMaker:
                         found.samples[ready.split].append(ready.sample)
                         captions += ready.sample.captions
                         found.enlarged += ready.sample.frame.enlarged
+                        found.groups.setdefault(row.get(GROUP), set()).add(ready.split)
+                    elif ready is None:
+                        rejects.filter(row["id"], REGULARIZATION, "an image of the class alone")
                     else:
                         rejects.add(row["id"], ready.reason, ready.message)
                 found.cut += self._texts.add(captions)
         return found
 
-    def _ready(self, row: Mapping[str, Any]) -> _Ready | BadRowError | NotAnImageError:
+    def _ready(self, row: Mapping[str, Any]) -> _Ready | BadRowError | NotAnImageError | None:
+        """Return what is made of a row, or what is wrong with it; None of an image of the class."""
         try:
             data = row["image"] or b""
             frame = self._framing.frame(image_size(data))
             captions = _captions(row)
-            split = chosen_split(row) or drawn_split(data, row.get(GROUP), self._fraction)
+            split = split_of(row, self._fraction)
+            if split == REGULARIZATION:
+                return None
             repeats = repeats_of(row) if split == TRAIN else 1
             sample = self._sample(data, split, frame)._replace(captions=captions, repeats=repeats)
             if sample.key in self._images:

@@ -118,6 +118,26 @@ def test_rows_that_cannot_be_trained_on_are_rejected(model, tmp_path, caplog):
     assert "so that their end is not seen: 1." in caplog.text
 
 
+def test_what_is_not_to_be_learned_as_the_subject(model, tmp_path, caplog):
+    """Images of the class are left out, thin ones rejected, and groups on both sides told."""
+    rows = training_rows(
+        6,
+        0,
+        image=[*(picture(n) for n in range(5)), picture(9, (4, 900))],
+        class_prompt=["a photo of a dog", None, "", None, None, None],
+        group_id=["1", "2", "2", "3", "3", None],
+        split=[None, "train", "validation", "train", "train", "train"],
+    )
+    result = tuned(model, rows, tmp_path)
+    assert [(one["reason"], one["id"][-1]) for one in result.rejects.to_pylist()] == [
+        ("regularization", "0"),
+        ("too_elongated", "5"),
+    ]
+    assert result.manifest.failed == 1
+    assert told_of(result)["rows"] == {"train": 3, "validation": 1}
+    assert "as somebody has chosen: 1." in caplog.text
+
+
 def test_a_dataset_without_captions_is_told(model, tmp_path):
     """As is one whose rows are all held out."""
     with pytest.raises(InputDataError, match=r"no images to train on.*no_caption 3"):

@@ -10,14 +10,7 @@ import pyarrow as pa
 from fondant_spec.component import ArrowTransformComponent, RowContext
 from fondant_spec.executor import execute
 from image_toolkit.training.bad_rows import BadRowError
-from image_toolkit.training.splits import (
-    GROUP,
-    SPLIT,
-    TRAIN,
-    VALIDATION,
-    chosen_split,
-    drawn_split,
-)
+from image_toolkit.training.splits import SPLIT, TRAIN, VALIDATION, split_of
 
 logger = logging.getLogger(__name__)
 
@@ -35,24 +28,18 @@ class SplitRows(ArrowTransformComponent):
         """Return the splits of the rows that have one, or have what it is drawn by."""
         rows = []
         for row in batch.to_pylist():
-            group = row.get(GROUP)
             try:
-                chosen = chosen_split(row)
+                rows.append({"id": row["id"], SPLIT: split_of(row, self._fraction)})
             except BadRowError as bad:
                 context.rejects.add(row["id"], bad.reason, bad.message)
-                continue
-            if chosen is None and group is None and not row["image"]:
-                context.rejects.add(row["id"], "no_image", "nothing to draw a split by")
-            else:
-                split = chosen or drawn_split(row["image"], group, self._fraction)
-                rows.append({"id": row["id"], SPLIT: split})
         self._counts.update(row[SPLIT] for row in rows)
         return pa.RecordBatch.from_pylist(rows, _SCHEMA)
 
     def teardown(self) -> None:
         """Tell how many rows fell on each side."""
         if self._counts:
-            told = (f"{split} {self._counts[split]:,}" for split in (TRAIN, VALIDATION))
+            splits = dict.fromkeys([TRAIN, VALIDATION, *self._counts])
+            told = (f"{split} {self._counts[split]:,}" for split in splits)
             logger.info("Rows by split: %s.", ", ".join(told))
 
     def field_metadata(self) -> Mapping[str, Mapping[str, Any]]:

@@ -11,12 +11,13 @@ from fondant_spec.testing import run_component
 from image_toolkit.training.splits import drawn_split
 
 COMPONENT = Path(__file__).parents[1]
+FIELDS = ("group_id", "split", "class_prompt")
 IMAGES = [f"image {number}".encode() for number in range(400)]
 
 
 def split(tmp_path, **arguments):
     """Run the component; fields are those of the rows, the others its arguments."""
-    fields = {name: arguments.pop(name) for name in ("group_id", "split") if name in arguments}
+    fields = {name: arguments.pop(name) for name in FIELDS if name in arguments}
     images = arguments.pop("image", IMAGES)
     types = {"image": pa.binary()} | dict.fromkeys(fields, pa.string())
     table = pa.table({"image": images, **fields}, schema=pa.schema([*types.items()]))
@@ -67,6 +68,17 @@ def test_what_somebody_chose_stays(tmp_path):
     result = split(tmp_path, image=IMAGES[:5], split=chosen, validation_fraction=0.0)
     assert splits(result) == ["validation", "train", "train", "train"]
     assert result.rejects["reason"].to_pylist() == ["unknown_split"]
+
+
+def test_images_of_the_class_are_a_split_of_their_own(tmp_path):
+    """They are neither trained on as the subject nor held out, whatever their group or choice."""
+    result = split(
+        tmp_path,
+        image=[*IMAGES[:3], None],
+        class_prompt=["a photo of a dog", "", "a photo of a dog", "a photo of a dog"],
+        split=["validation", "validation", "regularization", None],
+    )
+    assert splits(result) == ["regularization", "validation", "regularization", "regularization"]
 
 
 def test_rows_without_an_image(tmp_path):

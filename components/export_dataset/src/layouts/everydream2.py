@@ -19,10 +19,10 @@ from layout import ExportSettings, Layout
 from pair_texts import SEPARATOR, Tag
 from PIL import Image
 from read_pairs import ReadPair, image_files
-from training_pairs import REGULARIZATION, Pair
+from training_pairs import Pair
 
 from image_toolkit.publishing.hashed_folder import HashedFolder
-from image_toolkit.training.splits import TRAIN, VALIDATION
+from image_toolkit.training.splits import REGULARIZATION, TRAIN, VALIDATION
 
 _LINE_ENDS = re.compile("[\x85\u2028\u2029]")
 _SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".webp", ".jfif"})

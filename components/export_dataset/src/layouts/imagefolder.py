@@ -19,10 +19,11 @@ from layout import ExportSettings, Layout
 from literal_paths import literal_path
 from read_pairs import ReadPair
 from readme_features import told_files
-from training_pairs import REGULARIZATION, Pair
+from training_pairs import Pair
 
 from image_toolkit.publishing.hashed_folder import HashedFile, HashedFolder
 from image_toolkit.training.row_repeats import REPEATS
+from image_toolkit.training.splits import REGULARIZATION
 
 _FULL = "train_text_to_image{suffix}.py --train_data_dir train"
 _LORA = "train_dreambooth_lora_flux.py --dataset_name ."

@@ -24,11 +24,11 @@ from pair_texts import SEPARATOR, one_line
 from PIL import Image
 from read_pairs import ReadPair, image_files
 from repeats import Part
-from training_pairs import REGULARIZATION, Pair
+from training_pairs import Pair
 
 from image_toolkit.publishing.hashed_folder import HashedFolder
 from image_toolkit.training.base_models import BaseModel
-from image_toolkit.training.splits import TRAIN, VALIDATION
+from image_toolkit.training.splits import REGULARIZATION, TRAIN, VALIDATION
 
 _MASKS = "masks"
 _SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".webp", ".bmp"})

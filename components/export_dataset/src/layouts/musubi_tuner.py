@@ -14,10 +14,10 @@ from layout import ExportSettings, Layout
 from PIL import Image
 from read_pairs import ReadPair
 from repeats import Part
-from training_pairs import REGULARIZATION, Pair
+from training_pairs import Pair
 
 from image_toolkit.publishing.hashed_folder import HashedFile, HashedFolder
-from image_toolkit.training.splits import TRAIN, VALIDATION
+from image_toolkit.training.splits import REGULARIZATION, TRAIN, VALIDATION
 
 
 class MusubiTunerLayout(Layout):

@@ -15,9 +15,9 @@ from pair_texts import one_line
 from PIL import Image
 from read_pairs import ReadPair, image_files
 from repeats import Part
-from training_pairs import REGULARIZATION, Pair
+from training_pairs import Pair
 
-from image_toolkit.training.splits import TRAIN, VALIDATION
+from image_toolkit.training.splits import REGULARIZATION, TRAIN, VALIDATION
 
 _SUFFIXES = frozenset({".bmp", ".jpg", ".jpeg", ".png", ".tif", ".tiff", ".webp", ".avif"})
 _LABELS = ("-masklabel", "-condlabel")

@@ -19,10 +19,10 @@ from masks import Mask
 from PIL import Image
 from read_pairs import ReadPair
 from repeats import Part
-from training_pairs import REGULARIZATION, Pair
+from training_pairs import Pair
 
 from image_toolkit.publishing.hashed_folder import HashedFolder
-from image_toolkit.training.splits import TRAIN, VALIDATION
+from image_toolkit.training.splits import REGULARIZATION, TRAIN, VALIDATION
 
 _FAMILIES = {"sd15": "sd1x", "sdxl": "sdxl", "flux": "flux"}
 _BACKENDS = "config/multidatabackend.json"
