@@ -18,7 +18,7 @@ from demo import DIFFUSION_FOLDER
 from demo.finetune_report import tell
 from demo.host import serving
 from demo.photos import SUBJECTS
-from demo.run import adapt, configure, prepared
+from demo.run import adapt, command_line, configure, prepared
 from examples.train_and_evaluate import with_training
 from fondant_spec.exit_codes import exit_code
 from fondant_spec.pipeline import Pipeline
@@ -85,16 +85,8 @@ def with_control(pipeline: Pipeline) -> Pipeline:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Read the command line, run the pipeline, and tell what came of it; 1 if it did not help."""
-    parser = argparse.ArgumentParser(
-        prog="python -m demo.finetune",
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    parser.set_defaults(runner="local")
     settings = PipelineConfigs.from_environment()
-    parser.add_argument(
-        "--base-path", default=settings.BASE_PATH, help="where all lands (default: BASE_PATH)"
-    )
+    parser = command_line("python -m demo.finetune", __doc__, settings)
     words = sys.argv[1:] if argv is None else argv
     ran: list[str] = []
 

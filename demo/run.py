@@ -84,20 +84,24 @@ def adapt(pipeline: Pipeline) -> Pipeline:
     return pipeline
 
 
-def main(argv: Sequence[str] | None = None) -> int:
-    """Read the command line, and run the pipeline on the demo or tell what would run."""
+def command_line(
+    program: str, about: str | None, settings: PipelineConfigs
+) -> argparse.ArgumentParser:
+    """Return the options of a program of the demo, which runs on this machine."""
     parser = argparse.ArgumentParser(
-        prog="python -m demo.run",
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+        prog=program, description=about, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.set_defaults(runner="local")
-    settings = PipelineConfigs.from_environment()
     parser.add_argument(
-        "--base-path",
-        default=settings.BASE_PATH,
-        help="where all lands (default: BASE_PATH)",
+        "--base-path", default=settings.BASE_PATH, help="where all lands (default: BASE_PATH)"
     )
+    return parser
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Read the command line, and run the pipeline on the demo or tell what would run."""
+    settings = PipelineConfigs.from_environment()
+    parser = command_line("python -m demo.run", __doc__, settings)
 
     def build_it(options: argparse.Namespace) -> Pipeline:
         configs = replace(configure(), BASE_PATH=options.base_path)
