@@ -1,5 +1,6 @@
 """Steps in real containers: the same rows, bytes and keys as without, and nothing left behind."""
 
+import json
 import os
 import shutil
 import signal
@@ -10,6 +11,7 @@ from pathlib import Path
 
 import pyarrow as pa
 import pytest
+from PIL import Image
 
 from fondant_spec.dataset.code_digest import code_digest
 from fondant_spec.dataset.manifest import Manifest
@@ -239,6 +241,52 @@ def test_open_clip_is_in_the_images_that_use_it(engine, images, name):
     )
     run = (engine.program, "run", "--rm", "--network", "none", images[name].here)
     assert call(*run, "python", "-c", code).splitlines()[-1] == "2 256"
+
+
+def training(folder: Path, base: Path) -> Pipeline:
+    """Return a pipeline that trains a LoRA, writes it beside the base path, and evaluates it."""
+    models, parts = ROOT / "demo" / "models", ROOT / "components"
+    seeds = folder / "seeds"
+    seeds.mkdir(exist_ok=True)
+    for number in range(24):
+        Image.new("RGB", (64, 64), (10 * number, 0, 200)).save(seeds / f"{number:02}.png")
+        (seeds / f"{number:02}.txt").write_text(f"colour {number}")
+    pipeline = Pipeline("training", base)
+    given: dict[str, object] = {"dataset_name": str(seeds)}
+    pipeline.add(parts / "load_from_hub", arguments=given, produces={"caption": "string"})
+    given = {"validation_fraction": 0.6}
+    pipeline.add(parts / "split_rows", after="load_from_hub", arguments=given)
+    base_model = str(models / "diffusion")
+    given = {"model_id": base_model, "output_path": str(base.with_name(f"{base.name}_lora"))}
+    given |= {"resolution": 64, "max_train_steps": 1}
+    pipeline.add(parts / "fine_tune", after="split_rows", arguments=given)
+    for name, after, model in (("base", "split_rows", base_model), ("tuned", "fine_tune", None)):
+        pipeline.add(
+            parts / "generate_images",
+            step_id=f"generate_{name}",
+            after=after,
+            arguments={"model_id": model, "split": "validation", "num_inference_steps": [1]},
+            produces={"generated_image": f"{name}_image"},
+        )
+    given = {"clip_model_id": str(models / "clip"), "resamples": 100}
+    pipeline.add(
+        parts / "evaluate_images", after=["generate_base", "generate_tuned"], arguments=given
+    )
+    return pipeline
+
+
+@pytest.mark.usefixtures("images")
+@pytest.mark.timeout(600)
+def test_one_container_draws_with_what_another_has_trained(tmp_path):
+    """The LoRA is found, and its base, though neither lies on the base path."""
+    plan = training(tmp_path, tmp_path / "base").plan()
+    results = {one.step_id: one.manifest for one in DockerRunner().run(plan, lambda _: None)}
+    drawn = results["generate_tuned"]
+    assert drawn.fields["tuned_image"].metadata["trained_by"] == "fine_tune"
+    assert sum(row["tuned_image"] is not None for row in rows(drawn)) == 16
+    mark = Path(results["evaluate_images"].artifacts[0])
+    told = json.loads(mark.with_name("report.json").read_text(encoding="utf-8"))
+    assert (told["images"]["samples"], told["training"]["step_id"]) == (16, "fine_tune")
 
 
 def test_a_build_that_fails(engine):

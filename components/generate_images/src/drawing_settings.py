@@ -39,7 +39,12 @@ class DrawingSettings:
     scheduler: str | None = None
 
     def __post_init__(self) -> None:
-        """Refuse lists that are empty, or hold what cannot be drawn with."""
+        """Refuse lists that are empty, or hold what cannot be drawn with.
+
+        The local runner of Kubeflow's SDK makes 2.0 of a 2 that is in a list.
+        """
+        steps = [_whole(value) for value in self.num_inference_steps]
+        object.__setattr__(self, "num_inference_steps", steps)
         _check_list("guidance_scale", self.guidance_scale, (int, float), 0, "numbers from 0 on")
         _check_list(
             "num_inference_steps", self.num_inference_steps, (int,), 1, "whole numbers from 1 on"
@@ -111,6 +116,11 @@ def _unclipped(pipeline: Any) -> dict[str, Any]:
     is_latent = getattr(pipeline, "vae", None) is not None
     says = "clip_sample" in pipeline.scheduler.config
     return {"clip_sample": False} if is_latent and not says else {}
+
+
+def _whole(value: Any) -> Any:
+    """Return a number without a fraction as an int, and anything else as it is."""
+    return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
 def _check_list(name: str, values: Any, types: tuple[type, ...], least: int, said: str) -> None:

@@ -184,7 +184,7 @@ def test_models_begin_from_the_same_noise(models, tmp_path, monkeypatch):
 
 def test_a_grid(models, tmp_path):
     """Steps outside, guidance inside; the first cell is the image, and each that of its pair."""
-    lists = {"num_inference_steps": [2, 4], "guidance_scale": [1.0, 5, 9.5]}
+    lists = {"num_inference_steps": [2.0, 4], "guidance_scale": [1.0, 5, 9.5]}
     result = drawn(models / "base", tmp_path / "a", PROMPTS[:2], options=GRID, **lists)
     for row in result.table.to_pylist():
         assert len(row["generated_grid"]) == len(set(row["generated_grid"])) == 6
