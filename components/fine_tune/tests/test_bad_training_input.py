@@ -13,7 +13,6 @@ from fondant_spec.worker.component_code import load_module
 from tests.made_trainings import FINE_TUNE, folder_of, picture, told_of, training_rows, tuned
 from tests.tiny_diffusion import make_stable_diffusion
 
-torch.set_num_threads(1)
 LORA = "pytorch_lora_weights.safetensors"
 
 

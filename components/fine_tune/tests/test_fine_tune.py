@@ -16,8 +16,6 @@ from image_toolkit.diffusion.pipeline_files import find_pipeline
 from tests.made_trainings import FINE_TUNE, folder_of, told_of, training_rows, tuned
 from tests.tiny_diffusion import make_stable_diffusion, make_stable_diffusion_xl
 
-torch.set_num_threads(1)
-
 
 @pytest.fixture(scope="module")
 def models(tmp_path_factory):

@@ -14,7 +14,6 @@ from fondant_spec.worker.component_code import load_module
 from tests.made_trainings import FINE_TUNE, folder_of, training_rows, tuned
 from tests.tiny_diffusion import make_stable_diffusion
 
-torch.set_num_threads(1)
 STEPS, RATE = 6, 3e-3
 FILES = {
     "full": "unet/diffusion_pytorch_model.safetensors",

@@ -14,8 +14,6 @@ from image_toolkit.training import buckets
 from tests.made_trainings import FINE_TUNE, picture, told_of, training_rows, tuned
 from tests.tiny_diffusion import make_stable_diffusion
 
-torch.set_num_threads(1)
-
 
 def part(name):
     """Return a module of the component."""

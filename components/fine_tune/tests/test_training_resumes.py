@@ -1,5 +1,6 @@
 """Training that is killed, and goes on: at the end all is as if it had not been."""
 
+import hashlib
 import json
 import os
 import signal
@@ -16,7 +17,6 @@ from fondant_spec.worker.component_code import load_module
 from tests.made_trainings import FINE_TUNE, folder_of, told_of, training_rows, tuned
 from tests.tiny_diffusion import make_stable_diffusion
 
-torch.set_num_threads(1)
 ARGUMENTS = {
     "method": "full",
     "use_ema": True,
@@ -35,14 +35,16 @@ ARGUMENTS = {
 }
 ROWS = {"more_captions": [["a blue dog", f"number {number}"] for number in range(10)]}
 ALONE = """
-import json, sys
+import json, logging, sys
 from pathlib import Path
 import torch
 from tests.made_trainings import training_rows, tuned
+logging.basicConfig(level="INFO")
 torch.set_num_threads(1)
 model, tmp_path, rows, arguments = sys.argv[1:]
 tuned(Path(model), training_rows(**json.loads(rows)), Path(tmp_path), **json.loads(arguments))
 """
+CURVES = ("train_loss", "validation_loss")
 UNET = "unet/diffusion_pytorch_model.safetensors"
 
 
@@ -52,12 +54,23 @@ def model(tmp_path_factory):
     return make_stable_diffusion(tmp_path_factory.mktemp("models") / "sd")
 
 
-def kill_after(checkpoint, model, tmp_path):
-    """Train in a process of its own, and kill it once it has kept a state."""
-    words = [str(model), str(tmp_path), json.dumps(ROWS), json.dumps(ARGUMENTS)]
-    process = subprocess.Popen([sys.executable, "-c", ALONE, *words], start_new_session=True)
+def command(model, folder):
+    """Return the command that trains in a process of its own: what others set there rounds too."""
+    return [
+        sys.executable,
+        "-c",
+        ALONE,
+        str(model),
+        str(folder),
+        *map(json.dumps, (ROWS, ARGUMENTS)),
+    ]
+
+
+def kill_after(checkpoint, model, folder):
+    """Kill a training once it has kept a state."""
+    process = subprocess.Popen(command(model, folder), start_new_session=True)
     try:
-        while not (kept := list(tmp_path.glob(f"base/**/checkpoints/{checkpoint}"))):
+        while not (kept := list(folder.glob(f"base/**/checkpoints/{checkpoint}"))):
             assert process.poll() is None, "it ended by itself"
             time.sleep(0.02)
     finally:
@@ -66,19 +79,25 @@ def kill_after(checkpoint, model, tmp_path):
     return kept[0].parent
 
 
-def test_a_killed_training_ends_at_the_same_weights(model, tmp_path, caplog):
+def trained(model, folder):
+    """Train to the end, and return what was logged, the digest of the weights, and the curves."""
+    done = subprocess.run(command(model, folder), check=True, capture_output=True, text=True)
+    (told,) = folder.glob("base/**/training.json")
+    weights = (told.parent / UNET).read_bytes()
+    curves = {curve: json.loads(told.read_text())[curve] for curve in CURVES}
+    return done.stderr, hashlib.sha256(weights).hexdigest(), curves
+
+
+def test_a_killed_training_ends_at_the_same_weights(model, tmp_path):
     """The same curves too; two states are kept on the way, and none when all is done."""
-    folder = kill_after("step-00000006", model, tmp_path / "killed")
-    assert 1 <= len(list(folder.glob("step-*"))) <= 3  # the oldest may just be on its way out
-    rows = training_rows(**ROWS)
-    with caplog.at_level("INFO"):
-        resumed = tuned(model, rows, tmp_path / "killed", **ARGUMENTS)
-    assert "Going on after step" in caplog.text
-    whole = tuned(model, rows, tmp_path / "whole", **ARGUMENTS)
-    assert (folder_of(resumed) / UNET).read_bytes() == (folder_of(whole) / UNET).read_bytes()
-    for curve in ("train_loss", "validation_loss"):
-        assert told_of(resumed)[curve] == told_of(whole)[curve]
-    assert not folder.exists()
+    kept = kill_after("step-00000006", model, tmp_path / "killed")
+    assert 1 <= len(list(kept.glob("step-*"))) <= 3  # the oldest may just be on its way out
+    logged, *resumed = trained(model, tmp_path / "killed")
+    assert "Going on after step" in logged
+    logged, *whole = trained(model, tmp_path / "whole")
+    assert "Going on after step" not in logged
+    assert resumed == whole
+    assert not kept.exists()
 
 
 def test_what_was_kept_is_of_the_same_rows(tmp_path, caplog):
@@ -134,7 +153,7 @@ def test_processes_train_together(model, tmp_path):
     together = asked | {"gradient_accumulation_steps": 1, "num_processes": 2}
     rows = training_rows(9, 3)
     two, one = (tuned(model, rows, tmp_path, **which) for which in (together, asked))
-    for curve in ("train_loss", "validation_loss"):
+    for curve in CURVES:
         for alone, found in zip(told_of(one)[curve], told_of(two)[curve], strict=True):
             assert found == pytest.approx(alone, rel=1e-4)
     weights = load_file(folder_of(two) / UNET)
