@@ -24,6 +24,7 @@ def test_it_is_safe():
     assert [line for line in LINES if line.startswith("USER ")] == ["USER 1000:1000"]
     assert place("USER 1000:1000") > max(n for n, line in enumerate(LINES) if line[:4] == "RUN ")
     assert "HF_HOME=/cache/huggingface" in TEXT
+    assert "OMP_WAIT_POLICY=PASSIVE" in TEXT  # a step is not alone on its machine
     for label in ("source", "revision", "version"):
         assert f"org.opencontainers.image.{label}=" in TEXT
     for word in ("apt-get", "curl", "ENTRYPOINT", "--mount", "TOKEN", "snapshot_download"):

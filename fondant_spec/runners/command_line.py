@@ -31,7 +31,7 @@ def launch(
     parser: argparse.ArgumentParser,
     argv: Sequence[str] | None = None,
     *,
-    during: During = nullcontext,
+    during: During | None = None,
     settings: Settings = _NO_SETTINGS,
     runners: Mapping[str, type[Runner]] = RUNNERS,
 ) -> int:
@@ -43,7 +43,8 @@ def launch(
         build: makes the pipeline from the options; `--base-path` is among them.
         parser: has the pipeline file's own options; the common ones are added to it.
         argv: the words of the command line; by default those of this process.
-        during: what must hold while the pipeline runs, such as a server on this machine.
+        during: what must hold while the pipeline runs, such as a server on this machine; it is not
+            called when every step is there already.
         settings: where the pipeline runs: HOST and what else the runners know, by name.
         runners: the places to choose from, by name.
     """
@@ -63,7 +64,7 @@ def launch(
 def _launch(
     build: Build,
     options: argparse.Namespace,
-    during: During,
+    during: During | None,
     settings: Settings,
     runners: Mapping[str, type[Runner]],
 ) -> None:
@@ -86,13 +87,18 @@ def _launch(
         _write_package(runner, name, plan, package)
         tell("\n".join([*runner.doubts(plan), f"wrote {package}"]))
     else:
-        with during():
+        with nullcontext() if during is None or _is_there(plan) else during():
             results = runner.run(plan)
         if results:
             tell(f"\n{table(results)}")
         for result in results:
             for place in places(result.manifest.artifacts):
                 tell(f"\n{result.step_id} wrote {place}")
+
+
+def _is_there(plan: Plan) -> bool:
+    """Return whether no step of a plan has to run."""
+    return len(plan.committed()) == len(plan.steps)
 
 
 def add_options(parser: argparse.ArgumentParser, runners: Mapping[str, type[Runner]]) -> None:

@@ -5,11 +5,13 @@ written elsewhere and the Hugging Face cache, each under the path it has outside
 caller, without capabilities.
 """
 
+import math
 from collections.abc import Callable, Iterator, Sequence
 from functools import cached_property, partial
 from pathlib import Path
 from typing import Final
 
+from fondant_spec.cpu import core_variables
 from fondant_spec.dataset import storage
 from fondant_spec.errors import InvalidConfigError
 from fondant_spec.pipeline.missing_paths import check_paths
@@ -100,7 +102,10 @@ class DockerRunner(Runner):
 def _resources(planned: PlannedStep, engine: Engine) -> Iterator[str]:
     wanted = planned.step.needs
     if wanted.cpu_limit is not None:
-        yield from ("--cpus", f"{min(quantity(wanted.cpu_limit), engine.cpus):g}")
+        cores = min(quantity(wanted.cpu_limit), engine.cpus)
+        yield from ("--cpus", f"{cores:g}")
+        for name, value in core_variables(math.ceil(cores)).items():
+            yield from ("--env", f"{name}={value}")
     if wanted.memory_limit is not None:
         yield from ("--memory", f"{quantity(wanted.memory_limit):.0f}")
     if wanted.shared_memory is not None:

@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from multiprocessing import active_children, get_context
 from typing import Final
 
+from fondant_spec.cpu import shared_cores
 from fondant_spec.dataset.checkpoint import Checkpoint
 from fondant_spec.errors import StepFailedError
 from fondant_spec.lifeline import end_with_parent
@@ -54,7 +55,7 @@ def _run(
     """Run partitions, one at a time in each process; return those whose process was killed."""
     waiting, killed = deque(tasks), list[PartitionTask]()
     running: dict[Future[Checkpoint], tuple[PartitionTask, ProcessPoolExecutor]] = {}
-    with _processes() as start:
+    with shared_cores(workers), _processes() as start:
 
         def go_on(process: ProcessPoolExecutor) -> None:
             if waiting:

@@ -65,6 +65,9 @@ def test_a_run(tmp_path, capsys):
     assert numbers.split()[:4] == ["numbers", "3", "3", "-"]
     assert double.split()[:4] == ["double", "3", "3", "-"]
     assert held == ["begins", "ends"]
+    assert start(tmp_path, during=during) == 0
+    assert "already done" in capsys.readouterr().out
+    assert held == ["begins", "ends"]  # nothing had to run
 
 
 @pytest.mark.parametrize(

@@ -348,6 +348,8 @@ def test_resources(pipeline):
     pipeline.change("numbers", resources=wanted)
     words = argv(pipeline, "numbers")
     assert value(words, "--cpus") == "2"
+    told = [after for word, after in pairwise(words) if word == "--env" and "=" in after]
+    assert told == ["LOKY_MAX_CPU_COUNT=2", "OMP_NUM_THREADS=2"]
     assert value(words, "--memory") == str(2 << 30)
     assert value(words, "--shm-size") == "1000000000"
     assert "--gpus" not in words

@@ -196,9 +196,10 @@ def test_what_a_step_asks_for_can_be_set(tmp_path, monkeypatch):
         assert main(["--base-path", "s3://bucket/base", "--compile-only", str(file), *words]) == 0
         found, _ = documents(file.read_text())
         step = container(found, "exec-download-images")
-        cores = next(one for one in step["env"] if one["name"] == "LOKY_MAX_CPU_COUNT")
+        told = {one["name"]: one["value"] for one in step["env"] if "value" in one}
+        assert told["OMP_NUM_THREADS"] == told["LOKY_MAX_CPU_COUNT"]
         resources = {k: v for k, v in step["resources"].items() if k.startswith("resource")}
-        return resources | {"workers": cores["value"]}
+        return resources | {"workers": told["LOKY_MAX_CPU_COUNT"]}
 
     stated = ComponentSpec.from_file(ROOT / "components" / "download_images").resources
     assert asked() == {

@@ -208,6 +208,21 @@ def test_a_step_that_is_killed(tmp_path):
     assert ended(pids)
 
 
+@pytest.mark.parametrize(("chosen", "told"), [(None, "PASSIVE"), ("ACTIVE", "ACTIVE")])
+def test_threads_that_wait_leave_their_core(tmp_path, monkeypatch, chosen, told):
+    """A step is started with OpenMP's variable, which it reads once, unless somebody has set it."""
+    monkeypatch.delenv("OMP_WAIT_POLICY", raising=False)
+    if chosen:
+        monkeypatch.setenv("OMP_WAIT_POLICY", chosen)
+    program = "import os; raise SystemExit(os.environ.get('OMP_WAIT_POLICY'))"
+    pipeline = Pipeline("small", tmp_path)
+    pipeline.add(_component(tmp_path, program))
+    said: list[str] = []
+    with pytest.raises(StepFailedError):
+        LocalRunner().run(pipeline.plan("run-1"), said.append)
+    assert f"[own] {told}" in said
+
+
 def _component(folder: Path, program: str) -> Path:
     own = folder / "own"
     (own / "src").mkdir(parents=True)

@@ -47,6 +47,7 @@ class Tagger:
         self.device, providers = _providers(device)
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = cpu_count()
+        options.add_session_config_entry("session.intra_op.allow_spinning", "0")  # nor wait busily
         options.log_severity_level = 3  # errors
         try:
             self._session = onnxruntime.InferenceSession(self._path, options, providers)

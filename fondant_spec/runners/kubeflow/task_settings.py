@@ -8,6 +8,7 @@ from typing import Any, Final
 
 from kfp import kubernetes
 
+from fondant_spec.cpu import core_variables
 from fondant_spec.pipeline.plan import PlannedStep
 from fondant_spec.runners.kubeflow.cluster import Cluster
 from fondant_spec.spec.quantities import quantity
@@ -88,9 +89,9 @@ def _set_pod(task: Any, cluster: Cluster) -> None:
 def _variables(wanted: Resources, cluster: Cluster) -> dict[str, str]:
     variables = dict(_QUIET)
     if wanted.cpu:
-        # How many cores `cpu_count` gives, and so how many workers there are. A request is no
-        # limit that a container could see: on a node of 64 cores there would be 64.
-        variables["LOKY_MAX_CPU_COUNT"] = str(max(1, math.ceil(quantity(wanted.cpu))))
+        # And so how many workers and threads there are. A request is no limit that a container
+        # could see: on a node of 64 cores there would be 64.
+        variables |= core_variables(max(1, math.ceil(quantity(wanted.cpu))))
     if cluster.volume:
         # Models that one step fetched are there for the next, and for the next run.
         variables["HF_HOME"] = f"{cluster.volume_path}/.cache/huggingface"

@@ -1,0 +1,184 @@
+"""What a step that multiplies on a CPU loses to its neighbours on the machine.
+
+    python benchmarks/neighbours.py [--rounds 2] [--images IMAGES] [--json]
+
+The steps caption, embed and fine-tune the images that the demo keeps, with its small models: alone,
+beside one and two processes that only keep a core busy, and beside another of their own kind. Each
+runs once as runners start it, its threads waiting passively (`patient`), and once with OpenMP's own
+way, in which those that wait keep their cores busy for a while (`spinning`). A figure is the time
+by the clock over the patient time alone; `fair` is what it would be if cores were shared evenly
+and nothing were lost. The demo is made and run once before; of some rounds, the best.
+
+`--images` also runs the steps in containers with `--cpus 1.5`. It is the beginning of the names of
+their images, as in `localhost/fondant/` for `localhost/fondant/caption_images:dev`.
+"""
+
+# ruff: noqa: S603 - the programs are this project's own
+import argparse
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from fondant_spec.cpu import PATIENT, core_variables, cpu_count
+
+ROOT = Path(__file__).parents[1]
+
+MODELS = ROOT / "demo" / "models"
+POLICIES: Mapping[str, Mapping[str, str]] = {
+    "patient": PATIENT,
+    "spinning": {"GOMP_SPINCOUNT": "300000"},  # libgomp's own, where no policy is set
+}
+NEIGHBOURS = ("none", "one busy", "two busy", "its like")
+QUOTA = 1.5
+Command = tuple[list[str], dict[str, str]]
+BUSY = [sys.executable, "-c", "while True: pass"]
+
+
+@dataclass(frozen=True)
+class Step:
+    """A component, the step of the demo whose rows it reads, and its arguments."""
+
+    component: str
+    reads: str
+    arguments: Mapping[str, Any] = field(default_factory=dict)
+
+    def words(self, base: Path) -> list[str]:
+        """Return the arguments of a run into a new folder, whatever is there already."""
+        (manifest,) = (base / "stable-diffusion" / self.reads).glob("*/manifest.json")
+        given = {"base_path": tempfile.mkdtemp(dir=base), "cache": "false"}
+        given |= {"input_manifest_path": str(manifest), "device": "cpu"} | self.arguments
+        return [word for name, value in given.items() for word in (f"--{name}", str(value))]
+
+
+STEPS = (
+    Step("caption_images", "download_images", {"model_id": MODELS / "blip"}),
+    Step("image_embedding", "download_images", {"model_id": MODELS / "clip"}),
+    Step(
+        "fine_tune",
+        "caption_images",
+        {
+            "model_id": MODELS / "diffusion",
+            "method": "full",
+            "resolution": 64,
+            "center_crop": "true",
+            "max_train_steps": 40,
+        },
+    ),
+)
+
+
+def here(step: Step, base: Path, policy: str) -> Command:
+    """Return the command of a step on this machine, and its environment."""
+    main = ROOT / "components" / step.component / "src" / "main.py"
+    known = {name: value for name, value in os.environ.items() if not name.startswith("OMP_")}
+    return [sys.executable, str(main), *step.words(base)], known | POLICIES[policy]
+
+
+def contained(step: Step, base: Path, policy: str, images: str) -> Command:
+    """Return the command of a step in a container with a quota, and its environment."""
+    variables = POLICIES[policy] | (core_variables(2) if policy == "patient" else {})
+    if policy == "spinning":
+        variables = variables | {"OMP_WAIT_POLICY": ""}  # which the image sets
+    words = ["docker", "run", "--rm", "--cpus", str(QUOTA), "--network", "none", "--user", "0"]
+    for folder in (base, MODELS):
+        words += ["--mount", f"type=bind,source={folder},target={folder}"]
+    for name, value in variables.items():
+        words += ["--env", f"{name}={value}"]
+    program = ["python", "/component/src/main.py", *step.words(base)]
+    return [*words, f"{images}{step.component}:dev", *program], dict(os.environ)
+
+
+@contextmanager
+def running(commands: Sequence[Command]) -> Iterator[None]:
+    """Have commands run beside; they are ended when the `with` statement is."""
+    with ExitStack() as stack:
+        for words, environment in commands:
+            process = subprocess.Popen(words, env=environment, stderr=subprocess.DEVNULL)
+            stack.callback(process.wait)
+            stack.callback(process.kill)
+        yield
+
+
+def seconds(words: list[str], environment: dict[str, str]) -> float:
+    """Return how long a command takes by the clock."""
+    start = time.perf_counter()
+    subprocess.run(words, env=environment, check=True, capture_output=True)
+    return time.perf_counter() - start
+
+
+def fair(neighbours: str, cores: float) -> float:
+    """Return the slowdown of a program with a thread a core, if each thread had an even share."""
+    threads = cpu_count()
+    others = {"none": 0, "one busy": 1, "two busy": 2, "its like": threads}[neighbours]
+    return max((threads + others) / threads, threads / cores)
+
+
+def measure(step: Step, base: Path, rounds: int, images: str | None) -> dict[str, Any]:
+    """Return what a step takes beside each kind of neighbour, of the time that it takes alone."""
+
+    def command(policy: str) -> Command:
+        if images is None:
+            return here(step, base, policy)
+        return contained(step, base, policy, images)
+
+    def least(neighbours: str, policy: str) -> float:
+        beside = [(BUSY, dict(os.environ))] * {"one busy": 1, "two busy": 2}.get(neighbours, 0)
+        took = []
+        for _ in range(rounds):
+            like = [here(step, base, policy)] if neighbours == "its like" else []
+            with running([*beside, *like]):
+                took.append(seconds(*command(policy)))
+        return min(took)
+
+    alone = least("none", "patient")
+    found: dict[str, Any] = {"alone_s": round(alone, 1)}
+    for neighbours in NEIGHBOURS:
+        slower = {policy: least(neighbours, policy) / alone for policy in POLICIES}
+        slower["fair"] = fair(neighbours, cpu_count() if images is None else QUOTA)
+        found[neighbours] = {name: round(value, 2) for name, value in slower.items()}
+    return found
+
+
+def tell(place: str, step: str, found: Mapping[str, Any]) -> None:
+    """Print the figures of a step."""
+    print(f"{place}, {step}: {found['alone_s']} s alone")
+    for neighbours in NEIGHBOURS:
+        told = "  ".join(f"{name} {value:5.2f}" for name, value in found[neighbours].items())
+        print(f"    {neighbours:<10} {told}")
+
+
+def main() -> None:
+    """Run from the command line."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--rounds", type=int, default=2)
+    parser.add_argument("--images", help="the beginning of the names of the components' images")
+    parser.add_argument("--json", action="store_true", help="end with one line of JSON")
+    options = parser.parse_args()
+    places = {"here": None} | ({f"--cpus {QUOTA}": options.images} if options.images else {})
+    found: dict[str, dict[str, Any]] = {}
+    with tempfile.TemporaryDirectory() as folder:
+        base = Path(folder)
+        seconds(
+            [sys.executable, "-m", "demo.run", "--base-path", str(base)],
+            os.environ | {"HF_HUB_OFFLINE": "1", "PYTHONPATH": str(ROOT)},
+        )
+        for place, images in places.items():
+            found[place] = {}
+            for step in STEPS:
+                figures = measure(step, base, options.rounds, images)
+                found[place][step.component] = figures
+                tell(place, step.component, figures)
+    if options.json:
+        print(json.dumps(found))
+
+
+if __name__ == "__main__":
+    main()
