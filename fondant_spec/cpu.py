@@ -5,17 +5,27 @@ loaded, so it is set by whatever starts a process.
 """
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Final
 
 from loky.backend.context import cpu_count
 
-__all__ = ["PATIENT", "core_variables", "cpu_count", "shared_cores"]
+__all__ = ["PATIENT", "core_variables", "cpu_count", "patient", "shared_cores"]
 
-PATIENT: Final = {"OMP_WAIT_POLICY": "PASSIVE"}
-"""Has threads of OpenMP give up their core while they wait: one that others need for their share
-of the work, or the neighbour on the machine."""
+PATIENT: Final = {"GOMP_SPINCOUNT": "1000", "OMP_WAIT_POLICY": "PASSIVE"}
+"""Has threads of OpenMP give up their core when they have waited for ten microseconds.
+
+Others need it: a thread that is waited for, or the neighbour on the machine. By themselves they
+keep it for three milliseconds, which makes a step six times as slow beside another of its kind.
+Who gives it up at once, as PASSIVE alone has it, is slower by a third when nobody else is there.
+"""
+
+
+def patient(environment: Mapping[str, str]) -> dict[str, str]:
+    """Return an environment whose threads wait so, unless it says how they wait."""
+    told = any(name in environment for name in PATIENT)
+    return dict(environment) if told else PATIENT | dict(environment)
 
 
 def core_variables(cores: int) -> dict[str, str]:

@@ -19,7 +19,7 @@ from pathlib import Path
 from threading import Thread
 from typing import Final
 
-from fondant_spec.cpu import PATIENT
+from fondant_spec.cpu import patient
 from fondant_spec.dataset.base_path import check_writable
 from fondant_spec.dataset.committed import check_reject_share, committed_manifest
 from fondant_spec.dataset.manifest import Manifest
@@ -162,7 +162,7 @@ def _run_step(
         text=True,
         errors="replace",
         start_new_session=True,
-        env=PATIENT | os.environ | {LISTENER: "1", LIFELINE: "stdin"},
+        env=patient(os.environ) | {LISTENER: "1", LIFELINE: "stdin"},
     )
     rest = Thread(target=_end_the_rest, args=[process])
     rest.start()

@@ -9,6 +9,7 @@ themselves. `cpu` leans on private parts of torch and transformers: `shortcuts` 
 
 import os
 
-# Before torch is loaded, which then keeps to it: threads that wait for one that has no core would
-# otherwise spin, and keep a core from it.
-os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+from fondant_spec.cpu import patient
+
+# Before torch is loaded, which then keeps to it.
+os.environ.update(patient(os.environ))

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from fondant_spec.cpu import PATIENT
 from fondant_spec.errors import InvalidPipelineError, StepFailedError, StorageError
 from fondant_spec.pipeline import Pipeline
 from fondant_spec.pipeline.run_history import read_runs, table
@@ -208,13 +209,17 @@ def test_a_step_that_is_killed(tmp_path):
     assert ended(pids)
 
 
-@pytest.mark.parametrize(("chosen", "told"), [(None, "PASSIVE"), ("ACTIVE", "ACTIVE")])
+@pytest.mark.parametrize(
+    ("chosen", "told"),
+    [({}, "1000 PASSIVE"), ({"OMP_WAIT_POLICY": "ACTIVE"}, "None ACTIVE")],
+)
 def test_threads_that_wait_leave_their_core(tmp_path, monkeypatch, chosen, told):
-    """A step is started with OpenMP's variable, which it reads once, unless somebody has set it."""
-    monkeypatch.delenv("OMP_WAIT_POLICY", raising=False)
-    if chosen:
-        monkeypatch.setenv("OMP_WAIT_POLICY", chosen)
-    program = "import os; raise SystemExit(os.environ.get('OMP_WAIT_POLICY'))"
+    """A step is started with OpenMP's variables, which are read once, unless somebody set one."""
+    for name in PATIENT:
+        monkeypatch.delenv(name, raising=False)
+    for name, value in chosen.items():
+        monkeypatch.setenv(name, value)
+    program = f"import os; raise SystemExit(' '.join(str(os.environ.get(n)) for n in {[*PATIENT]}))"
     pipeline = Pipeline("small", tmp_path)
     pipeline.add(_component(tmp_path, program))
     said: list[str] = []

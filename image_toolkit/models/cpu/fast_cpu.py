@@ -27,6 +27,7 @@ from image_toolkit.models.cpu.packed_layers import (
     PackedLinear,
     PackedPatches,
 )
+from image_toolkit.models.cpu.piece_trial import best_piece
 from image_toolkit.models.cpu.quantised_layers import QuantisedLinear, RowQuantiser
 from image_toolkit.models.gpu.blip_attention import attend_with, fused_attention
 from image_toolkit.models.runtime.device import Placement, multiplies_in_bf16
@@ -40,9 +41,6 @@ _IMAGE_DIMENSIONS: Final = 4  # batch, colours, height, width
 _ONEDNN: Final = torch.backends.mkldnn.is_available() and machine().lower() in ("x86_64", "amd64")
 _PACKED: Final = ("fp32", "bf16", "int8")  # oneDNN packs fp16 on a few CPUs only
 _CACHE_BYTES: Final = 3_000_000  # of a core
-_PIECE_TOKENS: Final = 800
-"""Of a core: so many tokens go through an image tower at once that they stay in the cache."""
-
 _GELU: Final = Activation("gelu", "none", torch.ops.aten.gelu_)
 _GELU_TANH: Final = Activation("gelu", "tanh", partial(torch.ops.aten.gelu_, approximate="tanh"))
 _SILU: Final = Activation("swish", "", partial(functional.silu, inplace=True))
@@ -63,7 +61,6 @@ def speed_up(model: nn.Module, placement: Placement) -> nn.Module:
         return model.to(placement.device, placement.dtype)
     layers = _Layers.of(placement)
     words = _give_words(model)
-    _go_in_pieces(model)
     _attend_fast(model, placement)
     for module in list(model.modules()):
         _fuse_activation(module, layers.hidden)
@@ -75,7 +72,9 @@ def speed_up(model: nn.Module, placement: Placement) -> nn.Module:
         elif _cuts_patches(child):
             setattr(module, name, PackedPatches(child, layers.hidden))
     keep_freed_memory()  # from here on: the plain weights, which are gone now, are given back
-    return model.to(placement.dtype)
+    model = model.to(placement.dtype)
+    _go_in_pieces(model)
+    return model
 
 
 def attention(
@@ -151,11 +150,14 @@ def _go_in_pieces(model: nn.Module) -> None:
         if isinstance(tower, PreTrainedModel) and tower.main_input_name == "pixel_values":
             side = getattr(tower.config, "patch_size", None)
             if isinstance(side, int) and _sees(tower.config):
-                tower.forward = _in_pieces(tower.forward, side)
+                tower.forward = _in_pieces(tower.forward, side, best_piece(tower))
 
 
-def _in_pieces(whole: Callable[..., Any], side: int) -> Callable[..., Any]:
-    """Return a tower's forward that goes through its images in pieces; `side` is of a patch."""
+def _in_pieces(whole: Callable[..., Any], side: int, piece: int) -> Callable[..., Any]:
+    """Return a tower's forward that goes through its images in pieces of so many tokens a core.
+
+    `side` is that of a patch in pixels.
+    """
 
     @wraps(whole)
     def forward(pixel_values: torch.Tensor, **options: Any) -> Any:
@@ -163,7 +165,7 @@ def _in_pieces(whole: Callable[..., Any], side: int) -> Callable[..., Any]:
         if pixel_values.dim() != _IMAGE_DIMENSIONS or any(map(_is_data, options.values())):
             return whole(pixel_values=pixel_values, **options)
         tokens = pixel_values.shape[-2] * pixel_values.shape[-1] // side**2
-        size = _PIECE_TOKENS * torch.get_num_threads() // max(1, tokens)
+        size = piece * torch.get_num_threads() // max(1, tokens)
         pieces = pixel_values.split(max(1, size))
         return _joined([whole(pixel_values=piece, **options) for piece in pieces])
 

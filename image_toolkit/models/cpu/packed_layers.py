@@ -46,6 +46,7 @@ class PackedLinear(nn.Module):  # type: ignore[misc]  # torch has no types
     ) -> None:
         """Take over a layer; `dtype` is that of the weights and of the values that it takes."""
         super().__init__()
+        self.in_features, self.out_features = linear.in_features, linear.out_features
         # Some models look at the type of a layer's weight; the values are in the packed one.
         self.weight = torch.empty(0, dtype=dtype)
         weight = linear.weight.detach().to(dtype).contiguous()

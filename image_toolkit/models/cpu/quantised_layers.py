@@ -65,6 +65,7 @@ class QuantisedLinear(nn.Module):  # type: ignore[misc]  # torch has no types
     ) -> None:
         """Take over a layer."""
         super().__init__()
+        self.in_features, self.out_features = linear.in_features, linear.out_features
         weight = linear.weight.detach().float()
         factor = weight.abs().amax(1).div_(_LEVELS).clamp_(min=_SMALLEST)
         levels = (weight / factor[:, None]).round_().to(torch.int8).contiguous()

@@ -184,7 +184,7 @@ def test_blip_vision_tower(in_bf16, precision, tiny, monkeypatch):
 
 def test_towers_go_in_pieces(tiny, monkeypatch):
     """A tower takes a few images at a time, and gives what it gives for all at once."""
-    monkeypatch.setattr(fast_cpu, "_PIECE_TOKENS", 2 * (32 // 8) ** 2)
+    monkeypatch.setattr(fast_cpu, "best_piece", lambda _: 2 * (32 // 8) ** 2)
     model = AutoModel.from_pretrained(tiny("clip")).vision_model.eval()
     pixels = torch.randn(5, 3, 32, 32, generator=torch.Generator().manual_seed(0))
     seen = []

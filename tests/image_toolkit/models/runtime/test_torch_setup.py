@@ -6,6 +6,8 @@ import sys
 
 import pytest
 
+from fondant_spec.cpu import PATIENT
+
 INIT = "from torchvision import extension, _meta_registrations\n"
 REGISTRATIONS = """
 import torch
@@ -74,13 +76,18 @@ print(torch.ops.torchvision.nms)
     assert told == ["False False", "torchvision.nms"]
 
 
-@pytest.mark.parametrize("policy", ["passive", "active"])
-def test_threads_wait_passively(policy):
-    """Threads that wait take no core, unless the user has it otherwise; so says OpenMP itself."""
+@pytest.mark.parametrize(
+    ("chosen", "policy", "spins"),
+    [({}, "PASSIVE", 1000), ({"OMP_WAIT_POLICY": "active"}, "ACTIVE", 30_000_000_000)],
+)
+def test_threads_soon_give_up_their_core(chosen, policy, spins, monkeypatch):
+    """Threads that wait do, unless the user has it otherwise; so says OpenMP itself."""
+    for name in PATIENT:
+        monkeypatch.delenv(name, raising=False)
     program = "import image_toolkit.models.runtime.device"
-    chosen = {} if policy == "passive" else {"OMP_WAIT_POLICY": policy}
-    told = run(program, OMP_DISPLAY_ENV="TRUE", **chosen).stderr
-    assert f"OMP_WAIT_POLICY = '{policy.upper()}'" in told
+    told = run(program, OMP_DISPLAY_ENV="VERBOSE", **chosen).stderr
+    assert f"OMP_WAIT_POLICY = '{policy}'" in told
+    assert f"GOMP_SPINCOUNT = '{spins}'" in told
 
 
 def test_importing_changes_nothing():
