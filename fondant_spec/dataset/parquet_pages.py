@@ -8,11 +8,12 @@ request is made for that, but where a header is cut by the end of what was read.
 
 import io
 from bisect import bisect_right
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any, Final
 
+import pyarrow as pa
 import pyarrow.parquet as pq
 
 from fondant_spec.dataset.thrift_compact import read_struct
@@ -103,6 +104,8 @@ class CheckedFile(io.RawIOBase):
     def __init__(self, file: IO[bytes], name: str) -> None:
         super().__init__()
         self._file, self._name = file, name
+        self._size = file.seek(0, io.SEEK_END)
+        file.seek(0)
         self._pages: list[_Pages] = []
         self._starts: list[int] = []
 
@@ -135,22 +138,33 @@ class CheckedFile(io.RawIOBase):
         """Return the next bytes, once the pages that begin in them are checked."""
         start = self._file.tell()
         data = self._file.read(size)
-        for pages in self._met(start, start + len(data)):
-            self._check(pages, start, data)
+        self._check_met(start, data)
         return data
+
+    def read_buffer(self, size: int) -> pa.Buffer:
+        """Return the same in memory of pyarrow's, whose reader asks for it by this name.
+
+        Bytes of Python's would be laid out anew each time: more than twice the time of a read.
+        """
+        start = self._file.tell()
+        buffer = pa.allocate_buffer(max(0, min(size, self._size - start)))
+        data = memoryview(buffer).cast("B")
+        count: int = self._file.readinto(data)  # type: ignore[attr-defined]  # of each binary file
+        self._check_met(start, data[:count])
+        return buffer.slice(0, count)
 
     def close(self) -> None:
         """Close the file."""
         self._file.close()
         super().close()
 
-    def _met(self, start: int, end: int) -> Iterator[_Pages]:
-        """Yield the columns that have a part in a range of the file."""
-        for number in range(bisect_right(self._starts, end - 1) - 1, -1, -1):
+    def _check_met(self, start: int, data: "memoryview | bytes") -> None:
+        """Check the pages that begin in a part of the file, of all columns that it is of."""
+        for number in range(bisect_right(self._starts, start + len(data) - 1) - 1, -1, -1):
             if self._pages[number].end > start:
-                yield self._pages[number]
+                self._check(self._pages[number], start, data)
 
-    def _check(self, pages: _Pages, start: int, data: bytes) -> None:
+    def _check(self, pages: _Pages, start: int, data: "memoryview | bytes") -> None:
         end = start + len(data)
         if start <= pages.start:
             pages.restart()

@@ -1,0 +1,88 @@
+"""Reads images and vectors of a dataset, as a step does or with Polars, and tells what it took.
+
+    python benchmarks/framework_reading.py ours|polars MANIFEST
+
+Partition by partition, so that memory is bounded; rows and bytes are summed, and nothing is kept.
+The vectors are of a later step than the images, which left out every tenth row: a step finds a row
+by its place, and Polars joins the files by their ids. The last line has the rows, the bytes of the
+images, the seconds of a processor, and the peak memory in MB.
+"""
+
+import resource
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from fondant_spec.dataset.layout import partition_file
+from fondant_spec.dataset.manifest import Manifest
+from fondant_spec.dataset.partitions import read_batches
+from fondant_spec.testing import write_dataset
+
+ROWS, ROWS_PER_PARTITION = 4000, 500
+IMAGE_BYTES, WIDTH = 100_000, 512
+FIELDS = ("image", "embedding")
+
+
+def make(base: Path) -> Manifest:
+    """Return a dataset of images, and of vectors of nine tenths of them."""
+    random = np.random.default_rng(0)
+    noise = random.bytes(IMAGE_BYTES + ROWS)
+    images = pa.array([noise[n : n + IMAGE_BYTES] for n in range(ROWS)], pa.binary())
+    ids = pa.array([f"{n:012d}" for n in range(ROWS)])
+    vectors = pa.array(list(random.standard_normal((ROWS, WIDTH), np.float32)))
+    first = pa.table({"id": ids, "image": images})
+    second = pa.table({"id": ids, "embedding": vectors})
+    loaded = write_dataset(first, base / "images", rows_per_partition=ROWS_PER_PARTITION)
+    kept = [n for n in range(ROWS) if n % 10]
+    embedded = write_dataset(
+        second.take(kept), base / "vectors", rows_per_partition=ROWS_PER_PARTITION * 9 // 10
+    )
+    fields = {"image": loaded.fields["image"], **embedded.fields}
+    whole = replace(embedded, fields=fields)
+    whole.write()
+    return whole
+
+
+def ours(dataset: Manifest) -> Iterator[tuple[int, int]]:
+    """Yield the rows of each batch, and the bytes of its images."""
+    fields = {name: dataset.fields[name] for name in FIELDS}
+    for partition in dataset.partitions:
+        for batch in read_batches(fields, dataset.index_location, partition.name):
+            yield len(batch), pc.sum(pc.binary_length(batch.column("image"))).as_py()
+
+
+def polars(dataset: Manifest) -> Iterator[tuple[int, int]]:
+    """Yield the same of each partition."""
+    import polars as pl  # noqa: PLC0415 - a peer, for this alone
+
+    for partition in dataset.partitions:
+        images, vectors = (
+            pl.read_parquet(
+                partition_file(dataset.fields[name].location, partition.name), columns=["id", name]
+            )
+            for name in FIELDS
+        )
+        both = vectors.join(images, on="id", how="inner", maintain_order="left")
+        yield len(both), both["image"].bin.size().sum()
+
+
+def main() -> None:
+    """Run from the command line."""
+    read = {"ours": ours, "polars": polars}[sys.argv[1]]
+    dataset = Manifest.read(sys.argv[2])
+    next(read(dataset))  # what is imported late is there
+    start = time.process_time()
+    rows, size = map(sum, zip(*read(dataset), strict=True))
+    seconds = time.process_time() - start
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1000
+    print(rows, size, seconds, peak)
+
+
+if __name__ == "__main__":
+    main()
