@@ -170,24 +170,26 @@ class _Claim:
 
     def renew(self) -> bool:
         """Write the lease once more; return whether it is still held."""
-        if self._version is None:
-            return False
-        text = self._owner.renewed_now().to_json()
-        renewed = conditional_writes.replace(self.lease.url, text, self._version)
-        if renewed is None:
-            # The answer to a renewal that was done may have been lost.
-            found = conditional_writes.read(self.lease.url)
-            ours = found and Owner.from_json(found.text).token == self.lease.token
-            renewed = found.version if found and ours else None
-        self._version = renewed
-        return renewed is not None
+        self._write(self._owner.renewed_now())
+        return self._version is not None
 
     def give_back(self) -> None:
         """Let others have the lease; who has lost it changes nothing."""
-        if self._version is not None:
-            done = replace(self._owner, done=True)
-            conditional_writes.replace(self.lease.url, done.to_json(), self._version)
+        self._write(replace(self._owner, done=True))
         self._version = None
+
+    def _write(self, owner: Owner) -> None:
+        """Write the lease if it is held still, of which the version tells afterwards."""
+        while self._version is not None:
+            text = owner.to_json()
+            written = conditional_writes.replace(self.lease.url, text, self._version)
+            if written is not None:
+                self._version = written
+                return
+            # The answer to an earlier write, which was done, may have been lost.
+            found = conditional_writes.read(self.lease.url)
+            ours = found and Owner.from_json(found.text).token == self.lease.token
+            self._version = found.version if found and ours else None
 
     def _rivals(self) -> Iterator[Owner]:
         for (_, slices), url in _leases(self._folder).items():

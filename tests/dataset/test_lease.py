@@ -131,6 +131,25 @@ def test_a_renewal_whose_answer_is_lost(folder, monkeypatch):
     assert Owner.from_json(conditional_writes.read(f"{folder.leases}/0-of-1").text).done
 
 
+def test_a_lease_is_given_back_after_an_answer_was_lost(folder, monkeypatch):
+    """Whoever comes next need not wait until it lapses."""
+    replaced = conditional_writes.replace
+
+    def fails(*arguments):
+        replaced(*arguments)
+        raise OSError(5, "no answer")
+
+    claim = lease._Claim(folder, "ours", lease.WHOLE)
+    claim.wait()
+    monkeypatch.setattr(conditional_writes, "replace", fails)
+    with pytest.raises(OSError, match="no answer"):
+        claim.renew()
+    monkeypatch.setattr(conditional_writes, "replace", replaced)
+    claim.give_back()
+    assert Owner.from_json(conditional_writes.read(f"{folder.leases}/0-of-1").text).done
+    claim.give_back()  # which changes nothing
+
+
 @pytest.mark.parametrize(("where", "times"), [("disk", 40), ("s3", 12)])
 def test_at_any_time_one_writes(request, tmp_path, where, times, monkeypatch):
     """Slices of one cut hold their leases side by side; else one holds all, whoever else tries."""
