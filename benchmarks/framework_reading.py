@@ -1,11 +1,12 @@
 """Reads images and vectors of a dataset, as a step does or with Polars, and tells what it took.
 
+    python benchmarks/framework_reading.py make FOLDER
     python benchmarks/framework_reading.py ours|polars MANIFEST
 
 Partition by partition, so that memory is bounded; rows and bytes are summed, and nothing is kept.
 The vectors are of a later step than the images, which left out every tenth row: a step finds a row
 by its place, and Polars joins the files by their ids. The last line has the rows, the bytes of the
-images, the seconds of a processor, and the peak memory in MB.
+images, the seconds of a processor, and the peak memory in MB; after `make`, the manifest.
 """
 
 import resource
@@ -74,8 +75,12 @@ def polars(dataset: Manifest) -> Iterator[tuple[int, int]]:
 
 def main() -> None:
     """Run from the command line."""
-    read = {"ours": ours, "polars": polars}[sys.argv[1]]
-    dataset = Manifest.read(sys.argv[2])
+    what, place = sys.argv[1:]
+    if what == "make":
+        print(make(Path(place)).location)
+        return
+    read = {"ours": ours, "polars": polars}[what]
+    dataset = Manifest.read(place)
     next(read(dataset))  # what is imported late is there
     start = time.process_time()
     rows, size = map(sum, zip(*read(dataset), strict=True))
