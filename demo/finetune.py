@@ -16,9 +16,8 @@ from typing import Any, Final
 
 from demo import DIFFUSION_FOLDER
 from demo.finetune_report import tell
-from demo.host import serving
 from demo.photos import SUBJECTS
-from demo.run import adapt, command_line, configure, prepared
+from demo.run import adapt, command_line, configure, prepared, served
 from examples.train_and_evaluate import with_training
 from fondant_spec.exit_codes import exit_code
 from fondant_spec.pipeline import Pipeline
@@ -99,7 +98,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         described = with_training(adapt(build(configs)), configs, str(DIFFUSION_FOLDER))
         return with_control(described)
 
-    code = launch(build_it, parser, words, during=serving, settings=asdict(settings))
+    code = launch(build_it, parser, words, during=served, settings=asdict(settings))
     if code or not ran:
         return code
     return exit_code(lambda: tell(ran[0]), debug=False)

@@ -10,12 +10,12 @@ import argparse
 import os
 import sys
 from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Final
 
 from demo import BLIP_FOLDER, CLIP_FOLDER
-from demo.host import serving
 from demo.prepare import DemoFiles, prepare
 from fondant_spec.errors import InvalidConfigError
 from fondant_spec.pipeline import Pipeline, Resources
@@ -84,6 +84,13 @@ def adapt(pipeline: Pipeline) -> Pipeline:
     return pipeline
 
 
+def served() -> AbstractContextManager[str]:
+    """Have the images served on loopback while a `with` statement lasts; see `host.serving`."""
+    from demo.host import serving  # noqa: PLC0415 - not wanted where nothing has to run
+
+    return serving()
+
+
 def command_line(
     program: str, about: str | None, settings: PipelineConfigs
 ) -> argparse.ArgumentParser:
@@ -107,7 +114,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         configs = replace(configure(), BASE_PATH=options.base_path)
         return adapt(build(configs if options.dry_run else prepared(configs)))
 
-    return launch(build_it, parser, argv, during=serving, settings=asdict(settings))
+    return launch(build_it, parser, argv, during=served, settings=asdict(settings))
 
 
 if __name__ == "__main__":  # the workers that make the collection import this module too
