@@ -1,21 +1,22 @@
 """What a step that multiplies on a CPU loses to its neighbours on the machine.
 
-    python benchmarks/neighbours.py [--rounds 2] [--images IMAGES] [--json]
+    python benchmarks/neighbours.py [--rounds 2] [--spins N ...] [--images IMAGES] [--json]
 
 The steps caption the images that the demo keeps, and train on them, with its small models: alone,
 beside one and two processes that only keep a core busy, and beside another of their own kind. Each
-runs as runners start it, its threads giving up their core when they have waited for 10 µs
-(`patient`), with threads that give it up at once (`passive`), and in OpenMP's own way, in which
-they keep it for three milliseconds (`spinning`). A figure is the time by the clock over the
-patient time alone, and no more than ten, where a run is ended; `fair` is what it would be if cores
-were shared evenly and nothing were lost. The demo is made and run once before; of
-some rounds, the best.
+runs as runners start it, its threads giving up their core when they have looked 1,000 times for
+what they wait for (`patient`), with threads that give it up at once (`passive`), in OpenMP's own
+way, in which they look 300,000 times (`spinning`), and as often as `--spins` says. A figure is the
+time by the clock over the patient time alone, and no more than ten, where a run is ended; `fair` is
+what it would be if cores were shared evenly and nothing were lost. The demo is made and run once
+before; of some rounds, the best.
 
-`--images` also runs the steps in containers with `--cpus 1.5`. It is the beginning of the names of
-their images, as in `localhost/fondant/` for `localhost/fondant/caption_images:dev`.
+`--images` also runs the steps in containers with `--cpus 1.5`; their like is not in a container. It
+is the beginning of the names of their images, as in `localhost/fondant/` for
+`localhost/fondant/caption_images:dev`.
 """
 
-# ruff: noqa: S603 - the programs are this project's own
+# ruff: noqa: S603, S607 - the programs are this project's own
 import argparse
 import json
 import math
@@ -35,16 +36,18 @@ from fondant_spec.cpu import PATIENT, core_variables, cpu_count
 ROOT = Path(__file__).parents[1]
 
 MODELS = ROOT / "demo" / "models"
-POLICIES: Mapping[str, Mapping[str, str]] = {
+Policies = Mapping[str, Mapping[str, str]]
+POLICIES: Policies = {
     "patient": PATIENT,
     "passive": {"OMP_WAIT_POLICY": "PASSIVE"},
-    "spinning": {},
+    "spinning": {"GOMP_SPINCOUNT": "300000"},
 }
 NEIGHBOURS = ("none", "one busy", "two busy", "its like")
 QUOTA = 1.5
 LIMIT = 10.0
 """A run that takes so many times as long as alone is ended."""
 Command = tuple[list[str], dict[str, str]]
+NAME = "fondant-neighbours"
 BUSY = [sys.executable, "-c", "while True: pass"]
 
 
@@ -80,17 +83,29 @@ STEPS = (
 )
 
 
-def here(step: Step, base: Path, policy: str) -> Command:
+def here(step: Step, base: Path, policy: Mapping[str, str]) -> Command:
     """Return the command of a step on this machine, and its environment."""
     main = ROOT / "components" / step.component / "src" / "main.py"
     known = {name: value for name, value in os.environ.items() if name not in PATIENT}
-    return [sys.executable, str(main), *step.words(base)], known | POLICIES[policy]
+    return [sys.executable, str(main), *step.words(base)], {**known, **policy}
 
 
-def contained(step: Step, base: Path, policy: str, images: str) -> Command:
+def contained(step: Step, base: Path, policy: Mapping[str, str], images: str) -> Command:
     """Return the command of a step in a container with a quota, and its environment."""
-    variables = POLICIES[policy] | core_variables(math.ceil(QUOTA))
-    words = ["docker", "run", "--rm", "--cpus", str(QUOTA), "--network", "none", "--user", "0"]
+    variables = core_variables(math.ceil(QUOTA)) | dict(policy)
+    words = [
+        "docker",
+        "run",
+        "--rm",
+        "--name",
+        NAME,
+        "--cpus",
+        str(QUOTA),
+        "--network",
+        "none",
+        "--user",
+        "0",
+    ]
     for folder in (base, MODELS):
         words += ["--mount", f"type=bind,source={folder},target={folder}"]
     program = ["timeout", "300", "env"]
@@ -117,39 +132,44 @@ def seconds(command: Command, limit: float | None = None) -> float:
     start = time.perf_counter()
     with suppress(subprocess.TimeoutExpired):
         subprocess.run(words, env=environment, check=True, capture_output=True, timeout=limit)
-    return time.perf_counter() - start
+    took = time.perf_counter() - start
+    if NAME in words:  # what ends the client of an engine leaves its container
+        subprocess.run(["docker", "rm", "--force", NAME], check=False, capture_output=True)
+    return took
 
 
-def fair(neighbours: str, cores: float) -> float:
+def fair(neighbours: str) -> float:
     """Return the slowdown of a program with a thread a core, if each thread had an even share."""
     threads = cpu_count()
     others = {"none": 0, "one busy": 1, "two busy": 2, "its like": threads}[neighbours]
-    return max((threads + others) / threads, threads / cores)
+    return (threads + others) / threads
 
 
-def measure(step: Step, base: Path, rounds: int, images: str | None) -> dict[str, Any]:
+def measure(
+    step: Step, base: Path, rounds: int, policies: Policies, images: str | None
+) -> dict[str, Any]:
     """Return what a step takes beside each kind of neighbour, of the time that it takes alone."""
-
-    def command(policy: str) -> Command:
-        if images is None:
-            return here(step, base, policy)
-        return contained(step, base, policy, images)
 
     def least(neighbours: str, policy: str, limit: float | None = None) -> float:
         beside = [(BUSY, dict(os.environ))] * {"one busy": 1, "two busy": 2}.get(neighbours, 0)
         took = []
         for _ in range(rounds):
-            like = [here(step, base, policy)] if neighbours == "its like" else []
+            like = [here(step, base, policies[policy])] if neighbours == "its like" else []
+            if images is None:
+                command = here(step, base, policies[policy])
+            else:
+                command = contained(step, base, policies[policy], images)
             with running([*beside, *like]):
-                took.append(seconds(command(policy), limit))
+                took.append(seconds(command, limit))
         return min(took)
 
-    seconds(command("patient"))  # files are read for the first time
+    least("none", "patient")  # files are read for the first time
     alone = least("none", "patient")
     found: dict[str, Any] = {"alone_s": round(alone, 1)}
     for neighbours in NEIGHBOURS:
-        slower = {policy: least(neighbours, policy, LIMIT * alone) / alone for policy in POLICIES}
-        slower["fair"] = fair(neighbours, cpu_count() if images is None else QUOTA)
+        slower = {policy: least(neighbours, policy, LIMIT * alone) / alone for policy in policies}
+        if images is None:
+            slower["fair"] = fair(neighbours)
         found[neighbours] = {name: round(value, 2) for name, value in slower.items()}
     return found
 
@@ -166,9 +186,12 @@ def main() -> None:
     """Run from the command line."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--rounds", type=int, default=2)
+    parser.add_argument("--spins", type=int, nargs="*", default=[], help="further counts to try")
     parser.add_argument("--images", help="the beginning of the names of the components' images")
     parser.add_argument("--json", action="store_true", help="end with one line of JSON")
     options = parser.parse_args()
+    tried = {f"{spins} spins": {"GOMP_SPINCOUNT": str(spins)} for spins in options.spins}
+    policies = {**POLICIES, **tried}
     places = {"here": None} | ({f"--cpus {QUOTA}": options.images} if options.images else {})
     found: dict[str, dict[str, Any]] = {}
     with tempfile.TemporaryDirectory() as folder:
@@ -178,7 +201,7 @@ def main() -> None:
         for place, images in places.items():
             found[place] = {}
             for step in STEPS:
-                figures = measure(step, base, options.rounds, images)
+                figures = measure(step, base, options.rounds, policies, images)
                 found[place][step.component] = figures
                 tell(place, step.component, figures)
     if options.json:

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from fondant_spec import __version__
+from fondant_spec.cpu import wait_patiently
 from fondant_spec.dataset import storage
 from fondant_spec.dataset.disk_space import disk_use
 from fondant_spec.dataset.trusted_places import trust
@@ -41,6 +42,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     if rest and options.command not in (_execute, _explain):
         parser.error(f"unrecognized arguments: {' '.join(rest)}")
     options.rest = rest
+    if argv is None:
+        wait_patiently()
     code = exit_code(lambda: options.command(options), debug=options.debug)
     return end_program(code) if argv is None else code
 

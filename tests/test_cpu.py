@@ -11,7 +11,7 @@ import pytest
 import torch
 from threadpoolctl import threadpool_info
 
-from fondant_spec.cpu import core_variables, cpu_count, shared_cores
+from fondant_spec.cpu import PATIENT, core_variables, cpu_count, shared_cores, wait_patiently
 
 PINNED = """
 import os
@@ -61,19 +61,36 @@ def test_processes_share_the_cores(processes, share, monkeypatch):
     assert dict(os.environ) == before
 
 
-def test_a_number_of_threads_that_somebody_set_stays(monkeypatch):
-    """OpenMP's own variable, as its users know it."""
-    monkeypatch.setenv("OMP_NUM_THREADS", "3")
-    with shared_cores(1000):
-        assert os.environ["OMP_NUM_THREADS"] == "3"
-        assert cpu_count() == 1
-    assert os.environ["OMP_NUM_THREADS"] == "3"
+@pytest.mark.parametrize(
+    ("asked", "told"),
+    [("1", "1"), (str(cpu_count() + 5), str(cpu_count())), ("4,2", str(cpu_count()))],
+)
+def test_fewer_threads_stay_fewer(asked, told, monkeypatch):
+    """What somebody set holds where it is less than the share: a runner sets all cores."""
+    monkeypatch.setenv("OMP_NUM_THREADS", asked)
+    with shared_cores(1):
+        assert os.environ["OMP_NUM_THREADS"] == told
+    assert os.environ["OMP_NUM_THREADS"] == asked
+
+
+def test_waiting_threads_of_this_process(monkeypatch):
+    """Both variables are set, or none where one of them says how threads wait."""
+    for name in PATIENT:
+        monkeypatch.delenv(name, raising=False)
+    wait_patiently()
+    assert {name: os.environ[name] for name in PATIENT} == PATIENT
+    monkeypatch.delenv("GOMP_SPINCOUNT")
+    monkeypatch.setenv("OMP_WAIT_POLICY", "ACTIVE")
+    wait_patiently()
+    assert os.environ["OMP_WAIT_POLICY"] == "ACTIVE"
+    assert "GOMP_SPINCOUNT" not in os.environ
 
 
 def test_a_process_of_few_cores():
     """What counts cores and what counts threads are told the same."""
     program = "from tests.test_cpu import multiplying_threads; print(multiplying_threads())"
-    variables = os.environ | core_variables(1)
+    known = {name: value for name, value in os.environ.items() if name != "OMP_NUM_THREADS"}
+    variables = known | core_variables(1)
     words = [sys.executable, "-c", program]
     done = subprocess.run(words, check=True, capture_output=True, text=True, env=variables)
     assert done.stdout == "(1, 1, 1)\n"

@@ -56,8 +56,6 @@ from transformers.models.siglip2.image_processing_pil_siglip2 import Siglip2Imag
 from transformers.models.smolvlm.image_processing_pil_smolvlm import SmolVLMImageProcessorPil
 from transformers.models.vit.image_processing_pil_vit import ViTImageProcessorPil
 
-torch.set_num_threads(1)  # for matrices this small, threads only wait for each other
-
 NEEDS_VNNI: Final = pytest.mark.skipif(
     not torch.cpu._is_vnni_supported(),
     reason="this CPU has no VNNI",

@@ -163,7 +163,12 @@ class _Claim:
                     before.in_words(),
                 )
         # Who cuts the step into another number of slices has a lease of another name.
-        rival = next(self._rivals(), None)
+        try:
+            rival = next(self._rivals(), None)
+        except (StorageError, OSError):
+            with suppress(StorageError, OSError):
+                self.give_back()
+            raise
         if rival is not None:
             self.give_back()
         return rival
@@ -179,14 +184,15 @@ class _Claim:
         self._version = None
 
     def _write(self, owner: Owner) -> None:
-        """Write the lease if it is held still, of which the version tells afterwards."""
-        while self._version is not None:
+        """Write the lease if it is still held; `_version` is None afterwards if it is not."""
+        for _ in range(2):  # the answer to an earlier write, which was done, may have been lost
+            if self._version is None:
+                return
             text = owner.to_json()
             written = conditional_writes.replace(self.lease.url, text, self._version)
             if written is not None:
                 self._version = written
                 return
-            # The answer to an earlier write, which was done, may have been lost.
             found = conditional_writes.read(self.lease.url)
             ours = found and Owner.from_json(found.text).token == self.lease.token
             self._version = found.version if found and ours else None

@@ -44,7 +44,7 @@ def launch(
         parser: has the pipeline file's own options; the common ones are added to it.
         argv: the words of the command line; by default those of this process.
         during: what must hold while the pipeline runs, such as a server on this machine; it is not
-            called when every step is there already.
+            called where the runner knows that nothing has to run.
         settings: where the pipeline runs: HOST and what else the runners know, by name.
         runners: the places to choose from, by name.
     """
@@ -87,18 +87,13 @@ def _launch(
         _write_package(runner, name, plan, package)
         tell("\n".join([*runner.doubts(plan), f"wrote {package}"]))
     else:
-        with nullcontext() if during is None or _is_there(plan) else during():
+        with nullcontext() if during is None or runner.is_done(plan) else during():
             results = runner.run(plan)
         if results:
             tell(f"\n{table(results)}")
         for result in results:
             for place in places(result.manifest.artifacts):
                 tell(f"\n{result.step_id} wrote {place}")
-
-
-def _is_there(plan: Plan) -> bool:
-    """Return whether no step of a plan has to run."""
-    return len(plan.committed()) == len(plan.steps)
 
 
 def add_options(parser: argparse.ArgumentParser, runners: Mapping[str, type[Runner]]) -> None:

@@ -59,6 +59,10 @@ class DockerRunner(Runner):
         """Return the command of every step."""
         return compile_steps(plan, partial(self._command, plan))
 
+    def is_done(self, plan: Plan) -> bool:
+        """Return whether the results of all steps are there."""
+        return len(plan.committed()) == len(plan.steps)
+
     def run(self, plan: Plan, say: Callable[[str], None] = tell) -> list[StepResult]:
         """Run the steps of a plan that are not done yet, once all images are there."""
         _check_images(plan, self.engine)

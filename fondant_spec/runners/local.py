@@ -37,6 +37,10 @@ class LocalRunner(Runner):
         """Return the command of every step; each component must have its code beside its spec."""
         return compile_steps(plan, self._commands(plan))
 
+    def is_done(self, plan: Plan) -> bool:
+        """Return whether the results of all steps are there."""
+        return len(plan.committed()) == len(plan.steps)
+
     def run(self, plan: Plan, say: Callable[[str], None] = tell) -> list[StepResult]:
         """Run the steps of a plan that are not done yet, and return how each one ended."""
         return run_steps(plan, self._commands(plan), self.folder, say)

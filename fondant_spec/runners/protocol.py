@@ -68,6 +68,10 @@ class Runner(Protocol):
         """Return lines for the user on what in a package may not hold there."""
         return ()
 
+    def is_done(self, plan: Plan) -> bool:  # noqa: ARG002 - others do
+        """Return whether it is known at once that no step of a plan has to run."""
+        return False
+
     def run(self, plan: Plan, say: Callable[[str], None] = tell) -> list[StepResult]:
         """Run the steps that are not done yet; return how each ended, or [] if that is not seen.
 

@@ -162,7 +162,7 @@ def _run_step(
         text=True,
         errors="replace",
         start_new_session=True,
-        env=patient(os.environ) | {LISTENER: "1", LIFELINE: "stdin"},
+        env={**os.environ, **patient(os.environ), LISTENER: "1", LIFELINE: "stdin"},
     )
     rest = Thread(target=_end_the_rest, args=[process])
     rest.start()

@@ -7,9 +7,6 @@ themselves. `cpu` leans on private parts of torch and transformers: `shortcuts` 
 `checked_versions` opens.
 """
 
-import os
+from fondant_spec.cpu import wait_patiently
 
-from fondant_spec.cpu import patient
-
-# Before torch is loaded, which then keeps to it.
-os.environ.update(patient(os.environ))
+wait_patiently()  # before torch is loaded, which then keeps to it

@@ -150,6 +150,19 @@ def test_a_lease_is_given_back_after_an_answer_was_lost(folder, monkeypatch):
     claim.give_back()  # which changes nothing
 
 
+def test_a_lease_is_given_back_when_the_storage_fails(folder, monkeypatch):
+    """It was taken already, and who else has one could not be found out."""
+    claim = lease._Claim(folder, "ours", lease.WHOLE)
+
+    def fails():
+        raise OSError(5, "no answer")
+
+    monkeypatch.setattr(claim, "_rivals", fails)
+    with pytest.raises(OSError, match="no answer"):
+        claim.take()
+    assert Owner.from_json(conditional_writes.read(f"{folder.leases}/0-of-1").text).done
+
+
 @pytest.mark.parametrize(("where", "times"), [("disk", 40), ("s3", 12)])
 def test_at_any_time_one_writes(request, tmp_path, where, times, monkeypatch):
     """Slices of one cut hold their leases side by side; else one holds all, whoever else tries."""

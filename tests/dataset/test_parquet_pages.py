@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fondant_spec.dataset.parquet_bounds import check_unpacked
-from fondant_spec.dataset.parquet_pages import open_checked
+from fondant_spec.dataset.parquet_pages import CheckedFile, open_checked
 from fondant_spec.errors import InputDataError
 from tests.fuzzing import fuzz
 from tests.peak_memory import peak_memory
@@ -101,6 +101,20 @@ def test_a_damaged_page(tmp_path):
         pytest.raises(OSError, match="there is no header of a page at byte 4"),
     ):
         file.read()
+
+
+@pytest.mark.parametrize("kind", ["disk", "memory"])
+def test_a_buffer_holds_what_is_left(tmp_path, kind):
+    """However much is asked for, memory is taken for what the file has, from where it is read."""
+    (tmp_path / "file").write_bytes(b"abcdef")
+    with (tmp_path / "file").open("rb") if kind == "disk" else io.BytesIO(b"abcdef") as file:
+        checked = CheckedFile(file, "file")
+        assert checked.read_buffer(2).to_pybytes() == b"ab"
+        checked.seek(4)
+        assert checked.read_buffer(1 << 50).to_pybytes() == b"ef"
+        assert checked.read_buffer(10).to_pybytes() == b""
+        checked.seek(9)
+        assert checked.read_buffer(10).to_pybytes() == b""
 
 
 def test_a_table_without_rows(tmp_path):

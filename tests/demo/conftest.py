@@ -1,7 +1,6 @@
 from pathlib import Path
 
 import pytest
-import torch
 from transformers import CLIPModel, CLIPProcessor
 
 from demo.collection import make_collection
@@ -10,8 +9,6 @@ from demo.seeds import make_seeds
 from demo.tiny_models import CLIP_FOLDER
 
 PAGES = 400
-
-torch.set_num_threads(1)  # the models are too small for more, least of all beside other work
 
 
 @pytest.fixture(scope="session")

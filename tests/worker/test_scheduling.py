@@ -9,6 +9,7 @@ import time
 import psutil
 import pytest
 
+from fondant_spec.cpu import cpu_count
 from fondant_spec.dataset.checkpoint import read_checkpoint
 from fondant_spec.dataset.manifest import Manifest
 from fondant_spec.dataset.validate import validate
@@ -101,6 +102,17 @@ def test_a_killed_step_leaves_no_worker(tmp_path):
     while is_alive(worker) and time.monotonic() < end:
         time.sleep(0.1)
     assert not is_alive(worker)
+
+
+def test_workers_share_the_cores(tmp_path):
+    """Each is told its share: of the threads that libraries start by themselves, too."""
+    process, gate = started_and_waiting(tmp_path)
+    worker = psutil.Process(int(wait_for(gate.with_suffix(".pids"), process)))
+    share = str(max(1, cpu_count() // 2))
+    told = worker.environ()
+    gate.unlink()
+    process.communicate(timeout=60)
+    assert [told[name] for name in ("LOKY_MAX_CPU_COUNT", "OMP_NUM_THREADS")] == [share, share]
 
 
 def test_workers_open_no_port(tmp_path):

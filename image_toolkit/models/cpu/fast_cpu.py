@@ -153,7 +153,7 @@ def _go_in_pieces(model: nn.Module) -> None:
                 tower.forward = _in_pieces(tower.forward, side, best_piece(tower))
 
 
-def _in_pieces(whole: Callable[..., Any], side: int, piece: int) -> Callable[..., Any]:
+def _in_pieces(whole: Callable[..., Any], side: int, tokens: int) -> Callable[..., Any]:
     """Return a tower's forward that goes through its images in pieces of so many tokens a core.
 
     `side` is that of a patch in pixels.
@@ -164,8 +164,8 @@ def _in_pieces(whole: Callable[..., Any], side: int, piece: int) -> Callable[...
         # What else a tower gets of each image (masks, sizes) would have to be split as well.
         if pixel_values.dim() != _IMAGE_DIMENSIONS or any(map(_is_data, options.values())):
             return whole(pixel_values=pixel_values, **options)
-        tokens = pixel_values.shape[-2] * pixel_values.shape[-1] // side**2
-        size = piece * torch.get_num_threads() // max(1, tokens)
+        patches = pixel_values.shape[-2] * pixel_values.shape[-1] // side**2
+        size = tokens * torch.get_num_threads() // max(1, patches)
         pieces = pixel_values.split(max(1, size))
         return _joined([whole(pixel_values=piece, **options) for piece in pieces])
 

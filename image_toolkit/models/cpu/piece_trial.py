@@ -3,7 +3,7 @@
 Few enough stay in the cache of a core, and many enough keep its matrix unit busy. Which number does
 both differs between CPUs: a Zen 5 is as fast with 400 as with 1,600, and a Xeon with AMX multiplies
 at a third of its rate on the way back from the wide layer with 800, and at three quarters with 400.
-The values that come out are the same, to the last bit.
+The values that come out are the same but for rounding, as with another number of threads.
 """
 
 import logging
@@ -52,9 +52,11 @@ def best_piece(tower: nn.Module) -> int:
         return USUAL
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
-    with torch.inference_mode():
-        taken = {size: _seconds_a_token(layers, size) for size in _SIZES}
-    torch.set_num_threads(threads)
+    try:
+        with torch.inference_mode():
+            taken = {size: _seconds_a_token(layers, size) for size in _SIZES}
+    finally:
+        torch.set_num_threads(threads)
     best = min(taken, key=taken.__getitem__)
     chosen = best if taken[best] <= _BETTER * taken[USUAL] else USUAL
     told = ", ".join(f"{size}: {1e6 * seconds:.1f} µs each" for size, seconds in taken.items())

@@ -9,11 +9,11 @@ import os
 from collections.abc import Iterator, Sequence
 from concurrent.futures import CancelledError, ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import contextmanager
 from multiprocessing import get_context
 from typing import Final
 from uuid import uuid4
 
+from fondant_spec.cpu import environment
 from fondant_spec.errors import StepFailedError
 from fondant_spec.lifeline import end_with_parent
 from fondant_spec.progress import Progress
@@ -23,7 +23,11 @@ logger = logging.getLogger(__name__)
 
 SCHEDULER: Final = "DASK_SCHEDULER_ADDRESS"
 
-_THREADS: Final = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
+_ONE_THREAD: Final = dict.fromkeys(
+    ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1"
+)
+"""As Dask's workers compute."""
+
 _PATIENCE: Final = "60 s"
 
 
@@ -72,7 +76,7 @@ def _made_here(shards: Sequence[Shard], processes: int) -> Iterator[Shard]:
 
 def _made_in_processes(shards: Sequence[Shard], processes: int) -> Iterator[Shard]:
     with ProcessPoolExecutor(processes, get_context("spawn"), end_with_parent) as pool:
-        with _one_thread_each():
+        with environment(_ONE_THREAD):
             running = {pool.submit(shard.make): shard for shard in shards}
         try:
             for future in as_completed(running):
@@ -114,17 +118,3 @@ def _seen(shard: Shard) -> Shard:
         "it. Build in a folder that all machines share."
     )
     raise StepFailedError(msg)
-
-
-@contextmanager
-def _one_thread_each() -> Iterator[None]:
-    """Have processes that are started now compute in one thread, as Dask's workers do."""
-    before = {name: os.environ.get(name) for name in _THREADS}
-    os.environ.update(dict.fromkeys(_THREADS, "1"))
-    try:
-        yield
-    finally:
-        for name, value in before.items():
-            os.environ.pop(name)
-            if value is not None:
-                os.environ[name] = value

@@ -5,7 +5,6 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-import torch
 from PIL import Image
 
 from image_toolkit.models.runtime.preparation import probe_images
@@ -17,12 +16,6 @@ def jpeg(image: Image.Image) -> bytes:
     file = io.BytesIO()
     image.save(file, "JPEG", quality=95)
     return file.getvalue()
-
-
-@pytest.fixture(autouse=True)
-def one_thread() -> None:
-    """Have torch multiply in one thread, whatever the tests of another folder have set."""
-    torch.set_num_threads(1)
 
 
 @pytest.fixture(scope="session")
