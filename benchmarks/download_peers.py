@@ -37,8 +37,8 @@ def ours(urls: list[str], folder: Path, mode: str, *, decode_kept: bool = False)
     import pyarrow as pa
 
     from fondant_spec.testing import write_dataset
+    from fondant_spec.worker.component_code import component_class
     from fondant_spec.worker.run_step import run
-    from fondant_spec.worker.step_context import component_class
 
     component = component_class(Path(__file__).parents[1] / "components" / "download_images")
     base = folder / "base"

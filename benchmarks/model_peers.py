@@ -42,16 +42,16 @@ def ours(folder: Path, model: Path, what: str, precision: str = "auto") -> Resul
     import pyarrow.parquet as pq
 
     from fondant_spec.testing import write_dataset
+    from fondant_spec.worker.component_code import component_class
     from fondant_spec.worker.run_step import run
-    from fondant_spec.worker.step_context import component_class
 
     name = {"embed": "image_embedding", "caption": "caption_images"}[what]
     component = component_class(Path(__file__).parents[1] / "components" / name)
     loaded: list[Clock] = []
     setup = component.setup
 
-    def timed_setup(self: Any) -> None:
-        setup(self)  # ends with a batch: the check against fp32
+    def timed_setup(self: Any, context: Any) -> None:
+        setup(self, context)  # ends with a batch: the check against fp32
         loaded.append(Clock())
 
     component.setup = timed_setup  # type: ignore[method-assign]
