@@ -1,6 +1,7 @@
 """What a step that multiplies on a CPU loses to its neighbours on the machine.
 
-    python benchmarks/neighbours.py [--rounds 2] [--spins N ...] [--images IMAGES] [--json]
+    python benchmarks/neighbours.py [--rounds 2] [--steps NAME ...] [--spins N ...]
+        [--images IMAGES] [--json]
 
 The steps caption the images that the demo keeps, and train on them, with its small models: alone,
 beside one and two processes that only keep a core busy, and beside another of their own kind. Each
@@ -11,8 +12,8 @@ time by the clock over the patient time alone, and no more than ten, where a run
 what it would be if cores were shared evenly and nothing were lost. The demo is made and run once
 before; of some rounds, the best.
 
-`--images` also runs the steps in containers with `--cpus 1.5`; their like is not in a container. It
-is the beginning of the names of their images, as in `localhost/fondant/` for
+`--images` runs the steps in containers with `--cpus 1.5` instead; their like is not in a container.
+It is the beginning of the names of their images, as in `localhost/fondant/` for
 `localhost/fondant/caption_images:dev`.
 """
 
@@ -174,9 +175,9 @@ def measure(
     return found
 
 
-def tell(place: str, step: str, found: Mapping[str, Any]) -> None:
+def tell(step: str, found: Mapping[str, Any]) -> None:
     """Print the figures of a step."""
-    print(f"{place}, {step}: {found['alone_s']} s alone")
+    print(f"{step}: {found['alone_s']} s alone")
     for neighbours in NEIGHBOURS:
         told = "  ".join(f"{name} {value:5.2f}" for name, value in found[neighbours].items())
         print(f"    {neighbours:<10} {told}")
@@ -186,24 +187,24 @@ def main() -> None:
     """Run from the command line."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--rounds", type=int, default=2)
+    names = [step.component for step in STEPS]
+    parser.add_argument("--steps", nargs="+", default=names, choices=names)
     parser.add_argument("--spins", type=int, nargs="*", default=[], help="further counts to try")
     parser.add_argument("--images", help="the beginning of the names of the components' images")
     parser.add_argument("--json", action="store_true", help="end with one line of JSON")
     options = parser.parse_args()
     tried = {f"{spins} spins": {"GOMP_SPINCOUNT": str(spins)} for spins in options.spins}
     policies = {**POLICIES, **tried}
-    places = {"here": None} | ({f"--cpus {QUOTA}": options.images} if options.images else {})
     found: dict[str, dict[str, Any]] = {}
     with tempfile.TemporaryDirectory() as folder:
         base = Path(folder)
         demo = [sys.executable, "-m", "demo.run", "--base-path", str(base)]
         seconds((demo, os.environ | {"HF_HUB_OFFLINE": "1", "PYTHONPATH": str(ROOT)}))
-        for place, images in places.items():
-            found[place] = {}
-            for step in STEPS:
-                figures = measure(step, base, options.rounds, policies, images)
-                found[place][step.component] = figures
-                tell(place, step.component, figures)
+        for step in STEPS:
+            if step.component in options.steps:
+                figures = measure(step, base, options.rounds, policies, options.images)
+                found[step.component] = figures
+                tell(step.component, figures)
     if options.json:
         print(json.dumps(found))
 

@@ -120,11 +120,25 @@ class Step:
         known: torch.Tensor | None,
     ) -> torch.Tensor:
         keys, of_keys = kept
-        attended = scaled_dot_product_attention(
-            self._by_head(queries).to(keys.dtype), keys, of_keys, attn_mask=known
-        )
+        attended = _attended(self._by_head(queries).to(keys.dtype), keys, of_keys, known)
         together = attended.transpose(1, 2).reshape(*values.shape[:-1], -1)
         return attention.finish(together.to(values.dtype), values)
 
     def _by_head(self, values: torch.Tensor) -> torch.Tensor:
         return values.unflatten(-1, (self._text.heads, -1)).transpose(1, 2)
+
+
+def _attended(
+    queries: torch.Tensor, keys: torch.Tensor, values: torch.Tensor, known: torch.Tensor | None
+) -> torch.Tensor:
+    """Return what some queries make of keys and values, (batch, heads, queries, width).
+
+    On a CPU by two products: for the one query of a token, they take a tenth of the time of the
+    fused kernel in bf16 (577 keys, Zen 5), which is made for many, and six sevenths in fp32.
+    """
+    if queries.is_cuda:
+        return scaled_dot_product_attention(queries, keys, values, attn_mask=known)
+    scores = torch.matmul(queries * queries.shape[-1] ** -0.5, keys.transpose(2, 3)).float()
+    if known is not None:
+        scores = scores.masked_fill(~known, -torch.inf)
+    return torch.matmul(scores.softmax(-1).to(values.dtype), values)

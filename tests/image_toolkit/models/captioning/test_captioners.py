@@ -231,14 +231,13 @@ def test_keys_are_smaller_beside_int8(precision, kept, tiny, photos, monkeypatch
     """The keys that the decoder reads for every token are bf16 where its weights are int8."""
     seen = set()
 
-    def attend(query, key, value, attn_mask):
+    def attend(query, key, value, known):
         seen.update((query.dtype, key.dtype, value.dtype))
         assert key.is_contiguous()  # it is read for every token
         assert value.is_contiguous()
-        return scaled_dot_product_attention(query, key, value, attn_mask)
+        return scaled_dot_product_attention(query, key, value, known)
 
-    where = "image_toolkit.models.captioning.decoding.token_step.scaled_dot_product_attention"
-    monkeypatch.setattr(where, attend)
+    monkeypatch.setattr("image_toolkit.models.captioning.decoding.token_step._attended", attend)
     captions(captioner(tiny("blip"), precision=precision), photos[:2])
     assert seen == {getattr(torch, kept)}
 
