@@ -99,7 +99,7 @@ def _elsewhere(base_path: str, pipeline: str, known: set[str]) -> Iterator[Run]:
     for run_id in folder.run_ids():
         if run_id not in known and (keys := folder.run(run_id).references()):
             first = min(_modified(folder.run(run_id).reference(step)) for step in keys)
-            started = first.astimezone(UTC).isoformat(timespec="seconds")
+            started = first.astimezone(UTC).isoformat(timespec="microseconds")
             after = {step: _inputs(folder.step(step, key), keys) for step, key in keys.items()}
             ordered = {step: keys[step] for step in TopologicalSorter(after).static_order()}
             record = {"planned": ordered, "after": after}

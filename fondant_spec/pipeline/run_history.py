@@ -205,4 +205,5 @@ def _most_rejects(rejects: Mapping[str, int]) -> str:
 
 
 def _now() -> str:
-    return datetime.now(UTC).isoformat(timespec="seconds")
+    # Runs are told apart by age, and a run of cached steps takes less than a second.
+    return datetime.now(UTC).isoformat(timespec="microseconds")

@@ -43,8 +43,8 @@ def _rows(base_path: str, pipeline: str) -> Iterator[Sequence[str]]:
 
 
 def when(run: Run) -> str:
-    """Return when a run began, as a person reads it."""
-    return run.started.replace("T", " ").removesuffix("+00:00")
+    """Return when a run began, as a person reads it: to the second, in UTC."""
+    return run.started[: len("2026-01-01T00:00:00")].replace("T", " ")
 
 
 def _steps(run: Run) -> str:

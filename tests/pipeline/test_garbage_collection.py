@@ -175,10 +175,9 @@ def test_a_record_that_cannot_be_read(tmp_path, text):
 
 
 def test_the_newest_runs_are_told_by_time(tmp_path):
-    """Runs are forgotten by age, whatever their names."""
+    """Runs are forgotten by age, whatever their names, also two of one second."""
     _, first = run_here(plan(tmp_path, "z", 2))
     record = tmp_path / "small" / "runs" / "z" / "run.json"
-    record.write_text(record.read_text().replace('"started": "2', '"started": "1'))
     run_here(plan(tmp_path, "a", 3))
     expected = [first.folder, str(record.parent)]
     assert collect(str(tmp_path), "small", keep_runs=1) == expected
