@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from functools import partial
 from pathlib import Path
 from weakref import WeakSet
@@ -107,12 +108,14 @@ def test_an_error_keeps_no_tensors():
     assert not held
 
 
-def test_a_process_that_was_killed(process, photos):
+def test_a_process_that_was_killed(tiny, photos):
     """Where the system ends the process, that is said in one line."""
-    for one in running():
-        one.send_signal(signal.SIGKILL)
-    with pytest.raises(StepFailedError) as caught:
-        captions(process, photos)
+    others = running()
+    with closing(CaptionerProcess(partial(load, tiny("blip")), ON_CPU)) as killed:
+        for one in running() - others:
+            one.send_signal(signal.SIGKILL)
+        with pytest.raises(StepFailedError) as caught:
+            captions(killed, photos)
     assert str(caught.value) == (
         "The process that captions on cpu fp32 has ended, most likely for want of memory. "
         "Give the step more memory, or a smaller batch_size."

@@ -181,26 +181,22 @@ def test_an_image_tower_may_be_wider(device, tiny, photos, tmp_path):
 
 
 @on_each_device
-def test_forced_tokens_come_first_and_last(device, tiny, photos):
+def test_forced_tokens_come_first_and_last(device, tiny, photos, monkeypatch):
     """Real models of Florence-2 ask for both."""
     folder = tiny("florence2")
     model = captioner(folder, device)
-    own, other = model._model.generation_config, plain(folder, device).generation_config
-    for config in (own, other):
-        config.forced_bos_token_id, config.forced_eos_token_id = 7, 3
-    try:
-        model._decoder = CaptionDecoder(family_of(model._model), model.placement)
-        items = [model.prepare(photo) for photo in photos]
-        for way in ({}, {"num_beams": 3}):
-            tokens = ours(model, items, replace(FEW, **way))
-            assert ended(model, tokens) == ended(
-                model, theirs(model, folder, device, items, replace(FEW, **way))
-            )
-            assert {row[1] for row in tokens.tolist()} == {7}
-    finally:
-        for config in (own, other):
-            config.forced_bos_token_id = config.forced_eos_token_id = None
-        model._decoder = CaptionDecoder(family_of(model._model), model.placement)
+    for config in (model._model.generation_config, plain(folder, device).generation_config):
+        monkeypatch.setattr(config, "forced_bos_token_id", 7)
+        monkeypatch.setattr(config, "forced_eos_token_id", 3)
+    decoder = CaptionDecoder(family_of(model._model), model.placement)
+    monkeypatch.setattr(model, "_decoder", decoder)
+    items = [model.prepare(photo) for photo in photos]
+    for way in ({}, {"num_beams": 3}):
+        tokens = ours(model, items, replace(FEW, **way))
+        assert ended(model, tokens) == ended(
+            model, theirs(model, folder, device, items, replace(FEW, **way))
+        )
+        assert {row[1] for row in tokens.tolist()} == {7}
 
 
 @on_each_device
