@@ -40,7 +40,7 @@ _COLOURS: Final = 3
 _IMAGE_DIMENSIONS: Final = 4  # batch, colours, height, width
 _ONEDNN: Final = torch.backends.mkldnn.is_available() and machine().lower() in ("x86_64", "amd64")
 _PACKED: Final = ("fp32", "bf16", "int8")  # oneDNN packs fp16 on a few CPUs only
-_CACHE_BYTES: Final = 3_000_000  # of a core
+_CACHE_BYTES: Final = 1_500_000  # of a core
 _GELU: Final = Activation("gelu", "none", torch.ops.aten.gelu_)
 _GELU_TANH: Final = Activation("gelu", "tanh", partial(torch.ops.aten.gelu_, approximate="tanh"))
 _SILU: Final = Activation("swish", "", partial(functional.silu, inplace=True))
@@ -96,16 +96,19 @@ def attention(
     """
     batch, heads, tokens, width = query.shape
     scale = width**-0.5 if scaling is None else scaling
-    flat = tuple(part.to(torch.bfloat16) for part in (query * scale, key.transpose(2, 3), value))
     result = query.new_empty(batch, tokens, heads, width)
     cached = _CACHE_BYTES * torch.get_num_threads()
-    step = max(1, cached // (2 * heads * tokens * key.shape[2]))
+    step = min(batch, max(1, cached // (2 * heads * tokens * key.shape[2])))
+    # Memory that is new each time is cleared by the system first, which costs a third of a product.
+    held = query.new_empty(step, heads, tokens, key.shape[2], dtype=torch.bfloat16)
     for start in range(0, batch, step):
-        q, k, v = (part[start : start + step] for part in flat)
-        scores = torch.matmul(q, k)
+        chunk = (part[start : start + step] for part in (query, key, value))
+        q, k, v = (part.to(torch.bfloat16).contiguous() for part in chunk)
+        scores = torch.matmul(q * scale, k.transpose(2, 3), out=held[: len(q)])
         if attention_mask is not None:
             scores += attention_mask[start : start + step]
-        result[start : start + step] = torch.matmul(scores.softmax(-1), v).transpose(1, 2)
+        torch.softmax(scores, -1, out=scores)
+        result[start : start + step] = torch.matmul(scores, v).transpose(1, 2)
     return result, None
 
 
