@@ -118,10 +118,10 @@ def urls_of(base: str, count: int, bad_share: float) -> list[str]:
 
 
 @contextmanager
-def host(latency_ms: int) -> Iterator[str]:
-    """Serve the photos from a process of their own; yield the base URL."""
+def host(latency_ms: int, photos: Path = PHOTOS) -> Iterator[str]:
+    """Serve photos from a process of their own; yield the base URL."""
     command = [sys.executable, str(ROOT / "benchmarks/download_host.py")]
-    command += [str(PHOTOS), str(latency_ms)]
+    command += [str(photos), str(latency_ms)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:  # noqa: S603
         assert process.stdout is not None
         try:

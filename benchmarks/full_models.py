@@ -66,7 +66,9 @@ def make_clip(folder: Path, patch: int) -> Path:
 def make_blip(folder: Path, *, large: bool = False) -> Path:
     """Write BLIP, base or large, with random weights; it never ends a caption before the limit."""
     torch.manual_seed(0)
-    vision = {"image_size": 384, **({**LARGE, "patch_size": 16} if large else {})}
+    # By itself BLIP's image tower begins so near zero that a softmax computes with denormals.
+    vision = {"image_size": 384, "initializer_range": 0.02}
+    vision |= {**LARGE, "patch_size": 16} if large else {}
     text = {"num_attention_heads": 12, "encoder_hidden_size": 1024 if large else 768}
     config = BlipConfig(vision_config=vision, text_config=text)
     model = BlipForConditionalGeneration(config)
