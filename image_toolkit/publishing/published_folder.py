@@ -68,6 +68,9 @@ def check_replaceable(target: str) -> None:
     Raises:
         StorageError: it holds files that were not published there, or others than were.
     """
+    if storage.is_file(target):
+        msg = f"{target}: is a file; choose an empty or a new folder."
+        raise StorageError(msg)
     names = _files(target)
     if _is_noted(target):
         changes = in_words(foreign_files(target, [name for name in names if name != MARK]))

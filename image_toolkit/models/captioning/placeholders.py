@@ -23,8 +23,8 @@ def check_places(text: str | None, what: str, known: Collection[str]) -> None:
     for name in sorted(places_in(text) - {*known}):
         there = ", ".join(sorted(known)) or "none"
         msg = (
-            f"{what}: {{{name}}} names no field of the rows ({there}). If it has another name, say "
-            f"so: consumes of this step, {{{name!r}: <its name>}}."
+            f"{what}: {{{name}}} names no field that the step reads ({there}). Add it to consumes "
+            f"of this step: {{{name!r}: <the name of the field>}}."
         )
         raise InvalidArgumentError(msg)
 

@@ -146,3 +146,13 @@ def test_files_that_something_else_wrote(tmp_path):
     assert (listed["bytes"], listed["sha256"]) == (3, hashlib.sha256(b"123").hexdigest())
     (tmp_path / "model" / "unet" / "weights.bin").write_bytes(b"321")
     assert list(changed_files(mark)) == ["unet/weights.bin was edited"]
+
+
+def test_a_file_is_no_folder(tmp_path):
+    """A file in the way is told as one, and stays."""
+    file = tmp_path / "out"
+    file.write_text("mine")
+    with pytest.raises(StorageError) as caught:
+        publish(str(file), "new")
+    assert str(caught.value) == f"{file}: is a file; choose an empty or a new folder."
+    assert file.read_text() == "mine"
