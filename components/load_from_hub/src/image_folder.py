@@ -15,7 +15,6 @@ from data_files import printable
 from dataset_errors import columns_told, explained
 from file_kinds import captions_beside, is_metadata, is_sidecar_object, stem_of, table_of
 from folder_files import LocalFolder, RemoteFolder
-from image_masks import Key, key_of
 from listed_images import ListedImages
 from loaded_rows import Chunk, Fault, Record, Table, chunked, columns_together
 from sidecars import CAPTIONS, sidecar
@@ -35,16 +34,16 @@ class ImageFolder:
     """The images of a split of a folder.
 
     `images`, `metadata`, `texts` and `faults` are paths below it; `texts` are files beside images,
-    `masks` those of images. A table of `metadata` that has another name is about the folder that
-    has its own. `keep` tells which paths are in the split, since metadata may name the images of
-    several.
+    `masks` go by their images. A table of `metadata` that has another name is about the folder
+    that has its own. `keep` tells which paths are in the split, since metadata may name the images
+    of several.
     """
 
     folder: LocalFolder | RemoteFolder
     images: Sequence[str]
     metadata: Sequence[str] = ()
     texts: Sequence[str] = ()
-    masks: Mapping[Key, str] = field(default_factory=dict)
+    masks: Mapping[str, str] = field(default_factory=dict)
     faults: Mapping[str, Fault] = field(default_factory=dict)
     keep: Callable[[str], bool] = bool
 
@@ -148,7 +147,7 @@ class ImageFolder:
     def _beside(self, path: str, cells: Mapping[str, Any], columns: set[str]) -> Record:
         """Return the row of an image, with what the files beside it say."""
         found = {IMAGE: path, FILE_NAME: path, **cells}
-        if (mask := self.masks.get(key_of(path))) is not None:
+        if (mask := self.masks.get(path)) is not None:
             found.setdefault(MASK, mask)
         stem = stem_of(path)
         fault = self.faults.get(path)
