@@ -12,6 +12,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
+from caption_lines import lines_of_trainer
 from data_files import suffix_of
 from file_kinds import (
     ARCHIVE_SUFFIXES,
@@ -246,4 +247,5 @@ def _images(layout: Layout, keep: Keep) -> Table:
         masks=layout.masks,
         faults=faults,
         keep=keep,
+        lines=lines_of_trainer(layout.folder, layout.listing.names),
     )
