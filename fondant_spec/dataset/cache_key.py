@@ -97,11 +97,15 @@ def _files_below(folder: Path) -> Iterator[Path]:
 
 
 def _sample(file: Path) -> bytes:
-    """Return a file's digest; of one over 64 MB only its size, beginning and end count."""
-    size = file.stat().st_size
-    if size <= _WHOLE_FILE:
+    """Return a file's digest; of one over 64 MB its size, beginning, end and time of change.
+
+    Without the time an edit between the ends would not count; with it a copy is another file.
+    """
+    stat = file.stat()
+    if stat.st_size <= _WHOLE_FILE:
         return hashlib.sha256(file.read_bytes()).digest()
+    state = f"{stat.st_size} {stat.st_mtime_ns}\0".encode()
     with file.open("rb") as content:
         head = content.read(_SAMPLE)
-        content.seek(-_SAMPLE, 2)
-        return hashlib.sha256(str(size).encode() + head + content.read()).digest()
+        content.seek(-_SAMPLE, os.SEEK_END)
+        return hashlib.sha256(state + head + content.read()).digest()

@@ -87,8 +87,35 @@ def test_large_files_are_told_apart(tmp_path):
             content.write(start)
             content.seek(70 << 20)
             content.write(end)
+        os.utime(file, ns=(0, 0))
         keys.add(key(lexicon=str(file)))
     assert len(keys) == 3
+
+
+@pytest.mark.parametrize("below", ["", "folder", "*.jsonl"])
+def test_an_edit_in_the_middle_of_a_large_file_counts(tmp_path, below):
+    """Of the same length too: alone, in a folder or by a pattern; unchanged, its key stays."""
+    (tmp_path / "folder").mkdir()
+    file = tmp_path / "folder" / "rows.jsonl"
+    with file.open("wb") as content:
+        content.truncate(70 << 20)
+    os.utime(file, ns=(0, 0))  # clocks of file systems are coarse
+    named = {"": file, "folder": file.parent, "*.jsonl": file.parent / below}[below]
+    before = key(lexicon=str(named))
+    assert key(lexicon=str(named)) == before
+    with file.open("r+b") as content:
+        content.seek(35 << 20)
+        content.write(b"edited")
+    assert key(lexicon=str(named)) != before
+
+
+def test_the_time_of_a_file_that_is_read_whole_does_not_count(tmp_path):
+    """A small file is its content, so that a copy of it is a hit."""
+    file = tmp_path / "words.txt"
+    file.write_text("words", encoding="utf-8")
+    before = key(lexicon=str(file))
+    os.utime(file, ns=(0, 0))
+    assert key(lexicon=str(file)) == before
 
 
 def test_types_in_mappings():

@@ -5,12 +5,14 @@ lies in one of them and one is for training. Of files of rows the names do, too 
 is left out is said.
 """
 
+import logging
 import posixpath
 from collections import defaultdict
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
+from caption_lines import lines_of_trainer
 from data_files import suffix_of
 from file_kinds import (
     ARCHIVE_SUFFIXES,
@@ -27,7 +29,7 @@ from file_kinds import (
 )
 from folder_files import Listing, LocalFolder, RemoteFolder
 from image_folder import ImageFolder
-from image_masks import Key, masks_of
+from image_masks import Masks, masks_of
 from listed_images import LISTED
 from loaded_rows import Table
 from zip_images import ZipImages
@@ -35,6 +37,8 @@ from zip_images import ZipImages
 from fondant_spec.errors import InputDataError
 from image_toolkit.images.image_files import has_image_suffix, kind_of
 from image_toolkit.text_encodings import first_character
+
+logger = logging.getLogger(__name__)
 
 TRAIN: Final = "train"
 
@@ -59,7 +63,7 @@ class Layout:
     metadata: list[str] = field(default_factory=list)
     texts: list[str] = field(default_factory=list)
     archives: list[str] = field(default_factory=list)
-    masks: dict[Key, str] = field(default_factory=dict)
+    masks: dict[str, str] = field(default_factory=dict)
     unread: list[str] = field(default_factory=list)
 
     @property
@@ -85,10 +89,21 @@ def layout_of(
     layout = Layout(folder, listing)
     for name in names:
         _kind(layout, name).append(name)
-    layout.masks = masks_of(layout.images)
-    layout.images = sorted({*layout.images} - {*layout.masks.values()})
+    found = masks_of(layout.images, [*layout.texts, *layout.tables, *layout.metadata])
+    layout.masks = found.of
+    layout.images = sorted({*layout.images} - {*found.of.values()} - {*found.unused})
     _set_aside(layout)
+    if layout.is_image_folder:
+        layout.unread += found.unused
+        _tell(folder, found)
     return layout
+
+
+def _tell(folder: LocalFolder | RemoteFolder, masks: Masks) -> None:
+    if counted := masks.counted():
+        logger.info("%s: %s", folder.root, counted)
+    for line in masks.warnings():
+        logger.warning("%s: %s", folder.root, line)
 
 
 def _kind(layout: Layout, name: str) -> list[str]:
@@ -232,4 +247,5 @@ def _images(layout: Layout, keep: Keep) -> Table:
         masks=layout.masks,
         faults=faults,
         keep=keep,
+        lines=lines_of_trainer(layout.folder, layout.listing.names),
     )

@@ -11,11 +11,11 @@ from functools import cached_property
 from typing import Any, Final
 
 import pyarrow as pa
+from caption_lines import MORE_CAPTIONS, Lines
 from data_files import printable
 from dataset_errors import columns_told, explained
 from file_kinds import captions_beside, is_metadata, is_sidecar_object, stem_of, table_of
 from folder_files import LocalFolder, RemoteFolder
-from image_masks import Key, key_of
 from listed_images import ListedImages
 from loaded_rows import Chunk, Fault, Record, Table, chunked, columns_together
 from sidecars import CAPTIONS, sidecar
@@ -35,18 +35,19 @@ class ImageFolder:
     """The images of a split of a folder.
 
     `images`, `metadata`, `texts` and `faults` are paths below it; `texts` are files beside images,
-    `masks` those of images. A table of `metadata` that has another name is about the folder that
-    has its own. `keep` tells which paths are in the split, since metadata may name the images of
-    several.
+    `masks` go by their images. A table of `metadata` that has another name is about the folder
+    that has its own. `keep` tells which paths are in the split, since metadata may name the images
+    of several. `lines` takes texts apart that hold several captions.
     """
 
     folder: LocalFolder | RemoteFolder
     images: Sequence[str]
     metadata: Sequence[str] = ()
     texts: Sequence[str] = ()
-    masks: Mapping[Key, str] = field(default_factory=dict)
+    masks: Mapping[str, str] = field(default_factory=dict)
     faults: Mapping[str, Fault] = field(default_factory=dict)
     keep: Callable[[str], bool] = bool
+    lines: Lines | None = None
 
     @property
     def name(self) -> str:
@@ -79,7 +80,7 @@ class ImageFolder:
         for table in tables:
             found |= {c: t for c, t in table.columns(wanted).items() if c not in found}
         if any(not is_sidecar_object(path) for path in self.texts):
-            found |= {c: pa.string() for c in CAPTIONS if c not in found}
+            found |= {c: t for c, t in self._text_columns.items() if c not in found}
         for path in self._objects.values():
             if all(column in found for column in wanted):
                 break
@@ -90,6 +91,12 @@ class ImageFolder:
         """Yield the rows, at most `rows` at a time."""
         with explained(self.name):
             yield from chunked(self._records(set(columns)), columns, rows)
+
+    @cached_property
+    def _text_columns(self) -> dict[str, pa.DataType]:
+        """What the text files beside images are read into."""
+        more = {MORE_CAPTIONS: pa.list_(pa.string())} if self.lines else {}
+        return dict.fromkeys(CAPTIONS, pa.string()) | more
 
     @cached_property
     def _captions(self) -> dict[str, str]:
@@ -148,20 +155,29 @@ class ImageFolder:
     def _beside(self, path: str, cells: Mapping[str, Any], columns: set[str]) -> Record:
         """Return the row of an image, with what the files beside it say."""
         found = {IMAGE: path, FILE_NAME: path, **cells}
-        if (mask := self.masks.get(key_of(path))) is not None:
+        if (mask := self.masks.get(path)) is not None:
             found.setdefault(MASK, mask)
         stem = stem_of(path)
         fault = self.faults.get(path)
         if fault is None:
             try:
                 if stem in self._captions:
-                    for column in columns.intersection(CAPTIONS).difference(cells):
-                        found[column] = self._caption(self._captions[stem])
+                    wanted = columns.intersection(self._text_columns).difference(cells)
+                    found |= self._texts(self._captions[stem], wanted)
                 if stem in self._objects and columns.difference(found):
                     found = {**self._object(self._objects[stem]), **found}
             except (OSError, ValueError) as error:
                 fault = Fault("bad_text", f"the text beside it cannot be read: {error}")
         return Record(printable(path), found, fault)
+
+    def _texts(self, path: str, columns: Collection[str]) -> dict[str, Any]:
+        """Return what a text file has for columns: one caption, or the first and the others."""
+        if not columns:
+            return {}
+        first, more = self._caption(path), list[str]()
+        if self.lines:
+            first, *more = self.lines(first) or [""]
+        return {column: more if column == MORE_CAPTIONS else first for column in columns}
 
     def _caption(self, path: str) -> str:
         """Return the characters of a text file, without the end of its last line."""

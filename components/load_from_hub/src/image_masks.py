@@ -1,46 +1,148 @@
 """Masks among the images of a folder, as trainers have them: they are no rows of their own.
 
-OneTrainer's lie beside their images, `1-masklabel.png`; those of others in `masks/`, by the same
-names.
+OneTrainer's lie beside their images, `1-masklabel.png`. Those of others lie in `masks/`, by the
+paths of their images, or by the first folder and the name alone: kohya's are `masks/train/1.png`
+where the image is `train/4_images/1.jpg`. A folder of that name may as well hold photos of masks:
+it counts only where most of its images pair with others, and nothing tells of them beside.
 """
 
 import posixpath
-from collections.abc import Collection
-from typing import Final
+from collections import defaultdict
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Final, NamedTuple
 
-from file_kinds import stem_of
+from data_files import printable
+from file_kinds import is_metadata, stem_of
 
-_FOLDER: Final = "masks"
+_FOLDER: Final = "masks/"
 _LABEL: Final = "-masklabel"
+_MOST_NAMED: Final = 5
 
-Key = tuple[str, str]
-
-
-def key_of(image: str) -> Key:
-    """Return what an image's mask is found by: its first folder and its name."""
-    first, below, _ = image.partition("/")
-    return first if below else "", posixpath.basename(stem_of(image))
+_OF_NONE: Final = "masks of no image"
+_OF_SEVERAL: Final = "masks of one image or another"
+_SECOND: Final = "masks of images that have one already"
 
 
-def masks_of(images: Collection[str]) -> dict[Key, str]:
-    """Return the images that are masks of others, by the keys of these."""
-    keys = {key_of(image) for image in images if not _is_label(image)}
-    found = {}
-    for image in images:
-        key = _masked(image)
-        if key is not None and key in keys:
-            found[key] = image
+@dataclass
+class Masks:
+    """Which images are masks.
+
+    `of` has the masks by their images; `left_out` those of no image, by the reason. `notes` say
+    what is loaded otherwise than its name suggests.
+    """
+
+    of: dict[str, str] = field(default_factory=dict)
+    left_out: defaultdict[str, list[str]] = field(default_factory=lambda: defaultdict(list))
+    notes: list[str] = field(default_factory=list)
+
+    @property
+    def unused(self) -> list[str]:
+        """The masks that no image gets."""
+        return [mask for masks in self.left_out.values() for mask in masks]
+
+    def give(self, mask: str, images: Iterable[str], otherwise: str) -> None:
+        """Make a mask that of images which have none yet; where there are none, say why."""
+        without = [image for image in images if image not in self.of]
+        self.of |= dict.fromkeys(without, mask)
+        if not without:
+            self.left_out[otherwise].append(mask)
+
+    def counted(self) -> str:
+        """Say how many images are masks of others; nothing where none is."""
+        masks = {*self.of.values()}
+        such_as = f"{len(masks)} images, such as {printable(min(masks))}" if masks else ""
+        return such_as and f"no rows, but masks of others: {such_as}"
+
+    def warnings(self) -> Iterator[str]:
+        """Yield what a person may not expect: what is left out, and what is taken for photos."""
+        yield from self.notes
+        for reason, left in self.left_out.items():
+            more = f" and {len(left) - _MOST_NAMED} more" if len(left) > _MOST_NAMED else ""
+            named = ", ".join(map(printable, left[:_MOST_NAMED]))
+            yield f"left out, as {reason}: {named}{more}"
+
+
+def masks_of(images: Collection[str], others: Collection[str]) -> Masks:
+    """Tell which images are masks of which; `others` are the files that may tell of images."""
+    found = Masks()
+    labels = sorted((image for image in images if _is_label(image)), key=_png_first)
+    below = [image for image in images if image.startswith(_FOLDER) and not _is_label(image)]
+    if not labels and not below:
+        return found
+    told_of = {stem_of(path) for path in others}
+    if any(path.startswith(_FOLDER) and is_metadata(path) for path in others):
+        told_of.update(map(stem_of, below))
+    rows = {*images} - {*labels}
+    pairs = _pairs(sorted(below, key=_png_first), rows - {*below})
+    if why := _why_photos(pairs, told_of):
+        found.notes.append(f"the images in {_FOLDER} are loaded as rows, no masks, since {why}")
+        pairs = {}
+    by_stem = _grouped(rows - {*pairs}, stem_of)
+    for label in labels:
+        pictures = by_stem.get(stem_of(label).removesuffix(_LABEL), [])
+        if pictures or stem_of(label) not in told_of:
+            found.give(label, pictures, _SECOND if pictures else _OF_NONE)
+    for mask, pair in pairs.items():
+        found.give(mask, pair.images, pair.otherwise)
     return found
+
+
+class _Pair(NamedTuple):
+    """The images of a mask; `near` are those that go by its first folder and its name."""
+
+    images: Collection[str]
+    near: Collection[str]
+
+    @property
+    def otherwise(self) -> str:
+        """Why no image gets the mask, if none does."""
+        if self.images:
+            return _SECOND
+        return _OF_SEVERAL if self.near else _OF_NONE
+
+
+def _pairs(masks: Sequence[str], images: Collection[str]) -> dict[str, _Pair]:
+    """Return the images of each mask in the folder: by the path, else where no other is meant."""
+    by_stem, by_name = _grouped(images, stem_of), _grouped(images, _name)
+    paths = {mask: mask.removeprefix(_FOLDER) for mask in masks}
+    masks_by_name = _grouped(paths.values(), _name)
+    pairs = {}
+    for mask, path in paths.items():
+        near = by_name.get(_name(path), [])
+        only = near if len(near) == len(masks_by_name[_name(path)]) == 1 else []
+        pairs[mask] = _Pair(by_stem.get(stem_of(path), only), near)
+    return pairs
+
+
+def _why_photos(pairs: Mapping[str, _Pair], told_of: Collection[str]) -> str:
+    """Return why what lies in the folder is no masks; empty where it is."""
+    paired = [mask for mask, pair in pairs.items() if pair.near]
+    described = next((mask for mask in pairs if stem_of(mask) in told_of), None)
+    if described is not None:
+        return f"a caption or metadata tell of {printable(described)}"
+    if pairs and 2 * len(paired) <= len(pairs):
+        return f"{len(paired)} of {len(pairs)} have the name of another image"
+    return ""
+
+
+def _grouped(paths: Iterable[str], key: Callable[[str], str]) -> dict[str, list[str]]:
+    groups = defaultdict(list)
+    for path in sorted(paths):
+        groups[key(path)].append(path)
+    return dict(groups)
+
+
+def _name(path: str) -> str:
+    """Return the first folder of a path, and its last part without a suffix."""
+    first, below, _ = path.partition("/")
+    return f"{first}/{posixpath.basename(stem_of(path))}" if below else stem_of(path)
 
 
 def _is_label(image: str) -> bool:
     return stem_of(image).endswith(_LABEL)
 
 
-def _masked(image: str) -> Key | None:
-    """Return the key of the image that this would be the mask of."""
-    if _is_label(image):
-        folder, name = key_of(image)
-        return folder, name.removesuffix(_LABEL)
-    first, _, below = image.partition("/")
-    return key_of(below) if first == _FOLDER and below else None
+def _png_first(path: str) -> tuple[str, bool, str]:
+    """Sort files of one stem so that the kind comes first in which trainers have masks."""
+    return stem_of(path), not path.lower().endswith(".png"), path

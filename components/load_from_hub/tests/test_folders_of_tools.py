@@ -126,6 +126,46 @@ def test_our_own_exports_for_trainers(export, load, layout):
         assert [Image.open(io.BytesIO(mask)).size for mask in masks] == [(16, 12)] * 3
 
 
+@pytest.mark.parametrize("layout", ["kohya", "onetrainer"])
+def test_several_captions_of_our_own_exports_come_back(export, load, photo, layout):
+    """The first, and the others as a list; braces as they were, each caption on one line."""
+    captions = ["a {red} cat", "{{two}} {a|b} dogs", None]
+    more = pa.array([["second", "a {third}\nline"], None, ["yes"]], pa.list_(pa.string()))
+    images = [photo(number) for number in range(3)]
+    table = pa.table({"image": images, "caption": captions, "more_captions": more})
+    folder = export(layout, table=table) / layout
+    rows = load(folder, produces={"caption": "string", "more_captions": TEXTS}).table.to_pylist()
+    assert [row["caption"] for row in rows] == [*captions[:2], "yes"]
+    assert [row["more_captions"] for row in rows] == [["second", "a {third} line"], [], []]
+    assert load(folder, produces=TEXT).table["text"].to_pylist() == [*captions[:2], "yes"]
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("dataset.toml", "[general]\nenable_wildcard = false\n"),
+        ("dataset.toml", "general = 1\n"),
+        ("concepts.json", '[{"text": {"prompt_source": "filename"}}, 1, {"text": 2}]'),
+        ("concepts.json", "{}"),
+        ("below/dataset.toml", "[general]\nenable_wildcard = true\n"),
+    ],
+)
+def test_a_text_is_one_caption_where_no_line_of_it_is_drawn(fill, load, name, content):
+    """Lines and braces are the text's own then."""
+    text = "a {{red}} cat\nsecond"
+    folder = fill("1.jpg", **{"1.txt": text, name: content})
+    assert load(folder, produces=TEXT).table["text"].to_pylist() == [text]
+
+
+@pytest.mark.parametrize("name", ["dataset.toml", "concepts.json"])
+@pytest.mark.parametrize("content", [b"[", b"\xff", b"a = " + b"[" * 100_000, b"[" * 100_000])
+def test_a_configuration_that_is_broken_is_told(fill, load, caplog, name, content):
+    """It costs no row."""
+    folder = fill("1.jpg", **{"1.txt": "a cat", name: content})
+    assert load(folder, produces=TEXT).table["text"].to_pylist() == ["a cat"]
+    assert f"{name} is not read, so each text beside an image is one caption" in caplog.text
+
+
 def test_tags_of_everydream2_come_back_with_their_weights(export, load, photo):
     """As lists of the same length, whether a tag has a weight or not."""
     weights = pa.array([[1.0, 2.5]], pa.list_(pa.float32()))

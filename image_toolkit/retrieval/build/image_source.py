@@ -25,7 +25,7 @@ from image_toolkit.images.image_files import (
 from image_toolkit.models.embedding.embedders import image_encoder
 from image_toolkit.models.embedding.embedding_stream import Embedder
 from image_toolkit.retrieval.build.vector_sources import Portion, Stretch, VectorSource
-from image_toolkit.retrieval.search.fingerprint import fingerprint
+from image_toolkit.retrieval.search.fingerprint import state_of
 from image_toolkit.retrieval.search.hits import FloatArray
 from image_toolkit.retrieval.search.model_identity import ModelIdentity
 from image_toolkit.text_encodings import caption
@@ -74,7 +74,7 @@ class ImageFolderSource:
             Stretch(len(part), partial(self._read, part, embedder, model["dimension"]))
             for part in _parts(files, _FILES_AT_ONCE)
         ]
-        identity = f"{fingerprint(files)}-{model['model_id']}@{model['revision']}"
+        identity = f"{state_of(files)}-{model['model_id']}@{model['revision']}"
         dimension = int(model["dimension"])
         own = ModelIdentity.of_field(model)
         return VectorSource(stretches, identity, dimension, own, embedder.close)

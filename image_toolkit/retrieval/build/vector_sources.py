@@ -25,7 +25,7 @@ from fondant_spec.dataset.parquet_bounds import check_unpacked
 from fondant_spec.dataset.parquet_pages import open_checked
 from fondant_spec.dataset.partitions import read_batches
 from fondant_spec.errors import InputDataError, InvalidArgumentError
-from image_toolkit.retrieval.search.fingerprint import fingerprint
+from image_toolkit.retrieval.search.fingerprint import state_of
 from image_toolkit.retrieval.search.hits import FloatArray
 from image_toolkit.retrieval.search.index_folder import IndexFolder
 from image_toolkit.retrieval.search.metadata_rows import Rows
@@ -157,7 +157,7 @@ def _parquet_source(files: Sequence[Path], column: str | None) -> VectorSource:
         for group in range(metadata.num_row_groups):
             read = partial(_read_row_group, file, group, column, dimension)
             stretches.append(Stretch(metadata.row_group(group).num_rows, read))
-    return VectorSource(stretches, fingerprint(files), dimension)
+    return VectorSource(stretches, state_of(files), dimension)
 
 
 def _npy_source(files: Sequence[Path], metadata_files: Sequence[Path]) -> VectorSource:
@@ -169,7 +169,7 @@ def _npy_source(files: Sequence[Path], metadata_files: Sequence[Path]) -> Vector
         Stretch(min(_ROWS, len(vectors) - start), partial(_read_range, vectors, rows, start))
         for start in range(0, len(vectors), _ROWS)
     ]
-    return VectorSource(stretches, fingerprint([*files, *metadata_files]), vectors.dimension)
+    return VectorSource(stretches, state_of([*files, *metadata_files]), vectors.dimension)
 
 
 def _datacomp_source(folder: Path, key: str | None) -> VectorSource:
@@ -183,7 +183,7 @@ def _datacomp_source(folder: Path, key: str | None) -> VectorSource:
         rows = pq.read_metadata(table).num_rows
         stretches.append(Stretch(rows, partial(_read_pair, array, table, key)))
     dimension = _read_array(arrays[0], key).shape[1]
-    return VectorSource(stretches, fingerprint([*arrays, *tables]), dimension)
+    return VectorSource(stretches, state_of([*arrays, *tables]), dimension)
 
 
 def _dataset_source(manifest: Manifest, name: str | None) -> VectorSource:

@@ -1,8 +1,12 @@
-"""Fingerprints: a short name for the contents of an index that may be a terabyte large."""
+"""Fingerprints: a short name for the contents of an index that may be a terabyte large.
+
+They are made of samples, so that a copy has the same one: an edit between the samples is not seen.
+What must not miss an edit asks for the state of files instead, which has their times as well.
+"""
 
 import hashlib
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -11,7 +15,7 @@ _SAMPLES: Final = 16
 
 
 def fingerprint(files: Iterable[Path]) -> str:
-    """Return 16 hexadecimal digits that change when `files` do.
+    """Return 16 hexadecimal digits, the same for every copy of `files`.
 
     Hashed are the names, the sizes and up to 17 samples of 64 KiB of each file, among them its
     beginning and its end, where the formats keep their headers and footers.
@@ -24,4 +28,16 @@ def fingerprint(files: Iterable[Path]) -> str:
             for sample in range(_SAMPLES + 1):
                 stream.seek(max(0, size - _SAMPLE_BYTES) * sample // _SAMPLES)
                 digest.update(stream.read(_SAMPLE_BYTES))
+    return digest.hexdigest()[:16]
+
+
+def state_of(files: Sequence[Path]) -> str:
+    """Return 16 hexadecimal digits that change with every edit of `files`.
+
+    Of a file that its samples do not cover, the time of its last change counts as well.
+    """
+    digest = hashlib.sha256(fingerprint(files).encode())
+    for stat in (file.stat() for file in files):
+        if stat.st_size > _SAMPLE_BYTES * (_SAMPLES + 1):
+            digest.update(f"{stat.st_mtime_ns}\0".encode())
     return digest.hexdigest()[:16]

@@ -96,7 +96,7 @@ def merge_hits(parts: Sequence[Hits]) -> Hits:
 class IndexInfo:
     """What is known of an index; None where the index does not say.
 
-    `fingerprint` changes when the contents do. `model` made the vectors. `columns` names the
+    `fingerprint` is that of samples of its files. `model` made the vectors. `columns` names the
     metadata columns.
     """
 

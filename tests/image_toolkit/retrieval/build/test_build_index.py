@@ -262,6 +262,25 @@ def test_another_source_starts_afresh(tmp_path: Path) -> None:
     assert built.rows == 500
 
 
+def test_a_source_that_was_edited_is_another_one(tmp_path: Path) -> None:
+    """Also where one vector of a large file changed, which no sample of it covers."""
+    rows = 20_000
+    for name in ("img_emb", "metadata"):
+        (tmp_path / name).mkdir()
+    vectors = tmp_path / "img_emb" / "img_emb_0.npy"
+    np.save(vectors, np.ones((rows, 32), np.float32))
+    os.utime(vectors, ns=(0, 0))  # clocks of file systems are coarse
+    pq.write_table(pa.table({"url": ["u"] * rows}), tmp_path / "metadata" / "metadata_0.parquet")
+    before = open_source(tmp_path).identity
+    assert open_source(tmp_path).identity == before
+
+    edited = np.load(vectors, mmap_mode="r+")
+    edited[800] = 2
+    edited.flush()
+
+    assert open_source(tmp_path).identity != before
+
+
 def test_a_folder_in_use_is_refused(tmp_path: Path) -> None:
     """A folder that holds something already is left alone."""
     (tmp_path / "index").mkdir()
