@@ -2,6 +2,7 @@
 
 import json
 import re
+import shutil
 from pathlib import Path
 
 import pyarrow as pa
@@ -11,6 +12,7 @@ from fondant_spec.dataset.manifest import Manifest
 from fondant_spec.dataset.result_page import result_page
 from fondant_spec.errors import InvalidArgumentError
 from fondant_spec.testing import write_dataset
+from tests.small import dataset
 
 GIF = b"GIF89a\x01\x00\x01\x00\x00\x00\x00;"
 
@@ -53,6 +55,18 @@ def test_metrics_and_page(enter, tmp_path):
     again = enter("double", numbers, reject_odd=True, words=words)
     assert again.digest == manifest.digest
     assert (tmp_path / "made" / "page").read_text(encoding="utf-8") == page
+
+
+def test_an_earlier_step_that_is_gone(enter, tmp_path):
+    """A later step ends well all the same, and its page says what it leaves out."""
+    source = dataset(tmp_path, number=[1, 2, 1])
+    repeated = enter("repeat", source)
+    shutil.rmtree(source.folder)
+    page = tmp_path / "made" / "page"
+    enter("write_lines", repeated, words=["--report_path", str(page)])
+    told = page.read_text(encoding="utf-8")
+    assert re.findall(r"<tr><td>(\w+)", told)[:2] == ["repeat", "write_lines"]
+    assert f"cannot be read any more: <code>{source.folder}</code>" in told
 
 
 def test_rows_that_are_shown(tmp_path):
