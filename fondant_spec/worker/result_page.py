@@ -11,8 +11,8 @@ from typing import Final
 from fondant_spec.dataset import storage
 from fondant_spec.dataset.history import history_of
 from fondant_spec.dataset.manifest import Manifest
-from fondant_spec.dataset.samples import Sample, read_samples
 from fondant_spec.plain_words import duration
+from fondant_spec.worker.samples import Sample, read_samples
 
 SAMPLES: Final = 24
 _MOST_BYTES: Final = 2 << 20
