@@ -70,22 +70,9 @@ def _parser() -> argparse.ArgumentParser:
     explain.add_argument("pipeline", help="the file, such as pipeline.py; its options follow")
     explain.set_defaults(command=_explain)
 
-    collect = commands.add_parser("gc", help="remove results that no run refers to")
-    collect.add_argument("base_path", help="the BASE_PATH of the pipeline")
-    collect.add_argument("pipeline", help="the name of the pipeline")
-    collect.add_argument("--keep-runs", type=int, help="forget all but the newest so many runs")
-    collect.add_argument("--delete", action="store_true", help="remove; without it, only list")
-    collect.set_defaults(command=_gc)
-
+    _add_gc(commands)
     add_push(commands)
-    execute = commands.add_parser(
-        "execute", help="run one component, as a runner does", add_help=False
-    )
-    execute.add_argument("component", help="the folder of the component; its arguments follow")
-    execute.add_argument(
-        "-h", "--help", action=_HelpOfComponent, help="list the arguments of the component"
-    )
-    execute.set_defaults(command=_execute)
+    _add_execute(commands)
     for command in entry_points(group=COMMANDS):
         if find_spec(command.module.partition(".")[0]):  # a component's image has not all packages
             command.load()(commands)
@@ -139,6 +126,26 @@ def _add_watching(commands: "argparse._SubParsersAction[argparse.ArgumentParser]
     plan.add_argument("--workers", type=count, default=1, help="that share each step (default: 1)")
     add_base_path(plan)
     plan.set_defaults(command=_plan)
+
+
+def _add_gc(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    collect = commands.add_parser("gc", help="remove results that no run refers to")
+    collect.add_argument("base_path", help="the BASE_PATH of the pipeline")
+    collect.add_argument("pipeline", help="the name of the pipeline")
+    collect.add_argument("--keep-runs", type=int, help="forget all but the newest so many runs")
+    collect.add_argument("--delete", action="store_true", help="remove; without it, only list")
+    collect.set_defaults(command=_gc)
+
+
+def _add_execute(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    execute = commands.add_parser(
+        "execute", help="run one component, as a runner does", add_help=False
+    )
+    execute.add_argument("component", help="the folder of the component; its arguments follow")
+    execute.add_argument(
+        "-h", "--help", action=_HelpOfComponent, help="list the arguments of the component"
+    )
+    execute.set_defaults(command=_execute)
 
 
 class _HelpOfComponent(argparse.Action):
