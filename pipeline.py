@@ -19,10 +19,10 @@ from collections.abc import Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 
-from explorer.replay import with_edits
 from fondant_spec.errors import InvalidConfigError
 from fondant_spec.pipeline import Pipeline, Resources, Step
 from fondant_spec.runners.command_line import launch
+from image_toolkit.edits.replay import with_edits
 from image_toolkit.retrieval.hub.known_indexes import full_location, known_model
 from pipeline_configs import PipelineConfigs
 

@@ -6,7 +6,6 @@ starts without them.
 
 import argparse
 import getpass
-import os
 import secrets
 import socket
 
@@ -14,6 +13,7 @@ from explorer.extra import need
 from fondant_spec.dataset import storage
 from fondant_spec.dataset.trusted_places import trust
 from fondant_spec.errors import InvalidArgumentError
+from fondant_spec.shared_options import add_base_path, add_trust
 from fondant_spec.shown_text import tell
 from image_toolkit.served_names import is_loopback
 
@@ -26,7 +26,7 @@ def add_command(commands: "argparse._SubParsersAction[argparse.ArgumentParser]")
         nargs="?",
         help="a dataset, step or run, or a base path; else the base path (BASE_PATH, ./artifacts)",
     )
-    parser.add_argument("--base-path", default=os.environ.get("BASE_PATH", "./artifacts"))
+    add_base_path(parser)
     parser.add_argument("--port", type=int, default=0, help="default: one that is free")
     parser.add_argument("--host", default="127.0.0.1", help="default: 127.0.0.1, this machine only")
     parser.add_argument(
@@ -47,9 +47,7 @@ def add_command(commands: "argparse._SubParsersAction[argparse.ArgumentParser]")
         help="the model to compare texts with images by, where the vectors' is no model of the hub",
     )
     parser.add_argument("--read-only", action="store_true", help="take no corrections")
-    parser.add_argument(
-        "--trust", action="append", default=[], metavar="PATH", help=argparse.SUPPRESS
-    )
+    add_trust(parser)
     parser.set_defaults(command=run)
 
 

@@ -75,11 +75,6 @@ class Editing:
         with self._lock:
             return self._edits[::-1]
 
-    def of_image(self, image: str | None) -> dict[str, Cell]:
-        """Return the cells of an image by field."""
-        with self._lock:
-            return {field: cell for (key, field), cell in self._cells.items() if key == image}
-
     def of_images(self, images: Sequence[str | None]) -> dict[str, dict[str, Cell]]:
         """Return the cells of some images."""
         wanted = set(images)

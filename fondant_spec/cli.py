@@ -4,7 +4,6 @@ One of the few places that print: a component's and a pipeline file's own comman
 """
 
 import argparse
-import os
 import sys
 from collections.abc import Sequence
 from functools import partial
@@ -27,12 +26,11 @@ from fondant_spec.pipeline.find_run import find_run
 from fondant_spec.pipeline.run_listing import describe_runs, when
 from fondant_spec.plain_words import size
 from fondant_spec.push_command import add_push
+from fondant_spec.shared_options import add_base_path, add_dataset, add_trust
 from fondant_spec.shown_text import tell
 
 COMMANDS: Final = "fondant_spec.commands"
 """The entry points of packages that add a command: functions that are given the sub-parsers."""
-
-_DATASET: Final = "a step, for its newest result; or a manifest, or the folder that holds it"
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -56,13 +54,15 @@ def _parser() -> argparse.ArgumentParser:
     validate = commands.add_parser(
         "validate", help="check a dataset against its manifest, and what was exported of it"
     )
-    _add_dataset(validate, f"{_DATASET}; or the folder of an export, wherever it lies", nargs="+")
+    add_dataset(validate, "; or the folder of an export, wherever it lies", nargs="+")
+    add_trust(validate)
+    add_base_path(validate)
     validate.set_defaults(command=_validate)
 
     _add_show(commands)
     runs = commands.add_parser("runs", help="list the runs below a base path")
     runs.add_argument("pipeline", nargs="?", help="only those of this pipeline")
-    _add_base_path(runs)
+    add_base_path(runs)
     runs.set_defaults(command=_runs)
     _add_watching(commands)
 
@@ -70,22 +70,9 @@ def _parser() -> argparse.ArgumentParser:
     explain.add_argument("pipeline", help="the file, such as pipeline.py; its options follow")
     explain.set_defaults(command=_explain)
 
-    collect = commands.add_parser("gc", help="remove results that no run refers to")
-    collect.add_argument("base_path", help="the BASE_PATH of the pipeline")
-    collect.add_argument("pipeline", help="the name of the pipeline")
-    collect.add_argument("--keep-runs", type=int, help="forget all but the newest so many runs")
-    collect.add_argument("--delete", action="store_true", help="remove; without it, only list")
-    collect.set_defaults(command=_gc)
-
+    _add_gc(commands)
     add_push(commands)
-    execute = commands.add_parser(
-        "execute", help="run one component, as a runner does", add_help=False
-    )
-    execute.add_argument("component", help="the folder of the component; its arguments follow")
-    execute.add_argument(
-        "-h", "--help", action=_HelpOfComponent, help="list the arguments of the component"
-    )
-    execute.set_defaults(command=_execute)
+    _add_execute(commands)
     for command in entry_points(group=COMMANDS):
         if find_spec(command.module.partition(".")[0]):  # a component's image has not all packages
             command.load()(commands)
@@ -98,7 +85,9 @@ def _parser() -> argparse.ArgumentParser:
 
 def _add_show(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
     show = commands.add_parser("show", help="list the fields, rows and rejects of a dataset")
-    _add_dataset(show, _DATASET)
+    add_dataset(show)
+    add_trust(show)
+    add_base_path(show)
     what = show.add_mutually_exclusive_group()
     what.add_argument(
         "--id",
@@ -122,21 +111,41 @@ def _add_watching(commands: "argparse._SubParsersAction[argparse.ArgumentParser]
     how = status.add_mutually_exclusive_group()
     how.add_argument("--json", action="store_true", help="print it as JSON")
     how.add_argument("--events", action="store_true", help="print each partition as a JSON line")
-    _add_base_path(status)
+    add_base_path(status)
     status.set_defaults(command=_status)
 
     diff = commands.add_parser("diff", help="say what differs between two runs")
     diff.add_argument("old", help="a run, or a pipeline for its newest")
     diff.add_argument("new", help="another one")
-    _add_base_path(diff)
+    add_base_path(diff)
     diff.set_defaults(command=_diff)
 
     plan = commands.add_parser("plan", help="say what a run of many rows would cost")
     plan.add_argument("run", nargs="?", help="whose rates are taken; else the newest run's")
     plan.add_argument("--rows", type=count, required=True, help="rows that are wanted at the end")
     plan.add_argument("--workers", type=count, default=1, help="that share each step (default: 1)")
-    _add_base_path(plan)
+    add_base_path(plan)
     plan.set_defaults(command=_plan)
+
+
+def _add_gc(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    collect = commands.add_parser("gc", help="remove results that no run refers to")
+    collect.add_argument("base_path", help="the BASE_PATH of the pipeline")
+    collect.add_argument("pipeline", help="the name of the pipeline")
+    collect.add_argument("--keep-runs", type=int, help="forget all but the newest so many runs")
+    collect.add_argument("--delete", action="store_true", help="remove; without it, only list")
+    collect.set_defaults(command=_gc)
+
+
+def _add_execute(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    execute = commands.add_parser(
+        "execute", help="run one component, as a runner does", add_help=False
+    )
+    execute.add_argument("component", help="the folder of the component; its arguments follow")
+    execute.add_argument(
+        "-h", "--help", action=_HelpOfComponent, help="list the arguments of the component"
+    )
+    execute.set_defaults(command=_execute)
 
 
 class _HelpOfComponent(argparse.Action):
@@ -157,27 +166,6 @@ class _HelpOfComponent(argparse.Action):
             parser.print_help()
             parser.exit()
         setattr(namespace, self.dest, True)
-
-
-def _add_dataset(parser: argparse.ArgumentParser, text: str, nargs: str | None = None) -> None:
-    parser.add_argument("dataset", help=text, nargs=nargs)
-    parser.add_argument(
-        "--trust",
-        action="append",
-        default=[],
-        metavar="PATH",
-        help="also read what the dataset names below this folder or URL, outside of its base path; "
-        "repeatable",
-    )
-    _add_base_path(parser)
-
-
-def _add_base_path(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "--base-path",
-        default=os.environ.get("BASE_PATH", "./artifacts"),
-        help="where steps and runs are looked for (default: BASE_PATH, else ./artifacts)",
-    )
 
 
 def _validate(options: argparse.Namespace) -> int:

@@ -9,12 +9,12 @@ from fondant_spec.worker.base_components import (
     Component,
     GatherComponent,
     LoadComponent,
-    PandasTransformComponent,
     RowContext,
     SetupContext,
     StreamTransformComponent,
     WriteComponent,
 )
+from fondant_spec.worker.pandas_component import PandasTransformComponent
 
 __all__ = [
     "ArrowTransformComponent",

@@ -1,13 +1,13 @@
 """`fondant-spec push`: what would be published is listed; it is sent when that is asked for."""
 
 import argparse
-import os
 from pathlib import Path
 
 from fondant_spec.dataset import storage
 from fondant_spec.errors import MissingDependencyError
 from fondant_spec.hub.export_folder import ExportFolder
 from fondant_spec.pipeline.find_dataset import find_dataset
+from fondant_spec.shared_options import add_base_path
 from fondant_spec.shown_text import tell
 
 
@@ -27,11 +27,7 @@ def add_push(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") ->
         "--overwrite", action="store_true", help="also files that were not pushed from an export"
     )
     push.add_argument("--all", action="store_true", help="list each file")
-    push.add_argument(
-        "--base-path",
-        default=os.environ.get("BASE_PATH", "./artifacts"),
-        help="where steps are looked for (default: BASE_PATH, else ./artifacts)",
-    )
+    add_base_path(push)
     push.set_defaults(command=_push)
 
 

@@ -12,7 +12,7 @@ from fondant_spec.errors import InvalidConfigError
 from pipeline_configs import PipelineConfigs
 
 FILE = Path(pipeline.__file__)
-MODULES = "{'demo', 'torch', 'transformers', 'dask', 'kfp', 'requests'}"
+MODULES = "{'demo', 'explorer', 'torch', 'transformers', 'dask', 'kfp', 'requests'}"
 
 
 def start(*words: str, **environment: str) -> subprocess.CompletedProcess[str]:
@@ -33,7 +33,7 @@ def test_nothing_set():
 
 
 def test_describing_it_loads_no_engine():
-    """The recipe knows no demo, and nothing that only runs need."""
+    """The recipe knows no demo and no explorer, and nothing that only runs need."""
     program = f"import sys, pipeline; print({MODULES} & set(sys.modules))"
     command = [sys.executable, "-c", program]
     done = subprocess.run(command, capture_output=True, text=True, check=True, cwd=FILE.parent)

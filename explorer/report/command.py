@@ -5,23 +5,21 @@ starts without them.
 """
 
 import argparse
-import os
 
 from explorer.extra import need
 from fondant_spec.dataset import storage
 from fondant_spec.dataset.trusted_places import trust
 from fondant_spec.errors import InvalidArgumentError
 from fondant_spec.pipeline.find_dataset import find_dataset
+from fondant_spec.shared_options import add_base_path, add_dataset, add_trust
 from fondant_spec.shown_text import tell
 
 
 def add_command(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
     """Add `report` to the commands of `fondant-spec`."""
     parser = commands.add_parser("report", help="tell what a dataset is like, on one page")
-    parser.add_argument(
-        "dataset", help="a step, for its newest result; or a manifest, or the folder that holds it"
-    )
-    parser.add_argument("--base-path", default=os.environ.get("BASE_PATH", "./artifacts"))
+    add_dataset(parser)
+    add_base_path(parser)
     parser.add_argument(
         "--into", metavar="FILE", help="the page (default: report.html, but with --json none)"
     )
@@ -32,9 +30,7 @@ def add_command(commands: "argparse._SubParsersAction[argparse.ArgumentParser]")
         default=4,
         help="images of a batch: buckets with fewer are told (default: 4)",
     )
-    parser.add_argument(
-        "--trust", action="append", default=[], metavar="PATH", help=argparse.SUPPRESS
-    )
+    add_trust(parser)
     parser.set_defaults(command=run)
 
 

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from explorer.nearest import vector_field
-from explorer.report.ancestry import Ancestry
+from fondant_spec.dataset.history import History
 from fondant_spec.dataset.manifest import Field, Manifest
 from fondant_spec.dataset.partitions import read_batches
 from image_toolkit.retrieval.search.vectors import list_column
@@ -44,9 +44,9 @@ class Drifts:
     comparisons: tuple[Comparison, ...]
 
 
-def drifts_of(ancestry: Ancestry) -> Drifts | None:
+def drifts_of(history: History) -> Drifts | None:
     """Return how far apart the vectors along the way are; None where there are no two sets."""
-    *before, last = ancestry.datasets
+    *before, last = history.steps
     own = vector_field(last)
     reference = own or next(filter(None, map(vector_field, reversed(before))), None)
     if reference is None:

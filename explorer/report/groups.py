@@ -7,8 +7,8 @@ from typing import Final
 import pyarrow.compute as pc
 
 from explorer.rejects import reject_tables
-from explorer.report.ancestry import Ancestry
 from explorer.tables import Table, Tables
+from fondant_spec.dataset.history import History
 
 GROUP: Final = "group_id"
 _DUPLICATE: Final = "duplicate_of"
@@ -51,7 +51,7 @@ class Groups:
     largest: tuple[Group, ...]
 
 
-def groups_of(tables: Tables, table: Table, ancestry: Ancestry) -> Groups | None:
+def groups_of(tables: Tables, table: Table, history: History) -> Groups | None:
     """Return the groups of a dataset; None where it has none."""
     if table.written.get(GROUP) != "VARCHAR":
         return None
@@ -62,7 +62,7 @@ def groups_of(tables: Tables, table: Table, ancestry: Ancestry) -> Groups | None
             f"WHERE {GROUP} IS NOT NULL GROUP BY name"
         )
     }
-    left_out = _left_out(table, ancestry, stayed)
+    left_out = _left_out(table, history, stayed)
     sizes = {name: len(ids) + len(left_out.get(name, ())) for name, ids in stayed.items()}
     by_size: dict[int, int] = {}
     for size in sorted(sizes.values()):
@@ -82,12 +82,12 @@ def groups_of(tables: Tables, table: Table, ancestry: Ancestry) -> Groups | None
 
 
 def _left_out(
-    table: Table, ancestry: Ancestry, stayed: Mapping[str, list[str]]
+    table: Table, history: History, stayed: Mapping[str, list[str]]
 ) -> dict[str, list[Member]]:
     """Return the copies of each group's rows that an earlier step left out."""
     group_of = {row: name for name, ids in stayed.items() for row in ids}
     found: dict[str, list[Member]] = {}
-    for one in ancestry.datasets:
+    for one in history.steps:
         if _DUPLICATE not in one.rejects or one.root != table.manifest.root:
             continue
         source = one.inputs[0].location

@@ -2,14 +2,15 @@
 
 from dataclasses import dataclass
 
-from explorer.report.ancestry import StepRows, ancestry_of, step_rows
 from explorer.report.captions import Captions, captions_of
 from explorer.report.counts import Counts, hosts_of, licences_of, tags_of
 from explorer.report.drift import Drifts, drifts_of
 from explorer.report.groups import Groups, groups_of
 from explorer.report.scores import Score, scores_of
 from explorer.report.sizes import Sizes, sizes_of
+from explorer.report.step_rows import StepRows, step_rows
 from explorer.tables import Tables
+from fondant_spec.dataset.history import history_of
 from fondant_spec.dataset.manifest import Manifest
 
 
@@ -65,7 +66,7 @@ def report_of(manifest: Manifest, batch: int) -> Report:
     """
     tables = Tables()
     table = tables.open(manifest)
-    ancestry = ancestry_of(manifest)
+    history = history_of(manifest)
     return Report(
         dataset=manifest.location,
         pipeline=manifest.pipeline_name,
@@ -73,14 +74,14 @@ def report_of(manifest: Manifest, batch: int) -> Report:
         run=manifest.run_id,
         rows=manifest.rows,
         batch=batch,
-        problems=(*table.problems, *ancestry.missing),
-        steps=tuple(map(step_rows, ancestry.datasets)),
+        problems=(*table.problems, *map(str, history.missing.values())),
+        steps=tuple(map(step_rows, history.steps)),
         sizes=sizes_of(tables, table),
         scores=tuple(scores_of(tables, table)),
         captions=captions_of(tables, table),
         tags=tags_of(tables, table),
         hosts=hosts_of(tables, table),
         licences=licences_of(tables, table),
-        groups=groups_of(tables, table, ancestry),
-        drift=drifts_of(ancestry),
+        groups=groups_of(tables, table, history),
+        drift=drifts_of(history),
     )

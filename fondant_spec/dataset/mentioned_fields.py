@@ -1,13 +1,14 @@
 """The fields that a step's arguments speak of: `width >= 512` needs the width."""
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any, Final
 
 import pyarrow as pa
 
 from fondant_spec.dataset.manifest import Field
 from fondant_spec.spec.component_spec import ComponentSpec
+from fondant_spec.spec.texts import texts_in
 
 _SCALARS: Final = (
     pa.types.is_boolean,
@@ -35,7 +36,7 @@ def mentioned_fields(
     are never, so nothing that is large.
     """
     named = (value for name, value in arguments.items() if spec.arguments[name].names_fields)
-    texts = [text for value in named for text in _texts(value)]
+    texts = [text for value in named for text in texts_in(value)]
     return {
         name: name
         for name, field in available.items()
@@ -46,15 +47,3 @@ def mentioned_fields(
 def _stands_in(name: str, texts: list[str]) -> bool:
     word = re.compile(rf"(?<!\w){re.escape(name)}(?!\w)", re.IGNORECASE)
     return any(word.search(text) for text in texts)
-
-
-def _texts(value: Any) -> Iterator[str]:
-    if isinstance(value, str):
-        yield value
-    elif isinstance(value, dict):
-        for key, item in value.items():
-            yield str(key)
-            yield from _texts(item)
-    elif isinstance(value, list):
-        for item in value:
-            yield from _texts(item)

@@ -5,7 +5,7 @@ checkpoints of finished partitions or leases, in a pipeline that has runs, and t
 """
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from itertools import chain
 from typing import Any, Final
 
@@ -38,9 +38,7 @@ def collect(
         InvalidArgumentError: `keep_runs` is negative, or there is no such pipeline.
         InvalidDatasetError: a run's record cannot be read, so what it refers to is not known.
     """
-    if keep_runs is not None and keep_runs < 0:
-        msg = f"keep_runs must be 0 or more, not {keep_runs}."
-        raise InvalidArgumentError(msg)
+    _check_keep_runs(keep_runs)
     base_path = storage.normalize(base_path)
     _check_pipeline(base_path, pipeline_name)
     root = PipelineFolder.of(base_path, pipeline_name)
@@ -53,20 +51,20 @@ def collect(
         planned = (run["planned"].items() for run in now if run["run_id"] not in forgotten)
         return _with_origins(root, {*chain.from_iterable(planned), *_noted(root, forgotten)})
 
-    kept = referred()
-    keys = [(step, key) for step in root.step_ids() for key in root.cache_keys(step)]
-    garbage = [
-        root.step(*pair).location
-        for pair in keys
-        if pair not in kept and _is_result(root.step(*pair), pair[1])
-    ]
-    garbage = [folder for folder in garbage if not is_held(StepFolder(folder))]
+    garbage = _garbage(root, referred())
     records = [root.run(run["run_id"]).location for run in old]
     if delete:
         garbage = [folder for folder in garbage if _remove(StepFolder(folder), referred)]
         for record in records:
             storage.remove(record)
     return garbage + records
+
+
+def _garbage(root: PipelineFolder, kept: Collection[tuple[str, str]]) -> list[str]:
+    """Return the folders of the results that are not among those kept, and that nobody writes."""
+    folders = [root.step(step, key) for step in root.step_ids() for key in root.cache_keys(step)]
+    unkept = [one for one in folders if (one.step_id, one.cache_key) not in kept]
+    return [one.location for one in unkept if _is_result(one) and not is_held(one)]
 
 
 def _noted(root: PipelineFolder, forgotten: set[str]) -> set[tuple[str, str]]:
@@ -125,6 +123,12 @@ def _with_origins(root: PipelineFolder, referred: set[tuple[str, str]]) -> set[t
     return found
 
 
+def _check_keep_runs(keep_runs: int | None) -> None:
+    if keep_runs is not None and keep_runs < 0:
+        msg = f"keep_runs must be 0 or more, not {keep_runs}."
+        raise InvalidArgumentError(msg)
+
+
 def _check_pipeline(base_path: str, name: str) -> None:
     found = [
         folder
@@ -137,6 +141,6 @@ def _check_pipeline(base_path: str, name: str) -> None:
         raise InvalidArgumentError(msg + (", ".join(found) or "none") + ".")
 
 
-def _is_result(folder: StepFolder, key: str) -> bool:
+def _is_result(folder: StepFolder) -> bool:
     marks = (folder.manifest, folder.checkpoints, folder.leases)
-    return bool(_CACHE_KEY.fullmatch(key)) and any(map(storage.exists, marks))
+    return bool(_CACHE_KEY.fullmatch(folder.cache_key)) and any(map(storage.exists, marks))

@@ -7,12 +7,12 @@ take it from there: `env:NAME`, a variable of its environment, or `file:/PATH`.
 
 import os
 import re
-from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Final
 
 from fondant_spec.errors import InvalidArgumentError
 from fondant_spec.shown_text import remember, signs_in
+from fondant_spec.spec.texts import texts_in
 
 _REFERENCE: Final = re.compile(r"env:(?P<variable>[A-Za-z_][A-Za-z0-9_]*)|file:(?P<file>/.*)")
 _LOOKS_LIKE_ONE: Final = re.compile(r"(env|file):")
@@ -29,7 +29,7 @@ def refuse_secrets(name: str, value: Any, *, by_reference: bool) -> None:
             msg = f"argument {name!r} must be env:NAME or file:/PATH, not {value!r}."
             raise InvalidArgumentError(msg)
         return
-    if not any(map(signs_in, _texts(value))):
+    if not any(map(signs_in, texts_in(value))):
         return
     way = (
         "name where it is instead: env:NAME, a variable of the step's environment, or file:/PATH."
@@ -84,14 +84,3 @@ def _content(file: str) -> tuple[str, str]:
     except (OSError, UnicodeDecodeError) as error:
         return "", f"it cannot be read ({getattr(error, 'strerror', None) or 'no text'})"
     return content, "" if content else "it is empty"
-
-
-def _texts(value: Any) -> Iterator[str]:
-    if isinstance(value, str):
-        yield value
-    elif isinstance(value, list):
-        for item in value:
-            yield from _texts(item)
-    elif isinstance(value, Mapping):
-        for item in value.values():
-            yield from _texts(item)

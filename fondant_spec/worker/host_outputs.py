@@ -5,8 +5,8 @@ from pathlib import Path
 from typing import Any, Final
 
 from fondant_spec.dataset.manifest import Manifest
-from fondant_spec.dataset.result_page import result_page
 from fondant_spec.spec.executor_options import ExecutorOptions
+from fondant_spec.worker.result_page import result_page
 
 METRICS: Final = "metrics"
 

@@ -2,7 +2,7 @@
 
 import heapq
 from collections.abc import Iterator
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
@@ -33,6 +33,30 @@ from fondant_spec.worker.run_partition import (
 from fondant_spec.worker.step_context import StepContext
 
 
+@dataclass(frozen=True)
+class _FailedRows:
+    """The rows of a partition that are tried once more, among the others.
+
+    Attributes:
+        ids_in: of all rows of the input.
+        again: the ids of those that are tried once more, in the order of the input.
+        came_out: the ids of those that came out before.
+        attempts: how often each that is tried once more was tried, by id.
+        before: all that did not come out, as their rejects say.
+    """
+
+    ids_in: pa.Array
+    again: pa.Array
+    came_out: pa.Array
+    attempts: dict[str, int]
+    before: list[dict[str, Any]]
+
+    @property
+    def kept(self) -> int:
+        """How many rows stay as they are."""
+        return len(self.ids_in) - len(self.again)
+
+
 def retry_partition(
     step: StepContext,
     component: StreamTransformComponent,
@@ -45,51 +69,68 @@ def retry_partition(
     Which rows those are is in `step.retry`. The partition and its rejects are written anew, with
     the rows in the order of the input.
     """
-    rows, partition = step.inputs[task.input_number], task.partition
-    before = _read_rejects(step, task.name)
-    failed = [row for row in before if not row["filtered"] and step.retries(row["reason"])]
-    again = pa.array([row["id"] for row in failed], pa.string())
-    ids_in = rows.ids(partition.name)
-    lost = pa.array([row["id"] for row in before], pa.string())
-    came_out = ids_in.filter(pc.invert(pc.is_in(ids_in, value_set=lost)))
-    earlier_rows = partial(rows.batches, partition.name, component.batch_rows, came_out)
-    context = replace(row_context(step, task.input_number), earlier=earlier_rows)
-    kept = len(ids_in) - len(again)
-    advance(kept, len(before) - len(again), before=kept)
-    settled = Settled(advance, len(again), context.rejects)
-    batches = rows.batches(partition.name, component.batch_rows, again)
+    failed, rows = _failed_rows(step, task), step.inputs[task.input_number]
+    read = partial(rows.batches, task.partition.name, component.batch_rows)
+    context = row_context(step, task.input_number)
+    context = replace(context, earlier=partial(read, failed.came_out))
+    staying = len(failed.before) - len(failed.again)
+    advance(failed.kept, staying, before=failed.kept)
+    settled = Settled(advance, len(failed.again), context.rejects)
     output = PartitionOutput(step, task.name, staged=True)
     with output:
-        output.write(settled.as_returned(component.transform_batches(batches, context)))
-        tried = ids_in.filter(pc.is_in(ids_in, value_set=again))
-        check_cardinality(step.spec.cardinality, tried, output.ids(), context.rejects, step.step_id)
+        returned = component.transform_batches(read(failed.again), context)
+        output.write(settled.as_returned(returned))
+        cardinality = step.spec.cardinality
+        check_cardinality(cardinality, failed.again, output.ids(), context.rejects, step.step_id)
     settled.close()
     if step.made_by(component) != earlier.metadata:
         # Another model than made the rows there are: all of them are made anew, by this one.
         settled.undo()
-        advance(-kept, len(again) - len(before), before=-kept)
+        advance(-failed.kept, -staying, before=-failed.kept)
         return transform_partition(step, component, replace(task, earlier=None), advance)
-    rejects = _merged_rejects(before, {r["id"]: r["attempts"] for r in failed}, context.rejects)
+    return _write_merged(step, task, earlier, failed, output, context.rejects)
+
+
+def _failed_rows(step: StepContext, task: PartitionTask) -> _FailedRows:
+    ids_in = step.inputs[task.input_number].ids(task.partition.name)
+    table = pq.read_table(storage.open_input(partition_file(step.folder.rejects, task.name)))
+    before = table.to_pylist()
+    attempts = {
+        row["id"]: row["attempts"]
+        for row in before
+        if not row["filtered"] and step.retries(row["reason"])
+    }
+    again = pc.is_in(ids_in, value_set=pa.array(list(attempts), pa.string()))
+    lost = pc.is_in(ids_in, value_set=pa.array([row["id"] for row in before], pa.string()))
+    came_out = ids_in.filter(pc.invert(lost))
+    return _FailedRows(ids_in, ids_in.filter(again), came_out, attempts, before)
+
+
+def _write_merged(
+    step: StepContext,
+    task: PartitionTask,
+    earlier: Checkpoint,
+    failed: _FailedRows,
+    output: PartitionOutput,
+    rejects: Rejects,
+) -> Checkpoint:
+    """Write a partition and its rejects with what came of the rows that were tried once more."""
+    merged = _merged_rejects(failed.before, failed.attempts, rejects)
     fields = output.fields if output.rows else earlier.fields
-    written = _write_both(step, task.name, fields, ids_in)
-    write_rejects(step, task.name, rejects)
+    written = _write_both(step, task.name, fields, failed.ids_in)
+    write_rejects(step, task.name, merged)
     checkpoint = replace(
         earlier,
         run_id=step.run_id,
-        work=Work.since(output.began, kept),
-        partitions=(with_origin(written, partition),),
+        work=Work.since(output.began, failed.kept),
+        partitions=(with_origin(written, task.partition),),
         fields=fields,
-        rejects=dict(rejects.counts),
-        failed=rejects.failed,
+        rejects=dict(merged.counts),
+        failed=merged.failed,
     )
     checkpoint.write(step.folder.checkpoints)
     storage.remove(partition_file(step.folder.staged, task.name))
     return checkpoint
-
-
-def _read_rejects(step: StepContext, name: str) -> list[dict[str, Any]]:
-    table = pq.read_table(storage.open_input(partition_file(step.folder.rejects, name)))
-    return list(table.to_pylist())
 
 
 def _merged_rejects(

@@ -5,9 +5,9 @@ import sys
 from pathlib import Path
 
 from demo.tiny_models import BLIP_FOLDER, CLIP_FOLDER
-from explorer.replay import with_edits
 from fondant_spec.pipeline import Pipeline
 from fondant_spec.runners.command_line import launch
+from image_toolkit.edits.replay import with_edits
 
 COMPONENTS = Path(__file__).parents[2] / "components"
 

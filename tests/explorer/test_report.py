@@ -8,9 +8,9 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from explorer.report.ancestry import ancestry_of
 from explorer.report.drift import drifts_of
 from fondant_spec.cli import main
+from fondant_spec.dataset.history import history_of
 from fondant_spec.dataset.layout import PipelineFolder
 from fondant_spec.dataset.manifest import Field, Input, Manifest
 from fondant_spec.dataset.partition_writer import write_table
@@ -180,7 +180,7 @@ def test_drift_from_seeds_to_finds_to_what_was_kept(tmp_path):
     seeds = write_dataset(embedded(40, 0, 1), tmp_path, metadata=metadata)
     hits = after(seeds, tmp_path, "hits", embedded(80, 3, 2))
     kept = run_filter(hits, tmp_path)
-    drifts = drifts_of(ancestry_of(kept))
+    drifts = drifts_of(history_of(kept))
     assert [(one.step, one.vectors) for one in drifts.sets] == [
         ("given", 40),
         ("hits", 80),
@@ -206,7 +206,7 @@ def test_vectors_of_another_model_are_not_compared(tmp_path):
     metadata = {"embedding": {"model_id": "clip", "modality": "text"}}
     seeds = write_dataset(embedded(40, 0, 1), tmp_path, metadata=metadata)
     hits = after(seeds, tmp_path, "hits", embedded(80, 3, 2))
-    assert drifts_of(ancestry_of(hits)) is None
+    assert drifts_of(history_of(hits)) is None
     assert told(tmp_path, hits)["drift"] is None
     assert "No two steps have vectors of one model." in page(tmp_path)
 

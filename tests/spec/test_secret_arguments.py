@@ -35,6 +35,8 @@ def test_a_secret_is_no_argument():
         ("str", "s3://key:hush-hush@bucket/x"),
         ("list", ["a", "https://host/x?access_token=hush-hush"]),
         ("dict", {"a": {"b": ["https://hush-hush@host"]}}),
+        ("dict", {"https://hush-hush@host": 1}),
+        ("list", [{"a": {"https://host/x?access_token=hush-hush": None}}]),
     ],
 )
 def test_no_argument_holds_a_secret(type_, value):

@@ -4,15 +4,9 @@ import json
 import re
 from pathlib import Path
 
-import pyarrow as pa
 import pytest
 
-from fondant_spec.dataset.manifest import Manifest
-from fondant_spec.dataset.result_page import result_page
 from fondant_spec.errors import InvalidArgumentError
-from fondant_spec.testing import write_dataset
-
-GIF = b"GIF89a\x01\x00\x01\x00\x00\x00\x00;"
 
 
 def executor_input(folder: Path) -> str:
@@ -53,35 +47,6 @@ def test_metrics_and_page(enter, tmp_path):
     again = enter("double", numbers, reject_odd=True, words=words)
     assert again.digest == manifest.digest
     assert (tmp_path / "made" / "page").read_text(encoding="utf-8") == page
-
-
-def test_rows_that_are_shown(tmp_path):
-    """They come from all partitions, with their images in the page, and nothing in them runs."""
-    count = 100
-    table = pa.table(
-        {
-            "image": [GIF, b"no image"] * (count // 2),
-            "caption": [f"<script>alert({n})</script>" for n in range(count)],
-        }
-    )
-    page = result_page(write_dataset(table, tmp_path, rows_per_partition=7))
-    shown = [int(n) for n in re.findall(r"alert\((\d+)\)", page)]
-    assert len(shown) == 24
-    assert shown == sorted(set(shown))
-    assert (shown[0], shown[-1] >= 98) == (0, True)
-    assert "<script" not in page
-    assert "&lt;script&gt;" in page
-    images = page.count('src="data:image/gif;base64,R0lGODlhAQABAAAAADs="')
-    assert images == sum(n % 2 == 0 for n in shown)
-
-
-@pytest.mark.parametrize("table", [{"text": pa.array([], pa.string())}, {"number": [1, 2]}])
-def test_a_dataset_without_images(tmp_path, table):
-    """Its rows are a table, were there none."""
-    manifest: Manifest = write_dataset(pa.table(table), tmp_path)
-    page = result_page(manifest)
-    assert f"<h2>{manifest.rows} of the rows</h2>" in page
-    assert f"<th>{next(iter(table))}" in page or not manifest.rows
 
 
 def test_arguments_in_one_object(enter):

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 from fondant_spec.dataset import storage
 from fondant_spec.errors import InvalidPipelineError
@@ -10,6 +10,7 @@ from fondant_spec.pipeline.plan import Plan
 from fondant_spec.runners.kubeflow.cluster import Cluster
 from fondant_spec.runners.kubeflow.package import task_name
 from fondant_spec.spec.secret_arguments import file_of, variable_of
+from fondant_spec.spec.texts import texts_in
 
 _PLACEHOLDERS: Final = {"{{": "Argo", "$(": "Kubernetes", "$$": "Kubernetes"}
 """Where something else may be put in its place, and by whom.
@@ -47,7 +48,7 @@ def check_plan(plan: Plan, cluster: Cluster) -> None:
         _check_text(value, f"KUBEFLOW_ENV: {name}")
     for planned in plan.steps:
         for name, value in planned.arguments.items():
-            for text in _texts(value):
+            for text in texts_in(value):
                 _check_text(text, f"{planned.id}: {name}")
     _check_paths(plan, cluster)
     _check_references(plan, cluster)
@@ -64,18 +65,6 @@ def slice_doubts(plan: Plan) -> Iterator[str]:
 
 def _slices(plan: Plan) -> int:
     return sum(one.step.fan_out for one in plan.steps if one.step.fan_out > 1)
-
-
-def _texts(value: Any) -> Iterator[str]:
-    if isinstance(value, str):
-        yield value
-    elif isinstance(value, list):
-        for item in value:
-            yield from _texts(item)
-    elif isinstance(value, dict):
-        for key, item in value.items():
-            yield key
-            yield from _texts(item)
 
 
 def _check_text(text: str, where: str) -> None:

@@ -9,9 +9,10 @@ from html import escape
 from typing import Final
 
 from fondant_spec.dataset import storage
+from fondant_spec.dataset.history import history_of
 from fondant_spec.dataset.manifest import Manifest
-from fondant_spec.dataset.samples import Sample, read_samples
 from fondant_spec.plain_words import duration
+from fondant_spec.worker.samples import Sample, read_samples
 
 SAMPLES: Final = 24
 _MOST_BYTES: Final = 2 << 20
@@ -39,10 +40,9 @@ def result_page(manifest: Manifest) -> str:
 
     Raises:
         InvalidDatasetError: a file of the dataset is missing or broken.
-        InvalidManifestError: a manifest of a step before is.
     """
     title = f"{manifest.pipeline_name}: {manifest.rows:,} rows"
-    samples = read_samples(manifest, SAMPLES)
+    history, samples = history_of(manifest), read_samples(manifest, SAMPLES)
     parts = [
         "<!doctype html><html lang=en><head><meta charset=utf-8>",
         f'<meta http-equiv="Content-Security-Policy" content="{_POLICY}">',
@@ -50,7 +50,8 @@ def result_page(manifest: Manifest) -> str:
         f"<h1>{escape(title)}</h1>",
         *_places(manifest),
         "<h2>Steps</h2>",
-        _steps(_steps_before(manifest)),
+        _steps(history.steps),
+        *map(_gone, history.missing),
         f"<h2>{len(samples)} of the rows</h2>",
         _gallery(samples) if any(one.image for one in samples) else _table(samples),
         "</body></html>",
@@ -66,20 +67,6 @@ def _places(manifest: Manifest) -> Iterator[str]:
     yield f"<p><code>fondant-spec show {escape(manifest.folder)}</code> shows more.</p>"
 
 
-def _steps_before(manifest: Manifest) -> list[Manifest]:
-    """Return a step and all before it, each after those that it reads."""
-    ordered: dict[str, Manifest] = {}
-
-    def add(one: Manifest) -> None:
-        for given in one.inputs:
-            if given.location not in ordered:
-                add(Manifest.read(given.location))
-        ordered.setdefault(one.location, one)
-
-    add(manifest)
-    return list(ordered.values())
-
-
 def _steps(manifests: Sequence[Manifest]) -> str:
     numbers = "".join(f"<th class=number>{head}" for head in ("rows in", "rows out", "time"))
     lines = [f"<table><tr><th>step{numbers}<th>left out or failed</tr>"]
@@ -92,6 +79,11 @@ def _steps(manifests: Sequence[Manifest]) -> str:
             f"<td>{told or 'none'}</tr>"
         )
     return "\n".join([*lines, "</table>"])
+
+
+def _gone(location: str) -> str:
+    place = escape(storage.parent(location))
+    return f"<p>Left out, since it cannot be read any more: <code>{place}</code></p>"
 
 
 def _gallery(samples: Sequence[Sample]) -> str:

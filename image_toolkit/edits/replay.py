@@ -1,16 +1,28 @@
 """The step of a pipeline that replays what people corrected."""
 
 import logging
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any, Protocol, TypeVar
 
 from fondant_spec.errors import StorageError
-from fondant_spec.pipeline import Pipeline, Step
 from image_toolkit.edits.journal import edits_folder, edits_version
+
+StepT = TypeVar("StepT")
 
 logger = logging.getLogger(__name__)
 
 
-def with_edits(pipeline: Pipeline, step: Step, component: str | Path) -> Step:
+class Steps(Protocol[StepT]):
+    """What is asked of a `Pipeline` here; the tools do not know the side that describes them."""
+
+    base_path: str
+
+    def add(self, component: str | Path, *, after: StepT, arguments: Mapping[str, Any]) -> StepT:
+        """Add a step and return it."""
+
+
+def with_edits(pipeline: Steps[StepT], step: StepT, component: str | Path) -> StepT:
     """Add the step that replays the edits below the base path, if there are any, and return it.
 
     Args:
