@@ -100,6 +100,22 @@ def test_a_view_is_what_its_address_says(client, query, wanted):
         assert found[0] == 5
 
 
+@pytest.mark.parametrize("where", ["score > 0.5", "score / score > 0.5 AND score > 0.1"])
+def test_a_score_that_is_none_is_in_no_filter(tmp_path, where):
+    """Neither a null nor a NaN is above a number, so no change of many rows reaches them."""
+    scores = pa.array([0.0, 1.0, float("nan"), None], pa.float32())
+    given = table(4)
+    given = given.set_column(given.schema.get_field_index("score"), "score", scores)
+    write_dataset(given, tmp_path)
+    client = client_of(tmp_path)
+    assert shown(client, where=where) == [1]
+    assert shown(client, where="score IS NULL") == [2, 3]
+    text = client.get(f"{DATA}/bulk", params={"action": "drop", "where": where}).text
+    assert "<strong>1</strong> images would change" in text
+    queue = client.get(f"{DATA}/review", params={"where": where, "size": "10"}).text
+    assert rows(queue) == [1]
+
+
 def test_a_random_order_is_drawn_by_its_seed(client):
     """The same address shows the same rows, another seed others."""
     first = shown(client, sort="random")
