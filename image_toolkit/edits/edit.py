@@ -16,6 +16,9 @@ TAG: Final = "tag:"
 """What the field of a tag begins with; its name follows. Each tag is a cell of its own, so that two
 people who add one each are not in each other's way."""
 
+WRITTEN_CAPTION: Final = "written_caption"
+"""The field in which `apply_edits` keeps the caption as the steps wrote it."""
+
 SPLITS: Final = (TRAIN, VALIDATION)
 
 LONGEST_CAPTION: Final = 20_000

@@ -6,7 +6,7 @@ person's: it is never overwritten, and taken over once.
 
 import json
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path, PurePosixPath
 from typing import Final
 
@@ -14,8 +14,8 @@ from fondant_spec.dataset import storage
 from fondant_spec.errors import InvalidDatasetError
 from image_toolkit import text_encodings
 from image_toolkit.blank_texts import is_blank
-from image_toolkit.edits.cells import cells_of
-from image_toolkit.edits.edit import CAPTION, Edit, check_value, new_id, now
+from image_toolkit.edits.cells import Cell, cells_of
+from image_toolkit.edits.edit import CAPTION, Edit, Value, check_value, new_id, now
 from image_toolkit.edits.journal import Journal
 
 LISTING: Final = ".written.json"
@@ -26,10 +26,14 @@ _LONGEST_NAME: Final = 200  # bytes, which all file systems take with a suffix
 
 @dataclass(frozen=True)
 class Written:
-    """A caption as it was written into a file, and the key of its image (see `image_key`)."""
+    """A caption as it was written into a file, and the key of its image (see `image_key`).
+
+    `beneath` is what the steps had written, which an edit may have changed; None if nobody knows.
+    """
 
     image: str
     caption: str
+    beneath: str | None = None
 
 
 def text_names(names: Iterable[tuple[str | None, str]]) -> Iterator[str]:
@@ -99,15 +103,22 @@ def take_over(folder: Path, journal: Journal, by: str) -> list[str]:
                 field=CAPTION,
                 value=text,
                 after=cell.ids if cell else (),
-                beneath=cell.edit.beneath if cell else written.caption,
+                beneath=_beneath(written, cell),
                 action=action,
             )
         )
     if edits:
         journal.add(edits)
-        taken = {name: Written(known[name].image, text) for name, text in changed}
+        taken = {name: replace(known[name], caption=text) for name, text in changed}
         _list(folder, {**known, **taken})
     return [name for name, _ in changed]
+
+
+def _beneath(written: Written, cell: Cell | None) -> Value:
+    """Return what the steps had written when a person saw a text."""
+    if written.beneath is not None:
+        return written.beneath
+    return cell.edit.beneath if cell else written.caption
 
 
 def _changed(folder: Path, known: Mapping[str, Written]) -> Iterator[tuple[str, str | None]]:

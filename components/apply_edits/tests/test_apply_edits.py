@@ -56,6 +56,7 @@ def test_what_people_said_is_done(tmp_path):
         edit("gone", "caption", "of an image that is not here"),
     )
     assert [rows[i]["caption"] for i in "023"] == ["ONE", "three", "four"]
+    assert [rows[i]["written_caption"] for i in "023"] == ["one", "three", "four"]
     assert rows["0"]["tags"] == ["y", "new"]
     assert rows["0"]["tag_weights"] == [1.5, 1.0]
     assert rows["3"]["tags"] == ["z"]

@@ -1,5 +1,6 @@
 """Captions as texts that people correct: what they change is taken over, and never overwritten."""
 
+import json
 from pathlib import Path
 
 import pytest
@@ -64,6 +65,32 @@ def test_a_second_change_takes_the_place_of_the_first(texts, journal):
         write_texts(texts, {**CAPTIONS, "a.jpg.txt": Written("aa", words)})
     assert held(journal) == {"aa": "two"}
     assert {edit.beneath for edit in journal.edits()} == {"a cat"}
+
+
+def test_a_new_caption_beneath_is_what_was_corrected(texts, journal):
+    """Words over a caption that the steps wrote anew are no older than it, and stay."""
+    (texts / "a.jpg.txt").write_text("mine")
+    take_over(texts, journal, "ann")
+    for shown in ("a new cat", "mine"):  # as it is shown with when_changed=leave, and without
+        write_texts(texts, {"a.jpg.txt": Written("aa", shown, "a new cat")})
+        (texts / "a.jpg.txt").write_text(f"not {shown}")
+        assert take_over(texts, journal, "ann") == ["a.jpg.txt"]
+        (cell,) = cells_of(journal.edits()).values()
+        assert (cell.value, cell.edit.beneath) == (f"not {shown}", "a new cat")
+    assert write_texts(texts, {"a.jpg.txt": Written("aa", "not mine", "a new cat")}) == []
+    assert (texts / "a.jpg.txt").read_text() == "not mine\n"
+
+
+def test_a_list_of_an_older_version_is_read(texts, journal):
+    """It does not say what the steps had written; then that is what was shown."""
+    listing = texts / ".written.json"
+    content = json.loads(listing.read_text())
+    listing.write_text(
+        json.dumps({n: {"image": w["image"], "caption": w["caption"]} for n, w in content.items()})
+    )
+    (texts / "a.jpg.txt").write_text("mine")
+    take_over(texts, journal, "ann")
+    assert [edit.beneath for edit in journal.edits()] == ["a cat"]
 
 
 def test_what_was_changed_meanwhile_stays(texts, journal):
