@@ -4,9 +4,12 @@ Beside the texts lies a list of what was written. A text that says something els
 person's: it is never overwritten, and taken over once.
 """
 
+import hashlib
 import json
+import unicodedata
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, replace
+from itertools import count
 from pathlib import Path, PurePosixPath
 from typing import Final
 
@@ -22,6 +25,7 @@ LISTING: Final = ".written.json"
 SUFFIX: Final = ".txt"
 
 _LONGEST_NAME: Final = 200  # bytes, which all file systems take with a suffix
+_HASH_LENGTH: Final = 32
 
 
 @dataclass(frozen=True)
@@ -40,13 +44,28 @@ def text_names(names: Iterable[tuple[str | None, str]]) -> Iterator[str]:
     """Yield the file for the text of each image, given its own name, if it has one, and its id.
 
     That is its name with `.txt` behind, in the same folders, or its id where it has no name that
-    can be a file below a folder, or one that came already.
+    can be a file below a folder, or one that came already. No two are one file, not even where
+    case is ignored, or how a letter is composed.
     """
     taken: set[str] = set()
     for name, row_id in names:
-        wanted = name if name and _is_safe(name) and name.casefold() not in taken else row_id
-        taken.add(wanted.casefold())
+        wanted = next(one for one in _candidates(name, row_id) if _key(one) not in taken)
+        taken.add(_key(wanted))
         yield f"{wanted}{SUFFIX}"
+
+
+def _candidates(name: str | None, row_id: str) -> Iterator[str]:
+    if name and _is_safe(name):
+        yield name
+    own = row_id if _is_safe(row_id) else hashlib.sha256(row_id.encode()).hexdigest()[:_HASH_LENGTH]
+    yield own
+    yield from (f"{own}-{number}" for number in count(2))
+
+
+def _key(name: str) -> str:
+    """Return what is the same for all names that a file system may take for one."""
+    path = PurePosixPath(unicodedata.normalize("NFC", name)).as_posix()
+    return unicodedata.normalize("NFC", path.casefold())
 
 
 def write_texts(folder: Path, texts: Mapping[str, Written]) -> list[str]:
@@ -167,7 +186,8 @@ def _list(folder: Path, texts: Mapping[str, Written]) -> None:
 
 
 def _is_safe(name: str) -> bool:
+    """Return whether a name is that of a file below a folder, on any system."""
     path = PurePosixPath(name)
     fits = all(len(part.encode(errors="replace")) <= _LONGEST_NAME for part in path.parts)
     inside = not path.is_absolute() and ".." not in path.parts and "\\" not in name
-    return fits and inside and name.isprintable()
+    return bool(path.parts) and fits and inside and name.isprintable()

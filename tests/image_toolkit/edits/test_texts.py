@@ -1,6 +1,8 @@
 """Captions as texts that people correct: what they change is taken over, and never overwritten."""
 
 import json
+import unicodedata
+from hashlib import sha256
 from pathlib import Path
 
 import pytest
@@ -141,3 +143,36 @@ def test_names_of_texts():
     expected = ["a.jpg", "x/ü b.png", "2", "3", "4", "5", "6", "7"]
     found = list(text_names((name, str(number)) for number, name in enumerate(names)))
     assert found == [f"{name}.txt" for name in expected]
+
+
+@pytest.mark.parametrize(
+    "row_id", ["../victim", "/abs/x", "a/../../b", "c\\d", "e\0", "", ".", "x" * 300]
+)
+def test_an_id_that_is_no_file_is_hashed(row_id):
+    """No text is written outside the folder, whatever an id says."""
+    (name,) = text_names([(None, row_id)])
+    assert name == f"{sha256(row_id.encode()).hexdigest()[:32]}.txt"
+
+
+@pytest.mark.parametrize(
+    "rows",
+    [
+        [("b", "a"), ("b", "b2"), ("B2", "c"), ("b", "b2")],
+        [(None, "a"), ("x", "A"), ("x", "a")],
+        [("\u00e9.jpg", "1"), ("e\u0301.jpg", "2"), ("E\u0301.JPG", "3")],
+        [("x/a.jpg", "1"), ("x//a.jpg", "2"), ("./x/a.jpg", "3")],
+    ],
+)
+def test_no_two_texts_are_one_file(rows):
+    """Names that a file system takes for one are told apart, also from ids."""
+    names = [unicodedata.normalize("NFC", str(Path(name)).casefold()) for name in text_names(rows)]
+    assert len(set(names)) == len(rows)
+
+
+def test_an_id_that_a_name_has_is_numbered():
+    """The first has it as it is."""
+    assert list(text_names([("1", "a"), (None, "1"), (None, "1")])) == [
+        "1.txt",
+        "1-2.txt",
+        "1-3.txt",
+    ]
