@@ -17,8 +17,8 @@ from fondant_spec.dataset import storage
 from fondant_spec.errors import InvalidDatasetError
 from image_toolkit import text_encodings
 from image_toolkit.blank_texts import is_blank
-from image_toolkit.edits.cells import Cell, cells_of
-from image_toolkit.edits.edit import CAPTION, Edit, Value, check_value, new_id, now
+from image_toolkit.edits.cells import Cell, by_image, cells_of, ids_for_text
+from image_toolkit.edits.edit import CAPTION, Edit, Value, check_value, new_id, now, text_cell
 from image_toolkit.edits.journal import Journal
 
 LISTING: Final = ".written.json"
@@ -103,7 +103,8 @@ def take_over(folder: Path, journal: Journal, by: str) -> list[str]:
         )
         raise InvalidDatasetError(msg)
     changed = [(name, text) for name, text in _changed(folder, known) if text is not None]
-    cells = cells_of(journal.edits())
+    cells = by_image(cells_of(journal.edits()))
+    several = _with_several_captions(known.values())
     action = new_id()
     edits = []
     for name, text in changed:
@@ -112,7 +113,8 @@ def take_over(folder: Path, journal: Journal, by: str) -> list[str]:
             raise InvalidDatasetError(msg)
         check_value(CAPTION, text)
         written = known[name]
-        cell = cells.get((written.image, CAPTION))
+        own = cells.get(written.image, {})
+        beneath = _beneath(written, own)
         edits.append(
             Edit(
                 id=new_id(),
@@ -121,9 +123,10 @@ def take_over(folder: Path, journal: Journal, by: str) -> list[str]:
                 image=written.image,
                 field=CAPTION,
                 value=text,
-                after=cell.ids if cell else (),
-                beneath=_beneath(written, cell),
+                after=ids_for_text(own, beneath),
+                beneath=beneath,
                 action=action,
+                of_text=written.image in several or text_cell(beneath) in own,
             )
         )
     if edits:
@@ -133,11 +136,20 @@ def take_over(folder: Path, journal: Journal, by: str) -> list[str]:
     return [name for name, _ in changed]
 
 
-def _beneath(written: Written, cell: Cell | None) -> Value:
+def _beneath(written: Written, cells: Mapping[str, Cell]) -> Value:
     """Return what the steps had written when a person saw a text."""
     if written.beneath is not None:
         return written.beneath
+    cell = cells.get(CAPTION)
     return cell.edit.beneath if cell else written.caption
+
+
+def _with_several_captions(texts: Iterable[Written]) -> set[str]:
+    """Return the images for which the steps wrote more than one caption."""
+    found: dict[str, set[str]] = {}
+    for one in texts:
+        found.setdefault(one.image, set()).add(one.caption if one.beneath is None else one.beneath)
+    return {image for image, captions in found.items() if len(captions) > 1}
 
 
 def _changed(folder: Path, known: Mapping[str, Written]) -> Iterator[tuple[str, str | None]]:

@@ -10,7 +10,7 @@ from fondant_spec.component import ArrowTransformComponent, RowContext, SetupCon
 from fondant_spec.dataset import storage
 from fondant_spec.errors import InputDataError
 from fondant_spec.executor import execute
-from image_toolkit.edits.cells import Cell, by_image, cells_of, with_tags
+from image_toolkit.edits.cells import Cell, by_image, cells_of, for_text, with_tags
 from image_toolkit.edits.edit import CAPTION, DROPPED, TAG, WRITTEN_CAPTION
 from image_toolkit.edits.image_key import image_keys, key_field
 from image_toolkit.edits.journal import Journal
@@ -70,7 +70,7 @@ class ApplyEdits(ArrowTransformComponent):
         for image, row in zip(
             image_keys(batch.column(key)).to_pylist(), narrow.to_pylist(), strict=True
         ):
-            cells = self._images.get(image or "", {})
+            cells = for_text(self._images.get(image or "", {}), row.get(CAPTION))
             dropped = cells.get(DROPPED)
             if dropped is not None and dropped.value:
                 edit = dropped.edit

@@ -83,6 +83,23 @@ def test_a_new_caption_beneath_is_what_was_corrected(texts, journal):
     assert (texts / "a.jpg.txt").read_text() == "not mine\n"
 
 
+def test_images_with_several_texts(tmp_path, journal):
+    """Texts of one image are corrected each by itself, also a second time."""
+    folder = tmp_path / "texts"
+    written = {"a.txt": Written("aa", "a car", "a car"), "b.txt": Written("aa", "my car", "my car")}
+    write_texts(folder, written)
+    for number in "12":
+        for name in written:
+            (folder / name).write_text(f"{name} {number}")
+        assert take_over(folder, journal, "ann") == ["a.txt", "b.txt"]
+    cells = cells_of(journal.edits())
+    assert {cell.edit.beneath: cell.value for cell in cells.values()} == {
+        "a car": "a.txt 2",
+        "my car": "b.txt 2",
+    }
+    assert all(len(cell.heads) == 1 for cell in cells.values())
+
+
 def test_a_list_of_an_older_version_is_read(texts, journal):
     """It does not say what the steps had written; then that is what was shown."""
     listing = texts / ".written.json"
