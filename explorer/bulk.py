@@ -8,6 +8,7 @@ from typing import Final
 from urllib.parse import urlencode
 
 from explorer.editing import MOST_AT_ONCE, Change, Editing
+from explorer.overlay import TEXT
 from explorer.tables import KEY, Table, Tables
 from explorer.views import Query
 from fondant_spec.errors import InvalidArgumentError
@@ -87,10 +88,11 @@ class Bulk:
 
 @dataclass(frozen=True)
 class Planned:
-    """One change: the row, its image, and what its cell holds before and after."""
+    """One change: the row, its image and its caption, and what its cell holds before and after."""
 
     row: str
     image: str
+    text: str | None
     field: str
     before: Value
     after: Value
@@ -98,15 +100,20 @@ class Planned:
 
 @dataclass(frozen=True)
 class Preview:
-    """All changes of a view, one an image. `blank` captions would be left empty, so they stay."""
+    """The changes of all rows of a view. `blank` captions would be left empty, so they stay."""
 
     changes: tuple[Planned, ...]
     blank: int
 
     @property
+    def images(self) -> int:
+        """How many images would change; rows of one may have captions of their own."""
+        return len({one.image for one in self.changes})
+
+    @property
     def digest(self) -> str:
         """A hash of the changes: what was seen is what is written."""
-        told = json.dumps([[c.image, c.field, c.before, c.after] for c in self.changes])
+        told = json.dumps([[c.row, c.text, c.field, c.before, c.after] for c in self.changes])
         return hashlib.sha256(told.encode()).hexdigest()
 
 
@@ -122,18 +129,17 @@ def preview(tables: Tables, table: Table, query: Query, bulk: Bulk) -> Preview:
         if bulk.action == REPLACE
         else _set(tables, table, query, bulk)
     )
-    changes = {(one.image, one.field): one for one in reversed(found)}
-    good = [one for one in reversed(changes.values()) if not what_is_wrong(one.field, one.after)]
+    good = [one for one in found if not what_is_wrong(one.field, one.after)]
     if len(good) > MOST_AT_ONCE:
         msg = f"{len(good):,} changes; {MOST_AT_ONCE:,} can be made at once. Filter the rows first."
         raise InvalidArgumentError(msg)
-    return Preview(tuple(good), len(changes) - len(good))
+    return Preview(tuple(good), len(found) - len(good))
 
 
 def apply(
     editing: Editing, tables: Tables, table: Table, query: Query, bulk: Bulk, digest: str
 ) -> int:
-    """Write the changes that a preview had, if they are still the same, and return how many.
+    """Write the changes that a preview had, if they are still the same; return of how many images.
 
     Raises:
         InvalidArgumentError: they are others by now.
@@ -142,10 +148,9 @@ def apply(
     if planned.digest != digest:
         msg = "the rows have changed since you looked; nothing was written. Look again."
         raise InvalidArgumentError(msg)
-    cells = editing.of_images([one.image for one in planned.changes])
-    changes = [_change(one, cells.get(one.image, {})) for one in planned.changes]
-    editing.write(table, changes)
-    return len(changes)
+    cells = editing.of_rows([{KEY: one.image, TEXT: one.text} for one in planned.changes])
+    editing.write(table, list(map(_change, planned.changes, cells)))
+    return planned.images
 
 
 def _change(planned: Planned, cells: Mapping[str, Cell]) -> Change:
@@ -165,12 +170,13 @@ def _replaced(tables: Tables, table: Table, query: Query, bulk: Bulk) -> list[Pl
         new = f"regexp_replace({CAPTION}, ?, ?, '{'g' if bulk.case else 'gi'}')"
         values = [find, put]
     rows = tables.rows(
-        f'SELECT id, "{KEY}" AS image, {CAPTION} AS before, {new} AS after FROM {table.shown} '
+        f'SELECT id, "{KEY}" AS image, {TEXT} AS text, {CAPTION} AS before, {new} AS after '
+        f"FROM {table.shown} "
         f'WHERE {query.conditions} AND "{KEY}" IS NOT NULL '
         "AND after IS DISTINCT FROM before ORDER BY id",
         [*values, *query.values],
     )
-    return [Planned(r["id"], r["image"], CAPTION, r["before"], r["after"]) for r in rows]
+    return [Planned(r["id"], r["image"], r["text"], CAPTION, r["before"], r["after"]) for r in rows]
 
 
 def _set(tables: Tables, table: Table, query: Query, bulk: Bulk) -> list[Planned]:
@@ -180,12 +186,12 @@ def _set(tables: Tables, table: Table, query: Query, bulk: Bulk) -> list[Planned
     before = "list_contains(tags, ?)" if field.startswith(TAG) else field
     values = [bulk.word] if field.startswith(TAG) else []
     rows = tables.rows(
-        f'SELECT id, "{KEY}" AS image, {before} AS before FROM {table.shown} '
+        f'SELECT id, "{KEY}" AS image, {TEXT} AS text, {before} AS before FROM {table.shown} '
         f'WHERE {query.conditions} AND "{KEY}" IS NOT NULL '
         "AND before IS DISTINCT FROM ? ORDER BY id",
         [*values, *query.values, value],
     )
-    return [Planned(r["id"], r["image"], field, r["before"], value) for r in rows]
+    return [Planned(r["id"], r["image"], r["text"], field, r["before"], value) for r in rows]
 
 
 def _cell(bulk: Bulk) -> tuple[str, Value]:

@@ -1,14 +1,14 @@
 """Writing edits, so that nobody's are lost: those of others are seen before one is written."""
 
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from explorer.overlay import quoted
+from explorer.overlay import TEXT, quoted
 from explorer.tables import KEY, Table, Tables
 from fondant_spec.errors import FondantError, InvalidArgumentError
-from image_toolkit.edits.cells import Cell, cells_of
+from image_toolkit.edits.cells import Cell, by_image, cells_of, for_text
 from image_toolkit.edits.edit import (
     ACCEPTED,
     CAPTION,
@@ -17,6 +17,7 @@ from image_toolkit.edits.edit import (
     check_value,
     new_id,
     now,
+    text_cell,
 )
 from image_toolkit.edits.journal import Journal, edits_folder, edits_version
 from image_toolkit.training.splits import SPLIT
@@ -75,15 +76,12 @@ class Editing:
         with self._lock:
             return self._edits[::-1]
 
-    def of_images(self, images: Sequence[str | None]) -> dict[str, dict[str, Cell]]:
-        """Return the cells of some images."""
-        wanted = set(images)
-        found: dict[str, dict[str, Cell]] = {}
+    def of_rows(self, rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Cell]]:
+        """Return the cells of some rows, which have an image (`KEY`) and a caption (`TEXT`)."""
+        wanted = {row[KEY] for row in rows}
         with self._lock:
-            for (image, field), cell in self._cells.items():
-                if image in wanted:
-                    found.setdefault(image, {})[field] = cell
-        return found
+            images = by_image({key: cell for key, cell in self._cells.items() if key[0] in wanted})
+        return [for_text(images.get(row[KEY], {}), row[TEXT]) for row in rows]
 
     def write(self, table: Table, changes: Sequence[Change]) -> str:
         """Keep what a person changed, all of it as one action, and return the action's id.
@@ -100,7 +98,11 @@ class Editing:
                 check_value(change.field, change.value)
                 self._check_seen(rows[change.row], change)
             action = new_id()
-            edits = [self._edit(table, rows[change.row], change, action) for change in changes]
+            captions = [rows[one.row][KEY] for one in changes if one.field == CAPTION]
+            several = _with_several_captions(self._tables, table, captions)
+            edits = [
+                self._edit(table, rows[change.row], change, action, several) for change in changes
+            ]
             self._journal.add(list({edit.cell: edit for edit in edits}.values()))
             self.refresh()
             return action
@@ -152,15 +154,28 @@ class Editing:
         return own
 
     def _check_seen(self, row: Mapping[str, Any], change: Change) -> None:
-        cell = self._cells.get((row[KEY], change.field))
+        own = self._own_cell(row, change.field)
+        cell = own if own and own.stands else self._cells.get((row[KEY], change.field))
         if set(cell.ids if cell else ()) != set(change.after):
             raise EditedMeanwhileError({change.field: cell} if cell else {})
 
-    def _edit(self, table: Table, row: Mapping[str, Any], change: Change, action: str) -> Edit:
-        written = row.get(change.field)
+    def _own_cell(self, row: Mapping[str, Any], field: str) -> Cell | None:
+        """Return the cell of a row's caption alone, if there is one."""
+        return self._cells.get((row[KEY], text_cell(row[TEXT]))) if field == CAPTION else None
+
+    def _edit(
+        self,
+        table: Table,
+        row: Mapping[str, Any],
+        change: Change,
+        action: str,
+        several: Collection[str],
+    ) -> Edit:
+        written = row[TEXT] if change.field == CAPTION else row.get(change.field)
         beneath = written if isinstance(written, str | bool) else None
         if change.field == ACCEPTED:  # what was accepted is the caption as it was shown
             beneath = row["shown_caption"]
+        own = self._own_cell(row, change.field)
         return Edit(
             id=new_id(),
             at=now(),
@@ -168,11 +183,12 @@ class Editing:
             image=row[KEY],
             field=change.field,
             value=change.value,
-            after=change.after,
+            after=tuple(dict.fromkeys([*change.after, *(own.ids if own else ())])),
             beneath=beneath,
             action=action,
             dataset=table.manifest.location,
             row=row["id"],
+            of_text=change.field == CAPTION and (own is not None or row[KEY] in several),
         )
 
     def _stands(self, edit: Edit) -> bool:
@@ -191,6 +207,7 @@ class Editing:
 
     def _reverse(self, edit: Edit, action: str) -> Edit:
         """Return the edit that takes one back: what it took the place of holds again."""
+        # Only of the same cell: what is said of the image shows again where nothing is of the text.
         before = {one.id: one for one in self._edits if one.cell == edit.cell}
         heads = sorted((before[i] for i in edit.after if i in before), key=lambda one: one.at)
         return Edit(
@@ -202,6 +219,7 @@ class Editing:
             value=heads[0].value if heads else None,
             after=self._cells[edit.cell].ids,
             beneath=heads[0].beneath if heads else edit.beneath,
+            of_text=edit.of_text,
             action=new_id() if not action else f"undo-{action}",
             undoes=action,
             dataset=edit.dataset,
@@ -219,11 +237,21 @@ def _written(tables: Tables, table: Table, ids: list[str]) -> dict[str, dict[str
         part = ids[start : start + 1000]
         marks = ", ".join("?" for _ in part)
         sql = (
-            f"SELECT {listed}, {shown} AS shown_caption FROM {table.rows} r "
+            f"SELECT {listed}, s.{TEXT}, {shown} AS shown_caption FROM {table.rows} r "
             f"JOIN {table.shown} s ON r.id = s.id WHERE r.id IN ({marks})"
         )
         found |= {row["id"]: row for row in tables.rows(sql, part)}
     return found
+
+
+def _with_several_captions(tables: Tables, table: Table, images: Sequence[str]) -> set[str]:
+    """Return those images whose rows have not all the same caption."""
+    sql = (
+        f'SELECT "{KEY}" AS image FROM {table.shown} '
+        f'WHERE "{KEY}" IN (SELECT unnest(?::VARCHAR[])) '
+        f"GROUP BY ALL HAVING count(DISTINCT coalesce({TEXT}, '')) > 1"
+    )
+    return {row["image"] for row in tables.rows(sql, [list(images)])} if images else set()
 
 
 def changes_of(content: Any) -> list[Change]:

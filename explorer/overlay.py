@@ -6,15 +6,28 @@ from typing import Any, Final
 import pyarrow as pa
 
 from image_toolkit.edits.cells import Cell, by_image, cells_of, tags_of
-from image_toolkit.edits.edit import ACCEPTED, CAPTION, DROPPED, Edit
+from image_toolkit.edits.edit import (
+    ACCEPTED,
+    CAPTION,
+    DROPPED,
+    WRITTEN_CAPTION,
+    Edit,
+    text_of,
+)
 from image_toolkit.training.splits import SPLIT
 
 EDITS_TABLE: Final = "data.edits"
+
+TEXT: Final = "_text"
+"""The column with a row's caption as the steps wrote it, by which an image's captions are told."""
+
+_TEXTS: Final = pa.map_(pa.string(), pa.string())
 
 _SCHEMA: Final = pa.schema(
     [
         pa.field("image", pa.string()),
         pa.field("caption", pa.string()),
+        pa.field("captions", _TEXTS),
         pa.field("dropped", pa.bool_()),
         pa.field("split", pa.string()),
         pa.field("accepted", pa.bool_()),
@@ -43,12 +56,13 @@ def shown_columns(columns: Mapping[str, str], key: str) -> tuple[str, dict[str, 
     kinds = dict(own)
     if own.get(CAPTION) == "VARCHAR":
         written = selected[CAPTION]
-        selected[CAPTION] = f"coalesce(e.caption, {written})"
-        selected["caption_edited"] = (
-            f"e.caption IS NOT NULL AND e.caption IS DISTINCT FROM {written}"
-        )
-        same = f"coalesce(e.caption, {written}) IS NOT DISTINCT FROM e.accepted_caption"
+        text = selected[WRITTEN_CAPTION] if own.get(WRITTEN_CAPTION) == "VARCHAR" else written
+        shown = f"coalesce(e.captions[coalesce({text}, '')], e.caption, {written})"
+        selected[CAPTION] = shown
+        selected["caption_edited"] = f"{shown} IS DISTINCT FROM {written}"
+        same = f"{shown} IS NOT DISTINCT FROM e.accepted_caption"
     else:
+        text = "NULL::VARCHAR"
         selected["caption_edited"] = "false"
         same = "true"
     given = "r.tags" if own.get("tags") == "VARCHAR[]" else "[]::VARCHAR[]"
@@ -67,7 +81,8 @@ def shown_columns(columns: Mapping[str, str], key: str) -> tuple[str, dict[str, 
     kinds |= {"tags": kinds.get("tags", "VARCHAR[]"), "split": "VARCHAR"}
     kinds |= dict.fromkeys(("caption_edited", "dropped", "accepted", "conflict"), "BOOLEAN")
     selected[key] = f"r.{quoted(key)}"
-    kinds[key] = "VARCHAR"
+    selected[TEXT] = text
+    kinds |= {key: "VARCHAR", TEXT: "VARCHAR"}
     listed = ", ".join(f"{expression} AS {quoted(name)}" for name, expression in selected.items())
     return listed, {name: kinds[name] for name in selected}
 
@@ -80,10 +95,12 @@ def quoted(name: str) -> str:
 
 def _row(cells: Mapping[str, Cell]) -> dict[str, Any]:
     values = {field: cell.value for field, cell in cells.items()}
+    texts = {text_of(field): value for field, value in values.items() if value is not None}
     added, removed = tags_of(cells)
     accepted = cells.get(ACCEPTED)
     return {
         "caption": values.get(CAPTION),
+        "captions": [(text, value) for text, value in texts.items() if text is not None],
         "dropped": values.get(DROPPED),
         "split": values.get(SPLIT),
         "accepted": values.get(ACCEPTED),

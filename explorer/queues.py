@@ -87,7 +87,7 @@ class Queue:
         if not self.where:
             return table.shown
         with tables.cursor() as cursor:
-            where = check_expression(cursor, self.where, table.fields)
+            where = check_expression(cursor, self.where, table.shown, table.fields)
         return f"(SELECT * FROM {table.shown} WHERE {where})"
 
     def sql(self, source: str) -> tuple[str, list[Any]]:

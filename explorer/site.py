@@ -10,7 +10,7 @@ from explorer.editing import Editing
 from explorer.nearest import Nearest, Ranking, text_model, vector_field
 from explorer.pictures import Pictures
 from explorer.place import Place, dataset_address, names_of, row_address, run_address
-from explorer.tables import KEY, Table, Tables
+from explorer.tables import Table, Tables
 from explorer.templating import environment
 from explorer.views import Query, View, plan
 from image_toolkit.edits.cells import Cell
@@ -67,9 +67,8 @@ class Site:
     def with_cells(
         self, rows: list[dict[str, Any]]
     ) -> list[tuple[dict[str, Any], dict[str, Cell]]]:
-        """Return rows, each with the edited cells of its image."""
-        cells = self.editing.of_images([row[KEY] for row in rows])
-        return [(row, cells.get(row[KEY], {})) for row in rows]
+        """Return rows, each with its edited cells."""
+        return list(zip(rows, self.editing.of_rows(rows), strict=True))
 
     def page(self, template: str, context: Mapping[str, Any], status: int = 200) -> Response:
         """Return a page made from its template."""

@@ -15,7 +15,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.types as kinds
 
-from explorer.overlay import EDITS_TABLE, overlay_table, shown_columns
+from explorer.overlay import EDITS_TABLE, TEXT, overlay_table, shown_columns
 from fondant_spec.dataset.manifest import Field, Manifest
 from fondant_spec.dataset.partitions import read_batches
 from fondant_spec.errors import FondantError, InvalidArgumentError
@@ -63,7 +63,7 @@ class Table:
     @property
     def fields(self) -> list[str]:
         """The columns that people may name."""
-        return [name for name in self.columns if name != KEY]
+        return [name for name in self.columns if name not in (KEY, TEXT)]
 
     @property
     def has_captions(self) -> bool:
@@ -229,12 +229,17 @@ def hosts_of(urls: pa.Array) -> pa.Array:
 
 def _is_narrow(field: Field) -> bool:
     binary = kinds.is_binary(field.type) or kinds.is_large_binary(field.type)
-    return not binary and not is_vector(field.type) and field.name != KEY
+    return not binary and not is_vector(field.type) and field.name not in (KEY, TEXT)
 
 
 def _nothing_of(table: pa.Table) -> str:
     """Return the query that gives a table's columns and no rows."""
-    names = {pa.string(): "VARCHAR", pa.bool_(): "BOOLEAN", pa.list_(pa.string()): "VARCHAR[]"}
+    names = {
+        pa.string(): "VARCHAR",
+        pa.bool_(): "BOOLEAN",
+        pa.list_(pa.string()): "VARCHAR[]",
+        pa.map_(pa.string(), pa.string()): "MAP(VARCHAR, VARCHAR)",
+    }
     columns = ", ".join(f"NULL::{names[one.type]} AS {one.name}" for one in table.schema)
     return f"SELECT {columns} LIMIT 0"
 

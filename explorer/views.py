@@ -97,7 +97,7 @@ def plan(tables: Tables, table: Table, view: View, ranking: Mapping[str, float])
     values: list[Any] = []
     if view.where:
         with tables.cursor() as cursor:
-            conditions.append(check_expression(cursor, view.where, table.fields))
+            conditions.append(check_expression(cursor, view.where, table.shown, table.fields))
     if view.q:
         column = quoted(text_column(table))
         for word in view.q.split():

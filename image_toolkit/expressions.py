@@ -1,4 +1,8 @@
-"""SQL expressions that people write about the fields of a dataset, run where nothing else is."""
+"""SQL expressions that people write about the fields of a dataset, run where nothing else is.
+
+A number that is none (NaN) is null in them, wherever it arises: DuckDB has it above all others, so
+that `width / height > 0.9` would hold for an image without width or height.
+"""
 
 import json
 from collections.abc import Iterator
@@ -19,6 +23,26 @@ _ENDLESS: Final = {"range", "generate_series", "repeat", "lpad", "rpad", "list_r
 
 _LONGEST: Final = 4000
 
+_VALUES: Final = {"COLUMN_REF", "FUNCTION", "CAST"}
+"""What a NaN can come from; all other expressions hand on what is in them."""
+
+_PLUCKED: Final = {"ARRAY_EXTRACT", "STRUCT_EXTRACT"}
+_FLOATS: Final = {"FLOAT", "DOUBLE"}
+_SUMS: Final = {"+", "-", "*", "/"}
+"""What is NaN where a part of it is NaN, and null where one is null: the whole is cleared, not each
+part."""
+
+_HOLE: Final = "hole"
+_CLEARED: Final = f"list_extract(list_filter([{_HOLE}], lambda one: NOT isnan(one)), 1)"
+"""A float, or null where it is NaN. The value stands in it once: the `CASE` that says the same has
+it twice, and of values in values that makes thousands."""
+
+_CLEARED_IF_FLOAT: Final = (
+    f"list_extract(list_filter([{_HOLE}], lambda one: NOT (typeof(one) IN ('FLOAT', 'DOUBLE') "
+    "AND one::VARCHAR IN ('nan', '-nan'))), 1)"
+)
+"""The same of a value whose type cannot be told beforehand, as of what a lambda is called with."""
+
 
 def lock(connection: duckdb.DuckDBPyConnection) -> None:
     """Take from a database, for good, every way to files, networks and other programs."""
@@ -29,9 +53,13 @@ def lock(connection: duckdb.DuckDBPyConnection) -> None:
 
 
 def check_expression(
-    connection: duckdb.DuckDBPyConnection, text: str, fields: list[str], what: str = "the filter"
+    connection: duckdb.DuckDBPyConnection,
+    text: str,
+    rows: str,
+    fields: list[str],
+    what: str = "the filter",
 ) -> str:
-    """Return an expression over fields that can stand in a query, in brackets.
+    """Return an expression over fields of a table that can stand in a query, in brackets.
 
     Raises:
         InvalidArgumentError: it is none, it is more than one, or it names what is no field.
@@ -39,9 +67,20 @@ def check_expression(
     if len(text) > _LONGEST:
         msg = f"{what} has {len(text):,} characters; {_LONGEST:,} are the most."
         raise InvalidArgumentError(msg)
+    try:
+        return _checked(connection, text, rows, fields, what)
+    except (duckdb.SerializationException, RecursionError):
+        msg = f"{what} has too many expressions within expressions: {text}"
+        raise InvalidArgumentError(msg) from None
+
+
+def _checked(
+    connection: duckdb.DuckDBPyConnection, text: str, rows: str, fields: list[str], what: str
+) -> str:
     # As it is, and in brackets, as it will stand: neither may come to more than an expression.
-    selected = _selected(connection, text, what)
-    _selected(connection, f"({text}\n)", what)
+    _only_selected(_parsed(connection, text, what), text, what)
+    tree = _parsed(connection, f"({text}\n)", what)
+    selected = _only_selected(tree, text, what)
     nodes = list(_nodes(selected))
     known = [*fields, *(name for node in nodes for name in _lambda_names(node))]
     for node in nodes:
@@ -54,18 +93,88 @@ def check_expression(
             raise InvalidArgumentError(msg)
         if kind == "COLUMN_REF":
             _check_field(node["column_names"][0], known, what)
-    return f"({text}\n)"
+    return f"({_without_nan(connection, tree, rows) or text}\n)"
 
 
-def _selected(connection: duckdb.DuckDBPyConnection, text: str, what: str) -> dict[str, Any]:
-    """Return an expression as DuckDB has parsed it."""
-    row = connection.execute(
-        "SELECT json_serialize_sql(?::VARCHAR)", [f"SELECT {text}\n"]
-    ).fetchone()
-    tree = json.loads(row[0]) if row else {"error": True, "error_message": "nothing"}
+def _without_nan(connection: duckdb.DuckDBPyConnection, tree: dict[str, Any], rows: str) -> str:
+    """Return an expression with NaN as null; nothing where there are no floats in it."""
+    selected = _only_expression(tree)
+    alone = [node for node in _nodes(selected, within=False) if _is_value(node)]
+    types = {
+        id(node): kind
+        for node, kind in zip(alone, _types(connection, tree, alone, rows), strict=True)
+    }
+    frames = {"": _CLEARED_IF_FLOAT} | dict.fromkeys(_FLOATS, _CLEARED)
+    left = {id(one) for node in _nodes(selected) for one in [*_named(node), *_summed(node)]}
+    values = [node for node in _nodes(selected) if _is_value(node) and id(node) not in left]
+    kinds = [types.get(id(node), "") for node in values]
+    for node, kind in zip(values, kinds, strict=True):
+        if kind in frames:
+            _put_into(connection, frames[kind], node)
+    return _listed(connection, tree, [selected]) if frames.keys() & kinds else ""
+
+
+def _is_value(node: dict[str, Any]) -> bool:
+    return node.get("class") in _VALUES or node.get("type") in _PLUCKED
+
+
+def _summed(node: dict[str, Any]) -> list[dict[str, Any]]:
+    """Return the parts of a sum, a difference, a product or a quotient."""
+    if node.get("function_name") not in _SUMS:
+        return []
+    parts = node.get("arguments") or node.get("children") or []
+    return [part.get("expression", part) for part in parts]
+
+
+def _types(
+    connection: duckdb.DuckDBPyConnection, tree: dict[str, Any], nodes: list[Any], rows: str
+) -> list[str]:
+    """Return the types of expressions over a table; empty ones where they cannot be told."""
+    if not nodes:
+        return []
+    try:
+        listed = _listed(connection, tree, nodes)
+        described = connection.execute(f"DESCRIBE SELECT {listed} FROM {rows}").fetchall()  # noqa: S608
+    except duckdb.Error:  # whatever is wrong is told when the whole expression is run
+        return [""] * len(nodes)
+    return [str(row[1]) for row in described]
+
+
+def _listed(
+    connection: duckdb.DuckDBPyConnection, tree: dict[str, Any], expressions: list[Any]
+) -> str:
+    """Return the SQL of parsed expressions, with commas between; `tree` is what they stood in."""
+    (statement,) = tree["statements"]
+    node = {**statement["node"], "select_list": expressions}
+    text = json.dumps({**tree, "statements": [{**statement, "node": node}]})
+    ((told,),) = connection.execute("SELECT json_deserialize_sql(?::JSON)", [text]).fetchall()
+    return str(told).removeprefix("SELECT ")
+
+
+def _put_into(connection: duckdb.DuckDBPyConnection, frame: str, node: dict[str, Any]) -> None:
+    """Have an expression stand in the hole of another one, in its place."""
+    inner = dict(node)
+    outer = _only_expression(_parsed(connection, frame, "")) or {}
+    for hole in _nodes(outer):
+        if hole.get("column_names") == [_HOLE]:
+            hole.clear()
+            hole.update(inner)
+    node.clear()
+    node.update(outer)
+
+
+def _parsed(connection: duckdb.DuckDBPyConnection, text: str, what: str) -> dict[str, Any]:
+    """Return a query for an expression as DuckDB has parsed it."""
+    query = f"SELECT {text}\n"
+    ((told,),) = connection.execute("SELECT json_serialize_sql(?::VARCHAR)", [query]).fetchall()
+    tree: dict[str, Any] = json.loads(told)
     if tree["error"]:
         msg = f"{what} is no SQL expression: {tree['error_message']}, in: {text}"
         raise InvalidArgumentError(msg)
+    return tree
+
+
+def _only_selected(tree: dict[str, Any], text: str, what: str) -> dict[str, Any]:
     selected = _only_expression(tree)
     if selected is None:
         msg = f"{what} must be one expression, such as `width > 512`, not: {text}"
@@ -75,10 +184,13 @@ def _selected(connection: duckdb.DuckDBPyConnection, text: str, what: str) -> di
 
 def _lambda_names(node: dict[str, Any]) -> list[str]:
     """Return the names that a lambda gives to what it is called with."""
-    if node.get("class") != "LAMBDA":
-        return []
-    names = (one.get("column_names") for one in _nodes(node.get("lhs")))
+    names = (one.get("column_names") for one in _named(node))
     return [name for path in names if path for name in path]
+
+
+def _named(node: dict[str, Any]) -> list[dict[str, Any]]:
+    """Return the parts of a lambda that only name what it is called with."""
+    return list(_nodes(node.get("lhs"))) if node.get("class") == "LAMBDA" else []
 
 
 def _check_field(name: str, fields: list[str], what: str) -> None:
@@ -104,13 +216,14 @@ def _has_clauses(node: dict[str, Any]) -> bool:
     ) or bool(node.get("group_expressions"))
 
 
-def _nodes(value: Any) -> Iterator[dict[str, Any]]:
-    """Yield every part of an expression."""
+def _nodes(value: Any, *, within: bool = True) -> Iterator[dict[str, Any]]:
+    """Yield every part of an expression; without those of lambdas where not `within`."""
     waiting = [value]
     while waiting:
         one = waiting.pop()
         if isinstance(one, dict):
             yield one
-            waiting += one.values()
+            if within or one.get("class") != "LAMBDA":
+                waiting += one.values()
         elif isinstance(one, list):
             waiting += one

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from image_toolkit.edits.edit import TAG, Edit, Value
+from image_toolkit.edits.edit import CAPTION, TAG, Edit, Value, text_cell, text_of
 
 
 @dataclass(frozen=True)
@@ -25,6 +25,11 @@ class Cell:
     def value(self) -> Value:
         """What the cell holds; None where it is the steps' again."""
         return self.edit.value
+
+    @property
+    def stands(self) -> bool:
+        """Whether somebody says something of the cell."""
+        return self.value is not None or bool(self.rivals)
 
     @property
     def ids(self) -> tuple[str, ...]:
@@ -58,6 +63,24 @@ def by_image(cells: Cells) -> dict[str, dict[str, Cell]]:
     for (image, field), cell in cells.items():
         found.setdefault(image, {})[field] = cell
     return found
+
+
+def for_text(cells: Mapping[str, Cell], text: Value) -> dict[str, Cell]:
+    """Return an image's cells as they are for a row for which the steps wrote a caption.
+
+    What is said of that caption alone goes before what is said of the image, until it is undone.
+    """
+    found = {field: cell for field, cell in cells.items() if text_of(field) is None}
+    own = cells.get(text_cell(text))
+    if own is not None and own.stands:
+        found[CAPTION] = own
+    return found
+
+
+def ids_for_text(cells: Mapping[str, Cell], text: Value) -> tuple[str, ...]:
+    """Return the ids that one more edit of a row's caption takes the place of."""
+    both = (for_text(cells, text).get(CAPTION), cells.get(text_cell(text)))
+    return tuple(dict.fromkeys(id_ for cell in both if cell is not None for id_ in cell.ids))
 
 
 def tags_of(cells: Mapping[str, Cell]) -> tuple[list[str], list[str]]:

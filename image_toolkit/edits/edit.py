@@ -16,6 +16,11 @@ TAG: Final = "tag:"
 """What the field of a tag begins with; its name follows. Each tag is a cell of its own, so that two
 people who add one each are not in each other's way."""
 
+WRITTEN_CAPTION: Final = "written_caption"
+"""The field in which `apply_edits` keeps the caption as the steps wrote it."""
+
+_OF_TEXT: Final = "caption:"
+
 SPLITS: Final = (TRAIN, VALIDATION)
 
 LONGEST_CAPTION: Final = 20_000
@@ -33,7 +38,8 @@ class Edit:
     None gives the cell back to the steps. `after` are the edits of the same cell that the person
     saw, and that this one takes the place of. `beneath` is what the steps had written there.
     `action` is shared by edits that were made at once, and are undone at once; `undoes` is the
-    action that this one takes back. `dataset` and `row` say where the person saw it.
+    action that this one takes back. `dataset` and `row` say where the person saw it. `of_text` is
+    true of a caption where rows of the image have several: it is of those that have `beneath`.
     """
 
     id: str
@@ -48,11 +54,13 @@ class Edit:
     undoes: str = ""
     dataset: str = ""
     row: str = ""
+    of_text: bool = False
 
     @property
     def cell(self) -> tuple[str, str]:
-        """The image and the field."""
-        return (self.image, self.field)
+        """The image and the field, or a name for one of its texts."""
+        own = self.of_text and self.field == CAPTION
+        return (self.image, text_cell(self.beneath) if own else self.field)
 
     def to_json(self) -> str:
         """Return the edit as one line, with its end."""
@@ -82,11 +90,32 @@ class Edit:
         if not all(isinstance(value, str) for value in others.values()):
             msg = f"{', '.join(others)} must be texts"
             raise ValueError(msg)
+        of_text = content.get("of_text", False)
+        if not isinstance(of_text, bool):
+            msg = f"of_text must be true or false, not {of_text!r}"
+            raise ValueError(msg)  # noqa: TRY004 - all that is wrong with a line is one error
         value, beneath = content.get("value"), content.get("beneath")
         if problem := what_is_wrong(content["field"], value):
             raise ValueError(problem)
         known = {name: content[name] for name in texts}
-        return cls(**known, **others, value=value, beneath=beneath, after=tuple(after))
+        return cls(
+            **known,
+            **others,
+            value=value,
+            beneath=beneath,
+            after=tuple(after),
+            of_text=of_text,
+        )
+
+
+def text_cell(beneath: Value) -> str:
+    """Return what the cell of one of several captions of an image is called by."""
+    return f"{_OF_TEXT}{beneath if isinstance(beneath, str) else ''}"
+
+
+def text_of(cell: str) -> str | None:
+    """Return the caption that a cell is of; None where it is of the whole image."""
+    return cell.removeprefix(_OF_TEXT) if cell.startswith(_OF_TEXT) else None
 
 
 def new_id() -> str:

@@ -4,9 +4,12 @@ Beside the texts lies a list of what was written. A text that says something els
 person's: it is never overwritten, and taken over once.
 """
 
+import hashlib
 import json
+import unicodedata
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
+from itertools import count
 from pathlib import Path, PurePosixPath
 from typing import Final
 
@@ -14,35 +17,55 @@ from fondant_spec.dataset import storage
 from fondant_spec.errors import InvalidDatasetError
 from image_toolkit import text_encodings
 from image_toolkit.blank_texts import is_blank
-from image_toolkit.edits.cells import cells_of
-from image_toolkit.edits.edit import CAPTION, Edit, check_value, new_id, now
+from image_toolkit.edits.cells import Cell, by_image, cells_of, ids_for_text
+from image_toolkit.edits.edit import CAPTION, Edit, Value, check_value, new_id, now, text_cell
 from image_toolkit.edits.journal import Journal
 
 LISTING: Final = ".written.json"
 SUFFIX: Final = ".txt"
 
 _LONGEST_NAME: Final = 200  # bytes, which all file systems take with a suffix
+_HASH_LENGTH: Final = 32
 
 
 @dataclass(frozen=True)
 class Written:
-    """A caption as it was written into a file, and the key of its image (see `image_key`)."""
+    """A caption as it was written into a file, and the key of its image (see `image_key`).
+
+    `beneath` is what the steps had written, which an edit may have changed; None if nobody knows.
+    """
 
     image: str
     caption: str
+    beneath: str | None = None
 
 
 def text_names(names: Iterable[tuple[str | None, str]]) -> Iterator[str]:
     """Yield the file for the text of each image, given its own name, if it has one, and its id.
 
     That is its name with `.txt` behind, in the same folders, or its id where it has no name that
-    can be a file below a folder, or one that came already.
+    can be a file below a folder, or one that came already. No two are one file, not even where
+    case is ignored, or how a letter is composed.
     """
     taken: set[str] = set()
     for name, row_id in names:
-        wanted = name if name and _is_safe(name) and name.casefold() not in taken else row_id
-        taken.add(wanted.casefold())
+        wanted = next(one for one in _candidates(name, row_id) if _key(one) not in taken)
+        taken.add(_key(wanted))
         yield f"{wanted}{SUFFIX}"
+
+
+def _candidates(name: str | None, row_id: str) -> Iterator[str]:
+    if name and _is_safe(name):
+        yield name
+    own = row_id if _is_safe(row_id) else hashlib.sha256(row_id.encode()).hexdigest()[:_HASH_LENGTH]
+    yield own
+    yield from (f"{own}-{number}" for number in count(2))
+
+
+def _key(name: str) -> str:
+    """Return what is the same for all names that a file system may take for one."""
+    path = PurePosixPath(unicodedata.normalize("NFC", name)).as_posix()
+    return unicodedata.normalize("NFC", path.casefold())
 
 
 def write_texts(folder: Path, texts: Mapping[str, Written]) -> list[str]:
@@ -80,7 +103,8 @@ def take_over(folder: Path, journal: Journal, by: str) -> list[str]:
         )
         raise InvalidDatasetError(msg)
     changed = [(name, text) for name, text in _changed(folder, known) if text is not None]
-    cells = cells_of(journal.edits())
+    cells = by_image(cells_of(journal.edits()))
+    several = _with_several_captions(known.values())
     action = new_id()
     edits = []
     for name, text in changed:
@@ -89,7 +113,8 @@ def take_over(folder: Path, journal: Journal, by: str) -> list[str]:
             raise InvalidDatasetError(msg)
         check_value(CAPTION, text)
         written = known[name]
-        cell = cells.get((written.image, CAPTION))
+        own = cells.get(written.image, {})
+        beneath = _beneath(written, own)
         edits.append(
             Edit(
                 id=new_id(),
@@ -98,16 +123,33 @@ def take_over(folder: Path, journal: Journal, by: str) -> list[str]:
                 image=written.image,
                 field=CAPTION,
                 value=text,
-                after=cell.ids if cell else (),
-                beneath=cell.edit.beneath if cell else written.caption,
+                after=ids_for_text(own, beneath),
+                beneath=beneath,
                 action=action,
+                of_text=written.image in several or text_cell(beneath) in own,
             )
         )
     if edits:
         journal.add(edits)
-        taken = {name: Written(known[name].image, text) for name, text in changed}
+        taken = {name: replace(known[name], caption=text) for name, text in changed}
         _list(folder, {**known, **taken})
     return [name for name, _ in changed]
+
+
+def _beneath(written: Written, cells: Mapping[str, Cell]) -> Value:
+    """Return what the steps had written when a person saw a text."""
+    if written.beneath is not None:
+        return written.beneath
+    cell = cells.get(CAPTION)
+    return cell.edit.beneath if cell else written.caption
+
+
+def _with_several_captions(texts: Iterable[Written]) -> set[str]:
+    """Return the images for which the steps wrote more than one caption."""
+    found: dict[str, set[str]] = {}
+    for one in texts:
+        found.setdefault(one.image, set()).add(one.caption if one.beneath is None else one.beneath)
+    return {image for image, captions in found.items() if len(captions) > 1}
 
 
 def _changed(folder: Path, known: Mapping[str, Written]) -> Iterator[tuple[str, str | None]]:
@@ -156,7 +198,8 @@ def _list(folder: Path, texts: Mapping[str, Written]) -> None:
 
 
 def _is_safe(name: str) -> bool:
+    """Return whether a name is that of a file below a folder, on any system."""
     path = PurePosixPath(name)
     fits = all(len(part.encode(errors="replace")) <= _LONGEST_NAME for part in path.parts)
     inside = not path.is_absolute() and ".." not in path.parts and "\\" not in name
-    return fits and inside and name.isprintable()
+    return bool(path.parts) and fits and inside and name.isprintable()

@@ -15,6 +15,8 @@ from explorer.site import Site
 from explorer.tables import Tables
 from fondant_spec.errors import InvalidArgumentError
 from fondant_spec.testing import write_dataset
+from image_toolkit.edits.edit import Edit
+from image_toolkit.edits.journal import Journal
 
 TOKEN = "a-token-of-the-tests"
 DATA = "/data/pipeline/given/0000000000000000"
@@ -98,6 +100,22 @@ def test_a_view_is_what_its_address_says(client, query, wanted):
     assert sorted(found) == sorted(wanted) if "near" in query else found == wanted
     if "near" in query:
         assert found[0] == 5
+
+
+@pytest.mark.parametrize("where", ["score > 0.5", "score / score > 0.5 AND score > 0.1"])
+def test_a_score_that_is_none_is_in_no_filter(tmp_path, where):
+    """Neither a null nor a NaN is above a number, so no change of many rows reaches them."""
+    scores = pa.array([0.0, 1.0, float("nan"), None], pa.float32())
+    given = table(4)
+    given = given.set_column(given.schema.get_field_index("score"), "score", scores)
+    write_dataset(given, tmp_path)
+    client = client_of(tmp_path)
+    assert shown(client, where=where) == [1]
+    assert shown(client, where="score IS NULL") == [2, 3]
+    text = client.get(f"{DATA}/bulk", params={"action": "drop", "where": where}).text
+    assert "<strong>1</strong> images would change" in text
+    queue = client.get(f"{DATA}/review", params={"where": where, "size": "10"}).text
+    assert rows(queue) == [1]
 
 
 def test_a_random_order_is_drawn_by_its_seed(client):
@@ -325,6 +343,76 @@ def test_many_rows_at_once(client, query, where, count):
 def test_what_cannot_be_done_to_many(client, query, why):
     """It is told in the place of a preview."""
     assert why in unescape(client.get(f"{DATA}/bulk", params=query).text)
+
+
+@pytest.fixture
+def twins(tmp_path):
+    """A browser that looks at three rows of one image, two of which have the same caption."""
+    given = pa.table(
+        {
+            "sha256": ["a" * 64] * 3,
+            "caption": ["a red car", "the car of my aunt", "a red car"],
+        }
+    )
+    write_dataset(given, tmp_path)
+    return client_of(tmp_path)
+
+
+def captions(client):
+    """Return the captions of all rows."""
+    return re.findall(r'data-caption="([^"]*)"', client.get(DATA).text)
+
+
+def test_rows_of_one_image_keep_captions_of_their_own(twins):
+    """A change of many is made in each text, the preview has every row, and all of it is undone."""
+    query = {"find": "car", "put": "auto"}
+    text = twins.get(f"{DATA}/bulk", params=query).text
+    found = ["a red auto", "the auto of my aunt", "a red auto"]
+    assert re.findall(r"<ins>(.*?)</ins>", text) == found
+    assert "<strong>1</strong> images would change, in 3 rows" in text
+    digest = re.search(r'data-digest="(\w+)"', text)[1]
+    told = twins.post(f"{DATA}/bulk", params=query, json={"digest": digest}).json()["told"]
+    assert told == "changed: 1 images"
+    assert captions(twins) == found
+    assert twins.post("/undo", json={}).json()["told"] == "undone: 2 edits"
+    assert captions(twins) == ["a red car", "the car of my aunt", "a red car"]
+
+
+def test_an_edit_of_one_text_leaves_the_others(twins):
+    """What is undone may be edited again, as what nobody has edited."""
+    first = "a red bus"
+    for value in (first, "a blue bus"):
+        answer = edit(twins, 0, "caption", value)
+        assert answer.status_code == 200
+        assert captions(twins) == [value, "the car of my aunt", value]
+        twins.post("/undo", json={})
+    assert edit(twins, 1, "caption", "my aunt's").status_code == 200
+    assert edit(twins, 1, "caption", "another").status_code == 409
+    assert edit(twins, 2, "caption", first).status_code == 200
+    assert captions(twins) == [first, "my aunt&#39;s", first]
+    assert shown(twins, where="caption_edited") == [0, 1, 2]
+
+
+def test_an_edit_of_a_whole_image_stands_until_a_text_of_it_is_edited(twins, tmp_path):
+    """Edits of before, and of datasets in which the image had one caption, are of all rows."""
+    old = Edit("1", "1", "ben", "a" * 64, "caption", "ours", beneath="a red car")
+    Journal(str(tmp_path / "edits")).add([old])
+    assert captions(twins) == ["ours"] * 3
+    assert edit(twins, 1, "caption", "mine", ["1"]).status_code == 200
+    assert captions(twins) == ["ours", "mine", "ours"]
+    twins.post("/undo", json={})
+    assert captions(twins) == ["ours"] * 3
+    assert edit(twins, 1, "caption", "mine", ["1"]).status_code == 200
+    assert captions(twins) == ["ours", "mine", "ours"]
+    assert shown(twins, where="conflict") == []
+
+
+def test_an_edit_of_corrected_captions_lies_over_those_of_the_steps(tmp_path):
+    """Also where the dataset is that of `apply_edits`, whose captions people have changed."""
+    given = pa.table({"sha256": ["a"], "caption": ["ours"], "written_caption": ["a car"]})
+    write_dataset(given, tmp_path)
+    assert edit(client_of(tmp_path), 0, "caption", "mine").status_code == 200
+    assert [one.beneath for one in Journal(str(tmp_path / "edits")).edits()] == ["a car"]
 
 
 def test_captions_that_would_be_left_blank_stay(client):

@@ -10,8 +10,8 @@ from fondant_spec.component import ArrowTransformComponent, RowContext, SetupCon
 from fondant_spec.dataset import storage
 from fondant_spec.errors import InputDataError
 from fondant_spec.executor import execute
-from image_toolkit.edits.cells import Cell, by_image, cells_of, with_tags
-from image_toolkit.edits.edit import CAPTION, DROPPED, TAG
+from image_toolkit.edits.cells import Cell, by_image, cells_of, for_text, with_tags
+from image_toolkit.edits.edit import CAPTION, DROPPED, TAG, WRITTEN_CAPTION
 from image_toolkit.edits.image_key import image_keys, key_field
 from image_toolkit.edits.journal import Journal
 from image_toolkit.training.splits import SPLIT
@@ -27,12 +27,14 @@ _SCHEMA: Final = pa.schema(
     [
         pa.field("id", pa.string()),
         pa.field(CAPTION, pa.string()),
+        pa.field(WRITTEN_CAPTION, pa.string()),
         pa.field("tags", _TEXTS),
         pa.field("tag_weights", pa.list_(pa.float32())),
         pa.field(SPLIT, pa.string()),
         pa.field("edit_state", pa.string()),
     ]
 )
+_EDITED: Final = (CAPTION, "tags", "tag_weights", SPLIT)
 
 
 class ApplyEdits(ArrowTransformComponent):
@@ -68,7 +70,7 @@ class ApplyEdits(ArrowTransformComponent):
         for image, row in zip(
             image_keys(batch.column(key)).to_pylist(), narrow.to_pylist(), strict=True
         ):
-            cells = self._images.get(image or "", {})
+            cells = for_text(self._images.get(image or "", {}), row.get(CAPTION))
             dropped = cells.get(DROPPED)
             if dropped is not None and dropped.value:
                 edit = dropped.edit
@@ -79,6 +81,7 @@ class ApplyEdits(ArrowTransformComponent):
 
     def _edited(self, row: Mapping[str, Any], cells: Mapping[str, Cell]) -> dict[str, Any]:
         edited = {field.name: row.get(field.name) for field in _SCHEMA}
+        edited[WRITTEN_CAPTION] = row.get(CAPTION)
         caption, split = cells.get(CAPTION), cells.get(SPLIT)
         states = [CONFLICT for cell in cells.values() if cell.rivals]
         if caption is not None and caption.value is not None:
@@ -91,7 +94,7 @@ class ApplyEdits(ArrowTransformComponent):
             edited[SPLIT] = split.value
         if any(field.startswith(TAG) for field in cells):
             edited |= _tags(row, cells)
-        if states or any(edited[name] != row.get(name) for name in edited if name != "edit_state"):
+        if states or any(edited[name] != row.get(name) for name in _EDITED):
             edited["edit_state"] = next(iter(states), APPLIED)
         return edited
 

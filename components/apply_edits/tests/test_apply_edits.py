@@ -56,6 +56,7 @@ def test_what_people_said_is_done(tmp_path):
         edit("gone", "caption", "of an image that is not here"),
     )
     assert [rows[i]["caption"] for i in "023"] == ["ONE", "three", "four"]
+    assert [rows[i]["written_caption"] for i in "023"] == ["one", "three", "four"]
     assert rows["0"]["tags"] == ["y", "new"]
     assert rows["0"]["tag_weights"] == [1.5, 1.0]
     assert rows["3"]["tags"] == ["z"]
@@ -128,3 +129,27 @@ def test_what_cannot_be_replayed(tmp_path):
         run_component(COMPONENT, table, tmp_path, edits=str(tmp_path / "edits"))
     with pytest.raises(InputDataError, match="neither `sha256` nor `image`"):
         replay(tmp_path, table.drop_columns("sha256"), edit("a", "caption", "new"))
+
+
+def test_rows_of_one_image_have_captions_of_their_own(tmp_path):
+    """An edit of one text is of rows with that text; one of the image is of those without."""
+    table = pa.table(
+        {"sha256": ["a"] * 4, "caption": ["a red car", "the car of my aunt", "a red car", None]}
+    )
+    edits = [
+        Edit("1", "1", "anna", "a", "caption", "a red auto", (), "a red car", of_text=True),
+        Edit("2", "1", "anna", "a", "caption", "none", (), None, of_text=True),
+    ]
+    rows, _ = replay(tmp_path, table, *edits)
+    assert [rows[i]["caption"] for i in "0123"] == [
+        "a red auto",
+        "the car of my aunt",
+        "a red auto",
+        "none",
+    ]
+    states = [rows[i]["edit_state"] for i in "0123"]
+    assert states == ["applied", None, "applied", "applied"]
+    undone = Edit("3", "2", "anna", "a", "caption", None, ("1",), "a red car", of_text=True)
+    whole = edit("a", "caption", "ours", beneath="the car of my aunt", at="3")
+    rows, _ = replay(tmp_path / "later", table, *edits, undone, whole, when_changed="leave")
+    assert [rows[i]["caption"] for i in "0123"] == ["a red car", "ours", "a red car", "none"]

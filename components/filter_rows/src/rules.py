@@ -31,17 +31,9 @@ class Rules:
         self._connection = duckdb.connect(":memory:")
         self._connection.execute("SET python_enable_replacements = false")
         lock(self._connection)
-        self._query = ", ".join(
-            check_expression(
-                self._connection.cursor(),
-                text,
-                [*schema.names, *others],
-                f"filter_rows: rule {name!r}",
-            )
-            for name, text in rules.items()
-        )
         self._rules = rules
         self._others = others
+        self._query = self._checked(rules, schema)
         self._check_types(schema)
 
     def close(self) -> None:
@@ -51,16 +43,28 @@ class Rules:
     def outcomes(self, batch: pa.RecordBatch) -> "np.ndarray[tuple[int, int], np.dtype[np.int8]]":
         """Return what each rule says of each row: 1, 0 or `UNKNOWN`, of shape (rules, rows).
 
-        A number that is none (NaN) counts as null: it is not above all others, as SQL has it.
+        A number that is none (NaN) counts as null, in a column and where a rule computes it: it is
+        not above all others, as SQL has it.
 
         Raises:
             InvalidArgumentError: a rule cannot be evaluated.
         """
-        answer = self._select(pa.Table.from_batches([_without_nan(batch)]))
+        answer = self._select(pa.Table.from_batches([batch]))
         columns = [
             pc.fill_null(column.cast(pa.int8()), UNKNOWN).to_numpy() for column in answer.columns
         ]
         return np.stack(columns)
+
+    def _checked(self, rules: Mapping[str, str], schema: pa.Schema) -> str:
+        """Return the rules as a query selects them."""
+        fields = [*schema.names, *self._others]
+        self._connection.register("given", schema.empty_table())
+        checked = [
+            check_expression(self._connection, text, "given", fields, f"filter_rows: rule {name!r}")
+            for name, text in rules.items()
+        ]
+        self._connection.unregister("given")
+        return ", ".join(checked)
 
     def _check_types(self, schema: pa.Schema) -> None:
         types = self._select(schema.empty_table()).schema.types
@@ -86,13 +90,3 @@ class Rules:
             raise InvalidArgumentError(msg) from None
         finally:
             self._connection.unregister("given")
-
-
-def _without_nan(batch: pa.RecordBatch) -> pa.RecordBatch:
-    columns = [
-        pc.if_else(pc.is_nan(column), pa.scalar(None, column.type), column)
-        if pa.types.is_floating(column.type)
-        else column
-        for column in batch.columns
-    ]
-    return pa.RecordBatch.from_arrays(columns, names=batch.schema.names)

@@ -122,3 +122,13 @@ def test_what_is_no_rule(tmp_path, arguments, message):
     """It is refused in one sentence: mistakes, and what reaches for anything but the rows."""
     with pytest.raises(InvalidArgumentError, match=message.replace("(", r"\(")):
         run(tmp_path, **arguments)
+
+
+@pytest.mark.parametrize(
+    "where", ["text_area / text_area > 0.9", "NOT (text_area / 0 - 1 / text_area <= 3)"]
+)
+def test_a_nan_that_a_rule_computes_is_unknown(tmp_path, where):
+    """Nothing over nothing is no number: it is not above all others."""
+    result = run(tmp_path, where=where)
+    assert kept(result) == [1, 3]
+    assert reasons(result) == dict.fromkeys((0, 2, 4), "where_unknown")

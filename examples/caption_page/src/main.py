@@ -12,6 +12,7 @@ from fondant_spec.component import RowContext, SetupContext, WriteComponent
 from fondant_spec.dataset import storage
 from fondant_spec.errors import InvalidArgumentError
 from fondant_spec.executor import execute
+from image_toolkit.edits.edit import WRITTEN_CAPTION
 from image_toolkit.edits.image_key import image_keys, key_field
 from image_toolkit.edits.texts import Written, text_names, write_texts
 from image_toolkit.images.image_errors import NotAnImageError
@@ -52,7 +53,7 @@ class CaptionPage(WriteComponent):
                     rows.append((narrow, str(key), picture))
         names = list(text_names((row.get("file_name"), row["id"]) for row, _, _ in rows))
         written = {
-            name: Written(key, row["caption"])
+            name: Written(key, row["caption"], row.get(WRITTEN_CAPTION, row["caption"]))
             for name, (row, key, _) in zip(names, rows, strict=True)
         }
         for name in write_texts(self._folder / TEXTS, written):

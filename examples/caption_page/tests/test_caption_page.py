@@ -7,6 +7,8 @@ import pyarrow as pa
 from PIL import Image
 
 from fondant_spec.testing import Result, run_component
+from image_toolkit.edits.journal import Journal
+from image_toolkit.edits.texts import take_over
 
 FOLDER = Path(__file__).parents[1]
 ODD = '<script>alert(1)</script> & "two" 猫'
@@ -55,3 +57,17 @@ def test_what_a_person_wrote_stays(tmp_path):
     make_page(tmp_path, ["another", "a second", "x"])
     texts = [file.read_text() for file in sorted((look / "texts" / "trip").iterdir())]
     assert texts == ["mine", "a second\n"]
+
+
+def test_what_a_person_wrote_is_over_what_the_steps_wrote(tmp_path):
+    """A correction of a corrected caption is told from one of an older caption."""
+    image = photo("red")
+    given = {"image": [image], "caption": ["mine"], "file_name": ["a.jpg"]}
+    for column, beneath in [({}, "mine"), ({"written_caption": ["a new cat"]}, "a new cat")]:
+        look = tmp_path / beneath
+        table = pa.table(given | column)
+        run_component(FOLDER, table, tmp_path / f"of {beneath}", output_path=str(look))
+        (look / "texts" / "a.jpg.txt").write_text("better")
+        journal = Journal(str(look / "edits"))
+        take_over(look / "texts", journal, "ann")
+        assert [(one.value, one.beneath) for one in journal.edits()] == [("better", beneath)]

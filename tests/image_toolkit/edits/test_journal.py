@@ -85,6 +85,7 @@ def test_a_full_file_is_left_alone(tmp_path):
         (json.dumps(vars(edit()) | {"value": 3}), "a caption must be a text"),
         (json.dumps(vars(edit()) | {"field": "sha256"}), "there is no field 'sha256' to edit"),
         (json.dumps(vars(edit()) | {"after": "x"}), "after must be a list of ids"),
+        (json.dumps(vars(edit()) | {"of_text": 1}), "of_text must be true or false"),
     ],
 )
 def test_a_line_that_is_no_edit_is_named(tmp_path, line, why):
@@ -93,6 +94,14 @@ def test_a_line_that_is_no_edit_is_named(tmp_path, line, why):
     (tmp_path / "a.jsonl").write_text(good + line + "\n" + good)
     with pytest.raises(InvalidDatasetError, match=rf"a\.jsonl, line 2: is no edit \(.*{why}"):
         Journal(str(tmp_path)).edits()
+
+
+def test_a_line_of_an_older_version_is_read(tmp_path):
+    """It does not say whether it is of one of several captions, and is of the whole image."""
+    line = {name: value for name, value in vars(edit()).items() if name != "of_text"}
+    (tmp_path / "a.jsonl").write_text(json.dumps(line) + "\n")
+    (one,) = Journal(str(tmp_path)).edits()
+    assert one.cell == ("i1", "caption")
 
 
 def test_no_edit_is_lost_when_its_writer_is_killed(tmp_path):

@@ -1,5 +1,8 @@
 """Captions as texts that people correct: what they change is taken over, and never overwritten."""
 
+import json
+import unicodedata
+from hashlib import sha256
 from pathlib import Path
 
 import pytest
@@ -66,6 +69,49 @@ def test_a_second_change_takes_the_place_of_the_first(texts, journal):
     assert {edit.beneath for edit in journal.edits()} == {"a cat"}
 
 
+def test_a_new_caption_beneath_is_what_was_corrected(texts, journal):
+    """Words over a caption that the steps wrote anew are no older than it, and stay."""
+    (texts / "a.jpg.txt").write_text("mine")
+    take_over(texts, journal, "ann")
+    for shown in ("a new cat", "mine"):  # as it is shown with when_changed=leave, and without
+        write_texts(texts, {"a.jpg.txt": Written("aa", shown, "a new cat")})
+        (texts / "a.jpg.txt").write_text(f"not {shown}")
+        assert take_over(texts, journal, "ann") == ["a.jpg.txt"]
+        (cell,) = cells_of(journal.edits()).values()
+        assert (cell.value, cell.edit.beneath) == (f"not {shown}", "a new cat")
+    assert write_texts(texts, {"a.jpg.txt": Written("aa", "not mine", "a new cat")}) == []
+    assert (texts / "a.jpg.txt").read_text() == "not mine\n"
+
+
+def test_images_with_several_texts(tmp_path, journal):
+    """Texts of one image are corrected each by itself, also a second time."""
+    folder = tmp_path / "texts"
+    written = {"a.txt": Written("aa", "a car", "a car"), "b.txt": Written("aa", "my car", "my car")}
+    write_texts(folder, written)
+    for number in "12":
+        for name in written:
+            (folder / name).write_text(f"{name} {number}")
+        assert take_over(folder, journal, "ann") == ["a.txt", "b.txt"]
+    cells = cells_of(journal.edits())
+    assert {cell.edit.beneath: cell.value for cell in cells.values()} == {
+        "a car": "a.txt 2",
+        "my car": "b.txt 2",
+    }
+    assert all(len(cell.heads) == 1 for cell in cells.values())
+
+
+def test_a_list_of_an_older_version_is_read(texts, journal):
+    """It does not say what the steps had written; then that is what was shown."""
+    listing = texts / ".written.json"
+    content = json.loads(listing.read_text())
+    listing.write_text(
+        json.dumps({n: {"image": w["image"], "caption": w["caption"]} for n, w in content.items()})
+    )
+    (texts / "a.jpg.txt").write_text("mine")
+    take_over(texts, journal, "ann")
+    assert [edit.beneath for edit in journal.edits()] == ["a cat"]
+
+
 def test_what_was_changed_meanwhile_stays(texts, journal):
     """New captions do not overwrite words that were not taken over yet, nor remove them."""
     (texts / "a.jpg.txt").write_text("my words")
@@ -114,3 +160,36 @@ def test_names_of_texts():
     expected = ["a.jpg", "x/ü b.png", "2", "3", "4", "5", "6", "7"]
     found = list(text_names((name, str(number)) for number, name in enumerate(names)))
     assert found == [f"{name}.txt" for name in expected]
+
+
+@pytest.mark.parametrize(
+    "row_id", ["../victim", "/abs/x", "a/../../b", "c\\d", "e\0", "", ".", "x" * 300]
+)
+def test_an_id_that_is_no_file_is_hashed(row_id):
+    """No text is written outside the folder, whatever an id says."""
+    (name,) = text_names([(None, row_id)])
+    assert name == f"{sha256(row_id.encode()).hexdigest()[:32]}.txt"
+
+
+@pytest.mark.parametrize(
+    "rows",
+    [
+        [("b", "a"), ("b", "b2"), ("B2", "c"), ("b", "b2")],
+        [(None, "a"), ("x", "A"), ("x", "a")],
+        [("\u00e9.jpg", "1"), ("e\u0301.jpg", "2"), ("E\u0301.JPG", "3")],
+        [("x/a.jpg", "1"), ("x//a.jpg", "2"), ("./x/a.jpg", "3")],
+    ],
+)
+def test_no_two_texts_are_one_file(rows):
+    """Names that a file system takes for one are told apart, also from ids."""
+    names = [unicodedata.normalize("NFC", str(Path(name)).casefold()) for name in text_names(rows)]
+    assert len(set(names)) == len(rows)
+
+
+def test_an_id_that_a_name_has_is_numbered():
+    """The first has it as it is."""
+    assert list(text_names([("1", "a"), (None, "1"), (None, "1")])) == [
+        "1.txt",
+        "1-2.txt",
+        "1-3.txt",
+    ]
