@@ -98,8 +98,12 @@ def curate(pipeline: Pipeline, images: Step, wanted: str, hashes: Sequence[str] 
     `hashes` are those that the images do not have; downloaded ones have all others.
     Costly scores are made of what is left alone, and those alone that the expression names.
     """
+    # Only who curates needs DuckDB.
+    from image_toolkit.expressions import named_fields  # noqa: PLC0415
+
     rules = USUAL_RULES if wanted == USUAL else {"wanted": wanted}
-    named = {score: "float32" for score in SCORES if score in " ".join(rules.values())}
+    fields = [name for rule in rules.values() for name in named_fields(rule, "CURATE")]
+    named = {score: "float32" for score in SCORES if score in map(str.lower, fields)}
     hashed = pipeline.add(
         COMPONENTS / "score_images",
         after=images,
@@ -108,7 +112,12 @@ def curate(pipeline: Pipeline, images: Step, wanted: str, hashes: Sequence[str] 
     kept = pipeline.add(COMPONENTS / "deduplicate_images", after=hashed)
     if named:
         kept = pipeline.add(COMPONENTS / "score_images", after=kept, produces=named)
-    return pipeline.add(COMPONENTS / "filter_rows", after=kept, arguments={"rules": rules})
+    return pipeline.add(
+        COMPONENTS / "filter_rows",
+        after=kept,
+        arguments={"rules": rules},
+        consumes={name: name for name in fields if name.lower() not in SCORES},
+    )
 
 
 def main(argv: Sequence[str] | None = None) -> int:

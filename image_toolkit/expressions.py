@@ -74,6 +74,21 @@ def check_expression(
         raise InvalidArgumentError(msg) from None
 
 
+def named_fields(text: str, what: str) -> list[str]:
+    """Return the fields that an expression names, in their order, as it writes them.
+
+    Raises:
+        InvalidArgumentError: it is none, or it is more than one.
+    """
+    with duckdb.connect() as connection:
+        selected = _only_selected(_parsed(connection, text, what), text, what)
+    nodes = list(_nodes(selected))
+    own = {name for node in nodes for name in _lambda_names(node)}
+    columns = (node for node in nodes if node.get("class") == "COLUMN_REF")
+    names = sorted((node["query_location"], node["column_names"][0]) for node in columns)
+    return list(dict.fromkeys(name for _, name in names if name not in own))
+
+
 def _checked(
     connection: duckdb.DuckDBPyConnection, text: str, rows: str, fields: list[str], what: str
 ) -> str:

@@ -31,11 +31,12 @@ def decoded(content: bytes) -> str:
 def caption(content: bytes) -> str:
     """Return the characters of the text of an image, without the end of its last line.
 
+    Lines end in a line feed, whatever an editor had them end in.
+
     Raises:
         UnicodeDecodeError: some bytes are no characters.
     """
-    text = decoded(content)
-    return text.removesuffix("\n").removesuffix("\r") if text.endswith("\n") else text
+    return decoded(content).replace("\r\n", "\n").removesuffix("\n")
 
 
 def first_character(start: bytes) -> str:

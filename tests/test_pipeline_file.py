@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 import pipeline
-from fondant_spec.errors import InvalidConfigError
+from fondant_spec.errors import FondantError, InvalidConfigError
 from pipeline_configs import PipelineConfigs
 
 FILE = Path(pipeline.__file__)
@@ -136,6 +136,22 @@ def test_curation(wanted, scores):
     if scores:
         again = next(step for step in plan.steps if step.id == "score_images_2")
         assert set(again.step.produces) == scores
+
+
+@pytest.mark.parametrize(
+    ("wanted", "message"),
+    [
+        ("blurr > 0.1", "filter_rows: there is no field 'blurr' at this point."),
+        ("blur >", "CURATE is no SQL expression: "),
+        ("usul", "filter_rows: there is no field 'usul' at this point."),
+        ("blur > 0.1, 1", "CURATE must be one expression"),
+    ],
+)
+def test_curation_by_what_is_not_there(wanted, message):
+    """It is found out when the plan is made, and not behind hours of downloads."""
+    with pytest.raises(FondantError) as caught:
+        pipeline.build(PipelineConfigs(**SET, CURATE=wanted)).plan("run")
+    assert str(caught.value).startswith(message)
 
 
 def test_every_setting_is_a_variable():

@@ -56,7 +56,7 @@ def text_names(names: Iterable[tuple[str | None, str]]) -> Iterator[str]:
 
 def _candidates(name: str | None, row_id: str) -> Iterator[str]:
     if name and _is_safe(name):
-        yield name
+        yield PurePosixPath(name).as_posix()  # as the folder lists it: without `./`, or `//`
     own = row_id if _is_safe(row_id) else hashlib.sha256(row_id.encode()).hexdigest()[:_HASH_LENGTH]
     yield own
     yield from (f"{own}-{number}" for number in count(2))
@@ -92,7 +92,7 @@ def take_over(folder: Path, journal: Journal, by: str) -> list[str]:
 
     Raises:
         InvalidArgumentError: a text is too long.
-        InvalidDatasetError: a text is blank, no text, or of no image.
+        InvalidDatasetError: a text is blank, no text, or of no image; or two of one image differ.
     """
     known = _listed(folder)
     found = {file.relative_to(folder).as_posix() for file in folder.rglob(f"*{SUFFIX}")}
@@ -129,11 +129,26 @@ def take_over(folder: Path, journal: Journal, by: str) -> list[str]:
                 of_text=written.image in several or text_cell(beneath) in own,
             )
         )
+    _check_agreed(folder, {name: edit for (name, _), edit in zip(changed, edits, strict=True)})
     if edits:
         journal.add(edits)
         taken = {name: replace(known[name], caption=text) for name, text in changed}
         _list(folder, {**known, **taken})
     return [name for name, _ in changed]
+
+
+def _check_agreed(folder: Path, edits: Mapping[str, Edit]) -> None:
+    """Check that texts of one cell, which were both changed, say the same: one has to stand."""
+    first: dict[tuple[str, Value], str] = {}
+    for name, edit in edits.items():
+        cell = edit.image, edit.beneath if edit.of_text else None
+        other = first.setdefault(cell, name)
+        if edits[other].value != edit.value:
+            msg = (
+                f"{folder / other} and {name}: are texts of one and the same image, and were "
+                "changed to different ones; have both say the same."
+            )
+            raise InvalidDatasetError(msg)
 
 
 def _beneath(written: Written, cells: Mapping[str, Cell]) -> Value:

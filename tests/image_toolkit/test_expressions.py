@@ -4,7 +4,7 @@ import duckdb
 import pytest
 
 from fondant_spec.errors import InvalidArgumentError
-from image_toolkit.expressions import check_expression, lock
+from image_toolkit.expressions import check_expression, lock, named_fields
 
 FIELDS = ["id", "caption", "score", "tags", "odd name", "none", "zero", "scores", "shot"]
 
@@ -137,3 +137,17 @@ def test_a_locked_database_reaches_no_file(connection, query):
     """Even a query that came past the check reads no file, writes none, and unlocks nothing."""
     with pytest.raises(duckdb.Error):
         connection.execute(query)
+
+
+@pytest.mark.parametrize(
+    ("text", "names"),
+    [
+        ("b > 0.3 AND a < 2 OR b = 1", ["b", "a"]),
+        ("\"odd name\" = 'caption'", ["odd name"]),
+        ("len(list_filter(tags, lambda one: one <> other)) > 1", ["tags", "other"]),
+        ("true", []),
+    ],
+)
+def test_fields_that_are_named(text, names):
+    """In their order, once each; what is quoted as a text is no field, nor what a lambda names."""
+    assert named_fields(text, "the filter") == names

@@ -231,7 +231,10 @@ def test_a_chat_model_answers_different_prompts_together(photo, tmp_path):
         ),
         ({"prompt": "a {subject}"}, "prompt: {subject} names no field that the step reads (none)."),
         ({"suffix": "of {place}"}, "suffix: {place} names no field that the step reads (none)."),
-        ({"prompts": ["{caption}", "b"]}, "prompt: {caption} names no field that the step reads (none)."),
+        (
+            {"prompts": ["{caption}", "b"]},
+            "prompt: {caption} names no field that the step reads (none).",
+        ),
         (
             {"prompts": ["a", "b"], "options": {"produces": "{}"}},
             "prompts: further captions need a field to be in; say so: produces of this step",

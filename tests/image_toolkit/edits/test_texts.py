@@ -46,6 +46,7 @@ def test_what_nobody_changed_is_no_edit(texts, journal):
         (b"a dog\n", "a dog"),
         (b"a dog", "a dog"),
         ("\ufeffein Hündchen\r\n".encode(), "ein Hündchen"),
+        (b"a dog\r\non a mat\r\n", "a dog\non a mat"),
         ("猫".encode("utf-16"), "猫"),
     ],
 )
@@ -98,6 +99,23 @@ def test_images_with_several_texts(tmp_path, journal):
         "my car": "b.txt 2",
     }
     assert all(len(cell.heads) == 1 for cell in cells.values())
+
+
+def test_texts_of_one_image_that_disagree(texts, journal):
+    """Which of two corrections stands is for a person to say; equal ones are one."""
+    write_texts(texts, {name: Written("aa", "a cat") for name in ("a.txt", "b.txt")})
+    (texts / "a.txt").write_text("my cat")
+    (texts / "b.txt").write_text("your cat")
+    with pytest.raises(InvalidDatasetError) as caught:
+        take_over(texts, journal, "ann")
+    assert str(caught.value) == (
+        f"{texts}/a.txt and b.txt: are texts of one and the same image, and were changed to "
+        "different ones; have both say the same."
+    )
+    assert journal.edits() == []
+    (texts / "b.txt").write_text("my cat")
+    assert take_over(texts, journal, "ann") == ["a.txt", "b.txt"]
+    assert held(journal) == {"aa": "my cat"}
 
 
 def test_a_list_of_an_older_version_is_read(texts, journal):
@@ -157,7 +175,8 @@ def test_a_broken_list_is_told(texts, journal):
 def test_names_of_texts():
     """A text is called by its image, in its folders; by the id, where that is no safe name."""
     names = ["a.jpg", "x/ü b.png", "A.jpg", None, "../c.jpg", "/d.jpg", "e\n.jpg", "x" * 300]
-    expected = ["a.jpg", "x/ü b.png", "2", "3", "4", "5", "6", "7"]
+    names += ["./f.jpg", "y//g.jpg"]
+    expected = ["a.jpg", "x/ü b.png", "2", "3", "4", "5", "6", "7", "f.jpg", "y/g.jpg"]
     found = list(text_names((name, str(number)) for number, name in enumerate(names)))
     assert found == [f"{name}.txt" for name in expected]
 
