@@ -25,7 +25,7 @@ MAX_BYTES: Final = 256 << 20
 
 _BLOCK_BYTES: Final = 1 << 20
 _IMAGES: Final = ("jpg", "jpeg", "png", "webp", "gif", "avif", "heic", "jfif", "bmp", "tif", "tiff")
-_TEXTS: Final = frozenset({"txt", "text", "caption", "cls", "transcript", "json"})
+_TEXT_SUFFIXES: Final = frozenset({"txt", "text", "caption", "cls", "transcript", "json"})
 _MEMBERS: Final = {tarfile.LNKTYPE: "link", tarfile.SYMTYPE: "link", tarfile.FIFOTYPE: "pipe"}
 
 
@@ -94,7 +94,7 @@ class TarSamples(RecordTable):
         fault = None
         for suffix, (name, data) in members.items():
             try:
-                cells[suffix] = decoded(data) if suffix in _TEXTS else data
+                cells[suffix] = decoded(data) if suffix in _TEXT_SUFFIXES else data
                 value = parsed_json(data) if suffix == "json" else None
             except ValueError as error:
                 fault = Fault("bad_text", f"{printable(name)} cannot be read: {error}")
