@@ -222,7 +222,7 @@ class ExportDataset(WriteComponent):
                 layout.folder.write_shared(CREDITS, table)
             types = layout.settings.metadata
             told = croissant(layout.folder, types, pages(self._credits.licences))
-            layout.folder.write(CROISSANT, told)
+            layout.folder.write_json(CROISSANT, told)
             layout.folder.write(CARD, card.of_layout(layout, digest).encode())
         if self._several:
             if self._credits.known:

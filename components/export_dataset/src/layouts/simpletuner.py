@@ -83,11 +83,8 @@ class SimpleTunerLayout(Layout):
             "default": True,
             "cache_dir": "cache/text",
         }
-        self._write_json(_BACKENDS, [*backends, texts])
-        self._write_json("config/config.json", self._config())
-
-    def _write_json(self, name: str, content: Any) -> None:
-        self.folder.write(name, (json.dumps(content, indent=2) + "\n").encode())
+        self.folder.write_json(_BACKENDS, [*backends, texts])
+        self.folder.write_json("config/config.json", self._config())
 
     def _backend(self, part: Part) -> dict[str, Any]:
         split, folder = part.split, self.folder_of(part)
