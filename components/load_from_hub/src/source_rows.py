@@ -5,7 +5,6 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 import pyarrow as pa
-from data_files import printable
 from image_cells import BadCellError, image_bytes, path_of
 from loaded_rows import Cells, Chunk, Fault, Source
 from text_types import is_text
@@ -14,6 +13,7 @@ from typed_cells import Number, named_classes, plain_array, typed
 from fondant_spec.dataset.partitions import row_id
 from image_toolkit.images.decoding import image_size
 from image_toolkit.images.image_errors import NotAnImageError
+from image_toolkit.text_encodings import printable
 
 FILE_NAME: Final = "file_name"
 IMAGE_FIELDS: Final = {

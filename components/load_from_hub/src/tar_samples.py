@@ -11,12 +11,11 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import IO, Any, Final, Self
 
-from data_files import printable
 from loaded_rows import Fault, Record
 from text_tables import RecordTable
 from typed_cells import parsed_json
 
-from image_toolkit.text_encodings import decoded
+from image_toolkit.text_encodings import decoded, printable
 
 logger = logging.getLogger(__name__)
 
