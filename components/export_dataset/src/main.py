@@ -153,7 +153,7 @@ class ExportDataset(WriteComponent):
         return [storage.join(self._target, name) for name in (MARK, CARD)]
 
     def _tell_what_is_unread(self, layout: Layout) -> None:
-        if layout.settings.masks and not layout.takes_masks:
+        if layout.settings.masks and not layout.masked_splits:
             logger.warning("%s: its trainer takes no masks, so there are none.", layout.name)
         if layout.repeats and layout.read_by_datasets:
             logger.warning(

@@ -35,7 +35,7 @@ class OneTrainerLayout(Layout):
     """What OneTrainer reads with a concepts file."""
 
     takes_several = True
-    takes_masks = True
+    masked_splits = (TRAIN, VALIDATION)  # images of the class have none
     divides = True
 
     def text(self, caption: str) -> str:
