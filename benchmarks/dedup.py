@@ -22,16 +22,16 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
+sys.path.insert(0, str(Path(__file__).parents[1]))
+
+from benchmarks.clip_vectors import DIMENSION, clip_like
+from benchmarks.peak_memory import megabytes
+from fondant_spec.dataset.manifest import Field, Manifest
+from fondant_spec.dataset.partition_writer import write_table
+from fondant_spec.dataset.partitions import row_id
+from fondant_spec.testing import read_rejects, write_dataset
+
 ROOT = Path(__file__).parents[1]
-sys.path[:0] = [str(ROOT), str(ROOT / "benchmarks")]
-
-from clip_vectors import DIMENSION, clip_like  # noqa: E402
-
-from fondant_spec.dataset.manifest import Field, Manifest  # noqa: E402
-from fondant_spec.dataset.partition_writer import write_table  # noqa: E402
-from fondant_spec.dataset.partitions import row_id  # noqa: E402
-from fondant_spec.testing import read_rejects, write_dataset  # noqa: E402
-
 PARTITION = 50_000
 COSINE, LEAST_COSINE = 0.97, 0.96
 MOST_BITS = 6
@@ -112,7 +112,7 @@ def measure(tables: Iterator[pa.Table], rows: int, limits: dict[str, Any]) -> di
     return {
         "s": round(seconds, 1),
         "cpu_s": round(usage.ru_utime + usage.ru_stime, 1),
-        "gb": round(usage.ru_maxrss / 2**20, 2),
+        "gb": round(megabytes(usage.ru_maxrss) / 1000, 2),
         "recall": round(hits / copies, 4),
         "precision": round(hits / max(len(rejects), 1), 4),
     }

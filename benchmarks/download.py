@@ -18,7 +18,6 @@ import statistics
 import subprocess
 import sys
 import tempfile
-import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -27,10 +26,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import psutil
 from PIL import Image
 from skimage.metrics import structural_similarity
 
+sys.path.insert(0, str(Path(__file__).parents[1]))
+
+from benchmarks.peak_memory import Watch
+from demo.photos import BY_SUBJECT
 from image_toolkit.images.decoding import decode_pixels
 from image_toolkit.images.rendering import Rendering
 
@@ -91,9 +93,6 @@ def make_photos(count: int) -> None:
     PHOTOS.mkdir(parents=True, exist_ok=True)
     if len(list(PHOTOS.glob("*.jpg"))) == count:
         return
-    sys.path.insert(0, str(ROOT))  # the demo is no installed package
-    from demo.photos import BY_SUBJECT  # noqa: PLC0415
-
     photos = [Image.open(photo.path()).convert("RGB") for photo in BY_SUBJECT.values()]
     chance = random.Random(0)  # noqa: S311 - the same images each time
     for number in range(count):
@@ -185,33 +184,6 @@ def measure(name: str, python: Path, urls: list[str], mode: str, fondant: Path |
     result = json.loads(output.splitlines()[-1])
     cpu = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
     return Figures(result["images"], seconds, result["seconds"], cpu, peak)
-
-
-class Watch:
-    """Follows the memory of a process and all its children."""
-
-    def __init__(self, pid: int) -> None:
-        self._process = psutil.Process(pid)
-        self._peak = 0
-        self._ended = threading.Event()
-        self._thread = threading.Thread(target=self._follow)
-        self._thread.start()
-
-    def stop(self) -> float:
-        """Return the peak of the sum of resident memory, in MB."""
-        self._ended.set()
-        self._thread.join()
-        return self._peak / 1e6
-
-    def _follow(self) -> None:
-        while not self._ended.wait(0.2):
-            total = 0
-            try:
-                for process in (self._process, *self._process.children(recursive=True)):
-                    total += process.memory_info().rss
-            except psutil.NoSuchProcess:
-                continue
-            self._peak = max(self._peak, total)
 
 
 def median(runs: list[Figures]) -> Figures:

@@ -11,8 +11,6 @@ from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
-STALLED = "stalled"
-
 
 def response(status: int, body: bytes, kind: str, *, length: int | None = None) -> bytes:
     """Return the bytes of a response."""

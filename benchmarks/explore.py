@@ -28,6 +28,9 @@ import psutil
 import pyarrow as pa
 from PIL import Image
 
+sys.path.insert(0, str(Path(__file__).parents[1]))
+
+from benchmarks.peak_memory import megabytes
 from fondant_spec.dataset import storage
 from fondant_spec.dataset.layout import PipelineFolder
 from fondant_spec.dataset.manifest import Field, Manifest
@@ -134,7 +137,7 @@ def measure(base_path: str) -> tuple[int, dict[str, tuple[float, float]]]:
             pages["60 thumbnails"] = ask(*(f"{DATA}/thumbnail/{n:012d}" for n in range(60)))
             status = Path(f"/proc/{process.pid}/status").read_text(encoding="utf-8")
             peak = int(status.partition("VmHWM:")[2].split()[0])
-    return round(peak / 1e3), pages
+    return round(megabytes(peak)), pages
 
 
 @contextmanager

@@ -28,6 +28,7 @@ import pyarrow as pa
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
+from benchmarks.peak_memory import megabytes
 from demo.photos import PHOTOS, load
 from fondant_spec.dataset.manifest import Manifest
 from fondant_spec.dataset.partitions import read_batches
@@ -111,7 +112,7 @@ def _ours(dataset: Manifest, folder: Path, image_bytes: int) -> dict[str, Any]:
         "seconds": time.monotonic() - began,
         "cpu": usage.ru_utime + usage.ru_stime,
         "disk": _beyond_one_copy(target, image_bytes),
-        "peak_mb": usage.ru_maxrss / 1000,
+        "peak_mb": megabytes(usage.ru_maxrss),
     }
 
 

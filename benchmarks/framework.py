@@ -14,7 +14,6 @@ and the vectors of a later step, over those in which a step does (see `framework
 import argparse
 import json
 import os
-import resource
 import subprocess
 import sys
 import tempfile
@@ -23,6 +22,9 @@ from pathlib import Path
 
 import pyarrow as pa
 
+sys.path.insert(0, str(Path(__file__).parents[1]))
+
+from benchmarks.peak_memory import megabytes
 from fondant_spec.dataset.manifest import Manifest
 from fondant_spec.testing import write_dataset
 
@@ -113,8 +115,8 @@ def _read(who: str, dataset: str, base: Path) -> tuple[float, float]:
     words = [sys.executable, str(READING), who, dataset]
     trusted = os.environ | {"FONDANT_TRUSTED_PATHS": str(base)}
     done = subprocess.run(words, check=True, capture_output=True, text=True, env=trusted)
-    *_, seconds, memory = map(float, done.stdout.splitlines()[-1].split())
-    return seconds, memory
+    *_, seconds, kib = map(float, done.stdout.splitlines()[-1].split())
+    return seconds, megabytes(kib)
 
 
 def _step(name: str, base: Path, *words: str) -> tuple[float, float]:
@@ -125,11 +127,7 @@ def _step(name: str, base: Path, *words: str) -> tuple[float, float]:
     )
     _, status, usage = os.wait4(process.pid, 0)
     assert os.waitstatus_to_exitcode(status) == 0, name
-    return usage.ru_utime + usage.ru_stime, _peak_mb(usage)
-
-
-def _peak_mb(usage: resource.struct_rusage) -> float:
-    return usage.ru_maxrss / 1000
+    return usage.ru_utime + usage.ru_stime, megabytes(usage.ru_maxrss)
 
 
 if __name__ == "__main__":

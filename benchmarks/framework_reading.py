@@ -6,7 +6,7 @@
 Partition by partition, so that memory is bounded; rows and bytes are summed, and nothing is kept.
 The vectors are of a later step than the images, which left out every tenth row: a step finds a row
 by its place, and Polars joins the files by their ids. The last line has the rows, the bytes of the
-images, the seconds of a processor, and the peak memory in MB; after `make`, the manifest.
+images, the seconds of a processor, and the peak memory in KiB; after `make`, the manifest.
 """
 
 import resource
@@ -85,7 +85,7 @@ def main() -> None:
     start = time.process_time()
     rows, size = map(sum, zip(*read(dataset), strict=True))
     seconds = time.process_time() - start
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1000
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     print(rows, size, seconds, peak)
 
 

@@ -26,7 +26,8 @@ from PIL import Image
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from benchmarks.download import Watch, host
+from benchmarks.download import host
+from benchmarks.peak_memory import Watch
 from fondant_spec.testing import write_dataset
 from fondant_spec.worker.component_code import component_class
 from fondant_spec.worker.run_step import run

@@ -7,7 +7,6 @@ import os
 import shutil
 import subprocess
 import sys
-import threading
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
@@ -16,7 +15,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import psutil
 import pyarrow as pa
 import pyarrow.parquet as pq
 import torch
@@ -24,6 +22,7 @@ from PIL import Image
 from skimage import data
 from torch import nn
 
+from benchmarks.peak_memory import Watch
 from image_toolkit.models.cpu.packed_layers import PackedLinear
 from image_toolkit.models.cpu.quantised_layers import QuantisedLinear
 from image_toolkit.models.runtime.device import Placement, devices, place
@@ -170,39 +169,16 @@ def measure(
     with subprocess.Popen(
         words, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     ) as process:
-        peak = _Peak(process.pid)
+        watch = Watch(process.pid)
         output, errors = process.communicate(timeout=SECONDS_PER_PEER)
+        peak = watch.stop()
     if process.returncode:
         print(f"  {peer}: left out, it failed:\n{errors[-1500:]}")
         return None
     told = json.loads(output.strip().splitlines()[-1])
     count = told["images"]
     cpu_ms = 1000 * told["cpu_seconds"] / count
-    return Measured(peer, count, count / told["seconds"], cpu_ms, peak.megabytes())
-
-
-class _Peak:
-    """Watches how much memory a process and its children hold together."""
-
-    def __init__(self, pid: int) -> None:
-        self._process = psutil.Process(pid)
-        self._most = 0
-        self._thread = threading.Thread(target=self._watch, daemon=True)
-        self._thread.start()
-
-    def _watch(self) -> None:
-        while True:
-            try:
-                family = [self._process, *self._process.children(recursive=True)]
-                self._most = max(self._most, sum(one.memory_info().rss for one in family))
-            except psutil.Error:
-                if not self._process.is_running():
-                    return
-            time.sleep(0.5)
-
-    def megabytes(self) -> int:
-        """Return the most that was seen."""
-        return self._most // 2**20
+    return Measured(peer, count, count / told["seconds"], cpu_ms, round(peak))
 
 
 def matrix_share(one: Measured, gflop: float, precision: str) -> float:

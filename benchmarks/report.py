@@ -18,7 +18,10 @@ import time
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from explore import make_dataset
+sys.path.insert(0, str(Path(__file__).parents[1]))
+
+from benchmarks.explore import make_dataset
+from benchmarks.peak_memory import megabytes
 
 ROOT = Path(__file__).parents[1]
 PROGRAM = "import sys; from fondant_spec.cli import main; sys.exit(main())"
@@ -73,7 +76,7 @@ def measure(base_path: Path, rows: int) -> Figures:
         rows=rows,
         seconds=round(seconds, 1),
         processor_seconds=round(used.ru_utime + used.ru_stime, 1),
-        most_held_mb=round(used.ru_maxrss / 1e3),
+        most_held_mb=round(megabytes(used.ru_maxrss)),
         page_kb=round(page.stat().st_size / 1e3),
         json_kb=round(data.stat().st_size / 1e3),
     )

@@ -32,6 +32,9 @@ import psutil
 import pyarrow as pa
 from distributed import LocalCluster
 
+sys.path.insert(0, str(Path(__file__).parents[1]))
+
+from benchmarks.peak_memory import megabytes
 from fondant_spec.dataset.checkpoint import list_checkpoints
 from fondant_spec.dataset.manifest import Manifest
 from fondant_spec.testing import write_dataset
@@ -179,7 +182,7 @@ import os, resource, subprocess, sys, time
 began = time.monotonic()
 subprocess.run(sys.argv[1:], check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
 usage = resource.getrusage(resource.RUSAGE_CHILDREN)
-print(time.monotonic() - began, usage.ru_utime + usage.ru_stime, usage.ru_maxrss / 1000)
+print(time.monotonic() - began, usage.ru_utime + usage.ru_stime, usage.ru_maxrss)
 """
 
 
@@ -195,7 +198,8 @@ def cost_of(argv: list[str], environment: Mapping[str, str] | None = None) -> Co
         check=True,
         env={**os.environ, **(environment or {})},
     )
-    return Cost(*map(float, done.stdout.split()))
+    seconds, cpu, kib = map(float, done.stdout.split())
+    return Cost(seconds, cpu, megabytes(kib))
 
 
 if __name__ == "__main__":

@@ -13,6 +13,7 @@ from fondant_spec.dataset.partitions import open_partition
 from fondant_spec.errors import InvalidArgumentError
 from image_toolkit.images.decoding import image_header, pixels_of
 from image_toolkit.images.rendering import encode, scale_to
+from image_toolkit.images.small_pictures import fitted_size
 
 IMAGE: Final = "image"
 SIDE: Final = 384
@@ -106,8 +107,6 @@ class Pictures:
 
 def _shrunk(data: bytes, side: int) -> bytes:
     header = image_header(data)
-    width, height = header.size
-    scale = min(1.0, side / max(width, height))
-    size = max(1, round(width * scale)), max(1, round(height * scale))
+    size = fitted_size(*header.size, side)
     pixels = pixels_of(header, data, target_side=min(size))
-    return encode(pixels if scale == 1 else scale_to(pixels, *size), "jpg", _QUALITY)
+    return encode(pixels if size == header.size else scale_to(pixels, *size), "jpg", _QUALITY)

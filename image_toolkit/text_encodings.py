@@ -1,7 +1,9 @@
-"""The characters of text files: UTF-8, or what the byte order mark at the start says."""
+"""Bytes to characters: of text files, UTF-8 or what their first bytes say, and of names."""
 
 import codecs
 import io
+import os
+from pathlib import Path
 from typing import Final
 
 _MARKS: Final = (
@@ -37,6 +39,11 @@ def caption(content: bytes) -> str:
         UnicodeDecodeError: some bytes are no characters.
     """
     return decoded(content).replace("\r\n", "\n").removesuffix("\n")
+
+
+def printable(path: str | Path) -> str:
+    """Return a path as text; bytes in it that are no text are spelled out."""
+    return os.fsencode(path).decode("utf-8", "backslashreplace")
 
 
 def first_character(start: bytes) -> str:

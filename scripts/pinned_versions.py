@@ -21,6 +21,8 @@ from packaging.utils import (
     parse_wheel_filename,
 )
 
+from fondant_spec.signing import signing
+
 ROOT: Final = Path(__file__).parents[1]
 INDEX: Final = "https://pypi.org/simple"
 PAGE: Final = """\
@@ -44,7 +46,8 @@ def pins(text: str) -> dict[str, str]:
 def released(name: str, version: str) -> str:
     """Return the month in which a version came out: `2026-11`."""
     headers = {"Accept": "application/vnd.pypi.simple.v1+json"}
-    answer = requests.get(f"{INDEX}/{canonicalize_name(name)}/", headers=headers, timeout=60)
+    url = f"{INDEX}/{canonicalize_name(name)}/"
+    answer = requests.get(url, auth=signing({}), headers=headers, timeout=60)
     answer.raise_for_status()
     times = [
         file["upload-time"]

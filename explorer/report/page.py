@@ -1,6 +1,5 @@
 """A report as one HTML file: figures drawn here, small pictures in it, nothing from elsewhere."""
 
-from base64 import b64encode
 from typing import Final
 
 from markupsafe import Markup
@@ -13,6 +12,7 @@ from explorer.templating import HERE, environment
 from fondant_spec.dataset.manifest import Manifest
 from fondant_spec.errors import FondantError
 from image_toolkit.images.image_errors import NotAnImageError
+from image_toolkit.images.small_pictures import data_address
 
 _SIDE: Final = 112
 _STYLES: Final = ("explorer.css", "report.css")
@@ -34,7 +34,7 @@ class SmallPictures:
             data = self._pictures.thumbnail(self._manifests[dataset], row)
         except (FondantError, NotAnImageError):
             return None
-        return f"data:image/jpeg;base64,{b64encode(data).decode()}"
+        return data_address(data)
 
 
 def page_of(report: Report) -> str:

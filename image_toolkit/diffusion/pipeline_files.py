@@ -1,6 +1,5 @@
 """From a model id or a folder to the files of a diffusers pipeline that are safe to load."""
 
-import hashlib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Final
@@ -10,8 +9,8 @@ from huggingface_hub.errors import EntryNotFoundError
 
 from fondant_spec.errors import InputDataError
 from image_toolkit.hub_errors import hub_failures_told
-from image_toolkit.models.runtime.hub import SAFE_FILES, ModelFiles, read_json
-from image_toolkit.models.runtime.weights import PREFIX, file_digest
+from image_toolkit.models.runtime.hub import SAFE_FILES, ModelFiles, local_folder, read_json
+from image_toolkit.models.runtime.weights import folder_digest
 
 INDEX: Final = "model_index.json"
 LEFT_OUT: Final = ("safety_checker", "feature_extractor", "image_encoder")
@@ -21,7 +20,6 @@ _VARIANTS: Final = ("*.fp16*", "*.non_ema*", "*.ema*")
 """Further copies of the weights. Those that are loaded have no such word in their name."""
 
 _PICKLED: Final = ("*.bin", "*.pt", "*.pth", "*.ckpt", "*.msgpack", "*.h5")
-_DIGEST_LENGTH: Final = 16
 
 
 def find_pipeline(model_id: str, revision: str | None = None) -> ModelFiles:
@@ -36,13 +34,10 @@ def find_pipeline(model_id: str, revision: str | None = None) -> ModelFiles:
     if not model_id.strip():
         msg = "No model is named: give an id of the Hugging Face hub, or the folder of a pipeline."
         raise InputDataError(msg)
-    folder = Path(model_id).expanduser()
-    if folder.is_dir():
-        _check_parts(model_id, folder)
-        return ModelFiles(folder.resolve().name, f"{PREFIX}{_digest(folder)}", folder)
-    if folder.is_absolute() or model_id.startswith("."):
-        msg = f"Model {model_id!r}: there is no such folder."
-        raise InputDataError(msg)
+    local = local_folder(model_id)
+    if local is not None:
+        _check_parts(model_id, local)
+        return ModelFiles(local.resolve().name, folder_digest(local, loaded_files(local)), local)
     folder = _fetched(model_id, revision)
     _check_parts(model_id, folder)
     return ModelFiles(model_id, folder.name, folder)
@@ -105,15 +100,6 @@ def _weights(folder: Path) -> list[Path]:
 
 def _variants(folder: Path) -> set[Path]:
     return {path for pattern in _VARIANTS for path in folder.glob(pattern)}
-
-
-def _digest(folder: Path) -> str:
-    """Return a digest of all that is loaded of a folder."""
-    total = hashlib.sha256()
-    for path in loaded_files(folder):
-        name = path.relative_to(folder).as_posix()
-        total.update(name.encode() + bytes.fromhex(file_digest(path)))
-    return total.hexdigest()[:_DIGEST_LENGTH]
 
 
 def loaded_files(folder: Path) -> Iterator[Path]:

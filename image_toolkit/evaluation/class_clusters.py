@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.cluster.vq import ClusterError, kmeans2, vq
 
-from image_toolkit.evaluation.gaussian_mmd import lengths_one
+from image_toolkit.unit_vectors import exact_unit_vectors
 
 Floats = NDArray[np.float64]
 
@@ -47,7 +47,7 @@ class ClassClusters:
             smallest_set: the size of the smallest set that will be compared.
             seed: of k-means.
         """
-        units = lengths_one(vectors)
+        units = exact_unit_vectors(vectors)
         self._mean = units.mean(axis=0)
         _, _, axes = np.linalg.svd(units - self._mean, full_matrices=False)
         self._axes = axes[:_COMPONENTS]
@@ -64,7 +64,7 @@ class ClassClusters:
 
     def bins_of(self, vectors: NDArray[np.floating], classes: Sequence[str]) -> NDArray[np.int64]:
         """Return the bin of each vector; its class is one of those that clusters were found in."""
-        points, own = self._projected(lengths_one(vectors)), np.asarray(classes, object)
+        points, own = self._projected(exact_unit_vectors(vectors)), np.asarray(classes, object)
         found = np.empty(len(points), np.int64)
         for name, middles in self._middles.items():
             inside = own == name

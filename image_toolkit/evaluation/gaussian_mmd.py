@@ -11,6 +11,8 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
+from image_toolkit.unit_vectors import exact_unit_vectors
+
 SIGMA: Final = 10.0
 SCALE: Final = 1_000.0
 
@@ -25,7 +27,7 @@ def gaussian_kernel(vectors: NDArray[np.floating]) -> Floats:
     Args:
         vectors: of shape (n, dimension), of any length above 0; they are brought to length 1.
     """
-    units = lengths_one(vectors)
+    units = exact_unit_vectors(vectors)
     squared = 2 - 2 * np.clip(units @ units.T, -1, 1)
     kernel = np.expm1(squared / (-2 * SIGMA**2))
     np.fill_diagonal(kernel, 0)
@@ -63,13 +65,6 @@ def cmmd(
     kernel = gaussian_kernel(np.concatenate([ones, others]))
     first = (np.arange(len(kernel)) < len(ones)).astype(np.float64)[:, None]
     return float(discrepancies(kernel, first, 1 - first, biased=biased)[0])
-
-
-def lengths_one(vectors: NDArray[np.floating]) -> Floats:
-    """Return vectors divided by their lengths, in double precision; zeros stay zeros."""
-    exact = np.asarray(vectors, np.float64)
-    lengths = np.linalg.norm(exact, axis=1, keepdims=True)
-    return np.asarray(exact / np.where(lengths == 0, 1, lengths))
 
 
 def _pairs_of(weights: Floats, *, biased: bool) -> Floats:

@@ -10,7 +10,7 @@ from typing import Final, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from image_toolkit.evaluation.gaussian_mmd import lengths_one
+from image_toolkit.unit_vectors import exact_unit_vectors
 
 Floats = NDArray[np.float64]
 
@@ -37,7 +37,7 @@ def precision_and_recall(
         generated: of shape (m, dimension), likewise.
         neighbours: How many of its own kind a ball reaches.
     """
-    ones, others = lengths_one(real), lengths_one(generated)
+    ones, others = exact_unit_vectors(real), exact_unit_vectors(generated)
     return PrecisionRecall(_covered(others, ones, neighbours), _covered(ones, others, neighbours))
 
 

@@ -12,7 +12,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from image_toolkit.evaluation.gaussian_mmd import lengths_one
+from image_toolkit.unit_vectors import exact_unit_vectors
 
 _ROWS: Final = 1_024
 PERCENTILES: Final = (1, 5)
@@ -60,7 +60,7 @@ def nearest_of(
     ones: NDArray[np.floating], others: NDArray[np.floating]
 ) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
     """Return which of the others is nearest to each vector, and the cosine of the two."""
-    wanted, known = lengths_one(ones), lengths_one(others)
+    wanted, known = exact_unit_vectors(ones), exact_unit_vectors(others)
     places = np.empty(len(wanted), np.int64)
     cosines = np.empty(len(wanted))
     for start in range(0, len(wanted), _ROWS):

@@ -7,7 +7,7 @@ same, as many as there are where no two have anything in common.
 import numpy as np
 from numpy.typing import NDArray
 
-from image_toolkit.evaluation.gaussian_mmd import lengths_one
+from image_toolkit.unit_vectors import exact_unit_vectors
 
 
 def vendi_score(vectors: NDArray[np.floating]) -> float:
@@ -15,7 +15,7 @@ def vendi_score(vectors: NDArray[np.floating]) -> float:
 
     It grows with the number of vectors: compare sets of one size only.
     """
-    units = lengths_one(vectors)
+    units = exact_unit_vectors(vectors)
     likeness = units @ units.T if len(units) < units.shape[1] else units.T @ units
     shares = np.linalg.eigvalsh(likeness / len(units))
     shares = shares[shares > 1e-12]  # noqa: PLR2004 - what rounding leaves of zeros

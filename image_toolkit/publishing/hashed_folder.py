@@ -72,6 +72,10 @@ class HashedFolder:
         with closing(self.create(name)) as file:
             file.write(content)
 
+    def write_json(self, name: str, content: object) -> None:
+        """Write a new file of JSON that people may read, too."""
+        self.write(name, (json.dumps(content, indent=2) + "\n").encode())
+
     def enter(self, name: str) -> None:
         """Enter a file that something else wrote here: it is read once, for its hash."""
         path = self.path / name

@@ -9,9 +9,10 @@ from typing import Final
 
 from pictures import Outcome
 
+from fondant_spec.progress import SECONDS_BETWEEN_LINES
+
 logger = logging.getLogger(__name__)
 
-_SECONDS_BETWEEN_LINES: Final = 10.0
 _TOP: Final = 5
 
 
@@ -38,7 +39,7 @@ class Tally:
             else:
                 self._reasons[outcome.reason] += 1
                 self._hosts[outcome.host or "-", outcome.reason] += 1
-            due = time.monotonic() - self._last >= _SECONDS_BETWEEN_LINES
+            due = time.monotonic() - self._last >= SECONDS_BETWEEN_LINES
             if due:
                 self._last = time.monotonic()
         if due:

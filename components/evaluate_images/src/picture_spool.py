@@ -1,6 +1,5 @@
 """Pictures on disk, until it is known which of them are wanted."""
 
-from base64 import b64encode
 from tempfile import TemporaryFile
 from threading import Lock
 from typing import Final
@@ -9,6 +8,7 @@ import numpy as np
 from PIL import Image
 
 from image_toolkit.evaluation.standard_look import Pixels, as_jpeg
+from image_toolkit.images.small_pictures import data_address, fitted_size
 
 SIDE: Final = 160
 """Pixels of the longer side of a picture on a page."""
@@ -43,22 +43,16 @@ class PictureSpool:
     def address(self, name: str) -> str | None:
         """Return a JPEG as a `data:` address; None where there is none of that name."""
         data = self.read(name)
-        return None if data is None else address_of(data)
+        return None if data is None else data_address(data)
 
     def close(self) -> None:
         """Let all files go."""
         self._file.close()
 
 
-def address_of(jpeg: bytes) -> str:
-    """Return a JPEG as a `data:` address."""
-    return f"data:image/jpeg;base64,{b64encode(jpeg).decode()}"
-
-
 def small_picture(pixels: Pixels, side: int = SIDE) -> bytes:
     """Return a picture as a JPEG of so many pixels at most on its longer side."""
     height, width = pixels.shape[:2]
-    scale = min(1.0, side / max(width, height))
-    size = max(1, round(width * scale)), max(1, round(height * scale))
+    size = fitted_size(width, height, side)
     small = Image.fromarray(pixels).resize(size, Image.Resampling.BICUBIC)
     return as_jpeg(np.asarray(small), _QUALITY)

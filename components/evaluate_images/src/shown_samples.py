@@ -7,10 +7,11 @@ from typing import Any
 import numpy as np
 from compared_sets import Compared
 from gathered import BASE, ORIGINAL, TUNED, Gathered, name_of
-from picture_spool import address_of, small_picture
+from picture_spool import small_picture
 
 from image_toolkit.evaluation.standard_look import standard_pixels
 from image_toolkit.images.image_errors import NotAnImageError
+from image_toolkit.images.small_pictures import data_address
 
 _SIDE = 512
 
@@ -79,6 +80,6 @@ def grids_of(
 
 def _address(data: bytes | None) -> str | None:
     try:
-        return address_of(small_picture(standard_pixels(data or b"", _SIDE)))
+        return data_address(small_picture(standard_pixels(data or b"", _SIDE)))
     except NotAnImageError:
         return None

@@ -4,19 +4,13 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 import pyarrow as pa
+from layout import Layout
 from pair_texts import MORE_CAPTIONS
 from training_pairs import Pair
-
-from image_toolkit.training.base_models import BaseModel
 
 TEXT: Final = "text"
 _READ_LISTS: Final = ("sd15", "sdxl")
 """The models whose scripts of `diffusers` draw one caption of a list; the others' read texts."""
-
-
-def reads_lists(model: BaseModel) -> bool:
-    """Return whether what trains a model from a table takes a list for a caption."""
-    return model.key in _READ_LISTS
 
 
 class Columns:
@@ -59,3 +53,14 @@ class Columns:
         if self._lists:
             return tuple(row[self._text])
         return (row[self._text], *(row[MORE_CAPTIONS] if self._others else ()))
+
+
+def columns_of(layout: Layout) -> Columns:
+    """Return the columns of a table that the scripts of `diffusers` train from."""
+    return Columns(
+        TEXT,
+        layout.budget.field,
+        layout.settings.metadata,
+        several=layout.settings.several_captions,
+        lists=layout.model.key in _READ_LISTS,
+    )

@@ -58,8 +58,8 @@ _STEM: Final = r"^(?:.*/)?([^/.]+)(?:\.[^/]*)?$"
 
 def croissant(
     folder: HashedFolder, metadata: Mapping[str, pa.DataType], licences: Iterable[str]
-) -> bytes:
-    """Return the description of a layout's folder as JSON, `metadata` being that of its pairs."""
+) -> dict[str, Any]:
+    """Return the description of a layout's folder, `metadata` being that of its pairs."""
     names = folder.below_here()
     sets = _file_sets(names)
     archives = [name for name in names if name.endswith(".tar")]
@@ -72,7 +72,7 @@ def croissant(
         files = [_file_set(kind, includes) for kind, includes in sets.items()]
         records = [_table_records(folder, kind, metadata) for kind in tables]
         records += _file_records(sets) if not tables else []
-    content = {
+    return {
         "@context": _CONTEXT,
         "@type": "sc:Dataset",
         "conformsTo": "http://mlcommons.org/croissant/1.1",
@@ -83,7 +83,6 @@ def croissant(
         "distribution": [*(_file_object(folder, name) for name in archives), *files],
         "recordSet": records,
     }
-    return (json.dumps(content, indent=2) + "\n").encode()
 
 
 def _file_sets(names: Iterable[str]) -> dict[str, list[str]]:

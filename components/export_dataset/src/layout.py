@@ -67,16 +67,13 @@ class Layout(ABC):
     """The models that the trainer trains."""
 
     read_by_datasets: ClassVar[bool] = False
-    """Whether it is `datasets` that opens the folder."""
+    """Whether it is `datasets` that opens the folder: tags have a column of their own then."""
 
     takes_several: ClassVar[bool] = False
     """Whether the trainer chooses among several captions itself; else it gets one, by lot."""
 
-    tags_apart: ClassVar[bool] = False
-    """Whether tags lie elsewhere than behind the captions."""
-
-    takes_masks: ClassVar[bool] = False
-    """Whether the trainer takes masks."""
+    masked_splits: ClassVar[tuple[str, ...]] = ()
+    """The splits whose masks the trainer takes; in a table all rows have the same columns."""
 
     divides: ClassVar[bool] = False
     """Whether it is folders that the trainer repeats, so that each part needs its own."""
@@ -170,23 +167,19 @@ class Layout(ABC):
         self.write(pair)
 
     def texts(self, pair: Pair) -> tuple[str, ...]:
-        """Return the captions as they are read, tags behind each unless these lie elsewhere."""
+        """Return the captions as they are read, tags behind each unless `datasets` reads them."""
         texts = pair.texts
         chosen = texts.captions if self.takes_several else (texts.drawn(pair.stem),)
         captions = map(self.text, chosen)
-        return tuple(captions if self.tags_apart else map(texts.with_tags, captions))
+        return tuple(captions if self.read_by_datasets else map(texts.with_tags, captions))
 
     def text(self, caption: str) -> str:
         """Return one caption as the trainer is going to read it."""
         return caption
 
     def mask(self, pair: Pair) -> Mask | None:
-        """Return the mask of a pair, if the trainer takes it; images of the class have none.
-
-        In a table all rows have the same columns.
-        """
-        wanted = self.takes_masks and (self.read_by_datasets or pair.split != REGULARIZATION)
-        return pair.mask if wanted else None
+        """Return the mask of a pair, if the trainer takes it."""
+        return pair.mask if pair.split in self.masked_splits else None
 
     @abstractmethod
     def write(self, pair: Pair) -> None:
@@ -218,7 +211,7 @@ class Layout(ABC):
             notes.append(
                 "The trainer takes one caption an image: of several, one was drawn by lot."
             )
-        if self.settings.masks and not self.takes_masks:
+        if self.settings.masks and not self.masked_splits:
             notes.append("The trainer takes no masks, so there are none.")
         if self.settings.repeats and self.read_by_datasets:
             notes.append(NOT_REPEATED)

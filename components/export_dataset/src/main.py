@@ -153,7 +153,7 @@ class ExportDataset(WriteComponent):
         return [storage.join(self._target, name) for name in (MARK, CARD)]
 
     def _tell_what_is_unread(self, layout: Layout) -> None:
-        if layout.settings.masks and not layout.takes_masks:
+        if layout.settings.masks and not layout.masked_splits:
             logger.warning("%s: its trainer takes no masks, so there are none.", layout.name)
         if layout.repeats and layout.read_by_datasets:
             logger.warning(
@@ -222,7 +222,7 @@ class ExportDataset(WriteComponent):
                 layout.folder.write_shared(CREDITS, table)
             types = layout.settings.metadata
             told = croissant(layout.folder, types, pages(self._credits.licences))
-            layout.folder.write(CROISSANT, told)
+            layout.folder.write_json(CROISSANT, told)
             layout.folder.write(CARD, card.of_layout(layout, digest).encode())
         if self._several:
             if self._credits.known:

@@ -1,6 +1,5 @@
 """The folder that is published: the model, its record, its card, and the curves for TensorBoard."""
 
-import json
 import shutil
 from typing import Final
 
@@ -27,7 +26,7 @@ def write_folder(folder: HashedFolder, record: TrainingRecord, weights: TunedWei
             names = write_lora(record.base, unet, rank, folder.path)
         else:
             names = write_pipeline(record.base, unet, folder.path)
-    folder.write(TRAINING, (json.dumps(record.to_json(), indent=2) + "\n").encode())
+    folder.write_json(TRAINING, record.to_json())
     folder.write(CARD, model_card(record).encode())
     write_events(folder.path / _LOGS, record.curve)
     logs = [f"{_LOGS}/{file.name}" for file in (folder.path / _LOGS).iterdir()]

@@ -42,11 +42,6 @@ class TunedWeights:
         self.parameters = list(self._named.values())
         self._average: Any = None
 
-    @property
-    def averages(self) -> bool:
-        """Whether a moving average is kept."""
-        return self._average is not None
-
     def average(self) -> None:
         """Keep a moving average from now on."""
         from diffusers.training_utils import EMAModel  # noqa: PLC0415 - after torch was prepared

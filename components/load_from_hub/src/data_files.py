@@ -61,11 +61,6 @@ def suffix_of(name: str) -> str:
     return Path(path.stem if path.suffix.lower() in COMPRESSED else path.name).suffix.lower()
 
 
-def printable(name: str) -> str:
-    """Return a path as text; bytes in it that are no text are spelled out."""
-    return os.fsencode(name).decode("utf-8", "backslashreplace")
-
-
 def open_regular(path: Path, check: Callable[[Path], None] | None = None) -> IO[bytes]:
     """Open a regular file; anything else is an error, and is not waited for.
 

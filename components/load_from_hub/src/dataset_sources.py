@@ -15,7 +15,7 @@ from typing import Final
 
 import fsspec
 from arrow_tables import ArrowTable, ParquetTable
-from data_files import DataFile, printable, suffix_of
+from data_files import DataFile, suffix_of
 from dataset_errors import explained
 from declared_features import Declared, of_schema
 from file_kinds import READ_SUFFIXES, canonical_split, table_of
@@ -35,6 +35,7 @@ from typed_cells import parsed_json
 
 from fondant_spec.dataset.path_patterns import matches
 from fondant_spec.errors import InputDataError
+from image_toolkit.text_encodings import printable
 
 logger = logging.getLogger(__name__)
 

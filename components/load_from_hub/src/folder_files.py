@@ -17,11 +17,12 @@ from pathlib import Path
 from typing import IO, Any, Final
 
 import fsspec
-from data_files import DataFile, open_regular, printable
+from data_files import DataFile, open_regular
 from image_cells import BadCellError
 from loaded_rows import Fault
 
 from image_toolkit.images.image_files import is_of_the_system
+from image_toolkit.text_encodings import printable
 
 MAX_BYTES: Final = 256 << 20
 """The most that is read of one image file."""

@@ -11,6 +11,7 @@ from urllib.parse import unquote_to_bytes
 import numpy as np
 import pyarrow as pa
 from PIL import Image
+from text_types import is_text
 
 _DATA_URL: Final = re.compile(
     r"data:(?:[^,]{0,200}(?P<base64>;base64)|image/[a-z0-9.+-]{1,100}(?:;[^,]{0,100})?),",
@@ -40,7 +41,8 @@ def holds_images(column: pa.DataType) -> bool:
     column = _plain(column)
     if pa.types.is_struct(column):
         return bool({"bytes", "path"} & {field.name for field in column})
-    return holds_arrays(column) or any(check(column) for check in (*_TEXTS, *_BINARIES))
+    single = (is_text, pa.types.is_null, *_BINARIES)
+    return holds_arrays(column) or any(check(column) for check in single)
 
 
 def holds_arrays(column: pa.DataType) -> bool:
@@ -82,12 +84,6 @@ def path_of(cell: Any) -> str | None:
     return path if is_path else None
 
 
-_TEXTS: Final = (
-    pa.types.is_string,
-    pa.types.is_large_string,
-    pa.types.is_string_view,
-    pa.types.is_null,
-)
 _BINARIES: Final = (
     pa.types.is_binary,
     pa.types.is_large_binary,

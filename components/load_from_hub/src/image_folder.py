@@ -12,7 +12,6 @@ from typing import Any, Final
 
 import pyarrow as pa
 from caption_lines import MORE_CAPTIONS, Lines
-from data_files import printable
 from dataset_errors import columns_told, explained
 from file_kinds import captions_beside, is_metadata, is_sidecar_object, stem_of, table_of
 from folder_files import LocalFolder, RemoteFolder
@@ -21,7 +20,7 @@ from loaded_rows import Chunk, Fault, Record, Table, chunked, columns_together
 from sidecars import CAPTIONS, sidecar
 
 from fondant_spec.errors import InputDataError
-from image_toolkit.text_encodings import caption
+from image_toolkit.text_encodings import caption, printable
 
 FILE_NAME: Final = "file_name"
 IMAGE: Final = "image"

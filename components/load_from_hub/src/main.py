@@ -8,6 +8,7 @@ import pyarrow as pa
 from dataset_sources import open_source
 from image_cells import holds_arrays, holds_images
 from source_rows import FILE_NAME, IMAGE_FIELDS, RowReader
+from text_types import is_text
 
 from fondant_spec.component import LoadComponent, RowContext, SetupContext
 from fondant_spec.errors import InputDataError
@@ -141,8 +142,7 @@ class LoadFromHub(LoadComponent):
 
 
 def _holds_ids(column: pa.DataType) -> bool:
-    texts = (pa.types.is_string, pa.types.is_large_string, pa.types.is_string_view)
-    return any(check(column) for check in (*texts, pa.types.is_integer, pa.types.is_null))
+    return any(check(column) for check in (is_text, pa.types.is_integer, pa.types.is_null))
 
 
 if __name__ == "__main__":

@@ -5,14 +5,15 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 import pyarrow as pa
-from data_files import printable
 from image_cells import BadCellError, image_bytes, path_of
 from loaded_rows import Cells, Chunk, Fault, Source
+from text_types import is_text
 from typed_cells import Number, named_classes, plain_array, typed
 
 from fondant_spec.dataset.partitions import row_id
 from image_toolkit.images.decoding import image_size
 from image_toolkit.images.image_errors import NotAnImageError
+from image_toolkit.text_encodings import printable
 
 FILE_NAME: Final = "file_name"
 IMAGE_FIELDS: Final = {
@@ -23,7 +24,6 @@ IMAGE_FIELDS: Final = {
 }
 """The fields of the main image; null throughout where a source has none."""
 
-_TEXTS: Final = (pa.types.is_string, pa.types.is_large_string)
 _PIECE_BYTES: Final = 16 << 20
 
 Reject = Callable[[str, str, str], object]
@@ -86,7 +86,7 @@ class RowReader:
         for name, column in self.others.items():
             cells: Cells = chunk.cells[column]
             classes = self.source.classes.get(column)
-            named = classes and any(is_text(self.types[name]) for is_text in _TEXTS)
+            named = classes and is_text(self.types[name])
             if named and isinstance(cells, pa.Array) and pa.types.is_integer(cells.type):
                 cells, wrong = named_classes(cells, classes or ())
             else:

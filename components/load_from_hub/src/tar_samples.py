@@ -11,12 +11,11 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import IO, Any, Final, Self
 
-from data_files import printable
 from loaded_rows import Fault, Record
 from text_tables import RecordTable
 from typed_cells import parsed_json
 
-from image_toolkit.text_encodings import decoded
+from image_toolkit.text_encodings import decoded, printable
 
 logger = logging.getLogger(__name__)
 
@@ -25,7 +24,7 @@ MAX_BYTES: Final = 256 << 20
 
 _BLOCK_BYTES: Final = 1 << 20
 _IMAGES: Final = ("jpg", "jpeg", "png", "webp", "gif", "avif", "heic", "jfif", "bmp", "tif", "tiff")
-_TEXTS: Final = frozenset({"txt", "text", "caption", "cls", "transcript", "json"})
+_TEXT_SUFFIXES: Final = frozenset({"txt", "text", "caption", "cls", "transcript", "json"})
 _MEMBERS: Final = {tarfile.LNKTYPE: "link", tarfile.SYMTYPE: "link", tarfile.FIFOTYPE: "pipe"}
 
 
@@ -94,7 +93,7 @@ class TarSamples(RecordTable):
         fault = None
         for suffix, (name, data) in members.items():
             try:
-                cells[suffix] = decoded(data) if suffix in _TEXTS else data
+                cells[suffix] = decoded(data) if suffix in _TEXT_SUFFIXES else data
                 value = parsed_json(data) if suffix == "json" else None
             except ValueError as error:
                 fault = Fault("bad_text", f"{printable(name)} cannot be read: {error}")

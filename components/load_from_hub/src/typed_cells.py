@@ -13,6 +13,7 @@ from typing import Any, Final
 import pyarrow as pa
 from loaded_rows import Cells
 from number_cells import floating, truth, whole
+from text_types import is_text
 
 from image_toolkit.text_encodings import decoded
 
@@ -96,17 +97,13 @@ def _keeps_values(source: pa.DataType, declared: pa.DataType) -> bool:
     """
     if source == declared:
         return True
-    if _is_text(source):
-        return _is_text(declared)
+    if is_text(source):
+        return is_text(declared)
     if pa.types.is_floating(declared):
         exact = pa.types.is_integer(source) and declared.bit_width > _HALF
         narrow = pa.types.is_floating(source) and source.bit_width <= declared.bit_width
         return bool(exact or narrow)
     return not (pa.types.is_boolean(declared) or pa.types.is_nested(declared))
-
-
-def _is_text(type_: pa.DataType) -> bool:
-    return any(check(type_) for check in _TEXTS)
 
 
 def _checked(cast: pa.Array, source: pa.Array) -> pa.Array:
@@ -153,7 +150,7 @@ def _value(cell: Any, declared: pa.DataType) -> Any:
     """Return one cell as a Python value of the declared type."""
     if cell is None:
         return None
-    if _is_text(declared):
+    if is_text(declared):
         return _text(cell)
     if pa.types.is_nested(declared):
         return _nested(parsed_json(cell) if isinstance(cell, str) else cell, declared)
@@ -188,7 +185,6 @@ def _single(cell: Any, declared: pa.DataType) -> Any:
 
 _PLAIN: Final = (str, type(None))
 _HALF: Final = 16
-_TEXTS: Final = (pa.types.is_string, pa.types.is_large_string, pa.types.is_string_view)
 _LISTS: Final = (pa.types.is_list, pa.types.is_large_list, pa.types.is_fixed_size_list)
 
 

@@ -74,6 +74,19 @@ def test_other_types_of_parquet_become_texts(tmp_path, load):
     assert [reason for reason, _ in reasons(result)] == ["bad_value"]
 
 
+@pytest.mark.parametrize("type_", [pa.string(), pa.large_string(), pa.string_view()], ids=str)
+def test_a_text_is_one_in_whatever_type(type_, tmp_path, load, photo):
+    """As an id, a caption, the name of a file, and the path of an image."""
+    (tmp_path / "a.jpg").write_bytes(photo())
+    texts = {"key": "k1", "image": "a.jpg", "file_name": "other name.jpg", "text": "a cat"}
+    columns = {name: pa.array([text], type_) for name, text in texts.items()}
+    pq.write_table(pa.table(columns), tmp_path / "rows.parquet")
+    result = load(tmp_path / "rows.parquet", index_column="key", produces=TEXT)
+    (row,) = result.table.to_pylist()
+    assert (row["id"], row["image"], row["image_width"]) == ("k1", photo(), 16)
+    assert (row["file_name"], row["text"]) == ("other name.jpg", "a cat")
+
+
 def test_numbers_in_csv_are_numbers_where_declared(tmp_path, load):
     """Each cell is read as the declared type; what cannot be is a reject, however long."""
     rows = ["1,0.5,True", f"{'9' * 23},x,1", "3,,false", "4.0,1e-1,0", "5.5,1,1"]

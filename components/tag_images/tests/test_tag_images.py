@@ -31,7 +31,7 @@ WITH_ALL = {
         {"tag_weights": {"type": "array", "items": {"type": "float32"}}, "rating": "string"}
     )
 }
-RED, BLUE, WHITE = (255, 0, 0), (0, 0, 255), (255, 255, 255)
+RED, BLUE = (255, 0, 0), (0, 0, 255)
 
 
 def image(colour, size=(8, 8), kind="PNG"):

@@ -188,10 +188,11 @@ class EndpointCaptioner:
     def _is_away(self) -> bool:
         """Return whether the server does not even list its models, so that no image is to blame."""
         url = self._url.removesuffix("/chat/completions") + "/models"
-        headers = {**self._session.headers}
         try:
+            # On a connection of its own: one that is kept open may break off, with a server that
+            # is there.
             answer = requests.get(
-                url, headers=headers, timeout=_PROBE_TIMEOUT, allow_redirects=False
+                url, auth=self._session.auth, timeout=_PROBE_TIMEOUT, allow_redirects=False
             )
         except requests.RequestException:
             return True

@@ -1,6 +1,5 @@
 """Images as a caption server is sent them: no larger than it looks at, as JPEGs in `data:` URLs."""
 
-import base64
 import io
 from math import sqrt
 from typing import Final
@@ -8,6 +7,7 @@ from typing import Final
 from PIL import Image
 
 from image_toolkit.images.decoding import decode_image, image_header
+from image_toolkit.images.small_pictures import data_address
 
 _QUALITY: Final = 90
 
@@ -40,4 +40,4 @@ def data_url(image: Image.Image) -> str:
     """Return an RGB image as a JPEG in a URL."""
     file = io.BytesIO()
     image.save(file, "JPEG", quality=_QUALITY)
-    return "data:image/jpeg;base64," + base64.b64encode(file.getvalue()).decode()
+    return data_address(file.getvalue())

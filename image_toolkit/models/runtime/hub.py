@@ -1,6 +1,5 @@
 """From a model id or a folder to files that are safe to load: safetensors, no code, pinned."""
 
-import hashlib
 import json
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,7 +10,7 @@ from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntry
 
 from fondant_spec.errors import InputDataError
 from image_toolkit.hub_errors import hub_failures_told
-from image_toolkit.models.runtime.weights import file_digest, weights_digest
+from image_toolkit.models.runtime.weights import folder_digest, weights_digest
 
 SAFE_FILES: Final = ("*.json", "*.safetensors", "*.txt", "*.model", "*.jinja", "*.tiktoken")
 """What is fetched of a repository: never Python code, never pickled weights."""
@@ -20,7 +19,6 @@ _SKIPPED_FILES: Final = ("*/*", "open_clip_*", "*fp16*", "*fp32*")
 _PICKLED: Final = ("*.bin", "*.pt", "*.pth", "*.ckpt", "*.msgpack", "*.h5")
 _WHOLE: Final = "model.safetensors"
 _CONVERSION_BOT: Final = "SFconvertbot"
-_DIGEST_LENGTH: Final = 16
 
 
 @dataclass(frozen=True)
@@ -73,17 +71,29 @@ def find_model(model_id: str, revision: str | None = None) -> ModelFiles:
     if not str(model_id).strip():
         msg = "No model is named: give an id of the Hugging Face hub, or the folder of a model."
         raise InputDataError(msg)
-    folder = Path(model_id).expanduser()
-    if folder.is_dir():
-        return _local_model(model_id, folder)
-    if folder.is_absolute() or model_id.startswith("."):
-        msg = f"Model {model_id!r}: there is no such folder."
-        raise InputDataError(msg)
+    local = local_folder(model_id)
+    if local is not None:
+        return _local_model(model_id, local)
     folder = _snapshot(model_id, revision)
     if not _weights(folder):
         folder = _converted(model_id, revision)
     check_config(model_id, folder)
     return ModelFiles(model_id, folder.name, folder)
+
+
+def local_folder(model_id: str) -> Path | None:
+    """Return the folder that a model's name leads to; None if it is an id of the hub.
+
+    Raises:
+        InputDataError: it is a path, and there is no folder.
+    """
+    folder = Path(model_id).expanduser()
+    if folder.is_dir():
+        return folder
+    if folder.is_absolute() or model_id.startswith("."):
+        msg = f"Model {model_id!r}: there is no such folder."
+        raise InputDataError(msg)
+    return None
 
 
 def model_here(model_id: str, revision: str | None = None) -> ModelFiles | None:
@@ -154,14 +164,8 @@ def _check_listing(listing: Path) -> None:
 
 def _local_model(model_id: str, folder: Path) -> ModelFiles:
     check_config(model_id, folder)
-    return ModelFiles(folder.resolve().name, f"sha256:{_digest(folder)}", folder)
-
-
-def _digest(folder: Path) -> str:
-    total = hashlib.sha256()
-    for path in sorted(_matching(folder, SAFE_FILES)):
-        total.update(path.name.encode() + bytes.fromhex(file_digest(path)))
-    return total.hexdigest()[:_DIGEST_LENGTH]
+    revision = folder_digest(folder, sorted(_matching(folder, SAFE_FILES)))
+    return ModelFiles(folder.resolve().name, revision, folder)
 
 
 def _matching(folder: Path, patterns: tuple[str, ...]) -> list[Path]:

@@ -1,6 +1,5 @@
 """Single files of a model that no library loads by itself: from a folder, or from the hub."""
 
-import hashlib
 import re
 from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
@@ -11,9 +10,9 @@ from huggingface_hub.errors import EntryNotFoundError
 
 from fondant_spec.errors import InputDataError
 from image_toolkit.hub_errors import hub_failures_told
-from image_toolkit.models.runtime.hub import ModelFiles
+from image_toolkit.models.runtime.hub import ModelFiles, local_folder
+from image_toolkit.models.runtime.weights import folder_digest
 
-_DIGEST_LENGTH: Final = 16
 _ON_HUB: Final = re.compile(
     r"hf://(?P<model>[\w.-]+/[\w.-]+)(@(?P<revision>[^/@]+))?/(?P<file>[^@]+)"
 )
@@ -30,15 +29,13 @@ def find_files(model_id: str, names: Sequence[str], revision: str | None = None)
     Raises:
         InputDataError: there is no such model, it has not all of the files, or it cannot be had.
     """
-    folder = Path(model_id).expanduser()
-    if folder.is_dir():
+    local = local_folder(model_id)
+    if local is not None:
         for name in names:
-            if not (folder / name).is_file():
+            if not (local / name).is_file():
                 raise _lacking(model_id, name)
-        return ModelFiles(folder.resolve().name, f"sha256:{_digest(folder, names)}", folder)
-    if folder.is_absolute() or model_id.startswith("."):
-        msg = f"Model {model_id!r}: there is no such folder."
-        raise InputDataError(msg)
+        digest = folder_digest(local, (local / name for name in names))
+        return ModelFiles(local.resolve().name, digest, local)
     commit = revision
     for name in names:
         file = _fetched(model_id, name, commit)
@@ -72,11 +69,3 @@ def _fetched(model_id: str, name: str, revision: str | None) -> Path:
 
 def _lacking(model_id: str, name: str) -> InputDataError:
     return InputDataError(f"Model {model_id!r} has no file {name}.")
-
-
-def _digest(folder: Path, names: Sequence[str]) -> str:
-    total = hashlib.sha256()
-    for name in names:
-        with (folder / name).open("rb") as file:
-            total.update(name.encode() + hashlib.file_digest(file, "sha256").digest())
-    return total.hexdigest()[:_DIGEST_LENGTH]

@@ -1,13 +1,14 @@
-"""Which weights a model has, whatever its folder is called: a digest of their content."""
+"""Which model it is, whatever its folder is called: digests of what the files hold."""
 
 import hashlib
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from functools import lru_cache
 from pathlib import Path
 from typing import Final
 
 PREFIX: Final = "sha256:"
+_FOLDER_DIGITS: Final = 16
 _BLOB: Final = re.compile(r"[0-9a-f]{64}")
 
 
@@ -21,6 +22,18 @@ def weights_digest(files: Sequence[Path]) -> str:
     if len(digests) == 1:
         return PREFIX + digests[0]
     return PREFIX + hashlib.sha256("".join(digests).encode()).hexdigest()
+
+
+def folder_digest(folder: Path, files: Iterable[Path]) -> str:
+    """Return `sha256:` and 16 digits of what files of a folder are called and hold, in this order.
+
+    It stands for the revision of a model that has no commit, and so in the keys of results.
+    """
+    total = hashlib.sha256()
+    for file in files:
+        name = file.relative_to(folder).as_posix()
+        total.update(name.encode() + bytes.fromhex(file_digest(file)))
+    return PREFIX + total.hexdigest()[:_FOLDER_DIGITS]
 
 
 def file_digest(file: Path) -> str:

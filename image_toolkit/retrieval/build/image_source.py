@@ -28,7 +28,7 @@ from image_toolkit.retrieval.build.vector_sources import Portion, Stretch, Vecto
 from image_toolkit.retrieval.search.fingerprint import state_of
 from image_toolkit.retrieval.search.hits import FloatArray
 from image_toolkit.retrieval.search.model_identity import ModelIdentity
-from image_toolkit.text_encodings import caption
+from image_toolkit.text_encodings import caption, printable
 
 logger = logging.getLogger(__name__)
 
@@ -87,7 +87,7 @@ class ImageFolderSource:
             {
                 "url": pa.array([self._url(file) for file in files], pa.string()),
                 "caption": pa.array([_caption(file) for file in files], pa.string()),
-                "image_path": pa.array([_text(file.resolve()) for file in files], pa.string()),
+                "image_path": pa.array([printable(file.resolve()) for file in files], pa.string()),
             }
         )
 
@@ -102,12 +102,12 @@ def _embed(files: Sequence[Path], embedder: Embedder, dimension: int) -> FloatAr
     vectors = np.full((len(files), dimension), np.nan, np.float32)
     batches = (
         pa.record_batch(
-            [[_text(file) for file in part], [file.read_bytes() for file in part]],
+            [[printable(file) for file in part], [file.read_bytes() for file in part]],
             names=["id", "image"],
         )
         for part in _parts(files, _READ_AT_ONCE)
     )
-    row_of = {_text(file): row for row, file in enumerate(files)}
+    row_of = {printable(file): row for row, file in enumerate(files)}
     rejects = Rejects()
     for batch in embedder.batches(batches, "image", rejects):
         rows = [row_of[name] for name in batch.column("id").to_pylist()]
@@ -153,11 +153,6 @@ def _caption(file: Path) -> str | None:
     except ValueError as error:
         logger.warning("%s: is not taken as a caption, since it is no text: %s", beside, error)
         return None
-
-
-def _text(path: Path) -> str:
-    """Return a path as text; bytes in it that are none are spelled out."""
-    return os.fsencode(path).decode("utf-8", "backslashreplace")
 
 
 def _parts(files: Sequence[Path], size: int) -> Iterator[Sequence[Path]]:

@@ -32,7 +32,7 @@ class AiToolkitLayout(Layout):
 
     image_kinds = frozenset({"JPEG", "PNG"})
 
-    takes_masks = True
+    masked_splits = (TRAIN, VALIDATION)  # images of the class have none
     divides = True
 
     def text(self, caption: str) -> str:

@@ -79,7 +79,7 @@ class EveryDream2Layout(Layout):
             "logdir": "logs",
             "validation_config": "validation.json" if self.validates else None,
         }
-        self._write_json("train.json", config)
+        self.folder.write_json("train.json", config)
         if self.validates:
             validation = {
                 "validate_training": True,
@@ -88,10 +88,7 @@ class EveryDream2Layout(Layout):
                 "every_n_epochs": 1,
                 "seed": 555,
             }
-            self._write_json("validation.json", validation)
-
-    def _write_json(self, name: str, content: object) -> None:
-        self.folder.write(name, (json.dumps(content, indent=2) + "\n").encode())
+            self.folder.write_json("validation.json", validation)
 
     def usage(self) -> str:
         """Return the command that trains the model."""

@@ -14,12 +14,12 @@ import datasets
 import pyarrow as pa
 import pyarrow.json as paj
 import pyarrow.parquet as pq
-from columns import TEXT, Columns, reads_lists
+from columns import TEXT, columns_of
 from layout import ExportSettings, Layout
 from literal_paths import literal_path
 from read_pairs import ReadPair
 from readme_features import told_files
-from training_pairs import Pair
+from training_pairs import SPLITS, Pair
 
 from image_toolkit.publishing.hashed_folder import HashedFile, HashedFolder
 from image_toolkit.training.row_repeats import REPEATS
@@ -40,18 +40,11 @@ class ImageFolderLayout(Layout):
 
     read_by_datasets = True
     takes_several = True
-    takes_masks = True
-    tags_apart = True
+    masked_splits = SPLITS
 
     def __init__(self, name: str, folder: HashedFolder, settings: ExportSettings) -> None:
         super().__init__(name, folder, settings)
-        self._columns = Columns(
-            TEXT,
-            self.budget.field,
-            settings.metadata,
-            several=settings.several_captions,
-            lists=reads_lists(self.model),
-        )
+        self._columns = columns_of(self)
         self._files: dict[str, HashedFile] = {}
 
     def write(self, pair: Pair) -> None:

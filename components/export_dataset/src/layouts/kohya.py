@@ -19,7 +19,6 @@ from pathlib import Path
 from typing import Any
 
 from layout import ExportSettings, Layout
-from masks import Mask
 from pair_texts import SEPARATOR, one_line
 from PIL import Image
 from read_pairs import ReadPair, image_files
@@ -57,7 +56,7 @@ class KohyaLayout(Layout):
     """What kohya's sd-scripts read with `--dataset_config dataset.toml`."""
 
     takes_several = True
-    takes_masks = True
+    masked_splits = (TRAIN,)  # with masks, the trainer validates on nothing
 
     def __init__(self, name: str, folder: HashedFolder, settings: ExportSettings) -> None:
         super().__init__(name, folder, settings)
@@ -76,10 +75,6 @@ class KohyaLayout(Layout):
     def text(self, caption: str) -> str:
         """Return a caption as one line."""
         return one_line(caption)
-
-    def mask(self, pair: Pair) -> Mask | None:
-        """Return the mask of a pair to train on: with masks, the trainer validates on nothing."""
-        return super().mask(pair) if pair.split == TRAIN else None
 
     def write(self, pair: Pair) -> None:
         """Write the image, the captions beside it, one a line, and the mask."""

@@ -35,7 +35,7 @@ class OneTrainerLayout(Layout):
     """What OneTrainer reads with a concepts file."""
 
     takes_several = True
-    takes_masks = True
+    masked_splits = (TRAIN, VALIDATION)  # images of the class have none
     divides = True
 
     def text(self, caption: str) -> str:
@@ -61,8 +61,8 @@ class OneTrainerLayout(Layout):
             "batch_size": 1,
             "epochs": 10,
         }
-        for name, content in (("concepts.json", concepts), ("config.json", config)):
-            self.folder.write(name, (json.dumps(content, indent=2) + "\n").encode())
+        self.folder.write_json("concepts.json", concepts)
+        self.folder.write_json("config.json", config)
 
     def usage(self) -> str:
         """Return the command that trains a LoRA."""

@@ -15,7 +15,6 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 from layout import ExportSettings, Layout
-from masks import Mask
 from PIL import Image
 from read_pairs import ReadPair
 from repeats import Part
@@ -37,16 +36,12 @@ class SimpleTunerLayout(Layout):
         self._rows: dict[Part, list[dict[str, Any]]] = defaultdict(list)
 
     takes_several = True
-    takes_masks = True
+    masked_splits = (TRAIN,)  # the trainer has no use for others
     divides = True
 
     def text(self, caption: str) -> str:
         """Return the caption without space around it, which the trainer takes off."""
         return caption.strip()
-
-    def mask(self, pair: Pair) -> Mask | None:
-        """Return the mask of a pair to train on: else the trainer has no use for it."""
-        return super().mask(pair) if pair.split == TRAIN else None
 
     def write(self, pair: Pair) -> None:
         """Write the image, keep the row that names it, and write the mask."""
@@ -83,11 +78,8 @@ class SimpleTunerLayout(Layout):
             "default": True,
             "cache_dir": "cache/text",
         }
-        self._write_json(_BACKENDS, [*backends, texts])
-        self._write_json("config/config.json", self._config())
-
-    def _write_json(self, name: str, content: Any) -> None:
-        self.folder.write(name, (json.dumps(content, indent=2) + "\n").encode())
+        self.folder.write_json(_BACKENDS, [*backends, texts])
+        self.folder.write_json("config/config.json", self._config())
 
     def _backend(self, part: Part) -> dict[str, Any]:
         split, folder = part.split, self.folder_of(part)

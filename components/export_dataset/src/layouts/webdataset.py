@@ -18,7 +18,7 @@ from layout import ExportSettings, Layout
 from literal_paths import literal_path
 from read_pairs import ReadPair
 from readme_features import told_features, told_files
-from training_pairs import Pair
+from training_pairs import SPLITS, Pair
 
 from image_toolkit.publishing.hashed_folder import HashedFile, HashedFolder
 from image_toolkit.training.base_models import BASE_MODELS
@@ -35,8 +35,7 @@ class WebDatasetLayout(Layout):
     base_models = tuple(BASE_MODELS)
     read_by_datasets = True
     takes_several = True
-    takes_masks = True
-    tags_apart = True
+    masked_splits = SPLITS
 
     def __init__(self, name: str, folder: HashedFolder, settings: ExportSettings) -> None:
         super().__init__(name, folder, settings)

@@ -36,6 +36,7 @@ class Server(ThreadingHTTPServer):
         self.seen, self.statuses, self.texts, self.body = [], [], [], None
         self.ends = []
         self.away = False
+        self.probed = []
         self.busy = ""
         self.delays, self.at_once, self.most_at_once = [], 0, 0
         self.url = f"http://127.0.0.1:{self.server_port}/v1"
@@ -82,6 +83,7 @@ class Handler(BaseHTTPRequestHandler):
 
     def do_GET(self):
         """List the models, unless the server is away."""
+        self.server.probed.append((self.path, self.headers.get("Authorization")))
         self.send_response(503 if self.server.away else 200)
         self.end_headers()
 
@@ -172,8 +174,11 @@ def test_a_netrc_is_not_asked(key, server, monkeypatch, tmp_path):
     netrc.write_text("machine 127.0.0.1 login me password other\n")
     monkeypatch.setenv("NETRC", str(netrc))
     monkeypatch.setenv("OPENAI_API_KEY", key)
+    server.statuses = [503] * 4  # so that the server is asked for its models, too
     EndpointCaptioner(server.url, "eyes", None).captions(IMAGES[:1], ROWS[:1], Generation())
-    assert server.seen[0][1] == (f"Bearer {key}" if key else None)
+    signed = f"Bearer {key}" if key else None
+    assert {seen[1] for seen in server.seen} == {signed}
+    assert server.probed == [("/v1/models", signed)]
 
 
 def test_greedy_means_temperature_zero(server):
