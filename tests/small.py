@@ -68,6 +68,14 @@ def rows(manifest: Manifest) -> list[dict[str, object]]:
     ]
 
 
+def until(holds: Callable[[], object], within: float = 60.0) -> None:
+    """Wait until something holds; it must within some seconds."""
+    end = time.monotonic() + within
+    while not holds():
+        assert time.monotonic() < end, "it did not come in time"
+        time.sleep(0.02)
+
+
 def wait_for(path: Path, process: "subprocess.Popen[str] | None" = None) -> str:
     """Return the content of a file once it is there; `process` must not end before that."""
     end = time.monotonic() + 60
