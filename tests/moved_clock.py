@@ -1,6 +1,9 @@
-"""A clock that a test moves, in the place of a module's `time`."""
+"""Clocks that a test moves: in the place of a module's `time`, and of an event loop's own."""
 
-from collections.abc import Callable
+import asyncio
+import selectors
+from collections.abc import Callable, Coroutine
+from typing import Any
 
 
 class MovedClock:
@@ -24,3 +27,30 @@ class MovedClock:
         self.slept.append(seconds)
         self.now += seconds
         self._meanwhile()
+
+
+class _Idle(selectors.DefaultSelector):
+    """Does not wait: the loop's time jumps to what is due next."""
+
+    moved = 0.0
+
+    def select(self, timeout: float | None = None) -> Any:
+        events = super().select(0)
+        if not events and timeout:
+            self.moved += timeout
+        return events
+
+
+class _MovedLoop(asyncio.SelectorEventLoop):
+    def __init__(self) -> None:
+        self._idle = _Idle()
+        super().__init__(self._idle)
+
+    def time(self) -> float:
+        return self._idle.moved
+
+
+def run_at_once(work: Coroutine[Any, Any, Any]) -> Any:
+    """Run what waits for nothing but the time of its event loop, which goes on as it waits."""
+    with asyncio.Runner(loop_factory=_MovedLoop) as runner:
+        return runner.run(work)
