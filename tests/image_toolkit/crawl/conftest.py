@@ -31,6 +31,11 @@ ACCESS = {
 }
 
 
+def reasons(fetched):
+    """Return why each URL failed, or ok."""
+    return [f.error.reason if f.error else "ok" for f in fetched]
+
+
 @pytest.fixture
 def host():
     """Return a fault host that listens, and stops at the end of the test."""

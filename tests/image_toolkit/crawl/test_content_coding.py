@@ -14,14 +14,10 @@ from image_toolkit.crawl.content_coding import ContentDecoder
 from image_toolkit.crawl.fetch_errors import FetchError
 from image_toolkit.crawl.reply import Reply
 from image_toolkit.crawl.urls import parse_url
+from tests.image_toolkit.crawl.conftest import reasons
 from tests.image_toolkit.crawl.fault_host import jpeg, reply
 
 MOST = 1 << 20
-
-
-def reasons(fetched):
-    """Return why each URL failed, or ok."""
-    return [f.error.reason if f.error else "ok" for f in fetched]
 
 
 def bare(data):

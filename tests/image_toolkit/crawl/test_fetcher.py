@@ -14,13 +14,7 @@ from image_toolkit.crawl.fetcher import Fetcher
 from image_toolkit.crawl.multi import Multi
 from image_toolkit.crawl.transfer import Transport
 from image_toolkit.crawl.urls import Url
-from tests.image_toolkit.crawl.conftest import ACCESS, QUICK, TRUSTED
-
-
-def reasons(fetched):
-    """Return why each URL failed, or ok."""
-    return [f.error.reason if f.error else "ok" for f in fetched]
-
+from tests.image_toolkit.crawl.conftest import ACCESS, QUICK, TRUSTED, reasons
 
 HOSTILE = {
     "/ok/1": "ok",

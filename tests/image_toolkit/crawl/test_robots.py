@@ -9,12 +9,8 @@ from image_toolkit.crawl.fetch_errors import FetchError
 from image_toolkit.crawl.reply import Reply
 from image_toolkit.crawl.robots import Robots
 from image_toolkit.crawl.urls import parse_url
+from tests.image_toolkit.crawl.conftest import reasons
 from tests.image_toolkit.crawl.fault_host import reply
-
-
-def reasons(fetched):
-    """Return why each URL failed, or ok."""
-    return [f.error.reason if f.error else "ok" for f in fetched]
 
 
 def test_hosts_that_redirect_to_a_victim_are_paced(host, fetch, names):
