@@ -13,6 +13,8 @@ from typing import Final, NamedTuple
 
 from PIL import Image
 
+from tests.made_images import png_chunk
+
 CAP: Final = 8000
 """Side of the largest square that is decoded."""
 
@@ -86,11 +88,6 @@ def hidden(filler: int) -> bytes:
     return repeated(b"\xff\xd8" + struct.pack(">H", len(content) + 2) + content, filler)
 
 
-def chunk(kind: bytes, data: bytes = b"") -> bytes:
-    """Return a chunk of a PNG file."""
-    return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
-
-
 def png(before: bytes = b"", after: bytes = b"", side: int = 64, depth: int = 8) -> bytes:
     """Return a PNG of zeros in RGBA with further chunks before and after its pixels."""
     size = side * (1 + side * 4 * depth // 8)
@@ -100,14 +97,14 @@ def png(before: bytes = b"", after: bytes = b"", side: int = 64, depth: int = 8)
     rest = last.compress(bytes(size % (1 << 20))) + last.flush()
     check = struct.pack(">I", size % 65_521 << 16 | 1)  # Adler-32 of so many zeros
     pixels = b"\x78\xda" + million * (size >> 20) + rest + check
-    header = chunk(b"IHDR", struct.pack(">IIBBBBB", side, side, depth, 6, 0, 0, 0))
-    chunks = [header, before, chunk(b"IDAT", pixels), after, chunk(b"IEND")]
+    header = png_chunk(b"IHDR", struct.pack(">IIBBBBB", side, side, depth, 6, 0, 0, 0))
+    chunks = [header, before, png_chunk(b"IDAT", pixels), after, png_chunk(b"IEND")]
     return b"\x89PNG\r\n\x1a\n" + b"".join(chunks)
 
 
 def png_profiles(filler: int) -> bytes:
     """Return a PNG with colour profiles without end, each a megabyte packed to one kilobyte."""
-    profile = chunk(b"iCCP", b"x\0\0" + zlib.compress(bytes((1 << 20) - 1), 9))
+    profile = png_chunk(b"iCCP", b"x\0\0" + zlib.compress(bytes((1 << 20) - 1), 9))
     return png(repeated(profile, filler))
 
 
@@ -167,11 +164,11 @@ HOSTILE: Final[Mapping[str, Hostile]] = {
     "jpeg-comments-between-scans": Hostile(between_scans, "too_complex"),
     "jpeg-hidden-segments": Hostile(lambda size: jpeg_with(hidden(size)), "too_complex"),
     "jpeg-exif": Hostile(lambda size: jpeg_with(exif_segments(size)), None),
-    "png-chunks": Hostile(lambda size: png(repeated(chunk(b"abCd"), size)), "too_complex"),
+    "png-chunks": Hostile(lambda size: png(repeated(png_chunk(b"abCd"), size)), "too_complex"),
     "png-late-chunks": Hostile(
-        lambda size: png(after=repeated(chunk(b"tEXt", b"a\0"), size)), "too_complex"
+        lambda size: png(after=repeated(png_chunk(b"tEXt", b"a\0"), size)), "too_complex"
     ),
-    "png-exif": Hostile(lambda size: png(chunk(b"eXIf", overlapping(size))), None),
+    "png-exif": Hostile(lambda size: png(png_chunk(b"eXIf", overlapping(size))), None),
     "png-profiles": Hostile(png_profiles, "decoding_timeout"),
     "png-pixels": Hostile(lambda _: png(side=CAP, depth=16), None),
     "png-too-many-pixels": Hostile(lambda _: png(side=20_000), "too_many_pixels"),

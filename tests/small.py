@@ -4,7 +4,7 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 
 import psutil
@@ -68,6 +68,14 @@ def rows(manifest: Manifest) -> list[dict[str, object]]:
     ]
 
 
+def until(holds: Callable[[], object], within: float = 60.0) -> None:
+    """Wait until something holds; it must within some seconds."""
+    end = time.monotonic() + within
+    while not holds():
+        assert time.monotonic() < end, "it did not come in time"
+        time.sleep(0.02)
+
+
 def wait_for(path: Path, process: "subprocess.Popen[str] | None" = None) -> str:
     """Return the content of a file once it is there; `process` must not end before that."""
     end = time.monotonic() + 60
@@ -95,7 +103,7 @@ def is_alive(pid: int) -> bool:
     return status.rpartition(")")[2].split()[0] != "Z"
 
 
-def ended(pids: Sequence[int], within: float = 20.0) -> bool:
+def ended(pids: Collection[int], within: float = 60.0) -> bool:
     """Return whether processes end within some seconds."""
     end = time.monotonic() + within
     while any(map(is_alive, pids)) and time.monotonic() < end:

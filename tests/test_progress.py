@@ -7,7 +7,7 @@ import pty
 import re
 import subprocess
 import sys
-import time
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
@@ -17,6 +17,8 @@ from fondant_spec import progress
 from fondant_spec.plain_words import duration, size
 from fondant_spec.progress import Drawing, Progress
 from fondant_spec.row_counts import Counts, read_counts
+from tests.moved_clock import MovedClock
+from tests.small import until
 
 PIPELINE = Path(__file__).parent / "pipelines" / "small.py"
 ESCAPES = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
@@ -56,27 +58,39 @@ def test_counts_come_while_a_step_is_silent(monkeypatch, capsys):
     monkeypatch.setenv(progress.LISTENER, "1")
     with Progress("step", None) as counting:
         counting.advance(5)
-        end, sent = time.monotonic() + 10, ""
-        while '"rows": 5' not in sent and time.monotonic() < end:
-            time.sleep(0.05)
-            sent += capsys.readouterr().err
-    assert '"rows": 5' in sent
+        until(lambda: '"rows": 5' in capsys.readouterr().err)
 
 
 def test_lines_at_a_steady_pace(monkeypatch, caplog):
     """Without a terminal there is a line now and then, also while no row is done."""
     monkeypatch.delenv(progress.LISTENER, raising=False)
-    monkeypatch.setattr(progress, "SECONDS_BETWEEN_LINES", 0.05)
     monkeypatch.setattr(progress, "memory_in_use", lambda: 812_000_000)
+    clock, ticks = MovedClock(), {}
+
+    @contextmanager
+    def by_hand(seconds, action):
+        ticks[seconds] = action
+        yield
+
+    monkeypatch.setattr(progress, "_every", by_hand)
+    monkeypatch.setattr(progress, "time", clock)
+    monkeypatch.setattr("rich.console.monotonic", clock.monotonic)
     caplog.set_level(logging.INFO)
     with Progress("step", 8) as counting:
-        time.sleep(0.5)
+        line = ticks.pop(progress.SECONDS_BETWEEN_LINES)
+        (count,) = ticks.values()
+        for _ in range(2):
+            clock.sleep(10)
+            line()
         counting.advance(2, 1)
-        time.sleep(0.5)
-    lines = caplog.messages
-    assert lines.count("step 0/8, 0 s, 812 MB") > 1
-    assert lines[-1] == "step 2/8, 1 s, 50.0 % ok (1 lost), 812 MB"
-    assert 6 < len(lines) < 21
+        count()
+        clock.sleep(10)
+        line()
+    assert caplog.messages == [
+        "step 0/8, 10 s, 812 MB",
+        "step 0/8, 20 s, 812 MB",
+        "step 2/8, 30 s, 50.0 % ok (1 lost), 812 MB",
+    ]
 
 
 @pytest.mark.parametrize("before", [0, 5000])

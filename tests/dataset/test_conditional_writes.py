@@ -11,15 +11,10 @@ from fondant_spec.errors import StorageError
 WRITERS = 6
 
 
-@pytest.fixture(params=["disk", "s3", "google"])
-def url(request, tmp_path):
+@pytest.fixture(params=["tmp_path", "s3_base", "google_base"], ids=["disk", "s3", "google"])
+def url(request):
     """Return where no file is yet."""
-    base = (
-        str(tmp_path)
-        if request.param == "disk"
-        else request.getfixturevalue(f"{request.param}_base")
-    )
-    return f"{base}/a folder/lock"
+    return f"{request.getfixturevalue(request.param)}/a folder/lock"
 
 
 def side_by_side(url, work):

@@ -6,6 +6,7 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
+from threading import Event
 
 import pytest
 
@@ -15,7 +16,8 @@ from fondant_spec.dataset.lease_owner import Owner
 from fondant_spec.dataset.manifest import Manifest
 from fondant_spec.dataset.validate import validate
 from fondant_spec.errors import LeaseLostError
-from tests.small import command, dataset, rows, start, wait_for
+from tests.moved_clock import MovedClock
+from tests.small import command, dataset, rows, start, until, wait_for
 
 
 @pytest.fixture
@@ -80,22 +82,26 @@ def test_an_owner_that_was_stopped_for_long(waiting, enter, monkeypatch):
 def test_an_owner_elsewhere(folder, monkeypatch, caplog):
     """Of an owner on another machine nothing is known but that it renews its lease, or does not."""
     caplog.set_level("INFO")
-    monkeypatch.setattr(lease, "GONE_AFTER", 0.2)
     owner = replace(Owner.of_this_process("theirs"), host="elsewhere", machine="other")
     url = f"{folder.leases}/0-of-1"
-    version = conditional_writes.create(url, owner.to_json())
+    conditional_writes.create(url, owner.to_json())
+    renewed: list[float] = []
 
-    def take() -> None:
-        with lease.held(folder, "ours") as held:
-            held.check()
+    def renew_for_a_while() -> None:
+        if len(renewed) < 4:
+            version = conditional_writes.read(url).version
+            assert conditional_writes.replace(url, owner.to_json(), version), "taken too soon"
+            renewed.append(clock.now)
 
-    with ThreadPoolExecutor() as threads:
-        taken = threads.submit(take)
-        for _ in range(4):
-            time.sleep(0.1)
-            assert not taken.done()
-            version = conditional_writes.replace(url, owner.to_json(), version)
-        taken.result(10)
+    clock, seen = MovedClock(renew_for_a_while), lease._Seen
+    monkeypatch.setattr(lease, "time", clock)
+    monkeypatch.setattr(lease, "_Seen", lambda version: seen(version, clock.now))
+    for pause in ("_PAUSE", "_LONGEST_PAUSE"):  # of which at least half is slept
+        monkeypatch.setattr(lease, pause, 0.8 * lease.GONE_AFTER)
+    with lease.held(folder, "ours") as held:
+        held.check()
+    assert renewed[-1] - renewed[0] > lease.GONE_AFTER
+    assert clock.now - renewed[-1] >= lease.GONE_AFTER
     assert [record.getMessage().split(" (")[0] for record in caplog.records] == [
         "step: waits for run theirs",
         "step: takes over from run theirs",
@@ -106,7 +112,8 @@ def test_a_lease_that_is_removed(folder, tmp_path, monkeypatch):
     """Who removes the base path under a run has it end with a sentence."""
     monkeypatch.setattr(lease, "INTERVAL", 0.05)
     with lease.held(folder, "ours") as held:
-        time.sleep(0.12)
+        first = conditional_writes.read(held.url).version
+        until(lambda: conditional_writes.read(held.url).version != first)
         held.check()
         Path(folder.location).rename(tmp_path / "away")
         with pytest.raises(LeaseLostError, match="somebody removed the lease of this run"):
@@ -116,17 +123,25 @@ def test_a_lease_that_is_removed(folder, tmp_path, monkeypatch):
 def test_a_renewal_whose_answer_is_lost(folder, monkeypatch):
     """A renewal that was done, though the storage failed to say so, is no lost lease."""
     replaced = conditional_writes.replace
+    lost, renewed = Event(), Event()
 
     def fails(*arguments):
-        replaced(*arguments)
+        if replaced(*arguments):
+            lost.set()
         raise OSError
+
+    def works(*arguments):
+        written = replaced(*arguments)
+        if written:
+            renewed.set()
+        return written
 
     monkeypatch.setattr(lease, "INTERVAL", 0.05)
     with lease.held(folder, "ours") as held:
         monkeypatch.setattr(conditional_writes, "replace", fails)
-        time.sleep(0.08)
-        monkeypatch.setattr(conditional_writes, "replace", replaced)
-        time.sleep(0.08)
+        assert lost.wait(60)
+        monkeypatch.setattr(conditional_writes, "replace", works)
+        assert renewed.wait(60)
         held.check()
     assert Owner.from_json(conditional_writes.read(f"{folder.leases}/0-of-1").text).done
 

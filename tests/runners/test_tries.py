@@ -1,7 +1,5 @@
 """A step whose failure may pass is tried again inside it; any other ends at once."""
 
-import time
-from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -9,8 +7,10 @@ import pytest
 from fondant_spec.errors import StepFailedError
 from fondant_spec.pipeline import Pipeline, Resources
 from fondant_spec.runners import LocalRunner
+from fondant_spec.worker import tries
 from fondant_spec.worker.tries import Tries
 from tests.image_toolkit.retrieval.service.faulty_service import FaultyService, hits, serving
+from tests.moved_clock import MovedClock
 
 ROOT = Path(__file__).parents[2]
 VECTORS = {
@@ -90,18 +90,35 @@ def test_how_it_ends(folder, service, code):
     assert sum("That may pass" in line for line in said) == (code == 75)
 
 
-def test_time_is_up():
-    """There is no further try that the time does not allow; pauses grow, to a bound."""
-    tried: list[float] = []
+def pauses(monkeypatch, policy):
+    """Return the pauses between the tries of what always fails, by a clock that moves in them."""
+    clock = MovedClock()
+    monkeypatch.setattr(tries, "time", clock)
 
     def fail() -> None:
-        tried.append(time.monotonic())
         raise TimeoutError
 
     with pytest.raises(TimeoutError):
-        Tries(retries=5, backoff=0.02, timeout=0.2).of(fail)
-    pauses = [after - before for before, after in pairwise(tried)]
-    assert 2 <= len(pauses) <= 3
-    assert all(after > before for before, after in pairwise(pauses))
+        policy.of(fail)
+    return clock.slept
+
+
+def test_pauses_grow_to_a_bound(monkeypatch):
+    """Each is twice the one before, and up to a quarter longer, so that not all come at once."""
+    slept = pauses(monkeypatch, Tries(retries=6, backoff=30))
+    shortest = [30, 60, 120, 240, tries.LONGEST_PAUSE, tries.LONGEST_PAUSE]
+    assert len(slept) == len(shortest)
+    assert all(s <= pause <= 1.25 * s for s, pause in zip(shortest, slept, strict=True))
+
+
+def test_time_is_up(monkeypatch):
+    """There is no further try that the time does not allow."""
+    assert len(pauses(monkeypatch, Tries(retries=5, backoff=30, timeout=200))) == 2
+
+
+def test_what_does_not_pass_is_not_tried_again(monkeypatch):
+    """It is raised at once."""
+    monkeypatch.setattr(tries, "time", MovedClock())
     with pytest.raises(KeyError):
         Tries(retries=5).of(lambda: {}["x"])
+    assert tries.time.slept == []

@@ -14,7 +14,7 @@ from fondant_spec.dataset.checkpoint import read_checkpoint
 from fondant_spec.dataset.manifest import Manifest
 from fondant_spec.dataset.validate import validate
 from fondant_spec.errors import StepFailedError
-from tests.small import command, command_line, dataset, is_alive, rows, start, wait_for
+from tests.small import command, command_line, dataset, ended, rows, start, wait_for
 
 pytestmark = pytest.mark.long
 
@@ -89,7 +89,7 @@ def test_an_interrupt_ends_the_workers(tmp_path):
     process.send_signal(signal.SIGTERM)
     output = process.communicate(timeout=60)[0]
     assert process.returncode == 130, output
-    assert not is_alive(worker)
+    assert ended([worker])
 
 
 def test_a_killed_step_leaves_no_worker(tmp_path):
@@ -98,10 +98,7 @@ def test_a_killed_step_leaves_no_worker(tmp_path):
     worker = int(wait_for(gate.with_suffix(".pids"), process))
     process.kill()
     process.communicate()
-    end = time.monotonic() + 30
-    while is_alive(worker) and time.monotonic() < end:
-        time.sleep(0.1)
-    assert not is_alive(worker)
+    assert ended([worker])
 
 
 def test_workers_share_the_cores(tmp_path):

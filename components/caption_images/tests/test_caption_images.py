@@ -1,12 +1,10 @@
 """Caption images, run as runners run it."""
 
-import io
 import json
 from pathlib import Path
 
 import pyarrow as pa
 import pytest
-from PIL import Image
 
 from fondant_spec.errors import InputDataError, InvalidArgumentError
 from fondant_spec.testing import run_component
@@ -15,6 +13,7 @@ from image_toolkit.models.captioning.caption_text import repeats
 from image_toolkit.models.runtime.feed import Feed
 from image_toolkit.models.runtime.preparation import probe_images
 from image_toolkit.models.runtime.preparing_processes import PreparingProcesses
+from tests.made_images import jpeg
 from tests.tiny_models import make_model
 
 COMPONENT = Path(__file__).parents[1]
@@ -28,13 +27,6 @@ def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for kind in ("blip", "clip"):
         make_model(kind, folder / kind)
     return folder
-
-
-def jpeg(image: Image.Image) -> bytes:
-    """Return an image as the bytes of a JPEG file."""
-    file = io.BytesIO()
-    image.save(file, "JPEG", quality=95)
-    return file.getvalue()
 
 
 PHOTOS = [jpeg(image) for image in probe_images(5)]

@@ -2,7 +2,6 @@ import io
 import re
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pyarrow as pa
@@ -411,29 +410,29 @@ HOSTILE = [
 def test_ten_thousand_urls_half_of_them_hostile_end_on_time(host, tmp_path):
     """Nothing hangs, nothing is lost: every row is an image, or a reject with a reason.
 
-    It takes less than half of what the slow ones would take one after the other.
+    The slow ones are waited for side by side.
     """
-    count, timeout = 10_000, 5
+    count = 10_000
     slow = ("/drip", "/silence", "/endless", "/gzip-bomb")  # rarer: they cost a deadline each
     quick = [path for path in HOSTILE if path not in slow]
     faults = [*quick * 20, *slow]
     paths = [f"/ok/{n}" if n % 2 else faults[n // 2 % len(faults)] for n in range(count)]
-    slow_seconds = timeout * sum(path in slow for path in paths)
-    start = time.monotonic()
     result = download(
         [host.url + path for path in paths],
         tmp_path,
-        timeout=timeout,
+        timeout=10,
         max_bytes=200_000,
         n_connections=256,
         connections_per_host=256,
     )
-    assert time.monotonic() - start < slow_seconds / 2
+    assert host.most_active > len(slow)
     assert result.table.num_rows == count // 2
     assert result.table.num_rows + result.rejects.num_rows == count
-    assert set(result.rejects["reason"].to_pylist()) == {
+    found = {*result.rejects["reason"].to_pylist()}
+    assert {"timeout", "too_slow"} & found  # of what never ends, whichever is noticed first
+    assert found - {"timeout", "too_slow"} == {
         *["http_401", "http_403", "http_404", "http_410", "http_429", "http_500"],
-        *["connection_reset", "incomplete_body", "invalid_response", "timeout", "too_large"],
+        *["connection_reset", "incomplete_body", "invalid_response", "too_large"],
         *["empty", "not_an_image", "too_many_pixels", "truncated"],
         *["private_address", "scheme_not_allowed", "too_many_redirects"],
     }

@@ -22,20 +22,13 @@ from fondant_spec.testing import Result, run_component
 from fondant_spec.worker.component_code import load_module
 from image_toolkit.publishing.hashed_folder import HashedFolder
 from image_toolkit.training.text_budgets import estimate
+from tests.made_images import photo
 
 COMPONENT = Path(__file__).parents[1]
 TEXTS, NUMBERS = pa.list_(pa.string()), pa.list_(pa.float32())
 CLASS = "a photo of a dog"
 LAYOUTS = load_module(COMPONENT, "layouts").LAYOUTS
 SD15 = [name for name, layout in LAYOUTS.items() if "sd15" in layout.base_models]
-
-
-def photo(seed: int, kind: str = "JPEG", size: tuple[int, int] = (40, 30)) -> bytes:
-    """Return an encoded image of smooth pixels."""
-    pixels = np.random.default_rng(seed).integers(0, 255, (3, 4, 3), dtype=np.uint8)
-    buffer = io.BytesIO()
-    Image.fromarray(pixels).resize(size).save(buffer, kind)
-    return buffer.getvalue()
 
 
 def mask(left: int, size: tuple[int, int] = (40, 30)) -> bytes:
@@ -66,12 +59,6 @@ def export(table: pa.Table, tmp_path: Path, **arguments: object) -> Result:
         options={"max_reject_share": "1"},
         **{"output_path": str(tmp_path / "out"), **arguments},
     )
-
-
-@pytest.fixture(autouse=True)
-def cache(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """Keep what the readers cache out of the home folder."""
-    monkeypatch.setattr("datasets.config.HF_DATASETS_CACHE", tmp_path / "cache")
 
 
 def two_captions() -> pa.Table:
@@ -250,7 +237,7 @@ def test_no_image_to_train_on_is_one_of_the_class(tmp_path):
     vectors = np.eye(8, dtype=np.float32) * 3
     vectors[6] = vectors[2] * 0.5 + 0.01
     table = rows(
-        [photo(0), photo(1), photo(2), photo(0), photo(1, "PNG", (80, 60)), photo(5), photo(6)],
+        [*map(photo, (0, 1, 2, 0)), photo(1, "PNG", size=(80, 60)), photo(5), photo(6)],
         caption=["x"] * 7,
         class_prompt=[None] * 3 + [CLASS] * 4,
         embedding=[*vectors[:3].tolist(), None, *vectors[[4, 6, 7]].tolist()],

@@ -2,17 +2,15 @@
 
 import csv
 import datetime as dt
-import io
 from pathlib import Path
 
-import numpy as np
 import pyarrow as pa
 import pytest
 from huggingface_hub import DatasetCard
-from PIL import Image
 
 from fondant_spec.errors import InputDataError
 from fondant_spec.testing import Result, run_component
+from tests.made_images import photo
 
 COMPONENT = Path(__file__).parents[1]
 FETCHED = dt.datetime(2026, 11, 1, 12, tzinfo=dt.UTC)
@@ -24,14 +22,6 @@ LICENCES = [
     None,
     " ",
 ]
-
-
-def photo(seed: int) -> bytes:
-    """Return a small JPEG."""
-    pixels = np.random.default_rng(seed).integers(0, 255, (3, 4, 3), dtype=np.uint8)
-    buffer = io.BytesIO()
-    Image.fromarray(pixels).resize((40, 30)).save(buffer, "JPEG")
-    return buffer.getvalue()
 
 
 def rows() -> pa.Table:

@@ -1,18 +1,16 @@
 """`croissant.json` of each layout, checked and read by MLCommons' own library."""
 
-import io
 import logging
 from pathlib import Path
 
 import mlcroissant
-import numpy as np
 import pyarrow as pa
 import pytest
 from etils import epath
-from PIL import Image
 
 from fondant_spec.testing import run_component
 from fondant_spec.worker.component_code import load_module
+from tests.made_images import photo
 
 COMPONENT = Path(__file__).parents[1]
 LAYOUTS = [*load_module(COMPONENT, "layouts").LAYOUTS]
@@ -20,14 +18,6 @@ TABLES = {"imagefolder": "text", "musubi-tuner": "caption", "simpletuner": "capt
 CAPTIONS = ["a cat", 'a "dog", or two', "café 猫", "x: y", "5", "the last"]
 MISSING = {"citeAs", "datePublished"}
 """What Croissant recommends of a dataset that is published, and cited: an export is neither yet."""
-
-
-def photo(seed: int) -> bytes:
-    """Return a small JPEG."""
-    pixels = np.random.default_rng(seed).integers(0, 255, (3, 4, 3), dtype=np.uint8)
-    buffer = io.BytesIO()
-    Image.fromarray(pixels).resize((40, 30)).save(buffer, "JPEG")
-    return buffer.getvalue()
 
 
 @pytest.fixture(scope="module")

@@ -1,6 +1,5 @@
 """`export_dataset`, run again where it was run before: hits, other exports, and edits by hand."""
 
-import io
 import json
 import os
 from hashlib import sha256
@@ -8,15 +7,14 @@ from pathlib import Path
 
 import datasets
 import fsspec
-import numpy as np
 import pyarrow as pa
 import pytest
-from PIL import Image
 
 from fondant_spec.dataset.trusted_places import TRUSTED
 from fondant_spec.dataset.validate import validate
 from fondant_spec.errors import StorageError
 from fondant_spec.testing import Result, run_component
+from tests.made_images import photo
 
 COMPONENT = Path(__file__).parents[1]
 LAYOUTS = ["imagefolder", "kohya", "webdataset"]
@@ -35,14 +33,6 @@ KEEP = (
 def _trusts_what_it_wrote(monkeypatch, tmp_path):
     """Let results be held against what they wrote outside of their base path."""
     monkeypatch.setenv(TRUSTED, str(tmp_path))
-
-
-def photo(seed: int) -> bytes:
-    """Return a JPEG of 40x30 smooth pixels."""
-    pixels = np.random.default_rng(seed).integers(0, 255, (3, 4, 3), dtype=np.uint8)
-    buffer = io.BytesIO()
-    Image.fromarray(pixels).resize((40, 30)).save(buffer, "JPEG")
-    return buffer.getvalue()
 
 
 def pairs(count: int = 3) -> pa.Table:
@@ -81,12 +71,6 @@ def content(folder: Path) -> dict[str, bytes]:
     """Return all files of a folder."""
     files = (path for path in folder.rglob("*") if path.is_file())
     return {str(path.relative_to(folder)): path.read_bytes() for path in files}
-
-
-@pytest.fixture(autouse=True)
-def cache(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """Keep what the readers cache out of the home folder."""
-    monkeypatch.setattr("datasets.config.HF_DATASETS_CACHE", tmp_path / "cache")
 
 
 @pytest.mark.parametrize("layout", LAYOUTS)

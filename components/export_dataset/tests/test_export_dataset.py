@@ -29,18 +29,10 @@ from fondant_spec.worker.component_code import load_module
 from image_toolkit.images.decoding import decode_pixels
 from image_toolkit.images.rendering import phash
 from image_toolkit.publishing.hashed_folder import HashedFolder
+from tests.made_images import photo
 
 COMPONENT = Path(__file__).parents[1]
 CAPTIONS = ["a cat", 'a "quoted" dog', "two\nlines", "  café 猫 \U0001f431 ", "the last\\one"]
-
-
-def photo(seed: int, kind: str = "JPEG", mode: str = "RGB", **options: object) -> bytes:
-    """Return an encoded image of 40x30 smooth pixels."""
-    rng = np.random.default_rng(seed)
-    image = Image.fromarray(rng.integers(0, 255, (3, 4, 3), dtype=np.uint8)).resize((40, 30))
-    buffer = io.BytesIO()
-    image.convert(mode).save(buffer, kind, **options)
-    return buffer.getvalue()
 
 
 def pairs(count: int = 5) -> pa.Table:
@@ -73,12 +65,6 @@ def export(table: pa.Table, tmp_path: Path, **arguments: object) -> tuple[Path, 
 def pixels(data: bytes) -> np.ndarray:
     """Return the pixels of an encoded image."""
     return np.asarray(Image.open(io.BytesIO(data)).convert("RGB"))
-
-
-@pytest.fixture(autouse=True)
-def cache(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """Keep what the readers cache out of the home folder."""
-    monkeypatch.setattr("datasets.config.HF_DATASETS_CACHE", tmp_path / "cache")
 
 
 @pytest.mark.parametrize("keep_labels", [None, False])

@@ -1,21 +1,19 @@
 """`export_dataset`, its files named by what their images were called, read by trainers' readers."""
 
-import io
 import json
 import re
 from pathlib import Path
 
 import datasets
-import numpy as np
 import pyarrow as pa
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from PIL import Image
 
 from fondant_spec.errors import InputDataError
 from fondant_spec.testing import Result, run_component
 from fondant_spec.worker.component_code import load_module
+from tests.made_images import photo
 
 COMPONENT = Path(__file__).parents[1]
 LAYOUTS = ["imagefolder", "kohya", "webdataset"]
@@ -48,14 +46,6 @@ NAMED = {  # what an image was called: how its file is called
 }
 
 
-def photo(seed: int) -> bytes:
-    """Return a JPEG of 40x30 smooth pixels."""
-    pixels = np.random.default_rng(seed).integers(0, 255, (3, 4, 3), dtype=np.uint8)
-    buffer = io.BytesIO()
-    Image.fromarray(pixels).resize((40, 30)).save(buffer, "JPEG")
-    return buffer.getvalue()
-
-
 def export(names: list[str | None], tmp_path: Path, **arguments: object) -> Result:
     """Export an image for each name, with a caption that tells its number."""
     columns = {
@@ -65,12 +55,6 @@ def export(names: list[str | None], tmp_path: Path, **arguments: object) -> Resu
     }
     arguments = {"output_path": str(tmp_path / "out")} | arguments
     return run_component(COMPONENT, pa.table(columns), tmp_path, **arguments)
-
-
-@pytest.fixture(autouse=True)
-def cache(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory) -> None:
-    """Keep what the readers cache out of the home folder."""
-    monkeypatch.setattr("datasets.config.HF_DATASETS_CACHE", tmp_path_factory.mktemp("cache"))
 
 
 @pytest.mark.parametrize("layout", LAYOUTS)

@@ -25,6 +25,7 @@ from fondant_spec.testing import Result, run_component
 from fondant_spec.worker.component_code import load_module
 from image_toolkit.publishing.hashed_folder import HashedFolder
 from image_toolkit.training.base_models import BASE_MODELS
+from tests.made_images import photo
 
 COMPONENT = Path(__file__).parents[1]
 LAYOUTS = load_module(COMPONENT, "layouts").LAYOUTS
@@ -38,14 +39,6 @@ CAPTIONS = [
     "yes",
     "1.0 \x85 \u2028 end",
 ]
-
-
-def photo(seed: int, kind: str = "JPEG", **options: object) -> bytes:
-    """Return an encoded image of 40x30 smooth pixels."""
-    pixels = np.random.default_rng(seed).integers(0, 255, (3, 4, 3), dtype=np.uint8)
-    buffer = io.BytesIO()
-    Image.fromarray(pixels).resize((40, 30)).save(buffer, kind, **options)
-    return buffer.getvalue()
 
 
 def pairs(count: int = 12) -> pa.Table:
@@ -102,12 +95,6 @@ def problem(layout, path: Path) -> str:
     with pytest.raises(InvalidDatasetError) as error:
         layout.check()
     return str(error.value).removeprefix(f"{path}: the export is not as it was written: ")
-
-
-@pytest.fixture(autouse=True)
-def cache(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """Keep what the readers cache out of the home folder."""
-    monkeypatch.setattr("datasets.config.HF_DATASETS_CACHE", tmp_path / "cache")
 
 
 def test_the_spec_names_the_layouts_and_their_base_models():

@@ -6,7 +6,6 @@ import tomllib
 from pathlib import Path
 
 import datasets
-import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -19,6 +18,7 @@ from fondant_spec.errors import InvalidDatasetError
 from fondant_spec.testing import Result, run_component
 from fondant_spec.worker.component_code import load_module
 from image_toolkit.publishing.hashed_folder import HashedFolder
+from tests.made_images import photo
 
 COMPONENT = Path(__file__).parents[1]
 BALANCE = COMPONENT.parent / "balance_rows"
@@ -30,14 +30,6 @@ SPLITS = [None] * 6 + ["validation", None]
 PROMPTS = [None] * 7 + ["a photo of a dog"]
 TRAINED = {0: 1, 1: 1, 2: 3, 3: 3, 4: 5, 5: 1}
 """How often each image to train on is to be seen; 6 is for validation, 7 of the class."""
-
-
-def photo(seed: int, size: tuple[int, int] = (40, 30)) -> bytes:
-    """Return a small JPEG."""
-    pixels = np.random.default_rng(seed).integers(0, 255, (3, 4, 3), dtype=np.uint8)
-    buffer = io.BytesIO()
-    Image.fromarray(pixels).resize(size).save(buffer, "JPEG")
-    return buffer.getvalue()
 
 
 def rows(repeats: list[int | None] = REPEATS, **columns: object) -> pa.Table:

@@ -2,11 +2,9 @@
 
 import hashlib
 import json
-import os
 import signal
 import subprocess
 import sys
-import time
 
 import pytest
 import torch
@@ -44,6 +42,18 @@ torch.set_num_threads(1)
 model, tmp_path, rows, arguments = sys.argv[1:]
 tuned(Path(model), training_rows(**json.loads(rows)), Path(tmp_path), **json.loads(arguments))
 """
+KILLED = f"""
+import os, signal
+from fondant_spec.worker.component_code import load_module
+from tests.made_trainings import FINE_TUNE
+checkpoints = load_module(FINE_TUNE, "training_checkpoints").Checkpoints
+save = checkpoints.save
+def saves_or_dies(self, checkpoint):
+    if checkpoint.step == 9:
+        os.kill(os.getpid(), signal.SIGKILL)
+    save(self, checkpoint)
+checkpoints.save = saves_or_dies
+{ALONE}"""
 CURVES = ("train_loss", "validation_loss")
 UNET = "unet/diffusion_pytorch_model.safetensors"
 
@@ -54,29 +64,16 @@ def model(tmp_path_factory):
     return make_stable_diffusion(tmp_path_factory.mktemp("models") / "sd")
 
 
-def command(model, folder):
+def command(model, folder, program=ALONE):
     """Return the command that trains in a process of its own: what others set there rounds too."""
     return [
         sys.executable,
         "-c",
-        ALONE,
+        program,
         str(model),
         str(folder),
         *map(json.dumps, (ROWS, ARGUMENTS)),
     ]
-
-
-def kill_after(checkpoint, model, folder):
-    """Kill a training once it has kept a state."""
-    process = subprocess.Popen(command(model, folder), start_new_session=True)
-    try:
-        while not (kept := list(folder.glob(f"base/**/checkpoints/{checkpoint}"))):
-            assert process.poll() is None, "it ended by itself"
-            time.sleep(0.02)
-    finally:
-        os.killpg(process.pid, signal.SIGKILL)
-        process.wait()
-    return kept[0].parent
 
 
 def trained(model, folder):
@@ -90,14 +87,16 @@ def trained(model, folder):
 
 def test_a_killed_training_ends_at_the_same_weights(model, tmp_path):
     """The same curves too; two states are kept on the way, and none when all is done."""
-    kept = kill_after("step-00000006", model, tmp_path / "killed")
-    assert 1 <= len(list(kept.glob("step-*"))) <= 3  # the oldest may just be on its way out
+    killed = subprocess.run(command(model, tmp_path / "killed", KILLED), check=False)
+    assert killed.returncode == -signal.SIGKILL
+    kept = sorted((tmp_path / "killed").glob("base/**/checkpoints/step-*"))
+    assert [state.name for state in kept] == ["step-00000003", "step-00000006"]
     logged, *resumed = trained(model, tmp_path / "killed")
-    assert "Going on after step" in logged
+    assert "Going on after step 6" in logged
     logged, *whole = trained(model, tmp_path / "whole")
     assert "Going on after step" not in logged
     assert resumed == whole
-    assert not kept.exists()
+    assert not kept[0].parent.exists()
 
 
 def test_what_was_kept_is_of_the_same_rows(tmp_path, caplog):

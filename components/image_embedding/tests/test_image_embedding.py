@@ -16,6 +16,7 @@ from image_toolkit.models.embedding import embedding_stream
 from image_toolkit.models.runtime.feed import Feed
 from image_toolkit.models.runtime.preparation import probe_images
 from image_toolkit.models.runtime.preparing_processes import PreparingProcesses
+from tests.made_images import jpeg
 from tests.tiny_models import make_model
 
 COMPONENT = Path(__file__).parents[1]
@@ -25,13 +26,6 @@ COMPONENT = Path(__file__).parents[1]
 def clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with a tiny CLIP."""
     return make_model("clip", tmp_path_factory.mktemp("models") / "tiny-clip")
-
-
-def jpeg(image: Image.Image) -> bytes:
-    """Return an image as the bytes of a JPEG file."""
-    file = io.BytesIO()
-    image.save(file, "JPEG", quality=95)
-    return file.getvalue()
 
 
 PHOTOS = [jpeg(image) for image in probe_images(5)]

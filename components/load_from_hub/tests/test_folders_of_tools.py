@@ -12,14 +12,10 @@ from PIL import Image
 
 from fondant_spec.errors import InputDataError
 from fondant_spec.testing import run_component
+from tests.told_rejects import reasons
 
 EXPORT = Path(__file__).parents[2] / "export_dataset"
 TEXT = {"text": "string"}
-
-
-def reasons(result):
-    """Return (reason, what the message says of it) for all rejects."""
-    return list(zip(*(result.rejects[c].to_pylist() for c in ("reason", "message")), strict=True))
 
 
 def img2dataset_files(fill, photo):

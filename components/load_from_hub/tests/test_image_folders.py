@@ -10,17 +10,13 @@ import pyarrow.parquet as pq
 import pytest
 
 from fondant_spec.errors import InputDataError
+from tests.told_rejects import reasons
 
 TEXT = {"text": "string"}
 NAMES = [
     *("train_station.jpg", "training day.jpg", "train1.jpg", "test.jpg", "val 3.jpg", "dev-1.jpg"),
     *("b-testing.jpg", "eval/a.jpg", "eval/train.jpg", "a/test/b.jpg", "validation.png", "z.jpg"),
 ]
-
-
-def reasons(result):
-    """Return (reason, what the message says of it) for all rejects."""
-    return list(zip(*(result.rejects[c].to_pylist() for c in ("reason", "message")), strict=True))
 
 
 @pytest.mark.parametrize("metadata", [False, True], ids=["alone", "metadata"])

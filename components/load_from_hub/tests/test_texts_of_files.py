@@ -12,14 +12,10 @@ import pyarrow.parquet as pq
 import pytest
 
 from fondant_spec.errors import FondantError, InputDataError
+from tests.told_rejects import reasons
 
 TEXT = {"text": "string"}
 SPELLED = ["None", "NA", "null", "NaN", "0.10", "True", "007", "1e3", " a ", "a\tb", "é\u200b", "-"]
-
-
-def reasons(result):
-    """Return (reason, message) of all rejects."""
-    return list(zip(*(result.rejects[c].to_pylist() for c in ("reason", "message")), strict=True))
 
 
 @pytest.mark.parametrize("kind", ["csv", "tsv", "jsonl", "json", "parquet", "csv.gz"])

@@ -14,9 +14,9 @@ from tests.image_toolkit.crawl.fault_host import FaultHost
 
 TRUSTED = ipaddress.ip_network("127.0.0.1/32")
 QUICK = {
-    "connect_timeout": 1.0,
-    "timeout": 2.0,
-    "slow_seconds": 1,
+    "connect_timeout": 10.0,
+    "timeout": 6.0,  # so that a machine that stands still for a second makes no difference
+    "slow_seconds": 2,
     "max_bytes": 1 << 20,
     "connections_per_host": 64,
     "requests_per_second_per_host": 0.0,
@@ -29,6 +29,11 @@ ACCESS = {
     "allowed_ports": (),
     "respect_robots": False,
 }
+
+
+def reasons(fetched):
+    """Return why each URL failed, or ok."""
+    return [f.error.reason if f.error else "ok" for f in fetched]
 
 
 @pytest.fixture

@@ -6,6 +6,7 @@ from image_toolkit.crawl.fetch_errors import FetchError
 from image_toolkit.crawl.fetch_limits import FetchLimits
 from image_toolkit.crawl.frontier import Frontier
 from image_toolkit.crawl.resolver import Resolver
+from tests.moved_clock import run_at_once
 
 
 def url_of(number):
@@ -27,7 +28,7 @@ def crawl(work, **limits):
         )
         await work(frontier, started, refused)
 
-    asyncio.run(run())
+    run_at_once(run())
 
 
 def test_hosts_without_work_are_forgotten():
@@ -61,6 +62,21 @@ def test_hosts_with_work_are_not_forgotten():
         assert frontier.hosts <= 100
 
     crawl(work, connections_per_host=1)
+
+
+def test_a_host_gets_no_more_requests_a_second_than_allowed():
+    """Starts of requests to a host keep their distance."""
+
+    async def work(frontier, started, _refused):
+        for _ in range(8):
+            frontier.put(url_of(0))
+        for count in range(1, 8):
+            await asyncio.sleep(0.09)
+            assert len(started) == count
+            await asyncio.sleep(0.01 + 1e-6)
+        assert len(started) == 8
+
+    crawl(work, requests_per_second_per_host=10, connections_per_host=8)
 
 
 def test_the_pause_between_requests_holds_when_many_hosts_come_between():

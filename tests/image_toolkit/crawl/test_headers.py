@@ -8,6 +8,7 @@ import requests
 from image_toolkit.crawl.fetch_errors import FetchError
 from image_toolkit.crawl.reply import Reply
 from image_toolkit.crawl.urls import join, location_text, parse_url
+from tests.image_toolkit.crawl.conftest import reasons
 from tests.image_toolkit.crawl.fault_host import jpeg
 
 
@@ -16,11 +17,6 @@ def answer(*headers, status=200, body=None):
     body = jpeg() if body is None else body
     lines = [b"HTTP/1.1 %d X" % status, b"Content-Length: %d" % len(body), *headers]
     return b"\r\n".join([*lines, b"", b""]) + body
-
-
-def reasons(fetched):
-    """Return why each URL failed, or ok."""
-    return [f.error.reason if f.error else "ok" for f in fetched]
 
 
 LOCATIONS = {

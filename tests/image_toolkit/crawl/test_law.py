@@ -58,7 +58,7 @@ class Fixture:
         """Return what the downloader makes of a URL, and the last path that it asked for."""
         results = queue.SimpleQueue()
         self.fetcher.submit(url, results.put)
-        fetched = results.get(timeout=10)
+        fetched = results.get(timeout=30)
         if fetched.reply is not None:
             self.fetcher.release(len(fetched.reply.body))
         return fetched, self.host.asked[-1]
@@ -76,7 +76,7 @@ class Fixture:
 def both():
     """Return a host, a fetcher and a session of requests."""
     fetcher = Fetcher(
-        FetchLimits(**{**QUICK, "slow_seconds": 0}),
+        FetchLimits(**{**QUICK, "slow_seconds": 0, "timeout": 4.0}),
         AccessPolicy(**ACCESS),
         addresses=AddressPolicy((TRUSTED,)),
     )

@@ -3,13 +3,9 @@ import ssl
 import pytest
 import trustme
 
+from tests.image_toolkit.crawl.conftest import reasons
 from tests.image_toolkit.crawl.fault_host import FaultHost
 from tests.image_toolkit.crawl.http2_host import Http2Host
-
-
-def reasons(fetched):
-    """Return why each URL failed, or ok."""
-    return [f.error.reason if f.error else "ok" for f in fetched]
 
 
 @pytest.fixture

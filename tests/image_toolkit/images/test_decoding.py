@@ -1,6 +1,5 @@
 import io
 import struct
-import zlib
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,6 +12,7 @@ from image_toolkit.images.decoding import decode_image, decode_pixels, image_hea
 from image_toolkit.images.image_errors import NotAnImageError
 from image_toolkit.images.image_header import FORMATS, MAX_PIXELS, read_header
 from image_toolkit.images.structure import structure_of
+from tests.made_images import png_chunk
 
 RED = (200, 30, 30)
 
@@ -39,11 +39,6 @@ def turned(orientation):
 def near(pixels, colour, tolerance=6):
     """Return whether an image is of one colour, but for what compression does to it."""
     return np.abs(pixels.astype(int) - colour).max() <= tolerance
-
-
-def png_chunk(kind, data):
-    """Return a chunk of a PNG file."""
-    return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,6 @@ import sys
 import time
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from multiprocessing import get_context
-from threading import Thread
 from typing import get_args
 
 import numpy as np
@@ -27,7 +26,7 @@ from tests import hostile_images
 from tests.fuzzed_images import mutated, outcome, seeds
 from tests.hostile_images import HOSTILE, saved
 from tests.peak_memory import peak_memory
-from tests.small import is_alive
+from tests.small import ended
 
 FILLER = 1 << 20
 LARGE = {"png-pixels", "webp-pixels", "jpeg-few-scans-of-many-pixels", "png-profiles"}
@@ -35,7 +34,7 @@ LARGE = {"png-pixels", "webp-pixels", "jpeg-few-scans-of-many-pixels", "png-prof
 
 @pytest.mark.parametrize("name", sorted(HOSTILE.keys() - LARGE))
 def test_what_is_made_to_hurt_is_told_by_its_structure(name):
-    """It costs no more than a second, and says why it is refused."""
+    """It costs next to nothing, and says why it is refused."""
     data = HOSTILE[name].make(FILLER)
     start = time.process_time()
     try:
@@ -44,7 +43,7 @@ def test_what_is_made_to_hurt_is_told_by_its_structure(name):
     except NotAnImageError as error:
         reason = error.reason
     assert reason == HOSTILE[name].reason
-    assert time.process_time() - start < 1
+    assert time.process_time() - start < 5  # twenty times what it takes, also under load
 
 
 def test_an_image_that_takes_too_long_is_ended_and_the_next_is_decoded():
@@ -53,7 +52,7 @@ def test_an_image_that_takes_too_long_is_ended_and_the_next_is_decoded():
     try:
         assert decoders.header(saved("GIF"), 1 << 20).size == (64, 64)
         with pytest.raises(NotAnImageError, match="took over 1 seconds of the processor") as caught:
-            decoders.header(hostile_images.png_profiles(4 << 20), 1 << 20)
+            decoders.header(hostile_images.png_profiles(16 << 20), 1 << 20)
         assert caught.value.reason == "decoding_timeout"
         header = decoders.header(saved("GIF"), 1 << 20)
         assert decoders.pixels(header, saved("GIF")).shape == (64, 64, 3)
@@ -64,13 +63,14 @@ def test_an_image_that_takes_too_long_is_ended_and_the_next_is_decoded():
 def test_a_decoder_that_crashes_costs_its_image_alone():
     """As many libraries do when they are given damaged files."""
     decoders = DecoderPool()
-    data = hostile_images.png_profiles(2 << 20)
+
+    def asked(decoder):
+        decoder._process.send_signal(signal.SIGSEGV)
+        return decoder.ask({"wanted": "check"}, saved("GIF"))
+
     try:
-        decoders.header(saved("GIF"), 1 << 20)
-        process = decoders._idle[0]._process
-        Thread(target=lambda: (time.sleep(0.1), process.send_signal(signal.SIGSEGV))).start()
         with pytest.raises(NotAnImageError, match="ended, with -11") as caught:
-            decoders.header(data, 1 << 20)
+            decoders._use(asked)
         assert caught.value.reason == "decoder_killed"
         assert decoders.header(saved("AVIF"), 1 << 20).size == (64, 64)
     finally:
@@ -150,13 +150,7 @@ def test_a_decoder_ends_with_whoever_started_it():
         [sys.executable, "-c", ORPHAN], capture_output=True, text=True, check=False
     )
     assert done.returncode == -signal.SIGKILL
-    decoder = int(done.stdout)
-    for _ in range(100):
-        if not is_alive(decoder):
-            return
-        time.sleep(0.05)
-    os.kill(decoder, signal.SIGKILL)
-    pytest.fail("the decoder process is still there")
+    assert ended([int(done.stdout)])
 
 
 def test_many_segments_that_an_image_may_have_are_no_reason():

@@ -1,7 +1,6 @@
 """Every way in which a file says how it is to be turned, against what trainers read with."""
 
 import io
-import struct
 import zlib
 
 import datasets
@@ -10,6 +9,7 @@ import pytest
 from PIL import Image, PngImagePlugin
 
 from image_toolkit.images.decoding import decode_pixels, image_size
+from tests.made_images import png_chunk
 
 SIZE = (64, 48)
 XMP = (
@@ -40,11 +40,6 @@ def exif(turned):
     return data
 
 
-def chunk(kind, data):
-    """Return a chunk of a PNG file."""
-    return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
-
-
 def png_with(turned, kind, *, late):
     """Return a PNG with a chunk that tells the orientation, before or after its pixels."""
     told = {
@@ -55,7 +50,7 @@ def png_with(turned, kind, *, late):
     told[b"zTXt"] = b"Raw profile type exif\x00\x00" + zlib.compress(told[b"tEXt"][22:])
     data = saved("PNG")
     place = data.index(b"IEND" if late else b"IDAT") - 4
-    return data[:place] + chunk(kind, told[kind]) + data[place:]
+    return data[:place] + png_chunk(kind, told[kind]) + data[place:]
 
 
 def jpeg_with_xmp(turned):
@@ -112,6 +107,6 @@ def test_a_late_text_that_tells_nothing_changes_nothing():
     words.add_text("Comment", "made by hand", zip=False)
     data = saved("PNG", pnginfo=words)
     place = data.index(b"IEND") - 4
-    late = data[:place] + chunk(b"tEXt", b"Comment\x00after") + data[place:]
+    late = data[:place] + png_chunk(b"tEXt", b"Comment\x00after") + data[place:]
     assert image_size(late) == SIZE
     assert np.array_equal(decode_pixels(late), np.asarray(picture()))

@@ -1,21 +1,13 @@
 """What the tests of the models share."""
 
-import io
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from PIL import Image
 
 from image_toolkit.models.runtime.preparation import probe_images
+from tests.made_images import jpeg
 from tests.tiny_models import make_model
-
-
-def jpeg(image: Image.Image) -> bytes:
-    """Return an image as the bytes of a JPEG file."""
-    file = io.BytesIO()
-    image.save(file, "JPEG", quality=95)
-    return file.getvalue()
 
 
 @pytest.fixture(scope="session")

@@ -5,7 +5,6 @@ import pickle
 import signal
 import subprocess
 import sys
-import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from functools import partial
@@ -30,13 +29,12 @@ from image_toolkit.models.captioning.generation import Generation
 from image_toolkit.models.runtime.device import Placement
 from image_toolkit.models.runtime.feed import UnusableError
 from image_toolkit.models.runtime.hub import find_model
-from tests.small import command_line
+from tests.small import command_line, ended
 
 pytestmark = pytest.mark.long
 
 ON_CPU = Placement(torch.device("cpu"), "fp32")
 SHORT = Generation(max_new_tokens=8, min_new_tokens=4)
-SECONDS = 30
 
 
 def load(folder, placement):
@@ -166,10 +164,7 @@ def test_a_killed_parent_leaves_no_process(tiny):
     pid = int(parent.stdout.readline())
     parent.kill()
     parent.communicate()
-    end = time.monotonic() + SECONDS
-    while psutil.pid_exists(pid) and time.monotonic() < end:
-        time.sleep(0.1)
-    assert not psutil.pid_exists(pid)
+    assert ended([pid])
 
 
 def test_reasons_go_along():

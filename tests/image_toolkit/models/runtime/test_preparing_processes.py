@@ -29,6 +29,7 @@ from image_toolkit.models.runtime.preparing_processes import (
 from image_toolkit.models.runtime.slots import stacked
 from tests import hostile_images
 from tests.deadly_preparation import Deadly
+from tests.small import ended
 
 ROOT = Path(__file__).parents[4]
 HALF = (0.5, 0.5, 0.5)
@@ -95,22 +96,6 @@ def open_files() -> set[str]:
     """Return the descriptors of this process."""
     gc.collect()  # what an error refers to
     return {file.name for file in Path("/proc/self/fd").iterdir()}
-
-
-def is_there(pid: int) -> bool:
-    """Return whether a process runs."""
-    try:
-        return ") Z " not in Path(f"/proc/{pid}/stat").read_text(encoding="utf-8")
-    except OSError:
-        return False
-
-
-def gone(pids) -> None:
-    """Wait until processes have ended, which takes a moment after they were killed."""
-    ends = time.monotonic() + 30
-    while any(map(is_there, pids)) and time.monotonic() < ends:
-        time.sleep(0.05)
-    assert not any(map(is_there, pids))
 
 
 def test_pixels_and_rejects_are_those_of_threads():
@@ -199,7 +184,7 @@ def test_processes_that_died_idle_cost_nothing():
             killed = children(processes._program.pid)
             for child in killed:
                 os.kill(child, signal.SIGKILL)
-            gone(killed)
+            assert ended(killed)
     finally:
         feed.close()
     assert len(rejects) == 0
@@ -260,7 +245,7 @@ def test_nothing_is_left_when_the_feed_is_closed():
     start = time.monotonic()
     feed.close()
     assert time.monotonic() - start < 30
-    assert not any(map(is_there, there))
+    assert ended(there)
     del groups, feed, processes
     assert open_files() <= before
 
@@ -288,7 +273,7 @@ os.kill(os.getpid(), signal.SIGKILL)
     assert done.returncode == -signal.SIGKILL, done.stderr
     there = [int(pid) for pid in done.stdout.split()]
     assert len(there) >= 2
-    gone(there)
+    assert ended(there)
 
 
 @pytest.mark.parametrize(

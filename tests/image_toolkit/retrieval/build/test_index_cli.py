@@ -159,15 +159,16 @@ def _served(index: Path, *arguments: str) -> Iterator[str]:
         yield url
     finally:
         server.terminate()
-        output, _ = server.communicate(timeout=20)
+        output, _ = server.communicate(timeout=60)
     assert f": 400 rows at {url}/knn-service\n" in output
 
 
 def _names(url: str) -> list[str]:
     """Return the server's indexes, as soon as it is up."""
-    for _ in range(300):
+    end = time.monotonic() + 120
+    while True:
         try:
-            return list(httpx.get(f"{url}/indices-list").json())
+            return list(httpx.get(f"{url}/indices-list", timeout=60).json())
         except httpx.TransportError:
+            assert time.monotonic() < end, "the server did not start"
             time.sleep(0.1)
-    pytest.fail("the server did not start")

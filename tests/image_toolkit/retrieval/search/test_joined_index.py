@@ -17,6 +17,7 @@ from image_toolkit.retrieval.build.check_index import check_index
 from image_toolkit.retrieval.hub.needed_files import SEARCHED, needed_files
 from image_toolkit.retrieval.search.hits import Hits
 from image_toolkit.retrieval.search.index_folder import IndexFolder
+from tests.image_toolkit.retrieval.conftest import random_vectors
 
 ROOT = Path(__file__).parents[4]
 ROWS, DIMENSION, PARTS = 1500, 16, 3
@@ -24,13 +25,7 @@ MODEL = "openai/clip-vit-base-patch32"
 COLUMNS = ("url", "caption")
 
 
-def unit(rows: int, seed: int) -> np.ndarray:
-    """Vectors of length 1."""
-    vectors = np.random.default_rng(seed).standard_normal((rows, DIMENSION)).astype(np.float32)
-    return vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
-
-
-VECTORS, QUERIES = unit(ROWS, 0), unit(20, 1)
+VECTORS, QUERIES = random_vectors(ROWS, seed=0), random_vectors(20, seed=1)
 VECTORS[1400] = VECTORS[3] + 0.001 * VECTORS[7]  # nearly a copy, in another part
 
 

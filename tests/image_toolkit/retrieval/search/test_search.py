@@ -15,17 +15,12 @@ from image_toolkit.retrieval.search.exact import ExactSearch, exact_neighbours
 from image_toolkit.retrieval.search.faiss_search import FaissSearch
 from image_toolkit.retrieval.search.neighbours import NeighbourSearch
 from image_toolkit.retrieval.search.vectors import NpyVectors, ParquetVectors
+from tests.image_toolkit.retrieval.conftest import random_vectors
 
 ROWS, DIMENSION = 700, 16
 
 
-def unit(rows: int, seed: int) -> np.ndarray:
-    """Vectors of length 1."""
-    vectors = np.random.default_rng(seed).standard_normal((rows, DIMENSION)).astype(np.float32)
-    return vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
-
-
-VECTORS, QUERIES = unit(ROWS, 0), unit(9, 1)
+VECTORS, QUERIES = random_vectors(ROWS, seed=0), random_vectors(9, seed=1)
 
 
 def npy_search(folder: Path, dtype: type = np.float32, scale: float = 1) -> NeighbourSearch:

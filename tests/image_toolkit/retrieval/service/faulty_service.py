@@ -66,7 +66,7 @@ def truncated(handler: BaseHTTPRequestHandler, _: Any) -> None:
 
 def slow(handler: BaseHTTPRequestHandler, query: Any) -> None:
     """Answer, but later than anyone waits."""
-    time.sleep(1.5)
+    time.sleep(10)
     hits(handler, query)
 
 

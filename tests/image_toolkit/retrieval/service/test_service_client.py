@@ -1,9 +1,12 @@
 """A clip-retrieval service that fails is retried or reported, and never gives wrong rows."""
 
+import asyncio
 import math
+import threading
 from collections.abc import Sequence
 from http.server import BaseHTTPRequestHandler
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -12,6 +15,7 @@ import pytest
 from fondant_spec.errors import InputDataError
 from image_toolkit.retrieval.search.aesthetics import Aesthetics
 from image_toolkit.retrieval.search.hits import Hits
+from image_toolkit.retrieval.service import service_http
 from image_toolkit.retrieval.service.service_answers import (
     BadAnswerError,
     metadata_table,
@@ -31,6 +35,7 @@ from tests.image_toolkit.retrieval.service.faulty_service import (
     status,
     truncated,
 )
+from tests.moved_clock import run_at_once
 
 HTML = body(b"<html>Sorry</html>", Content_Type="text/html")
 
@@ -49,7 +54,7 @@ def search(
     """Ask a service with these replies one query after another."""
     service = FaultyService(replies)
     with serving(service) as url:
-        quick = {"queries_per_second": 0, "concurrency": 1, "timeout": 5, **settings}
+        quick = {"queries_per_second": 0, "concurrency": 1, "timeout": 30, **settings}
         index = Service(url, settings=ServiceSettings(**quick)).open()
         vectors = np.array([[(n + 1) / 1000, 1] for n in range(queries)], np.float32)
         try:
@@ -104,7 +109,8 @@ def test_what_does_not_pass_is_reported(
     reply: Reply, reason: str, message: str, attempts: int
 ) -> None:
     """A query that stays unanswered is a failure with its reason; the next one is unharmed."""
-    found, _ = search([for_query(0, reply)], queries=2, retries=2, timeout=0.3)
+    timeout = 0.3 if reply is slow else 30
+    found, _ = search([for_query(0, reply)], queries=2, retries=2, timeout=timeout)
 
     failure = found.failures[0]
     assert (failure.reason, failure.attempts) == (reason, attempts)
@@ -146,24 +152,34 @@ def test_a_service_killed_in_mid_run() -> None:
     assert {f.reason for f in after.failures.values()} == {"service_unreachable"}
 
 
-def test_the_rate_is_limited() -> None:
+def test_the_rate_is_limited(monkeypatch: pytest.MonkeyPatch) -> None:
     """No more queries begin in a second than allowed, however many may be under way."""
-    _, service = search([hits], queries=6, queries_per_second=20, concurrency=6)
+    begun: list[float] = []
 
-    assert service.times[-1] - service.times[0] > 4 / 20
+    async def begin(*_: object) -> None:
+        begun.append(asyncio.get_running_loop().time())
+        await asyncio.sleep(10)
+
+    async def ask_six_times() -> None:
+        clock = SimpleNamespace(monotonic=asyncio.get_running_loop().time)
+        monkeypatch.setattr(service_http, "time", clock)
+        http = service_http.Http(ServiceSettings(queries_per_second=20, concurrency=6))
+        monkeypatch.setattr(http, "_once", begin)
+        await asyncio.gather(*(http.get_json("http://x/") for _ in range(6)))
+
+    run_at_once(ask_six_times())
+    assert begun == pytest.approx([number / 20 for number in range(6)])
 
 
 def test_queries_overlap_within_the_limit() -> None:
     """Queries are under way at the same time, as many as allowed and no more."""
+    three = threading.Barrier(3, timeout=60)
 
     def leisurely(handler: Any, query: Any) -> None:
-        slow_enough.wait(0.05)
+        three.wait()
         hits(handler, query)
 
-    import threading  # noqa: PLC0415
-
-    slow_enough = threading.Event()
-    found, service = search([leisurely], queries=12, concurrency=3)
+    found, service = search([leisurely], queries=12, concurrency=3, timeout=60)
 
     assert len(found) == 36
     assert service.most_at_once == 3
