@@ -1,62 +1,18 @@
 """Which hits are worth keeping: similarity, unsafe and watermark scores, a block list, URLs."""
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from urllib.parse import urlsplit
 
 import numpy as np
 import pyarrow as pa
 
-from fondant_spec.errors import InputDataError, InvalidArgumentError
+from fondant_spec.errors import InvalidArgumentError
+from image_toolkit.retrieval.search.block_list import BlockList, read_block_list
 from image_toolkit.retrieval.search.columns import MetadataColumns
 from image_toolkit.retrieval.search.duplicates import url_key
 from image_toolkit.retrieval.search.hits import BoolArray, Hits
 from image_toolkit.retrieval.search.scores import check_scores, exceeds
-
-
-@dataclass(frozen=True)
-class BlockList:
-    """Images that must never be returned: by URL, by host (with its sub-domains) or by index id."""
-
-    urls: frozenset[str] = frozenset()
-    hosts: frozenset[str] = frozenset()
-    ids: frozenset[int] = frozenset()
-
-    def blocks(self, url: str, index_id: int) -> bool:
-        """Return whether this hit is on the list."""
-        if index_id in self.ids or (self.urls and url_key(url) in self.urls):
-            return True
-        return bool(self.hosts) and any(name in self.hosts for name in _domains(url))
-
-
-def read_block_list(path: Path) -> BlockList:
-    """Read a block list: a URL, a host or an index id on each line; `#` begins a comment.
-
-    Raises:
-        InputDataError: the file cannot be read, or a line is none of these.
-    """
-    urls, hosts, ids = set(), set(), set()
-    try:
-        lines = path.read_text(encoding="utf-8").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        msg = f"block_list: cannot read {path} ({error})."
-        raise InputDataError(msg) from error
-    for number, line in enumerate(lines, start=1):
-        entry = line.partition(" #")[0].strip()
-        if not entry or entry.startswith("#"):
-            continue
-        if "://" in entry:
-            urls.add(url_key(entry))
-        elif entry.isdecimal():
-            ids.add(int(entry))
-        elif "/" in entry or " " in entry:
-            msg = f"{path}, line {number}: {entry!r} is no URL (http://...), host or index id."
-            raise InputDataError(msg)
-        else:
-            hosts.add(entry.lower().removeprefix("*.").rstrip("."))
-    return BlockList(frozenset(urls), frozenset(hosts), frozenset(ids))
 
 
 @dataclass(frozen=True)
@@ -134,14 +90,3 @@ class HitFilters:
                 seen.add(key)
             keep.append(wanted)
         return np.array(keep, np.bool_)
-
-
-def _domains(url: str) -> Iterable[str]:
-    """Yield the host of `url`, then the domains above it."""
-    try:
-        host = (urlsplit(url.strip()).hostname or "").rstrip(".")
-    except ValueError:
-        return
-    while host:
-        yield host
-        host = host.partition(".")[2]
