@@ -9,23 +9,12 @@ from collections.abc import Collection, Mapping
 from typing import Any, Final
 
 from image_toolkit.blank_texts import is_blank
+from image_toolkit.creative_commons import cc_licence
 
 UNKNOWN: Final = "unknown"
 
 _NOT_SAID: Final = frozenset({"?", "-", "unknown", "none", "null", "nan", "n-a", "not-specified"})
-_CC_PAGE: Final = re.compile(r"creativecommons\.org/(?:licenses|publicdomain)/([a-z+-]+)/(\d\.\d)")
-_CC_NAME: Final = re.compile(
-    r"(?:cc|creative-commons)-(by(?:-(?:nc|nd|sa))*|zero|0)(?:-v?(\d(?:\.\d)?))?"
-)
-_CC_WORDS: Final = {
-    "attribution": "by",
-    "noncommercial": "nc",
-    "non-commercial": "nc",
-    "noderivs": "nd",
-    "noderivatives": "nd",
-    "sharealike": "sa",
-    "share-alike": "sa",
-}
+_LIKE_CC: Final = re.compile(r"(?:cc-?(?:0|zero)|cc-by(?:-(?:nc|nd|sa))*)[-.+\d]*")
 _VERSION: Final = re.compile(r"-\d+(?:\.\d+)*$")
 _LONGEST: Final = 60
 _ON_HUB: Final = frozenset(
@@ -42,21 +31,19 @@ _ON_HUB: Final = frozenset(
 
 
 def licence_id(text: str | None) -> str:
-    """Return the identifier of a licence: lower-case letters, digits, `.` and `-`; or `unknown`."""
+    """Return the identifier of a licence: lower-case letters, digits, `.` and `-`; or `unknown`.
+
+    A text that is not understood as a whole is an identifier of its own, that of no known licence.
+    """
     if is_blank(text):
         return UNKNOWN
-    lower = str(text).casefold()
-    page = _CC_PAGE.search(lower)
-    if page is not None:
-        return _cc(page[1], page[2])
-    words = re.sub(r"[^\w.+-]+|_+", "-", lower).strip("-.")
-    for word, short in _CC_WORDS.items():
-        words = re.sub(rf"(?<![a-z]){word}(?![a-z])", short, words)
-    words = re.sub(r"-licen[cs]e\b", "", words)
-    named = _CC_NAME.match(words) or _CC_NAME.match(words.replace("cc0", "cc-0"))
-    if named is not None:
-        return _cc(named[1], named[2] or "")
-    return UNKNOWN if words in _NOT_SAID or not words else words[:_LONGEST]
+    if named := cc_licence(str(text)):
+        return named
+    words = re.sub(r"[^\w.+-]+|_+", "-", str(text).casefold()).strip("-.")
+    words = re.sub(r"-licen[cs]e\b", "", words)[:_LONGEST]
+    if words in _NOT_SAID or not words:
+        return UNKNOWN
+    return f"unclear-{words}" if _LIKE_CC.fullmatch(words) else words
 
 
 def is_one_of(licence: str, wanted: Collection[str]) -> bool:
@@ -75,15 +62,6 @@ def pages(licences: Mapping[str, int]) -> list[str]:
     """Return the SPDX pages of those licences that have one."""
     names = sorted(name for name in licences if name in _ON_HUB and _VERSION.search(name))
     return [f"https://spdx.org/licenses/{_spdx(name)}.html" for name in names]
-
-
-def _cc(kind: str, version: str) -> str:
-    if kind in ("zero", "0"):
-        return f"cc0-{version or '1.0'}"
-    if kind == "mark":
-        return "public-domain-mark"
-    full = f"{version}.0" if version.isdigit() else version
-    return f"cc-{kind}-{full}".rstrip("-")
 
 
 def _spdx(name: str) -> str:

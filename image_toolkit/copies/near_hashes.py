@@ -35,8 +35,7 @@ def near_hashes(
     `known` says which there are. Those of pictures without contrast count as none: all such
     pictures have about the same.
     """
-    bits = np.bitwise_count(hashes)
-    telling = known & (bits >= _FEWEST_SET) & (bits <= BITS - _FEWEST_SET)
+    telling = known & shows_contrast(hashes)
     for column in range(1, hashes.shape[1]):  # one that a row has twice counts once
         again = (hashes[:, :column] == hashes[:, column, None]) & telling[:, :column]
         telling[:, column] &= ~again.any(axis=1)
@@ -44,6 +43,13 @@ def near_hashes(
     keys = np.full(hashes.shape, NO_KEY, np.int64)
     keys[telling] = inverse
     return Likeness(keys, near_pairs(distinct, most_bits))
+
+
+def shows_contrast(hashes: npt.NDArray[np.uint64]) -> npt.NDArray[np.bool_]:
+    """Return which hashes are those of pictures with enough contrast to tell them from others."""
+    bits = np.bitwise_count(hashes)
+    enough: npt.NDArray[np.bool_] = (bits >= _FEWEST_SET) & (bits <= BITS - _FEWEST_SET)
+    return enough
 
 
 def near_pairs(hashes: npt.NDArray[np.uint64], most_bits: int) -> IntArray:

@@ -4,16 +4,14 @@ What is requested is put together anew from the parts that were checked, so that
 cannot understand a URL in another way than the checks did.
 """
 
-import ipaddress
 import re
 from collections.abc import Container
 from dataclasses import dataclass
 from typing import Final
 from urllib.parse import SplitResult, quote, urljoin, urlsplit
 
-import idna
-
 from image_toolkit.crawl.fetch_errors import FetchError
+from image_toolkit.host_names import ascii_host
 
 LONGEST: Final = 8000
 """Characters: about what servers accept in a request line."""
@@ -21,7 +19,6 @@ LONGEST: Final = 8000
 DEFAULT_PORTS: Final = {"http": 80, "https": 443}
 
 _TRICKS: Final = re.compile(r"[\x00-\x1f\x7f\\]")
-_HOST_NAME: Final = re.compile(r"(?=.{1,253}$)[a-z0-9_]([a-z0-9_.-]*[a-z0-9_])?\.?")
 _AUTHORITY: Final = re.compile(rb"(?:[A-Za-z][A-Za-z0-9+.-]*:)?//[^/?#]*")
 _ASCII: Final = "".join(map(chr, range(128)))
 _SAFE_IN_PATH: Final = "/%:@!$&'()*+,;=~-._[]"
@@ -119,11 +116,6 @@ def _refuse_tricks(text: str) -> None:
 def _host(name: str) -> str:
     """Return a host name in ASCII, or a literal address in its usual form."""
     try:
-        if ":" in name:
-            return str(ipaddress.IPv6Address(name.partition("%")[0]))
-        host = name.lower() if name.isascii() else idna.encode(name, uts46=True).decode("ascii")
+        return ascii_host(name)
     except ValueError as error:
         raise FetchError(reason="invalid_url", message=f"host {name!r}: {error}") from None
-    if not _HOST_NAME.fullmatch(host) or ".." in host:
-        raise FetchError(reason="invalid_url", message=f"host {name!r}")
-    return host.rstrip(".")

@@ -31,9 +31,16 @@ def split_of(row: Mapping[str, Any], validation_fraction: float) -> str:
     chosen = chosen_split(row)
     if not is_blank(row.get(CLASS_PROMPT)):
         return REGULARIZATION
-    if chosen is None and row.get(GROUP) is None and not row["image"]:
+    group = group_of(row)
+    if chosen is None and group is None and not row["image"]:
         raise BadRowError(reason="no_image", message="nothing to draw a split by")
-    return chosen or drawn_split(row["image"], row.get(GROUP), validation_fraction)
+    return chosen or drawn_split(row["image"], group, validation_fraction)
+
+
+def group_of(row: Mapping[str, Any]) -> str | None:
+    """Return the group of a row; a blank one is none, as null is."""
+    group: str | None = row.get(GROUP)
+    return None if is_blank(group) else group
 
 
 def drawn_split(image: bytes, group: str | None, validation_fraction: float) -> str:

@@ -1,8 +1,21 @@
 """Names of licences, as sources spell them."""
 
-import pytest
+import re
 
-from image_toolkit.licences import licence_id
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from image_toolkit.creative_commons import CODES, COUNTRIES, OF_ZERO, TAIL
+from image_toolkit.licences import is_one_of, licence_id
+
+CC = [
+    f"cc-{kind}{version}"
+    for kind in ("by", "by-nc", "by-nd", "by-sa", "by-nc-nd", "by-nc-sa")
+    for version in ("", "-1.0", "-2.0", "-2.1", "-2.5", "-3.0", "-4.0")
+]
+KNOWN = {*CC, "cc0-1.0", "public-domain-mark"}
+WORDS = TAIL | OF_ZERO | COUNTRIES | CODES | {"creative", "commons", "creativecommons", "zero"}
 
 
 @pytest.mark.parametrize(
@@ -12,9 +25,23 @@ from image_toolkit.licences import licence_id
         ("Creative Commons Attribution-NonCommercial-ShareAlike 3.0", "cc-by-nc-sa-3.0"),
         ("http://creativecommons.org/publicdomain/zero/1.0/", "cc0-1.0"),
         ("http://creativecommons.org/publicdomain/mark/1.0/", "public-domain-mark"),
+        ("https://creativecommons.org/licenses/by-nc/3.0/de/deed.en?ref=x#top", "cc-by-nc-3.0"),
+        ("creativecommons.org/licenses/by/4.0/legalcode", "cc-by-4.0"),
+        ("CC BY 4.0 (https://creativecommons.org/licenses/by/4.0/)", "cc-by-4.0"),
         ("cc_by_2", "cc-by-2.0"),
         ("CC BY", "cc-by"),
+        ("CC BY-SA-NC", "cc-by-nc-sa"),
+        ("ccby4.0", "cc-by-4.0"),
         ("CC0", "cc0-1.0"),
+        ("cc-zero", "cc0-1.0"),
+        ("Creative Commons Zero v1.0 Universal", "cc0-1.0"),
+        ("CC0 1.0 Universal (CC0 1.0) Public Domain Dedication", "cc0-1.0"),
+        ("Attribution-ShareAlike 4.0 International (CC BY-SA 4.0)", "cc-by-sa-4.0"),
+        ("License: CC BY 2.0 Generic Deed.", "cc-by-2.0"),
+        ("CC-BY-SA-3.0-DE", "cc-by-sa-3.0"),
+        ("CC BY 3.0 United States License", "cc-by-3.0"),
+        ("CC BY 3.0 IGO", "cc-by-3.0"),
+        ("\ufeffCC\u00a0BY\u20114.0\u200b", "cc-by-4.0"),
         ("MIT License", "mit"),
         ("Unsplash", "unsplash"),
         ("?", "unknown"),
@@ -25,3 +52,79 @@ from image_toolkit.licences import licence_id
 def test_names_of_licences(text, name):
     """A licence is one licence, however a source spells it."""
     assert licence_id(text) == name
+
+
+@pytest.mark.parametrize(
+    ("text", "name"),
+    [
+        ("CC BY 4.0 NonCommercial", "cc-by-nc-4.0"),
+        ("CC BY 4.0 non-commercial use only", "cc-by-nc-4.0"),
+        ("Creative Commons Attribution 4.0, non commercial only", "cc-by-nc-4.0"),
+        ("Creative Commons Attribution-No Derivatives 4.0", "cc-by-nd-4.0"),
+        ("CC BY No Derivs 2.0", "cc-by-nd-2.0"),
+        ("CC BY-No Derivative Works 3.0", "cc-by-nd-3.0"),
+        ("CC BY 3.0 no derivatives", "cc-by-nd-3.0"),
+        ("CC BY + NC", "cc-by-nc"),
+        ("CC-BYNC", "cc-by-nc"),
+        ("CCBYNCSA 4.0", "cc-by-nc-sa-4.0"),
+        ("CC BY share alike", "cc-by-sa"),
+        ("CC BY 4.0, https://creativecommons.org/licenses/by-nc/4.0/", "cc-by-nc-4.0"),
+        ("CC BY 4.0 https://creativecommons.org/licenses/by-nd/4.0", "cc-by-nd-4.0"),
+    ],
+)
+def test_what_restricts_counts_wherever_it_stands(text, name):
+    """Spaced, hyphenated, joined, or in a URL."""
+    assert licence_id(text) == name
+
+
+@pytest.mark.parametrize(
+    ("text", "name"),
+    [
+        ("CC BY 4.0 or All rights reserved", "cc-by-4.0-or-all-rights-reserved"),
+        ("CC0 is not granted", "cc0-is-not-granted"),
+        ("CC BY 4.0, not for commercial use", "cc-by-4.0-not-for-commercial-use"),
+        ("not CC BY", "not-cc-by"),
+        ("CC BY 3.0 no", "cc-by-3.0-no"),
+        ("CC BY 4.0 in", "cc-by-4.0-in"),
+        ("CC BY public domain", "cc-by-public-domain"),
+        ("CC0 by", "cc0-by"),
+        ("CC BY-ND-SA", "unclear-cc-by-nd-sa"),
+        ("CC BY 4.0?", "unclear-cc-by-4.0"),
+        ("CC BY 4.0*", "unclear-cc-by-4.0"),
+        ("≠ CC BY 4.0", "unclear-cc-by-4.0"),
+        ("CC BY 5.0", "unclear-cc-by-5.0"),
+        ("CC BY 3.0 / 4.0", "unclear-cc-by-3.0-4.0"),
+        ("CC BY 4.0 2019", "unclear-cc-by-4.0-2019"),
+        ("CC0?", "unclear-cc0"),
+        ("Creative Commons", "creative-commons"),
+        ("CC BY " + "1" * 80 + " all rights reserved", "unclear-cc-by-" + "1" * 54),
+    ],
+)
+def test_what_is_not_understood_is_no_known_licence(text, name):
+    """It keeps its text, and a filter on licences keeps none of it."""
+    assert licence_id(text) == name
+    assert not is_one_of(licence_id(text), KNOWN)
+
+
+def _is_understood(word: str) -> bool:
+    word = word.casefold()
+    return word in WORDS or bool(re.fullmatch(r"(cc)?(by)?(nc|nd|sa)*", word))
+
+
+UNKNOWN_WORDS = st.text(st.characters(categories=["L", "M", "S"]), min_size=1, max_size=12).filter(
+    lambda word: not _is_understood(word) and not set(word) <= set("+|©®™")
+)
+
+
+@given(
+    name=st.sampled_from(
+        ["CC BY", "CC BY 4.0", "CC-BY-SA 3.0", "CC0", "http://creativecommons.org/licenses/by/2.0/"]
+    ),
+    words=st.lists(UNKNOWN_WORDS, min_size=1, max_size=12),
+    between=st.sampled_from([" ", ", ", " - ", "/ "]),
+    first=st.booleans(),
+)
+def test_unknown_words_leave_no_known_licence(name, words, between, first):
+    """Before or after the name of a licence, whatever they say."""
+    told = between.join([*words, name] if first else [name, *words])
+    assert not is_one_of(licence_id(told), KNOWN)

@@ -1,15 +1,12 @@
 """Groups of rows: by the values of a field, by hosts of URLs, by clusters of vectors."""
 
 import re
-from collections.abc import Sequence
 from typing import Any, Final
 from urllib.parse import urlsplit
 
 import faiss
 import numpy as np
 import numpy.typing as npt
-
-from image_toolkit.unit_vectors import unit_vectors
 
 _HOST: Final = re.compile(r"host\((.+)\)")
 _ROUNDS: Final = 20
@@ -31,19 +28,18 @@ def host_of(url: Any) -> str | None:
     return host.removeprefix("www.") if host else None
 
 
-def clusters(vectors: Sequence[npt.NDArray[np.float32]], count: int) -> npt.NDArray[np.int64]:
-    """Return the cluster of each vector by spherical k-means, the same each time."""
-    joined = unit_vectors(np.concatenate(vectors))
+def clusters(vectors: npt.NDArray[np.float32], count: int) -> npt.NDArray[np.int64]:
+    """Return the cluster of each unit vector by spherical k-means, the same each time."""
     # FAISS warns of few points a centre; with few rows, few is what there is.
     means = faiss.Kmeans(
-        joined.shape[1],
+        vectors.shape[1],
         count,
         niter=_ROUNDS,
         seed=_SEED,
         spherical=True,
         min_points_per_centroid=1,
     )
-    means.train(joined)
-    _, nearest = means.index.search(joined, 1)
+    means.train(vectors)
+    _, nearest = means.index.search(vectors, 1)
     found: npt.NDArray[np.int64] = nearest[:, 0].astype(np.int64)
     return found

@@ -12,8 +12,10 @@ import pyarrow.compute as pc
 from grouping import clusters, field_of, host_of
 
 from fondant_spec.component import GatherComponent, RowContext, SetupContext
+from fondant_spec.dataset.rejects import Rejects
 from fondant_spec.errors import InputDataError, InvalidArgumentError, did_you_mean
 from fondant_spec.executor import execute
+from image_toolkit.gathered_vectors import Bad, GatheredVectors, dimension_of
 
 logger = logging.getLogger(__name__)
 
@@ -66,6 +68,7 @@ class BalanceRows(GatherComponent):
         if self._best and not _is_number(there[self._best].type):
             msg = f"balance_rows: best={self._best!r} is no field of numbers."
             raise InputDataError(msg)
+        self._dimension = dimension_of(there["embedding"]) if self._clusters else None
         self._repeats = REPEATS in context.output_fields
         if context.output_fields - {REPEATS} or (self._most is None and not self._repeats):
             msg = (
@@ -78,7 +81,7 @@ class BalanceRows(GatherComponent):
         self, batches: Iterator[pa.RecordBatch], context: RowContext
     ) -> Iterator[pa.RecordBatch]:
         """Yield the rows that stay."""
-        rows = self._read(batches)
+        rows = self._read(batches, context.rejects)
         groups: dict[Hashable, list[Row]] = defaultdict(list)
         for row in rows:
             if row.group is not None:
@@ -104,34 +107,57 @@ class BalanceRows(GatherComponent):
         wanted = {group: round(largest / size) for group, size in sizes.items()}
         return [min(wanted.get(row.group, 1), self._most_repeats) for row in rows]
 
-    def _read(self, batches: Iterator[pa.RecordBatch]) -> list[Row]:
+    def _read(self, batches: Iterator[pa.RecordBatch], rejects: Rejects) -> list[Row]:
+        """Return the rows that can be in a group, or are in none; the others are rejected."""
         ids: list[str] = []
         groups: list[Hashable | None] = []
         worth: list[float] = []
-        vectors = []
+        vectors = GatheredVectors(self._dimension, np.float32)
         for batch in batches:
             ids += batch.column("id").to_pylist()
             if self._by:
-                values = batch.column(self._by).to_pylist()
+                values = _without_nan(batch.column(self._by)).to_pylist()
                 groups += map(host_of, values) if self._hosts else values
             else:
-                vectors.append(_vectors(batch.column("embedding")))
+                vectors.add(_checked(batch.column("embedding")))
             scores = batch.column(self._best) if self._best else pa.nulls(len(batch), pa.float64())
             filled = pc.fill_null(scores.cast(pa.float64()), -np.inf).to_numpy()
             worth += np.nan_to_num(filled, nan=-np.inf, neginf=-np.inf).tolist()
-        if self._clusters and ids:
-            groups += clusters(vectors, min(self._clusters, len(ids))).tolist()
+        bad: Bad = {}
+        if self._clusters:
+            groups, bad = _clustered(vectors, self._clusters)
+        for row, (reason, message) in bad.items():
+            rejects.add(ids[row], reason, message)
         order = [(-score, _drawn(row_id)) for score, row_id in zip(worth, ids, strict=True)]
-        return [Row(*row) for row in zip(ids, groups, order, strict=True)]
+        found = [Row(*row) for row in zip(ids, groups, order, strict=True)]
+        return [row for number, row in enumerate(found) if number not in bad]
 
 
-def _vectors(column: pa.Array) -> "np.ndarray[tuple[int, int], np.dtype[np.float32]]":
+def _clustered(vectors: GatheredVectors, most: int) -> tuple[list[Hashable | None], Bad]:
+    """Return the cluster of each row, and what is wrong with those that are in none."""
+    joined, known, bad = vectors.joined()
+    groups: list[Hashable | None] = [None] * len(joined)
+    rows = np.flatnonzero(known)
+    if len(rows):
+        found = clusters(joined[rows], min(most, len(rows)))
+        for row, cluster in zip(rows.tolist(), found.tolist(), strict=True):
+            groups[row] = cluster
+    return groups, bad
+
+
+def _checked(column: pa.Array) -> pa.Array:
+    """Return vectors, of which none may be null."""
     if column.null_count:
         msg = f"balance_rows: {column.null_count} rows have no vector; filter them out before."
         raise InputDataError(msg)
-    flat = column.flatten().cast(pa.float32()).to_numpy(zero_copy_only=False)
-    vectors = np.array(flat, np.float32)
-    return vectors.reshape(len(column), -1)
+    return column
+
+
+def _without_nan(values: pa.Array) -> pa.Array:
+    """Return values with null for a number that is none (NaN), as filter_rows has it."""
+    if not pa.types.is_floating(values.type):
+        return values
+    return pc.if_else(pc.is_nan(values), pa.scalar(None, values.type), values)
 
 
 def _is_number(data_type: pa.DataType) -> bool:

@@ -93,3 +93,39 @@ def test_what_it_cannot_do(tmp_path, arguments, error, message):
 def test_a_dataset_without_rows(tmp_path):
     """Nothing in, nothing out."""
     assert len(run(tmp_path, {"class": pa.array([], pa.string())}, by="class", most=1).table) == 0
+
+
+def test_vectors_that_are_none(tmp_path):
+    """One of another length, or not finite, is a reject; the others fall into their clusters."""
+    vectors = [[1.0, 0.0], [1.0, 0.0, 0.0, 0.0], [0.9, 0.1], [0.0, 1.0], [float("nan"), 1.0]]
+    vectors += [[0.1, 0.9], [0.0, 0.0], [3.0, 3.0, 3.0]]
+    column = pa.array(vectors, pa.list_(pa.float32()))
+    options = {"max_reject_share": "1", "produces": '{"repeats": "int32"}'}
+    result = run(tmp_path, {"embedding": column}, clusters=2, options=options)
+    assert kept(result) == [0, 2, 3, 5]
+    assert result.table["repeats"].to_pylist() == [1] * 4
+    assert result.rejects.select(["id", "reason"]).to_pylist() == [
+        {"id": f"{number:012d}", "reason": reason}
+        for number, reason in [
+            (1, "wrong_dimension"),
+            (4, "bad_embedding"),
+            (6, "bad_embedding"),
+            (7, "wrong_dimension"),
+        ]
+    ]
+
+
+def test_no_vector_at_all(tmp_path):
+    """All rows are rejects, and nothing is clustered."""
+    column = pa.array([[0.0, 0.0]] * 4, pa.list_(pa.float32()))
+    options = {"max_reject_share": "1"}
+    result = run(tmp_path, {"embedding": column}, clusters=2, most=1, options=options)
+    assert result.rejects["reason"].to_pylist() == ["bad_embedding"] * 4
+
+
+def test_a_number_that_is_none_is_no_group(tmp_path):
+    """NaN counts as null: no group of its own, to be repeated most of all."""
+    columns = {"class": [1.0, 1.0, 1.0, 2.0, float("nan"), float("nan"), None]}
+    result = run(tmp_path / "a", columns, by="class", options=REPEATS)
+    assert result.table["repeats"].to_pylist() == [1, 1, 1, 3, 1, 1, 1]
+    assert kept(run(tmp_path / "b", columns, by="class", most=1))[-3:] == [4, 5, 6]

@@ -1,19 +1,18 @@
 """What images are compared by: the values of a column, held as narrow as they can be."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from fondant_spec.dataset.manifest import Field
 from image_toolkit.copies.likeness import Likeness, equal_values
 from image_toolkit.copies.near_hashes import BITS, near_hashes
 from image_toolkit.copies.near_vectors import near_vectors
-
-Bad = Mapping[int, tuple[str, str]]
-"""By their places in a batch, values that are none: a reason, and a message."""
+from image_toolkit.gathered_vectors import Bad, GatheredVectors, dimension_of
 
 
 class Column(ABC):
@@ -21,14 +20,25 @@ class Column(ABC):
 
     def __init__(self) -> None:
         self.unknown = 0
+        self._rows = 0
+        self._bad: dict[int, tuple[str, str]] = {}
 
-    def add(self, values: pa.Array) -> Bad:
-        """Take the values of a batch, and return those that cannot be compared."""
+    def add(self, values: pa.Array) -> None:
+        """Take the values of a batch."""
         self.unknown += values.null_count
-        return self._add(values)
+        self._add(values)
+        self._rows += len(values)
+
+    def bad(self) -> Bad:
+        """Return those of all values that cannot be compared."""
+        return self._bad
+
+    def _is_bad(self, place: int, message: str) -> None:
+        """Note that a value of the present batch is no hash."""
+        self._bad[self._rows + place] = ("bad_hash", message)
 
     @abstractmethod
-    def _add(self, values: pa.Array) -> Bad: ...
+    def _add(self, values: pa.Array) -> None: ...
 
 
 class Digests(Column):
@@ -38,10 +48,11 @@ class Digests(Column):
         super().__init__()
         self._values: list[pa.Array] = []
 
-    def _add(self, values: pa.Array) -> Bad:
+    def _add(self, values: pa.Array) -> None:
         self._values.append(pc.utf8_lower(values.cast(pa.string())))
         empty = np.flatnonzero(pc.fill_null(pc.equal(values, ""), False))  # noqa: FBT003 - Arrow's
-        return {int(place): ("bad_hash", "an empty text is no hash") for place in empty}
+        for place in empty.tolist():
+            self._is_bad(place, "an empty text is no hash")
 
     def likeness(self) -> Likeness:
         """Return which rows are equal."""
@@ -56,16 +67,14 @@ class PerceptualHashes(Column):
         self._values: list[int] = []
         self._known: list[bool] = []
 
-    def _add(self, values: pa.Array) -> Bad:
-        bad = {}
+    def _add(self, values: pa.Array) -> None:
         for place, text in enumerate(values.to_pylist()):
             value = None if text is None else _hash(text)
             if text is not None and value is None:
-                message = f"{text!r} is no hash of {BITS} bits, {BITS // 4} hexadecimal digits"
-                bad[place] = ("bad_hash", message)
+                digits = f"{BITS // 4} hexadecimal digits"
+                self._is_bad(place, f"{text!r} is no hash of {BITS} bits, {digits}")
             self._values.append(value or 0)
             self._known.append(value is not None)
-        return bad
 
     @property
     def values(self) -> "np.ndarray[Any, np.dtype[np.uint64]]":
@@ -81,58 +90,29 @@ class PerceptualHashes(Column):
 class Vectors(Column):
     """Vectors of one model, brought to length 1 and held with 16 bits a number."""
 
-    def __init__(self) -> None:
+    def __init__(self, dimension: int | None) -> None:
         super().__init__()
-        self._dimension = 0
-        self._vectors: list[np.ndarray[Any, Any]] = []
-        self._known: list[np.ndarray[Any, Any]] = []
+        self._vectors = GatheredVectors(dimension, np.float16)
 
-    def _add(self, values: pa.Array) -> Bad:
-        lengths = pc.list_value_length(values)
-        self._dimension = self._dimension or next((n for n in lengths.to_pylist() if n), 0)
-        fits = pc.fill_null(pc.equal(lengths, self._dimension), False).to_numpy(  # noqa: FBT003
-            zero_copy_only=False
-        )
-        bad = {
-            place: ("wrong_dimension", f"{length} dimensions instead of {self._dimension}")
-            for place, length in enumerate(lengths.to_pylist())
-            if length is not None and not fits[place]
-        }
-        flat = values.filter(pa.array(fits)).flatten().cast(pa.float32())
-        vectors = flat.to_numpy(zero_copy_only=False).reshape(-1, max(self._dimension, 1))
-        norms = np.linalg.norm(vectors, axis=1, keepdims=True)
-        sound = np.isfinite(norms[:, 0]) & (norms[:, 0] > 0)
-        for place in np.flatnonzero(fits)[~sound]:
-            bad[int(place)] = ("bad_embedding", "not finite, or all zeros")
-        known = fits.copy()
-        known[fits] = sound
-        held = np.zeros((len(values), max(self._dimension, 1)), np.float16)
-        held[known] = vectors[sound] / norms[sound]
-        self._vectors.append(held)
-        self._known.append(known)
+    def _add(self, values: pa.Array) -> None:
+        self._vectors.add(values)
+
+    def bad(self) -> Bad:
+        """Return the vectors that cannot be compared; to be called once, before `likeness`."""
+        self._joined, self._known, bad = self._vectors.joined()
         return bad
 
     def likeness(self, limit: float) -> Likeness:
         """Return which rows have a cosine of at least `limit`."""
-        return near_vectors(self._joined(), np.concatenate(self._known), limit)
-
-    def _joined(self) -> np.ndarray[Any, Any]:
-        """Return all vectors as one array; what came before the first vector has none."""
-        joined = np.zeros((sum(map(len, self._vectors)), max(self._dimension, 1)), np.float16)
-        start = 0
-        while self._vectors:
-            part = self._vectors.pop(0)
-            joined[start : start + len(part), : part.shape[1]] = part
-            start += len(part)
-        return joined
+        return near_vectors(self._joined, self._known, limit)
 
 
-KINDS: Final[Mapping[str, type[Column]]] = {
-    "sha256": Digests,
-    "phash": PerceptualHashes,
-    "inner_phash": PerceptualHashes,
-    "mirrored_phash": PerceptualHashes,
-    "embedding": Vectors,
+KINDS: Final[Mapping[str, Callable[[Field], Column]]] = {
+    "sha256": lambda _: Digests(),
+    "phash": lambda _: PerceptualHashes(),
+    "inner_phash": lambda _: PerceptualHashes(),
+    "mirrored_phash": lambda _: PerceptualHashes(),
+    "embedding": lambda field: Vectors(dimension_of(field)),
 }
 
 

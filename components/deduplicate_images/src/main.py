@@ -6,9 +6,8 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 from keeping import KEEP, best_first
-from kinds import KINDS, likenesses
+from kinds import KINDS, Column, likenesses
 
 from fondant_spec.component import GatherComponent, RowContext, SetupContext
 from fondant_spec.dataset.rejects import Rejects
@@ -16,6 +15,7 @@ from fondant_spec.errors import InputDataError, InvalidArgumentError, did_you_me
 from fondant_spec.executor import execute
 from image_toolkit.copies.groups import Groups, group_rows
 from image_toolkit.copies.likeness import BoolArray, IntArray
+from image_toolkit.gathered_vectors import Bad
 
 logger = logging.getLogger(__name__)
 
@@ -51,7 +51,7 @@ class DeduplicateImages(GatherComponent):
         """
         there = context.input_fields
         wanted = list(KINDS) if self._compare is None else self._compare
-        self._compared = [name for name in wanted if name in there]
+        self._compared = {name: there[name] for name in wanted if name in there}
         missing = [name for name in self._compare or () if name not in there]
         if missing or not self._compared:
             msg = (
@@ -69,7 +69,7 @@ class DeduplicateImages(GatherComponent):
     def field_metadata(self) -> Mapping[str, Mapping[str, Any]]:
         """Return what the groups were made by."""
         limits = {"most_bits": self._most_bits, "least_cosine": self._least_cosine}
-        about = {"compared_by": self._compared, **limits, "keep": self._keep}
+        about = {"compared_by": list(self._compared), **limits, "keep": self._keep}
         if model := self._model.get("model_id"):
             about["model_id"] = model
         return {"group_id": about}
@@ -78,17 +78,12 @@ class DeduplicateImages(GatherComponent):
         self, batches: Iterator[pa.RecordBatch], context: RowContext
     ) -> Iterator[pa.RecordBatch]:
         """Yield the rows that stay, with their groups."""
-        columns = {name: KINDS[name]() for name in self._compared}
+        columns = {name: KINDS[name](field) for name, field in self._compared.items()}
         narrow = []
-        bad: set[str] = set()
         for batch in batches:
             for name, column in columns.items():
-                for place, (reason, message) in column.add(batch.column(name)).items():
-                    row_id = batch.column("id")[place].as_py()
-                    if row_id not in bad:
-                        bad.add(row_id)
-                        context.rejects.add(row_id, reason, message)
-            narrow.append(batch.drop_columns(self._compared))
+                column.add(batch.column(name))
+            narrow.append(batch.drop_columns(list(columns)))
         if not narrow:
             return
         rows = pa.Table.from_batches(narrow).combine_chunks()
@@ -97,8 +92,10 @@ class DeduplicateImages(GatherComponent):
                 logger.info("%d of %d rows have no %s", column.unknown, len(rows), name)
         order = best_first(rows, self._keep)
         ids = rows.column("id").combine_chunks()
-        sound = pc.invert(pc.is_in(ids, value_set=pa.array(sorted(bad), pa.string())))
-        sound = sound.to_numpy(zero_copy_only=False)
+        sound = np.ones(len(rows), np.bool_)
+        for row, (reason, message) in _all_bad(columns).items():
+            sound[row] = False
+            context.rejects.add(ids[row].as_py(), reason, message)
         alike = likenesses(columns, self._most_bits, self._least_cosine)
         groups = group_rows(list(alike.values()), len(rows), order[sound[order]])
         stays = groups.stands_for == np.arange(len(rows))
@@ -106,6 +103,14 @@ class DeduplicateImages(GatherComponent):
             _reject(ids, groups, sound & ~stays, list(alike), context.rejects)
             sound &= stays
         yield _with_groups(ids, groups, np.flatnonzero(sound))
+
+
+def _all_bad(columns: Mapping[str, Column]) -> Bad:
+    """Return the rows that cannot be compared, each with what is wrong first."""
+    bad: dict[int, tuple[str, str]] = {}
+    for column in columns.values():
+        bad = {**column.bad(), **bad}
+    return dict(sorted(bad.items()))
 
 
 def _reject(

@@ -173,3 +173,25 @@ def test_a_dataset_without_rows(tmp_path):
     """Nothing in, nothing out."""
     result = run(tmp_path, {"sha256": pa.array([], pa.string())}, keep="first")
     assert len(result.table) == 0
+
+
+def test_an_odd_vector_is_odd_wherever_it_stands(tmp_path):
+    """The dimension is that of most rows, not that of the first."""
+    vectors = [[1.0, 2.0, 3.0], turned(0), turned(0), turned(90), None]
+    result = run(tmp_path, {"embedding": vectors}, keep="first", options={"max_reject_share": "1"})
+    assert kept(result) == [1, 3, 4]
+    assert result.rejects["reason"].to_pylist() == ["wrong_dimension", "duplicate_of"]
+    assert result.rejects["message"][0].as_py() == "3 dimensions instead of 2"
+
+
+def test_the_dimension_that_the_maker_of_vectors_says(tmp_path):
+    """It counts for more than what most rows have."""
+    result = run(
+        tmp_path,
+        {"embedding": [[1.0, 2.0, 3.0], [3.0, 2.0, 1.0], turned(0)]},
+        keep="first",
+        metadata={"embedding": {"dimension": 2}},
+        options={"max_reject_share": "1"},
+    )
+    assert kept(result) == [2]
+    assert result.rejects["reason"].to_pylist() == ["wrong_dimension"] * 2

@@ -18,6 +18,7 @@ from pair_texts import CLASS_PROMPT
 
 from fondant_spec.dataset.rejects import Rejects
 from image_toolkit.blank_texts import is_blank
+from image_toolkit.copies.near_hashes import shows_contrast
 from image_toolkit.images.decoding import decode_pixels
 from image_toolkit.images.image_errors import NotAnImageError
 from image_toolkit.images.rendering import phash
@@ -126,10 +127,12 @@ def _digest(row: Mapping[str, Any]) -> bytes:
 
 
 def _hash(row: Mapping[str, Any]) -> int | None:
+    """Return a row's perceptual hash; None of a picture without contrast: it tells nothing."""
     try:
-        return int(phash(decode_pixels(row["image"] or b"", target_side=_HASHED_SIDE)), 16)
+        hashed = int(phash(decode_pixels(row["image"] or b"", target_side=_HASHED_SIDE)), 16)
     except NotAnImageError:
         return None  # such a row gives no pair
+    return hashed if shows_contrast(np.array([hashed], np.uint64))[0] else None
 
 
 def _vector(row: Mapping[str, Any]) -> Floats | None:

@@ -37,6 +37,7 @@ from image_toolkit.licences import is_one_of, licence_id, pages
 from image_toolkit.publishing.hashed_folder import HashedFolder
 from image_toolkit.publishing.published_folder import check_replaceable, published
 from image_toolkit.training.bad_rows import BadRowError
+from image_toolkit.training.linked_rows import SplitSides, torn_told
 from image_toolkit.training.row_repeats import REPEATS
 from image_toolkit.training.splits import TRAIN
 
@@ -130,8 +131,11 @@ class ExportDataset(WriteComponent):
         mark: dict[str, Any] = {"layouts": self._layouts, "cache_key": self._made_by}
         with published(self._target, mark) as folder:
             layouts = self._open(folder, context)
+            self._sides = SplitSides()
             for batch in _class_last(batches, context):
                 self._add(batch, layouts, context.rejects)
+            if torn := self._sides.torn():
+                logger.warning(torn_told(torn))
             for layout in layouts.values():
                 layout.close()
             first = next(iter(layouts.values()))
@@ -203,6 +207,7 @@ class ExportDataset(WriteComponent):
                 continue
             self._credits.add(pair)
             self._samples.add(pair)
+            self._sides.add(row, pair.split)
             for layout in layouts.values():
                 layout.add(pair)
 

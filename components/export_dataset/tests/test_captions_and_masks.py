@@ -257,6 +257,35 @@ def test_no_image_to_train_on_is_one_of_the_class(tmp_path):
     assert "embedding" not in json.loads(line)
 
 
+def flat(*colour: int) -> bytes:
+    """Return a picture of one colour."""
+    buffer = io.BytesIO()
+    Image.new("RGB", (64, 64), colour).save(buffer, "PNG")
+    return buffer.getvalue()
+
+
+def test_pictures_without_contrast_are_told_by_more_than_their_hash(tmp_path):
+    """All flat pictures have one hash; the file and the vector tell which are the same."""
+    images = [
+        flat(255, 255, 255),
+        photo(0),
+        flat(255, 0, 0),
+        flat(255, 255, 255),
+        flat(254, 254, 254),
+    ]
+    table = rows(
+        images,
+        caption=["x"] * 5,
+        class_prompt=[None] * 2 + [CLASS] * 3,
+        embedding=[[1.0, 0.0], None, [0.0, 1.0], None, [1.0, 0.0]],
+    )
+    result = export(table, tmp_path)
+    assert result.rejects["message"].to_pylist() == [
+        "the very file of 000000000000",
+        "the picture of 000000000000, by its vector",
+    ]
+
+
 def masked() -> pa.Table:
     """Return images of three kinds, two with masks."""
     images = [photo(0), photo(1, "PNG"), photo(2, "WEBP")]

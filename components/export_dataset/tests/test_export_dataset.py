@@ -138,6 +138,18 @@ def test_near_copies_are_on_one_side_of_the_split(tmp_path, grouped):
     assert across.any() != grouped
 
 
+def test_groups_on_both_sides_are_told(tmp_path, caplog):
+    """Somebody has chosen for one row of a group, or an image has a group in one row alone."""
+    columns = {
+        "image": [photo(0), photo(1), photo(2), photo(3), photo(3)],
+        "caption": ["a photo"] * 5,
+        "group_id": ["1", "1", "", "2", None],
+        "split": ["validation", None, None, "validation", "train"],
+    }
+    export(pa.table(columns), tmp_path)
+    assert "with some to train on and some held out: 2." in caplog.text
+
+
 def test_the_validation_split_is_stable_and_keeps_copies_together(tmp_path):
     """The split goes by content: the same in any order, and never with a copy on both sides."""
     table = pairs(40)

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from training_set import TrainingSet
 
 from fondant_spec.errors import InputDataError
+from image_toolkit.training.linked_rows import torn_told
 from image_toolkit.training.splits import TRAIN, VALIDATION
 
 logger = logging.getLogger(__name__)
@@ -33,12 +34,8 @@ def tell(samples: TrainingSet, rejects: Mapping[str, int], resolution: int) -> N
             "No images to validate with, so nothing will tell when the model begins to learn by "
             "heart: set validation_fraction, or put split_rows before."
         )
-    if samples.torn:
-        logger.warning(
-            "Groups of images that are all but the same, with some to train on and some held out, "
-            "as somebody has chosen: %s. The loss on the latter flatters the model.",
-            f"{samples.torn:,}",
-        )
+    if torn := samples.sides.torn():
+        logger.warning("%s The loss on the latter flatters the model.", torn_told(torn))
     if samples.enlarged:
         logger.warning(
             "%s of %s images are smaller than %d pixels, and were enlarged.",

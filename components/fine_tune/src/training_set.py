@@ -21,9 +21,9 @@ from image_toolkit.blank_texts import shown_once
 from image_toolkit.images.decoding import decode_image, image_size
 from image_toolkit.images.image_errors import NotAnImageError
 from image_toolkit.training.bad_rows import BadRowError
+from image_toolkit.training.linked_rows import SplitSides
 from image_toolkit.training.row_repeats import repeats_of
 from image_toolkit.training.splits import (
-    GROUP,
     REGULARIZATION,
     TRAIN,
     VALIDATION,
@@ -52,18 +52,13 @@ class TrainingSet:
     """All samples, by split.
 
     `enlarged` is how many images are smaller than they are trained at, `cut` how many captions are
-    longer than the model takes. `groups` has the splits that images of a group are in.
+    longer than the model takes. `sides` has the splits that images are in that belong together.
     """
 
     samples: Mapping[str, list[Sample]] = field(default_factory=lambda: {TRAIN: [], VALIDATION: []})
     enlarged: int = 0
     cut: int = 0
-    groups: dict[str | None, set[str]] = field(default_factory=dict)
-
-    @property
-    def torn(self) -> int:
-        """How many groups have images on both sides, since somebody has chosen so."""
-        return sum(len(splits) > 1 for group, splits in self.groups.items() if group is not None)
+    sides: SplitSides = field(default_factory=SplitSides)
 
     @property
     def train(self) -> list[Sample]:
@@ -120,7 +115,7 @@ class TrainingSetMaker:
                         found.samples[ready.split].append(ready.sample)
                         captions += ready.sample.captions
                         found.enlarged += ready.sample.frame.enlarged
-                        found.groups.setdefault(row.get(GROUP), set()).add(ready.split)
+                        found.sides.add(row, ready.split)
                     elif ready is None:
                         rejects.filter(row["id"], REGULARIZATION, "an image of the class alone")
                     else:

@@ -134,7 +134,7 @@ def test_what_is_not_to_be_learned_as_the_subject(model, tmp_path, caplog):
     ]
     assert result.manifest.failed == 1
     assert told_of(result)["rows"] == {"train": 3, "validation": 1}
-    assert "as somebody has chosen: 1." in caplog.text
+    assert "with some to train on and some held out: 1." in caplog.text
 
 
 def test_a_dataset_without_captions_is_told(model, tmp_path):

@@ -66,6 +66,7 @@ class LaionRetrieval(StreamTransformComponent):
         self._tells_class = CLASS_PROMPT in context.output_fields
         extra = sorted(context.output_fields - OWN_COLUMNS - {CLASS_PROMPT})
         self._columns = find_columns(self._index.info.columns, self._column_choice, extra=extra)
+        self._filters.check(self._index.schema, self._columns)
 
     def field_metadata(self) -> Mapping[str, Mapping[str, Any]]:
         """Return which index of the hub, at which commit; what lies on a machine has no name."""

@@ -20,6 +20,7 @@ from fondant_spec.testing import Result, run_component, write_dataset
 from image_toolkit.retrieval.build.build_index import BuildOptions, build_index
 from image_toolkit.retrieval.build.image_source import ImageFolderSource
 from image_toolkit.retrieval.search.index_folder import IndexFolder
+from image_toolkit.retrieval.service.index_server import Server
 from tests.image_toolkit.retrieval.clip_models import another_clip
 from tests.image_toolkit.retrieval.service.faulty_service import (
     FaultyService,
@@ -211,6 +212,47 @@ def test_copies_and_unsafe_images_are_left_out(
         max_unsafe=1,
     )
     assert {1, 2, 3} <= set(asked.table["index_id"].to_pylist())
+
+
+def with_verdicts(index: Path, folder: Path, verdicts: pa.Array) -> Path:
+    """Return a copy of the index whose column NSFW says of its rows what `verdicts` do."""
+    copy = shutil.copytree(index, folder)
+    file = copy / "metadata" / "metadata_0.parquet"
+    table = pq.read_table(file).drop_columns(["punsafe"])
+    pq.write_table(table.append_column("NSFW", verdicts), file)
+    listing = {"small": {"indice_folder": str(copy), "clip_model": "ViT-B/32"}}
+    (copy / "indices_paths.json").write_text(json.dumps(listing))
+    return copy
+
+
+@pytest.mark.parametrize("kind", ["categories", "views", "truths"])
+def test_unsafe_images_in_whatever_type(
+    index: Path, vectors: np.ndarray, tmp_path: Path, kind: str
+) -> None:
+    """An index written by pandas has categories, others have truths or views of texts."""
+    is_unsafe = pa.array([number == 3 for number in range(ROWS)])
+    words = pa.array(["NSFW" if number == 3 else "UNLIKELY" for number in range(ROWS)])
+    verdicts = {
+        "categories": words.dictionary_encode(),
+        "views": words.cast(pa.string_view()),
+        "truths": is_unsafe,
+    }[kind]
+    copy = with_verdicts(index, tmp_path / "index", verdicts)
+    found = retrieve(seeds(vectors[[3]]), tmp_path / "a", index=str(copy), num_images=4)
+    assert 3 not in found.table["index_id"].to_pylist()
+    found = retrieve(seeds(vectors[[3]]), tmp_path / "b", index=str(copy), max_unsafe=1)
+    assert 3 in found.table["index_id"].to_pylist()
+
+
+def test_verdicts_that_are_no_scores(index: Path, tmp_path: Path) -> None:
+    """They are refused before anything is looked up, and by a server that is to serve them."""
+    verdicts = pa.array([[0.5]] * ROWS)
+    copy = with_verdicts(index, tmp_path / "index", verdicts)
+    message = r"column 'NSFW' is of the type list<.*> *, which is no score"
+    with pytest.raises(InputDataError, match=message):
+        retrieve(seeds([]), tmp_path / "a", index=str(copy))
+    with pytest.raises(InputDataError, match=message):
+        Server({"small": IndexFolder(copy).open()})
 
 
 def test_limits_and_block_list(index: Path, vectors: np.ndarray, tmp_path: Path) -> None:

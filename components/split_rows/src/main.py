@@ -1,39 +1,84 @@
 """Draws which rows are held out for validation."""
 
 import logging
-from collections import Counter
-from collections.abc import Mapping
+from collections import Counter, defaultdict
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import pyarrow as pa
 
-from fondant_spec.component import ArrowTransformComponent, RowContext
+from fondant_spec.component import GatherComponent, RowContext
 from fondant_spec.executor import execute
+from image_toolkit.blank_texts import is_blank
 from image_toolkit.training.bad_rows import BadRowError
-from image_toolkit.training.splits import SPLIT, TRAIN, VALIDATION, split_of
+from image_toolkit.training.linked_rows import Link, LinkedRows, drawn_share
+from image_toolkit.training.splits import (
+    CLASS_PROMPT,
+    REGULARIZATION,
+    SPLIT,
+    TRAIN,
+    VALIDATION,
+    chosen_split,
+)
 
 logger = logging.getLogger(__name__)
 
-_SCHEMA = pa.schema([("id", pa.string()), (SPLIT, pa.string())])
+
+@dataclass(frozen=True)
+class _Row:
+    """A row that has a split, or has what it is drawn by."""
+
+    id: str
+    split: str | None
+    link: Link | None
 
 
-class SplitRows(ArrowTransformComponent):
-    """Adds to each row whether a model is trained on it, or validated."""
+class SplitRows(GatherComponent):
+    """Adds to each row whether a model is trained on it, or validated.
+
+    It sees all rows first, for an image may have a group in one row and none in another. Of an
+    image no more is held than its hash.
+    """
 
     def __init__(self, *, validation_fraction: float = 0.1) -> None:
         self._fraction = validation_fraction
         self._counts: Counter[str] = Counter()
 
-    def transform(self, batch: pa.RecordBatch, context: RowContext) -> pa.RecordBatch:
-        """Return the splits of the rows that have one, or have what it is drawn by."""
-        rows = []
-        for row in batch.to_pylist():
+    def gather(
+        self, batches: Iterator[pa.RecordBatch], context: RowContext
+    ) -> Iterator[pa.RecordBatch]:
+        """Yield the splits of the rows that have one, or have what it is drawn by."""
+        linked, rows = LinkedRows(), list[_Row]()
+        for row in _rows(batches):
             try:
-                rows.append({"id": row["id"], SPLIT: split_of(row, self._fraction)})
+                rows.append(_read(row, linked))
             except BadRowError as bad:
                 context.rejects.add(row["id"], bad.reason, bad.message)
-        self._counts.update(row[SPLIT] for row in rows)
-        return pa.RecordBatch.from_pylist(rows, _SCHEMA)
+        chosen: dict[Link, set[str]] = defaultdict(set)
+        for one in rows:
+            if one.link and one.split:
+                chosen[linked.root(one.link)].add(one.split)
+        self._tell(chosen)
+        found = [one.split or self._split(linked.root(one.link or b""), chosen) for one in rows]
+        self._counts.update(found)
+        columns = {"id": pa.array([one.id for one in rows], pa.string())}
+        yield pa.RecordBatch.from_pydict({**columns, SPLIT: pa.array(found, pa.string())})
+
+    def _split(self, root: Link, chosen: Mapping[Link, set[str]]) -> str:
+        """Return the split that was chosen for a row that is linked, or else the drawn one."""
+        sides = chosen.get(root, set())
+        if len(sides) == 1:
+            return next(iter(sides))
+        return VALIDATION if drawn_share(root) < self._fraction else TRAIN
+
+    def _tell(self, chosen: Mapping[Link, set[str]]) -> None:
+        if torn := sum(len(sides) > 1 for sides in chosen.values()):
+            logger.warning(
+                "Groups of images that are the same, or all but the same, with some to train on "
+                "and some held out, as somebody has chosen: %s.",
+                f"{torn:,}",
+            )
 
     def teardown(self) -> None:
         """Tell how many rows fell on each side."""
@@ -45,6 +90,28 @@ class SplitRows(ArrowTransformComponent):
     def field_metadata(self) -> Mapping[str, Mapping[str, Any]]:
         """Return which share was held out."""
         return {SPLIT: {"validation_fraction": self._fraction}}
+
+
+def _rows(batches: Iterator[pa.RecordBatch]) -> Iterator[dict[str, Any]]:
+    """Yield rows one by one, for each has an image."""
+    for batch in batches:
+        for place in range(len(batch)):
+            yield batch.slice(place, 1).to_pylist()[0]
+
+
+def _read(row: Mapping[str, Any], linked: LinkedRows) -> _Row:
+    """Return a row as far as it counts here; images of the class are linked with no others.
+
+    Raises:
+        BadRowError: its split is none that is known, or there is nothing to draw one by.
+    """
+    split = chosen_split(row)
+    if not is_blank(row.get(CLASS_PROMPT)):
+        return _Row(row["id"], REGULARIZATION, None)
+    link = linked.add(row)
+    if split is None and link is None:
+        raise BadRowError(reason="no_image", message="nothing to draw a split by")
+    return _Row(row["id"], split, link)
 
 
 if __name__ == "__main__":

@@ -62,6 +62,41 @@ def test_a_group_falls_on_one_side(tmp_path):
     assert found[200:] == [drawn_split(image, None, 0.3) for image in IMAGES[200:]]
 
 
+def test_a_blank_group_is_none(tmp_path):
+    """Images without a group are no group of all of them."""
+    groups = ["", " ", "\u200b", None] * 100
+    found = splits(split(tmp_path, group_id=groups, validation_fraction=0.3))
+    assert found == [drawn_split(image, None, 0.3) for image in IMAGES]
+
+
+@pytest.mark.parametrize("turned", [False, True])
+def test_an_image_with_a_group_in_one_row_alone(tmp_path, turned):
+    """It is on the side of its group, and so are groups that have an image in common."""
+    groups = [f"group {number}" for number in range(200)]
+    images = [*IMAGES[:200], *IMAGES[:200], *[IMAGES[n // 2 * 2] for n in range(200)]]
+    named = [*groups, *[None] * 200, *[f"other {number}" for number in range(200)]]
+    if turned:
+        images, named = images[::-1], named[::-1]
+    found = splits(split(tmp_path, image=images, group_id=named, validation_fraction=0.3))
+    found = found[::-1] if turned else found
+    assert found[:200] == found[200:400]
+    assert all(found[400 + n] == found[n // 2 * 2] for n in range(200))
+    assert found[1:200:2] == [drawn_split(b"", group, 0.3) for group in groups[1::2]]
+
+
+def test_what_was_chosen_for_one_holds_for_all_that_it_belongs_with(tmp_path, caplog):
+    """Unless somebody has chosen both, which is told."""
+    image = [IMAGES[n] for n in (0, 0, 1, 2, 3, 4, 5)]
+    groups = ["a", "", None, "b", "b", "c", "c"]
+    chosen = ["validation", None, None, "train", "validation", "", "validation"]
+    result = split(tmp_path, image=image, group_id=groups, split=chosen, validation_fraction=0.0)
+    assert splits(result) == [
+        *["validation", "validation", "train", "train", "validation"],
+        *["validation", "validation"],
+    ]
+    assert "and some held out, as somebody has chosen: 1." in caplog.text
+
+
 def test_what_somebody_chose_stays(tmp_path):
     """Null and empty are no choice; what is neither split is a reject."""
     chosen = ["validation", "train", None, "", "test"]

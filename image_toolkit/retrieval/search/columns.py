@@ -85,6 +85,12 @@ def find_columns(
     )
 
 
+def score_columns(available: Sequence[str]) -> MetadataColumns:
+    """Return the columns of scores alone, of an index whose URLs may be in no known column."""
+    unsafe, watermark = _first(available, _UNSAFE), _first(available, _WATERMARK)
+    return MetadataColumns("url", None, unsafe, watermark)
+
+
 def rename_usual(table: pa.Table) -> pa.Table:
     """Return `table` with its URL column named `url` and its caption column named `caption`.
 

@@ -6,11 +6,12 @@ from urllib.parse import urlsplit, urlunsplit
 
 import numpy as np
 
+from image_toolkit.host_names import ascii_host
 from image_toolkit.retrieval.search.hits import BoolArray, FloatArray
 from image_toolkit.unit_vectors import unit_vectors
 
 _DEFAULT_PORTS: Final = {"http": 80, "https": 443}
-_PLAIN: Final = re.compile(r"https?://[a-z0-9.-]+/[^\s#]*")
+_PLAIN: Final = re.compile(r"https?://[a-z0-9.-]*[a-z0-9]/[^\s#]*")
 """Most URLs: in that form already, and quickly recognised by the hundred thousand."""
 
 
@@ -36,14 +37,14 @@ def near_duplicates(vectors: FloatArray, threshold: float) -> BoolArray:
 def url_key(url: str) -> str:
     """Return `url` in the form in which equal addresses are equal strings.
 
-    Scheme and host are lower-cased, the default port and the fragment dropped; the path and the
-    query, where a server may tell letters apart, are left alone.
+    Scheme and host are lower-cased, the host as the DNS has it, the default port and the fragment
+    dropped; the path and the query, where a server may tell letters apart, are left alone.
     """
     if _PLAIN.fullmatch(url):
         return url
     try:
         parts = urlsplit(url.strip())
-        host, port = parts.hostname or "", parts.port
+        host, port = known_host(parts.hostname or ""), parts.port
     except ValueError:
         return url
     if ":" in host:
@@ -51,3 +52,11 @@ def url_key(url: str) -> str:
     if port is not None and port != _DEFAULT_PORTS.get(parts.scheme):
         host = f"{host}:{port}"
     return urlunsplit((parts.scheme, host, parts.path or "/", parts.query, ""))
+
+
+def known_host(name: str) -> str:
+    """Return a host as the DNS has it; what is no host name, as it is."""
+    try:
+        return ascii_host(name)
+    except ValueError:  # nobody will be asked for it, but the URL is one like others
+        return name

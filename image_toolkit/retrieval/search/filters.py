@@ -1,65 +1,18 @@
 """Which hits are worth keeping: similarity, unsafe and watermark scores, a block list, URLs."""
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from urllib.parse import urlsplit
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 
-from fondant_spec.errors import InputDataError, InvalidArgumentError
+from fondant_spec.errors import InvalidArgumentError
+from image_toolkit.retrieval.search.block_list import BlockList, read_block_list
 from image_toolkit.retrieval.search.columns import MetadataColumns
 from image_toolkit.retrieval.search.duplicates import url_key
 from image_toolkit.retrieval.search.hits import BoolArray, Hits
-
-_UNSAFE_TAG = "NSFW"
-"""LAION-400M's verdict in words, which counts as a score of 1; others are UNLIKELY and UNSURE."""
-
-
-@dataclass(frozen=True)
-class BlockList:
-    """Images that must never be returned: by URL, by host (with its sub-domains) or by index id."""
-
-    urls: frozenset[str] = frozenset()
-    hosts: frozenset[str] = frozenset()
-    ids: frozenset[int] = frozenset()
-
-    def blocks(self, url: str, index_id: int) -> bool:
-        """Return whether this hit is on the list."""
-        if index_id in self.ids or (self.urls and url_key(url) in self.urls):
-            return True
-        return bool(self.hosts) and any(name in self.hosts for name in _domains(url))
-
-
-def read_block_list(path: Path) -> BlockList:
-    """Read a block list: a URL, a host or an index id on each line; `#` begins a comment.
-
-    Raises:
-        InputDataError: the file cannot be read, or a line is none of these.
-    """
-    urls, hosts, ids = set(), set(), set()
-    try:
-        lines = path.read_text(encoding="utf-8").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        msg = f"block_list: cannot read {path} ({error})."
-        raise InputDataError(msg) from error
-    for number, line in enumerate(lines, start=1):
-        entry = line.partition(" #")[0].strip()
-        if not entry or entry.startswith("#"):
-            continue
-        if "://" in entry:
-            urls.add(url_key(entry))
-        elif entry.isdecimal():
-            ids.add(int(entry))
-        elif "/" in entry or " " in entry:
-            msg = f"{path}, line {number}: {entry!r} is no URL (http://...), host or index id."
-            raise InputDataError(msg)
-        else:
-            hosts.add(entry.lower().removeprefix("*.").rstrip("."))
-    return BlockList(frozenset(urls), frozenset(hosts), frozenset(ids))
+from image_toolkit.retrieval.search.scores import check_scores, exceeds
 
 
 @dataclass(frozen=True)
@@ -93,6 +46,15 @@ class HitFilters:
         """The content of the block list."""
         return BlockList() if self.block_list is None else read_block_list(Path(self.block_list))
 
+    def check(self, schema: pa.Schema, columns: MetadataColumns) -> None:
+        """Make sure that the scores can be read, as far as the types of an index are known.
+
+        Raises:
+            InputDataError: one that there is a limit for is of a type that is no score.
+        """
+        for limit, column, argument in self._limits(columns):
+            check_scores(schema, column, limit, argument)
+
     def apply(self, hits: Hits, columns: MetadataColumns, *, unique_urls: bool) -> Hits:
         """Return the hits to keep, given the names that the index has for its columns.
 
@@ -103,10 +65,17 @@ class HitFilters:
             mask &= hits.similarity >= self.min_similarity
         if self.max_similarity is not None:
             mask &= hits.similarity <= self.max_similarity
-        mask &= ~_exceeds(hits.metadata, columns.unsafe, self.max_unsafe)
-        mask &= ~_exceeds(hits.metadata, columns.watermark, self.max_watermark)
+        for limit, column, argument in self._limits(columns):
+            mask &= ~exceeds(hits.metadata, column, limit, argument)
         hits = hits.keep(mask)
         return hits.keep(self._by_url(hits, columns.url, unique=unique_urls))
+
+    def _limits(self, columns: MetadataColumns) -> list[tuple[float, str | None, str]]:
+        """Return the limits on scores, with the columns that have them and the arguments' names."""
+        return [
+            (self.max_unsafe, columns.unsafe, "max_unsafe"),
+            (self.max_watermark, columns.watermark, "max_watermark"),
+        ]
 
     def _by_url(self, hits: Hits, column: str, *, unique: bool) -> BoolArray:
         urls = hits.metadata[column].to_pylist()
@@ -121,29 +90,3 @@ class HitFilters:
                 seen.add(key)
             keep.append(wanted)
         return np.array(keep, np.bool_)
-
-
-def _exceeds(metadata: pa.Table, column: str | None, limit: float) -> BoolArray:
-    """Return which rows have a score above `limit`, or are tagged as unsafe in words."""
-    if limit >= 1 or column not in metadata.schema.names:
-        return np.zeros(metadata.num_rows, np.bool_)
-    scores = metadata[column]
-    if pa.types.is_string(scores.type) or pa.types.is_large_string(scores.type):
-        above = pc.equal(pc.utf8_upper(scores), _UNSAFE_TAG)
-    elif pa.types.is_integer(scores.type) or pa.types.is_floating(scores.type):
-        above = pc.greater(pc.cast(scores, pa.float64()), limit)
-    else:
-        return np.zeros(metadata.num_rows, np.bool_)
-    mask: BoolArray = pc.fill_null(above, fill_value=False).to_numpy()
-    return mask
-
-
-def _domains(url: str) -> Iterable[str]:
-    """Yield the host of `url`, then the domains above it."""
-    try:
-        host = (urlsplit(url.strip()).hostname or "").rstrip(".")
-    except ValueError:
-        return
-    while host:
-        yield host
-        host = host.partition(".")[2]

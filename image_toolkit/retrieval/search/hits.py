@@ -117,6 +117,8 @@ class Index(ABC):
     """Something that finds the nearest images to CLIP vectors."""
 
     info: IndexInfo
+    schema: pa.Schema = pa.schema([])
+    """The types of the metadata, where they are known before anything is asked."""
 
     @abstractmethod
     def search(

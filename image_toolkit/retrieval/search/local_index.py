@@ -26,6 +26,7 @@ class LocalIndex(Index):
         self.info = info
         self.nearest = neighbours
         self.rows = metadata
+        self.schema = metadata.schema
 
     def search(
         self,

@@ -41,8 +41,7 @@ class Rows:
             *map(_pieces, files),
             *((part.schema, part.pieces) for part in parts),
         ]
-        schemas = [pa.schema([]), *(schema for schema, _ in found)]
-        self.schema: pa.Schema = pa.unify_schemas(schemas, promote_options="permissive")
+        self.schema: pa.Schema = _joined([schema for schema, _ in found])
         self.file_rows = [sum(piece.rows for piece in pieces) for _, pieces in found]
         self.pieces: list[_Piece] = [piece for _, pieces in found for piece in pieces]
         starts = accumulate((piece.rows for piece in self.pieces), initial=0)
@@ -92,6 +91,14 @@ class Rows:
         return table
 
 
+def _joined(schemas: Sequence[pa.Schema]) -> pa.Schema:
+    try:
+        return pa.unify_schemas([pa.schema([]), *schemas], promote_options="permissive")
+    except (pa.ArrowTypeError, pa.ArrowInvalid) as error:
+        msg = f"the files of an index's metadata differ in the types of their columns ({error})."
+        raise InputDataError(msg) from error
+
+
 def _pieces(file: Path) -> tuple[pa.Schema, list[_Piece]]:
     try:
         return _parquet_pieces(file) if file.suffix == ".parquet" else _arrow_pieces(file)
@@ -107,7 +114,7 @@ def _parquet_pieces(file: Path) -> tuple[pa.Schema, list[_Piece]]:
         _Piece(metadata.row_group(i).num_rows, partial(_read_row_group, file, i))
         for i in range(metadata.num_row_groups)
     ]
-    return metadata.schema.to_arrow_schema().remove_metadata(), pieces
+    return _without_views(metadata.schema.to_arrow_schema().remove_metadata()), pieces
 
 
 def _read_row_group(file: Path, number: int, columns: list[str]) -> pa.Table:
@@ -122,7 +129,7 @@ def _arrow_pieces(file: Path) -> tuple[pa.Schema, list[_Piece]]:
     reader = pa.ipc.open_file(pa.memory_map(str(file)))
     batches = [reader.get_batch(i) for i in range(reader.num_record_batches)]
     pieces = [_Piece(batch.num_rows, partial(_select, batch)) for batch in batches]
-    return reader.schema.remove_metadata(), pieces
+    return _without_views(reader.schema.remove_metadata()), pieces
 
 
 def _select(batch: pa.RecordBatch, columns: list[str]) -> pa.Table:
@@ -133,4 +140,15 @@ def _select(batch: pa.RecordBatch, columns: list[str]) -> pa.Table:
 def _complete(table: pa.Table, columns: list[str], rows: int) -> pa.Table:
     """Return `table` with nulls for the columns that this file lacks and others have."""
     arrays = [table[n] if n in table.schema.names else pa.nulls(rows) for n in columns]
-    return pa.table(arrays, names=columns)
+    table = pa.table(arrays, names=columns)
+    return table.cast(_without_views(table.schema))
+
+
+def _without_views(schema: pa.Schema) -> pa.Schema:
+    """Return a schema with texts of the usual kind: Arrow takes no rows of views of texts."""
+    for place, field in enumerate(schema):
+        if pa.types.is_string_view(field.type):
+            schema = schema.set(place, field.with_type(pa.large_string()))
+        elif pa.types.is_binary_view(field.type):
+            schema = schema.set(place, field.with_type(pa.large_binary()))
+    return schema

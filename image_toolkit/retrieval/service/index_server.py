@@ -13,7 +13,7 @@ from typing import Any, Final, Protocol
 from aiohttp import web
 
 from image_toolkit.retrieval.search.aesthetics import Aesthetics
-from image_toolkit.retrieval.search.columns import ColumnChoice, MetadataColumns, find_columns
+from image_toolkit.retrieval.search.columns import ColumnChoice, find_columns, score_columns
 from image_toolkit.retrieval.search.filters import HitFilters
 from image_toolkit.retrieval.search.hits import (
     CLIP_RETRIEVAL_DUPLICATE_THRESHOLD,
@@ -61,6 +61,15 @@ class Server:
     modality: str = "image"
     encoders: Encoders | None = None
     aesthetic_embeddings: Path | None = None
+
+    def __post_init__(self) -> None:
+        """Make sure that unsafe images can be told where a request is not to have them.
+
+        Raises:
+            InputDataError: an index has a score of a type that is none.
+        """
+        for index in self.indexes.values():
+            _SAFE.check(index.schema, score_columns(index.info.columns or ()))
 
     def info(self) -> dict[str, Any]:
         """Return what a client should know of each index before it asks."""
@@ -169,8 +178,7 @@ def _metadata(server: Server, content: Any) -> list[dict[str, Any]]:
 
 
 def _without_unsafe(hits: Hits, columns: tuple[str, ...]) -> Hits:
-    named: MetadataColumns = find_columns(columns, ColumnChoice())
-    return _SAFE.apply(hits, named, unique_urls=False)
+    return _SAFE.apply(hits, find_columns(columns, ColumnChoice()), unique_urls=False)
 
 
 def _rows(hits: Hits, described: int) -> list[dict[str, Any]]:

@@ -54,6 +54,9 @@ def test_those_left_are_unlike_and_the_others_are_not(degrees: list[float]) -> N
         ("http://a.example", "http://a.example/"),
         ("http://[::1]:8080/x", "http://[::1]:8080/x"),
         ("http://a.example:bad/x", "http://a.example:bad/x"),
+        ("http://a.example./x", "http://a.example/x"),
+        ("http://MÜNCHEN.example/ü", "http://xn--mnchen-3ya.example/ü"),
+        ("http://-odd-.example/x#top", "http://-odd-.example/x"),
     ],
 )
 def test_equal_addresses_have_one_key(url: str, same_as: str) -> None:

@@ -6,14 +6,14 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from fondant_spec.errors import InputDataError, InvalidArgumentError
+from fondant_spec.errors import InvalidArgumentError
 from image_toolkit.retrieval.search.columns import (
     ColumnChoice,
     MetadataColumns,
     find_columns,
     rename_usual,
 )
-from image_toolkit.retrieval.search.filters import BlockList, HitFilters, read_block_list
+from image_toolkit.retrieval.search.filters import HitFilters
 from image_toolkit.retrieval.search.hits import Hits
 
 COLUMNS = MetadataColumns("url", "caption", "punsafe", "pwatermark")
@@ -102,7 +102,7 @@ def test_blocked_images(tmp_path: Path, blocked: str, kept: list[int]) -> None:
         (
             HitFilters(max_unsafe=0.5),
             {"punsafe": [True, False, True, None, None, None, None]},
-            [10, 11, 12, 13],
+            [11, 13],
         ),
     ],
 )
@@ -141,48 +141,6 @@ def test_limits_that_nothing_meets() -> None:
         HitFilters(min_similarity=0.9, max_similarity=0.8)
 
     assert str(error.value) == "min_similarity (0.9) must not exceed max_similarity (0.8)."
-
-
-def test_block_list_file(tmp_path: Path) -> None:
-    """A block list holds URLs, hosts and ids, with comments and blank lines."""
-    file = tmp_path / "blocked.txt"
-    file.write_text(
-        "# asked to be left out\n\nhttp://A.example:80/x.jpg\n*.B.example  # all of it\n"
-        "c.example.\n42\n"
-    )
-
-    assert read_block_list(file) == BlockList(
-        urls=frozenset({"http://a.example/x.jpg"}),
-        hosts=frozenset({"b.example", "c.example"}),
-        ids=frozenset({42}),
-    )
-
-
-@pytest.mark.parametrize(
-    ("content", "message"),
-    [
-        (
-            b"ok.example\nb.example/path\n",
-            "{file}, line 2: 'b.example/path' is no URL (http://...), host or index id.",
-        ),
-        (b"two words\n", "{file}, line 1: 'two words' is no URL (http://...), host or index id."),
-    ],
-)
-def test_block_lists_that_are_refused(tmp_path: Path, content: bytes, message: str) -> None:
-    """A line that would block nothing is an error with its number."""
-    file = tmp_path / "blocked.txt"
-    file.write_bytes(content)
-
-    with pytest.raises(InputDataError) as error:
-        read_block_list(file)
-
-    assert str(error.value) == message.format(file=file)
-
-
-def test_a_block_list_that_is_not_there(tmp_path: Path) -> None:
-    """A missing block list stops the step, rather than blocking nothing."""
-    with pytest.raises(InputDataError, match="block_list: cannot read"):
-        read_block_list(tmp_path / "missing.txt")
 
 
 @pytest.mark.parametrize(

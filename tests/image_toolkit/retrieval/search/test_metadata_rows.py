@@ -77,3 +77,12 @@ def test_a_broken_file_is_named(tmp_path: Path) -> None:
 
     with pytest.raises(InputDataError, match=r"metadata_0.parquet: is no parquet file"):
         Rows([broken])
+
+
+def test_files_that_differ_in_types(tmp_path: Path) -> None:
+    """A column that is numbers here and texts there is refused in a sentence."""
+    for number, values in enumerate([[1], ["a"]]):
+        pq.write_table(pa.table({"a": values}), tmp_path / f"{number}.parquet")
+
+    with pytest.raises(InputDataError, match="differ in the types of their columns"):
+        Rows(sorted(tmp_path.iterdir()))

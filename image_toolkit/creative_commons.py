@@ -1,0 +1,129 @@
+"""Creative Commons' licences in texts that are understood as a whole, and in no others.
+
+A text that begins like `CC BY 4.0` may go on to take back what that gives: `CC BY 4.0, no
+commercial use`. So what restricts is looked for in the whole text, and a single word that is not
+known here leaves the text without a licence.
+"""
+
+import re
+from dataclasses import dataclass, field
+from typing import Final
+
+_PAGE: Final = re.compile(
+    r"(?:https?:)?(?://)?(?:www\.)?creativecommons\.org/(?:licen[cs]es|publicdomain)"
+    r"/([a-z+-]+)/(\d\.\d)"
+    r"(?:/(?:[a-z]{2}|igo|scotland)(?![a-z]))?(?:/(?:deed|legalcode)(?:[.-]\w+)*)?/?(?:[?#][^\s()<>\[\]\"',;]*)?"
+)
+_UNSEEN: Final = re.compile(r"[\u00ad\u200b-\u200f\u2060\ufeff]")
+_BETWEEN: Final = re.compile(r"[\s\-‐‑‒–—_/,.;:()\[\]{}+&|\"'“”‘’©®™]+")  # noqa: RUF001 - as they come
+_TOKEN: Final = re.compile(r"\d+(?:\.\d+)*|[^\W\d_]+")
+
+_PHRASES: Final = (
+    (r"non ?commercial(?: use| uses| purposes)?(?: only)?", "nc"),
+    (r"no ?deriv(?:ative)?s?(?: works?)?", "nd"),
+    (r"share ?alike", "sa"),
+    (r"attribution", "by"),
+    (r"creative ?commons", "cc"),
+    (r"(?<=cc )0|zero", "zero"),
+)
+_JOINED: Final = re.compile(r"(?:cc)?(?:by)?(?:nc|nd|sa)*")
+_VERSIONS: Final = frozenset({"1.0", "2.0", "2.1", "2.5", "3.0", "4.0"})
+
+TAIL: Final = frozenset(
+    {
+        *("v", "ver", "version", "international", "intl", "generic", "unported", "igo"),
+        *("deed", "legalcode", "licence", "license", "licences", "licenses"),
+    }
+)
+"""Words that say nothing more of a licence."""
+
+OF_ZERO: Final = frozenset({"universal", "public", "domain", "dedication"})
+"""Words that say nothing more of CC0, and nothing of a licence."""
+
+COUNTRIES: Final = frozenset(
+    {
+        *("argentina", "australia", "austria", "belgium", "brazil", "bulgaria", "canada"),
+        *("chile", "china", "mainland", "colombia", "costa", "rica", "croatia", "czech"),
+        *("republic", "denmark", "ecuador", "egypt", "england", "wales", "estonia", "finland"),
+        *("france", "georgia", "germany", "deutschland", "greece", "guatemala", "hong", "kong"),
+        *("hungary", "india", "ireland", "israel", "italy", "italia", "japan", "korea"),
+        *("luxembourg", "macedonia", "malaysia", "malta", "mexico", "netherlands", "new"),
+        *("zealand", "norway", "peru", "philippines", "poland", "portugal", "puerto", "rico"),
+        *("romania", "scotland", "serbia", "singapore", "slovenia", "south", "africa", "spain"),
+        *("españa", "sweden", "switzerland", "taiwan", "thailand", "uganda", "united", "kingdom"),
+        *("states", "uk", "us", "usa", "venezuela", "vietnam"),
+    }
+)
+"""Words in the names of countries that versions before 4.0 were written for."""
+
+CODES: Final = frozenset(
+    {
+        *("ar", "at", "au", "be", "bg", "br", "ca", "ch", "cl", "cn", "co", "cr", "cz", "de"),
+        *("dk", "ec", "ee", "eg", "es", "fi", "fr", "ge", "gr", "gt", "hk", "hr", "hu", "ie"),
+        *("il", "in", "it", "jp", "kr", "lu", "mk", "mt", "mx", "my", "nl", "nz", "pe", "ph"),
+        *("pl", "pr", "pt", "ro", "rs", "se", "sg", "si", "th", "tw", "ug", "ve", "vn", "za"),
+    }
+)
+"""Their codes, of which that of Norway is also a word that takes something back."""
+
+
+@dataclass
+class _Said:
+    """What a text says, piece by piece; `versions` are those that it names."""
+
+    parts: set[str] = field(default_factory=set)
+    versions: set[str] = field(default_factory=set)
+    tail: set[str] = field(default_factory=set)
+
+    def licence(self) -> str | None:
+        """Return the licence, if all of it is of one."""
+        versions = {f"{one}.0" if one.isdigit() else one for one in self.versions}
+        if len(versions) > 1 or not versions <= _VERSIONS or "cc" not in self.parts:
+            return None
+        version = "".join(versions)
+        kinds = self.parts - {"cc"}
+        if kinds == {"zero"}:
+            known = self.tail <= TAIL | OF_ZERO and version in ("", "1.0")
+            return "cc0-1.0" if known else None
+        if kinds == {"mark"}:
+            return "public-domain-mark" if not self.tail else None
+        if "by" not in kinds or not kinds <= {"by", "nc", "nd", "sa"} or kinds >= {"nd", "sa"}:
+            return None
+        is_ported = version not in ("", "4.0")
+        if not self.tail <= TAIL | COUNTRIES | (CODES if is_ported else set()):
+            return None
+        ordered = [one for one in ("by", "nc", "nd", "sa") if one in kinds]
+        return "-".join(["cc", *ordered, *versions])
+
+
+def cc_licence(text: str) -> str | None:
+    """Return the identifier of the licence that a text names; None where there is any doubt."""
+    text = _UNSEEN.sub("", text.casefold())
+    said = _Said()
+    for kind, version in _PAGE.findall(text):
+        said.parts |= {"cc", *kind.split("-")}
+        said.versions.add(version)
+    words = _words(_PAGE.sub(" ", text))
+    if words is None:
+        return None
+    for word in words:
+        if word[0].isdigit():
+            said.versions.add(word)
+        elif word == "zero":
+            said.parts.add(word)
+        elif _JOINED.fullmatch(word):
+            said.parts |= {"cc"} if word.startswith("cc") else set()
+            said.parts |= {*re.findall("by|nc|nd|sa", word)}
+        else:
+            said.tail.add(word)
+    return said.licence()
+
+
+def _words(text: str) -> list[str] | None:
+    """Return the words of a text, those of Creative Commons in short; None with other signs."""
+    if _TOKEN.sub("", _BETWEEN.sub("", text)):
+        return None
+    spaced = " ".join(_TOKEN.findall(text))
+    for phrase, short in _PHRASES:
+        spaced = re.sub(rf"(?<!\S)(?:{phrase})(?!\S)", short, spaced)
+    return spaced.split()

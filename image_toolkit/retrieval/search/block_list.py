@@ -1,0 +1,88 @@
+"""Images that must never be returned, as a file lists them."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from fondant_spec.errors import InputDataError
+from image_toolkit.host_names import ascii_host
+from image_toolkit.retrieval.search.duplicates import known_host, url_key
+
+
+@dataclass(frozen=True)
+class BlockList:
+    """Images that must never be returned: by URL, by host (with its sub-domains) or by index id.
+
+    Hosts are as the DNS has them, so that one name blocks however it is written.
+    """
+
+    urls: frozenset[str] = frozenset()
+    hosts: frozenset[str] = frozenset()
+    ids: frozenset[int] = frozenset()
+
+    def blocks(self, url: str, index_id: int) -> bool:
+        """Return whether this hit is on the list."""
+        if index_id in self.ids or (self.urls and url_key(url) in self.urls):
+            return True
+        return bool(self.hosts) and any(name in self.hosts for name in _domains(url))
+
+
+def read_block_list(path: Path) -> BlockList:
+    """Read a block list: a URL, a host or an index id on each line; `#` begins a comment.
+
+    Raises:
+        InputDataError: the file cannot be read, or a line is none of these.
+    """
+    urls, hosts, ids = set(), set(), set()
+    try:
+        lines = path.read_text(encoding="utf-8-sig").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        msg = f"block_list: cannot read {path} ({error})."
+        raise InputDataError(msg) from error
+    for number, line in enumerate(lines, start=1):
+        entry = line.partition(" #")[0].strip()
+        if not entry or entry.startswith("#"):
+            continue
+        try:
+            if "://" in entry:
+                urls.add(_url(entry))
+            elif entry.isdecimal():
+                ids.add(int(entry))
+            else:
+                hosts.add(_host(entry))
+        except ValueError as error:
+            msg = f"{path}, line {number}: {entry!r} would block nothing: {error}."
+            raise InputDataError(msg) from error
+    return BlockList(frozenset(urls), frozenset(hosts), frozenset(ids))
+
+
+def _url(entry: str) -> str:
+    """Return the key of a URL; of those of the web, the host must be one."""
+    parts = urlsplit(entry)
+    _ = parts.port
+    if parts.scheme.lower() in ("http", "https"):
+        ascii_host(parts.hostname or "")
+    return url_key(entry)
+
+
+def _host(entry: str) -> str:
+    try:
+        return ascii_host(entry.removeprefix("*.").removeprefix("[").removesuffix("]"))
+    except ValueError:
+        msg = (
+            "it is no URL (http://...), host or index id. Write a host as example.com, without a "
+            "port, a path, quotes or commas, one a line"
+        )
+        raise ValueError(msg) from None
+
+
+def _domains(url: str) -> Iterator[str]:
+    """Yield the host of `url`, then the domains above it."""
+    try:
+        host = known_host(urlsplit(url.strip()).hostname or "").rstrip(".")
+    except ValueError:
+        return
+    while host:
+        yield host
+        host = host.partition(".")[2]

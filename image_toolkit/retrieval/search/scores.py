@@ -1,0 +1,116 @@
+"""Scores of hits, for unsafe content and for watermarks, in whatever type an index has them."""
+
+import logging
+from collections.abc import Collection
+from typing import Any, Final
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from fondant_spec.errors import InputDataError
+from image_toolkit.retrieval.search.hits import BoolArray
+
+logger = logging.getLogger(__name__)
+
+_WORDS: Final = {
+    **dict.fromkeys(("nsfw", "unsafe", "true", "yes"), 1.0),
+    **dict.fromkeys(("unlikely", "unsure", "safe", "sfw", "false", "no"), 0.0),
+    **dict.fromkeys(("", "none", "null", "n/a", "?"), None),
+}
+"""Verdicts in words, such as LAION-400M's NSFW, UNLIKELY and UNSURE; None says nothing."""
+
+_MOST_TOLD: Final = 5
+
+
+def check_scores(schema: pa.Schema, column: str | None, limit: float, argument: str) -> None:
+    """Make sure that a column can be compared with a limit, as far as its type is known.
+
+    Raises:
+        InputDataError: it is of a type that is no score.
+    """
+    if limit >= 1 or column is None or column not in schema.names:
+        return
+    kind = schema.field(column).type
+    if not _is_score(kind):
+        raise InputDataError(_no_score(column, kind, argument))
+
+
+def exceeds(metadata: pa.Table, column: str | None, limit: float, argument: str) -> BoolArray:
+    """Return which rows have a score above `limit`; one that is missing is not above it.
+
+    A text that is neither a number nor a known word is above it: what the filter cannot read, it
+    does not let through.
+
+    Raises:
+        InputDataError: the column is of a type that is no score.
+    """
+    check_scores(metadata.schema, column, limit, argument)
+    if limit >= 1 or column is None or column not in metadata.schema.names:
+        return np.zeros(metadata.num_rows, np.bool_)
+    scores = metadata[column].combine_chunks()
+    if pa.types.is_dictionary(scores.type):
+        scores = scores.cast(scores.type.value_type)
+    if _is_text(scores.type):
+        scores = _numbers_of(scores, column, argument)
+    above = pc.greater(scores.cast(pa.float64(), safe=False), limit)
+    mask: BoolArray = pc.fill_null(above, fill_value=False).to_numpy(zero_copy_only=False)
+    return mask
+
+
+def _numbers_of(texts: pa.Array, column: str, argument: str) -> pa.Array:
+    """Return what texts say, as numbers; infinity for those that nobody understands."""
+    encoded = texts.cast(pa.large_string()).dictionary_encode()
+    known = encoded.dictionary.to_pylist()
+    numbers = [_number(text) for text in known]
+    _tell([t for t, n in zip(known, numbers, strict=True) if n == np.inf], column, argument)
+    return pa.array(numbers, pa.float64()).take(encoded.indices)
+
+
+def _number(text: str) -> float | None:
+    word = text.strip().casefold()
+    if word in _WORDS:
+        return _WORDS[word]
+    try:
+        return float(word)
+    except ValueError:
+        return np.inf
+
+
+def _tell(unread: Collection[str], column: str, argument: str) -> None:
+    if unread:
+        some = ", ".join(map(repr, sorted(unread)[:_MOST_TOLD]))
+        logger.warning(
+            "%s: the index says of images in %r what is neither a number nor a known word (%s); "
+            "they are left out. Set %s to 1 to keep them.",
+            argument,
+            column,
+            some,
+            argument,
+        )
+
+
+def _no_score(column: str, kind: pa.DataType, argument: str) -> str:
+    return (
+        f"{argument}: the index's column {column!r} is of the type {kind}, which is no score. "
+        "Write it anew as numbers from 0 to 1, as truths, or as words such as NSFW; or have "
+        f"laion_retrieval keep all images, whatever it says of them: {argument}=1."
+    )
+
+
+def _is_score(kind: Any) -> bool:
+    if pa.types.is_dictionary(kind):
+        return _is_score(kind.value_type)
+    return bool(
+        _is_text(kind)
+        or pa.types.is_null(kind)
+        or pa.types.is_boolean(kind)
+        or pa.types.is_integer(kind)
+        or pa.types.is_floating(kind)
+        or pa.types.is_decimal(kind)
+    )
+
+
+def _is_text(kind: pa.DataType) -> bool:
+    is_text = pa.types.is_string(kind) or pa.types.is_large_string(kind)
+    return bool(is_text or pa.types.is_string_view(kind))
