@@ -12,8 +12,9 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, S
 from dataclasses import dataclass, field
 from typing import Final, NamedTuple
 
-from data_files import printable
 from file_kinds import is_metadata, stem_of
+
+from image_toolkit.text_encodings import printable
 
 _FOLDER: Final = "masks/"
 _LABEL: Final = "-masklabel"
