@@ -206,7 +206,7 @@ class ArrowTransformComponent(StreamTransformComponent):
 class GatherComponent(Component):
     """Looks at all rows of the dataset at once: to leave out copies, to rank, to draw from groups.
 
-    It runs in one process, and may hold what it is given: it consumes narrow fields, never images.
+    It runs in one process, and may hold what is narrow; of an image, which is not, a hash at most.
     Its spec maps or filters. What it leaves out without a reject is recorded as filtered.
     """
 
