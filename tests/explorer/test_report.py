@@ -244,6 +244,27 @@ def test_a_step_without_one_vector_is_left_out(tmp_path, vector):
     assert drifts_of(ancestry_of(last)) is None
 
 
+@pytest.mark.parametrize("option", ["--into", "--json"])
+@pytest.mark.parametrize(
+    ("place", "why"),
+    [
+        ("", "is a folder"),
+        ("taken/report", "taken is no folder"),
+        ("/proc/report", "/proc cannot be written ("),
+    ],
+)
+def test_a_place_that_cannot_be_written(monkeypatch, known, capsys, option, place, why):
+    """It is told in a sentence, before the report is made."""
+    monkeypatch.setattr("explorer.report.report.report_of", None)
+    (known / "taken").write_text("a file")
+    words = ["report", "given", "--base-path", str(known), option, str(known / place)]
+    assert main(words) == 2
+    told = capsys.readouterr().err
+    assert told.startswith(f"error: {option}: ")
+    assert told.endswith("; name a file in a folder that you may write to.\n")
+    assert why in told
+
+
 def test_hostile_rows(tmp_path):
     """Markup and signs that nobody sees are spelled out; broken images leave a place."""
     evil = '"><script>alert(1)</script><img src=x onerror=alert(1)>'
