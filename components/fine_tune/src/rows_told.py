@@ -31,7 +31,7 @@ def tell(samples: TrainingSet, rejects: Mapping[str, int], resolution: int) -> N
     if not held_out:
         logger.warning(
             "No images to validate with, so nothing will tell when the model begins to learn by "
-            "heart: set validation_fraction, or put split_rows before."
+            "heart: raise validation_fraction, or put split_rows before."
         )
     if samples.torn:
         logger.warning(

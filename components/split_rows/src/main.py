@@ -10,7 +10,7 @@ import pyarrow as pa
 from fondant_spec.component import ArrowTransformComponent, RowContext
 from fondant_spec.executor import execute
 from image_toolkit.training.bad_rows import BadRowError
-from image_toolkit.training.splits import SPLIT, TRAIN, VALIDATION, split_of
+from image_toolkit.training.splits import SPLIT, TRAIN, VALIDATION, none_held_out, split_of
 
 logger = logging.getLogger(__name__)
 
@@ -41,6 +41,8 @@ class SplitRows(ArrowTransformComponent):
             splits = dict.fromkeys([TRAIN, VALIDATION, *self._counts])
             told = (f"{split} {self._counts[split]:,}" for split in splits)
             logger.info("Rows by split: %s.", ", ".join(told))
+        if nothing := none_held_out(self._counts, self._fraction):
+            logger.warning("%s", nothing)
 
     def field_metadata(self) -> Mapping[str, Mapping[str, Any]]:
         """Return which share was held out."""
