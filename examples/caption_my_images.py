@@ -17,6 +17,8 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from fondant_spec.dataset.writable_places import why_no_folder
+from fondant_spec.errors import InvalidArgumentError
 from fondant_spec.option_values import count
 from fondant_spec.pipeline import Pipeline
 from fondant_spec.runners.command_line import launch
@@ -57,6 +59,7 @@ def build(options: argparse.Namespace) -> Pipeline:
         arguments={"model_id": options.model, "keep_existing": keep},
     )
     if not (options.dry_run or options.compile_only):
+        _check_output(output)
         _take_over(output / "look" / "texts", pipeline.base_path)
     corrected = with_edits(pipeline, captions, COMPONENTS / "apply_edits")
     pipeline.add(
@@ -75,6 +78,18 @@ def build(options: argparse.Namespace) -> Pipeline:
         },
     )
     return pipeline
+
+
+def _check_output(output: Path) -> None:
+    """Make sure that there is room for what comes last, before any model runs.
+
+    Raises:
+        InvalidArgumentError: files cannot be written there.
+    """
+    for folder in (output, output / "look", output / "training"):
+        if why := why_no_folder(str(folder)):
+            msg = f"--output {output}: {why}; name a folder that you may write to."
+            raise InvalidArgumentError(msg)
 
 
 def _take_over(texts: Path, base_path: str) -> None:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 from numpy.typing import NDArray
+from pyarrow.types import is_fixed_size_list
 
 from explorer.tables import is_vector
 from fondant_spec.dataset.lineage import find_row
@@ -13,7 +14,7 @@ from fondant_spec.dataset.manifest import Field, Manifest
 from fondant_spec.dataset.partitions import read_batches
 from fondant_spec.errors import InvalidArgumentError
 from image_toolkit.retrieval.search.model_identity import ModelIdentity, same_model
-from image_toolkit.retrieval.search.vectors import list_column
+from image_toolkit.retrieval.search.vectors import USUAL_COLUMNS, list_column
 from image_toolkit.unit_vectors import unit_vectors
 
 if TYPE_CHECKING:
@@ -27,11 +28,22 @@ Ranking = dict[str, float]
 """Row ids with their similarity, the nearest first."""
 
 
+def holds_vectors(field: Field) -> bool:
+    """Return whether a field holds vectors of images or texts, and not other lists of numbers.
+
+    Those have an embedder's word for them, one size, or the name that vectors have: the weights of
+    an image's tags have none of these.
+    """
+    told = field.metadata.get("modality") or field.name in USUAL_COLUMNS
+    return is_vector(field.type) and bool(told or is_fixed_size_list(field.type))
+
+
 def vector_field(manifest: Manifest) -> Field | None:
     """Return the field with the vectors of the images, if there is one."""
-    found = [one for one in manifest.fields.values() if is_vector(one.type)]
-    named = [one for one in found if one.name == "embedding"]
-    return next(iter([*named, *found]), None)
+    found = [one for one in manifest.fields.values() if holds_vectors(one)]
+    named = [one for one in found if one.name == USUAL_COLUMNS[0]]
+    known = [one for one in found if one.metadata.get("modality")]
+    return next(iter([*named, *known, *found]), None)
 
 
 def text_model(manifest: Manifest) -> str | None:

@@ -101,7 +101,7 @@ def _add_show(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -
         metavar="REASON",
         help="list the rows that the step gave up on, or those with one reason",
     )
-    show.add_argument("--all", action="store_true", help="list all rejects, not the first few")
+    show.add_argument("--all", action="store_true", help="list all rejects, messages to their end")
     show.set_defaults(command=_show)
 
 

@@ -45,7 +45,9 @@ def _push(options: argparse.Namespace) -> int:
     export.check()
     hub = push.Hub()
     private = not options.public
-    plan = hub.plan(export, options.repository, options.revision, private=private)
+    plan = hub.plan(
+        export, options.repository, options.revision, private=private, sends=options.upload
+    )
     tell(plan.describe(each=options.all))
     push.check(plan, options.tag, overwrites=options.overwrite)
     if options.upload:

@@ -68,6 +68,19 @@ def test_the_plan_takes_nothing_over(tmp_path, capsys):
     assert not (tmp_path / "made").exists()
 
 
+@pytest.mark.parametrize("taken", ["out", "out/look", "out/training"])
+def test_an_output_that_cannot_be_written(tmp_path, capsys, taken):
+    """It is told before any step runs."""
+    file = tmp_path / taken
+    file.parent.mkdir(exist_ok=True)
+    file.write_text("mine")
+    words = ["--output", str(tmp_path / "out"), "--base-path", str(tmp_path / "made")]
+    assert main([str(tmp_path), *words]) == 1
+    told = capsys.readouterr()
+    assert f"--output {tmp_path}/out: {file} is no folder; name a folder that you" in told.err
+    assert "load_from_hub" not in told.out
+
+
 @pytest.mark.parametrize("option", ["--resize", "--min-size"])
 def test_a_size_of_nothing_is_wrong_usage(tmp_path, capsys, option):
     """It is refused by its option, and not taken for none."""

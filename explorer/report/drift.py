@@ -8,7 +8,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from explorer.nearest import vector_field
+from explorer.nearest import holds_vectors, vector_field
 from fondant_spec.dataset.history import History
 from fondant_spec.dataset.manifest import Field, Manifest
 from fondant_spec.dataset.partitions import read_batches
@@ -74,7 +74,7 @@ def drifts_of(history: History) -> Drifts | None:
 
 
 def _is_like(field: Field, reference: Field) -> bool:
-    same = field.type == reference.type
+    same = holds_vectors(field) and field.type == reference.type
     return same and all(field.metadata.get(k) == reference.metadata.get(k) for k in _MODEL)
 
 
@@ -92,15 +92,16 @@ def _sample(manifest: Manifest, field: Field) -> tuple[int, NDArray[np.float32]]
             kept.append(vector)
         elif (place := int(generator.integers(seen))) < MOST:
             kept[place] = vector
-    return seen, np.array(kept, np.float32).reshape(len(kept), -1)
+    return seen, np.stack(kept) if kept else np.empty((0, 0), np.float32)
 
 
 def _vectors(manifest: Manifest, field: Field) -> Iterator[NDArray[np.float32]]:
+    dimension = 0
     for partition in manifest.partitions:
         for batch in read_batches({"v": field}, manifest.index_location, partition.name):
             found = batch.column("v").drop_null()
             if len(found):
-                dimension = len(found[0])
+                dimension = dimension or len(found[0])
                 vectors = list_column(found, dimension, f"field {field.name!r}")
                 finite = np.isfinite(vectors).all(axis=1) & vectors.any(axis=1)
                 yield from vectors[finite]

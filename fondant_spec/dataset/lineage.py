@@ -71,7 +71,7 @@ def _ending(manifest: Manifest, row_id: str) -> str | None:
         reject = find_reject(step, candidate)
         if reject is not None:
             kind = "left out" if reject["filtered"] else "given up"
-            line = f"{step.step_id}: {kind}: {reject_line(reject)}"
+            line = f"{step.step_id}: {kind}: {reject_line(reject, whole=True)}"
             return "\n".join(
                 [line, *_origin(inputs, candidate, makes_ids=step.parent_field is not None)]
             )

@@ -84,7 +84,7 @@ def list_rejects(manifest: Manifest, reason: str = "", most: int | None = FIRST)
     Args:
         manifest: of the step.
         reason: only those with this one; empty for all.
-        most: how many are listed before the rest is only counted; None for all.
+        most: how many are listed before the rest is only counted; None for all, messages whole.
 
     Raises:
         InvalidArgumentError: no reject has that reason; the message says which there are.
@@ -105,18 +105,21 @@ def list_rejects(manifest: Manifest, reason: str = "", most: int | None = FIRST)
         return f"{manifest.step_id}: no rejects"
     names = _file_names(manifest, {row["id"] for row in shown})
     lines = [f"{manifest.step_id}: {count_reasons(manifest.rejects_location).describe()}"]
-    lines += [reject_line(row, names.get(row["id"])) for row in shown]
+    lines += [reject_line(row, names.get(row["id"]), whole=most is None) for row in shown]
     if total > len(shown):
         lines.append(f"and {total - len(shown):,} more; --all lists them")
     return "\n".join(lines)
 
 
-def reject_line(row: Mapping[str, Any], name: str | None = None) -> str:
-    """Return a reject in one line; `name` is the file or URL of the row, if known."""
+def reject_line(row: Mapping[str, Any], name: str | None = None, *, whole: bool = False) -> str:
+    """Return a reject in one line; `name` is the file or URL of the row, if known.
+
+    Among others a long message is cut; `whole` has it told to its end, where the help stands.
+    """
     attempts = row["attempts"] or 1
     tried = f"  {attempts} attempts" if attempts > 1 else ""
     message = " ".join(str(row["message"] or "").split())
-    if len(message) > _LONGEST:
+    if len(message) > _LONGEST and not whole:
         message = f"{message[:_LONGEST]}..."
     return f"{row['id']}  {row['reason']}{tried}{f'  {name}' if name else ''}  {message}".rstrip()
 

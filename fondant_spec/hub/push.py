@@ -7,12 +7,12 @@ from dataclasses import replace
 from typing import Final
 
 import huggingface_hub as hub
-from huggingface_hub.utils import disable_progress_bars  # type: ignore[attr-defined]
+from huggingface_hub.utils import disable_progress_bars, validate_repo_id  # type: ignore[attr-defined]
 
 from fondant_spec.dataset.written_files import MARK
 from fondant_spec.errors import InvalidArgumentError
 from fondant_spec.hub.export_folder import ExportFolder, OutgoingFile
-from fondant_spec.hub.push_errors import told_of
+from fondant_spec.hub.push_errors import SIGN_IN, told_of
 from fondant_spec.hub.push_plan import PushPlan
 from fondant_spec.hub.remote_repository import KIND, RemoteRepository
 from fondant_spec.shown_text import remember
@@ -33,17 +33,26 @@ class Hub:
             disable_progress_bars()
         self._api = hub.HfApi()
 
-    def plan(self, export: ExportFolder, name: str, revision: str, *, private: bool) -> PushPlan:
+    def plan(
+        self, export: ExportFolder, name: str, revision: str, *, private: bool, sends: bool
+    ) -> PushPlan:
         """Find out what a push would do. Nothing is changed.
 
+        Where nothing is to be sent, the hub is asked only if that is possible: the files of the
+        export lie here.
+
         Raises:
-            HubError: the hub refuses the token, or cannot be reached.
+            HubError: the name is none, the hub refuses the token, or it cannot be reached.
         """
         with told_of(name):
-            user = self._api.whoami()["name"]
-            full = name if "/" in name else f"{user}/{name}"
-            remote = RemoteRepository.read(self._api, full, revision)
-        return PushPlan.of(replace(export, repository=full), remote, private=private)
+            validate_repo_id(name)
+            unasked = "" if sends else _why_not_to_ask()
+            remote = RemoteRepository(name, revision, unasked=unasked)
+            if not unasked:
+                user = self._api.whoami()["name"]
+                full = name if "/" in name else f"{user}/{name}"
+                remote = RemoteRepository.read(self._api, full, revision)
+        return PushPlan.of(replace(export, repository=remote.name), remote, private=private)
 
     def push(self, plan: PushPlan, message: str, tag: str | None) -> str:
         """Do what a plan says, and return the address of the result.
@@ -70,6 +79,13 @@ class Hub:
             if tag is not None:
                 self._api.create_tag(name, tag=tag, revision=revision, repo_type=KIND)
         return f"{self._api.endpoint}/datasets/{name}/tree/{tag or revision}"
+
+
+def _why_not_to_ask() -> str:
+    """Return why the hub cannot be asked anything; empty where it can."""
+    if hub.constants.HF_HUB_OFFLINE:
+        return "HF_HUB_OFFLINE is set"
+    return "" if hub.get_token() else f"there is no token; to send them, {SIGN_IN}"
 
 
 def check(plan: PushPlan, tag: str | None, *, overwrites: bool) -> None:

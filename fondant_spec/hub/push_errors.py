@@ -15,9 +15,9 @@ from fondant_spec.errors import HubError
 from fondant_spec.temporary import is_temporary
 
 _AGAIN: Final = "run the same again later; what has been sent is not sent twice."
-_SIGN_IN: Final = "set HF_TOKEN to one that may write (https://huggingface.co/settings/tokens)."
+SIGN_IN: Final = "set HF_TOKEN to one that may write (https://huggingface.co/settings/tokens)."
 _WORDS: Final = {
-    401: f"the hub does not know the token (401); {_SIGN_IN}",
+    401: f"the hub does not know the token (401); {SIGN_IN}",
     403: "the token may not do this (403): it needs the right to write there.",
     404: "the hub has no such repository, or the token may not see it (404).",
     409: "somebody else changed it at the same time (409); run the same again.",
@@ -37,7 +37,7 @@ def told_of(repository: str) -> Iterator[None]:
     try:
         yield
     except LocalTokenNotFoundError as error:
-        msg = f"{repository}: there is no token for the hub; {_SIGN_IN}"
+        msg = f"{repository}: there is no token for the hub; {SIGN_IN}"
         raise HubError(msg) from error
     except OfflineModeIsEnabled as error:
         msg = f"{repository}: HF_HUB_OFFLINE is set, so nothing is sent; unset it."

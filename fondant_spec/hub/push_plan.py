@@ -76,7 +76,7 @@ class PushPlan:
     def _lines(self, *, each: bool) -> Iterator[str]:
         repository = self.repository
         kind = "private" if self.private else "PUBLIC"
-        new = "new " if not repository.exists else ""
+        new = "" if repository.exists or repository.unasked else "new "
         yield f"{new}{kind} dataset {repository.name}, revision {repository.revision}"
         for told, names in (
             ("add", self.added),
@@ -98,6 +98,8 @@ class PushPlan:
             )
         total = sum(file.size for file in self.outgoing.values())
         yield f"to send: {len(self.outgoing):,} files, {size(total)}"
+        if repository.unasked:
+            yield f"the hub was not asked what it has of them: {repository.unasked}"
 
     def _grouped(self, told: str, names: Collection[str]) -> Iterator[str]:
         groups = Counter[str]()

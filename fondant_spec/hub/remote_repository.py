@@ -51,6 +51,7 @@ class RemoteRepository:
         files: What is in the branch, by path.
         pushed: The files there that an earlier push brought, by its own list.
         tags: The tags that it has.
+        unasked: Why the hub was not asked what it holds; empty where it was.
     """
 
     name: str
@@ -61,6 +62,7 @@ class RemoteRepository:
     files: Mapping[str, RemoteFile] = field(default_factory=dict)
     pushed: frozenset[str] = frozenset()
     tags: frozenset[str] = frozenset()
+    unasked: str = ""
 
     @classmethod
     def read(cls, api: HfApi, name: str, revision: str) -> "RemoteRepository":

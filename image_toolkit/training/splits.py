@@ -53,6 +53,20 @@ def drawn_split(image: bytes, group: str | None, validation_fraction: float) -> 
     return VALIDATION if drawn < validation_fraction else TRAIN
 
 
+def none_held_out(rows: Mapping[str, int], validation_fraction: float) -> str:
+    """Return what to say where a share was to be held out, and no row is; else an empty text.
+
+    `rows` are how many there are in each split.
+    """
+    if not validation_fraction or not rows.get(TRAIN) or rows.get(VALIDATION):
+        return ""
+    return (
+        f"None of {rows[TRAIN]:,} rows is held out, though validation_fraction is "
+        f"{validation_fraction:g}: by that each is drawn for itself, so of few it may be none. "
+        f"Raise it, or choose some by a field {SPLIT!r} that says {VALIDATION!r}."
+    )
+
+
 def chosen_split(row: Mapping[str, Any]) -> str | None:
     """Return the split that somebody has chosen for a row; None where nobody has.
 

@@ -127,6 +127,19 @@ def test_a_line(row, line):
     assert reject_line({"id": "7", "reason": "gone", **row}) == line
 
 
+def test_a_long_message_is_told_to_its_end(monkeypatch, enter, tmp_path, capsys):
+    """What to do stands last: it is there for one row, and where all are listed."""
+    monkeypatch.setattr("fondant_spec.dataset.reject_listing._LONGEST", 3)
+    made = odd(enter, tmp_path, 2)
+    line = "000000000001  odd  3 attempts  1 is odd"
+    assert main(["show", made.folder, "--rejects"]) == 0
+    assert told(capsys)[1:] == ["000000000001  odd  3 attempts  1 i..."]
+    assert main(["show", made.folder, "--rejects", "--all"]) == 0
+    assert told(capsys)[1:] == [line]
+    assert main(["show", made.folder, "--id", "000000000001"]) == 0
+    assert told(capsys)[0] == f"double: given up: {line}"
+
+
 def test_no_folder(tmp_path):
     """A step without rejects has no folder of them."""
     counts = count_reasons(str(tmp_path / "none"))

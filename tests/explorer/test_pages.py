@@ -149,6 +149,18 @@ def test_what_cannot_be_shown_is_told_on_the_page(client, query, why):
     assert rows(answer.text) == []
 
 
+def test_weights_of_tags_are_no_vectors(tmp_path):
+    """Without vectors nothing offers to search by a text, and asking for that says what to do."""
+    weights = pa.array([[0.5], None], pa.list_(pa.float32()))
+    about = {"tag_weights": {"model_id": "a tagger"}}
+    write_dataset(
+        table(2).drop(["embedding"]).append_column("tag_weights", weights), tmp_path, metadata=about
+    )
+    client = client_of(tmp_path)
+    assert 'name="like"' not in client.get(DATA).text
+    assert "the dataset has no vectors" in client.get(DATA, params={"like": "cat"}).text
+
+
 def test_a_query_cannot_take_for_ever(monkeypatch):
     """One that takes too long is ended with a sentence, and the next one is answered."""
     tables = Tables()

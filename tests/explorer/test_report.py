@@ -139,12 +139,16 @@ def test_steps_groups_and_their_copies(tmp_path):
     assert page(tmp_path / "base").count('class="left-out" src="data:') == 3
 
 
-def after(source: Manifest, base: Path, step: str, table: pa.Table) -> Manifest:
+ABOUT = {"model_id": "clip", "modality": "image"}
+
+
+def after(
+    source: Manifest, base: Path, step: str, table: pa.Table, metadata: dict[str, str] = ABOUT
+) -> Manifest:
     """Write a dataset with new ids, as a step that follows another one does."""
     (base / "pipeline" / "runs").mkdir(exist_ok=True)
     folder = PipelineFolder.of(str(base), "pipeline").step(step, "1" * 16)
     partition = write_table(folder.data, "part-00000", table)
-    metadata = {"model_id": "clip", "modality": "image"}
     fields = {
         one.name: Field(one.name, one.type, folder.data, metadata)
         for one in table.schema
@@ -209,6 +213,56 @@ def test_vectors_of_another_model_are_not_compared(tmp_path):
     assert drifts_of(history_of(hits)) is None
     assert told(tmp_path, hits)["drift"] is None
     assert "No two steps have vectors of one model." in page(tmp_path)
+
+
+NUMBERS = pa.list_(pa.float32())
+
+
+@pytest.mark.parametrize(
+    "weights", [[None] * 40, [[0.5]] * 39 + [[0.5, 1.0]]], ids=["none at all", "some"]
+)
+@pytest.mark.parametrize("about", [{}, {"model_id": "a tagger"}], ids=["edits", "a tagger"])
+def test_weights_of_tags_are_no_vectors(tmp_path, weights, about):
+    """They are lists of numbers, too, but nothing to compare images by."""
+    tagged = {"id": [row_id(n) for n in range(40)], "tag_weights": pa.array(weights, NUMBERS)}
+    seeds = write_dataset(embedded(40, 0, 1), tmp_path, metadata={"embedding": ABOUT})
+    hits = after(seeds, tmp_path, "hits", pa.table(tagged), about)
+    last = after(hits, tmp_path, "edited", pa.table(tagged), about)
+    assert drifts_of(history_of(last)) is None
+    assert told(tmp_path, last)["drift"] is None
+
+
+@pytest.mark.parametrize("vector", [None, []], ids=["null", "empty"])
+def test_a_step_without_one_vector_is_left_out(tmp_path, vector):
+    """Sets of nothing are none to compare."""
+    nothing = {
+        "id": [row_id(n) for n in range(3)],
+        "embedding": pa.array([vector] * 3, NUMBERS),
+    }
+    made = write_dataset(pa.table(nothing), tmp_path, metadata={"embedding": ABOUT})
+    last = after(made, tmp_path, "hits", pa.table(nothing))
+    assert drifts_of(history_of(last)) is None
+
+
+@pytest.mark.parametrize("option", ["--into", "--json"])
+@pytest.mark.parametrize(
+    ("place", "why"),
+    [
+        ("", "is a folder"),
+        ("taken/report", "taken is no folder"),
+        ("/proc/report", "/proc cannot be written ("),
+    ],
+)
+def test_a_place_that_cannot_be_written(monkeypatch, known, capsys, option, place, why):
+    """It is told in a sentence, before the report is made."""
+    monkeypatch.setattr("explorer.report.report.report_of", None)
+    (known / "taken").write_text("a file")
+    words = ["report", "given", "--base-path", str(known), option, str(known / place)]
+    assert main(words) == 2
+    told = capsys.readouterr().err
+    assert told.startswith(f"error: {option}: ")
+    assert told.endswith("; name a file in a folder that you may write to.\n")
+    assert why in told
 
 
 def test_hostile_rows(tmp_path):

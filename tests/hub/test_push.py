@@ -199,22 +199,51 @@ def test_a_large_export_goes_in_parts(exported, hub, monkeypatch):
     assert hub.commits[-1] == ["export.json"]
 
 
-def test_without_a_token_nothing_is_asked(exported, hub, capsys, monkeypatch):
-    """It is said how to sign in."""
+@pytest.fixture
+def _no_token(hub, monkeypatch):
     monkeypatch.delenv("HF_TOKEN")
     monkeypatch.setattr(f"{CONSTANTS}.HF_TOKEN_PATH", str(hub.root / "none"))
-    assert push(exported / "imagefolder") == 1
+
+
+@pytest.mark.usefixtures("_no_token")
+def test_without_a_token_nothing_is_sent(exported, hub, capsys):
+    """It is said how to sign in."""
+    assert push(exported / "imagefolder", "--upload") == 1
     told = capsys.readouterr().err
     assert told.startswith(f"error: {REPOSITORY}: there is no token for the hub; set HF_TOKEN")
     assert not hub.requests
 
 
-@pytest.mark.usefixtures("hub")
-def test_offline_nothing_is_sent(exported, capsys, monkeypatch):
-    """HF_HUB_OFFLINE is said to be what stands in the way."""
+@pytest.mark.usefixtures("_no_token")
+def test_without_a_token_what_lies_here_is_listed(exported, hub, capsys):
+    """The files are of this machine: they are told, and that the hub was not asked."""
+    assert push(exported / "imagefolder") == 0
+    first, *told, unasked, nothing = capsys.readouterr().out.splitlines()
+    assert first == f"private dataset {REPOSITORY}, revision main"
+    assert told[0].startswith("  add     train/*.jpg  5 files, ")
+    assert told[-1].startswith("to send: 9 files, ")
+    assert unasked.startswith(
+        "the hub was not asked what it has of them: there is no token; to send them, set HF_TOKEN"
+    )
+    assert nothing == "nothing was sent; add --upload to send it"
+    assert not hub.requests
+
+
+@pytest.mark.usefixtures("_no_token")
+def test_a_name_of_no_repository_is_refused_without_a_token(exported, capsys):
+    """Whether a name can be one is known here."""
+    assert main(["push", str(exported / "imagefolder"), "a/b/c"]) == 1
+    assert "'a/b/c' is no name of a repository; it reads `owner/name`" in capsys.readouterr().err
+
+
+def test_offline_nothing_is_sent(exported, hub, capsys, monkeypatch):
+    """HF_HUB_OFFLINE is said to be what stands in the way, and not in that of a list."""
     monkeypatch.setattr(f"{CONSTANTS}.HF_HUB_OFFLINE", True)
     assert push(exported / "imagefolder", "--upload") == 1
     assert "HF_HUB_OFFLINE is set, so nothing is sent; unset it." in capsys.readouterr().err
+    assert push(exported / "imagefolder") == 0
+    assert "the hub was not asked what it has of them: HF_HUB_OFFLINE" in capsys.readouterr().out
+    assert not hub.requests
 
 
 def test_only_what_was_checked_is_pushed(tmp_path, hub, capsys):

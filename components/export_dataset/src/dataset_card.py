@@ -19,7 +19,7 @@ from sample_pairs import Samples
 from fondant_spec.dataset.manifest import Manifest
 from image_toolkit.licences import on_the_hub
 from image_toolkit.publishing.hashed_folder import HashedFolder
-from image_toolkit.training.splits import VALIDATION
+from image_toolkit.training.splits import VALIDATION, none_held_out
 
 _EARLIER: Final = (
     "Rows that earlier steps rejected are not among them: `fondant-spec show` of a step's result "
@@ -74,6 +74,7 @@ class DatasetCard:
         steps: What the pipeline made before the export, the earliest first.
         credits: Whom the images are from.
         samples: A few of them to show.
+        validation_fraction: The share that was to be held out.
     """
 
     counts: Counts
@@ -81,6 +82,7 @@ class DatasetCard:
     steps: Sequence[Manifest] = ()
     credits: Credits = field(default_factory=lambda: Credits(()))
     samples: Samples = field(default_factory=Samples)
+    validation_fraction: float = 0.0
 
     def of_layout(self, layout: Layout, digest: str) -> str:
         """Return the README of a layout, in Markdown.
@@ -169,7 +171,8 @@ class DatasetCard:
             yield "Licences and authors are what the source says; nobody has looked."
         yield "Identical images are in the same split; those that are only alike may be in both."
         if VALIDATION not in self.counts.pairs:
-            yield "There is no validation split."
+            nothing = none_held_out(self.counts.pairs, self.validation_fraction)
+            yield f"There is no validation split. {nothing}".rstrip()
 
 
 def _moved_into(folder: str, matter: Mapping[str, Any]) -> dict[str, list[Any]]:

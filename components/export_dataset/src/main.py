@@ -39,7 +39,7 @@ from image_toolkit.publishing.published_folder import check_replaceable, publish
 from image_toolkit.training.bad_rows import BadRowError
 from image_toolkit.training.linked_rows import SplitSides, torn_told
 from image_toolkit.training.row_repeats import REPEATS
-from image_toolkit.training.splits import TRAIN
+from image_toolkit.training.splits import TRAIN, none_held_out
 
 logger = logging.getLogger(__name__)
 
@@ -144,6 +144,8 @@ class ExportDataset(WriteComponent):
             if not pairs[TRAIN]:
                 msg = f"export_dataset: no pairs to train on. {counts.in_words()}"
                 raise InputDataError(msg)
+            if nothing := none_held_out(pairs, self._maker.validation_fraction):
+                logger.warning("%s", nothing)
             self._write_cards(folder, layouts, counts, context)
             for name, layout in layouts.items():
                 layout.budget.tell(name)
@@ -220,7 +222,8 @@ class ExportDataset(WriteComponent):
     ) -> None:
         steps = steps_before(self._manifests)
         lineage = {name: _told_of(field, steps) for name, field in context.input_fields.items()}
-        card = DatasetCard(counts, lineage, steps, self._credits, self._samples)
+        share = self._maker.validation_fraction
+        card = DatasetCard(counts, lineage, steps, self._credits, self._samples, share)
         table, digest = self._credits.csv(), folder.digest()
         for layout in layouts.values():
             if self._credits.known:

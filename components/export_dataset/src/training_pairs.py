@@ -33,6 +33,10 @@ SUFFIXES: Final = {"JPEG": ".jpg", "PNG": ".png", "WEBP": ".webp"}
 
 _MODES: Final = ("RGB", "L", "P")
 _QUALITY: Final = 95
+_SMALL: Final = 128
+"""Pixels of a shorter side below which a JPEG keeps the colour of each: one pixel is a good part of
+what is looked at when the file is read back, and of all that there is to see."""
+_EACH, _AS_USUAL = 0, -1
 _PAIR_FIELDS: Final = frozenset(
     {"id", "image", "file_name", SPLIT, MASK, EMBEDDING, CAPTION, MORE_CAPTIONS, CLASS_PROMPT}
 )
@@ -139,7 +143,8 @@ class PairMaker:
             message = f"a {kind} of mode {header.mode} that a trainer would not read as it is meant"
             raise BadRowError(reason="needs_conversion", message=message)
         buffer, image = io.BytesIO(), Image.fromarray(pixels_of(header, data))
-        image.save(buffer, "JPEG", quality=_QUALITY)
+        colours = _EACH if min(header.size) < _SMALL else _AS_USUAL
+        image.save(buffer, "JPEG", quality=_QUALITY, subsampling=colours)
         return _ImageFile(buffer.getvalue(), "JPEG", *header.size, look_of(image))
 
 

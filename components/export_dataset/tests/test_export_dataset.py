@@ -166,6 +166,18 @@ def test_the_validation_split_is_stable_and_keeps_copies_together(tmp_path):
     assert len(dataset["validation"]) == 2 * len(held_out)
 
 
+def test_a_share_that_holds_nothing_out_is_told(tmp_path, caplog):
+    """In the log and on the card, with what to do; where none was asked for, it is no news."""
+    out, _ = export(pairs(), tmp_path, validation_fraction=0.001)
+    told = "None of 5 rows is held out, though validation_fraction is 0.001: "
+    assert told in caplog.text
+    assert f"- There is no validation split. {told}" in (out / "README.md").read_text()
+    caplog.clear()
+    out, _ = export(pairs(), tmp_path, output_path=str(tmp_path / "all"))
+    assert "held out" not in caplog.text
+    assert "- There is no validation split.\n" in (out / "README.md").read_text()
+
+
 def test_the_card_tells_counts_and_lineage(tmp_path):
     """The README holds the hub's configuration, the counts, the rejects and the makers."""
     table = pairs().set_column(1, "caption", pa.array(["a", None, " ", "b", "c"]))

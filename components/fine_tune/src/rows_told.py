@@ -32,7 +32,7 @@ def tell(samples: TrainingSet, rejects: Mapping[str, int], resolution: int) -> N
     if not held_out:
         logger.warning(
             "No images to validate with, so nothing will tell when the model begins to learn by "
-            "heart: set validation_fraction, or put split_rows before."
+            "heart: raise validation_fraction, or put split_rows before."
         )
     if torn := samples.sides.torn():
         logger.warning("%s The loss on the latter flatters the model.", torn_told(torn))

@@ -130,6 +130,9 @@ def _folder_source(
     name: str, folder: LocalFolder, wanted: Collection[str], config: str | None, split: str
 ) -> Source:
     listing = folder.listing()
+    if listing.own:
+        told = ", ".join(sorted(listing.own))
+        logger.warning("%s: not loaded, as an export, a page or a run wrote it: %s", name, told)
     matter = front_matter(_readme(folder, listing.names))
     patterns = split_patterns(name, matter, config)
     if patterns is None:

@@ -22,6 +22,7 @@ from image_cells import BadCellError
 from loaded_rows import Fault
 
 from image_toolkit.images.image_files import is_of_the_system
+from image_toolkit.publishing.own_folders import own_folders
 from image_toolkit.text_encodings import printable
 
 MAX_BYTES: Final = 256 << 20
@@ -37,12 +38,13 @@ class Listing:
     """What lies below a folder: paths relative to it, sorted.
 
     `faults` are the files and folders that may not be read, by path. `left_out` counts what is not
-    looked at, by what it is.
+    looked at, by what it is; `own` are the folders among that which these programs wrote.
     """
 
     names: list[str] = field(default_factory=list)
     faults: dict[str, Fault] = field(default_factory=dict)
     left_out: Counter[str] = field(default_factory=Counter)
+    own: list[str] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
@@ -92,11 +94,15 @@ class LocalFolder:
         return real == root or real.startswith(root.rstrip("/") + "/")
 
     def _list(self, folder: str, found: Listing, seen: set[str]) -> None:
+        own = own_folders(self.root / folder)
         with os.scandir(self.root / folder) as entries:
             for entry in entries:
                 name = f"{folder}/{entry.name}" if folder else entry.name
                 if is_of_the_system(entry.name):
                     found.left_out["hidden or the system's own"] += 1
+                elif entry.name in own:
+                    found.left_out["written by these programs"] += 1
+                    found.own.append(name)
                 else:
                     self._sort_in(name, Path(entry.path), found, seen)
 

@@ -20,6 +20,7 @@ from image_toolkit.training.splits import (
     TRAIN,
     VALIDATION,
     chosen_split,
+    none_held_out,
 )
 
 logger = logging.getLogger(__name__)
@@ -86,6 +87,8 @@ class SplitRows(GatherComponent):
             splits = dict.fromkeys([TRAIN, VALIDATION, *self._counts])
             told = (f"{split} {self._counts[split]:,}" for split in splits)
             logger.info("Rows by split: %s.", ", ".join(told))
+        if nothing := none_held_out(self._counts, self._fraction):
+            logger.warning("%s", nothing)
 
     def field_metadata(self) -> Mapping[str, Mapping[str, Any]]:
         """Return which share was held out."""

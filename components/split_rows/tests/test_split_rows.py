@@ -50,6 +50,28 @@ def test_images_are_drawn_by_their_content(tmp_path, caplog):
     assert result.manifest.fields["split"].metadata == {"validation_fraction": 0.1}
 
 
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        ({}, True),
+        ({"validation_fraction": 0.0}, False),
+        ({"split": ["validation", *[None] * 4]}, False),
+        ({"class_prompt": ["a cat"] * 5}, False),
+    ],
+)
+def test_where_no_row_is_held_out(tmp_path, caplog, arguments, told):
+    """A share that was asked for and gave none is told, with what to do."""
+    split(tmp_path, image=IMAGES[1:6], **arguments)
+    expected = (
+        "None of 5 rows is held out, though validation_fraction is 0.1: by that each is drawn for "
+        "itself, so of few it may be none. Raise it, or choose some by a field 'split' that says "
+        "'validation'."
+    )
+    assert [r.getMessage() for r in caplog.records if r.levelname == "WARNING"] == (
+        [expected] if told else []
+    )
+
+
 def test_a_group_falls_on_one_side(tmp_path):
     """Rows without one are drawn by their image."""
     groups = [str(number // 4) if number < 200 else None for number in range(400)]

@@ -10,6 +10,7 @@ from page import Entry, page, thumbnail
 
 from fondant_spec.component import RowContext, SetupContext, WriteComponent
 from fondant_spec.dataset import storage
+from fondant_spec.dataset.writable_places import why_no_file, why_no_folder
 from fondant_spec.errors import InvalidArgumentError
 from fondant_spec.executor import execute
 from image_toolkit.edits.edit import WRITTEN_CAPTION
@@ -38,7 +39,16 @@ class CaptionPage(WriteComponent):
         self._folder = Path(output_path)
 
     def setup(self, context: SetupContext) -> None:
-        """Note what images are told by."""
+        """Note what images are told by, and make sure that the page can be written.
+
+        Raises:
+            InvalidArgumentError: it cannot.
+        """
+        inside = (self._folder / name for name in (PICTURES, TEXTS))
+        checks = [why_no_file(str(self._folder / PAGE)), *(why_no_folder(str(f)) for f in inside)]
+        if why := next(filter(None, checks), None):
+            msg = f"caption_page: output_path {self._folder}: {why}; name a folder to write to."
+            raise InvalidArgumentError(msg)
         self._key = key_field(context.input_fields.keys())
 
     def write(self, batches: Iterator[pa.RecordBatch], context: RowContext) -> list[str]:

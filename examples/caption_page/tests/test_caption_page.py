@@ -4,8 +4,10 @@ import io
 from pathlib import Path
 
 import pyarrow as pa
+import pytest
 from PIL import Image
 
+from fondant_spec.errors import InvalidArgumentError
 from fondant_spec.testing import Result, run_component
 from image_toolkit.edits.journal import Journal
 from image_toolkit.edits.texts import take_over
@@ -71,3 +73,21 @@ def test_what_a_person_wrote_is_over_what_the_steps_wrote(tmp_path):
         journal = Journal(str(look / "edits"))
         take_over(look / "texts", journal, "ann")
         assert [(one.value, one.beneath) for one in journal.edits()] == [("better", beneath)]
+
+
+@pytest.mark.parametrize(
+    ("taken", "why"),
+    [
+        ("look", "look is no folder"),
+        ("look/index.html/x", "index.html is a folder"),
+        ("look/pictures", "pictures is no folder"),
+        ("look/texts", "texts is no folder"),
+    ],
+)
+def test_where_nothing_can_be_written(tmp_path, taken, why):
+    """It is said before anything is made."""
+    file = tmp_path / taken
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_text("mine")
+    with pytest.raises(InvalidArgumentError, match=f"output_path .*{why}; name a folder to write"):
+        make_page(tmp_path, ["one"])

@@ -15,7 +15,8 @@ from image_toolkit.retrieval.search.metadata_rows import Rows
 
 CHUNK_ROWS: Final = 32_768
 
-_USUAL_COLUMNS: Final = ("embedding", "image_embedding", "clip_embedding", "vector")
+USUAL_COLUMNS: Final = ("embedding", "image_embedding", "clip_embedding", "vector")
+"""What columns of vectors are called, the commonest first."""
 
 _Npy: TypeAlias = np.memmap[tuple[int, int], np.dtype[np.floating]]
 
@@ -120,7 +121,7 @@ def vector_column(file: Path, schema: pa.Schema, name: str | None = None) -> str
         InputDataError: there is none, or it is not clear which.
     """
     lists = [field.name for field in schema if is_float_list(field.type)]
-    usual = [column for column in _USUAL_COLUMNS if column in lists]
+    usual = [column for column in USUAL_COLUMNS if column in lists]
     if name is None and (usual or len(lists) == 1):
         return (usual or lists)[0]
     if name is not None and name in lists:
@@ -148,7 +149,7 @@ def list_column(column: pa.Array, dimension: int, where: str) -> FloatArray:
         msg = f"{where}: every row must be a vector of {dimension} numbers, without nulls."
         raise InputDataError(msg)
     vectors: FloatArray = flat.cast(pa.float32()).to_numpy(zero_copy_only=False)
-    return vectors.reshape(-1, dimension)
+    return vectors.reshape(len(column), dimension)
 
 
 def _open_npy(file: Path) -> "_Npy":
