@@ -19,7 +19,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 
-from fondant_spec.errors import InvalidConfigError
+from fondant_spec.errors import InvalidConfigError, MissingDependencyError
 from fondant_spec.pipeline import Pipeline, Resources, Step
 from fondant_spec.runners.command_line import launch
 from image_toolkit.edits.replay import with_edits
@@ -43,6 +43,7 @@ USUAL_RULES = {
     "no_chart": "flatness < 0.9",
     "no_text": "text_area < 0.1",
 }
+USUAL_SCORES = ("blur", "flatness", "text_area")
 HASHES = ("inner_phash", "mirrored_phash")
 SCORES = ("blur", "brightness", "contrast", "colourfulness", "flatness", "text_area")
 
@@ -98,12 +99,9 @@ def curate(pipeline: Pipeline, images: Step, wanted: str, hashes: Sequence[str] 
     `hashes` are those that the images do not have; downloaded ones have all others.
     Costly scores are made of what is left alone, and those alone that the expression names.
     """
-    # Only who curates needs DuckDB.
-    from image_toolkit.expressions import named_fields  # noqa: PLC0415
-
     rules = USUAL_RULES if wanted == USUAL else {"wanted": wanted}
-    fields = [name for rule in rules.values() for name in named_fields(rule, "CURATE")]
-    named = {score: "float32" for score in SCORES if score in map(str.lower, fields)}
+    fields = [*USUAL_SCORES] if wanted == USUAL else _fields_of(wanted)
+    named = {score: "float32" for score in SCORES if score in fields}
     hashed = pipeline.add(
         COMPONENTS / "score_images",
         after=images,
@@ -116,8 +114,18 @@ def curate(pipeline: Pipeline, images: Step, wanted: str, hashes: Sequence[str] 
         COMPONENTS / "filter_rows",
         after=kept,
         arguments={"rules": rules},
-        consumes={name: name for name in fields if name.lower() not in SCORES},
+        consumes={name: name for name in fields if name not in SCORES},
     )
+
+
+def _fields_of(wanted: str) -> list[str]:
+    """Return the fields that an expression names; they are then looked for when it is planned."""
+    try:
+        from image_toolkit.expressions import named_fields  # noqa: PLC0415 - it needs DuckDB
+    except ImportError as error:
+        msg = f"CURATE needs DuckDB: `pip install 'fondant-spec[filter_rows]'`. ({error})"
+        raise MissingDependencyError(msg) from error
+    return [name for name in map(str.lower, named_fields(wanted, "CURATE")) if name != "id"]
 
 
 def main(argv: Sequence[str] | None = None) -> int:

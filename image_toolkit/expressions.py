@@ -170,10 +170,10 @@ def _put_into(connection: duckdb.DuckDBPyConnection, frame: str, node: dict[str,
     """Have an expression stand in the hole of another one, in its place."""
     inner = dict(node)
     outer = _only_expression(_parsed(connection, frame, "")) or {}
-    for hole in _nodes(outer):
-        if hole.get("column_names") == [_HOLE]:
-            hole.clear()
-            hole.update(inner)
+    # The first only: what is put there may name a field that is called the same.
+    hole = next(one for one in _nodes(outer) if one.get("column_names") == [_HOLE])
+    hole.clear()
+    hole.update(inner)
     node.clear()
     node.update(outer)
 

@@ -118,6 +118,7 @@ def test_a_negative_prompt_is_mixed_into_every_seed():
         ("usual", {"blur", "flatness", "text_area"}),
         ("contrast > 0.1 AND image_width > 300", {"contrast"}),
         ("image_width > 300", None),
+        ("IMAGE_WIDTH > 300 AND Blur > 0.1 AND id LIKE '0%'", {"blur"}),
     ],
 )
 def test_curation(wanted, scores):

@@ -76,7 +76,7 @@ def write_texts(folder: Path, texts: Mapping[str, Written]) -> list[str]:
     known = _listed(folder)
     kept = [name for name, text in _changed(folder, known) if name in texts and text is not None]
     for name in known.keys() - texts.keys():
-        if _text(folder / name) == known[name].caption:
+        if _text(folder / name) == _read_back(known[name]):
             (folder / name).unlink()
     for name, written in texts.items():
         if name not in kept:
@@ -171,8 +171,13 @@ def _changed(folder: Path, known: Mapping[str, Written]) -> Iterator[tuple[str, 
     """Yield the texts that are not as they were written; None for one that is gone."""
     for name, written in known.items():
         text = _text(folder / name)
-        if text != written.caption:
+        if text != _read_back(written):
             yield name, text
+
+
+def _read_back(written: Written) -> str:
+    """Return what is read of a text that nobody has changed: its lines end as in any text."""
+    return text_encodings.caption(f"{written.caption}\n".encode())
 
 
 def _text(file: Path) -> str | None:

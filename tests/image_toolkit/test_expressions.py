@@ -6,7 +6,7 @@ import pytest
 from fondant_spec.errors import InvalidArgumentError
 from image_toolkit.expressions import check_expression, lock, named_fields
 
-FIELDS = ["id", "caption", "score", "tags", "odd name", "none", "zero", "scores", "shot"]
+FIELDS = ["id", "caption", "score", "tags", "odd name", "none", "zero", "scores", "shot", "hole"]
 
 
 @pytest.fixture
@@ -16,7 +16,7 @@ def connection():
     made.execute(
         "CREATE TABLE t AS SELECT '1' AS id, 'a cat' AS caption, 0.5 AS score, ['x'] AS tags, "
         "1 AS \"odd name\", 'nan'::FLOAT AS none, 0 AS zero, [0.5, 'nan'::DOUBLE] AS scores, "
-        "{'eye': 'nan'::DOUBLE} AS shot"
+        "{'eye': 'nan'::DOUBLE} AS shot, 0.25 AS hole"
     )
     lock(made)
     return made
@@ -29,6 +29,8 @@ def connection():
         "SCORE > 0.2 -- a comment",
         "caption ILIKE '%cat%' AND list_contains(tags, 'x')",
         "len(list_filter(tags, lambda t: t = 'x')) = 1",
+        "sqrt(hole) / hole = 2 AND sqrt(hole + sqrt(hole)) < 1",
+        "len(list_filter(tags, lambda hole: upper(hole) = 'X')) = 1",
         '"odd name" = 1',
         "CASE WHEN score > 1 THEN false ELSE caption LIKE 'a%' END",
         "tags[1] = 'x' AND id IN ('1', '2') AND score BETWEEN 0 AND 1",

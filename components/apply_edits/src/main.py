@@ -1,10 +1,11 @@
 """Replays people's corrections over what the steps wrote."""
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 import pyarrow as pa
+from edited_captions import waiting_edits
 
 from fondant_spec.component import ArrowTransformComponent, RowContext, SetupContext
 from fondant_spec.dataset import storage
@@ -61,6 +62,7 @@ class ApplyEdits(ArrowTransformComponent):
             )
             raise InputDataError(msg)
         self._images = by_image(cells_of(edits))
+        self._waiting = waiting_edits(self._images, context)
 
     def transform(self, batch: pa.RecordBatch, context: RowContext) -> pa.RecordBatch:
         """Return the rows as edited."""
@@ -76,14 +78,20 @@ class ApplyEdits(ArrowTransformComponent):
                 edit = dropped.edit
                 context.rejects.filter(row["id"], DROPPED, f"by {edit.by}, {edit.at}")
             else:
-                rows.append(self._edited(row, cells))
+                waiting = self._waiting.get(image or "", []) if CAPTION not in cells else []
+                rows.append(self._edited(row, cells, waiting))
         return pa.RecordBatch.from_pylist(rows, _SCHEMA)
 
-    def _edited(self, row: Mapping[str, Any], cells: Mapping[str, Cell]) -> dict[str, Any]:
+    def _edited(
+        self, row: Mapping[str, Any], cells: Mapping[str, Cell], waiting: Sequence[Cell]
+    ) -> dict[str, Any]:
         edited = {field.name: row.get(field.name) for field in _SCHEMA}
         edited[WRITTEN_CAPTION] = row.get(CAPTION)
         caption, split = cells.get(CAPTION), cells.get(SPLIT)
         states = [CONFLICT for cell in cells.values() if cell.rivals]
+        for cell in waiting:
+            states.append(CHANGED)
+            _tell_waiting(row, cell)
         if caption is not None and caption.value is not None:
             if row.get(CAPTION) not in (caption.edit.beneath, caption.value):
                 states.append(CHANGED)
@@ -103,6 +111,15 @@ class ApplyEdits(ArrowTransformComponent):
         logger.warning(
             "row %s: %s edited another caption than it has now; %s", row["id"], cell.edit.by, done
         )
+
+
+def _tell_waiting(row: Mapping[str, Any], cell: Cell) -> None:
+    logger.warning(
+        "row %s: %s edited a caption of its image that no row has now (%r); the edit waits for it",
+        row["id"],
+        cell.edit.by,
+        cell.edit.beneath,
+    )
 
 
 def _tags(row: Mapping[str, Any], cells: Mapping[str, Cell]) -> dict[str, Any]:

@@ -153,3 +153,32 @@ def test_rows_of_one_image_have_captions_of_their_own(tmp_path):
     whole = edit("a", "caption", "ours", beneath="the car of my aunt", at="3")
     rows, _ = replay(tmp_path / "later", table, *edits, undone, whole, when_changed="leave")
     assert [rows[i]["caption"] for i in "0123"] == ["a red car", "ours", "a red car", "none"]
+
+
+def test_an_edit_of_a_caption_that_is_gone_is_told(tmp_path, caplog):
+    """It waits; the rows of its image say so, but those with an edit of their own."""
+    table = pa.table(
+        {
+            "sha256": ["a", "a", "b", "b"],
+            "caption": ["a scarlet car", "the aunt's", "a cat", "my cat"],
+        }
+    )
+    edits = [
+        Edit("1", "1", "anna", "a", "caption", "a red auto", (), "a red car", of_text=True),
+        Edit("2", "1", "anna", "a", "caption", "my aunt's", (), "the aunt's", of_text=True),
+        Edit("3", "1", "anna", "b", "caption", "our cat", (), "my cat", of_text=True),
+    ]
+    rows, _ = replay(tmp_path, table, *edits)
+    assert [rows[i]["caption"] for i in "0123"] == [
+        "a scarlet car",
+        "my aunt's",
+        "a cat",
+        "our cat",
+    ]
+    states = [rows[i]["edit_state"] for i in "0123"]
+    assert states == ["changed_beneath", "applied", None, "applied"]
+    (told,) = [one.message for one in caplog.records if one.levelname == "WARNING"]
+    assert told == (
+        "row 000000000000: anna edited a caption of its image that no row has now ('a red car'); "
+        "the edit waits for it"
+    )

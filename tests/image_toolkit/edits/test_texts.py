@@ -101,6 +101,14 @@ def test_images_with_several_texts(tmp_path, journal):
     assert all(len(cell.heads) == 1 for cell in cells.values())
 
 
+def test_ends_of_lines_are_no_correction(texts, journal):
+    """A caption may come with carriage returns, as cells of a CSV do; nobody has changed it."""
+    write_texts(texts, {"a.txt": Written("aa", "one\r\ntwo\r\n")})
+    assert take_over(texts, journal, "ann") == []
+    assert write_texts(texts, {"a.txt": Written("aa", "new")}) == []
+    assert (texts / "a.txt").read_text() == "new\n"
+
+
 def test_texts_of_one_image_that_disagree(texts, journal):
     """Which of two corrections stands is for a person to say; equal ones are one."""
     write_texts(texts, {name: Written("aa", "a cat") for name in ("a.txt", "b.txt")})
