@@ -18,6 +18,7 @@ _UNSEEN: Final = re.compile(r"[\u00ad\u200b-\u200f\u2060\ufeff]")
 _BETWEEN: Final = re.compile(r"[\s\-‐‑‒–—_/,.;:()\[\]{}+&|\"'“”‘’©®™]+")  # noqa: RUF001 - as they come
 _TOKEN: Final = re.compile(r"\d+(?:\.\d+)*|[^\W\d_]+")
 
+_HYPHENATED: Final = re.compile(r"(?<!\d)(1[-‐‑_]0|2[-‐‑_][015]|[34][-‐‑_]0)(?!\d)")  # noqa: RUF001
 _PHRASES: Final = (
     (r"non ?commercial(?: use| uses| purposes)?(?: only)?", "nc"),
     (r"no ?deriv(?:ative)?s?(?: works?)?", "nd"),
@@ -25,6 +26,7 @@ _PHRASES: Final = (
     (r"attribution", "by"),
     (r"creative ?commons", "cc"),
     (r"(?<=cc )0|zero", "zero"),
+    (r"public licen[cs]e", "licence"),
 )
 _JOINED: Final = re.compile(r"(?:cc)?(?:by)?(?:nc|nd|sa)*")
 _VERSIONS: Final = frozenset({"1.0", "2.0", "2.1", "2.5", "3.0", "4.0"})
@@ -103,7 +105,8 @@ def cc_licence(text: str) -> str | None:
     for kind, version in _PAGE.findall(text):
         said.parts |= {"cc", *kind.split("-")}
         said.versions.add(version)
-    words = _words(_PAGE.sub(" ", text))
+    text = _HYPHENATED.sub(lambda one: f"{one[0][0]}.{one[0][-1]}", _PAGE.sub(" ", text))
+    words = _words(text)
     if words is None:
         return None
     for word in words:

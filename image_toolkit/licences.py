@@ -10,6 +10,7 @@ from typing import Any, Final
 
 from image_toolkit.blank_texts import is_blank
 from image_toolkit.creative_commons import cc_licence
+from image_toolkit.licence_links import linked_licence, without_links
 
 UNKNOWN: Final = "unknown"
 
@@ -34,12 +35,21 @@ def licence_id(text: str | None) -> str:
     """Return the identifier of a licence: lower-case letters, digits, `.` and `-`; or `unknown`.
 
     A text that is not understood as a whole is an identifier of its own, that of no known licence.
+    One with a link to another licence than its words name is unknown.
     """
     if is_blank(text):
         return UNKNOWN
-    if named := cc_licence(str(text)):
-        return named
-    words = re.sub(r"[^\w.+-]+|_+", "-", str(text).casefold()).strip("-.")
+    words, links = without_links(str(text))
+    try:
+        named = linked_licence(words, links) if links else cc_licence(words)
+    except ValueError:
+        return UNKNOWN
+    return named or _own_id(words)
+
+
+def _own_id(text: str) -> str:
+    """Return the identifier of what is no licence of Creative Commons, or not understood as one."""
+    words = re.sub(r"[^\w.+-]+|_+", "-", text.casefold()).strip("-.")
     words = re.sub(r"-licen[cs]e\b", "", words)[:_LONGEST]
     if words in _NOT_SAID or not words:
         return UNKNOWN

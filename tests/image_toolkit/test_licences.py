@@ -14,6 +14,7 @@ CC = [
     for kind in ("by", "by-nc", "by-nd", "by-sa", "by-nc-nd", "by-nc-sa")
     for version in ("", "-1.0", "-2.0", "-2.1", "-2.5", "-3.0", "-4.0")
 ]
+NC_ND = "cc-by-nc-nd-4.0"
 KNOWN = {*CC, "cc0-1.0", "public-domain-mark"}
 WORDS = TAIL | OF_ZERO | COUNTRIES | CODES | {"creative", "commons", "creativecommons", "zero"}
 
@@ -41,6 +42,12 @@ WORDS = TAIL | OF_ZERO | COUNTRIES | CODES | {"creative", "commons", "creativeco
         ("CC-BY-SA-3.0-DE", "cc-by-sa-3.0"),
         ("CC BY 3.0 United States License", "cc-by-3.0"),
         ("CC BY 3.0 IGO", "cc-by-3.0"),
+        ("Creative Commons Attribution 4.0 International Public License", "cc-by-4.0"),
+        ("CC BY-SA 4.0 International Public License", "cc-by-sa-4.0"),
+        ("creative-commons-attribution-4-0-international-public-licence", "cc-by-4.0"),
+        ("cc-by-4-0", "cc-by-4.0"),
+        ("CC_BY_NC_2_5", "cc-by-nc-2.5"),
+        ("cc0-1-0", "cc0-1.0"),
         ("\ufeffCC\u00a0BY\u20114.0\u200b", "cc-by-4.0"),
         ("MIT License", "mit"),
         ("Unsplash", "unsplash"),
@@ -68,6 +75,8 @@ def test_names_of_licences(text, name):
         ("CC-BYNC", "cc-by-nc"),
         ("CCBYNCSA 4.0", "cc-by-nc-sa-4.0"),
         ("CC BY share alike", "cc-by-sa"),
+        ("cc-by-nc-nd-4-0", "cc-by-nc-nd-4.0"),
+        ("Attribution-NonCommercial-NoDerivatives 4.0 International Public License (CC)", NC_ND),
         ("CC BY 4.0, https://creativecommons.org/licenses/by-nc/4.0/", "cc-by-nc-4.0"),
         ("CC BY 4.0 https://creativecommons.org/licenses/by-nd/4.0", "cc-by-nd-4.0"),
     ],
@@ -87,6 +96,10 @@ def test_what_restricts_counts_wherever_it_stands(text, name):
         ("CC BY 3.0 no", "cc-by-3.0-no"),
         ("CC BY 4.0 in", "cc-by-4.0-in"),
         ("CC BY public domain", "cc-by-public-domain"),
+        ("CC BY 4.0 public", "cc-by-4.0-public"),
+        ("CC BY 4.0 non public license", "cc-by-4.0-non-public"),
+        ("cc-by-3-0-4-0", "unclear-cc-by-3-0-4-0"),
+        ("CC BY 3-5", "unclear-cc-by-3-5"),
         ("CC0 by", "cc0-by"),
         ("CC BY-ND-SA", "unclear-cc-by-nd-sa"),
         ("CC BY 4.0?", "unclear-cc-by-4.0"),
@@ -104,6 +117,41 @@ def test_what_is_not_understood_is_no_known_licence(text, name):
     """It keeps its text, and a filter on licences keeps none of it."""
     assert licence_id(text) == name
     assert not is_one_of(licence_id(text), KNOWN)
+
+
+CC_PAGES = "https://creativecommons.org/licenses"
+
+
+@pytest.mark.parametrize(
+    ("link", "name"),
+    [
+        (f'<a href="{CC_PAGES}/by/4.0/">CC BY 4.0</a>', "cc-by-4.0"),
+        (f"<A rel='license' HREF='{CC_PAGES}/by/4.0/' target=_blank>CC BY</A>", "cc-by-4.0"),
+        (f'<a href="{CC_PAGES}/by-nc/4.0/">Creative Commons License</a>', "cc-by-nc-4.0"),
+        (f"<a href={CC_PAGES}/by-nd/2.0/></a>", "cc-by-nd-2.0"),
+        ('<a href="https://creativecommons.org/publicdomain/zero/1.0/">CC0</a>', "cc0-1.0"),
+        ('<a href="https://a.example/about">CC BY-NC 4.0</a>', "cc-by-nc-4.0"),
+        ('<a href="https://opensource.org/licenses/MIT">MIT License</a>', "mit"),
+        ('<a href="https://a.example/about">CC BY 4.0</a>, no commercial use', None),
+        (f'<a href="{CC_PAGES}/by/4.0/" title="no commercial use">CC BY 4.0</a>', None),
+        (f'<a href="{CC_PAGES}/by-nc/4.0/">CC BY 4.0</a>', "unknown"),
+        (f'<a href="{CC_PAGES}/by%2Dnc/4.0/">CC BY 4.0</a>', "unknown"),
+        (f'<a href="{CC_PAGES}/by-nc/4.0/">Attribution 4.0</a>', "unknown"),
+        (f'<a href="{CC_PAGES}/by-nd/">CC BY 4.0</a>', "unknown"),
+        (f'<a href="{CC_PAGES}/by/4.0/">CC BY-NC 4.0</a>', "unknown"),
+        (f'<a href="{CC_PAGES}/by/4.0/">CC BY 4.0</a> NonCommercial', "unknown"),
+        (f'<a href="{CC_PAGES}/by/3.0/">CC BY 4.0</a>', "unknown"),
+        (f'<a href="{CC_PAGES}/by/4.0/">All rights reserved</a>', "unknown"),
+        ('<a href="https://spdx.org/licenses/CC-BY-NC-4.0.html">CC BY 4.0</a>', "unknown"),
+        ('<a href="https://opensource.org/licenses/MIT">CC BY 4.0</a>', "unknown"),
+    ],
+)
+def test_links_to_licences(link, name):
+    """Words and link must agree; what either restricts is never dropped."""
+    if name is None:
+        assert not is_one_of(licence_id(link), KNOWN)
+    else:
+        assert licence_id(link) == name
 
 
 def _is_understood(word: str) -> bool:

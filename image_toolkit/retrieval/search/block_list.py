@@ -1,13 +1,18 @@
 """Images that must never be returned, as a file lists them."""
 
+import re
+import unicodedata
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Final
 from urllib.parse import urlsplit
 
 from fondant_spec.errors import InputDataError
 from image_toolkit.host_names import ascii_host
 from image_toolkit.retrieval.search.duplicates import known_host, url_key
+
+_NO_SIGN_OF_A_NAME: Final = re.compile(r"[^\w.\u0080-\U0010ffff-]|\.\.|^\.")
 
 
 @dataclass(frozen=True)
@@ -62,19 +67,40 @@ def _url(entry: str) -> str:
     parts = urlsplit(entry)
     _ = parts.port
     if parts.scheme.lower() in ("http", "https"):
-        ascii_host(parts.hostname or "")
+        _name(parts.hostname or "")
     return url_key(entry)
 
 
 def _host(entry: str) -> str:
     try:
-        return ascii_host(entry.removeprefix("*.").removeprefix("[").removesuffix("]"))
+        return _name(entry.removeprefix("*.").removeprefix("[").removesuffix("]"))
     except ValueError:
         msg = (
             "it is no URL (http://...), host or index id. Write a host as example.com, without a "
             "port, a path, quotes or commas, one a line"
         )
         raise ValueError(msg) from None
+
+
+def _name(host: str) -> str:
+    """Return a host as hits have it: as the DNS has it, or like `☃.net` as it is.
+
+    Raises:
+        ValueError: no hit has it, for a port, a space, quotes or the like.
+    """
+    if host.isascii():
+        return ascii_host(host)
+    name = known_host(host.lower()).rstrip(".")
+    plain = unicodedata.normalize("NFKC", name)
+    if _NO_SIGN_OF_A_NAME.search(plain) or any(map(_is_between_names, plain)):
+        msg = f"{host!r} is no host name"
+        raise ValueError(msg)
+    return name
+
+
+def _is_between_names(sign: str) -> bool:
+    """Return whether a sign is a space, a quote, a comma or the like."""
+    return sign not in "-._·" and unicodedata.category(sign)[0] in "PZ"
 
 
 def _domains(url: str) -> Iterator[str]:

@@ -12,7 +12,7 @@ from image_toolkit.retrieval.search.block_list import BlockList, read_block_list
 from image_toolkit.retrieval.search.columns import MetadataColumns
 from image_toolkit.retrieval.search.duplicates import url_key
 from image_toolkit.retrieval.search.hits import BoolArray, Hits
-from image_toolkit.retrieval.search.scores import check_scores, exceeds
+from image_toolkit.retrieval.search.scores import Told, check_scores, exceeds
 
 
 @dataclass(frozen=True)
@@ -46,6 +46,11 @@ class HitFilters:
         """The content of the block list."""
         return BlockList() if self.block_list is None else read_block_list(Path(self.block_list))
 
+    @cached_property
+    def _told(self) -> Told:
+        """Words in place of scores that were warned of: once, not for each batch of hits."""
+        return set()
+
     def check(self, schema: pa.Schema, columns: MetadataColumns) -> None:
         """Make sure that the scores can be read, as far as the types of an index are known.
 
@@ -66,7 +71,7 @@ class HitFilters:
         if self.max_similarity is not None:
             mask &= hits.similarity <= self.max_similarity
         for limit, column, argument in self._limits(columns):
-            mask &= ~exceeds(hits.metadata, column, limit, argument)
+            mask &= ~exceeds(hits.metadata, column, limit, argument, self._told)
         hits = hits.keep(mask)
         return hits.keep(self._by_url(hits, columns.url, unique=unique_urls))
 

@@ -22,6 +22,9 @@ _WORDS: Final = {
 
 _MOST_TOLD: Final = 5
 
+Told = set[tuple[str, str]]
+"""Columns with the words in them that were warned of."""
+
 
 def check_scores(schema: pa.Schema, column: str | None, limit: float, argument: str) -> None:
     """Make sure that a column can be compared with a limit, as far as its type is known.
@@ -36,11 +39,13 @@ def check_scores(schema: pa.Schema, column: str | None, limit: float, argument: 
         raise InputDataError(_no_score(column, kind, argument))
 
 
-def exceeds(metadata: pa.Table, column: str | None, limit: float, argument: str) -> BoolArray:
+def exceeds(
+    metadata: pa.Table, column: str | None, limit: float, argument: str, told: Told
+) -> BoolArray:
     """Return which rows have a score above `limit`; one that is missing is not above it.
 
     A text that is neither a number nor a known word is above it: what the filter cannot read, it
-    does not let through.
+    does not let through. It is warned of unless it is in `told`, which it is added to.
 
     Raises:
         InputDataError: the column is of a type that is no score.
@@ -52,19 +57,21 @@ def exceeds(metadata: pa.Table, column: str | None, limit: float, argument: str)
     if pa.types.is_dictionary(scores.type):
         scores = scores.cast(scores.type.value_type)
     if _is_text(scores.type):
-        scores = _numbers_of(scores, column, argument)
+        scores, unread = _numbers_of(scores)
+        _tell([word for word in unread if (column, word) not in told], column, argument)
+        told.update((column, word) for word in unread)
     above = pc.greater(scores.cast(pa.float64(), safe=False), limit)
     mask: BoolArray = pc.fill_null(above, fill_value=False).to_numpy(zero_copy_only=False)
     return mask
 
 
-def _numbers_of(texts: pa.Array, column: str, argument: str) -> pa.Array:
-    """Return what texts say, as numbers; infinity for those that nobody understands."""
+def _numbers_of(texts: pa.Array) -> tuple[pa.Array, list[str]]:
+    """Return what texts say, as numbers, and those that nobody understands: these are infinity."""
     encoded = texts.cast(pa.large_string()).dictionary_encode()
     known = encoded.dictionary.to_pylist()
     numbers = [_number(text) for text in known]
-    _tell([t for t, n in zip(known, numbers, strict=True) if n == np.inf], column, argument)
-    return pa.array(numbers, pa.float64()).take(encoded.indices)
+    unread = [text for text, number in zip(known, numbers, strict=True) if number == np.inf]
+    return pa.array(numbers, pa.float64()).take(encoded.indices), unread
 
 
 def _number(text: str) -> float | None:

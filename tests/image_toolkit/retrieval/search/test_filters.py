@@ -113,6 +113,16 @@ def test_scores(limits: HitFilters, columns: dict[str, list[object]], kept: list
     assert found.index_id.tolist() == kept
 
 
+def test_words_for_scores_are_told_once_a_step(caplog: pytest.LogCaptureFixture) -> None:
+    """A step has its filters for all batches; another one tells them again."""
+    told = []
+    filters = HitFilters()
+    for step in (filters, filters, HitFilters()):
+        step.apply(hits(punsafe=["odd"] * 7), COLUMNS, unique_urls=False)
+        told.append(len(caplog.records))
+    assert told == [1, 1, 2]
+
+
 def test_scores_that_the_index_lacks() -> None:
     """An index without scores loses nothing by the limits on them."""
     columns = MetadataColumns("url", None, None, None)

@@ -6,12 +6,12 @@ import pyarrow as pa
 import pytest
 
 from fondant_spec.errors import InputDataError
-from image_toolkit.retrieval.search.scores import check_scores, exceeds
+from image_toolkit.retrieval.search.scores import Told, check_scores, exceeds
 
 
 def above(scores: pa.Array, limit: float = 0.5) -> list[bool]:
     """Return which scores are above a limit."""
-    return exceeds(pa.table({"NSFW": scores}), "NSFW", limit, "max_unsafe").tolist()
+    return exceeds(pa.table({"NSFW": scores}), "NSFW", limit, "max_unsafe", set()).tolist()
 
 
 @pytest.mark.parametrize(
@@ -45,6 +45,18 @@ def test_words_that_nobody_understands(caplog: pytest.LogCaptureFixture) -> None
     """What the filter cannot read, it does not let through, and says so."""
     assert above(pa.array(["explicit", "UNLIKELY", "99%"])) == [True, False, True]
     assert "neither a number nor a known word ('99%', 'explicit')" in caplog.text
+
+
+def test_words_are_told_once(caplog: pytest.LogCaptureFixture) -> None:
+    """Not for each batch; another word, or the same one in another column, is told."""
+    told: Told = set()
+    for column, words in [("NSFW", ["x"]), ("NSFW", ["x"]), ("NSFW", ["x", "y"]), ("other", ["x"])]:
+        table = pa.table({column: words})
+        assert exceeds(table, column, 0.5, "max_unsafe", told).all()
+    ends = [record.getMessage().partition(" of images in ")[2][:6] for record in caplog.records]
+    words = [record.getMessage().partition("known word ")[2][:5] for record in caplog.records]
+    assert ends == ["'NSFW'", "'NSFW'", "'other"]
+    assert words == ["('x')", "('y')", "('x')"]
 
 
 def test_nothing_but_nulls() -> None:

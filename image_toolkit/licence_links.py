@@ -1,0 +1,54 @@
+"""Licences that are written as HTML links: `<a href="...">CC BY 4.0</a>`.
+
+What a link says counts as much as its words do, and where the two disagree neither is believed.
+"""
+
+import re
+from html import unescape
+from typing import Final
+from urllib.parse import unquote
+
+from image_toolkit.creative_commons import cc_licence
+
+_VALUE: Final = r"""(?:"[^"<>]*"|'[^'<>]*'|[^\s"'<>]+)"""
+_OTHERS: Final = rf"(?:\s+(?:rel|target)\s*=\s*{_VALUE})*"
+_LINK: Final = re.compile(
+    rf"<a{_OTHERS}\s+href\s*=\s*({_VALUE}){_OTHERS}\s*>([^<>]*)</a\s*>", re.IGNORECASE
+)
+"""A link of words alone; what other attributes say, such as `title`, would be lost."""
+
+_OF_CC: Final = re.compile(
+    r"creativecommons\.org/(?:licen[cs]es|publicdomain)"
+    r"|(?<![a-z])(?:cc)?(?:by)?(?:sa)?n[cd](?:sa|nd)?(?![a-z])"
+    r"|non[-_ ]?commercial|no[-_ ]?deriv"
+)
+"""Links that say a licence of Creative Commons, or something that one may restrict."""
+
+_OF_ANY: Final = re.compile(r"/licen[cs]es/\w")
+_VERSION: Final = re.compile(r"-\d\.\d$")
+
+
+def without_links(text: str) -> tuple[str, str]:
+    """Return the words of a text with links, and where the links lead to."""
+    links = [unquote(unescape(link[1].strip("\"'"))).strip() for link in _LINK.finditer(text)]
+    return _LINK.sub(r"\2", text), " ".join(links)
+
+
+def linked_licence(words: str, links: str) -> str | None:
+    """Return the licence of Creative Commons that words and links name; None if they name none.
+
+    Raises:
+        ValueError: the links say another licence than the words do.
+    """
+    named = cc_licence(words)
+    if not _OF_CC.search(links.casefold()):
+        agree = named is None or not _OF_ANY.search(links.casefold())
+    else:
+        linked, named = cc_licence(links), cc_licence(f"{words} {links}")
+        without_version = _VERSION.sub("", linked or "")
+        said = cc_licence(f"CC {words}")
+        agree = linked is not None and linked == named and said in (None, linked, without_version)
+    if not agree:
+        msg = f"{words!r} is not what {links} says"
+        raise ValueError(msg)
+    return named
