@@ -8,6 +8,7 @@ begun.
 
 import hashlib
 import json
+import re
 import threading
 from collections.abc import Sequence
 from typing import Final
@@ -19,6 +20,8 @@ from image_toolkit.edits.edit import Edit, new_id, now
 FOLDER: Final = "edits"
 ENDING: Final = ".jsonl"
 
+_OWN_NAME: Final = re.compile(rf"[0-9]{{8}}T[0-9]{{6}}-[0-9a-f]{{12}}{re.escape(ENDING)}")
+
 _LINES: Final = 200
 """Of a file that is still written: what one more edit has to write anew."""
 
@@ -26,6 +29,11 @@ _LINES: Final = 200
 def edits_folder(base_path: str) -> str:
     """Return the folder of all edits of the datasets below a base path."""
     return storage.join(storage.normalize(base_path), FOLDER)
+
+
+def is_journal(name: str) -> bool:
+    """Return whether a file has a name such as writers give to theirs."""
+    return _OWN_NAME.fullmatch(name) is not None
 
 
 def edits_version(folder: str) -> str:

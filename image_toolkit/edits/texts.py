@@ -87,6 +87,14 @@ def write_texts(folder: Path, texts: Mapping[str, Written]) -> list[str]:
     return kept
 
 
+def listed_texts(folder: Path) -> frozenset[str] | None:
+    """Return the names of the texts that were written; None where no list of them can be read."""
+    try:
+        return frozenset(_listed(folder)) if (folder / LISTING).is_file() else None
+    except (OSError, InvalidDatasetError):
+        return None
+
+
 def take_over(folder: Path, journal: Journal, by: str) -> list[str]:
     """Make edits of the texts that were changed since they were written; return their names.
 

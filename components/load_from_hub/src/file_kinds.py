@@ -28,6 +28,9 @@ _SPLITS: Final = {
     **dict.fromkeys(("validation", "valid", "val", "dev"), "validation"),
     **dict.fromkeys(("regularization", "regularisation"), "regularization"),
 }
+_GREY_PNG: Final = re.compile(rb"\x89PNG\r\n\x1a\n....IHDR.{9}[\x00\x03\x04]", re.DOTALL)
+"""Behind the sides and the depth of a PNG stands its colour type: 3 is a palette, 4 has alpha."""
+
 _NUMBERED: Final = re.compile(r"(?P<split>\w+(?:\.\w+)*)-\d{5}-of-\d{5}\b")
 _KEYWORD: Final = re.compile(rf"(?:^|[-._ 0-9])({'|'.join(_SPLITS)})(?=$|[-._ 0-9])")
 
@@ -62,6 +65,16 @@ def begins_as_image(file: DataFile) -> bool:
             return starts_as_image(content.read(START_BYTES))
     except OSError:
         return False
+
+
+def begins_as_grey_png(file: DataFile) -> bool:
+    """Return whether a file is a PNG of grey or of a palette, as masks are, going by its header."""
+    try:
+        with file.open() as content:
+            start = content.read(START_BYTES)
+    except OSError:
+        return False
+    return _GREY_PNG.match(start) is not None
 
 
 def captions_beside(paths: Iterable[str]) -> dict[str, str]:

@@ -19,6 +19,7 @@ from file_kinds import (
     CAPTION_SUFFIXES,
     TABLE_SUFFIXES,
     YAML_SUFFIXES,
+    begins_as_grey_png,
     begins_as_image,
     is_metadata,
     is_sidecar_object,
@@ -89,7 +90,8 @@ def layout_of(
     layout = Layout(folder, listing)
     for name in names:
         _kind(layout, name).append(name)
-    found = masks_of(layout.images, [*layout.texts, *layout.tables, *layout.metadata])
+    others = [*layout.texts, *layout.tables, *layout.metadata]
+    found = masks_of(layout.images, others, lambda name: _looks_as_mask(folder, name))
     layout.masks = found.of
     layout.images = sorted({*layout.images} - {*found.of.values()} - {*found.unused})
     _set_aside(layout)
@@ -97,6 +99,11 @@ def layout_of(
         layout.unread += found.unused
         _tell(folder, found)
     return layout
+
+
+def _looks_as_mask(folder: LocalFolder | RemoteFolder, name: str) -> bool:
+    """Return whether a file's header is that of a mask; not read where each costs a request."""
+    return isinstance(folder, LocalFolder) and begins_as_grey_png(folder.file(name))
 
 
 def _tell(folder: LocalFolder | RemoteFolder, masks: Masks) -> None:

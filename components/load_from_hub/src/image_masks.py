@@ -3,7 +3,8 @@
 OneTrainer's lie beside their images, `1-masklabel.png`. Those of others lie in `masks/`, by the
 paths of their images, or by the first folder and the name alone: kohya's are `masks/train/1.png`
 where the image is `train/4_images/1.jpg`. A folder of that name may as well hold photos of masks:
-it counts only where most of its images pair with others, and nothing tells of them beside.
+it holds none where something tells of them beside. Where most of its images pair with others, all
+are masks; where few do, those of the same path are, and with one of these, what looks like masks.
 """
 
 import posixpath
@@ -64,8 +65,15 @@ class Masks:
             yield f"left out, as {reason}: {named}{more}"
 
 
-def masks_of(images: Collection[str], others: Collection[str]) -> Masks:
-    """Tell which images are masks of which; `others` are the files that may tell of images."""
+def masks_of(
+    images: Collection[str],
+    others: Collection[str],
+    looks_as_mask: Callable[[str], bool] = lambda _: False,
+) -> Masks:
+    """Tell which images are masks of which; `others` are the files that may tell of images.
+
+    `looks_as_mask` is asked only of images that their paths do not tell of.
+    """
     found = Masks()
     labels = sorted((image for image in images if _is_label(image)), key=_png_first)
     below = [image for image in images if image.startswith(_FOLDER) and not _is_label(image)]
@@ -76,9 +84,13 @@ def masks_of(images: Collection[str], others: Collection[str]) -> Masks:
         told_of.update(map(stem_of, below))
     rows = {*images} - {*labels}
     pairs = _pairs(sorted(below, key=_png_first), rows - {*below})
-    if why := _why_photos(pairs, told_of):
-        found.notes.append(f"the images in {_FOLDER} are loaded as rows, no masks, since {why}")
-        pairs = {}
+    photos, why = _photos(pairs, told_of, looks_as_mask)
+    if photos:
+        which = "the images" if len(photos) == len(pairs) else f"{len(photos)} images"
+        such = f", such as {printable(min(photos))}," if len(photos) < len(pairs) else ""
+        note = f"{which} in {_FOLDER}{such} are loaded as rows, no masks, since {why}"
+        found.notes.append(note)
+        pairs = {mask: pair for mask, pair in pairs.items() if mask not in photos}
     by_stem = _grouped(rows - {*pairs}, stem_of)
     for label in labels:
         pictures = by_stem.get(stem_of(label).removesuffix(_LABEL), [])
@@ -90,10 +102,14 @@ def masks_of(images: Collection[str], others: Collection[str]) -> Masks:
 
 
 class _Pair(NamedTuple):
-    """The images of a mask; `near` are those that go by its first folder and its name."""
+    """The images of a mask; `near` are those that go by its first folder and its name.
+
+    `is_exact` says whether the images are those of its path.
+    """
 
     images: Collection[str]
     near: Collection[str]
+    is_exact: bool
 
     @property
     def otherwise(self) -> str:
@@ -112,19 +128,27 @@ def _pairs(masks: Sequence[str], images: Collection[str]) -> dict[str, _Pair]:
     for mask, path in paths.items():
         near = by_name.get(_name(path), [])
         only = near if len(near) == len(masks_by_name[_name(path)]) == 1 else []
-        pairs[mask] = _Pair(by_stem.get(stem_of(path), only), near)
+        exact = by_stem.get(stem_of(path))
+        pairs[mask] = _Pair(exact or only, near, is_exact=bool(exact))
     return pairs
 
 
-def _why_photos(pairs: Mapping[str, _Pair], told_of: Collection[str]) -> str:
-    """Return why what lies in the folder is no masks; empty where it is."""
+def _photos(
+    pairs: Mapping[str, _Pair], told_of: Collection[str], looks_as_mask: Callable[[str], bool]
+) -> tuple[Collection[str], str]:
+    """Return what in the folder is no masks, and why; none where all are masks."""
     paired = [mask for mask, pair in pairs.items() if pair.near]
     described = next((mask for mask in pairs if stem_of(mask) in told_of), None)
     if described is not None:
-        return f"a caption or metadata tell of {printable(described)}"
-    if pairs and 2 * len(paired) <= len(pairs):
-        return f"{len(paired)} of {len(pairs)} have the name of another image"
-    return ""
+        return pairs.keys(), f"a caption or metadata tell of {printable(described)}"
+    if 2 * len(paired) > len(pairs):
+        return (), ""
+    why = f"{len(paired)} of {len(pairs)} have the name of another image"
+    exact = {mask for mask, pair in pairs.items() if pair.is_exact}
+    if not exact:
+        return pairs.keys(), why
+    photos = {mask for mask in pairs.keys() - exact if not looks_as_mask(mask)}
+    return photos, f"{why}, and these are no grey PNG files"
 
 
 def _grouped(paths: Iterable[str], key: Callable[[str], str]) -> dict[str, list[str]]:

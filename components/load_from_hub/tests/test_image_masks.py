@@ -1,8 +1,10 @@
 """Masks of images: each goes to its own image, and no photo is taken for one in silence."""
 
+import io
 import logging
 
 import pytest
+from PIL import Image
 
 MASK = {"mask": "binary"}
 
@@ -18,6 +20,13 @@ def masked(fill, load, photo):
         return {row["file_name"]: names.get(row["mask"]) for row in rows}
 
     return run
+
+
+def grey(mode):
+    """Return a PNG with one channel, or with few colours."""
+    file = io.BytesIO()
+    Image.new(mode, (16, 12)).save(file, "PNG")
+    return file.getvalue()
 
 
 def test_images_of_one_name_have_their_own_masks(masked):
@@ -94,10 +103,38 @@ def test_photos_of_masks_with_captions_are_rows(fill, load, caplog, name, conten
 
 
 def test_photos_of_masks_that_pair_with_few_images_are_rows(fill, load, caplog):
-    """A name in common may be chance."""
-    photos = ["1.jpg", "masks/1.jpg", "masks/2.jpg", "masks/3.jpg"]
+    """A name in common may be chance; only one by the whole path is taken for none."""
+    photos = ["a/1/1.jpg", "masks/a/1.jpg", "masks/a/2.jpg", "masks/a/3.jpg"]
     assert load(fill(*photos)).table["file_name"].to_pylist() == photos
     assert "no masks, since 1 of 3 have the name of another image" in caplog.text
+
+
+@pytest.mark.parametrize("mode", ["L", "1", "P", "LA"])
+def test_masks_of_one_path_stay_where_most_others_are_of_no_image(fill, load, caplog, mode):
+    """As where images were replaced, and the masks of the old ones stayed: these are no rows."""
+    images = [f"a/{number}.jpg" for number in (1, 2, 3, 4)]
+    masks = {f"masks/a/{number}.png": grey(mode) for number in (1, 2, 8, 9)}
+    rows = load(fill(*images, **masks), produces=MASK).table.to_pylist()
+    assert [row["file_name"] for row in rows] == images
+    assert [row["mask"] is not None for row in rows] == [True, True, False, False]
+    assert "left out, as masks of no image: masks/a/8.png, masks/a/9.png" in caplog.text
+
+
+def test_photos_beside_masks_of_one_path_are_rows(masked, caplog):
+    """What does not look like a mask is none; the pairs stay."""
+    files = ["masks/1.png", "masks/2.png", "masks/8.png", "masks/9.png"]
+    rows = masked("1.jpg", "2.jpg", **dict.fromkeys(files))
+    expected = {"1.jpg": files[0], "2.jpg": files[1]} | dict.fromkeys(files[2:])
+    assert rows == expected
+    assert "2 images in masks/, such as masks/8.png, are loaded as rows, no masks" in caplog.text
+    assert "2 of 4 have the name of another image, and these are no grey PNG" in caplog.text
+
+
+def test_grey_photos_that_something_tells_of_are_rows(fill, load):
+    """A caption beside one says more than its colours."""
+    files = {f"masks/{number}.png": grey("L") for number in (1, 8, 9)}
+    folder = fill("1.jpg", **files, **{"masks/8.txt": "a carnival mask"})
+    assert len(load(folder).table) == 4
 
 
 def test_how_many_images_are_masks_is_told(fill, load, caplog):

@@ -15,6 +15,8 @@ ROOT = Path(__file__).parents[3]
 EXPORT = ROOT / "components" / "export_dataset"
 PAGE = ROOT / "examples" / "caption_page"
 KEY = "0123456789abcdef"
+JOURNAL = "edits/20260101T000000-0123456789ab.jsonl"
+LEASE = f"flow/load/{KEY}/leases/0-of-1/version"
 
 
 def names(result) -> list[str]:
@@ -67,7 +69,7 @@ def test_an_export_that_broke_off_is_left_out(mine, load):
 )
 def test_base_paths_are_left_out(fill, load, marks):
     """Finished and begun: rows, logs and edits are no files of the dataset's rows."""
-    files = {mark.format(key=KEY): "{}" for mark in marks} | {"edits/1.jsonl": '{"id": "x"}\n'}
+    files = {mark.format(key=KEY): "{}" for mark in marks} | {JOURNAL: '{"id": "x"}\n'}
     files["flow/export/1/2.jpg"] = "no image"
     folder = fill("a.jpg", **files)
     assert names(load(folder)) == ["a.jpg"]
@@ -88,6 +90,37 @@ def test_base_paths_are_left_out(fill, load, marks):
 def test_folders_of_the_same_names_are_loaded(fill, load, name):
     """Only what has the marks is left out: a name alone says nothing."""
     assert names(load(fill("a.jpg", name))) == sorted(["a.jpg", name])
+
+
+def test_own_images_beside_a_run_and_a_page_are_loaded(fill, load):
+    """Folders of the names that a run and a page use: what these did not write is the user's."""
+    mine = ["a.jpg", "edits/x.jpg", "edits/y.jpg", "pictures/z.jpg", "texts/t.jpg"]
+    ours = {LEASE: "{}", "texts/.written.json": "{}", "index.html": ""}
+    assert names(load(fill(*mine, **ours))) == mine
+
+
+@pytest.mark.parametrize(
+    "name", ["pictures/000002.jpg", "pictures/a/000000.jpg", "pictures/x.jpg", "texts/x.jpg"]
+)
+def test_own_images_in_a_folder_of_a_page_are_loaded(mine, load, name):
+    """Also where they are called as the page would have called its next picture."""
+    place = mine / "out" / "look" / name
+    place.parent.mkdir(exist_ok=True)
+    shutil.copy(mine / "a.jpg", place)
+    assert f"out/look/{name}" in names(load(mine))
+
+
+def test_own_pictures_by_number_without_a_page(fill, load):
+    """A list of texts alone does not make numbered photos a page's."""
+    listing = {"a.txt": {"image": "1", "caption": "a"}}
+    folder = fill("pictures/000000.jpg", **{"texts/.written.json": json.dumps(listing)})
+    assert names(load(folder)) == ["pictures/000000.jpg"]
+
+
+def test_an_own_image_among_edits_is_loaded(fill, load):
+    """Beside the files of the journal, which are no rows, in the folder of these or below."""
+    mine = ["a.jpg", "edits/b/c.jpg", "edits/d.jpg"]
+    assert names(load(fill(*mine, **{LEASE: "{}", JOURNAL: "{}"}))) == mine
 
 
 def test_a_mark_of_somebody_else(fill, load):

@@ -15,14 +15,12 @@ from fondant_spec.errors import InvalidArgumentError
 from fondant_spec.executor import execute
 from image_toolkit.edits.edit import WRITTEN_CAPTION
 from image_toolkit.edits.image_key import image_keys, key_field
-from image_toolkit.edits.texts import Written, text_names, write_texts
+from image_toolkit.edits.texts import Written, listed_texts, text_names, write_texts
 from image_toolkit.images.image_errors import NotAnImageError
+from image_toolkit.publishing.page_names import PAGE, PICTURES, TEXTS, picture_name
 
 logger = logging.getLogger(__name__)
 
-PAGE: Final = "index.html"
-PICTURES: Final = "pictures"
-TEXTS: Final = "texts"
 _HOW: Final = (
     "To correct a caption, change its text in the folder texts with any editor, and give the same "
     "command again: what you wrote is taken over, and stays whatever model captions next."
@@ -57,7 +55,7 @@ class CaptionPage(WriteComponent):
         for batch in batches:
             keys = image_keys(batch.column(self._key)).to_pylist()
             for row, key in zip(batch.to_pylist(), keys, strict=True):
-                picture = f"{PICTURES}/{len(rows):06d}.jpg"
+                picture = f"{PICTURES}/{picture_name(len(rows))}"
                 if self._shows(row, picture, context):
                     narrow = {name: value for name, value in row.items() if name != "image"}
                     rows.append((narrow, str(key), picture))
@@ -66,6 +64,7 @@ class CaptionPage(WriteComponent):
             name: Written(key, row["caption"], row.get(WRITTEN_CAPTION, row["caption"]))
             for name, (row, key, _) in zip(names, rows, strict=True)
         }
+        self._remove_pictures(len(rows))
         for name in write_texts(self._folder / TEXTS, written):
             logger.warning("%s was changed meanwhile, and stays: run again to take it over", name)
         entries = [
@@ -76,6 +75,11 @@ class CaptionPage(WriteComponent):
         storage.write_text(str(place), page(entries, _HOW))
         logger.info("look at %s; correct the texts in %s", place, self._folder / TEXTS)
         return [str(place)]
+
+    def _remove_pictures(self, count: int) -> None:
+        """Remove the pictures that an earlier page had beyond this count: one for each text."""
+        for number in range(count, len(listed_texts(self._folder / TEXTS) or ())):
+            (self._folder / PICTURES / picture_name(number)).unlink(missing_ok=True)
 
     def _shows(self, row: dict[str, Any], picture: str, context: RowContext) -> bool:
         """Write the picture of a row, or reject the row."""

@@ -52,6 +52,15 @@ def test_a_page_shows_images_and_captions(tmp_path):
     assert result.rejects["reason"].to_pylist() == ["no_caption", "not_an_image"]
 
 
+def test_a_shorter_page_leaves_no_pictures_behind(tmp_path):
+    """They would be taken for images of somebody, where the folder is loaded."""
+    make_page(tmp_path, ["one", "two", "three", "x"])
+    (tmp_path / "look" / "pictures" / "000009.jpg").write_bytes(b"not the page's")
+    look, _ = make_page(tmp_path, ["one", "x"])
+    names = sorted(file.name for file in (look / "pictures").iterdir())
+    assert names == ["000000.jpg", "000009.jpg"]
+
+
 def test_what_a_person_wrote_stays(tmp_path):
     """A text that was changed is not overwritten when the page is made again."""
     look, _ = make_page(tmp_path, ["one", "two", "x"])
