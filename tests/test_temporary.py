@@ -184,7 +184,7 @@ def fail() -> None:
 
 def test_it_is_known_in_another_process():
     """An error that comes from a worker process is judged there."""
-    with ProcessPoolExecutor(1, get_context("fork")) as pool:
+    with ProcessPoolExecutor(1, get_context("spawn")) as pool:
         error = pool.submit(fail).exception(timeout=30)
     assert isinstance(error, InputDataError)
     assert is_temporary(error)

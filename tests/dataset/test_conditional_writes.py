@@ -25,7 +25,9 @@ def side_by_side(url, work):
     if storage.is_remote(url):
         with ThreadPoolExecutor(WRITERS) as threads:
             return list(threads.map(work, [url] * WRITERS))
-    with multiprocessing.get_context("fork").Pool(WRITERS) as processes:
+    context = multiprocessing.get_context("spawn")  # a fork of a process with threads may hang
+    all_there = context.Barrier(WRITERS)
+    with context.Pool(WRITERS, all_there.wait) as processes:
         return processes.map(work, [url] * WRITERS, chunksize=1)
 
 
