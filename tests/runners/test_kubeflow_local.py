@@ -73,7 +73,7 @@ def test_parameters_of_the_form(tmp_path):
 @pytest.mark.usefixtures("small_images")
 def test_what_the_host_shows(tmp_path):
     """Each step has its metrics, the last one a page; odd texts arrive letter by letter."""
-    odd = "two\nlines\r, \x85 \u2028 \x01 \x7f é \U0001f408 'quoted' \"twice\" $(id) `id` {a} %"
+    odd = "two\nlines\r, \x85 \u2028 \x01 \x7f é \U0001f408 'quoted' \"twice\" $HOME `id` {a} %"
     pipeline = forked(tmp_path / "base")
     pipeline.override("double", "lexicon", odd)
     further = json.dumps({"main_3_double__factor": 5, "more_3_double__further_arguments": {}})
