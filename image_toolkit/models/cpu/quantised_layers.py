@@ -69,6 +69,7 @@ class QuantisedLinear(nn.Module):  # type: ignore[misc]  # torch has no types
         weight = linear.weight.detach().float()
         factor = weight.abs().amax(1).div_(_LEVELS).clamp_(min=_SMALLEST)
         levels = (weight / factor[:, None]).round_().to(torch.int8).contiguous()
+        self.weight_bytes: int = levels.nbytes
         # Some models look at the type of a layer's weight; the values are in the packed one.
         self.weight = torch.empty(0, dtype=torch.uint8 if quantiser is None else torch.float32)
         self._weight = torch.ops.onednn.qlinear_prepack(levels, [_SHAPE_HINT, levels.shape[1]])

@@ -1,0 +1,124 @@
+"""How an image tower had best compute on this CPU, found by trying its own layers.
+
+How many tokens at once: few enough stay in the cache of a core, and many enough keep its matrix
+unit busy. Which number does both differs between CPUs: a Zen 5 is as fast with 400 as with 1,600,
+and a Xeon with AMX multiplies at a third of its rate on the way back from the wide layer with 800,
+and at three quarters with 400. And in fp32, where activations are computed: inside the kernel of
+the product or beside it. The values that come out are the same but for rounding of fp32, as with
+another number of threads.
+
+A trial takes one thread, whose processor time hardly depends on what else runs, and a fraction of
+a second; where a core does no more than 70 GFLOP/s, the two take one.
+"""
+
+import logging
+import time
+from collections.abc import Iterable, Sequence
+from itertools import accumulate
+from typing import Final
+
+import torch
+from torch import nn
+
+from image_toolkit.models.cpu.packed_layers import PackedLinear
+from image_toolkit.models.cpu.quantised_layers import QuantisedLinear
+
+logger = logging.getLogger(__name__)
+
+USUAL: Final = 800
+"""Tokens of a core."""
+
+_SIZES: Final = (USUAL, 400)
+_BETTER: Final = 0.97
+"""Another way than the usual one has to take no more than so much of its time."""
+
+_TRIES: Final = 3
+_FEWEST_WEIGHTS: Final = 1_000_000
+"""A tower with fewer is not worth a trial."""
+
+_MOST_BYTES: Final = 32_000_000
+"""More than the caches hold, so that weights come from where they come from in a whole tower."""
+
+Layer = PackedLinear | QuantisedLinear
+
+
+def best_piece(tower: nn.Module) -> int:
+    """Return how many tokens of a core an image tower had best take at once.
+
+    Args:
+        tower: with the layers that it will compute with; one that has few of those made for CPUs
+            takes the usual number.
+    """
+    layers = _first(tower.modules())
+    if sum(map(_weights, layers)) < _FEWEST_WEIGHTS:
+        return USUAL
+    taken = {size: _seconds_a_token(layers, size) for size in _SIZES}
+    best = min(taken, key=taken.__getitem__)
+    chosen = best if taken[best] <= _BETTER * taken[USUAL] else USUAL
+    told = ", ".join(f"{size}: {1e6 * seconds:.1f} µs each" for size, seconds in taken.items())
+    logger.info("%d tokens a core go through an image tower at once, by trial (%s).", chosen, told)
+    return chosen
+
+
+def place_activations(tower: nn.Module) -> None:
+    """Have a tower's activations computed where that is faster: inside the products, or beside.
+
+    In fp32 alone: in bf16, activations beside the products would be of rounded values, which is
+    more than another order of additions. The first such layer is tried.
+    """
+    layers = [one for one in tower.modules() if isinstance(one, PackedLinear) and _may_move(one)]
+    if not layers or _weights(layers[0]) < _FEWEST_WEIGHTS:
+        return
+    taken = {}
+    for inside in (True, False):
+        _put(layers, inside=inside)
+        taken[inside] = _seconds_a_token(layers[:1], USUAL)
+    chosen = taken[False] > _BETTER * taken[True]
+    _put(layers, inside=chosen)
+    logger.info(
+        "Activations are computed %s the products, by trial (inside: %.1f µs a token, beside: "
+        "%.1f).",
+        "inside" if chosen else "beside",
+        1e6 * taken[True],
+        1e6 * taken[False],
+    )
+
+
+def _may_move(layer: PackedLinear) -> bool:
+    return layer.activation.kernel != "none" and layer.weight.dtype == torch.float32
+
+
+def _put(layers: Iterable[PackedLinear], *, inside: bool) -> None:
+    for layer in layers:
+        layer.inside = inside
+
+
+def _first(modules: Iterable[nn.Module]) -> list[Layer]:
+    """Return the first of the layers that are made for CPUs, as many as a trial needs."""
+    layers = [module for module in modules if isinstance(module, PackedLinear | QuantisedLinear)]
+    before = accumulate((layer.weight_bytes for layer in layers), initial=0)
+    return [layer for layer, sum_ in zip(layers, before, strict=False) if sum_ < _MOST_BYTES]
+
+
+def _weights(layer: Layer) -> int:
+    weights: int = layer.in_features * layer.out_features
+    return weights
+
+
+def _seconds_a_token(layers: Sequence[Layer], size: int) -> float:
+    """Return the processor time that a token takes in some layers, so many tokens at once."""
+    values = [torch.ones(size, layer.in_features).to(layer.weight.dtype) for layer in layers]
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        with torch.inference_mode():
+            return min(_seconds(layers, values) for _ in range(_TRIES)) / size
+    finally:
+        torch.set_num_threads(threads)
+
+
+def _seconds(layers: Sequence[Layer], values: Sequence[torch.Tensor]) -> float:
+    start = time.thread_time()
+    for layer, given in zip(layers, values, strict=True):
+        layer(given)
+    return time.thread_time() - start
