@@ -63,8 +63,7 @@ def image_header(data: bytes, *, max_pixels: int = MAX_PIXELS) -> ImageHeader:
 
     Raises:
         NotAnImageError: not an image, an unsupported format, more than `max_pixels`, more parts
-            than an
-            image has, or a progressive JPEG that was cut off between scans.
+            than an image has, or a progressive JPEG that was cut off between scans.
     """
     if not data:
         raise NotAnImageError(reason="empty", message="no bytes")

@@ -96,8 +96,7 @@ def read_header(data: bytes, structure: Structure, max_pixels: int) -> ImageHead
 
     Raises:
         NotAnImageError: not an image, an unsupported format, more than `max_pixels` or than a
-            decoder
-            should process, or a progressive JPEG that was cut off between scans.
+            decoder should process, or a progressive JPEG that was cut off between scans.
     """
     if structure.frame is not None:
         _check_size(structure.frame[1:], structure.scans, max_pixels)

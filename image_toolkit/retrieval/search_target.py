@@ -17,8 +17,7 @@ class SearchTarget:
 
     Args:
         index: A folder or file in one of the layouts that `IndexFolder` reads, or one on the
-            Hugging
-            Face hub, as `hf://datasets/OWNER/NAME[@REVISION][/FOLDER]`.
+            Hugging Face hub, as `hf://datasets/OWNER/NAME[@REVISION][/FOLDER]`.
         url: URL of a clip-retrieval service.
         indice_name: Which index, if there are several.
         metadata: Metadata folder of an index on disk, if its layout has none.

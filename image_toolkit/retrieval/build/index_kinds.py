@@ -41,10 +41,8 @@ class Kind:
     - flat: compares every vector; exact, and fast enough for a hundred thousand
     - hnsw: a graph over the full vectors; fast and nearly exact, if they fit in memory
     - ivf_pq: vectors as codes of `code_bytes`, in lists of which a few are searched, and the best
-      of
-      them re-ranked by longer codes on disk; for what does not fit in memory. It is trained on at
-      most
-      `most_training` vectors. `mapped` leaves its lists on disk, too.
+      of them re-ranked by longer codes on disk; for what does not fit in memory. It is trained on
+      at most `most_training` vectors. `mapped` leaves its lists on disk, too.
     """
 
     name: str
@@ -170,8 +168,7 @@ def named_kind(name: str, rows: int, dimension: int, memory_bytes: int) -> Kind:
 
     Raises:
         InputDataError: it is `ivf_pq`, and there are too few vectors to train on, or the dimension
-            does
-            not divide into codes.
+            does not divide into codes.
     """
     if name != "ivf_pq":
         return Kind(name, rows, dimension)

@@ -38,8 +38,7 @@ def fetch_index(location: str, modality: str = "image") -> tuple[Path, IndexRefe
 
     Raises:
         InputDataError: there is no such repository or no index in it; or there is neither a
-            connection
-            nor a complete earlier download; or the disk has no room.
+            connection nor a complete earlier download; or the disk has no room.
     """
     return _fetched(location, SEARCHED, modality)
 

@@ -31,8 +31,7 @@ class FaissSearch:
             clip-retrieval's layout of an index larger than memory; or the folder of a
             `MappedIndex`.
         options: FAISS search options such as `nprobe=64` or `efSearch=128`; None keeps those saved
-            in
-            the index.
+            in the index.
 
     Raises:
         InputDataError: the file is not a FAISS index, or its similarity is not a cosine.

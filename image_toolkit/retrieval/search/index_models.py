@@ -32,8 +32,7 @@ def check_index_fits(
 
     Raises:
         InputDataError: the models or dimensions differ (both are named), or the index does not
-            state
-            its model.
+            state its model.
     """
     seeds, dimension = ModelIdentity.of_field(field_metadata), field_metadata.get("dimension")
     if dimension and info.dimension and dimension != info.dimension:

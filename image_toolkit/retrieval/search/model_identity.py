@@ -25,8 +25,7 @@ class ModelIdentity:
 
     Args:
         name: A hub id, an `open_clip:` name, OpenAI's short name, or the name of a folder. The
-            latter
-            identifies nothing by itself: any model may be in a folder of that name.
+            latter identifies nothing by itself: any model may be in a folder of that name.
         revision: The commit on the hub, if there is one.
         weights: The digest of its weights; see `models.runtime.weights`.
     """
