@@ -8,7 +8,7 @@ class FetchLimits:
     """Seconds, bytes and counts. The defaults suit images on the open web."""
 
     timeout: float = 20.0
-    """For a whole attempt, from the DNS lookup to the last byte."""
+    """The time limit of one attempt, from the look-up of the name to the last byte."""
 
     connect_timeout: float = 5.0
     """For the DNS lookup, and again for the connection with its TLS handshake."""
@@ -27,7 +27,7 @@ class FetchLimits:
     """Simultaneous connections, over all hosts."""
 
     waiting_bytes: int = 128 << 20
-    """In transfer, or fetched and not yet consumed: above this, no transfer is started."""
+    """Bytes under way, or fetched and not yet taken, above which no transfer is started."""
 
     connections_per_host: int = 4
     """Simultaneous connections to one host."""

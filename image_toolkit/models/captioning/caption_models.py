@@ -1,4 +1,4 @@
-"""Start captioners: a model on each device, checked against fp32, or an endpoint."""
+"""Starting what captions: a model on each device, checked against fp32, or an endpoint."""
 
 import gc
 import logging
@@ -49,7 +49,7 @@ _CPU_BATCH: Final = 16
 _CPU_ROWS: Final = 64
 _GROUPS_AHEAD: Final = 3
 _ANSWERS_WAITING: Final = 3
-"""How many answers per request slot of an endpoint may wait for a slow one before them."""
+"""So many answers for each request of an endpoint wait for a slow one before them."""
 
 
 Load = Callable[[Placement], LocalCaptioner]
@@ -81,12 +81,12 @@ class CaptionModels:
     ) -> Captioning:
         """Load the models.
 
-        `samples` are a few of the images to come: on a GPU, they determine the precision.
+        `samples` are a few of the images that will come: on a GPU, precision is chosen by them.
 
         Raises:
-            InputDataError: a model cannot be loaded.
+            InputDataError: a model cannot be had.
             InvalidArgumentError: an extra column is unknown, or needs `clip_model_id`, or an
-                endpoint does not support what is asked for.
+                endpoint cannot do what is asked for.
         """
         self._check(asks, choice, extras)
         placements = [place(one, self.precision) for one in devices(self.device)]
@@ -96,7 +96,7 @@ class CaptionModels:
             waiting = _ANSWERS_WAITING * len(many)
             return Captioning(many, extras, ahead=_GROUPS_AHEAD, waiting=waiting)
         on_gpu = placements[0].is_cuda
-        processes = preparing_processes(on_gpu=on_gpu)  # start up meanwhile
+        processes = preparing_processes(on_gpu=on_gpu)  # which get ready meanwhile
         try:
             writers = self._writers(placements, asks, choice, frame, samples if on_gpu else ())
         except BaseException:
@@ -135,7 +135,7 @@ class CaptionModels:
         choice: Choice,
         frame: Frame,
     ) -> CaptionWriter:
-        """Return a writer for many threads, each with one image at a time: none waits."""
+        """Return what many threads caption with at once, each an image: none waits for others."""
         captioner = EndpointCaptioner(
             endpoint,
             self.model_id,
@@ -185,7 +185,7 @@ class CaptionModels:
     def _size(self, asks: Sequence[Ask], captioner: Captioner) -> BatchSize:
         if self.batch_size or captioner.batch_size:
             return BatchSize(self.batch_size or captioner.batch_size)
-        # decoder rows per image
+        # of the decoder, for each image
         rows = max(max(ask.generation.num_beams, ask.generation.candidates) for ask in asks)
         return BatchSize(min(_CPU_BATCH, max(1, _CPU_ROWS // rows)))
 
@@ -196,7 +196,7 @@ def _start(
     samples: Sequence[bytes],
     placement: Placement,
 ) -> LocalCaptioner:
-    """Return the captioner, in a higher precision than requested if it deviates from fp32."""
+    """Return the captioner, more precise than asked for where it would stray from fp32."""
     files = find_model(models.model_id, models.revision)
     load = partial(_load, files, models.prompt, samples)
     captioner = with_private_parts(partial(_checked, files, load, generations, placement))
@@ -215,7 +215,7 @@ def _checked(
 
 
 def _compared(files: ModelFiles, load: Load, placement: Placement) -> LocalCaptioner:
-    """Return the captioner after a first run, which would expose faulty parts."""
+    """Return the captioner, which has run once: what is wrong with its parts would show."""
     exact = replace(placement, precision=EXACT)
     made_for_it = files.stored_dtype == str(placement.dtype).removeprefix("torch.")
     if placement.precision == EXACT or (made_for_it and placement.precision != "int8"):
@@ -230,7 +230,7 @@ def _compared(files: ModelFiles, load: Load, placement: Placement) -> LocalCapti
             how = ", which was not compared: fp32 does not fit in the memory"
             return _told(_tried(captioner), how)
         cosine = _cosine(captioner, wanted)
-        if cosine >= LEAST_COSINE:  # false for the NaN of non-finite logits
+        if cosine >= LEAST_COSINE:  # which no cosine of numbers that are not finite is
             return _told(captioner, f"; cosine of logits to fp32 is {cosine:.5f}")
         logger.warning(
             "%s strays from fp32: cosine of logits %.5f, least allowed %s. Going on with %s.",
@@ -247,7 +247,7 @@ def _compared(files: ModelFiles, load: Load, placement: Placement) -> LocalCapti
 
 
 def _closest(load: Load, placement: Placement, wanted: torch.Tensor) -> Placement:
-    """Return the placement closest to fp32, of those that are as fast."""
+    """Return the placement whose precision, of those that are as fast, is closest to fp32."""
     found: dict[Placement, float] = {}
     for one in placement.alike():
         captioner = load(one)
@@ -265,7 +265,7 @@ def _closest(load: Load, placement: Placement, wanted: torch.Tensor) -> Placemen
 
 
 def _cosine(captioner: LocalCaptioner, wanted: torch.Tensor) -> float:
-    """Return the lowest cosine of logits to fp32."""
+    """Return the least cosine of logits to fp32."""
     logits = captioner.first_logits(captioner.probes())
     return float(cosine_similarity(logits.double(), wanted.double(), dim=-1).min())
 
@@ -273,13 +273,13 @@ def _cosine(captioner: LocalCaptioner, wanted: torch.Tensor) -> float:
 def _load(
     files: ModelFiles, prompt: str | None, samples: Sequence[bytes], placement: Placement
 ) -> LocalCaptioner:
-    # Two at once may not fit, and a released one contains reference cycles: only this frees it.
+    # Two at once may not fit, and one that was let go refers to itself, so only this frees it.
     gc.collect()
     return LocalCaptioner(files, placement, prompt, samples)
 
 
 def _first_logits(make: Callable[[], LocalCaptioner]) -> torch.Tensor | None:
-    """Return the logits for a few images; None if they do not fit in memory."""
+    """Return the logits of a captioner for a few images; None if these do not fit in the memory."""
     try:
         captioner = make()
         return captioner.first_logits(captioner.probes())

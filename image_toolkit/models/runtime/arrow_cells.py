@@ -11,7 +11,7 @@ import pyarrow as pa
 
 
 class Cells:
-    """A column whose cells can be read one by one."""
+    """A column whose cells can be read one at a time."""
 
     def __init__(self, column: pa.Array) -> None:
         self._column = column

@@ -52,7 +52,7 @@ class Intake(Protocol):
         """Return the input of `generate` from the result of `collate`, now on the device."""
 
     def unwritten(self, inputs: Inputs) -> int:
-        """Return the number of leading tokens of a result that are not part of the caption."""
+        """Return how many leading tokens of a result are no part of the caption."""
 
     def texts(self, tokens: torch.Tensor) -> list[str]:
         """Return the captions in the tokens that `generate` returned."""
