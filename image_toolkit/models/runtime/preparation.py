@@ -21,8 +21,8 @@ from image_toolkit.images.decoding import decode_image, image_header, pixels_of
 from image_toolkit.models.runtime.resizing import Pixels, Stretch, resize
 
 _DECODE_MARGIN: Final = 1.25
-"""A JPEG is decoded at reduced size only if that leaves this factor more pixels than needed: with
-less, the embeddings of some models deviate by more than 0.001 in cosine."""
+"""A JPEG is decoded at reduced size only if its sides stay at least this many times as long as
+needed: with less, the embeddings of some models deviate by more than 0.001 in cosine."""
 
 _LONGEST_EDGE: Final = 2048
 """More pixels than any processor here needs: a photo of 12 megapixels is 36 MB once decoded."""

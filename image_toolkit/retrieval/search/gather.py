@@ -61,7 +61,7 @@ def _turns(narrow: pa.Table, lost: IntArray) -> IntArray:
     """Return the turn in which each row's seed may claim its image; 0 for all images it wants.
 
     Spares are claimed one per turn, so that seeds which find the same images share them. But a seed
-    that `lost` (1) wanted rows to other seeds claims as many spares in the first turn.
+    that `lost` (1) wanted rows to other seeds claims as many more spares in the first turn.
     """
     seed = pc.dictionary_encode(narrow["seed_id"].combine_chunks()).indices.to_numpy()
     losses = np.bincount(seed, lost).astype(np.int64)[seed] if len(seed) else lost
