@@ -23,9 +23,9 @@ from fondant_spec.option_values import count
 from fondant_spec.pipeline import Pipeline
 from fondant_spec.runners.command_line import launch
 from fondant_spec.spec.component_spec import ComponentSpec
+from image_toolkit.edits.corrected_captions import take_over
 from image_toolkit.edits.journal import Journal, edits_folder
 from image_toolkit.edits.replay import with_edits
-from image_toolkit.edits.texts import take_over
 
 EXAMPLES = Path(__file__).parent
 COMPONENTS = EXAMPLES.parent / "components"
