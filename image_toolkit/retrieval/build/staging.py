@@ -101,7 +101,7 @@ class Staging:
         state = {"identity": source.identity, "rows_per_portion": rows_per_portion}
         file = self.folder / _STATE
         if file.is_file() and json.loads(file.read_bytes()) != state:
-            logger.info("%s is of another source; starting afresh", self.folder)
+            logger.warning("%s is of another source; starting afresh", self.folder)
             shutil.rmtree(self.folder)
         self.vectors.mkdir(parents=True, exist_ok=True)
         self.metadata.mkdir(exist_ok=True)

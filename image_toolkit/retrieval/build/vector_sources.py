@@ -59,8 +59,9 @@ def _nothing() -> None:
 class VectorSource:
     """Rows to build an index from, always in the same order.
 
-    `identity` changes when the contents do. `model` made the vectors, if that is known. `close`
-    lets go of what was needed to read them. `which_part` says of how many it is which one.
+    `identity` changes when the rows do, be it their vectors or their metadata. `model` made the
+    vectors, if that is known. `close` lets go of what was needed to read them. `which_part` says of
+    how many it is which one.
     """
 
     stretches: Sequence[Stretch]
@@ -157,7 +158,7 @@ def _parquet_source(files: Sequence[Path], column: str | None) -> VectorSource:
         for group in range(metadata.num_row_groups):
             read = partial(_read_row_group, file, group, column, dimension)
             stretches.append(Stretch(metadata.row_group(group).num_rows, read))
-    return VectorSource(stretches, state_of(files), dimension)
+    return VectorSource(stretches, f"{state_of(files)}-{column}", dimension)
 
 
 def _npy_source(files: Sequence[Path], metadata_files: Sequence[Path]) -> VectorSource:
@@ -183,7 +184,7 @@ def _datacomp_source(folder: Path, key: str | None) -> VectorSource:
         rows = pq.read_metadata(table).num_rows
         stretches.append(Stretch(rows, partial(_read_pair, array, table, key)))
     dimension = _read_array(arrays[0], key).shape[1]
-    return VectorSource(stretches, state_of([*arrays, *tables]), dimension)
+    return VectorSource(stretches, f"{state_of([*arrays, *tables])}-{key}", dimension)
 
 
 def _dataset_source(manifest: Manifest, name: str | None) -> VectorSource:
@@ -204,9 +205,8 @@ def _dataset_source(manifest: Manifest, name: str | None) -> VectorSource:
         Stretch(part.rows, partial(_read_partition, manifest, wanted, part, name, dimension))
         for part in manifest.partitions
     ]
-    return VectorSource(
-        stretches, manifest.digest[:16], dimension, ModelIdentity.of_field(field.metadata)
-    )
+    identity = f"{manifest.digest[:16]}-{name}"
+    return VectorSource(stretches, identity, dimension, ModelIdentity.of_field(field.metadata))
 
 
 def _read_row_group(file: Path, group: int, column: str, dimension: int) -> Iterator[Portion]:
