@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final
 from fondant_spec.dataset.disk_space import full_disk_told
 from fondant_spec.errors import InvalidArgumentError
 from fondant_spec.option_values import number, part, port
-from fondant_spec.shown_text import tell
+from fondant_spec.shown_text import log_to_stderr, tell
 from image_toolkit.retrieval.build.index_kinds import KINDS
 from image_toolkit.retrieval.hub.index_reference import on_hub
 
@@ -158,6 +158,7 @@ def _build(args: argparse.Namespace) -> int:
     from image_toolkit.retrieval.build.build_estimate import BuildEstimate  # noqa: PLC0415
     from image_toolkit.retrieval.build.build_index import BuildOptions, build_index  # noqa: PLC0415
 
+    log_to_stderr()  # what is kept of a stopped build, and how far this one is
     options = BuildOptions(
         kind=args.kind,
         memory_gb=args.memory_gb,

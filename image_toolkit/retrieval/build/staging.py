@@ -71,11 +71,11 @@ class Staging:
         """
         self._begin(source, rows_per_portion)
         done = self._complete()
+        start = min(done * rows_per_portion, len(source))
         if done:
-            logger.info("going on after %d rows that are kept", done * rows_per_portion)
-        start = done * rows_per_portion
+            logger.info("going on after %d rows that are kept", start)
         with Progress("index build: vectors", len(source)) as progress:
-            progress.advance(min(start, len(source)), before=min(start, len(source)))
+            progress.advance(start, before=start)
             portions = source.portions(rows_per_portion, start)
             for number, (vectors, table) in enumerate(portions, start=done):
                 usable = np.logical_and(np.isfinite(vectors).all(axis=1), vectors.any(axis=1))
