@@ -6,7 +6,7 @@ from typing import Final
 
 import torch
 
-from image_toolkit.models.captioning.decoding.families import Family
+from image_toolkit.models.captioning.decoding.family import Family
 from image_toolkit.models.captioning.decoding.rules import Clock, Rules
 from image_toolkit.models.captioning.decoding.search import (
     Beams,

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import torch
 
-from image_toolkit.models.captioning.decoding.families import SpecialTokens
+from image_toolkit.models.captioning.decoding.family import SpecialTokens
 from image_toolkit.models.captioning.generation import Generation
 
 _RULED_OUT = float("-inf")

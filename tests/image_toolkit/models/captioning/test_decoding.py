@@ -28,7 +28,8 @@ from image_toolkit.models.captioning.caption_text import Frame
 from image_toolkit.models.captioning.captioners import LocalCaptioner, largest_gap
 from image_toolkit.models.captioning.decoding import caption_decoder, kind
 from image_toolkit.models.captioning.decoding.caption_decoder import CaptionDecoder
-from image_toolkit.models.captioning.decoding.families import SpecialTokens, family_of
+from image_toolkit.models.captioning.decoding.families import family_of
+from image_toolkit.models.captioning.decoding.family import SpecialTokens
 from image_toolkit.models.captioning.decoding.rules import Clock, Rules
 from image_toolkit.models.captioning.decoding.token_step import Step
 from image_toolkit.models.captioning.drafts import Choice
