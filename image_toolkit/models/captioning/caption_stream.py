@@ -30,14 +30,9 @@ from image_toolkit.models.captioning.placeholders import filled, places_in
 from image_toolkit.models.captioning.refusals import refuses
 from image_toolkit.models.embedding.clip_score import ClipScore
 from image_toolkit.models.runtime.batching import BatchSize, run_batch
-from image_toolkit.models.runtime.feed import (
-    Feed,
-    FeedRow,
-    Group,
-    UnusableError,
-    prepared,
-    rows_of,
-)
+from image_toolkit.models.runtime.feed import Feed, prepared
+from image_toolkit.models.runtime.feed_groups import Group
+from image_toolkit.models.runtime.feed_rows import FeedRow, UnusableError, rows_of
 from image_toolkit.models.runtime.preparing_processes import PreparingProcesses
 from image_toolkit.models.runtime.slots import Slot
 from image_toolkit.models.runtime.spread import spread

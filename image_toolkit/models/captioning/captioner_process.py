@@ -19,7 +19,7 @@ from fondant_spec.shown_text import log_to_stderr
 from image_toolkit.models.captioning.captioners import Captioner
 from image_toolkit.models.captioning.generation import Generation
 from image_toolkit.models.runtime.device import Placement
-from image_toolkit.models.runtime.feed import UnusableError
+from image_toolkit.models.runtime.feed_rows import UnusableError
 
 Start = Callable[[Placement], Captioner]
 """Loads a captioner for a placement. It goes to another process, so it is a function by name."""

@@ -17,7 +17,7 @@ from image_toolkit.models.embedding.engines import pinned, to_device
 from image_toolkit.models.runtime.batch_trial import best_batch_size
 from image_toolkit.models.runtime.device import EXACT, Placement
 from image_toolkit.models.runtime.device_use import DeviceUse
-from image_toolkit.models.runtime.feed import UnusableError, usable
+from image_toolkit.models.runtime.feed_rows import UnusableError, usable
 from image_toolkit.models.runtime.fitting import placing
 from image_toolkit.models.runtime.hub import ModelFiles
 from image_toolkit.models.runtime.intakes import Inputs

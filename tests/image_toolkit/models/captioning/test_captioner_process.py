@@ -27,7 +27,7 @@ from image_toolkit.models.captioning.captioners import LocalCaptioner
 from image_toolkit.models.captioning.drafts import Choice
 from image_toolkit.models.captioning.generation import Generation
 from image_toolkit.models.runtime.device import Placement
-from image_toolkit.models.runtime.feed import UnusableError
+from image_toolkit.models.runtime.feed_rows import UnusableError
 from image_toolkit.models.runtime.hub import find_model
 from tests.small import command_line, ended
 

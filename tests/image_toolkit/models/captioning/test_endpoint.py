@@ -25,7 +25,8 @@ from image_toolkit.models.captioning.endpoint import EndpointCaptioner
 from image_toolkit.models.captioning.endpoint_images import EndpointImages, data_url
 from image_toolkit.models.captioning.generation import Generation
 from image_toolkit.models.runtime.batching import BatchSize
-from image_toolkit.models.runtime.feed import FeedRow, Group, UnusableError
+from image_toolkit.models.runtime.feed_groups import Group
+from image_toolkit.models.runtime.feed_rows import FeedRow, UnusableError
 from tests.small import until
 
 

@@ -14,7 +14,7 @@ from transformers import AutoImageProcessor, AutoProcessor, BertTokenizer, PreTr
 from image_toolkit.models.captioning.captioners import LocalCaptioner
 from image_toolkit.models.captioning.generation import Generation
 from image_toolkit.models.runtime.device import Placement
-from image_toolkit.models.runtime.feed import UnusableError
+from image_toolkit.models.runtime.feed_rows import UnusableError
 from image_toolkit.models.runtime.hub import find_model
 from image_toolkit.models.runtime.intakes import ChatIntake, PixelIntake
 
