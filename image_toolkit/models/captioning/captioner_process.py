@@ -16,7 +16,7 @@ from typing import Any, Final
 from fondant_spec.errors import FondantError, StepFailedError
 from fondant_spec.lifeline import end_with_parent
 from fondant_spec.shown_text import log_to_stderr
-from image_toolkit.models.captioning.captioners import Captioner
+from image_toolkit.models.captioning.captioner import Captioner
 from image_toolkit.models.captioning.generation import Generation
 from image_toolkit.models.runtime.device import Placement
 from image_toolkit.models.runtime.feed_rows import UnusableError

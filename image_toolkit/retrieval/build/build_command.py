@@ -10,7 +10,8 @@ from fondant_spec.shown_text import log_to_stderr, tell
 from image_toolkit.retrieval.build.build_estimate import BuildEstimate
 from image_toolkit.retrieval.build.build_index import BuildOptions, build_index
 from image_toolkit.retrieval.build.staging import left_out_rows
-from image_toolkit.retrieval.build.vector_sources import VectorSource, open_source
+from image_toolkit.retrieval.build.vector_source import VectorSource
+from image_toolkit.retrieval.build.vector_sources import open_source
 from image_toolkit.retrieval.hub.index_reference import on_hub
 
 _NAMED: Final = 10

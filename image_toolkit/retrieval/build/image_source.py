@@ -25,7 +25,7 @@ from image_toolkit.images.image_files import (
 )
 from image_toolkit.models.embedding.embedders import image_encoder
 from image_toolkit.models.embedding.embedding_stream import Embedder
-from image_toolkit.retrieval.build.vector_sources import Portion, Stretch, VectorSource
+from image_toolkit.retrieval.build.vector_source import Portion, Stretch, VectorSource
 from image_toolkit.retrieval.search.fingerprint import state_of
 from image_toolkit.retrieval.search.hits import FloatArray
 from image_toolkit.retrieval.search.model_identity import ModelIdentity

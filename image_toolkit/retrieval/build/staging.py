@@ -20,7 +20,7 @@ import pyarrow.parquet as pq
 
 from fondant_spec.progress import Progress
 from image_toolkit.retrieval.build.npy_files import write_npy
-from image_toolkit.retrieval.build.vector_sources import VectorSource
+from image_toolkit.retrieval.build.vector_source import VectorSource
 from image_toolkit.retrieval.search.columns import rename_usual
 from image_toolkit.retrieval.search.hits import BoolArray, FloatArray
 from image_toolkit.unit_vectors import unit_vectors

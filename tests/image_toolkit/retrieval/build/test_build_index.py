@@ -21,7 +21,8 @@ from image_toolkit.retrieval.build.check_index import check_index
 from image_toolkit.retrieval.build.index_kinds import choose_kind, named_kind
 from image_toolkit.retrieval.build.recall import recall
 from image_toolkit.retrieval.build.staging import Staging, left_out_rows
-from image_toolkit.retrieval.build.vector_sources import Portion, VectorSource, open_source
+from image_toolkit.retrieval.build.vector_source import Portion, VectorSource
+from image_toolkit.retrieval.build.vector_sources import open_source
 from image_toolkit.retrieval.search.index_folder import IndexFolder
 
 ROWS, DIMENSION = 2000, 16
