@@ -8,7 +8,7 @@ class FetchLimits:
     """Seconds, bytes and counts. The defaults suit images on the open web."""
 
     timeout: float = 20.0
-    """For one attempt in all, from the look-up of the name to the last byte."""
+    """The time limit of one attempt, from the look-up of the name to the last byte."""
 
     connect_timeout: float = 5.0
     """For the look-up of the name, and again for the connection with its TLS handshake."""
@@ -27,7 +27,7 @@ class FetchLimits:
     """At once, over all hosts."""
 
     waiting_bytes: int = 128 << 20
-    """Under way, or fetched and not yet taken: above this no transfer is started."""
+    """Bytes under way, or fetched and not yet taken, above which no transfer is started."""
 
     connections_per_host: int = 4
     """At once, to one host."""

@@ -28,7 +28,7 @@ _FEW_SCANS: Final = 24
 _FEW_MARKERS: Final = 2000
 
 _JPEG_KNOWN: Final = frozenset({0xC0, 0xC1, 0xC2, 0xC4, 0xDA, 0xDB, 0xDD, 0xFE, *range(0xE0, 0xF0)})
-"""Markers of which all readers know that a length follows."""
+"""Markers that, as all readers know, are followed by a length."""
 
 _EXIF: Final = 0xE1
 _PHOTOSHOP: Final = 0xED

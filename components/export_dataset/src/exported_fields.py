@@ -14,7 +14,7 @@ from fondant_spec.errors import InputDataError
 
 NAME: Final = "file_name"
 _NEEDED_BY: Final = {NAME: ("name_files_by", "image_url"), LICENCE: ("licenses", "LICENSE")}
-"""Of fields, the arguments that need them, and what they may be called in a dataset."""
+"""For each field, the argument that needs it and a name it may have in a dataset."""
 _RESERVED: Final = ("file_names", "text", "label", SOURCE_NAME)
 
 

@@ -187,7 +187,7 @@ class CaptionWriter:
 
 
 def _good(candidates: Sequence[str]) -> list[str]:
-    """Return the candidates that are no poor text, cleaned; or all that are a text, if none is."""
+    """Return the cleaned candidates that are good; if there are none, all that are not blank."""
     cleaned = [text for text in map(clean, candidates) if not is_blank(text)]
     return [text for text in cleaned if not is_poor(text)] or cleaned
 

@@ -11,7 +11,7 @@ import pyarrow as pa
 
 
 class Cells:
-    """A column, of which each cell can be had alone."""
+    """A column whose cells can be read one at a time."""
 
     def __init__(self, column: pa.Array) -> None:
         self._column = column

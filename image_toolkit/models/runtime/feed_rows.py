@@ -27,7 +27,7 @@ class UnusableError(Exception):
 
 @dataclass(frozen=True)
 class ArrowCell:
-    """A cell that is still Arrow's: whoever asks for it makes a copy, and lets it go soon."""
+    """A cell that is still in Arrow's memory: reading it makes a copy, which is short-lived."""
 
     column: Cells
     number: int

@@ -52,7 +52,7 @@ class Intake(Protocol):
         """Return the input of `generate`, made of what `collate` returned, now on the device."""
 
     def unwritten(self, inputs: Inputs) -> int:
-        """Return how many tokens lead in a result that are no part of the caption."""
+        """Return how many leading tokens of a result are no part of the caption."""
 
     def texts(self, tokens: torch.Tensor) -> list[str]:
         """Return the captions in the tokens that `generate` returned."""

@@ -32,7 +32,7 @@ logger = logging.getLogger(__name__)
 Model = TypeVar("Model", bound=Encoder)
 
 FP16_ROOM: Final = 0.5
-"""Of its range, fp16 may use so much on a few inputs: others may go further."""
+"""The share of fp16's range that a few inputs may use: others may go further."""
 
 LEAST_COSINE: Final = 0.999
 """How close to fp32 a faster way of running a model has to stay."""

@@ -198,5 +198,5 @@ def _pair(size: Mapping[str, int] | tuple[int, int] | int) -> tuple[int, int]:
 
 
 def _fraction(whole: int, part: int) -> float:
-    """Return at which fraction a side was decoded: so many eighths, `part` being rounded up."""
+    """Return the scale at which a side was decoded, in eighths; `part` is rounded up."""
     return max(1, round(8 * part / whole)) / 8

@@ -52,7 +52,7 @@ class PreparingProcesses:
     """
 
     def __init__(self, count: int) -> None:
-        """Have the program started of which they are forks; it is not waited for."""
+        """Start the program that they are forked from, without waiting for it."""
         self.count = count
         self._idle: list[PreparingWorker] = []
         self._lock = Lock()

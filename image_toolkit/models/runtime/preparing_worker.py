@@ -29,7 +29,7 @@ class NoMoreError(OSError):
 
 
 class GoneError(KilledError):
-    """A process had ended before it was asked."""
+    """A process had already ended when it was given work."""
 
 
 class PreparingWorker:

@@ -43,7 +43,7 @@ def fuse_attention(model: nn.Module) -> None:
 
 
 def only_first_token(model: nn.Module) -> None:
-    """Have the CLIP image towers in a model compute no token that is not read, in place."""
+    """Patch the CLIP image towers in a model so that they compute only the tokens that are read."""
     if private_parts_usable():
         from image_toolkit.models.cpu import first_token  # noqa: PLC0415 - see above
 

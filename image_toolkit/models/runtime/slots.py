@@ -96,7 +96,7 @@ MakeSlots = Callable[[int], Sequence[Slot | None]]
 def slots_for(
     prepare: Callable[..., Any], *, pinned: bool = False, shared: bool = False
 ) -> MakeSlots:
-    """Return what makes the places for what `prepare` prepares: none, if that is not pixels."""
+    """Return what allocates the slots for what `prepare` makes: None each unless that is pixels."""
     if not isinstance(prepare, PixelPreparation):
         return lambda count: [None] * count
     memory = _Memory(prepare, pinned=pinned, shared=shared)

@@ -116,7 +116,7 @@ def _asked(wanted: Wanted, factor: float) -> int:
 
 
 def _chosen(hits: Hits, wanted: Wanted) -> Hits:
-    """Return the hits to keep of those that no filter drops, spare ones last."""
+    """Return the hits to keep among those that pass the filters; spares come last."""
     if wanted.diversity is None:
         return hits.keep(hits.ranks() < wanted.with_spares)
     turns = diverse(hits, wanted.with_spares, wanted.diversity)

@@ -33,7 +33,7 @@ class Clock:
         return cls(*(torch.zeros(1, dtype=torch.long, device=device) for _ in range(3)))
 
     def set(self, prompt: int, end: int) -> None:
-        """Let it stand at the end of a prompt of so many tokens."""
+        """Set it to the end of a prompt with this many tokens."""
         self.last.fill_(prompt - 1)
         self.first.fill_(prompt)
         self.end.fill_(end)
