@@ -28,7 +28,7 @@ _ENDED: Final = (EOFError, ConnectionError)
 
 
 class CaptionerProcess:
-    """A captioner that runs in a process of its own; see `captioners.Captioner`.
+    """A captioner that runs in a process of its own; see `captioner.Captioner`.
 
     Images are prepared in this process. Calls from several threads are under way at the same time.
     """
