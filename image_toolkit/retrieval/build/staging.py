@@ -98,14 +98,14 @@ class Staging:
             shutil.rmtree(self.vectors)
 
     def _begin(self, source: VectorSource, rows_per_portion: int) -> None:
-        state = {"identity": source.identity, "rows_per_portion": rows_per_portion}
+        state = json.dumps({"identity": source.identity, "rows_per_portion": rows_per_portion})
         file = self.folder / _STATE
-        if file.is_file() and json.loads(file.read_bytes()) != state:
+        if file.is_file() and file.read_bytes() != state.encode():  # it may have been cut off, too
             logger.warning("%s is of another source; starting afresh", self.folder)
             shutil.rmtree(self.folder)
         self.vectors.mkdir(parents=True, exist_ok=True)
         self.metadata.mkdir(exist_ok=True)
-        file.write_text(json.dumps(state))
+        file.write_text(state, encoding="utf-8")
 
     def _complete(self) -> int:
         """Return how many portions are there, both files of each."""

@@ -283,6 +283,15 @@ def test_a_source_that_was_edited_is_another_one(tmp_path: Path) -> None:
     assert open_source(tmp_path).identity != before
 
 
+def test_a_build_whose_state_was_cut_off_starts_afresh(tmp_path: Path) -> None:
+    """As when the disk was full: nobody knows what the rest is of."""
+    source = from_parquet(tmp_path)
+    Staging(tmp_path / "index.building").fill(source)
+    (tmp_path / "index.building" / "state.json").write_text('{"iden')
+
+    assert build_index(source, tmp_path / "index", BuildOptions()).rows == ROWS
+
+
 @pytest.mark.parametrize("layout", ["parquet", "npz", "dataset"])
 def test_other_vectors_of_the_same_files_are_another_source(tmp_path: Path, layout: str) -> None:
     """What a stopped build has of one column is not mixed with another, of the same dimension."""
