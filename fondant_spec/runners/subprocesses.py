@@ -107,7 +107,7 @@ def run_steps(
 
 
 def _learn_secrets(plan: Plan) -> None:
-    """Learn what the steps are given, so that none of it is shown; a step may print anything."""
+    """Note the secrets that the steps are given, so that none is shown, whatever a step prints."""
     for planned in plan.steps:
         for name, value in planned.arguments.items():
             if planned.spec.arguments[name].by_reference:

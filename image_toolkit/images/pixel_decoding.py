@@ -78,7 +78,7 @@ def memory_of(header: ImageHeader, target_side: int | None = None) -> int:
 
 
 def _eighths(header: ImageHeader, number: int) -> tuple[int, int]:
-    """Return height and width of an image at so many eighths of its size."""
+    """Return the height and width of an image that is scaled by a number of eighths."""
     return -(-header.height * number // 8), -(-header.width * number // 8)
 
 

@@ -9,8 +9,8 @@ from fondant_spec.errors import InvalidPipelineError
 from fondant_spec.pipeline.plan import Plan
 from fondant_spec.runners.kubeflow.cluster import Cluster
 from fondant_spec.runners.kubeflow.package import task_name
+from fondant_spec.spec.argument_texts import texts_in
 from fondant_spec.spec.secret_arguments import file_of, variable_of
-from fondant_spec.spec.texts import texts_in
 
 _PLACEHOLDERS: Final = {"{{": "Argo", "$(": "Kubernetes", "$$": "Kubernetes"}
 """Where something else may be put in its place, and by whom.

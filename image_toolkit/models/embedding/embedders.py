@@ -13,7 +13,7 @@ from torch import nn
 from fondant_spec.errors import InputDataError
 from image_toolkit.blank_texts import is_blank
 from image_toolkit.models.embedding.open_clip import PREFIX, OpenClipImages, OpenClipTexts
-from image_toolkit.models.runtime.feed import UnusableError
+from image_toolkit.models.runtime.feed_rows import UnusableError
 from image_toolkit.models.runtime.hub import ModelFiles, find_model
 from image_toolkit.models.runtime.loading import load_model, load_tokenizer, loading
 from image_toolkit.models.runtime.preparation import (

@@ -11,7 +11,9 @@ from fondant_spec.dataset.rejects import Rejects
 from image_toolkit.models.embedding.embedders import Encoder, Vectors
 from image_toolkit.models.runtime.batching import BatchSize, check_asked
 from image_toolkit.models.runtime.device import devices, place
-from image_toolkit.models.runtime.feed import Feed, Group, prepared, rows_of
+from image_toolkit.models.runtime.feed import Feed, prepared
+from image_toolkit.models.runtime.feed_groups import Group
+from image_toolkit.models.runtime.feed_rows import rows_of
 from image_toolkit.models.runtime.model_runner import (
     Embedding,
     EncoderRunner,

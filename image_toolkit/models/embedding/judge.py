@@ -11,7 +11,7 @@ from fondant_spec.errors import InputDataError
 from image_toolkit.models.embedding.embedders import Encoder, Vectors
 from image_toolkit.models.embedding.engines import exact_engine
 from image_toolkit.models.runtime.device import Placement
-from image_toolkit.models.runtime.feed import usable
+from image_toolkit.models.runtime.feed_rows import usable
 from image_toolkit.models.runtime.out_of_memory import is_out_of_memory
 
 
