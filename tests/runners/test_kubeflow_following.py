@@ -1,5 +1,6 @@
 """Following a run on a Kubeflow Pipelines host: what a real one answers, told as it is."""
 
+import _thread
 from collections.abc import Sequence
 
 import pytest
@@ -402,6 +403,36 @@ def test_a_host_that_stays_away():
         with pytest.raises(HostError, match="The run goes on: ") as caught:
             follow(run, lambda _: None, interval=0.01, patience=0.05)
         assert run.id in str(caught.value)
+
+
+class Interrupting(Look):
+    """A look during which somebody presses Ctrl-C."""
+
+    def answer(self) -> Answer:
+        """Return what the server would say."""
+        _thread.interrupt_main()
+        return super().answer()
+
+
+def test_ctrl_c_ends_the_following_alone(launch):
+    """It is said that the run goes on, and not to run again, which would be a second run."""
+    with serving(KfpServer([Look("RUNNING"), Interrupting("RUNNING")])) as server:
+        code, _, err = launch(server)
+    url = "URL/#/runs/details/RUN"
+    told = f"error: no longer following; the run goes on, and can be terminated at {url}"
+    assert (code, err) == (130, [told])
+
+
+def test_a_run_that_is_deleted():
+    """A run that is no more is not taken for a wrong HOST, nor said to go on."""
+    with serving(KfpServer([Look("RUNNING")])) as server:
+        run = followed(server)
+        server.runs.clear()
+        with pytest.raises(RunCancelledError) as caught:
+            follow(run, lambda _: None, interval=0.01)
+        assert str(caught.value) == (
+            f"the run was deleted; what is finished is kept, run again to go on. {run.url}"
+        )
 
 
 def test_a_token_that_runs_out():

@@ -107,20 +107,35 @@ class Credentials:
         """Return the headers; a token file is read each time, since its content is renewed.
 
         Raises:
-            HostError: the token file cannot be read.
+            HostError: the token file cannot be read, or what a header would hold is no such text.
         """
         if self.cookie:
-            return {"Cookie": self.cookie}
-        token = self.token
-        if not token and self.token_file:
-            try:
-                token = Path(self.token_file).read_text(encoding="utf-8").strip()
-            except OSError as error:
-                msg = f"cannot read the token file {self.token_file} ({error.strerror})."
-                raise HostError(msg) from None
-        if token:
-            return {"Authorization": f"Bearer {token}"}
+            return {"Cookie": _word(self.cookie, "KUBEFLOW_COOKIE")}
+        if self.token:
+            return {"Authorization": f"Bearer {_word(self.token, 'KUBEFLOW_TOKEN')}"}
+        if self.token_file:
+            return {"Authorization": f"Bearer {_token_in(self.token_file)}"}
         return authorization(unquote(self.user))
+
+
+def _token_in(file: str) -> str:
+    try:
+        text = Path(file).read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        reason = getattr(error, "strerror", None) or "it is no text"
+        msg = f"cannot read the token file {file} ({reason})."
+        raise HostError(msg) from None
+    return _word(text, f"the token file {file}")
+
+
+def _word(text: str, where: str) -> str:
+    """Return what a header can hold, without the ends of lines that come along with it."""
+    text = text.strip()
+    if not text or not text.isascii() or not text.isprintable():
+        what = "is empty" if not text else "holds a character that none can have"
+        msg = f"{where} {what}; copy the token or cookie again, as it is."
+        raise HostError(msg)
+    return text
 
 
 def _pull_policy(text: str) -> str:
