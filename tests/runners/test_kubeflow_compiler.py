@@ -11,6 +11,7 @@ import pytest
 import yaml
 from kfp.components import load_component_from_text
 
+from examples.train_and_evaluate import with_training
 from fondant_spec.errors import InvalidConfigError, InvalidPipelineError
 from fondant_spec.pipeline import Pipeline, Resources
 from fondant_spec.runners.kubeflow import Cluster, KubeflowRunner
@@ -233,6 +234,20 @@ def test_the_real_pipeline():
         assert pods[label]["nodeSelector"] == {"labels": {"node_pool": "a100"}}
 
 
+def test_the_whole_way():
+    """The longest of our pipelines, with all that can be set, has a form that servers keep."""
+    every = replace(
+        CONFIGS,
+        PROMPTS="interior_design",
+        NEGATIVE_PROMPT="a drawing",
+        CLASS_PROMPT="a photo of a dog",
+        CURATE="usual",
+    )
+    pipeline = with_training(build(every), every, "user/model", grid=True)
+    found, _ = documents(KubeflowRunner(Cluster()).compile(pipeline.plan()))
+    assert len(found["root"]["dag"]["tasks"]) == len(pipeline.steps) > 15
+
+
 def test_images_come_from_the_lock_file(tmp_path):
     """A package names the image that was pushed, by its digest."""
     folder = tmp_path / "components" / "numbers"
@@ -322,9 +337,9 @@ BREAKAGES: dict[str, tuple[Callable[[Any, Any], object], str]] = {
     ),
     "parameters": (
         lambda p, _: p["root"]["inputDefinitions"]["parameters"]["base_path"].update(
-            defaultValue="x" * 10_000
+            defaultValue="é" * 33_000
         ),
-        "bytes, more than the 10000 that it keeps",
+        "bytes, more than the 65,535 that servers keep; base_path takes 66,002 of them",
     ),
     "empty parameter": (
         lambda p, _: p["root"]["inputDefinitions"]["parameters"]["base_path"].pop("defaultValue"),
@@ -396,13 +411,39 @@ def test_paths_of_this_machine_are_refused(tmp_path):
     )
 
 
-def test_names_that_kubeflow_takes_for_equal():
-    """Two ids that differ in their dashes would be one task."""
+@pytest.mark.parametrize(
+    ("first", "second", "name"),
+    [
+        ("a-b", "a_b", "a-b"),
+        ("a_b", "a__b_", "a-b"),
+        ("double_slices", "double", "double-slices"),
+        ("double", "double_commit", "double-commit"),
+    ],
+)
+def test_names_that_kubeflow_takes_for_equal(first, second, name):
+    """Two steps of one name there would be taken for each other."""
     pipeline = Pipeline("p", "s3://bucket")
-    pipeline.add(COMPONENTS / "numbers", step_id="a-b")
-    pipeline.add(COMPONENTS / "numbers", step_id="a_b")
-    with pytest.raises(InvalidPipelineError, match="differ in `-` and `_` only"):
+    numbers = pipeline.add(COMPONENTS / "numbers")
+    for step in (first, second):
+        fan_out = 2 if step == "double" else 1
+        pipeline.add(COMPONENTS / "double", step_id=step, after=numbers, fan_out=fan_out)
+    with pytest.raises(InvalidPipelineError) as caught:
         compile_plan(pipeline.plan(), Cluster())
+    assert str(caught.value).startswith(
+        f"the steps {first!r} and {second!r} would both have a {name!r} on Kubeflow, which "
+    )
+
+
+@pytest.mark.parametrize("step", ["a__b", "a_", "a--b_-"])
+def test_ids_that_kubeflow_shortens(step):
+    """A step is found under the name that the SDK makes of its id, and so is a pipeline."""
+    pipeline = Pipeline(f"p{step}", "s3://bucket")
+    pipeline.add(COMPONENTS / "numbers", step_id=step)
+    package = KubeflowRunner(Cluster()).compile(pipeline.plan())
+    found, _ = documents(package)
+    name = step.rstrip("_-").replace("_", "-").replace("--", "-")
+    assert found["root"]["dag"]["tasks"].keys() == {name}
+    assert found["pipelineInfo"]["name"] == f"p{name}"
 
 
 def test_a_load_cannot_be_spread():
