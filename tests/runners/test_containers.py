@@ -289,12 +289,13 @@ def test_one_container_draws_with_what_another_has_trained(tmp_path):
     assert (told["images"]["samples"], told["training"]["step_id"]) == (16, "fine_tune")
 
 
-def test_a_build_that_fails(engine):
+def test_a_build_that_fails(engine, tmp_path):
     """A base image that does not exist stops the script, which names the component."""
     done = subprocess.run(
         [
             *("bash", "build_images.sh", "-C", "generate_prompts", "-t", "none"),
-            *("--base-image", "fondant-test/no-such-base:none", "--lock", "/dev/null"),
+            *("--base-image", "fondant-test/no-such-base:none"),
+            *("--lock", str(tmp_path / "images.lock")),
         ],
         cwd=ROOT,
         check=False,
