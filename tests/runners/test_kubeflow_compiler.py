@@ -492,11 +492,14 @@ def test_retries_and_timeouts():
     """A step is tried again, and ended, as its resources say."""
     pipeline = Pipeline("p", "s3://bucket")
     pipeline.add(COMPONENTS / "numbers", resources=Resources(retries=0))
-    pipeline.add(COMPONENTS / "numbers", resources=Resources(retries=5, timeout=60))
+    wanted = Resources(retries=5, backoff=600, timeout=60)
+    pipeline.add(COMPONENTS / "numbers", resources=wanted)
     found, platform = documents(compile_plan(pipeline.plan(), Cluster()))
     tasks = found["root"]["dag"]["tasks"]
     assert "retryPolicy" not in tasks["numbers"]
-    assert tasks["numbers-2"]["retryPolicy"]["maxRetryCount"] == 5
+    policy = tasks["numbers-2"]["retryPolicy"]
+    assert (policy["maxRetryCount"], policy["backoffDuration"]) == (5, "600s")
+    assert policy["backoffMaxDuration"] == "600s"
     assert pods(platform)["exec-numbers-2"]["activeDeadlineSeconds"] == "60"
 
 
