@@ -52,10 +52,10 @@ _PASSED: Final = (
 )
 """Beginnings of the names of environment variables that a container inherits."""
 
-_OF_THE_IMAGE: Final = re.compile(
+OF_THE_IMAGE: Final = re.compile(
     r"/(bin|boot|cache|component|etc|lib|lib64|run|sbin|tmp|usr|var)?|/(dev|proc|sys)(/.*)?"
 )
-"""Paths that a container must not have mounted over its own."""
+"""Paths over which nothing must be mounted in a container."""
 
 _CACHED: Final = re.compile(r"(models|datasets|spaces)--.+")
 """The folder of a repository in the Hugging Face cache; its `snapshots` are links to `blobs`."""
@@ -178,7 +178,7 @@ def _named_paths(planned: PlannedStep) -> Iterator[tuple[Argument, Path]]:
 
 def _has_neighbours(file: Path, engine: Engine) -> bool:
     """Return whether a file's folder may be seen: not a home folder, which holds anything."""
-    return not _OF_THE_IMAGE.fullmatch(str(file.parent)) and file.parent != engine.home
+    return not OF_THE_IMAGE.fullmatch(str(file.parent)) and file.parent != engine.home
 
 
 def _blobs(path: Path) -> Path | None:
@@ -197,7 +197,7 @@ def _named(value: str) -> Path | None:
     path = Path(value)
     if not path.exists() and (wildcard := _WILDCARD.search(value)):
         path = Path(value[: wildcard.start()].rpartition("/")[0] or "/")
-    return path if path.exists() and not _OF_THE_IMAGE.fullmatch(str(path)) else None
+    return path if path.exists() and not OF_THE_IMAGE.fullmatch(str(path)) else None
 
 
 def _urls(values: Iterable[object]) -> Iterator[str]:

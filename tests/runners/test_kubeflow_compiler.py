@@ -412,6 +412,21 @@ def test_paths_of_this_machine_are_refused(tmp_path):
 
 
 @pytest.mark.parametrize(
+    "path",
+    ["./words", "../words", "~/words", "words/of/mine", "file:///home/me/words", "/data/../words"],
+)
+def test_a_mistyped_path_is_refused_too(path):
+    """What can be nothing but a path is refused although nothing is there, here or in a volume."""
+    pipeline = forked("/data/base")
+    pipeline.override("double", "lexicon", path)
+    cluster = Cluster(volume="claim")
+    with pytest.raises(InvalidPipelineError, match=f"lexicon is {path}, a path of this machine, "):
+        compile_plan(pipeline.plan(), cluster)
+    pipeline.override("double", "lexicon", "file:///data/words")
+    compile_plan(pipeline.plan(), cluster)
+
+
+@pytest.mark.parametrize(
     ("first", "second", "name"),
     [
         ("a-b", "a_b", "a-b"),
@@ -508,6 +523,14 @@ def test_retries_and_timeouts():
     [
         ("KUBEFLOW_VOLUME", "sd data", "KUBEFLOW_VOLUME must be CLAIM or CLAIM:/MOUNT/PATH"),
         ("KUBEFLOW_VOLUME", "claim:data", "KUBEFLOW_VOLUME must be CLAIM or CLAIM:/MOUNT/PATH"),
+        ("KUBEFLOW_VOLUME", "claim:/data:ro", "KUBEFLOW_VOLUME must be CLAIM or CLAIM:/MOUNT/PATH"),
+        ("KUBEFLOW_VOLUME", "claim:/", "KUBEFLOW_VOLUME would hide / of the images; mount it "),
+        ("KUBEFLOW_VOLUME", "claim:/x/../component/", "would hide /x/../component/ of the images"),
+        (
+            "KUBEFLOW_SECRETS",
+            "A=s/k,A=t/k",
+            "KUBEFLOW_SECRETS names A twice; leave one of them out",
+        ),
         ("KUBEFLOW_SECRETS", "HF_TOKEN=hf_abc", "this is not: HF_TOKEN=***"),
         ("KUBEFLOW_SECRETS", "hf_abc", "this is not: ***"),
         ("KUBEFLOW_ENV", "http://minio", "KUBEFLOW_ENV must be NAME=value, separated by commas"),

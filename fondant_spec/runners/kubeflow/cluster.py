@@ -3,11 +3,13 @@
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from os.path import normpath
 from pathlib import Path
 from typing import Final, Self
 from urllib.parse import unquote
 
 from fondant_spec.errors import HostError, InvalidConfigError
+from fondant_spec.runners.container_view import OF_THE_IMAGE
 from fondant_spec.runners.kubeflow.pod_settings import read_labels, read_variables
 from fondant_spec.shown_text import HIDDEN
 from fondant_spec.signing import authorization
@@ -17,7 +19,7 @@ MAX_INTERVAL: Final = 3600
 TOKEN_FILE: Final = "/var/run/secrets/kubeflow/pipelines/token"  # noqa: S105 - where it lies
 
 _SECRET: Final = re.compile(r"([A-Za-z_][A-Za-z0-9_]*)=([a-z0-9.-]+)/([A-Za-z0-9._-]+)")
-_VOLUME: Final = re.compile(r"([a-z0-9][a-z0-9.-]*)(?::(/.+))?")
+_VOLUME: Final = re.compile(r"([a-z0-9][a-z0-9.-]*)(?::(/[^:]*))?")
 
 
 @dataclass(frozen=True)
@@ -174,6 +176,11 @@ def _volume(text: str) -> tuple[str, str | None]:
     if match is None:
         msg = f"KUBEFLOW_VOLUME must be CLAIM or CLAIM:/MOUNT/PATH, such as sd-data:/data: {text!r}"
         raise InvalidConfigError(msg)
+    if match[2] and OF_THE_IMAGE.fullmatch(normpath(match[2])):
+        msg = (
+            f"KUBEFLOW_VOLUME would hide {match[2]} of the images; mount it elsewhere, as at /data."
+        )
+        raise InvalidConfigError(msg)
     return match[1], match[2]
 
 
@@ -186,6 +193,9 @@ def _secrets(text: str) -> dict[str, tuple[str, str]]:
                 "KUBEFLOW_SECRETS must be VARIABLE=SECRET/KEY, separated by commas, such as "
                 f"HF_TOKEN=hugging-face/token; this is not: {_without_value(word)}"
             )
+            raise InvalidConfigError(msg)
+        if match[1] in secrets:
+            msg = f"KUBEFLOW_SECRETS names {match[1]} twice; leave one of them out."
             raise InvalidConfigError(msg)
         secrets[match[1]] = (match[2], match[3])
     return secrets

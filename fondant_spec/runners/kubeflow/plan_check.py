@@ -1,11 +1,13 @@
 """What is refused of a plan before it is compiled: what would be another thing on the cluster."""
 
 from collections.abc import Iterator
+from os.path import normpath
 from pathlib import Path
 from typing import Final
 
 from fondant_spec.dataset import storage
 from fondant_spec.errors import InvalidPipelineError
+from fondant_spec.pipeline.missing_paths import is_path
 from fondant_spec.pipeline.plan import Plan
 from fondant_spec.runners.kubeflow.cluster import Cluster
 from fondant_spec.runners.kubeflow.package import commit_name, slices_name, task_name
@@ -110,9 +112,9 @@ def _check_paths(plan: Plan, cluster: Cluster) -> None:
     for planned in plan.steps:
         for name, value in planned.arguments.items():
             argument = planned.spec.arguments[name]
-            if value is None:
+            if not isinstance(value, str):
                 continue
-            here = argument.output or (argument.path and Path(str(value)).is_absolute())
+            here = argument.output or (argument.path and is_path(value))
             if here and not (storage.is_remote(value) or _mounted(value, cluster)):
                 msg = (
                     f"{planned.id}: {name} is {value}, a path of this machine, which the cluster "
@@ -143,4 +145,7 @@ def _check_references(plan: Plan, cluster: Cluster) -> None:
 
 
 def _mounted(path: str, cluster: Cluster) -> bool:
-    return bool(cluster.volume) and Path(path).is_relative_to(cluster.volume_path)
+    """Return whether a path is one of the volume, without a `..` that leads out of it."""
+    if not cluster.volume or not path.startswith(("/", "file://")):
+        return False
+    return Path(normpath(storage.normalize(path))).is_relative_to(cluster.volume_path)
