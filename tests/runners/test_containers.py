@@ -124,6 +124,18 @@ def test_a_runner_that_is_killed_takes_the_container_along(waiting):
     assert not is_there()
 
 
+def test_a_container_that_is_killed(engine, waiting):
+    """A step that is killed in its container, as for its memory, is told as such."""
+    process, base, is_there = waiting
+    [run] = read_runs(str(base), "small")
+    call(engine.program, "kill", f"fondant-{run['run_id']}-waits")
+    output = process.communicate(timeout=60)[0]
+    assert process.returncode == 1, output
+    assert "error: step 'waits' was killed, most likely because memory ran out: " in output
+    assert "or give it more with `--set waits.@memory=...`" in output
+    assert not is_there()
+
+
 @pytest.mark.usefixtures("engine")
 def test_an_image_that_was_not_built(tmp_path):
     """Before anything runs it is said which image is missing, and how to build it."""
