@@ -265,6 +265,14 @@ def test_a_remote_keeps_its_secret(copy, url, told):
     assert "secret" not in done.stdout + done.stderr
 
 
+@pytest.mark.parametrize("words", [["--help"], ["mine:1", "yours:1"]])
+def test_the_base_image_takes_one_name(words):
+    """A wrong word is told before minutes of making an image that cannot be called so."""
+    done = run(*words, script=ROOT / "scripts" / "make_base_image.sh")
+    usage = "usage: bash scripts/make_base_image.sh [NAME]\n"
+    assert (done.returncode, done.stdout, done.stderr) == (2, "", usage)
+
+
 def test_a_component_that_is_named_twice(copy):
     """It is built once."""
     done = run("-C", "all", "-C", "one", "-t", "v1", "--dry-run", script=copy)
