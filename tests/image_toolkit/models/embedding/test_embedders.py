@@ -125,6 +125,18 @@ def test_texts(kind, tiny):
     assert (ours * exact).sum(-1).min() >= 0.9999
 
 
+@pytest.mark.parametrize(("kind", "same"), [("clip", False), ("siglip", True), ("siglip2", True)])
+def test_texts_are_those_of_the_training(kind, same, tiny):
+    """SigLIP has seen lower case only; the tokenizer of CLIP sees to that itself, or does not."""
+    texts = ["a photo of a cat", "A Photo of a CAT"]
+    encoder = text_encoder(str(tiny(kind)))
+    ids = encoder.collate(texts)["input_ids"]
+    assert torch.equal(ids[0], ids[1]) == same
+    assert len({*encoder.token_counts(texts)}) == 1
+    lower, upper = embedded(partial(text_encoder, str(tiny(kind))), texts, "text", precision="fp32")
+    assert np.allclose(lower, upper, atol=1e-6) == same
+
+
 @NEEDS_BF16
 def test_a_way_that_strays_is_not_used(tiny, photos, caplog, monkeypatch):
     """Where bf16 is too far from fp32, fp32 is used, and that is said."""
