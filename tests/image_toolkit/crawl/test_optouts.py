@@ -78,7 +78,9 @@ def test_robots_txt_is_obeyed(host, fetch, robots, expected):
     assert [reason(f) for f in found] == expected
 
 
-@pytest.mark.parametrize("agent", ["test-bot", "test-bot/1.0", "Test-Bot (of ours)", " test-bot x/2"])
+@pytest.mark.parametrize(
+    "agent", ["test-bot", "test-bot/1.0", "Test-Bot (of ours)", " test-bot x/2"]
+)
 def test_a_crawler_answers_to_its_first_word(host, fetch, agent):
     """Whatever follows it in the user agent, wishes that name it are obeyed."""
     host.robots = reply(200, b"User-agent: test-bot\nDisallow: /ok/")
