@@ -62,8 +62,7 @@ class BalanceRows(GatherComponent):
         there = context.input_fields
         for name in filter(None, (self._by, self._best, "embedding" if self._clusters else None)):
             if name not in there:
-                hint = did_you_mean(name, list(context.dataset_fields))
-                msg = f"balance_rows: there is no field {name!r} to go by{hint}"
+                msg = f"balance_rows: {_why_unknown(name, list(context.dataset_fields))}"
                 raise InputDataError(msg)
         if self._best and not _is_number(there[self._best].type):
             msg = f"balance_rows: best={self._best!r} is no field of numbers."
@@ -158,6 +157,13 @@ def _without_nan(values: pa.Array) -> pa.Array:
     if not pa.types.is_floating(values.type):
         return values
     return pc.if_else(pc.is_nan(values), pa.scalar(None, values.type), values)
+
+
+def _why_unknown(name: str, fields: list[str]) -> str:
+    """Return why the step does not read a field; what it does read is as narrow as a number."""
+    if name in fields:
+        return f"field {name!r} holds more than a number, a text, a time or a truth to go by."
+    return f"there is no field {name!r} to go by{did_you_mean(name, fields)}"
 
 
 def _is_number(data_type: pa.DataType) -> bool:

@@ -79,6 +79,7 @@ def test_repeats_instead(tmp_path):
             "no field 'clas' to go by; did you mean 'class'",
         ),
         ({"by": "class", "best": "class", "most": 1}, InputDataError, "no field of numbers"),
+        ({"by": "tags", "most": 1}, InputDataError, "field 'tags' holds more than a number"),
         ({"clusters": 2, "most": 1}, InputDataError, "no field 'embedding'"),
         ({"most": 1}, InvalidArgumentError, "give either `by`"),
         ({"by": "class"}, InvalidArgumentError, "give `most`, or have the step produce"),
@@ -87,7 +88,7 @@ def test_repeats_instead(tmp_path):
 def test_what_it_cannot_do(tmp_path, arguments, error, message):
     """It is said before any row is left out."""
     with pytest.raises(error, match=message):
-        run(tmp_path, {"class": ["cat"]}, **arguments)
+        run(tmp_path, {"class": ["cat"], "tags": [["tabby", "old"]]}, **arguments)
 
 
 def test_a_dataset_without_rows(tmp_path):
