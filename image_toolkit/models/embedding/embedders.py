@@ -105,7 +105,8 @@ class TextEncoder:
         self._tokenizer = load_tokenizer(files, model.config)
         self._lock = Lock()  # a tokenizer keeps how it cuts and pads from call to call
         text = model.config.get_text_config()
-        self.longest = int(text.max_position_embeddings)
+        # A tokenizer may know of fewer: not all of the positions of RoBERTa's kind are for tokens.
+        self.longest = min(text.max_position_embeddings, self._tokenizer.model_max_length)
         self._is_siglip = files.kind in _SIGLIP
         self.tower = _Tower(model, "text")
 
