@@ -50,8 +50,8 @@ def read_batches(
     `batch_rows` rows where that is given.
 
     Raises:
-        InvalidDatasetError: a file is missing or broken, or lacks rows or columns it should have, or
-            has them of other types.
+        InvalidDatasetError: a file is missing or broken, or lacks rows or columns that it should
+            have, or has them of other types.
     """
     ids = read_ids(index_location, partition, branches)
     whole = only is None and not branches

@@ -124,7 +124,7 @@ def _check_columns(
 
 def _holds(found: pa.DataType, declared: pa.DataType) -> bool:
     """Return whether a file's type is the declared one, or what Parquet makes of that."""
-    return found.equals(declared) or found.equals(_as_stored(declared))
+    return bool(found.equals(declared) or found.equals(_as_stored(declared)))
 
 
 @cache
