@@ -133,13 +133,14 @@ def _inflate(body: bytes, position: int, wbits: int) -> Generator[bytes, None, i
     decoder = zlib.decompressobj(wbits)
     while not decoder.eof:
         rest = body[position : position + _PIECE]
-        if not rest:
+        position += len(rest)
+        piece = decoder.decompress(rest, _PIECE)
+        if not (rest or piece or decoder.eof):  # the last byte may stand for more than a piece
             msg = "cut short"
             raise zlib.error(msg)
-        position += len(rest)
-        while rest and not decoder.eof:
+        yield piece
+        while (rest := decoder.unconsumed_tail) and not decoder.eof:
             yield decoder.decompress(rest, _PIECE)
-            rest = decoder.unconsumed_tail
     return position - len(decoder.unused_data)
 
 

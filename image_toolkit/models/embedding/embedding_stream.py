@@ -115,14 +115,15 @@ class Embedder:
         behind = 1 if self._placements[0].is_cuda else 0
         for group, embedding in delayed(spread(workers, groups), behind):
             vectors = embedding.vectors()
-            fits = [number for number, vector in enumerate(vectors) if vector is not None]
-            for number in set(range(len(vectors))) - set(fits):
-                rejects.add(group.rows[number].id, "out_of_memory", "does not fit even alone")
-            yield vector_batch(
-                [group.rows[number].id for number in fits],
-                [vector for vector in vectors if vector is not None],
-                self._runners[0].dimension,
-            )
+            sound: dict[str, Vectors] = {}
+            for row, vector in zip(group.rows, vectors, strict=True):
+                if vector is None:
+                    rejects.add(row.id, "out_of_memory", "does not fit even alone")
+                elif not np.isfinite(vector).all():
+                    rejects.add(row.id, "bad_embedding", "what the model makes of it is no number")
+                else:
+                    sound[row.id] = vector
+            yield vector_batch([*sound], [*sound.values()], self._runners[0].dimension)
 
     def metadata(self, modality: str) -> dict[str, Any]:
         """Return what the field's metadata says of its vectors."""

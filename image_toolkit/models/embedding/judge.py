@@ -29,11 +29,17 @@ class Judge:
         Where it runs on a GPU, by the user's own `samples` too, which cost nothing there.
 
         Raises:
-            InputDataError: its vectors are no numbers.
+            InputDataError: it gives more than a vector for each, or what are no numbers.
         """
         own = usable(encoder.prepare, samples) if placement.is_cuda else []
         items = [*encoder.probes(), *own]
         wanted = _exact(encoder, items, placement.device)
+        if wanted.ndim != 2:  # noqa: PLR2004 - inputs, dimension
+            msg = (
+                f"Model {encoder.name!r} gives several vectors for each input, not one; use a "
+                f"CLIP, SigLIP, SigLIP 2 or similar model."
+            )
+            raise InputDataError(msg)
         if not np.isfinite(wanted).all():
             msg = (
                 f"Model {encoder.name!r}: its vectors are no finite numbers, in fp32 either. Its "

@@ -20,6 +20,7 @@ _DAMAGE: Final = (RuntimeError, MemoryError, AssertionError, ValueError, IndexEr
 """What FAISS raises for a damaged file, when it is read or first searched."""
 
 _SAMPLE: Final = 64
+_NO_LENGTH: Final = 0.01  # squared; a unit vector has 1, however coarsely it is kept
 _TABLES: Final = 2 << 30  # bytes: the most that FAISS precomputes when it reads an index
 
 
@@ -101,6 +102,17 @@ class FaissSearch:
         if not (ids >= 0).any():
             return None
         return float(np.median(np.linalg.norm(vectors[ids >= 0], axis=1)))
+
+    def finds_zeros(self) -> bool:
+        """Return whether it has vectors of zeros, and takes them for near to whatever is asked.
+
+        At distance 1 from all unit vectors, they would have the cosine 1/2 with each, which is more
+        than an image has with most texts.
+        """
+        if self._index.metric_type != faiss.METRIC_L2:
+            return False
+        distances, ids = self._index.search(np.zeros((1, self.dimension), np.float32), 1)
+        return bool(ids[0, 0] >= 0 and distances[0, 0] < _NO_LENGTH)
 
     def _cosines(self, scores: FloatArray) -> FloatArray:
         """Convert scores to cosines: 1 - d / 2 for unit vectors at squared distance d."""

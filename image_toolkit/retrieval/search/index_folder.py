@@ -252,7 +252,14 @@ def _cosine_search(index: Path, options: str | None) -> NeighbourSearch:
         )
         return search
     if _UNIT_LENGTHS[0] <= length <= _UNIT_LENGTHS[1]:
-        return search
+        if not search.finds_zeros():
+            return search
+        logger.warning(
+            "%s: some of its vectors are zeros, which a search by distance finds whatever is asked "
+            "for; hits are ranked anew by cosine",
+            index,
+        )
+        return CosineRanking(search, 1)
     logger.warning(
         "%s: its vectors have a typical length of %.3g, not 1; hits are ranked anew by cosine",
         index,
