@@ -26,17 +26,28 @@ from fondant_spec.spec.component_spec import ComponentSpec
 from image_toolkit.edits.journal import Journal, edits_folder
 from image_toolkit.edits.replay import with_edits
 from image_toolkit.edits.texts import take_over
+from image_toolkit.training.trained_models import model_to_train
 
 EXAMPLES = Path(__file__).parent
 COMPONENTS = EXAMPLES.parent / "components"
+CAPTION_SUFFIXES = (".txt", ".caption")
 EXPORT = ComponentSpec.from_file(COMPONENTS / "export_dataset").arguments
 
 
 def build(options: argparse.Namespace) -> Pipeline:
-    """Describe the pipeline, once what was corrected since the last run is taken over."""
+    """Describe the pipeline, once what was corrected since the last run is taken over.
+
+    Raises:
+        InvalidArgumentError: a trainer does not train the base model, or there is no room for what
+            comes last; told before any model runs.
+    """
+    for trainer in options.trainer:
+        model_to_train(trainer, options.base_model, "--base-model")
     pipeline = Pipeline("my-captions", options.base_path)
     output = Path(options.output)
     keep = options.keep_captions is not None
+    if not keep:
+        _tell_of_captions(Path(options.dataset))
     images = pipeline.add(
         COMPONENTS / "load_from_hub",
         arguments={
@@ -80,8 +91,18 @@ def build(options: argparse.Namespace) -> Pipeline:
     return pipeline
 
 
+def _tell_of_captions(folder: Path) -> None:
+    """Say that images have captions beside them, which are about to be passed over."""
+    files = sorted(folder.rglob("*")) if folder.is_dir() else []
+    images = {file.with_suffix("") for file in files if file.suffix not in CAPTION_SUFFIXES}
+    texts = [f for f in files if f.suffix in CAPTION_SUFFIXES and f.with_suffix("") in images]
+    if texts:
+        told = f"{folder}: captions lie beside {len(texts):,} images, such as {texts[0].name}"
+        print(f"{told}; --keep-captions keeps them, else all images are captioned anew")
+
+
 def _check_output(output: Path) -> None:
-    """Make sure that there is room for what comes last, before any model runs.
+    """Make sure that there is room for what comes last.
 
     Raises:
         InvalidArgumentError: files cannot be written there.

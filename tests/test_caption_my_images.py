@@ -68,6 +68,30 @@ def test_the_plan_takes_nothing_over(tmp_path, capsys):
     assert not (tmp_path / "made").exists()
 
 
+def test_a_model_that_a_trainer_does_not_train(tmp_path, capsys):
+    """It is told before any step runs, in a plan as well."""
+    words = ["--dry-run", "--trainer", "kohya", "everydream2", "--base-model", "sdxl"]
+    assert main([str(tmp_path), *words, "--base-path", str(tmp_path / "made")]) == 1
+    assert capsys.readouterr().err == (
+        "error: --base-model: the trainer of layout 'everydream2' trains no 'sdxl'; choose 'sd15', "
+        "or leave the layout out.\n"
+    )
+
+
+def test_captions_beside_images_are_not_passed_over_in_silence(tmp_path, capsys):
+    """Who has some is told how to keep them; a text of another name is none."""
+    for name in ("a.jpg", "a.txt", "notes.txt", "sub/b.png", "sub/b.caption"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).touch()
+    words = [str(tmp_path), "--dry-run", "--base-path", f"{tmp_path}/made"]
+    assert main(words) == 0
+    assert capsys.readouterr().out.startswith(
+        f"{tmp_path}: captions lie beside 2 images, such as a.txt; --keep-captions keeps them, "
+    )
+    assert main([*words, "--keep-captions"]) == 0
+    assert "lie beside" not in capsys.readouterr().out
+
+
 @pytest.mark.parametrize("taken", ["out", "out/look", "out/training"])
 def test_an_output_that_cannot_be_written(tmp_path, capsys, taken):
     """It is told before any step runs."""

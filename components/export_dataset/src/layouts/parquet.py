@@ -22,7 +22,6 @@ from readme_features import told_files
 from training_pairs import SPLITS, Pair
 
 from image_toolkit.publishing.hashed_folder import HashedFile, HashedFolder
-from image_toolkit.training.base_models import BASE_MODELS
 from image_toolkit.training.row_repeats import REPEATS
 
 IMAGE: Final = "image"
@@ -33,7 +32,6 @@ _GROUP_BYTES: Final = 32 * 2**20
 class ParquetLayout(Layout):
     """What `load_dataset("parquet")` reads, images decoded."""
 
-    base_models = tuple(BASE_MODELS)
     read_by_datasets = True
     takes_several = True
     masked_splits = SPLITS

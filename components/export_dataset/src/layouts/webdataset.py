@@ -21,7 +21,6 @@ from readme_features import told_features, told_files
 from training_pairs import SPLITS, Pair
 
 from image_toolkit.publishing.hashed_folder import HashedFile, HashedFolder
-from image_toolkit.training.base_models import BASE_MODELS
 from image_toolkit.training.row_repeats import REPEATS
 
 _MASKED = "; masks are in the column `mask.png`"
@@ -32,7 +31,6 @@ class WebDatasetLayout(Layout):
 
     # Readers take the kinds of files in the first samples for those of all.
     image_kinds = frozenset({"JPEG"})
-    base_models = tuple(BASE_MODELS)
     read_by_datasets = True
     takes_several = True
     masked_splits = SPLITS
