@@ -26,6 +26,7 @@ from fondant_spec.spec.component_spec import ComponentSpec
 from image_toolkit.edits.journal import Journal, edits_folder
 from image_toolkit.edits.replay import with_edits
 from image_toolkit.edits.texts import take_over
+from image_toolkit.publishing.published_folder import check_replaceable
 from image_toolkit.training.trained_models import model_to_train
 
 EXAMPLES = Path(__file__).parent
@@ -40,6 +41,7 @@ def build(options: argparse.Namespace) -> Pipeline:
     Raises:
         InvalidArgumentError: a trainer does not train the base model, or there is no room for what
             comes last; told before any model runs.
+        StorageError: the trainer's folder is not as it was exported.
     """
     for trainer in options.trainer:
         model_to_train(trainer, options.base_model, "--base-model")
@@ -71,6 +73,8 @@ def build(options: argparse.Namespace) -> Pipeline:
     )
     if not (options.dry_run or options.compile_only):
         _check_output(output)
+        if options.until in (None, "export_dataset"):
+            check_replaceable(str(output / "training"))
         _take_over(output / "look" / "texts", pipeline.base_path)
     corrected = with_edits(pipeline, captions, COMPONENTS / "apply_edits")
     pipeline.add(

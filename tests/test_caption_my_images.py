@@ -49,6 +49,14 @@ def test_a_folder_of_images_becomes_one_to_train_from(tmp_path, capfd):
     assert "1024" in (train.parents[1] / "dataset.toml").read_text()
     assert (look / "index.html").is_file()
 
+    trained = train.parents[1] / "lora.safetensors"
+    trained.touch()
+    assert main([str(photos), *options]) == 1
+    told = capfd.readouterr()
+    assert "kohya/lora.safetensors was added. Nothing was overwritten." in told.err
+    assert "load_from_hub" not in told.out
+    trained.unlink()
+
     (look / "texts" / "1.jpg.txt").write_text("as I see it\n")
     assert main([str(photos), *options, "--until", "apply_edits"]) == 0
     told = capfd.readouterr().out
