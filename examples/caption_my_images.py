@@ -17,6 +17,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from fondant_spec.dataset import storage
 from fondant_spec.dataset.writable_places import why_no_folder
 from fondant_spec.errors import InvalidArgumentError
 from fondant_spec.option_values import count
@@ -74,7 +75,7 @@ def build(options: argparse.Namespace) -> Pipeline:
     if not (options.dry_run or options.compile_only):
         _check_output(output)
         if options.until in (None, "export_dataset"):
-            check_replaceable(str(output / "training"))
+            check_replaceable(storage.normalize(output / "training"))
         _take_over(output / "look" / "texts", pipeline.base_path)
     corrected = with_edits(pipeline, captions, COMPONENTS / "apply_edits")
     pipeline.add(

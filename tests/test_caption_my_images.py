@@ -22,7 +22,7 @@ def _signals_as_they_were() -> Iterator[None]:
         signal.signal(number, handler)
 
 
-def test_a_folder_of_images_becomes_one_to_train_from(tmp_path, capfd):
+def test_a_folder_of_images_becomes_one_to_train_from(tmp_path, capfd, monkeypatch):
     """One command captions and exports; what is corrected after that is taken over by the next."""
     photos, look = tmp_path / "photos", tmp_path / "out" / "look"
     photos.mkdir()
@@ -32,7 +32,8 @@ def test_a_folder_of_images_becomes_one_to_train_from(tmp_path, capfd):
     first.resize((80, 80)).save(photos / "copy.png")
     first.resize((40, 40)).save(photos / "small.jpg")
     (photos / "0.txt").write_text(" my own words\n")
-    options = ["--base-path", str(tmp_path / "made"), "--output", str(tmp_path / "out")]
+    monkeypatch.chdir(tmp_path)
+    options = ["--base-path", "made", "--output", "out"]
     options += ["--trainer", "kohya", "--base-model", "sdxl", "--resize", "64", "--min-size", "60"]
     options += ["--model", str(make_model("blip", tmp_path / "blip")), "--keep-captions"]
     for setting in ("trigger_word=sks", "min_new_tokens=3", "precision=fp32"):
