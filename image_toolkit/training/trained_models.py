@@ -1,4 +1,4 @@
-"""Which models each trainer trains, by the name of the layout that is exported for it."""
+"""Which base models each trainer can train, by the name of its export layout."""
 
 from collections.abc import Mapping
 from typing import Final
@@ -19,16 +19,16 @@ TRAINED_MODELS: Final[Mapping[str, tuple[str, ...]]] = {
     "webdataset": tuple(BASE_MODELS),
     "parquet": tuple(BASE_MODELS),
 }
-"""Keys of base models; the first is taken where none is named."""
+"""Keys of base models; the first is the default."""
 
 
 def model_to_train(
     layout: str, base_model: str | None, where: str = "export_dataset: base_model"
 ) -> BaseModel:
-    """Return the model that the trainer of a layout is to fine-tune; `where` is told in errors.
+    """Return the model that a layout's trainer will fine-tune; `where` is for errors.
 
     Raises:
-        InvalidArgumentError: the trainer does not train it.
+        InvalidArgumentError: the trainer cannot train it.
     """
     trained = TRAINED_MODELS[layout]
     key = base_model or trained[0]
