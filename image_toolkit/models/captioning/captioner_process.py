@@ -8,6 +8,7 @@ same process are no faster than one.
 import traceback
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass
 from multiprocessing import get_context
 from multiprocessing.managers import BaseManager, BaseProxy
@@ -40,10 +41,11 @@ class CaptionerProcess:
             FondantError: it cannot be loaded.
         """
         self._placement = placement
+        self._there: Any = None
         self._manager = _Manager(ctx=get_context("spawn"))  # a fork would inherit the GPU's state
         self._manager.start()
         try:
-            self._there: Any = self._call(self._manager.captioner)
+            self._there = self._call(self._manager.captioner)
             about = self._call(self._there.load, start, placement)
         except BaseException:
             self.close()
@@ -65,7 +67,10 @@ class CaptionerProcess:
         return made
 
     def close(self) -> None:
-        """End the process."""
+        """Close the captioner, and end its process."""
+        with suppress(StepFailedError):  # it has ended already
+            if self._there is not None:
+                self._call(self._there.close)
         self._manager.shutdown()
 
     def _call(self, work: Callable[..., Any], *arguments: Any) -> Any:
@@ -108,6 +113,7 @@ class _Served:
     """The captioner, in its process."""
 
     def __init__(self) -> None:
+        self._captioner: Captioner | None = None
         log_to_stderr()
         end_with_parent()
 
@@ -116,7 +122,12 @@ class _Served:
         return _About(own.name, own.revision, own.precision, own.prepare, own.batch_size)
 
     def captions(self, *arguments: Any) -> Any:
+        assert self._captioner is not None  # noqa: S101 - load() was called
         return _noted(self._captioner.captions, *arguments)
+
+    def close(self) -> None:
+        if self._captioner is not None:
+            self._captioner.close()
 
 
 class _Proxy(BaseProxy):
@@ -126,12 +137,15 @@ class _Proxy(BaseProxy):
     def captions(self, *arguments: Any) -> Any:
         return self._callmethod("captions", arguments)
 
+    def close(self) -> None:
+        self._callmethod("close")
+
 
 class _Manager(BaseManager):
     captioner: Callable[[], Any]
 
 
-_Manager.register("captioner", _Served, _Proxy, exposed=("load", "captions"))
+_Manager.register("captioner", _Served, _Proxy, exposed=("load", "captions", "close"))
 
 
 def _noted(work: Callable[..., Any], *arguments: Any) -> Any:

@@ -10,6 +10,7 @@ from typing import Any, Final
 import torch
 import transformers
 
+from image_toolkit.models.captioning.caption_ends import CaptionEnds
 from image_toolkit.models.captioning.caption_families import intake_for
 from image_toolkit.models.captioning.decoding.caption_decoder import decoder_for, tell_why
 from image_toolkit.models.captioning.decoding.token_gap import largest_gap
@@ -78,6 +79,7 @@ class LocalCaptioner:
         with placing(files.name, model, placement):
             self._model = _placed(model, placement).eval()
         self._decoder = decoder_for(model, placement)
+        self._ends = CaptionEnds(self._intake.special, model.generation_config)
         self._lock = Lock()
         self.prepare = self._intake.prepare
         self._samples = samples
@@ -120,13 +122,16 @@ class LocalCaptioner:
             return self._halves(items, rows, generation, prompts, error)
         leading = self._intake.unwritten(inputs)
         tokens = self._tokens(inputs, rows, generation, leading)
-        texts = self._intake.texts(tokens[:, leading:])
+        written = tokens[:, leading:]
+        self._ends.count(written, generation.max_new_tokens)
+        texts = self._intake.texts(written)
         count = generation.candidates
         return [texts[start : start + count] for start in range(0, len(texts), count)]
 
     def close(self) -> None:
-        """Tell what of a GPU was used: all that it holds is memory."""
+        """Log GPU utilisation and captions that were cut off; all that it holds is memory."""
         self.use.tell()
+        self._ends.tell()
 
     def probes(self) -> list[Any]:
         """Return a few prepared images to try it on."""
@@ -181,10 +186,11 @@ class LocalCaptioner:
             return
         items = self.probes()
         rows = [f"{number}" for number in range(len(items))]
+        inputs = self._intake.collate(items)
         try:
             for generation in generations if self.placement.is_cuda else ():
-                self._together(items, rows, generation, None)
-            self._compare_decoder(self._intake.collate(items), rows)
+                self._tokens(inputs, rows, generation, self._intake.unwritten(inputs))
+            self._compare_decoder(inputs, rows)
         except Exception as error:
             if not is_out_of_memory(error):
                 raise

@@ -5,7 +5,7 @@ image in a conversation, and process both with their own processor (`ChatIntake`
 """
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from functools import cache
 from typing import Any, Final, Protocol
 
@@ -37,6 +37,9 @@ class Intake(Protocol):
 
     mixes: bool
     """Whether images with different prompts may be in the same batch."""
+
+    special: Collection[int]
+    """The ids of special tokens, among them those that end a text or pad it."""
 
     def collate(self, items: Sequence[Any], prompts: Sequence[str] | None = None) -> Inputs:
         """Return the input for some prepared images, on the CPU.
@@ -82,6 +85,7 @@ class PixelIntake:
         """
         self._processor = image_processor
         self._tokenizer = tokenizer
+        self.special: Collection[int] = frozenset(tokenizer.all_special_ids)
         self._tokens_of = cache(tokens_of)
         self._own = prompt
         self._tokens_of(prompt)
@@ -131,6 +135,7 @@ class ChatIntake:
     def __init__(self, processor: Any, prompt: str, longest_edge: int) -> None:
         self._processor = processor
         self._processor.tokenizer.padding_side = "left"
+        self.special: Collection[int] = frozenset(processor.tokenizer.all_special_ids)
         self._own = prompt
         first = processor.tokenizer.bos_token
         text = self._text(prompt)
