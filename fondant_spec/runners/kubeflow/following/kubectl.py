@@ -15,7 +15,7 @@ class Kubectl:
     run_id: str
 
     def log(self, node_id: str) -> str:
-        """Return the command for a pod's log; its name ends with its node id's number on any host."""
+        """Return the command for a pod's log; pod names end with the number of the node id."""
         number = node_id.rpartition("-")[2]
         pods = f"{self._run} get pods -o name"
         return f"{pods} | grep -e '-{number}$' | xargs {self._run} logs -c main"
