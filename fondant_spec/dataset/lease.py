@@ -143,7 +143,7 @@ class _Claim:
             pause = min(1.5 * pause, _LONGEST_PAUSE)
 
     def take(self) -> Owner | None:
-        """Take the lease; return its owner if it is held."""
+        """Take the lease; return the owner of a lease that is in the way, if any."""
         while self._version is None:
             found = conditional_writes.read(self.lease.url)
             if found is None:

@@ -44,9 +44,9 @@ def read_batches(
 ) -> Iterator[pa.RecordBatch]:
     """Yield the rows of one partition: `id`, then each input under its key in `inputs`.
 
-    The rows are those of `read_ids`, or those of them whose ids are in `only`. Only the requested
-    columns are read, from the files that hold them. A batch holds about 16 MB at most, and
-    `batch_rows` rows if that is given.
+    The rows are those of `read_ids`, or `only` those of them with the ids given. Only the columns
+    asked for are read, from the files that hold them. A batch holds about 16 MB at most, and
+    `batch_rows` rows where that is given.
 
     Raises:
         InvalidDatasetError: a file is missing or broken, or lacks rows or columns it should have.
@@ -206,7 +206,7 @@ def _ids_of(file: pq.ParquetFile, path: str) -> pa.Array:
 
 
 def _take(batch: pa.RecordBatch, rows: "npt.NDArray[np.int64]") -> pa.RecordBatch:
-    """Select rows, in order; zero-copy if they are contiguous."""
+    """Return some rows, in order; without a copy where they lie side by side."""
     if rows[-1] - rows[0] + 1 == len(rows):
         return batch.slice(rows[0], len(rows))
     return batch.take(pa.array(rows))

@@ -44,7 +44,7 @@ def _paths(plan: Plan, *, outputs: bool) -> Iterator[tuple[str, str, str]]:
 
 
 def _is_path(value: str) -> bool:
-    """Return whether a value is certainly a path, and neither an id on a hub nor a URL."""
+    """Return whether a value is a path for certain, and neither an id on a hub nor a URL."""
     longer = ":" not in value and value.count("/") > _MOST_SLASHES
     return longer or value.startswith(_BEGINNINGS)
 
