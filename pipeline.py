@@ -97,8 +97,7 @@ def curate(pipeline: Pipeline, images: Step, wanted: str, hashes: Sequence[str] 
     """Add the steps that remove near-duplicates and unwanted images: an expression, or USUAL.
 
     `hashes` are those that the images lack; downloaded ones have all others. Costly scores are
-    computed
-    after deduplication, and only those that the expression names.
+    computed after deduplication, and only those that the expression names.
     """
     rules = USUAL_RULES if wanted == USUAL else {"wanted": wanted}
     fields = [*USUAL_SCORES] if wanted == USUAL else _fields_of(wanted)

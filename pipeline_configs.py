@@ -19,14 +19,11 @@ class PipelineConfigs:
         IMAGE_COLUMN: the column of the dataset with the images.
         PROMPTS: a YAML file of prompts (see components/generate_prompts), or `interior_design`.
         CLASS_PROMPT: the class of the subject ("a photo of a dog"), to retrieve images of it as
-            well,
-            as the trainer's regularisation images; if empty, none are retrieved.
+            well, as the trainer's regularisation images; if empty, none are retrieved.
         NEGATIVE_PROMPT: what retrieved images should not look like ("a drawing"); if empty, the
-            seeds
-            are searched for as they are.
+            seeds are searched for as they are.
         CLIP_MODEL: the model that embeds the seeds; must be the one the index was made with. If
-            unset,
-            that of a public index, or else openai/clip-vit-large-patch14.
+            unset, that of a public index, or else openai/clip-vit-large-patch14.
         INDEX: the index to search: a path (a clip-retrieval folder, `.npy` or Parquet vectors), one
             on the hub (hf://datasets/OWNER/NAME), or the short name of a public one
             (datacomp-small).
@@ -34,8 +31,8 @@ class PipelineConfigs:
         INDEX_MODEL: the CLIP model of the index's vectors, if the index does not record it itself;
             `fondant-spec index check INDEX --model MODEL` measures it.
         CURATE: which images to caption, after deduplication: an expression over their scores and
-            other
-            fields, such as `text_area < 0.1 AND blur > 0.25`, or `usual`; if empty, all of them.
+            other fields, such as `text_area < 0.1 AND blur > 0.25`, or `usual`; if empty, all of
+            them.
         CAPTION_MODEL: the image-to-text model that captions.
         GPU_RESOURCE: resource name of a GPU on the host's nodes.
         GPU_POOL_LABEL: label of the nodes that the CLIP and BLIP steps should run on.
