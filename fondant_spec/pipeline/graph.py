@@ -1,9 +1,11 @@
 """Describing a pipeline: steps, their arguments, and their dependencies. Nothing runs here.
 
-pipeline = Pipeline("stable-diffusion", base_path="./artifacts")
-seeds = pipeline.add("components/load_from_hub", arguments={"dataset_name": "user/seeds"})
-vectors = pipeline.add("components/image_embedding", after=seeds)
-plan = pipeline.plan()
+For example:
+
+    pipeline = Pipeline("stable-diffusion", base_path="./artifacts")
+    seeds = pipeline.add("components/load_from_hub", arguments={"dataset_name": "user/seeds"})
+    vectors = pipeline.add("components/image_embedding", after=seeds)
+    plan = pipeline.plan()
 """
 
 import re
