@@ -20,12 +20,12 @@ from pathlib import Path
 from fondant_spec.dataset.writable_places import why_no_folder
 from fondant_spec.errors import InvalidArgumentError
 from fondant_spec.option_values import count
-from fondant_spec.pipeline import Pipeline
+from fondant_spec.pipeline import Pipeline, Step
 from fondant_spec.runners.command_line import launch
 from fondant_spec.spec.component_spec import ComponentSpec
+from image_toolkit.edits.corrected_captions import take_over
 from image_toolkit.edits.journal import Journal, edits_folder
 from image_toolkit.edits.replay import with_edits
-from image_toolkit.edits.texts import take_over
 
 EXAMPLES = Path(__file__).parent
 COMPONENTS = EXAMPLES.parent / "components"
@@ -36,27 +36,12 @@ def build(options: argparse.Namespace) -> Pipeline:
     """Describe the pipeline, once what was corrected since the last run is taken over."""
     pipeline = Pipeline("my-captions", options.base_path)
     output = Path(options.output)
-    keep = options.keep_captions is not None
-    images = pipeline.add(
-        COMPONENTS / "load_from_hub",
-        arguments={
-            "dataset_name": options.dataset,
-            "image_column": options.image_column,
-            "column_name_mapping": {options.keep_captions: "caption"} if keep else {},
-        },
-        produces={"caption": "string"} if keep else {},
-    )
-    if options.resize or options.min_size:
-        images = pipeline.add(
-            EXAMPLES / "fit_images",
-            after=images,
-            arguments={"image_size": options.resize, "min_size": options.min_size},
-        )
+    images = _images(pipeline, options)
     pipeline.add(EXAMPLES / "near_copies", after=images)
     captions = pipeline.add(
         COMPONENTS / "caption_images",
         after=images,
-        arguments={"model_id": options.model, "keep_existing": keep},
+        arguments={"model_id": options.model, "keep_existing": _keeps(options)},
     )
     if not (options.dry_run or options.compile_only):
         _check_output(output)
@@ -78,6 +63,32 @@ def build(options: argparse.Namespace) -> Pipeline:
         },
     )
     return pipeline
+
+
+def _images(pipeline: Pipeline, options: argparse.Namespace) -> Step:
+    """Add what loads the images, with their captions if they are kept, and what scales them."""
+    keep = _keeps(options)
+    images = pipeline.add(
+        COMPONENTS / "load_from_hub",
+        arguments={
+            "dataset_name": options.dataset,
+            "image_column": options.image_column,
+            "column_name_mapping": {options.keep_captions: "caption"} if keep else {},
+        },
+        produces={"caption": "string"} if keep else {},
+    )
+    if options.resize or options.min_size:
+        images = pipeline.add(
+            EXAMPLES / "fit_images",
+            after=images,
+            arguments={"image_size": options.resize, "min_size": options.min_size},
+        )
+    return images
+
+
+def _keeps(options: argparse.Namespace) -> bool:
+    """Return whether captions that the images have are kept."""
+    return options.keep_captions is not None
 
 
 def _check_output(output: Path) -> None:

@@ -16,7 +16,7 @@ from fondant_spec import __version__
 from fondant_spec.cpu import wait_patiently
 from fondant_spec.dataset import storage
 from fondant_spec.dataset.disk_space import disk_use
-from fondant_spec.dataset.trusted_places import trust
+from fondant_spec.dataset.trust_option import trust
 from fondant_spec.errors import InvalidArgumentError
 from fondant_spec.exit_codes import end_program, exit_code
 from fondant_spec.option_values import count
@@ -171,7 +171,7 @@ class _HelpOfComponent(argparse.Action):
 def _validate(options: argparse.Namespace) -> int:
     from fondant_spec.dataset import validate  # noqa: PLC0415 - the run side loads when needed
 
-    trust(map(storage.normalize, options.trust))
+    trust(options.trust)
     for name in options.dataset:
         if mark := find_mark(name):
             count = validate.check_written(mark)
@@ -188,7 +188,7 @@ def _show(options: argparse.Namespace) -> int:
     from fondant_spec.dataset.reject_listing import FIRST, list_rejects  # noqa: PLC0415
     from fondant_spec.dataset.row_search import told_row  # noqa: PLC0415
 
-    trust(map(storage.normalize, options.trust))
+    trust(options.trust)
     manifest = find_dataset(options.dataset, options.base_path)
     tell(f"step      {show.origin(manifest)}")
     if options.id:

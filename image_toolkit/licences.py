@@ -1,7 +1,7 @@
 """Licences under their many names: one short identifier for each, and what to do with it.
 
-Sources write `CC BY 2.0`, `cc-by-2.0` or `https://creativecommons.org/licenses/by/2.0/`. The
-identifier is the hub's where it has one (https://huggingface.co/docs/hub/repositories-licenses).
+Sources write `CC BY 2.0`, `cc-by-2.0`, `https://creativecommons.org/licenses/by/2.0/` or
+`https://spdx.org/licenses/CC-BY-2.0.html`. The identifier is the hub's where it has one (https://huggingface.co/docs/hub/repositories-licenses).
 """
 
 import re
@@ -11,6 +11,7 @@ from typing import Any, Final
 from image_toolkit.blank_texts import is_blank
 from image_toolkit.creative_commons import cc_licence
 from image_toolkit.licence_links import linked_licence, without_links
+from image_toolkit.spdx import hub_id, spdx_page, with_cc_pages, without_spdx
 
 UNKNOWN: Final = "unknown"
 
@@ -40,11 +41,12 @@ def licence_id(text: str | None) -> str:
     if is_blank(text):
         return UNKNOWN
     words, links = without_links(str(text))
+    words, links = without_spdx(words), with_cc_pages(links)
     try:
         named = linked_licence(words, links) if links else cc_licence(words)
     except ValueError:
         return UNKNOWN
-    return named or _own_id(words)
+    return named or hub_id(_own_id(words))
 
 
 def _own_id(text: str) -> str:
@@ -70,10 +72,4 @@ def on_the_hub(licences: Collection[str]) -> dict[str, Any]:
 
 def pages(licences: Mapping[str, int]) -> list[str]:
     """Return the SPDX pages of those licences that have one."""
-    names = sorted(name for name in licences if name in _ON_HUB and _VERSION.search(name))
-    return [f"https://spdx.org/licenses/{_spdx(name)}.html" for name in names]
-
-
-def _spdx(name: str) -> str:
-    """Return an identifier as SPDX spells it."""
-    return {"mit": "MIT", "apache-2.0": "Apache-2.0"}.get(name, name.upper())
+    return [spdx_page(name) for name in sorted(licences) if name in _ON_HUB and name != UNKNOWN]

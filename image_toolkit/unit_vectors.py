@@ -1,9 +1,12 @@
 """Vectors at length 1, whose products are cosines."""
 
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
+
+_LENGTHS: Final = (1e-15, 1e15)
+"""Between them, the square of a length is a number that single precision can hold."""
 
 
 def unit_vectors(vectors: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -17,5 +20,14 @@ def exact_unit_vectors(vectors: NDArray[np.floating]) -> NDArray[np.float64]:
 
 
 def _divided(vectors: NDArray[Any]) -> NDArray[Any]:
-    lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
-    return np.asarray(vectors / np.where(lengths == 0, 1, lengths))
+    with np.errstate(all="ignore"):  # what is not finite has no direction, and stays that
+        lengths = np.linalg.norm(vectors, axis=1)
+        usual = (lengths > _LENGTHS[0]) & (lengths < _LENGTHS[1])
+        divided = np.asarray(vectors / np.where(usual, lengths, 1)[:, None])
+        if not usual.all():
+            odd = vectors[~usual]
+            largest = np.abs(odd).max(axis=1, keepdims=True, initial=0)
+            odd = odd / np.where(largest == 0, 1, largest)
+            lengths = np.linalg.norm(odd, axis=1, keepdims=True)
+            divided[~usual] = odd / np.where(lengths == 0, 1, lengths)
+    return divided

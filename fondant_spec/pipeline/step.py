@@ -149,6 +149,7 @@ def assigned(step: Step, name: str, value: Any) -> Step:
 
     Raises:
         InvalidArgumentError: there is none of that name, or the value is not of its type.
+        InvalidPipelineError: no runner could give the step that.
     """
     option = declared(step, name)
     if name not in _OPTIONS:
@@ -156,7 +157,11 @@ def assigned(step: Step, name: str, value: Any) -> Step:
     value = checked(option, value, step.id)
     change: dict[str, Any] = {option.name: tuple(value) if isinstance(value, list) else value}
     if option.name in _RESOURCES:
-        return replace(step, resources=replace(step.resources, **change))
+        try:
+            return replace(step, resources=replace(step.resources, **change))
+        except InvalidPipelineError as error:
+            msg = f"{step.id}: {error}"
+            raise InvalidPipelineError(msg) from None
     return replace(step, **change)
 
 

@@ -1,5 +1,6 @@
 """As whom a crawl makes its requests, where they may go, and which wishes of hosts it respects."""
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
@@ -36,8 +37,8 @@ class AccessPolicy:
 
     @property
     def product_token(self) -> str:
-        """The name under which X-Robots-Tag may address this crawler, in lower case."""
-        return self.user_agent.split("/")[0].lower()
+        """The name by which robots.txt and X-Robots-Tag address this crawler, in lower case."""
+        return re.split(r"[/\s]", self.user_agent.strip(), maxsplit=1)[0].lower()
 
     @property
     def ports(self) -> frozenset[int] | None:

@@ -123,7 +123,7 @@ class Fetcher:
     async def _set_up(self) -> None:
         self._multi = Multi()
         self._resolver = Resolver(self._addresses, self._lookup)
-        self._robots = Robots(self._follow, self._access.full_user_agent)
+        self._robots = Robots(self._follow, self._access.product_token)
         self._budget = ByteBudget(self._limits.waiting_bytes, self._wake)
         self._decoder = ContentDecoder(self._budget, self._limits.max_bytes)
         self._turns = Turns(self._limits, self._budget.has_room)

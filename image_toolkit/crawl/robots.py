@@ -10,7 +10,7 @@ from cachetools import LRUCache
 from protego import Protego
 
 from image_toolkit.crawl.fetch_errors import FetchError
-from image_toolkit.crawl.fetch_retry import backoff
+from image_toolkit.crawl.fetch_retry import backoff, is_ok
 from image_toolkit.crawl.reply import Reply
 from image_toolkit.crawl.urls import Url, parse_url
 
@@ -44,14 +44,17 @@ class Rules:
 class Robots:
     """Decides which URLs an agent may fetch, by the rules of each host. One event loop.
 
+    `agent` is the product token alone: whatever else a User-Agent header says, such as where to
+    complain, may hold the names of others.
+
     The rules of the hosts that were asked last are remembered, so many as fit in `most_bytes`;
     others are fetched anew. That a robots.txt cannot be had is remembered too, for a time that
     doubles: a host with a thousand URLs is not asked for it a thousand times.
     """
 
-    def __init__(self, fetch: FetchRobots, user_agent: str, most_bytes: int = _MOST_BYTES) -> None:
+    def __init__(self, fetch: FetchRobots, agent: str, most_bytes: int = _MOST_BYTES) -> None:
         self._fetch = fetch
-        self._user_agent = user_agent
+        self._agent = agent
         self._known: LRUCache[str, Rules] = LRUCache(most_bytes, lambda r: _BYTES_A_HOST + r.size)
         self._under_way: dict[str, asyncio.Task[Rules]] = {}
 
@@ -72,10 +75,10 @@ class Robots:
             raise _again(rules.error)
         if rules.parser is None:
             return 0.0
-        if not rules.parser.can_fetch(url.text, self._user_agent):
+        if not rules.parser.can_fetch(url.text, self._agent):
             message = f"{url.host}: disallowed by robots.txt"
             raise FetchError(reason="robots_txt", message=message)
-        return min(rules.parser.crawl_delay(self._user_agent) or 0.0, _LONGEST_DELAY)
+        return min(rules.parser.crawl_delay(self._agent) or 0.0, _LONGEST_DELAY)
 
     async def _rules(self, url: Url) -> Rules:
         known = self._known.get(url.origin)
@@ -103,9 +106,9 @@ class Robots:
             if error.reason == "too_many_redirects":
                 return Rules()
             return _unreachable(url, error, failures)
-        if reply.status != 200:  # noqa: PLR2004 - no rules there: all is allowed
+        if not is_ok(reply):  # no rules there: all is allowed
             return Rules()
-        text = bytes(reply.body[:LONGEST]).decode("utf-8", "replace")
+        text = bytes(reply.body[:LONGEST]).decode("utf-8-sig", "replace")  # a mark hides line one
         return Rules(Protego.parse(text), len(text))
 
 

@@ -104,6 +104,7 @@ class Transport:
             (pycurl.PROTOCOLS, pycurl.PROTO_HTTP | pycurl.PROTO_HTTPS),
             (pycurl.FOLLOWLOCATION, 0),
             (pycurl.PROXY, self.proxy),  # an empty one overrules the environment
+            (pycurl.NOPROXY, ""),  # as this does: no host is asked past a proxy, unchecked
             (pycurl.HTTP_VERSION, pycurl.CURL_HTTP_VERSION_2TLS),
             (pycurl.NOSIGNAL, 1),
             (pycurl.USERAGENT, self.user_agent),

@@ -156,7 +156,7 @@ def _load_part(files: ModelFiles, part: str, class_: Any, dtype: torch.dtype) ->
 
 
 def _check_tokenizers(files: ModelFiles, parts: Mapping[str, Any]) -> None:
-    """Refuse a tokenizer that is not that of the encoder which it is for."""
+    """Refuse a tokenizer that belongs to another encoder."""
     for name, part in parts.items():
         encoder = parts.get(name.replace("tokenizer", "text_encoder"))
         if name.startswith("tokenizer") and part is not None and encoder is not None:

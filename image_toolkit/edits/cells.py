@@ -33,7 +33,7 @@ class Cell:
 
     @property
     def ids(self) -> tuple[str, ...]:
-        """The ids of the edits that one more would take the place of."""
+        """The ids of the edits that the next edit would replace."""
         return tuple(edit.id for edit in self.heads)
 
     @property

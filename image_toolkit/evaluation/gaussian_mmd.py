@@ -52,21 +52,6 @@ def discrepancies(kernel: Floats, ones: Floats, others: Floats, *, biased: bool 
     return np.asarray(SCALE * (within - 2 * across))
 
 
-def cmmd(
-    ones: NDArray[np.floating], others: NDArray[np.floating], *, biased: bool = False
-) -> float:
-    """Return the discrepancy of two sets of vectors, times 1,000.
-
-    Args:
-        ones: of shape (n, dimension), two vectors or more.
-        others: of shape (m, dimension), likewise.
-        biased: As the paper's code has it.
-    """
-    kernel = gaussian_kernel(np.concatenate([ones, others]))
-    first = (np.arange(len(kernel)) < len(ones)).astype(np.float64)[:, None]
-    return float(discrepancies(kernel, first, 1 - first, biased=biased)[0])
-
-
 def _pairs_of(weights: Floats, *, biased: bool) -> Floats:
     """Return how many pairs of a set are compared, itself with itself where that is biased."""
     with_itself = 0 if biased else (weights**2).sum(axis=0)

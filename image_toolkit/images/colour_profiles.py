@@ -36,6 +36,11 @@ def is_srgb(profile: bytes) -> bool:
 
 def to_srgb(image: Image.Image, profile: bytes | None) -> Image.Image:
     """Return the image in sRGB; a profile that is broken, or of another mode, is left aside."""
+    if image.mode == "LA":  # which LittleCMS does not know
+        grey, alpha = image.split()
+        colours = to_srgb(grey, profile)
+        colours.putalpha(alpha)
+        return colours
     target = "RGBA" if image.mode == "RGBA" else "RGB"
     transform = None if profile is None else _transform(profile, image.mode, target)
     if transform is not None:

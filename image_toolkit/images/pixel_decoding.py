@@ -78,7 +78,7 @@ def memory_of(header: ImageHeader, target_side: int | None = None) -> int:
 
 
 def _eighths(header: ImageHeader, number: int) -> tuple[int, int]:
-    """Return height and width of an image at so many eighths of its size."""
+    """Return the height and width of an image that is scaled by a number of eighths."""
     return -(-header.height * number // 8), -(-header.width * number // 8)
 
 
@@ -111,11 +111,12 @@ def _decode_jpeg(
 
 def _finish(header: ImageHeader, pixels: "NDArray[np.uint8]", data: bytes) -> "NDArray[np.uint8]":
     """Return decoded pixels upright and in sRGB, by what the header says of them."""
-    other = header.profile == "other" and header.mode == "RGB"
+    other = header.profile == "other"
     if header.turned == 1 and not other:
         return pixels
     profile = open_image(data).info.get("icc_profile") if other else None
-    return _in_strips(upright(Image.fromarray(pixels), header.turned), profile)
+    image = Image.fromarray(pixels[..., 0] if header.mode == "L" else pixels)
+    return _in_strips(upright(image, header.turned), profile)
 
 
 def _in_strips(image: Image.Image, profile: bytes | None) -> "NDArray[np.uint8]":
@@ -137,16 +138,24 @@ def _as_rgb(image: Image.Image, profile: bytes | None) -> Image.Image:
 
 def _to_8_bit(image: Image.Image) -> Image.Image:
     """Return an image of 8 bits a channel; 16-bit values are scaled down, not cut off."""
+    see_through = "transparency" in image.info
     if image.mode.startswith("I"):
-        values = np.asarray(image).astype(np.uint32)
-        return Image.fromarray((values >> 8).clip(0, 255).astype(np.uint8))
-    if image.mode == "P":
-        return image.convert("RGBA" if "transparency" in image.info else "RGB")
-    if image.mode in ("1", "LA", "PA") or (image.mode == "L" and "transparency" in image.info):
-        return image.convert("L" if image.mode == "1" else "RGBA")
-    if image.mode == "RGB" and "transparency" in image.info:
-        return image.convert("RGBA")
-    return image
+        return _from_16_bit(image)
+    if image.mode in ("1", "L"):
+        return image.convert("LA" if see_through else "L")
+    if image.mode in ("P", "RGB"):
+        return image.convert("RGBA" if see_through else "RGB")
+    return image.convert("RGBA") if image.mode == "PA" else image
+
+
+def _from_16_bit(image: Image.Image) -> Image.Image:
+    """Return a grey image of 16 bits in 8; one value of it may be transparent."""
+    values = np.asarray(image).astype(np.uint32)
+    grey = Image.fromarray((values >> 8).clip(0, 255).astype(np.uint8))
+    if "transparency" in image.info:
+        opaque = values != image.info["transparency"]
+        grey.putalpha(Image.fromarray(opaque.astype(np.uint8) * 255))
+    return grey
 
 
 def _over_white(image: Image.Image) -> Image.Image:

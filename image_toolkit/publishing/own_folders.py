@@ -15,7 +15,7 @@ from fondant_spec.dataset.layout import MANIFEST_FILE, PipelineFolder, RunFolder
 from fondant_spec.dataset.written_files import MARK, listed_files
 from fondant_spec.errors import StorageError
 from image_toolkit.edits import journal
-from image_toolkit.edits.texts import listed_texts
+from image_toolkit.edits.caption_files import listed_texts
 from image_toolkit.images.image_files import is_of_the_system
 from image_toolkit.publishing.page_names import PAGE, PICTURES, TEXTS, picture_name
 from image_toolkit.publishing.replacement_note import NOTE

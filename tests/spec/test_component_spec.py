@@ -233,8 +233,8 @@ RESERVED = "an argument needs a name of letters, digits and `_` that is not rese
         (
             {**BASE, "resources": {"memory": "2GB"}},
             (
-                "s: resources: '2GB' is no quantity of Kubernetes; write it like '500m', '2', "
-                "'8Gi' or '16G'."
+                "s: resources: memory: '2GB' is no quantity of Kubernetes; write it like '500m', "
+                "'2', '8Gi' or '16G'."
             ),
         ),
         ({**BASE, "previous_index": 1}, "s: `previous_index` must be a field name, not 1."),

@@ -150,7 +150,12 @@ class Layout(ABC):
     @property
     def enter(self) -> str:
         """The shell command that enters the folder, from where its configuration is right."""
-        return f"cd {shlex.quote(self.settings.place or 'path/to/this/folder')}"
+        return f"cd {shlex.quote(self.shown_place)}"
+
+    @property
+    def shown_place(self) -> str:
+        """Where the folder is going to lie, or what stands for that where nobody knows."""
+        return self.settings.place or "path/to/this/folder"
 
     def add(self, pair: Pair) -> None:
         """Write a pair."""

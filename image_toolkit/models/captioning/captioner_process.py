@@ -16,10 +16,10 @@ from typing import Any, Final
 from fondant_spec.errors import FondantError, StepFailedError
 from fondant_spec.lifeline import end_with_parent
 from fondant_spec.shown_text import log_to_stderr
-from image_toolkit.models.captioning.captioners import Captioner
+from image_toolkit.models.captioning.captioner import Captioner
 from image_toolkit.models.captioning.generation import Generation
 from image_toolkit.models.runtime.device import Placement
-from image_toolkit.models.runtime.feed import UnusableError
+from image_toolkit.models.runtime.feed_rows import UnusableError
 
 Start = Callable[[Placement], Captioner]
 """Loads a captioner for a placement. It goes to another process, so it is a function by name."""
@@ -28,7 +28,7 @@ _ENDED: Final = (EOFError, ConnectionError)
 
 
 class CaptionerProcess:
-    """A captioner that runs in a process of its own; see `captioners.Captioner`.
+    """A captioner that runs in a process of its own; see `captioner.Captioner`.
 
     Images are prepared in this process. Calls from several threads are under way at the same time.
     """

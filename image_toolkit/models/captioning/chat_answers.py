@@ -2,7 +2,7 @@
 
 from typing import Any, Final
 
-from image_toolkit.models.runtime.feed import UnusableError
+from image_toolkit.models.runtime.feed_rows import UnusableError
 
 CUT_OFF: Final = "cut_off"
 """The reason of a row whose caption was cut in the middle of a sentence."""

@@ -10,7 +10,7 @@ from image_toolkit.models.captioning.caption_text import repeats
 from image_toolkit.models.captioning.chat_answers import CUT_OFF
 from image_toolkit.models.captioning.refusals import refuses
 from image_toolkit.models.embedding.embedders import Vectors
-from image_toolkit.models.runtime.feed import FeedRow, UnusableError
+from image_toolkit.models.runtime.feed_rows import FeedRow, UnusableError
 
 ALT_TEXT: Final = "alt_text"
 CAPTION: Final = "caption"

@@ -17,7 +17,7 @@ from image_toolkit.models.captioning.caption_families import CHAT_PROMPT
 from image_toolkit.models.captioning.chat_answers import whole_texts
 from image_toolkit.models.captioning.endpoint_images import EndpointImages
 from image_toolkit.models.captioning.generation import Generation
-from image_toolkit.models.runtime.feed import UnusableError
+from image_toolkit.models.runtime.feed_rows import UnusableError
 
 KEY_VARIABLE: Final = "OPENAI_API_KEY"
 

@@ -13,7 +13,7 @@ from torch import nn
 from fondant_spec.errors import InputDataError
 from image_toolkit.blank_texts import is_blank
 from image_toolkit.models.embedding.open_clip import PREFIX, OpenClipImages, OpenClipTexts
-from image_toolkit.models.runtime.feed import UnusableError
+from image_toolkit.models.runtime.feed_rows import UnusableError
 from image_toolkit.models.runtime.hub import ModelFiles, find_model
 from image_toolkit.models.runtime.loading import load_model, load_tokenizer, loading
 from image_toolkit.models.runtime.preparation import (
@@ -29,7 +29,9 @@ from image_toolkit.models.runtime.slots import stacked
 Vectors = npt.NDArray[np.float32]
 Inputs = Mapping[str, torch.Tensor]
 
-_PADS_TO_FULL_LENGTH: Final = ("siglip", "siglip2")
+_SIGLIP: Final = ("siglip", "siglip2")
+"""Trained on texts in lower case, padded to full length; only some of its tokenizers see to it."""
+
 _UNUSED: Final = {
     "image": re.compile("^(text|logit)_"),
     "text": re.compile("^(vision|visual|logit)_"),
@@ -103,8 +105,9 @@ class TextEncoder:
         self._tokenizer = load_tokenizer(files, model.config)
         self._lock = Lock()  # a tokenizer keeps how it cuts and pads from call to call
         text = model.config.get_text_config()
-        self.longest = int(text.max_position_embeddings)
-        self._padding = "max_length" if files.kind in _PADS_TO_FULL_LENGTH else "longest"
+        # A tokenizer may know of fewer: not all of the positions of RoBERTa's kind are for tokens.
+        self.longest = min(text.max_position_embeddings, self._tokenizer.model_max_length)
+        self._is_siglip = files.kind in _SIGLIP
         self.tower = _Tower(model, "text")
 
     def collate(self, items: Sequence[Any]) -> Inputs:
@@ -112,8 +115,8 @@ class TextEncoder:
         with self._lock:
             return dict(
                 self._tokenizer(
-                    list(items),
-                    padding=self._padding,
+                    self._as_trained(items),
+                    padding="max_length" if self._is_siglip else "longest",
                     truncation=True,
                     max_length=self.longest,
                     return_tensors="pt",
@@ -131,7 +134,11 @@ class TextEncoder:
     def token_counts(self, texts: Sequence[str]) -> list[int]:
         """Return `tokens` of several texts, which is cheaper than one at a time."""
         with self._lock:
-            return [len(ids) for ids in self._tokenizer([*texts], verbose=False)["input_ids"]]
+            counted = self._tokenizer(self._as_trained(texts), verbose=False)
+        return [len(ids) for ids in counted["input_ids"]]
+
+    def _as_trained(self, texts: Sequence[str]) -> list[str]:
+        return [text.lower() if self._is_siglip else text for text in texts]
 
 
 def image_encoder(model_id: str, revision: str | None = None) -> Encoder:

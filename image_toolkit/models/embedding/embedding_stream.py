@@ -11,7 +11,9 @@ from fondant_spec.dataset.rejects import Rejects
 from image_toolkit.models.embedding.embedders import Encoder, Vectors
 from image_toolkit.models.runtime.batching import BatchSize, check_asked
 from image_toolkit.models.runtime.device import devices, place
-from image_toolkit.models.runtime.feed import Feed, Group, prepared, rows_of
+from image_toolkit.models.runtime.feed import Feed, prepared
+from image_toolkit.models.runtime.feed_groups import Group
+from image_toolkit.models.runtime.feed_rows import rows_of
 from image_toolkit.models.runtime.model_runner import (
     Embedding,
     EncoderRunner,
@@ -113,14 +115,15 @@ class Embedder:
         behind = 1 if self._placements[0].is_cuda else 0
         for group, embedding in delayed(spread(workers, groups), behind):
             vectors = embedding.vectors()
-            fits = [number for number, vector in enumerate(vectors) if vector is not None]
-            for number in set(range(len(vectors))) - set(fits):
-                rejects.add(group.rows[number].id, "out_of_memory", "does not fit even alone")
-            yield vector_batch(
-                [group.rows[number].id for number in fits],
-                [vector for vector in vectors if vector is not None],
-                self._runners[0].dimension,
-            )
+            sound: dict[str, Vectors] = {}
+            for row, vector in zip(group.rows, vectors, strict=True):
+                if vector is None:
+                    rejects.add(row.id, "out_of_memory", "does not fit even alone")
+                elif not np.isfinite(vector).all():
+                    rejects.add(row.id, "bad_embedding", "what the model makes of it is no number")
+                else:
+                    sound[row.id] = vector
+            yield vector_batch([*sound], [*sound.values()], self._runners[0].dimension)
 
     def metadata(self, modality: str) -> dict[str, Any]:
         """Return what the field's metadata says of its vectors."""

@@ -11,7 +11,7 @@ from fondant_spec.errors import InputDataError
 from image_toolkit.models.embedding.embedders import Encoder, Vectors
 from image_toolkit.models.embedding.engines import exact_engine
 from image_toolkit.models.runtime.device import Placement
-from image_toolkit.models.runtime.feed import usable
+from image_toolkit.models.runtime.feed_rows import usable
 from image_toolkit.models.runtime.out_of_memory import is_out_of_memory
 
 
@@ -29,11 +29,17 @@ class Judge:
         Where it runs on a GPU, by the user's own `samples` too, which cost nothing there.
 
         Raises:
-            InputDataError: its vectors are no numbers.
+            InputDataError: it gives more than a vector for each, or what are no numbers.
         """
         own = usable(encoder.prepare, samples) if placement.is_cuda else []
         items = [*encoder.probes(), *own]
         wanted = _exact(encoder, items, placement.device)
+        if wanted.ndim != 2:  # noqa: PLR2004 - inputs, dimension
+            msg = (
+                f"Model {encoder.name!r} gives several vectors for each input, not one; use a "
+                f"CLIP, SigLIP, SigLIP 2 or similar model."
+            )
+            raise InputDataError(msg)
         if not np.isfinite(wanted).all():
             msg = (
                 f"Model {encoder.name!r}: its vectors are no finite numbers, in fp32 either. Its "

@@ -28,9 +28,13 @@ from image_toolkit.models.runtime.weights import file_digest, weights_digest
 PREFIX: Final = "open_clip:"
 _WEIGHTS: Final = "open_clip_model.safetensors"
 _DIGEST_LENGTH: Final = 16
+_PREPARATION: Final = ("mean", "std", "interpolation", "resize_mode")
+"""What open_clip says of the images that weights were trained on."""
+
 _RESAMPLE: Final = {
     "bicubic": Image.Resampling.BICUBIC,
     "bilinear": Image.Resampling.BILINEAR,
+    "random": Image.Resampling.BICUBIC,  # in training alone
 }
 
 
@@ -43,11 +47,14 @@ class OpenClipImages:
         settings = model.visual.preprocess_cfg
         size = settings["size"]
         side = size if isinstance(size, int) else int(size[0])
-        squashes = settings.get("resize_mode") == "squash"
+        if settings["resize_mode"] not in ("shortest", "squash"):
+            msg = f"Model {model_id!r}: its resize_mode {settings['resize_mode']!r} is not known."
+            raise InputDataError(msg)
+        squashes = settings["resize_mode"] == "squash"
         self._preparation = PixelPreparation(
             size=(side, side) if squashes else side,
             crop=None if squashes else (side, side),
-            resample=_RESAMPLE[settings.get("interpolation", "bicubic")],
+            resample=_RESAMPLE[settings["interpolation"]],
             scale=1 / 255,
             mean=tuple(settings["mean"]),
             std=tuple(settings["std"]),
@@ -124,9 +131,16 @@ def _load(model_id: str) -> tuple[Any, str, str]:
     """Return a model with its weights, and the revision and digest of these."""
     package = _package()
     name, pretrained = _parts(model_id)
-    path, revision, quick = _weights(package, model_id, name, pretrained)
+    path, revision, settings = _weights(package, model_id, name, pretrained)
     with loading(model_id):
-        model = package.create_model(name, pretrained=None, force_quick_gelu=quick)
+        model = package.create_model(
+            name,
+            pretrained=None,  # nor either half of it: all weights are in the file
+            pretrained_image=False,
+            pretrained_text=False,
+            force_quick_gelu=bool(settings.get("quick_gelu", False)),
+            force_preprocess_cfg={key: settings[key] for key in _PREPARATION if key in settings},
+        )
         model.load_state_dict(load_file(path))
     return model.eval(), revision, weights_digest([path])
 
@@ -142,18 +156,19 @@ def _parts(model_id: str) -> tuple[str, str]:
     return name, pretrained
 
 
-def _weights(package: Any, model_id: str, name: str, pretrained: str) -> tuple[Path, str, bool]:
-    """Return the file of the weights, their revision, and if they were trained with QuickGELU."""
+def _weights(
+    package: Any, model_id: str, name: str, pretrained: str
+) -> tuple[Path, str, Mapping[str, Any]]:
+    """Return the file of the weights, their revision, and how open_clip says they were trained."""
     own = Path(pretrained).expanduser()
     if own.suffix == ".safetensors" and own.is_file():
-        return own, f"sha256:{file_digest(own)[:_DIGEST_LENGTH]}", False
+        return own, f"sha256:{file_digest(own)[:_DIGEST_LENGTH]}", _usual_settings(package, name)
     settings = package.get_pretrained_cfg(name, pretrained)
     if not settings:
         known = ", ".join(package.list_pretrained_tags_by_model(name)) or "none; no such model"
         msg = f"Model {model_id!r}: open_clip knows no such weights. For {name!r}: {known}."
         raise InputDataError(msg)
     repository = str(settings.get("hf_hub", "")).strip("/")
-    quick = bool(settings.get("quick_gelu", False))
     try:
         with hub_failures_told("model", model_id):
             path = Path(hf_hub_download(repository, _WEIGHTS)) if repository else None
@@ -162,7 +177,18 @@ def _weights(package: Any, model_id: str, name: str, pretrained: str) -> tuple[P
     if path is None:
         msg = f"Model {model_id!r} is published as pickled weights only, which are refused."
         raise InputDataError(msg)
-    return path, path.parent.name, quick
+    return path, path.parent.name, settings
+
+
+def _usual_settings(package: Any, name: str) -> Mapping[str, Any]:
+    """Return how the images of all weights of a model are prepared, where these agree."""
+    tags = package.list_pretrained_tags_by_model(name)
+    known = [package.get_pretrained_cfg(name, tag) for tag in tags]
+    return {
+        key: known[0][key]
+        for key in _PREPARATION
+        if known and all(settings.get(key) == known[0].get(key) for settings in known)
+    }
 
 
 def _package() -> Any:

@@ -15,11 +15,12 @@ import numpy as np
 
 from fondant_spec import __version__
 from fondant_spec.errors import InputDataError
+from fondant_spec.progress import Progress
 from image_toolkit.retrieval.build.build_inverted import build_inverted
 from image_toolkit.retrieval.build.index_kinds import Kind, kind_for
 from image_toolkit.retrieval.build.recall import NEIGHBOURS, Measurement, tune
 from image_toolkit.retrieval.build.staging import UNFINISHED, Staging
-from image_toolkit.retrieval.build.vector_sources import VectorSource
+from image_toolkit.retrieval.build.vector_source import VectorSource
 from image_toolkit.retrieval.search.exact import exact_neighbours
 from image_toolkit.retrieval.search.hits import FloatArray
 from image_toolkit.retrieval.search.index_listing import INDICES_PATHS
@@ -148,8 +149,10 @@ def _filled(
         return made.save, made.measurements
     head = kind.rows - held_out
     index = kind.empty()
-    for chunk in _first(vectors, head):
-        index.add(chunk)
+    with Progress(f"index build: {kind.name}", head) as progress:
+        for chunk in _first(vectors, head):
+            index.add(chunk)
+            progress.advance(len(chunk))
     measurements: list[Measurement] = []
     if held_out:
         queries = vectors.take(np.arange(head, kind.rows))

@@ -1,5 +1,6 @@
 """A folder of images as the source of an index, embedded with a CLIP model on the way."""
 
+import hashlib
 import logging
 import os
 from collections import Counter
@@ -24,7 +25,7 @@ from image_toolkit.images.image_files import (
 )
 from image_toolkit.models.embedding.embedders import image_encoder
 from image_toolkit.models.embedding.embedding_stream import Embedder
-from image_toolkit.retrieval.build.vector_sources import Portion, Stretch, VectorSource
+from image_toolkit.retrieval.build.vector_source import Portion, Stretch, VectorSource
 from image_toolkit.retrieval.search.fingerprint import state_of
 from image_toolkit.retrieval.search.hits import FloatArray
 from image_toolkit.retrieval.search.model_identity import ModelIdentity
@@ -74,10 +75,18 @@ class ImageFolderSource:
             Stretch(len(part), partial(self._read, part, embedder, model["dimension"]))
             for part in _parts(files, _FILES_AT_ONCE)
         ]
-        identity = f"{state_of(files)}-{model['model_id']}@{model['revision']}"
+        identity = f"{self._state(files)}-{model['model_id']}@{model['revision']}"
         dimension = int(model["dimension"])
         own = ModelIdentity.of_field(model)
         return VectorSource(stretches, identity, dimension, own, embedder.close)
+
+    def _state(self, files: Sequence[Path]) -> str:
+        """Return what changes with the images, their captions, and where any of them are."""
+        captions = [text for file in files if (text := file.with_suffix(_CAPTION)).is_file()]
+        read = [*files, *captions]
+        places = [*map(self._url, files), *(printable(file.resolve()) for file in read)]
+        digest = hashlib.sha256("\0".join(places).encode()).hexdigest()[:16]
+        return f"{state_of(read)}-{digest}"
 
     def _read(self, files: Sequence[Path], embedder: Embedder, dimension: int) -> Iterator[Portion]:
         yield _embed(files, embedder, dimension), self._metadata(files)

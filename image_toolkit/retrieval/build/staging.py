@@ -20,7 +20,7 @@ import pyarrow.parquet as pq
 
 from fondant_spec.progress import Progress
 from image_toolkit.retrieval.build.npy_files import write_npy
-from image_toolkit.retrieval.build.vector_sources import VectorSource
+from image_toolkit.retrieval.build.vector_source import VectorSource
 from image_toolkit.retrieval.search.columns import rename_usual
 from image_toolkit.retrieval.search.hits import BoolArray, FloatArray
 from image_toolkit.unit_vectors import unit_vectors
@@ -71,11 +71,11 @@ class Staging:
         """
         self._begin(source, rows_per_portion)
         done = self._complete()
+        start = min(done * rows_per_portion, len(source))
         if done:
-            logger.info("going on after %d rows that are kept", done * rows_per_portion)
-        start = done * rows_per_portion
+            logger.info("going on after %d rows that are kept", start)
         with Progress("index build: vectors", len(source)) as progress:
-            progress.advance(min(start, len(source)), before=min(start, len(source)))
+            progress.advance(start, before=start)
             portions = source.portions(rows_per_portion, start)
             for number, (vectors, table) in enumerate(portions, start=done):
                 usable = np.logical_and(np.isfinite(vectors).all(axis=1), vectors.any(axis=1))
@@ -98,14 +98,14 @@ class Staging:
             shutil.rmtree(self.vectors)
 
     def _begin(self, source: VectorSource, rows_per_portion: int) -> None:
-        state = {"identity": source.identity, "rows_per_portion": rows_per_portion}
+        state = json.dumps({"identity": source.identity, "rows_per_portion": rows_per_portion})
         file = self.folder / _STATE
-        if file.is_file() and json.loads(file.read_bytes()) != state:
-            logger.info("%s is of another source; starting afresh", self.folder)
+        if file.is_file() and file.read_bytes() != state.encode():  # it may have been cut off, too
+            logger.warning("%s is of another source; starting afresh", self.folder)
             shutil.rmtree(self.folder)
         self.vectors.mkdir(parents=True, exist_ok=True)
         self.metadata.mkdir(exist_ok=True)
-        file.write_text(json.dumps(state))
+        file.write_text(state, encoding="utf-8")
 
     def _complete(self) -> int:
         """Return how many portions are there, both files of each."""

@@ -43,7 +43,8 @@ class ExactSearch:
                 )
 
     def _vectors_of(self, ids: IntArray) -> FloatArray:
-        unique, where = np.unique(ids, return_inverse=True)
+        there = np.maximum(ids, 0)  # where fewer are found (rows of NaN never are) any will do
+        unique, where = np.unique(there, return_inverse=True)
         return self._vectors.take(unique)[where.reshape(ids.shape)]
 
 

@@ -133,7 +133,8 @@ def vector_column(file: Path, schema: pa.Schema, name: str | None = None) -> str
 
 def is_float_list(data_type: pa.DataType) -> bool:
     """Return whether a column is of float lists: of vectors."""
-    nested = pa.types.is_list(data_type) or pa.types.is_fixed_size_list(data_type)
+    kinds = (pa.types.is_list, pa.types.is_large_list, pa.types.is_fixed_size_list)
+    nested = any(is_kind(data_type) for is_kind in kinds)
     return bool(nested and pa.types.is_floating(data_type.value_type))
 
 

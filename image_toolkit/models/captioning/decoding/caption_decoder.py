@@ -18,7 +18,8 @@ from typing import Any, Final
 
 import torch
 
-from image_toolkit.models.captioning.decoding.families import Family, Inputs, family_of
+from image_toolkit.models.captioning.decoding.families import family_of
+from image_toolkit.models.captioning.decoding.family import Family, Inputs
 from image_toolkit.models.captioning.decoding.kind import Kind, size_for
 from image_toolkit.models.captioning.decoding.search import Memory
 from image_toolkit.models.captioning.decoding.step_graph import StepGraphs

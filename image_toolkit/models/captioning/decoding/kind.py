@@ -6,7 +6,7 @@ from typing import Final
 
 import torch
 
-from image_toolkit.models.captioning.decoding.families import Family
+from image_toolkit.models.captioning.decoding.family import Family
 from image_toolkit.models.captioning.decoding.rules import Clock, Rules
 from image_toolkit.models.captioning.decoding.search import (
     Beams,
@@ -26,7 +26,7 @@ _TOKENS_AT_ONCE: Final = 4
 """So many tokens are made before it is looked who is done, which waits for the device."""
 
 _FEWER: Final = 0.75
-"""Images go on in a smaller step if that is for such a part of those now, or for less."""
+"""Images move on to a smaller step once they are at most this share of the present ones."""
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import torch
 
-from image_toolkit.models.captioning.decoding.families import SpecialTokens
+from image_toolkit.models.captioning.decoding.family import SpecialTokens
 from image_toolkit.models.captioning.generation import Generation
 
 _RULED_OUT = float("-inf")
@@ -33,7 +33,7 @@ class Clock:
         return cls(*(torch.zeros(1, dtype=torch.long, device=device) for _ in range(3)))
 
     def set(self, prompt: int, end: int) -> None:
-        """Let it stand at the end of a prompt of so many tokens."""
+        """Set it to the end of a prompt with this many tokens."""
         self.last.fill_(prompt - 1)
         self.first.fill_(prompt)
         self.end.fill_(end)

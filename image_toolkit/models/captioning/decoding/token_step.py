@@ -6,7 +6,7 @@ from typing import Final
 import torch
 from torch.nn.functional import scaled_dot_product_attention
 
-from image_toolkit.models.captioning.decoding.families import Attention, TextDecoder
+from image_toolkit.models.captioning.decoding.family import Attention, TextDecoder
 from image_toolkit.models.captioning.decoding.rules import Clock
 from image_toolkit.models.captioning.decoding.search import Beams, Memory, OneByOne
 
