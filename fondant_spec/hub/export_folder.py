@@ -162,7 +162,7 @@ class OutgoingFile(NamedTuple):
 
 
 def _below(root: Path, folder: Path, name: str) -> str | None:
-    """Return the path of a file below a folder, given that below its root; None outside of it."""
+    """Return the path of a file relative to a folder, given that below its root; or None."""
     path = root / name
     return path.relative_to(folder).as_posix() if path.is_relative_to(folder) else None
 

@@ -74,7 +74,7 @@ def show_command(plan: Plan) -> str:
 
 
 def _started(host: Host, submission: Submission) -> str:
-    """Start a run; where no answer came, the host may have taken it, and another try doubles it."""
+    """Start a run; if the response is lost, the host may have started it, so it is not retried."""
     unsure = (
         f"the host may have taken the run {submission.name!r}: look at {host.url}/#/runs before "
         "you submit it again."

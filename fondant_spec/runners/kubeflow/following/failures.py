@@ -41,7 +41,7 @@ class _Failure:
 
     @property
     def kind(self) -> tuple[str, ...]:
-        """What it shares with the same failure of another slice: all but numbers, as of times."""
+        """What it shares with the same failure of another slice: all but numbers such as times."""
         words = (self.pod.step, str(self.pod.driver), self.how, *self.lines[-1:])
         return tuple(_DIGITS.sub("#", word) for word in words)
 
