@@ -21,7 +21,7 @@ from fondant_spec.errors import InvalidArgumentError
 from fondant_spec.exit_codes import end_program, exit_code
 from fondant_spec.option_values import count
 from fondant_spec.pipeline import garbage_collection as gc
-from fondant_spec.pipeline.find_dataset import find_dataset, find_mark
+from fondant_spec.pipeline.find_dataset import find_dataset, find_mark, find_unfinished
 from fondant_spec.pipeline.find_run import find_run
 from fondant_spec.pipeline.run_listing import describe_runs, when
 from fondant_spec.plain_words import size
@@ -185,16 +185,20 @@ def _validate(options: argparse.Namespace) -> int:
 
 def _show(options: argparse.Namespace) -> int:
     from fondant_spec.dataset import lineage as show  # noqa: PLC0415
-    from fondant_spec.dataset.reject_listing import FIRST, list_rejects  # noqa: PLC0415
+    from fondant_spec.dataset import reject_listing as rejects  # noqa: PLC0415
     from fondant_spec.dataset.row_search import told_row  # noqa: PLC0415
 
     trust(options.trust)
+    most = None if options.all else rejects.FIRST
+    if options.rejects is not None and (failed := find_unfinished(options.dataset)):
+        tell(rejects.list_unfinished_rejects(failed, options.rejects, most))
+        return 0
     manifest = find_dataset(options.dataset, options.base_path)
     tell(f"step      {show.origin(manifest)}")
     if options.id:
         tell(told_row(manifest, options.id))
     elif options.rejects is not None:
-        tell(list_rejects(manifest, options.rejects, None if options.all else FIRST))
+        tell(rejects.list_rejects(manifest, options.rejects, most))
     else:
         tell(show.describe(manifest))
         tell(f"ids       {', '.join(show.some_ids(manifest)) or 'none'}")

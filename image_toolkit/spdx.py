@@ -1,4 +1,4 @@
-"""SPDX's names of licences, and its pages of them: https://spdx.org/licenses/CC-BY-4.0.html."""
+"""SPDX licence names, and SPDX licence pages such as https://spdx.org/licenses/CC-BY-4.0.html."""
 
 import re
 from typing import Final
@@ -25,38 +25,38 @@ _NAMES: Final = {
     "odc-by": "ODC-By-1.0",
     "pddl": "PDDL-1.0",
 }
-"""What SPDX calls licences whose identifier on the hub is not the same in lower case letters."""
+"""SPDX names that differ from the hub's identifier in more than case."""
 
 _IDS: Final = {name.casefold(): licence for licence, name in _NAMES.items()}
 
 
 def without_spdx(text: str) -> str:
-    """Return a text with SPDX's pages of licences as others write them.
+    """Replace SPDX licence pages in a text by their usual form.
 
-    Those of Creative Commons become the pages that these licences have there, with all that
-    restricts them; of another page the name alone is left.
+    Pages of Creative Commons licences become Creative Commons' own pages, with all restrictions;
+    other pages become the licence's name.
     """
     text = _PAGE.sub(lambda page: _cc_page(page[1]) or page[1], _TAG.sub("", text))
     return _PUBLIC_DOMAIN.get(text.strip().casefold(), text)
 
 
 def hub_id(licence: str) -> str:
-    """Return the hub's identifier of a licence, given SPDX's name in lower case letters."""
+    """Return the hub's identifier for a licence, given its SPDX name in lower case."""
     return _IDS.get(licence, licence)
 
 
 def with_cc_pages(text: str) -> str:
-    """Return a text with SPDX's pages of Creative Commons' licences as the pages of these."""
+    """Replace SPDX pages of Creative Commons licences in a text by Creative Commons' own."""
     return _PAGE.sub(lambda page: _cc_page(page[1]) or page[0], text)
 
 
 def spdx_page(licence: str) -> str:
-    """Return SPDX's page of a licence, given the identifier that the hub has for it."""
+    """Return the SPDX page of a licence, given its identifier on the hub."""
     return f"https://spdx.org/licenses/{_NAMES.get(licence, licence.upper())}.html"
 
 
 def _cc_page(name: str) -> str | None:
-    """Return the page of a licence of Creative Commons; None for another's."""
+    """Return the page of a Creative Commons licence; None for other licences."""
     if match := _CC.fullmatch(name):
         kind, version, port = match.groups()
         where = f"{kind}/{version}/{port}/" if port else f"{kind}/{version}/"

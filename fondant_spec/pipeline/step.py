@@ -124,8 +124,8 @@ def settled(step: Step) -> Step:
     for name, value in values.items():
         argument = step.spec.arguments[name]
         local = isinstance(value, str) and value and not storage.is_remote(value)
-        there = argument.path and local and Path(value).expanduser().exists()
-        if there or (argument.output and local):
+        path = argument.path and local and (not argument.hub or Path(value).expanduser().exists())
+        if path or (argument.output and local):
             values[name] = storage.normalize(value)
     return replace(step, arguments=values)
 

@@ -99,6 +99,7 @@ def run_steps(
         with recorded(plan) as log:
             for n, planned in enumerate(plan.steps, start=1):
                 number = f"{n}/{len(plan.steps)}"
+                log.begin(planned.id)
                 result = _step_result(number, planned, manifests, compile_step, log, say)
                 manifests[planned.id] = result.manifest
                 log.add(result)

@@ -1,4 +1,4 @@
-"""The names of the files that hold captions for people to correct: their images' own."""
+"""The names of the caption files that people correct: those of their images."""
 
 import hashlib
 import unicodedata
@@ -9,16 +9,16 @@ from typing import Final
 
 SUFFIX: Final = ".txt"
 
-_LONGEST_NAME: Final = 200  # bytes, which all file systems take with a suffix
+_LONGEST_NAME: Final = 200  # bytes, which all file systems accept, with a suffix
 _HASH_LENGTH: Final = 32
 
 
 def text_names(names: Iterable[tuple[str | None, str]]) -> Iterator[str]:
-    """Yield the file for the text of each image, given its own name, if it has one, and its id.
+    """Yield the file for the text of each image, given its own name, if any, and its id.
 
-    That is its name with `.txt` behind, in the same folders, or its id where it has no name that
-    can be a file below a folder, or one that came already. No two are one file, not even where
-    case is ignored, or how a letter is composed.
+    This is the image's name with `.txt` appended, in the same folders; or its id, if it has no name
+    that is safe below a folder, or the name is already taken. No two are the same file, even where
+    case or the composition of letters is ignored.
     """
     taken: set[str] = set()
     for name, row_id in names:
@@ -36,13 +36,13 @@ def _candidates(name: str | None, row_id: str) -> Iterator[str]:
 
 
 def _key(name: str) -> str:
-    """Return what is the same for all names that a file system may take for one."""
+    """Return a form that is equal for all names that a file system may consider equal."""
     path = PurePosixPath(unicodedata.normalize("NFC", name)).as_posix()
     return unicodedata.normalize("NFC", path.casefold())
 
 
 def _is_safe(name: str) -> bool:
-    """Return whether a name is that of a file below a folder, on any system."""
+    """Return whether a name is a safe file name below a folder, on any system."""
     path = PurePosixPath(name)
     fits = all(len(part.encode(errors="replace")) <= _LONGEST_NAME for part in path.parts)
     inside = not path.is_absolute() and ".." not in path.parts and "\\" not in name

@@ -1,7 +1,7 @@
 """Captions as text files that people correct with any editor.
 
-Beside the texts lies a list of what was written. A text that says something else by now is a
-person's: it is never overwritten.
+A list of what was written is stored beside the texts. A text that now differs from it was changed
+by a person: it is never overwritten.
 """
 
 import json
@@ -19,9 +19,9 @@ _LISTING: Final = ".written.json"
 
 @dataclass(frozen=True)
 class Written:
-    """A caption as it was written into a file, and the key of its image (see `image_key`).
+    """A caption as it was written to a file, and the key of its image (see `image_key`).
 
-    `beneath` is what the steps had written, which an edit may have changed; None if nobody knows.
+    `beneath` is the caption of the steps, which an edit may have changed; None if unknown.
     """
 
     image: str
@@ -30,9 +30,9 @@ class Written:
 
 
 def write_texts(folder: Path, texts: Mapping[str, Written]) -> list[str]:
-    """Write captions into files by their names; return those that a person has changed, and stay.
+    """Write captions to files by name; return those that a person has changed, which are kept.
 
-    Texts of earlier captions go where there is none any more, unless somebody has changed them.
+    Texts without a caption any more are removed, unless somebody has changed them.
     """
     known = written_texts(folder)
     changed = changed_texts(folder, known)
@@ -43,14 +43,14 @@ def write_texts(folder: Path, texts: Mapping[str, Written]) -> list[str]:
     for name, written in texts.items():
         if name not in kept:
             storage.write_text(str(folder / name), f"{written.caption}\n")
-    # What was changed is listed as it was, so that it is still known for changed.
+    # Changed texts are listed as they were, so that they still count as changed.
     listing = {**texts, **{name: known[name] for name in kept}}
     note_written(folder, listing)
     return kept
 
 
 def listed_texts(folder: Path) -> frozenset[str] | None:
-    """Return the names of the texts that were written; None where no list of them can be read."""
+    """Return the names of the texts that were written; None if no list of them can be read."""
     try:
         return frozenset(written_texts(folder)) if (folder / _LISTING).is_file() else None
     except (OSError, InvalidDatasetError):
@@ -75,13 +75,13 @@ def written_texts(folder: Path) -> dict[str, Written]:
 
 
 def note_written(folder: Path, texts: Mapping[str, Written]) -> None:
-    """Keep a list of what is written now."""
+    """Store the list of what is written now."""
     content = {name: asdict(written) for name, written in texts.items()}
     storage.write_text(str(folder / _LISTING), json.dumps(content, ensure_ascii=False, indent=1))
 
 
 def changed_texts(folder: Path, known: Mapping[str, Written]) -> Iterator[tuple[str, str | None]]:
-    """Yield the texts that are not as they were written; None for one that is gone."""
+    """Yield the texts that differ from what was written; None for one that was removed."""
     for name, written in known.items():
         text = _text(folder / name)
         if text != _read_back(written):
@@ -89,15 +89,15 @@ def changed_texts(folder: Path, known: Mapping[str, Written]) -> Iterator[tuple[
 
 
 def _read_back(written: Written) -> str:
-    """Return what is read of a text that nobody has changed: its lines end as in any text."""
+    """Return how an unchanged text is read: with the usual line ends."""
     return text_encodings.caption(f"{written.caption}\n".encode())
 
 
 def _text(file: Path) -> str | None:
-    """Return what is in a file, without the end of its last line; None if there is none.
+    """Return the content of a file, without the end of its last line; None if there is none.
 
     Raises:
-        InvalidDatasetError: it holds no characters.
+        InvalidDatasetError: it is not text.
     """
     try:
         return text_encodings.caption(file.read_bytes())

@@ -1,4 +1,4 @@
-"""Edits made of the texts that people changed: each text is taken over once."""
+"""Make edits from the texts that people changed: each change is imported once."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
@@ -14,11 +14,11 @@ from image_toolkit.edits.journal import Journal
 
 
 def take_over(folder: Path, journal: Journal, by: str) -> list[str]:
-    """Make edits of the texts that were changed since they were written; return their names.
+    """Make edits from the texts that were changed since they were written; return their names.
 
     Raises:
         InvalidArgumentError: a text is too long.
-        InvalidDatasetError: a text is blank, no text, or of no image; or two of one image differ.
+        InvalidDatasetError: a text is blank, not text, or of no image; or two of one image differ.
     """
     known = written_texts(folder)
     _check_all_known(folder, known)
@@ -35,7 +35,7 @@ def take_over(folder: Path, journal: Journal, by: str) -> list[str]:
 
 
 def _check_all_known(folder: Path, known: Mapping[str, Written]) -> None:
-    """Check that there are no texts but those that were written: others are of no image."""
+    """Check that there are no other texts than those written: they would be of no image."""
     found = {file.relative_to(folder).as_posix() for file in folder.rglob(f"*{SUFFIX}")}
     if strangers := sorted(found - known.keys()):
         msg = (
@@ -59,7 +59,7 @@ def _edits(
     cells: Mapping[str, Mapping[str, Cell]],
     by: str,
 ) -> dict[str, Edit]:
-    """Return the edit for each changed text, by its name; all are one action."""
+    """Return the edit for each changed text, by name; all are one action."""
     several = _with_several_captions(known.values())
     action = new_id()
     edits = {}
@@ -83,7 +83,7 @@ def _edits(
 
 
 def _check_agreed(folder: Path, edits: Mapping[str, Edit]) -> None:
-    """Check that texts of one cell, which were both changed, say the same: one has to stand."""
+    """Check that changed texts of the same cell agree: only one can apply."""
     first: dict[tuple[str, Value], str] = {}
     for name, edit in edits.items():
         cell = edit.image, edit.beneath if edit.of_text else None
@@ -97,7 +97,7 @@ def _check_agreed(folder: Path, edits: Mapping[str, Edit]) -> None:
 
 
 def _beneath(written: Written, cells: Mapping[str, Cell]) -> Value:
-    """Return what the steps had written when a person saw a text."""
+    """Return the caption of the steps when a person saw a text."""
     if written.beneath is not None:
         return written.beneath
     cell = cells.get(CAPTION)
@@ -105,7 +105,7 @@ def _beneath(written: Written, cells: Mapping[str, Cell]) -> Value:
 
 
 def _with_several_captions(texts: Iterable[Written]) -> set[str]:
-    """Return the images for which the steps wrote more than one caption."""
+    """Return the images that have more than one caption from the steps."""
     found: dict[str, set[str]] = {}
     for one in texts:
         found.setdefault(one.image, set()).add(one.caption if one.beneath is None else one.beneath)

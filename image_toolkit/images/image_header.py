@@ -31,7 +31,10 @@ def _heif() -> tuple[str, ...]:
 MAX_PIXELS: Final = 64_000_000
 """The default limit on width times height: 192 MB of pixels; cameras make 24 to 61 million."""
 
-FORMATS: Final = ("JPEG", "PNG", "WEBP", "GIF", "AVIF", *_heif())
+_HEIF: Final = _heif()
+_WHY_NO_HEIF: Final = "it is broken" if _HEIF else "the package pi-heif is missing; install it"
+
+FORMATS: Final = ("JPEG", "PNG", "WEBP", "GIF", "AVIF", *_HEIF)
 """The formats that are decoded; HEIF if a decoder for it is installed.
 
 Never SVG, EPS, PSD or TIFF: they are programs, or containers for anything."""
@@ -39,7 +42,7 @@ Never SVG, EPS, PSD or TIFF: they are programs, or containers for anything."""
 JPEGS: Final = ("JPEG", "MPO")
 
 _NOT_READ: Final = (
-    (re.compile(rb"....ftyp(?:hei|mif1|msf1)"), "HEIF: broken, or the package pi-heif is missing"),
+    (re.compile(rb"....ftyp(?:hei|mif1|msf1)"), f"HEIF: {_WHY_NO_HEIF}"),
     (re.compile(rb"\xff\x0a|\x00{3}\x0cJXL "), "JPEG XL, which is not read; convert it"),
     (re.compile(rb"II\*\x00|MM\x00\*"), "TIFF, which is not read; convert it"),
     (re.compile(rb"BM.{4}\x00{4}", re.DOTALL), "BMP, which is not read; convert it"),

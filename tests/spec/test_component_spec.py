@@ -171,8 +171,8 @@ RESERVED = "an argument needs a name of letters, digits and `_` that is not rese
             (
                 "s: args.a: unknown key 'defualt'; did you mean 'default'? Known: "
                 "affects_result, by_reference, choices, default, description, exclusive_maximum, "
-                "exclusive_minimum, items, maximum, minimum, names_fields, needed_for, neighbours, "
-                "output, path, pattern, prominent, revision_of, type."
+                "exclusive_minimum, hub, items, maximum, minimum, names_fields, needed_for, "
+                "neighbours, output, path, pattern, prominent, revision_of, type."
             ),
         ),
         ({**BASE, "tags": "x"}, "s: `tags` must be a list of texts."),

@@ -41,6 +41,7 @@ from image_toolkit.training.bad_rows import BadRowError
 from image_toolkit.training.linked_rows import SplitSides, torn_told
 from image_toolkit.training.row_repeats import REPEATS
 from image_toolkit.training.splits import TRAIN, none_held_out
+from image_toolkit.training.trained_models import model_to_train
 
 logger = logging.getLogger(__name__)
 
@@ -68,7 +69,7 @@ class ExportDataset(WriteComponent):
         self._several = layouts is not None
         self._layouts = _checked(layouts) if layouts is not None else [layout]
         for name in self._layouts:
-            LAYOUTS[name].model_of(name, base_model)
+            model_to_train(name, base_model)
         self._licences = {licence_id(str(licence)) for licence in licenses or ()}
         self._settings = ExportSettings(base_model, resolution, pairs_per_archive)
         kinds = frozenset.intersection(*(LAYOUTS[name].image_kinds for name in self._layouts))

@@ -1,4 +1,4 @@
-"""Starting what captions: a model on each device, or an endpoint."""
+"""Start captioners: a model on each device, or an endpoint."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -36,7 +36,7 @@ _CPU_BATCH: Final = 16
 _CPU_ROWS: Final = 64
 _GROUPS_AHEAD: Final = 3
 _ANSWERS_WAITING: Final = 3
-"""So many answers for each request of an endpoint wait for a slow one before them."""
+"""How many answers per request slot of an endpoint may wait for a slow one before them."""
 
 
 @dataclass(frozen=True)
@@ -65,12 +65,12 @@ class CaptionModels:
     ) -> Captioning:
         """Load the models.
 
-        `samples` are a few of the images that will come: on a GPU, precision is chosen by them.
+        `samples` are a few of the images to come: on a GPU, they determine the precision.
 
         Raises:
-            InputDataError: a model cannot be had.
+            InputDataError: a model cannot be loaded.
             InvalidArgumentError: an extra column is unknown, or needs `clip_model_id`, or an
-                endpoint cannot do what is asked for.
+                endpoint does not support what is asked for.
         """
         self._check(asks, choice, extras)
         placements = [place(one, self.precision) for one in devices(self.device)]
@@ -80,7 +80,7 @@ class CaptionModels:
             waiting = _ANSWERS_WAITING * len(many)
             return Captioning(many, extras, ahead=_GROUPS_AHEAD, waiting=waiting)
         on_gpu = placements[0].is_cuda
-        processes = preparing_processes(on_gpu=on_gpu)  # which get ready meanwhile
+        processes = preparing_processes(on_gpu=on_gpu)  # start up meanwhile
         try:
             writers = self._writers(placements, asks, choice, frame, samples if on_gpu else ())
         except BaseException:
@@ -119,7 +119,7 @@ class CaptionModels:
         choice: Choice,
         frame: Frame,
     ) -> CaptionWriter:
-        """Return what many threads caption with at once, each an image: none waits for others."""
+        """Return a writer for many threads, each with one image at a time: none waits."""
         captioner = EndpointCaptioner(
             endpoint,
             self.model_id,
@@ -169,7 +169,7 @@ class CaptionModels:
     def _size(self, asks: Sequence[Ask], captioner: Captioner) -> BatchSize:
         if self.batch_size or captioner.batch_size:
             return BatchSize(self.batch_size or captioner.batch_size)
-        # of the decoder, for each image
+        # decoder rows per image
         rows = max(max(ask.generation.num_beams, ask.generation.candidates) for ask in asks)
         return BatchSize(min(_CPU_BATCH, max(1, _CPU_ROWS // rows)))
 

@@ -1,4 +1,4 @@
-"""Rows in, captions out."""
+"""Captioning as a stream: rows in, captions out."""
 
 import logging
 from collections import Counter
@@ -29,11 +29,11 @@ EXTRA_COLUMNS: Final = {
     "caption_source": pa.string(),
     MORE_CAPTIONS: pa.list_(pa.string()),
 }
-"""Columns that a step may ask for beside the caption."""
+"""Columns that a step may request in addition to the caption."""
 
 
 class Captioning:
-    """Captions the rows of partitions with a writer on each device, or one in many threads."""
+    """Captions the rows of partitions, with a writer per device, or one writer in many threads."""
 
     def __init__(
         self,
@@ -53,7 +53,7 @@ class Captioning:
             first.prepare,
             lambda: first.size.now,
             ahead=ahead,
-            # Where captioners have processes of their own, pixels are sent there first.
+            # Captioners in their own processes receive the pixels first.
             pinned=pinned and len(writers) == 1,
             into=first.preparations,
             processes=processes,
@@ -61,7 +61,7 @@ class Captioning:
 
     @property
     def partitions_at_once(self) -> int:
-        """How many partitions to caption side by side."""
+        """The number of partitions to caption concurrently."""
         return self._feed.partitions_at_once
 
     def batches(
@@ -89,10 +89,10 @@ class Captioning:
             logger.warning("Further captions that could not be had: %s.", told)
 
     def metadata(self) -> dict[str, Any]:
-        """Return what the field's metadata says of its captions."""
+        """Return the field metadata for the captions."""
         first = self._writers[0]
         generation = asdict(first.asks[0].generation)
-        del generation["attempt"]  # which the source of each caption has
+        del generation["attempt"]  # part of each caption's source
         scorer = {} if first.scorer is None else first.scorer.metadata()
         return {
             "model_id": first.captioner.name,
@@ -105,7 +105,7 @@ class Captioning:
         }
 
     def close(self) -> None:
-        """Stop what prepares images, and the captioners."""
+        """Stop the feed and the captioners."""
         self._feed.close()
         for captioner in {id(one): one.captioner for one in self._writers}.values():
             captioner.close()

@@ -1,4 +1,4 @@
-"""What decides which caption a row gets: asked of a captioner, given beforehand, or the fittest."""
+"""Decide which caption a row gets: from a captioner, given in the dataset, or the best match."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field, replace
@@ -37,10 +37,10 @@ _TOO_LARGE: Final = UnusableError("out_of_memory", "does not fit in the memory, 
 class CaptionWriter:
     """Gives rows their captions, with one captioner on one device.
 
-    A caption that repeats itself (or, from a chat model, refuses or was cut off) is asked for once
-    more, with settings under which no pair of tokens can come twice. It stays if that gives none,
-    but for one that refuses or was cut off, which is a reject. Of several that are asked for, the
-    first is the row's caption; where another fails, it is without that.
+    A caption that repeats itself (or, from a chat model, refuses or was cut off) is requested once
+    more, with settings that rule out repeated pairs of tokens. If that gives none, the first one is
+    kept, except for one that refuses or was cut off, which is rejected. If several captions are
+    requested, the first is the row's caption; a row goes without the others that fail.
     """
 
     captioner: Captioner
@@ -52,19 +52,19 @@ class CaptionWriter:
 
     @property
     def fields(self) -> tuple[str, ...]:
-        """The fields of rows that captions may come from, or have in their words."""
+        """The fields of rows that captions may come from or mention."""
         words = [*(ask.prompt for ask in self.asks), *asdict(self.frame).values()]
         named = set().union(*map(places_in, words))
         return tuple({*self.choice.columns, *named, CLASS_PROMPT})
 
     @property
     def preparations(self) -> list[Callable[[bytes], Any]]:
-        """What makes something of a row's image: for the captioner, for CLIP."""
+        """What prepares a row's image: for the captioner, and for CLIP."""
         scorers = [] if self.scorer is None else [self.scorer.prepare]
         return [self.captioner.prepare, *scorers]
 
     def prepare(self, row: FeedRow, slot: Slot | None, clip_slot: Slot | None = None) -> Draft:
-        """Return a draft with what its caption needs: called in many threads at once.
+        """Return a draft with what its caption needs. Thread-safe.
 
         Raises:
             NotAnImageError: the image cannot be decoded.
@@ -82,7 +82,7 @@ class CaptionWriter:
         return draft
 
     def write(self, group: Group[Draft]) -> None:
-        """Fill in the drafts of a group; two partitions may do so at a time."""
+        """Fill in the drafts of a group; two partitions may do so at the same time."""
         if self.scorer is not None:
             self._see(group.items)
         first, *others = self.asks
@@ -105,7 +105,7 @@ class CaptionWriter:
             draft.clip_vector = vector
 
     def _caption(self, ask: Ask, drafts: Sequence[Draft]) -> None:
-        """Fill in what is asked of drafts: a second time, where the first answer is poor."""
+        """Fill in the answers for drafts, with a second attempt for poor ones."""
         for draft in drafts:
             said = {CAPTION: draft.said} if draft.said else {}
             draft.prompt = ask.prompt and filled(ask.prompt, draft.row.fields | said)
@@ -161,7 +161,7 @@ class CaptionWriter:
     def _best(
         self, generation: Generation, drafts: Sequence[Draft], candidates: Sequence[list[str]]
     ) -> list[str]:
-        """Return the candidate that fits each draft's image best, "" where there is none."""
+        """Return the candidate that fits each draft's image best; "" if there is none."""
         if self.scorer is None or generation.candidates == 1:
             return [texts[0] if texts else "" for texts in candidates]
         pairs = zip(drafts, candidates, strict=True)

@@ -1,4 +1,4 @@
-"""What describes images: a model that runs here, in a process of its own, or behind an endpoint."""
+"""The interface of captioners: a model in this process, in another one, or behind an endpoint."""
 
 from collections.abc import Callable, Sequence
 from typing import Any, Protocol
@@ -10,7 +10,7 @@ from image_toolkit.models.runtime.feed_rows import UnusableError
 class Captioner(Protocol):
     """Describes prepared images.
 
-    `batch_size` is how many it captions fastest at a time, as far as that was tried, or 0.
+    `batch_size` is the fastest batch size, if it was measured, or 0.
     """
 
     name: str
@@ -19,11 +19,11 @@ class Captioner(Protocol):
     batch_size: int
 
     def close(self) -> None:
-        """Let go of what it holds beside itself: processes, connections."""
+        """Release its processes or connections."""
 
     @property
     def prepare(self) -> Callable[[bytes], Any]:
-        """Makes one prepared item of an image's bytes; called in many threads at once."""
+        """A thread-safe function that prepares an item from an image's bytes."""
 
     def captions(
         self,
@@ -32,7 +32,7 @@ class Captioner(Protocol):
         generation: Generation,
         prompts: Sequence[str] | None = None,
     ) -> Sequence[list[str] | UnusableError]:
-        """Return the candidates for each item; `rows` are the ids that sampling is seeded by.
+        """Return the candidates for each item; `rows` are the ids that seed sampling.
 
-        `prompts` has one for each item; without them it is the captioner's own.
+        `prompts` has one per item; by default, it is the captioner's own.
         """

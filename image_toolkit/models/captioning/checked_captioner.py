@@ -1,4 +1,4 @@
-"""A captioner that is as fast as its captions stay those of fp32."""
+"""Choose the fastest way of running a captioner that agrees with fp32."""
 
 import gc
 import logging
@@ -34,9 +34,9 @@ def checked_captioner(
     generations: Sequence[Generation],
     placement: Placement,
 ) -> LocalCaptioner:
-    """Return a captioner, more precise than asked for where it would stray from fp32.
+    """Return a captioner, in a higher precision than requested if it deviates from fp32.
 
-    `samples` are images that it is tried on; `generations` are those that will be asked of it.
+    `samples` are images to try it on; `generations` are those that it will be used with.
     """
     load = partial(_load, files, prompt, samples)
     return with_private_parts(partial(_checked, files, load, generations, placement))
@@ -51,7 +51,7 @@ def _checked(
 
 
 def _compared(files: ModelFiles, load: Load, placement: Placement) -> LocalCaptioner:
-    """Return the captioner, which has run once: what is wrong with its parts would show."""
+    """Return the captioner after a first run, which would expose faulty parts."""
     exact = replace(placement, precision=EXACT)
     made_for_it = files.stored_dtype == str(placement.dtype).removeprefix("torch.")
     if placement.precision == EXACT or (made_for_it and placement.precision != "int8"):
@@ -66,7 +66,7 @@ def _compared(files: ModelFiles, load: Load, placement: Placement) -> LocalCapti
             how = ", which was not compared: fp32 does not fit in the memory"
             return _told(_tried(captioner), how)
         cosine = _cosine(captioner, wanted)
-        if cosine >= LEAST_COSINE:  # which no cosine of numbers that are not finite is
+        if cosine >= LEAST_COSINE:  # false for the NaN of non-finite logits
             return _told(captioner, f"; cosine of logits to fp32 is {cosine:.5f}")
         logger.warning(
             "%s strays from fp32: cosine of logits %.5f, least allowed %s. Going on with %s.",
@@ -83,7 +83,7 @@ def _compared(files: ModelFiles, load: Load, placement: Placement) -> LocalCapti
 
 
 def _closest(load: Load, placement: Placement, wanted: torch.Tensor) -> Placement:
-    """Return the placement whose precision, of those that are as fast, is closest to fp32."""
+    """Return the placement closest to fp32, of those that are as fast."""
     found: dict[Placement, float] = {}
     for one in placement.alike():
         captioner = load(one)
@@ -101,7 +101,7 @@ def _closest(load: Load, placement: Placement, wanted: torch.Tensor) -> Placemen
 
 
 def _cosine(captioner: LocalCaptioner, wanted: torch.Tensor) -> float:
-    """Return the least cosine of logits to fp32."""
+    """Return the lowest cosine of logits to fp32."""
     logits = captioner.first_logits(captioner.probes())
     return float(cosine_similarity(logits.double(), wanted.double(), dim=-1).min())
 
@@ -109,13 +109,13 @@ def _cosine(captioner: LocalCaptioner, wanted: torch.Tensor) -> float:
 def _load(
     files: ModelFiles, prompt: str | None, samples: Sequence[bytes], placement: Placement
 ) -> LocalCaptioner:
-    # Two at once may not fit, and one that was let go refers to itself, so only this frees it.
+    # Two at once may not fit, and a released one contains reference cycles: only this frees it.
     gc.collect()
     return LocalCaptioner(files, placement, prompt, samples)
 
 
 def _first_logits(make: Callable[[], LocalCaptioner]) -> torch.Tensor | None:
-    """Return the logits of a captioner for a few images; None if these do not fit in the memory."""
+    """Return the logits for a few images; None if they do not fit in memory."""
     try:
         captioner = make()
         return captioner.first_logits(captioner.probes())

@@ -1,9 +1,8 @@
-"""The feed: rows in, model batches out, their cells prepared ahead of the device.
+"""The feed: rows in, model batches out, with cells prepared ahead of the device.
 
-On a GPU processes prepare the next batches while the device is busy. A CPU has no cores to spare
-for that: threads that decode while the model multiplies make the model's threads wait for each
-other. There (`ahead=0`) all cores prepare a batch, in threads, and then all cores run the model on
-it.
+On a GPU, processes prepare the next batches while the device is busy. A CPU has no cores to spare
+for that: decoding threads would make the model's threads wait for each other. There (`ahead=0`),
+all cores prepare a batch in threads, and then all cores run the model on it.
 """
 
 from collections import deque
@@ -22,13 +21,13 @@ from image_toolkit.models.runtime.slots import Slot, slots_for
 
 
 def prepared(prepare: Callable[[Any], Any], row: FeedRow, slot: Slot | None) -> Any:
-    """Return what is prepared of a row's cell: the slot, if there is one.
+    """Return a row's prepared cell, or its slot, if there is one.
 
-    It is filled, or awaits a process that shares its memory.
+    The slot is either filled, or waits for a process that shares its memory.
 
     Raises:
-        NotAnImageError: as `prepare` does.
-        UnusableError: as `prepare` does, or the cell is null.
+        NotAnImageError: from `prepare`.
+        UnusableError: from `prepare`, or because the cell is null.
     """
     if slot is None:
         return prepare(row.cell())
@@ -40,11 +39,11 @@ def prepared(prepare: Callable[[Any], Any], row: FeedRow, slot: Slot | None) -> 
 
 
 class Feed(Generic[Item]):
-    """Prepares the cells of rows, `ahead` groups before they are asked for.
+    """Prepares the cells of rows, `ahead` groups before they are needed.
 
-    Threads do it, each of which takes the next row of a group until none is left; or, where there
-    are `processes`, the next rows, whose pixels it has prepared by a process. Several partitions
-    may be fed at the same time, each from a thread of its own.
+    Threads take the next row of a group until none is left; or, with `processes`, the next few
+    rows, whose pixels a process prepares. Several partitions may be fed at the same time, each from
+    its own thread.
     """
 
     def __init__(
@@ -57,10 +56,10 @@ class Feed(Generic[Item]):
         pinned: bool = False,
         processes: PreparingProcesses | None = None,
     ) -> None:
-        """Have `prepare` called with a row, and its slot for what each of `into` makes of it.
+        """Call `prepare` with a row, and a slot for the result of each function in `into`.
 
-        There is none for what is not pixels. `pinned`: batches are for a GPU. The processes belong
-        to the feed, which ends those that it has no use for.
+        There is no slot for results that are not pixels. `pinned`: batches are for a GPU. The feed
+        owns the processes, and ends them if it does not need them.
         """
         if processes is not None and not any(isinstance(one, PixelPreparation) for one in into):
             processes.close()
@@ -76,14 +75,14 @@ class Feed(Generic[Item]):
 
     @property
     def partitions_at_once(self) -> int:
-        """How many partitions to feed side by side.
+        """The number of partitions to feed concurrently.
 
-        On a GPU three: it has work from others while one begins and one ends.
+        Three on a GPU: it has work from others while one begins and one ends.
         """
         return 3 if self._ahead else 1
 
     def groups(self, rows: Iterator[FeedRow], rejects: Rejects) -> Iterator[Group[Item]]:
-        """Yield the rows in groups of the present batch size, in order, without empty groups."""
+        """Yield the rows in groups of the current batch size, in order, without empty groups."""
         pending: deque[GroupAtWork[Item]] = deque()
         while chunk := list(islice(rows, self._size())):
             group = GroupAtWork(chunk, [make(len(chunk)) for make in self._slots], self._prepare)

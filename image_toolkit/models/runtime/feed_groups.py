@@ -1,4 +1,4 @@
-"""Groups of rows, as large as a model's batch, whose cells are prepared side by side."""
+"""Groups of rows, as large as a model's batch, whose cells are prepared in parallel."""
 
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -16,7 +16,7 @@ Item = TypeVar("Item")
 
 @dataclass
 class Group(Generic[Item]):
-    """Rows whose cells are prepared, in order; the unusable ones are gone to the rejects."""
+    """Rows with prepared cells, in order; the unusable ones were rejected."""
 
     rows: list[FeedRow] = field(default_factory=list)
     items: list[Item] = field(default_factory=list)
@@ -40,11 +40,11 @@ class GroupAtWork(Generic[Item]):
     def start(
         self, pool: ThreadPoolExecutor, threads: int, processes: PreparingProcesses | None
     ) -> None:
-        """Have so many threads work on it."""
+        """Start so many threads on it."""
         count = len(self._rows)
         step = 1 if processes is None else max(1, min(ROWS_AT_ONCE, count // threads))
         pieces = [range(start, min(start + step, count)) for start in range(0, count, step)]
-        left = iter(pieces)  # a thread takes the next one without a lock
+        left = iter(pieces)  # threads take from it without a lock
         for _ in range(min(threads, len(pieces))):
             self._work.append(pool.submit(self._take, left, processes))
 
@@ -59,10 +59,10 @@ class GroupAtWork(Generic[Item]):
         try:
             return self._prepare(self._rows[number], *(slots[number] for slots in self._slots))
         except (NotAnImageError, UnusableError) as error:
-            return error.with_traceback(None)  # which leads back to here
+            return error.with_traceback(None)  # whose frames keep the group alive
 
     def _fill(self, numbers: range, processes: PreparingProcesses) -> None:
-        """Have those slots filled that await it."""
+        """Have a process fill the slots that wait for one."""
         waiting: dict[int, list[Slot]] = {}
         for number in numbers:
             own = [slot for slots in self._slots if (slot := slots[number]) is not None]
@@ -74,7 +74,7 @@ class GroupAtWork(Generic[Item]):
                 self._made[number] = error
 
     def settled(self, rejects: Rejects) -> Iterator[Group[Item]]:
-        """Yield the group once all is prepared, unless nothing of it can be used."""
+        """Yield the group once all is prepared, unless nothing in it is usable."""
         for work in self._work:
             work.result()
         kept = []

@@ -1,4 +1,4 @@
-"""Rows on their way to a model, each with the cell to prepare of it."""
+"""Rows on their way to a model, each with the cell to prepare."""
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -10,7 +10,7 @@ from image_toolkit.images.image_errors import NotAnImageError
 from image_toolkit.models.runtime.arrow_cells import Cells
 
 SAMPLES: Final = 16
-"""So many cells are looked at beforehand, where a GPU's settings are found by trial."""
+"""The number of cells to try beforehand, where settings for a GPU are found by trial."""
 
 
 class UnusableError(Exception):
@@ -21,13 +21,13 @@ class UnusableError(Exception):
         self.reason = reason
 
     def __reduce__(self) -> tuple[Any, ...]:
-        """Return how to make it once more, in another process."""
+        """Pickle it with its arguments, for another process."""
         return type(self), (self.reason, str(self))
 
 
 @dataclass(frozen=True)
 class ArrowCell:
-    """A cell that is still in Arrow's memory: reading it makes a copy, which is short-lived."""
+    """A cell that is still in Arrow's memory; reading it makes a short-lived copy."""
 
     column: Cells
     number: int
@@ -35,7 +35,7 @@ class ArrowCell:
 
 @dataclass(frozen=True)
 class FeedRow:
-    """A row on its way to the model: its id, the cell to prepare, and what else is needed of it."""
+    """A row on its way to the model: its id, the cell to prepare, and other fields it needs."""
 
     id: str
     data: Any
@@ -51,7 +51,7 @@ class FeedRow:
         return _there(cell.column.value(cell.number) if isinstance(cell, ArrowCell) else cell)
 
     def file(self) -> bytes | memoryview:
-        """Return the cell to prepare, which is bytes, without a copy.
+        """Return the cell to prepare, which must be binary, without a copy.
 
         Raises:
             UnusableError: it is null.
@@ -67,7 +67,7 @@ def rows_of(
     column: str,
     others: tuple[str, ...] = (),
 ) -> Iterator[FeedRow]:
-    """Yield the rows of all batches: so model batches need not end where record batches end."""
+    """Yield the rows of all batches, so that model batches need not align with record batches."""
     for batch in batches:
         cells = Cells(batch.column(column))
         beside = {name: batch.column(name) for name in others if name in batch.schema.names}
@@ -77,7 +77,7 @@ def rows_of(
 
 
 def usable(prepare: Callable[[Any], Any], cells: Sequence[Any]) -> list[Any]:
-    """Return what can be prepared of some cells; the others become rejects in their turn."""
+    """Return the cells that can be prepared; the others are rejected when their turn comes."""
     items = []
     for cell in cells:
         try:

@@ -18,8 +18,8 @@ _NAMED: Final = 10
 
 
 def build(args: argparse.Namespace) -> int:
-    """Build an index, and tell what it takes beforehand and what came of it."""
-    log_to_stderr()  # what is kept of a stopped build, and how far this one is
+    """Build an index, reporting its cost beforehand and the result afterwards."""
+    log_to_stderr()  # reports what a stopped build left, and the progress
     options = BuildOptions(
         kind=args.kind,
         memory_gb=args.memory_gb,
@@ -72,7 +72,7 @@ def _source(args: argparse.Namespace) -> VectorSource:
 
 
 def _source_folder(args: argparse.Namespace) -> Path:
-    """Return where the vectors or images lie, fetched from the hub if they are there."""
+    """Return the folder of the vectors or images, downloaded if they are on the hub."""
     if not on_hub(args.source):
         return Path(args.source)
     from image_toolkit.retrieval.hub.find_index import fetch_embeddings  # noqa: PLC0415

@@ -1,7 +1,7 @@
-"""The memory and disk that building an index will take, told before it starts.
+"""Estimate the memory and disk space that building an index takes, before it starts.
 
-How long it will take depends on the machine and on where the vectors lie, so that is told by the
-rate of the build itself, as it goes.
+The time depends on the machine and on where the vectors are stored, so it is derived from the rate
+of the build itself while it runs.
 """
 
 from collections.abc import Iterator
@@ -14,15 +14,15 @@ from image_toolkit.retrieval.build.build_inverted import process_bytes, processe
 from image_toolkit.retrieval.build.index_kinds import Kind
 
 _PROGRAM_BYTES: Final = 400 << 20
-_CHUNKS_BYTES: Final = 1 << 30  # the most that is read and joined at once, beside the index
+_CHUNKS_BYTES: Final = 1 << 30  # the most that is read and joined at once, in addition to the index
 
 
 @dataclass(frozen=True)
 class BuildEstimate:
-    """What building and searching an index of one kind takes; `rows` and dimension are the kind's.
+    """The cost of building and searching an index of a kind, which includes `rows` and dimension.
 
-    Bytes of whatever metadata there is come on top. Of the memory there is, `memory_bytes`,
-    processes take their part.
+    The metadata adds its own size. `memory_bytes` is the available memory, which limits the number
+    of processes.
     """
 
     kind: Kind
@@ -30,9 +30,9 @@ class BuildEstimate:
 
     @property
     def building_bytes(self) -> int:
-        """The most memory that building takes, beside mapped files, which the system lets go.
+        """The peak memory of a build, without mapped files, which the system can evict.
 
-        An inverted file is read, learnt, made in shards and saved one after the other.
+        The phases of an inverted file (reading, training, shards, saving) follow one another.
         """
         kind = self.kind
         vectors = 4 * kind.dimension * kind.rows
@@ -46,13 +46,13 @@ class BuildEstimate:
 
     @property
     def disk_bytes(self) -> int:
-        """The room that building needs on the disk: the vectors, the index, and its shards."""
+        """The disk space that a build needs: for the vectors, the index, and its shards."""
         kind = self.kind
         shards = kind.file_bytes if kind.refined_by else 0
         return kind.rows * 4 * kind.dimension + shards + kind.file_bytes
 
     def lines(self) -> Iterator[str]:
-        """Yield what to tell before the build starts."""
+        """Yield the lines to show before the build starts."""
         kind = self.kind
         yield (
             f"to build: {kind.name} ({kind.factory_key}) of {kind.rows} vectors of "

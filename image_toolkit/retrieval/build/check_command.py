@@ -1,4 +1,4 @@
-"""`fondant-spec index check`: describe an index, and try it."""
+"""`fondant-spec index check`: describe an index, and test it."""
 
 import argparse
 
@@ -9,7 +9,7 @@ from image_toolkit.retrieval.search.index_folder import IndexFolder
 
 
 def check(args: argparse.Namespace) -> int:
-    """Tell what an index has, and with a model, whether its own images find themselves."""
+    """Describe an index and, given a model, test whether its own images find themselves."""
     place = location(args)
     for line in check_index(place):
         tell(line)

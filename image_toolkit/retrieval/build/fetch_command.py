@@ -1,4 +1,4 @@
-"""`fondant-spec index fetch`: bring an index of the hub here."""
+"""`fondant-spec index fetch`: download an index from the hub."""
 
 import argparse
 
@@ -8,7 +8,7 @@ from image_toolkit.retrieval.hub.known_indexes import KNOWN_INDEXES, full_locati
 
 
 def fetch(args: argparse.Namespace) -> int:
-    """Tell what fetching an index takes, and fetch it unless that is all that is wanted."""
+    """Show what a download of an index takes, and start it unless it is a dry run."""
     location = full_location(args.index)
     if known := KNOWN_INDEXES.get(args.index):
         tell(f"{args.index}: {known.pedigree}")

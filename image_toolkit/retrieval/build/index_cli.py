@@ -1,7 +1,7 @@
-"""`fondant-spec index build | fetch | check | join | serve`: an index to search.
+"""`fondant-spec index build | fetch | check | join | serve`: build and use indexes.
 
-FAISS, torch and the web server load when a command needs them: this module is part of the command
-line, which starts without them.
+FAISS, torch and the web server are imported when a command needs them: this module is part of the
+command line, which starts without them.
 """
 
 import argparse
@@ -28,10 +28,10 @@ def add_command(commands: "argparse._SubParsersAction[argparse.ArgumentParser]")
 
 
 def run(args: argparse.Namespace) -> int:
-    """Run the sub-command that was parsed, and return the exit code.
+    """Run the parsed sub-command, and return the exit code.
 
     Raises:
-        FondantError: something that the user can put right.
+        FondantError: an error that the user can fix.
     """
     return int(args.index_command(args))
 

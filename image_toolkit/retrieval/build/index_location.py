@@ -1,4 +1,4 @@
-"""Where the index lies that a command line names."""
+"""The location of the index that a command line names."""
 
 import argparse
 
@@ -7,7 +7,7 @@ from image_toolkit.retrieval.search.index_folder import IndexFolder
 
 
 def location(args: argparse.Namespace) -> IndexFolder:
-    """Return the index that a command is given: a folder or file, or one on the hub.
+    """Return the index given to a command: a folder or file, or one on the hub.
 
     Raises:
         FondantError: as `locate_index`.

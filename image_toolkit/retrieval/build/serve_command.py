@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 def serve(args: argparse.Namespace) -> int:
-    """Serve an index, or those of a listing, until somebody ends it."""
+    """Serve an index, or those of a listing, until interrupted."""
     indexes = {name: place.open() for name, place in _places(args).items()}
     encoders = _encoders(args, [index.info for index in indexes.values()])
     server = Server(indexes, args.modality, encoders, args.aesthetic_embeddings)
@@ -34,7 +34,7 @@ def serve(args: argparse.Namespace) -> int:
 
 
 def _places(args: argparse.Namespace) -> dict[str, IndexFolder]:
-    """Return where each index lies, by the name it is served under: all that a listing names."""
+    """Return the location of each index by the name it is served under; all those of a listing."""
     place = location(args)
     if not is_listing(place.path):
         return {args.name or args.indice_name or _short_name(place): place}

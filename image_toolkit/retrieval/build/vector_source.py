@@ -1,4 +1,4 @@
-"""Rows that an index is built from: read in stretches, and handed out in portions of one size."""
+"""The rows that an index is built from: read in stretches, and yielded in equal portions."""
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -12,31 +12,31 @@ from image_toolkit.retrieval.search.hits import FloatArray
 from image_toolkit.retrieval.search.model_identity import ModelIdentity
 
 Portion: TypeAlias = "tuple[FloatArray, pa.Table]"
-"""Vectors of shape (n, dimension) and the metadata of the same n rows.
+"""Vectors, shape (n, dimension), and the metadata of the same n rows.
 
-A row whose vector is missing is all NaN.
+A missing vector is all NaN.
 """
 
 
 @dataclass(frozen=True)
 class Stretch:
-    """A number of rows that are read together, and can be left out together."""
+    """A number of rows that are read together, and can be skipped together."""
 
     rows: int
     read: Callable[[], Iterator[Portion]]
 
 
 def _nothing() -> None:
-    """Let go of nothing."""
+    """Release nothing."""
 
 
 @dataclass(frozen=True)
 class VectorSource:
     """Rows to build an index from, always in the same order.
 
-    `identity` changes when the rows do, be it their vectors or their metadata. `model` made the
-    vectors, if that is known. `close` lets go of what was needed to read them. `which_part` says of
-    how many it is which one.
+    `identity` changes whenever the rows do, be it their vectors or their metadata. `model` made the
+    vectors, if known. `close` releases what was needed to read them. `which_part` is its part of a
+    larger source, such as `3/20`.
     """
 
     stretches: Sequence[Stretch]
@@ -51,10 +51,10 @@ class VectorSource:
         return sum(stretch.rows for stretch in self.stretches)
 
     def part(self, number: int, parts: int) -> "VectorSource":
-        """Return one of so many parts that are about alike, from 1 on; stretches stay whole.
+        """Return one of several parts of about equal size, from 1 on; stretches are not split.
 
         Raises:
-            InvalidArgumentError: there is nothing in it.
+            InvalidArgumentError: the part is empty.
         """
         ends = np.cumsum([stretch.rows for stretch in self.stretches])
         part_of = np.ceil(parts * ends / len(self)).astype(int) if len(self) else ends
@@ -67,7 +67,7 @@ class VectorSource:
         return replace(self, stretches=chosen, identity=identity, which_part=which)
 
     def portions(self, size: int, start: int = 0) -> Iterator[Portion]:
-        """Yield `size` rows at a time, the last time fewer, from row `start` on."""
+        """Yield `size` rows at a time, fewer the last time, from row `start` on."""
         held: list[Portion] = []
         count = 0
         for vectors, table in self._from(start):

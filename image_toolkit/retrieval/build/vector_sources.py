@@ -1,9 +1,9 @@
-"""Where an index can be built from: vectors with their metadata, in the layouts that people have.
+"""What an index can be built from: vectors with their metadata, in the usual layouts.
 
-- Parquet files with a vector column;
-- `.npy` files with Parquet or Arrow metadata, in clip-retrieval's layout or named apart (Re-LAION);
-- DataComp's pairs of `<name>.parquet` and `<name>.npz`;
-- a dataset that this pipeline wrote, by its manifest.
+- Parquet files with a vector column
+- `.npy` files with Parquet or Arrow metadata, in clip-retrieval's layout or separate (Re-LAION)
+- DataComp's pairs of `<name>.parquet` and `<name>.npz`
+- a dataset that this pipeline wrote, by its manifest
 
 A folder of images is in `image_source`, since it needs a model.
 """
@@ -44,10 +44,10 @@ def open_source(
     vectors: str | None = None,
     modality: str = "image",
 ) -> VectorSource:
-    """Return the source at `path`, whichever of the layouts it has.
+    """Return the source at `path`, in any of the layouts.
 
-    `metadata` is the folder of the metadata of `.npy` files, where it is not beside them.
-    `vectors` names the Parquet column, the dataset's field or the key in DataComp's `.npz` files.
+    `metadata` is the folder with the metadata of `.npy` files, if it is not beside them. `vectors`
+    names the Parquet column, the dataset's field or the key in DataComp's `.npz` files.
 
     Raises:
         InputDataError: nothing here can be read.
@@ -173,7 +173,7 @@ def _read_partition(
 
 
 def is_metadata(data_type: pa.DataType) -> bool:
-    """Return whether a column belongs into an index's metadata: no vectors, no image bytes."""
+    """Return whether a column belongs in an index's metadata: not vectors, not image bytes."""
     binary = pa.types.is_binary(data_type) or pa.types.is_large_binary(data_type)
     return not binary and not is_float_list(data_type)
 
@@ -185,7 +185,7 @@ def _split(table: pa.Table, column: str, dimension: int) -> Portion:
 
 
 def _vectors_or_nan(column: pa.Array, dimension: int) -> FloatArray:
-    """Return a column of lists as vectors; NaN for those that are null or of another length."""
+    """Return a column of lists as vectors; NaN for null and for another length."""
     right = pc.fill_null(pc.equal(pc.list_value_length(column), dimension), fill_value=False)
     flat = column.filter(right).flatten().cast(pa.float32()).to_numpy(zero_copy_only=False)
     if len(flat) == len(column) * dimension:

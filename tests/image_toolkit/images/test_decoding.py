@@ -1,5 +1,7 @@
 import io
 import struct
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -112,7 +114,7 @@ def test_what_phones_make_is_read():
 @pytest.mark.parametrize(
     ("data", "advice"),
     [
-        (b"\x00\x00\x00\x18ftypheic\x00\x00", "broken, or the package pi-heif is missing"),
+        (b"\x00\x00\x00\x18ftypheic\x00\x00", "HEIF: it is broken"),
         (b"\xff\x0a\x00\x00", "JPEG XL, which is not read; convert it"),
         (b"II*\x00\x08\x00\x00\x00", "TIFF, which is not read; convert it"),
     ],
@@ -121,6 +123,20 @@ def test_what_is_not_read_says_what_it_is(data, advice):
     """The message names the format, and what to do."""
     with pytest.raises(NotAnImageError, match=advice):
         image_size(data)
+
+
+def test_heic_without_its_package_says_what_to_install():
+    """Only there: where the package is, a file that it cannot read is broken."""
+    heic = Path(__file__).parent / "data" / "quarters.heic"
+    program = f"""
+import sys
+sys.modules |= {{"pi_heif": None, "pillow_heif": None}}  # as if they were not installed
+from image_toolkit.images.image_header import open_image
+open_image(open({str(heic)!r}, "rb").read())
+"""
+    command = [sys.executable, "-c", program]
+    told = subprocess.run(command, check=False, capture_output=True, text=True).stderr
+    assert "HEIF: the package pi-heif is missing; install it" in told
 
 
 @pytest.mark.parametrize(

@@ -22,7 +22,6 @@ from readme_features import told_files
 from training_pairs import Pair
 
 from image_toolkit.publishing.hashed_folder import HashedFile, HashedFolder
-from image_toolkit.training.base_models import BASE_MODELS
 
 IMAGE: Final = "image"
 _GROUP_BYTES: Final = 32 * 2**20
@@ -31,8 +30,6 @@ _GROUP_BYTES: Final = 32 * 2**20
 
 class ParquetLayout(DatasetsLayout):
     """What `load_dataset("parquet")` reads, images decoded."""
-
-    base_models = tuple(BASE_MODELS)
 
     def __init__(self, name: str, folder: HashedFolder, settings: ExportSettings) -> None:
         super().__init__(name, folder, settings)

@@ -22,7 +22,6 @@ from readme_features import told_features, told_files
 from training_pairs import Pair
 
 from image_toolkit.publishing.hashed_folder import HashedFile, HashedFolder
-from image_toolkit.training.base_models import BASE_MODELS
 from image_toolkit.training.row_repeats import REPEATS
 
 _MASKED = "; masks are in the column `mask.png`"
@@ -33,7 +32,6 @@ class WebDatasetLayout(DatasetsLayout):
 
     # Readers take the kinds of files in the first samples for those of all.
     image_kinds = frozenset({"JPEG"})
-    base_models = tuple(BASE_MODELS)
 
     def __init__(self, name: str, folder: HashedFolder, settings: ExportSettings) -> None:
         super().__init__(name, folder, settings)

@@ -1,4 +1,4 @@
-"""BLIP as its decoder sees it."""
+"""The parts of BLIP that its decoder uses."""
 
 from typing import Any
 
@@ -15,7 +15,7 @@ from image_toolkit.models.captioning.decoding.family import (
 
 
 def blip(model: Any) -> Family:
-    """Return the parts of a BLIP."""
+    """Return the parts of a BLIP model."""
     text, config = model.text_decoder, model.config.text_config
 
     def attention(module: Any) -> Attention:

@@ -1,4 +1,4 @@
-"""The captioners whose parts are known here, family by family."""
+"""The supported captioners, by family."""
 
 from collections.abc import Callable
 from typing import Any, Final
@@ -11,6 +11,6 @@ _FAMILIES: Final[dict[str, Callable[[Any], Family]]] = {"blip": blip, "florence2
 
 
 def family_of(model: Any) -> Family | None:
-    """Return the parts of a captioner; None for a family that is not known here."""
+    """Return the parts of a captioner; None if its family is not supported."""
     make = _FAMILIES.get(model.config.model_type)
     return None if make is None else make(model)

@@ -1,6 +1,7 @@
-"""The parts of a captioner that a decoder of our own calls.
+"""The parts of a captioner that our own decoder uses.
 
-Each family leans on private parts of transformers: see `caption_decoder.decoder_for`, the way in.
+Each family relies on private parts of transformers: see `caption_decoder.decoder_for`, which guards
+them.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -11,14 +12,14 @@ import torch
 
 Inputs = Mapping[str, torch.Tensor]
 Project = Callable[[torch.Tensor], torch.Tensor]
-"""Takes and returns values of shape (rows, tokens, width)."""
+"""Takes and returns values, shape (rows, tokens, width)."""
 
 
 @dataclass(frozen=True)
 class Attention:
-    """What an attention is made of.
+    """The parts of an attention layer.
 
-    `finish` takes what was attended to and what came in, and returns what goes on, all of shape
+    `finish` takes the attended values and the layer's inputs, and returns its outputs, all of shape
     (rows, tokens, width).
     """
 
@@ -30,7 +31,7 @@ class Attention:
 
 @dataclass(frozen=True)
 class Layer:
-    """What a layer is made of: attention to the words, to the image, and two wide products."""
+    """The parts of a layer: self-attention, cross-attention to the image, and an MLP."""
 
     words: Attention
     image: Attention
@@ -39,10 +40,10 @@ class Layer:
 
 @dataclass(frozen=True)
 class TextDecoder:
-    """What makes words of an image.
+    """The text decoder of a captioner.
 
-    `embed` takes tokens (rows, tokens) and their places (tokens,); `logits` the last values of each
-    row (rows, width), and returns (rows, vocabulary).
+    `embed` takes tokens (rows, tokens) and their positions (tokens,); `logits` takes the last
+    hidden state of each row (rows, width), and returns (rows, vocabulary).
     """
 
     embed: Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
@@ -56,7 +57,7 @@ class TextDecoder:
 
 @dataclass(frozen=True)
 class SpecialTokens:
-    """Tokens that end a caption, fill up behind it, and have to come first and last in it."""
+    """Tokens that end a caption, pad it, and must come first and last."""
 
     ends: tuple[int, ...]
     padding: int
@@ -66,10 +67,10 @@ class SpecialTokens:
 
 @dataclass(frozen=True)
 class Family:
-    """A captioner as its decoder sees it.
+    """A captioner, as its decoder uses it.
 
-    `see` returns what an image tower makes of the inputs of `generate`, (images, tokens, width);
-    `begin` the tokens that a caption begins with, the same for all images of a batch.
+    `see` returns the image tower's output for the inputs of `generate`, (images, tokens, width);
+    `begin` returns the tokens that a caption begins with, the same for all images of a batch.
     """
 
     text: TextDecoder
@@ -79,7 +80,7 @@ class Family:
 
 
 def special_tokens(own: Any, ends: int | Sequence[int], padding: int | None) -> SpecialTokens:
-    """Return the tokens that `generate` takes by a configuration, and by its arguments."""
+    """Return the special tokens that `generate` takes from a configuration and its arguments."""
     all_ends = _all(ends)
     return SpecialTokens(
         all_ends,

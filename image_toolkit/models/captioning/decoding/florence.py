@@ -1,4 +1,4 @@
-"""Florence-2 as its decoder sees it."""
+"""The parts of Florence-2 that its decoder uses."""
 
 from typing import Any
 
@@ -16,7 +16,7 @@ from image_toolkit.models.captioning.decoding.family import (
 
 
 def florence(model: Any) -> Family:
-    """Return the parts of a Florence-2."""
+    """Return the parts of a Florence-2 model."""
     own = model.generation_config
     start = own.bos_token_id if own.decoder_start_token_id is None else own.decoder_start_token_id
     return Family(
@@ -69,7 +69,7 @@ def _attention(module: Any, norm: Project) -> Attention:
 
 
 def _seen(model: Any, inputs: Inputs) -> torch.Tensor:
-    """Return what the encoder makes of the words that ask, with the image among them."""
+    """Return the encoder's output for the task prompt with the image in it."""
     words = model.get_input_embeddings()(inputs["input_ids"])
     images = model.model.get_image_features(pixel_values=inputs["pixel_values"]).pooler_output
     places = (inputs["input_ids"] == model.config.image_token_id)[..., None]

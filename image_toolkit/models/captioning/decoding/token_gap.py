@@ -1,4 +1,4 @@
-"""How far the tokens of one decoder are from those of another."""
+"""Compare the tokens of two decoders."""
 
 from collections.abc import Sequence
 
@@ -8,8 +8,8 @@ import torch
 def largest_gap(ours: torch.Tensor, theirs: torch.Tensor, scores: Sequence[torch.Tensor]) -> float:
     """Return how far our tokens are from the likeliest ones, in standard deviations of the scores.
 
-    What counts in each row is the first token that differs from theirs: from then on both are right
-    about other texts. `scores` are those of their tokens, one (rows, vocabulary) for each step.
+    Only the first differing token in each row counts: after it, both decoders continue different
+    texts. `scores` are those of their tokens, one (rows, vocabulary) per step.
     """
     prompt = theirs.shape[1] - len(scores)
     gaps = [0.0]
