@@ -56,12 +56,12 @@ class FieldSpec:
 
 @dataclass(frozen=True)
 class ComponentSpec:
-    """What a component consumes and produces, and its arguments; the content of its YAML file.
+    """The content of a component's YAML file: what it consumes and produces, and its arguments.
 
-    `consumes_any` and `produces_any` say that a step may name further fields
-    (`additionalProperties` in the file). Without `network`, the component reaches only for what its
-    arguments and the base path name. `resources` is what it asks of a machine. `path` is the file
-    it was read from.
+    `consumes_any` and `produces_any` say that a step may name additional fields
+    (`additionalProperties` in the file). Without `network`, the component accesses only what its
+    arguments and the base path name. `resources` are those that it requests. `path` is the file
+    that it was read from.
     """
 
     name: str
