@@ -1,4 +1,4 @@
-"""What all tests share: how they run side by side, and the documents, whose code runs, too."""
+"""Configuration of all tests: parallel workers, and the documents whose code also runs."""
 
 import contextlib
 import os
@@ -19,22 +19,22 @@ from tests import documents
 
 ROOT = Path(__file__).parent
 
-# Tests run side by side, a process a core. More threads would only wait for each other, and
-# OpenMP's do so at full speed. What tests start inherits this.
+# Tests run in parallel, one process per core. More threads would only wait for each other, and
+# OpenMP's spin at full speed while they do. Subprocesses of tests inherit this.
 os.environ["OMP_NUM_THREADS"] = "1"
 
-# Tests import classes of transformers by name, which needs torchvision to be importable.
+# Tests import classes of transformers by name, which requires an importable torchvision.
 prepare_torch()
 
-# The same examples each time, and no time limit for one: other work may share the machine.
+# The same examples every time, and no deadline per example: the machine may be shared.
 settings.register_profile("repeatable", deadline=None, derandomize=True, database=None)
 settings.load_profile("repeatable")
 
-# A test that is to try very many inputs takes longer than any other may.
+# A test that tries very many inputs takes longer than the timeout of the others.
 if "FUZZ_EXAMPLES" in os.environ:
     os.environ.setdefault("PYTEST_TIMEOUT", "0")
 
-# A shell has what it starts in the background ignore Ctrl-C, which some tests send.
+# A shell makes background processes ignore Ctrl-C, which some tests send.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
 pytest_collect_file = Sybil(
@@ -53,26 +53,26 @@ def pytest_xdist_auto_num_workers() -> int:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Begin with the files that take longest, so that no worker is left with one at the end."""
+    """Start with the slowest files, so that no worker is left with one at the end."""
     items.sort(key=lambda item: item.get_closest_marker("long") is None)
 
 
 @pytest.fixture(autouse=True)
 def same_environment() -> Iterator[None]:
-    """Have each test leave the environment as it was: a cluster of Dask has one thread for all."""
+    """Restore the environment after each test: a Dask cluster has one thread for all tests."""
     with mock.patch.dict(os.environ):
         yield
 
 
 @pytest.fixture(autouse=True)
 def one_thread() -> None:
-    """Have torch add up in one thread, whatever a test before has set: others round otherwise."""
+    """Have torch sum in one thread, whatever an earlier test set: more would round differently."""
     torch.set_num_threads(1)
 
 
 @pytest.fixture(scope="module")
 def page(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """A folder that a document's code runs in, with the components and the examples."""
+    """Yield a folder to run a document's code in, with the components and the examples."""
     folder = tmp_path_factory.mktemp("page")
     for name in ("components", "examples"):
         (folder / name).symlink_to(ROOT / name)

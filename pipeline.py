@@ -4,13 +4,13 @@ r"""From a few seed images to a captioned image dataset for Stable Diffusion fin
                                          > laion_retrieval -> download_images -> caption_images
     generate_prompts -> text_embedding  /                     [-> apply_edits]  -> export_dataset
 
-With CURATE set, copies and poor images are left out before captions are made:
+If CURATE is set, near-duplicates and poor images are removed before captioning:
 
     download_images -> score_images -> deduplicate_images -> score_images -> filter_rows
                        hashes          one of each           text, blur, ...  by CURATE
 
-Run `python pipeline.py`. What it runs on is set in `pipeline_configs.py` or the environment; with
-nothing set it says what to set, and ends with 1. `make demo` runs it on data of its own, offline.
+Run `python pipeline.py`. Configure it in `pipeline_configs.py` or the environment; with nothing
+configured, it says what to set and exits with 1. `make demo` runs it offline on its own data.
 """
 
 import argparse
@@ -32,10 +32,10 @@ COMPONENTS = Path(__file__).parent / "components"
 NEGATIVE_WEIGHT = -0.5
 INTERIOR_DESIGN = "interior_design"
 PROMPTS = 100
-CLIP_MODEL = "openai/clip-vit-large-patch14"  # where the index does not say another
+CLIP_MODEL = "openai/clip-vit-large-patch14"  # unless the index says otherwise
 IMAGES_PER_SEED = 20
-SPARES = 2.0  # twice as many again, for URLs that give no image: of an old index, a third and more
-TRAINING_SIZE = 512  # pixels: the size that Stable Diffusion 1 and 2 are trained at
+SPARES = 2.0  # twice as many extra URLs, as those of an old index fail to a third and more
+TRAINING_SIZE = 512  # pixels: the resolution that Stable Diffusion 1 and 2 are trained at
 
 USUAL = "usual"
 USUAL_RULES = {
@@ -49,7 +49,7 @@ SCORES = ("blur", "brightness", "contrast", "colourfulness", "flatness", "text_a
 
 
 def build(configs: PipelineConfigs) -> Pipeline:
-    """Describe the pipeline: the steps, in order, and their arguments. Nothing runs here."""
+    """Describe the pipeline: its steps, in order, and their arguments. Nothing runs here."""
     pipeline = Pipeline(NAME, configs.BASE_PATH)
     gpu = gpu_resources(configs)
     starts = _starts(pipeline, configs, gpu)
@@ -79,7 +79,7 @@ def build(configs: PipelineConfigs) -> Pipeline:
 
 
 def gpu_resources(configs: PipelineConfigs) -> Resources:
-    """Return what a step that drives a model asks a cluster for: a GPU, on the nodes for it."""
+    """Return the cluster resources of a step that runs a model: a GPU, on a node that has one."""
     return Resources(
         accelerator=configs.GPU_RESOURCE,
         node_selector={configs.GPU_POOL_LABEL: configs.GPU_POOL} if configs.GPU_POOL else {},
@@ -89,15 +89,15 @@ def gpu_resources(configs: PipelineConfigs) -> Resources:
 
 
 def clip_model(configs: PipelineConfigs) -> str:
-    """Return the model that makes the vectors: the one that is set, or else the index's own."""
+    """Return the CLIP model of the seeds: the configured one, or else the index's own."""
     return configs.CLIP_MODEL or known_model(configs.INDEX) or CLIP_MODEL
 
 
 def curate(pipeline: Pipeline, images: Step, wanted: str, hashes: Sequence[str] = HASHES) -> Step:
-    """Add the steps that leave out copies, and what is not wanted: an expression, or USUAL.
+    """Add the steps that remove near-duplicates and unwanted images: an expression, or USUAL.
 
-    `hashes` are those that the images do not have; downloaded ones have all others.
-    Costly scores are made of what is left alone, and those alone that the expression names.
+    `hashes` are those that the images lack; downloaded ones have all others. Costly scores are
+    computed after deduplication, and only those that the expression names.
     """
     rules = USUAL_RULES if wanted == USUAL else {"wanted": wanted}
     fields = [*USUAL_SCORES] if wanted == USUAL else _fields_of(wanted)
@@ -119,7 +119,7 @@ def curate(pipeline: Pipeline, images: Step, wanted: str, hashes: Sequence[str] 
 
 
 def _fields_of(wanted: str) -> list[str]:
-    """Return the fields that an expression names; they are then looked for when it is planned."""
+    """Return the fields that an expression names; planning checks that they exist."""
     try:
         from image_toolkit.expressions import named_fields  # noqa: PLC0415 - it needs DuckDB
     except ImportError as error:
@@ -129,7 +129,7 @@ def _fields_of(wanted: str) -> list[str]:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Read the command line, and run the pipeline or tell what would run."""
+    """Parse the command line, and run the pipeline or print its plan."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -145,7 +145,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _starts(pipeline: Pipeline, configs: PipelineConfigs, gpu: Resources) -> list[Step]:
-    """Add what the pipeline begins with, up to the vectors that are looked up."""
+    """Add the first steps of the pipeline, up to the vectors to search for."""
     starts = []
     if configs.DATASET_NAME:
         seeds = pipeline.add(
@@ -194,7 +194,7 @@ def _embedding(
     configs: PipelineConfigs,
     gpu: Resources,
 ) -> Step:
-    """Add a step that makes CLIP vectors; images and texts share their space."""
+    """Add a step that computes CLIP vectors; images and texts share one vector space."""
     arguments = {"model_id": clip_model(configs)}
     return pipeline.add(COMPONENTS / component, after=after, arguments=arguments, resources=gpu)
 

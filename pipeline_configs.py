@@ -10,33 +10,34 @@ from typing import Self
 class PipelineConfigs:
     """Where the pipeline runs and what it runs on. Every name is also an environment variable.
 
-    The pipeline begins with the images of `DATASET_NAME`, with `PROMPTS`, or both.
+    The seeds are the images of `DATASET_NAME`, the prompts of `PROMPTS`, or both.
 
     Attributes:
-        BASE_PATH: a folder or an fsspec URL (`s3://`, `gs://`); everything lands there.
-        HOST: URL of a Kubeflow Pipelines host; not set, the pipeline runs right here.
+        BASE_PATH: a folder or an fsspec URL (`s3://`, `gs://`) for all results.
+        HOST: URL of a Kubeflow Pipelines host; if unset, the pipeline runs on this machine.
         DATASET_NAME: seed images: a dataset on the Hugging Face hub, or a local folder or file.
-        IMAGE_COLUMN: the column of the dataset that holds the images.
+        IMAGE_COLUMN: the column of the dataset with the images.
         PROMPTS: a YAML file of prompts (see components/generate_prompts), or `interior_design`.
-        CLASS_PROMPT: what the class of the subject is called ("a photo of a dog"), to retrieve
-            images of it as well, for the trainer's regularisation; empty, there are none.
-        NEGATIVE_PROMPT: what the images found for seeds should not be like ("a drawing"); empty,
-            seeds are looked up as they are.
-        CLIP_MODEL: the model that embeds the seeds; the one that the index was made with. Not set,
-            that of a public index, and else openai/clip-vit-large-patch14.
+        CLASS_PROMPT: the class of the subject ("a photo of a dog"), to retrieve images of it as
+            well, as the trainer's regularisation images; if empty, none are retrieved.
+        NEGATIVE_PROMPT: what retrieved images should not look like ("a drawing"); if empty, the
+            seeds are searched for as they are.
+        CLIP_MODEL: the model that embeds the seeds; must be the one the index was made with. If
+            unset, that of a public index, or else openai/clip-vit-large-patch14.
         INDEX: the index to search: a path (a clip-retrieval folder, `.npy` or Parquet vectors), one
             on the hub (hf://datasets/OWNER/NAME), or the short name of a public one
             (datacomp-small).
-        INDEX_URL: a clip-retrieval service to ask instead.
-        INDEX_MODEL: the CLIP model of the index's vectors, where the index does not say it itself;
+        INDEX_URL: the URL of a clip-retrieval service to query instead.
+        INDEX_MODEL: the CLIP model of the index's vectors, if the index does not record it itself;
             `fondant-spec index check INDEX --model MODEL` measures it.
-        CURATE: which images to caption, copies left out: an expression over their scores and other
-            fields, such as `text_area < 0.1 AND blur > 0.25`, or `usual`; empty, all of them.
+        CURATE: which images to caption, after deduplication: an expression over their scores and
+            other fields, such as `text_area < 0.1 AND blur > 0.25`, or `usual`; if empty, all of
+            them.
         CAPTION_MODEL: the image-to-text model that captions.
         GPU_RESOURCE: resource name of a GPU on the host's nodes.
         GPU_POOL_LABEL: label of the nodes that the CLIP and BLIP steps should run on.
-        GPU_POOL: value of that label; empty, any node with a GPU will do.
-        KUBEFLOW_NAMESPACE: and the rest: of the host alone, see docs/kubeflow.md.
+        GPU_POOL: value of that label; if empty, any node with a GPU will do.
+        KUBEFLOW_NAMESPACE: this and all following are for Kubeflow only: see docs/kubeflow.md.
     """
 
     BASE_PATH: str = "./artifacts"
@@ -73,6 +74,6 @@ class PipelineConfigs:
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str] = os.environ) -> Self:
-        """Return the settings, those in the environment before the defaults."""
+        """Return the settings; environment variables override the defaults."""
         names = [setting.name for setting in fields(cls)]
         return cls(**{name: environment[name] for name in names if name in environment})

@@ -1,7 +1,7 @@
-"""YAML that others wrote: data alone, read within bounds.
+"""Safe parsing of untrusted YAML: plain data only, bounded in size and depth.
 
-A few lines can stand for more than any memory holds (anchors that name anchors), or nest deeper
-than Python follows.
+A few lines can expand to more than any memory holds (anchors that refer to anchors), or nest more
+deeply than Python can recurse.
 """
 
 from collections.abc import Mapping
@@ -10,7 +10,7 @@ from typing import Any, Final
 import yaml
 
 _MOST_CHARACTERS: Final = 2 << 20
-"""Of a text: dataset cards with thousands of configurations have about a million."""
+"""Limit per text; dataset cards with thousands of configurations have about a million."""
 
 _MOST_VALUES: Final = 200_000
 _DEEPEST: Final = 100
@@ -19,10 +19,10 @@ _LOADER: Final = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
 class _UniqueKeys(_LOADER):  # type: ignore[misc, valid-type]  # one of two
-    """A loader that refuses a key that comes twice, of which others take the last."""
+    """A loader that rejects duplicate keys, where others keep the last value."""
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:  # noqa: FBT001, FBT002 - as it is inherited
-        """Return a mapping."""
+        """Return the mapping of a node, and raise an error if a key occurs twice."""
         seen = set()
         for key, _ in node.value:
             name = (key.tag, key.value) if isinstance(key.value, str) else None
@@ -36,17 +36,17 @@ class _UniqueKeys(_LOADER):  # type: ignore[misc, valid-type]  # one of two
 
 
 def read_yaml(text: str, *, unique_keys: bool = False) -> Any:
-    """Return what YAML says.
+    """Parse YAML into plain Python data.
 
     Raises:
-        ValueError: it is no YAML, or beyond the bounds, or has a key twice where `unique_keys` are
-            asked for; the message says which.
+        ValueError: the text is not YAML, exceeds a bound, or has a duplicate key while
+            `unique_keys` is set; the message says which.
     """
     if len(text) > _MOST_CHARACTERS:
         msg = f"it has more than {_MOST_CHARACTERS:,} characters"
         raise ValueError(msg)
     try:
-        _check_depth(text)  # libyaml would run out of stack, and end the process
+        _check_depth(text)  # libyaml would overflow the stack and crash the process
         value = yaml.load(text, Loader=_UniqueKeys if unique_keys else _LOADER)  # noqa: S506 - safe ones
     except (yaml.YAMLError, TypeError, OverflowError, AttributeError) as error:
         raise ValueError(str(error)) from None
@@ -66,7 +66,7 @@ def _check_depth(text: str) -> None:
 
 
 def _count(value: Any, counted: int, depth: int) -> int:
-    """Return how many values there were with this one, counting those of an anchor each time."""
+    """Return the running count of values including this one; an anchor counts at each use."""
     counted += 1
     if depth > _DEEPEST or counted > _MOST_VALUES:
         raise ValueError(_TOO_DEEP if depth > _DEEPEST else "it is too large, by its anchors")

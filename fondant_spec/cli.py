@@ -30,11 +30,11 @@ from fondant_spec.shared_options import add_base_path, add_dataset, add_trust
 from fondant_spec.shown_text import tell
 
 COMMANDS: Final = "fondant_spec.commands"
-"""The entry points of packages that add a command: functions that are given the sub-parsers."""
+"""The entry points of packages that add a command: functions that take the sub-parsers."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run the command line: with words, return the exit code; with this process's own, end it."""
+    """Run the command line: given words, return the exit code; with the process's own, exit."""
     parser = _parser()
     options, rest = parser.parse_known_args(argv)
     if rest and options.command not in (_execute, _explain):
@@ -74,7 +74,7 @@ def _parser() -> argparse.ArgumentParser:
     add_push(commands)
     _add_execute(commands)
     for command in entry_points(group=COMMANDS):
-        if find_spec(command.module.partition(".")[0]):  # a component's image has not all packages
+        if find_spec(command.module.partition(".")[0]):  # a component's image lacks some packages
             command.load()(commands)
     text = "show the traceback of a defect"
     parser.add_argument("--debug", action="store_true", help=text)
@@ -149,7 +149,7 @@ def _add_execute(commands: "argparse._SubParsersAction[argparse.ArgumentParser]"
 
 
 class _HelpOfComponent(argparse.Action):
-    """Help on the component that was named before; on the command where none was."""
+    """Help for the component that was named before; for the command if there was none."""
 
     def __init__(self, option_strings: Sequence[str], dest: str, **keywords: Any) -> None:
         super().__init__(option_strings, dest, nargs=0, default=False, **keywords)
@@ -161,7 +161,7 @@ class _HelpOfComponent(argparse.Action):
         values: object,  # noqa: ARG002 - argparse hands it over
         option_string: str | None = None,  # noqa: ARG002
     ) -> None:
-        """Ask for the component's help, or print the command's and end."""
+        """Request the component's help, or print the command's and exit."""
         if namespace.component is None:
             parser.print_help()
             parser.exit()

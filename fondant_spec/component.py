@@ -1,6 +1,6 @@
-"""What a component is made of: its base classes, and the ids of the rows that it loads.
+"""The API for component authors: base classes, and the ids of loaded rows.
 
-This is where a component's author imports from; the code is in `fondant_spec.worker`.
+Import from here; the implementation is in `fondant_spec.worker`.
 """
 
 from fondant_spec.dataset.partitions import row_id

@@ -1,7 +1,7 @@
-"""How many cores a process may use, and the environment that has the libraries in it keep to them.
+"""Core limits: how many cores a process may use, and the environment that libraries take them from.
 
-In a container the cores are not the machine's. Libraries read their environment when they are
-loaded, so it is set by whatever starts a process.
+In a container, the cores are not those of the machine. Libraries read their environment when they
+are loaded, so whatever starts a process has to set it.
 """
 
 import os
@@ -22,34 +22,34 @@ __all__ = [
 ]
 
 PATIENT: Final = {"GOMP_SPINCOUNT": "1000", "OMP_WAIT_POLICY": "PASSIVE"}
-"""Has threads of OpenMP give up their core when they have waited for some ten microseconds.
+"""Makes waiting OpenMP threads give up their core after about ten microseconds.
 
-Others need it: a thread that is waited for, or the neighbour on the machine. By themselves they
-keep it for three milliseconds; `benchmarks/neighbours.py` tells what that costs. Who gives it up at
-once, as PASSIVE alone has it, is slower by a third when nobody else is there.
+Others need the core: the thread that is being waited for, or another process on the machine. The
+default is to spin for three milliseconds, which `benchmarks/neighbours.py` measures. Giving it up
+at once, as PASSIVE alone does, is a third slower on an otherwise idle machine.
 """
 
 
 def patient(environment: Mapping[str, str]) -> dict[str, str]:
-    """Return the variables that have threads wait so; none where an environment says how."""
+    """Return the variables that make threads wait this way; none if `environment` sets its own."""
     return {} if any(name in environment for name in PATIENT) else dict(PATIENT)
 
 
 def wait_patiently() -> None:
-    """Have the threads of libraries that this process loads from now on wait so."""
+    """Make the threads of libraries that this process loads from now on wait this way."""
     os.environ.update(patient(os.environ))
 
 
 def core_variables(cores: int) -> dict[str, str]:
-    """Return the environment of a process that is to use so many cores."""
+    """Return the environment variables that limit a process to a number of cores."""
     return {"LOKY_MAX_CPU_COUNT": str(cores), "OMP_NUM_THREADS": str(cores)}
 
 
 @contextmanager
 def shared_cores(processes: int) -> Iterator[None]:
-    """Have each of so many processes, which are started meanwhile, use its share of the cores.
+    """Give each of `processes` processes, started inside the context, its share of the cores.
 
-    It has no more threads of OpenMP than that, and fewer where fewer were asked for.
+    The number of OpenMP threads is capped at that share, or at a lower limit that was already set.
     """
     cores = max(1, cpu_count() // processes)
     share = core_variables(cores)
@@ -62,7 +62,7 @@ def shared_cores(processes: int) -> Iterator[None]:
 
 @contextmanager
 def environment(variables: Mapping[str, str]) -> Iterator[None]:
-    """Have processes that are started meanwhile get some variables."""
+    """Set environment variables for the processes that are started inside the context."""
     before = {name: os.environ.get(name) for name in variables}
     os.environ.update(variables)
     try:

@@ -1,7 +1,7 @@
-"""Every error a caller can fix, one class each.
+"""All errors that a caller can fix, one class each.
 
-A message says where, what, and what to do. Only the command line turns these into text and an exit
-code; anything that is not a `FondantError` is a defect and keeps its traceback.
+A message says where, what, and what to do. Only the command line turns errors into text and an exit
+code; any exception that is not a `FondantError` is a bug and keeps its traceback.
 """
 
 from difflib import get_close_matches
@@ -10,9 +10,9 @@ from fondant_spec.shown_text import redact
 
 
 class FondantError(Exception):
-    """Something that the user of this package can put right; no secret is in its message.
+    """Base class of errors that the user of this package can fix; messages contain no secrets.
 
-    `temporary` says whether it may pass by itself; None leaves that to its cause.
+    `temporary` says whether the failure may pass without a fix; None leaves that to its cause.
     """
 
     def __init__(self, message: str = "", *, temporary: bool | None = None) -> None:
@@ -21,15 +21,15 @@ class FondantError(Exception):
 
 
 class InvalidComponentSpecError(FondantError):
-    """A `fondant_component.yaml` breaks the format."""
+    """A `fondant_component.yaml` violates the format."""
 
 
 class InvalidComponentError(FondantError):
-    """A component's code is not valid Python, or imports what is not there."""
+    """A component's code is not valid Python, or imports a module that does not exist."""
 
 
 class InvalidTypeError(FondantError):
-    """A field type that cannot be expressed in Arrow, or has no name in a spec."""
+    """A field type has no Arrow equivalent, or no name in a spec."""
 
 
 class InvalidArgumentError(FondantError):
@@ -37,7 +37,7 @@ class InvalidArgumentError(FondantError):
 
 
 class InvalidManifestError(FondantError):
-    """A manifest cannot be read, or says something impossible."""
+    """A manifest cannot be read, or contradicts itself."""
 
 
 class InvalidPipelineError(FondantError):
@@ -45,7 +45,7 @@ class InvalidPipelineError(FondantError):
 
 
 class InvalidDatasetError(FondantError):
-    """Files on disk are not what their manifest says."""
+    """Files on disk do not match their manifest."""
 
 
 class CardinalityError(FondantError):
@@ -53,7 +53,7 @@ class CardinalityError(FondantError):
 
 
 class RejectThresholdError(FondantError):
-    """A step gave up on more rows than allowed."""
+    """A step rejected more rows than allowed."""
 
 
 class StorageError(FondantError):
@@ -61,19 +61,19 @@ class StorageError(FondantError):
 
 
 class LeaseLostError(FondantError):
-    """Another run writes what this one was writing."""
+    """Another run has taken over what this one was writing."""
 
 
 class MissingBucketError(StorageError):
-    """The base path is in a bucket that is not there."""
+    """The bucket of the base path does not exist."""
 
 
 class StepFailedError(FondantError):
-    """A step ended with an error; the message holds the end of its log, or says where it is."""
+    """A step failed; the message holds the end of its log, or says where the log is."""
 
 
 class RunCancelledError(FondantError):
-    """Somebody ended a run on the host where it ran."""
+    """A run was cancelled on the host that ran it."""
 
 
 class InputDataError(FondantError):
@@ -89,11 +89,11 @@ class HostError(FondantError):
 
 
 class HubError(FondantError):
-    """The Hugging Face hub refuses something, or cannot be reached."""
+    """The Hugging Face hub refused a request, or cannot be reached."""
 
 
 class MissingDependencyError(FondantError):
-    """An optional package is needed for what was asked."""
+    """An optional package that the request needs is not installed."""
 
 
 def did_you_mean(word: str, known: list[str]) -> str:

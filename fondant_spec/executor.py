@@ -1,4 +1,4 @@
-"""How a component becomes a program: `execute(MyComponent)` at the end of its `main.py`."""
+"""The entry point of a component's program: `execute(MyComponent)` at the end of its `main.py`."""
 
 import gc
 
@@ -7,8 +7,8 @@ from fondant_spec.worker.run_step import execute
 
 __all__ = ["execute"]
 
-# From now on, and not once all that a component imports is there: that may take long.
+# Called here, and not after the component's own imports: those may take long.
 end_with_runner()
-# torch and transformers make a million objects that stay. Python looks for cycles among them after
-# every 700 new ones, which takes an eighth of their import.
+# torch and transformers create a million long-lived objects. Python scans them for cycles after
+# every 700 new ones, which takes an eighth of their import time.
 gc.set_threshold(10_000)

@@ -1,9 +1,9 @@
-"""How every command line of this package ends: an exit code, and one sentence for an error.
+"""How every command of this package ends: an exit code, and one sentence for an error.
 
-0 is success. 2 is wrong usage: a word of the command line that spells no value, or names a step,
-row or reason that is not there. 75 is an error that may pass by itself: what was asked is away, and
-the same command may succeed later (EX_TEMPFAIL of sysexits.h). 1 is any other error: in a pipeline
-file, a setting, the data, or a defect. 130 is interrupted, here or where the run is.
+0 is success. 2 is wrong usage: a word of the command line that is not a valid value, or names a
+step, row or reason that does not exist. 75 is a temporary error: a service is unavailable, and the
+same command may succeed later (EX_TEMPFAIL of sysexits.h). 1 is any other error: in a pipeline
+file, a setting, the data, or a bug. 130 is interrupted, here or on the host of the run.
 """
 
 import atexit
@@ -27,7 +27,7 @@ EXIT_USAGE: Final = 2
 EXIT_TEMPORARY: Final = 75
 EXIT_INTERRUPTED: Final = 130
 EXIT_PIPE: Final = 141
-"""What a shell reports where the reader of a program went away: `fondant-spec show x | head`."""
+"""What a shell reports if a program's reader has gone away: `fondant-spec show x | head`."""
 
 _STDOUT: Final = 1
 
@@ -39,14 +39,14 @@ def exit_code(
     debug: bool = False,
     hidden: Path | None = None,
 ) -> int:
-    """Run the command of a command line, say on stderr what went wrong, and return the exit code.
+    """Run a command, report errors on stderr, and return the exit code.
 
     Args:
         command: returns an exit code of its own, or None for success.
-        interrupted: the sentence for Ctrl-C, where what was interrupted says nothing of its own.
-        debug: show the traceback of a defect, which is any error but a `FondantError`, instead of
+        interrupted: the sentence for Ctrl-C, if the interrupted code gives none of its own.
+        debug: show the traceback of a bug, which is any error but a `FondantError`, instead of
             naming the file that it is kept in.
-        hidden: leave out of it what lies in this folder, if anything else is left.
+        hidden: a folder whose frames are left out of it, if any others remain.
     """
     try:
         code = command() or 0
@@ -59,7 +59,7 @@ def exit_code(
         code, sentence = _error_code(error), str(error)
     except KeyboardInterrupt as interrupt:
         code, sentence = EXIT_INTERRUPTED, str(interrupt) or interrupted
-    except Exception as error:  # noqa: BLE001 - the net for what nobody thought of
+    except Exception as error:  # noqa: BLE001 - the safety net for bugs
         if isinstance(error, BrokenPipeError) and _nobody_reads():
             return EXIT_PIPE
         code = _error_code(error)
@@ -80,11 +80,11 @@ def _error_code(error: Exception) -> int:
 def end_program(code: int) -> NoReturn:
     """End this process with an exit code: the last call of a command line.
 
-    What is registered for the exit is done, as `multiprocessing` does it in its processes. Python
-    is not taken apart: pyarrow's threads read a store's files through it, and one that is still at
-    it then aborts the process, whose work is done, with 134.
+    Exit handlers run as `multiprocessing` runs them in its processes. The interpreter is not
+    finalised: a thread of pyarrow that is still reading a store's file through it would abort the
+    process, whose work is done, with 134.
     """
-    with suppress(Exception):  # of those that wait for Ctrl-C, too
+    with suppress(Exception):  # also of those that wait for Ctrl-C
         threading._shutdown()  # type: ignore[attr-defined] # noqa: SLF001
     atexit._run_exitfuncs()  # noqa: SLF001
     for stream in (sys.stdout, sys.stderr):
@@ -115,7 +115,7 @@ def _told(error: Exception, code: int) -> str:
 
 
 def _log(error: Exception) -> str | None:
-    """Keep the traceback of a defect, which may not come again; return in which file, if any."""
+    """Keep the traceback of a bug, which may not recur; return the file's name, if any."""
     with (
         suppress(OSError),
         tempfile.NamedTemporaryFile(
@@ -128,7 +128,7 @@ def _log(error: Exception) -> str | None:
 
 
 def _nobody_reads() -> bool:
-    """Return whether the reader of our output is gone, and if so write no more to it."""
+    """Return whether the reader of stdout is gone, and if so stop writing to it."""
     watch = select.poll()
     watch.register(_STDOUT, 0)
     gone = bool(watch.poll(0))

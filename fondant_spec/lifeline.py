@@ -1,8 +1,8 @@
-"""How a process ends with the one that started it, however that one ends: also by SIGKILL.
+"""Ending a process together with its parent, however the parent ends, even by SIGKILL.
 
-A child watches what its parent holds open, and the kernel closes when the parent is gone. That
-holds on every system, through the client of a container engine, and for whatever the child itself
-has started: a parent-death signal (`prctl`) does none of the three.
+A child watches a pipe that its parent holds open and that the kernel closes when the parent ends.
+That works on every system, through the client of a container engine, and for the child's own
+children: a parent-death signal (`prctl`) does none of the three.
 """
 
 import os
@@ -18,9 +18,9 @@ _STDIN: Final = 0
 
 
 def end_with_runner() -> None:
-    """Have this process and all that it starts end when its runner does; without one, do nothing.
+    """End this process and all its children when its runner ends; without a runner, do nothing.
 
-    A runner that is gone already ends it at once. Who reads standard input from now on finds it
+    If the runner has already ended, the process ends at once. From now on, standard input reads as
     empty.
     """
     if os.environ.pop(LIFELINE, None) is None:
@@ -32,25 +32,25 @@ def end_with_runner() -> None:
 
     def watch() -> None:
         while os.read(line, 1):
-            pass  # a runner says nothing: it only is there
+            pass  # a runner sends nothing: it only holds the pipe open
         _end()
 
     Thread(target=watch, name="lifeline", daemon=True).start()
 
 
 def end_with_parent() -> None:
-    """Have this process, which `multiprocessing` started, end when its parent does."""
+    """End this process, which `multiprocessing` started, when its parent ends."""
     parent = parent_process()
 
     def watch() -> None:
         if parent is not None:
-            parent.join()  # a parent that is killed ends nothing by itself
+            parent.join()  # a parent that is killed does not end its children
             os._exit(1)
 
     Thread(target=watch, name="lifeline", daemon=True).start()
 
 
 def _end() -> None:
-    if os.getpgrp() == os.getpid():  # as runners start it: whoever else is in the group is its own
+    if os.getpgrp() == os.getpid():  # as runners start it: the group holds only its children
         os.killpg(0, signal.SIGKILL)
-    os._exit(1)  # the first process of a container cannot be killed from within
+    os._exit(1)  # PID 1 of a container cannot be killed from within

@@ -1,6 +1,6 @@
-"""Reading the values of a command line's options, as `argparse` has it done.
+"""Parsers of command-line option values, for `argparse`'s `type`.
 
-Raises of all of them: `argparse.ArgumentTypeError` for a word that is no such value.
+All of them raise `argparse.ArgumentTypeError` for an invalid value.
 """
 
 import argparse
@@ -9,7 +9,7 @@ from contextlib import suppress
 
 
 def count(word: str) -> int:
-    """Return a number of at least one; `_` and `,` may part its digits."""
+    """Return an integer of at least 1; `_` and `,` may separate its digits."""
     digits = word.replace(",", "").replace("_", "")
     if not digits.isdecimal() or int(digits) < 1:
         msg = f"must be a whole number of at least 1, not {word!r}"
@@ -18,7 +18,7 @@ def count(word: str) -> int:
 
 
 def port(word: str) -> int:
-    """Return the number of a port; 0 is any that is free."""
+    """Return a port number; 0 means any free port."""
     most = 65535
     if not word.isdecimal() or int(word) > most:
         msg = f"must be a port, from 0 to {most}, not {word!r}"
@@ -27,7 +27,7 @@ def port(word: str) -> int:
 
 
 def part(word: str) -> tuple[int, int]:
-    """Return which part is meant of how many, from 1 on, of `3/20`."""
+    """Parse `3/20` into a part, counted from 1, and the number of parts."""
     which, _, parts = word.partition("/")
     if not (which.isdecimal() and parts.isdecimal() and 1 <= int(which) <= int(parts)):
         msg = f"must be one part of several, such as 3/20, not {word!r}"
@@ -36,7 +36,7 @@ def part(word: str) -> tuple[int, int]:
 
 
 def number(least: float, most: float) -> Callable[[str], float]:
-    """Return what reads a number from the one to the other, both included."""
+    """Return a parser of numbers from `least` to `most`, both included."""
 
     def read(word: str) -> float:
         with suppress(ValueError):

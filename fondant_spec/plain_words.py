@@ -1,8 +1,8 @@
-"""Times and sizes as a person says them."""
+"""Human-readable durations and sizes."""
 
 
 def duration(seconds: float) -> str:
-    """Return a time: `38 s`, `12 min`, `3 h 5 min`."""
+    """Format a duration in seconds: `38 s`, `12 min`, `3 h 5 min`."""
     if seconds < 100:  # noqa: PLR2004 - as clocks do
         return f"{seconds:.0f} s"
     minutes = round(seconds / 60)
@@ -10,7 +10,7 @@ def duration(seconds: float) -> str:
 
 
 def size(count: float) -> str:
-    """Return a number of bytes: `12.3 MB`, `812 MB`, `3.4 GB`."""
+    """Format a number of bytes: `12.3 MB`, `812 MB`, `3.4 GB`."""
     if count >= 1e9:  # noqa: PLR2004
         return f"{count / 1e9:,.1f} GB"
     return f"{count / 1e6:.0f} MB" if count >= 1e8 else f"{count / 1e6:.1f} MB"  # noqa: PLR2004

@@ -1,7 +1,7 @@
-"""Progress of long work, as a person sees it: rows, rate, time left, share of success, memory.
+"""Progress of long work: rows, rate, time left, success rate and memory.
 
-A live line on a terminal; plain lines at a steady pace anywhere else. A step that a runner started
-writes its counts to stderr instead, a line each, and the runner shows them for it.
+A live line on a terminal; plain lines at a steady interval elsewhere. A step that was started by a
+runner writes its counts to stderr instead, one line each, and the runner displays them.
 """
 
 import logging
@@ -24,15 +24,15 @@ SECONDS_BETWEEN_LINES: Final = 10.0
 
 _SECONDS_BETWEEN_COUNTS: Final = 0.2
 _WINDOW: Final = 30.0
-"""Seconds over which the rate is taken; where rows come further apart, it is that of all rows."""
+"""Seconds over which the rate is averaged; if rows arrive less often, it averages over all rows."""
 _SECONDS_BETWEEN_LOOKS: Final = 2.0
-"""Between two looks at the memory."""
+"""The interval at which memory is measured."""
 
 logger = logging.getLogger(__name__)
 
 
 class Progress:
-    """Counts rows of a piece of work and tells how it goes; `total` is None where nobody knows."""
+    """Counts the rows of some work and displays its progress; `total` is None if unknown."""
 
     def __init__(self, title: str, total: int | None) -> None:
         self._title = title
@@ -44,12 +44,12 @@ class Progress:
         self._stack = ExitStack()
 
     def advance(self, rows: int, rejects: int = 0, before: int = 0) -> None:
-        """Count rows that are done; from any thread.
+        """Count finished rows; thread-safe.
 
         Args:
             rows: how many more.
-            rejects: those of them that were rejected.
-            before: those of them that an earlier attempt did: they say nothing of the rate.
+            rejects: how many of them were rejected.
+            before: how many of them an earlier attempt did; these do not count towards the rate.
         """
         with self._lock:
             now = self._counts
@@ -85,16 +85,16 @@ class Progress:
 
 
 class Drawing:
-    """Shows counts while a `with` statement lasts.
+    """Displays counts for the duration of a `with` statement.
 
     Args:
-        title: what the line begins with.
-        say: is given each line where `stream` is no terminal.
-        stream: of the terminal, if it is one.
+        title: the beginning of the line.
+        say: called with each line if `stream` is not a terminal.
+        stream: where to draw, if it is a terminal.
     """
 
     def __init__(self, title: str, say: Callable[[str], None], stream: IO[str]) -> None:
-        # Steps that a runner started, and plans that only are looked at, need none of it.
+        # Not needed by steps that a runner started, nor to show a plan.
         from rich.console import Console  # noqa: PLC0415
         from rich.progress import Progress as Bars  # noqa: PLC0415
 
@@ -113,12 +113,12 @@ class Drawing:
         self._stack = ExitStack()
 
     def show(self, counts: Counts) -> None:
-        """Show other counts, from any thread."""
-        done = counts.rows - counts.before  # the rate is of what is done now
+        """Display new counts; thread-safe."""
+        done = counts.rows - counts.before  # the rate covers this attempt only
         self._bars.update(self._task, completed=done, counts=counts, average=self._average(done))
 
     def _average(self, done: int) -> float | None:
-        """Return the rows a second since the first rows came: what came before was loading."""
+        """Return rows per second since the first rows arrived: the time before was loading."""
         now = time.monotonic()
         if self._first is None and done > 0:
             self._first = now, done
@@ -139,8 +139,8 @@ class Drawing:
 
 
 def memory_in_use() -> int:
-    """Return the bytes that this process and those it started have in memory."""
-    import psutil  # noqa: PLC0415 - plans that only are looked at need none of it
+    """Return the resident memory of this process and its children, in bytes."""
+    import psutil  # noqa: PLC0415 - not needed to show a plan
 
     this, total = psutil.Process(), 0
     for process in [this, *this.children(recursive=True)]:
@@ -163,7 +163,7 @@ def _columns() -> list[Any]:
 
 
 def _line(task: Any) -> str:
-    """Return a task of `rich` as `[5/6] caption_images 120/422, 8.1/s, 38 s left, 100 % ok`."""
+    """Format a task of `rich` as `[5/6] caption_images 120/422, 8.1/s, 38 s left, 100 % ok`."""
     counts: Counts = task.fields["counts"]
     speed = task.speed or task.fields["average"]
     told = describe_counts(counts, speed, task.elapsed or 0.0)
@@ -183,11 +183,11 @@ def _log(line: str) -> None:
 
 @contextmanager
 def _every(seconds: float, action: Callable[[], None]) -> Iterator[None]:
-    """Do something at a steady pace, in a thread, while a `with` statement lasts."""
+    """Call `action` at a steady interval, in a thread, for the duration of a `with` statement."""
     ended = Event()
 
     def run() -> None:
-        with suppress(OSError):  # nobody reads any more: the main thread will meet that, too
+        with suppress(OSError):  # the reader is gone: the main thread will notice, too
             while not ended.wait(seconds):
                 action()
 
@@ -202,7 +202,7 @@ def _every(seconds: float, action: Callable[[], None]) -> Iterator[None]:
 
 @contextmanager
 def _logs_above(stream: IO[str]) -> Iterator[None]:
-    """Let log lines that go to the terminal stand above the live line, not in it."""
+    """Print log lines that go to the terminal above the live line instead of into it."""
     moved = [
         (handler, handler.stream)
         for handler in logging.getLogger().handlers

@@ -1,4 +1,4 @@
-"""`fondant-spec push`: what would be published is listed; it is sent when that is asked for."""
+"""The command `fondant-spec push`: lists what would be published, and sends it on request."""
 
 import argparse
 from pathlib import Path
@@ -12,7 +12,7 @@ from fondant_spec.shown_text import tell
 
 
 def add_push(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
-    """Add the command to the others."""
+    """Add the command to the parser."""
     push = commands.add_parser("push", help="publish an export on the Hugging Face hub")
     push.add_argument(
         "export", help="the step that exported, for its newest result; or the folder that it wrote"
@@ -33,7 +33,7 @@ def add_push(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") ->
 
 def _push(options: argparse.Namespace) -> int:
     try:
-        from fondant_spec.hub import push  # noqa: PLC0415 - the hub's client takes a second
+        from fondant_spec.hub import push  # noqa: PLC0415 - the hub's client imports slowly
     except ImportError as error:
         msg = f"push needs huggingface_hub: `pip install 'fondant-spec[hub]'`. ({error})"
         raise MissingDependencyError(msg) from error

@@ -1,4 +1,4 @@
-"""Counts of rows: how far some work is, as a line between programs and in words."""
+"""Row counts as a measure of progress, serialised for other programs and formatted for people."""
 
 import json
 import math
@@ -12,14 +12,14 @@ _MARK: Final = "fondant-progress: "
 
 @dataclass(frozen=True)
 class Counts:
-    """How far some work is.
+    """How far some work has progressed.
 
     Attributes:
-        rows: that are done.
-        total: of how many, if that is known.
-        lost: those of them that came to nothing.
-        before: those of them that an earlier attempt did.
-        memory: bytes that the processes at work here take, if that is known.
+        rows: finished rows.
+        total: all rows, if known.
+        lost: finished rows that produced nothing.
+        before: finished rows that an earlier attempt did.
+        memory: bytes of memory that the processes of this work use, if known.
     """
 
     rows: int = 0
@@ -29,31 +29,31 @@ class Counts:
     memory: int | None = None
 
     def to_line(self) -> str:
-        """Return the line that `read_counts` understands."""
+        """Serialise the counts as a line for `read_counts`."""
         return f"{_MARK}{json.dumps(asdict(self))}\n"
 
 
 def read_counts(line: str) -> tuple[str, Counts | None]:
-    """Return a line of a step's output without the counts in it, and these, if it has any.
+    """Split a line of a step's output into the text without counts, and the counts if it has any.
 
-    What a step prints without ending the line stands before them.
+    The text is what the step printed before them without ending its line.
     """
     text, mark, counts = line.partition(_MARK)
     if not mark:
         return line, None
     try:
         return text, Counts(**json.loads(counts))
-    except (ValueError, TypeError):  # what only looks like ours
+    except (ValueError, TypeError):  # only looks like counts
         return line, None
 
 
 def describe_counts(counts: Counts, speed: float | None, seconds: float) -> str:
-    """Return counts as `120/422, 8.1/s, 38 s left, 98.3 % ok (2 lost), 812 MB`.
+    """Format counts as `120/422, 8.1/s, 38 s left, 98.3 % ok (2 lost), 812 MB`.
 
     Args:
-        counts: how far the work is.
-        speed: rows a second, without those of an earlier attempt, if that is known yet.
-        seconds: since the work began.
+        counts: how far the work has progressed.
+        speed: rows per second, without those of an earlier attempt, if known yet.
+        seconds: time since the work began.
     """
     parts = []
     if counts.total is not None:
@@ -72,6 +72,6 @@ def describe_counts(counts: Counts, speed: float | None, seconds: float) -> str:
 
 
 def _success(counts: Counts) -> str:
-    """Return the share of rows that came out, never rounded up to all of them."""
+    """Format the share of rows that succeeded; never rounded up to 100 %."""
     share = math.floor(1000 * (counts.rows - counts.lost) / counts.rows) / 10
     return f"{share:.1f} % ok ({counts.lost:,} lost)" if counts.lost else "100 % ok"

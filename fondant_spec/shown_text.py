@@ -1,8 +1,8 @@
-"""Text as it may be shown or kept: without secrets, and without what a terminal would obey.
+"""Making text safe to show or keep: without secrets or terminal control sequences.
 
-Whatever is printed, logged or reported passes here. A secret is told by where it stands (the
-password of a URL, a query or a header that signs in), or is one that this process was given: by a
-variable of the environment, or by an argument that names a secret.
+Everything that is printed, logged or reported passes through here. A secret is recognised by its
+position (the password of a URL, a query parameter or header that authenticates), or by its value if
+this process was given it: in an environment variable, or in an argument that names a secret.
 """
 
 import base64
@@ -18,7 +18,7 @@ from urllib.parse import unquote
 HIDDEN: Final = "***"
 
 _SHORTEST: Final = 6
-"""Characters: a shorter secret would be found in any text, and is told by its place alone."""
+"""Characters: a shorter secret would match any text, and is recognised by its position only."""
 
 _SCHEMES_OF_TOKENS: Final = r"(?:https?|socks\d?[a-z]?|ftps?|git)"
 _USER: Final = r"""[^\s/?\#:@"'<>\[\]]"""
@@ -31,9 +31,10 @@ _SIGNED_IN: Final = re.compile(
     """,
     re.VERBOSE | re.IGNORECASE,
 )
-"""What leads to the host in a URL that signs in: a user and password, or a token alone.
+"""Matches what precedes the host in a URL with credentials: user and password, or a token.
 
-The `container@account` of Azure does not. Lengths are bounded, so that no text takes long."""
+`container@account` of Azure does not match. Lengths are bounded, so that no text takes long.
+"""
 
 _QUERY: Final = re.compile(
     r"(?P<start>[?&;](?:[a-z0-9_-]*token|auth|authorization|api[_-]?key|key|(?:client[_-]?)?secret"
@@ -52,33 +53,33 @@ _SECRET_NAMES: Final = re.compile(
     re.IGNORECASE,
 )
 _PLACES: Final = re.compile(r"_(?:FILE|PATH|DIR|DIRECTORY|URI|NAME)$|^/", re.IGNORECASE)
-"""Ends of names, and the beginning of values, that say where a secret lies, and are none."""
+"""Matches ends of names, and starts of values, that hold a secret's location and not a secret."""
 
 _UNSAFE: Final = re.compile(
     "[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]"
 )
-"""Control characters but for tabs and ends of lines, and those that turn text round."""
+"""Control characters other than tab and newline, and those that change the text direction."""
 
 _remembered: Final[set[str]] = set()
 
 
 def shown(text: str) -> str:
-    """Return text as it may be shown on a terminal: `redact` and `plain` together."""
+    """Return text that is safe on a terminal: both redacted and plain."""
     return plain(redact(text))
 
 
 def tell(text: str) -> None:
-    """Print text on the standard output, as it may be shown."""
-    print(shown(text), flush=True)  # noqa: T201 - what command lines print with
+    """Print text to standard output, made safe by `shown`."""
+    print(shown(text), flush=True)  # noqa: T201 - all command lines print through this
 
 
 def plain(text: str) -> str:
-    r"""Return text that moves no cursor, sets no title and turns no letters round: `\x1b[2J`."""
+    r"""Escape control characters, so that text cannot move the cursor or set a title: `\x1b[2J`."""
     return _UNSAFE.sub(lambda found: found[0].encode("unicode_escape").decode(), text)
 
 
 def redact(text: str) -> str:
-    """Return text in which three asterisks stand in place of each secret."""
+    """Replace each secret in a text with three asterisks."""
     text = _SIGNED_IN.sub(rf"\g<start>{HIDDEN}@", text)
     text = _QUERY.sub(rf"\g<start>{HIDDEN}", text)
     text = _HEADER.sub(lambda found: f"{found['start'] or found['scheme']}{HIDDEN}", text)
@@ -87,7 +88,7 @@ def redact(text: str) -> str:
 
 
 def redact_all(value: Any) -> Any:
-    """Return a value of JSON with all its texts redacted, but for the keys of objects."""
+    """Redact all texts in a JSON value, except the keys of objects."""
     if isinstance(value, str):
         return redact(value)
     if isinstance(value, list | tuple):
@@ -98,18 +99,18 @@ def redact_all(value: Any) -> Any:
 
 
 def signs_in(text: str) -> bool:
-    """Return whether a text holds a URL with a password or token in it."""
+    """Return whether a text contains a URL with a password or token."""
     return bool(_SIGNED_IN.search(text) or ("://" in text and _QUERY.search(text)))
 
 
 def remember(secret: str) -> None:
-    """Have a secret hidden from now on, in each of the forms in which it may come up."""
+    """Register a secret to be redacted from now on, in every form in which it may appear."""
     _remembered.update(_forms(secret))
     _known.cache_clear()
 
 
 def log_to_stderr(*, times: bool = False) -> None:
-    """Have this program's log lines written to the standard error, as they may be shown."""
+    """Write this program's log lines to standard error, made safe by `shown`."""
     handler = logging.StreamHandler(sys.stderr)
     line = "%(levelname)s %(message)s"
     handler.setFormatter(_Shown(f"%(asctime)s {line}" if times else line))
@@ -123,7 +124,7 @@ class _Shown(logging.Formatter):
 
 @cache
 def _known() -> re.Pattern[str] | None:
-    """Return what finds the secrets of this process: those of its environment as it is first."""
+    """Return a pattern of this process's secrets, taken from its environment at the first call."""
     secrets = _remembered | {form for s in _of_environment() for form in _forms(s)}
     words = sorted((s for s in secrets if len(s) >= _SHORTEST), key=len, reverse=True)
     return re.compile("|".join(map(re.escape, words))) if words else None
@@ -138,7 +139,7 @@ def _of_environment() -> Iterator[str]:
 
 
 def _forms(secret: str) -> Iterator[str]:
-    """Yield a secret as it is, decoded and in base64; of a URL, what signs in in it alone."""
+    """Yield a secret verbatim, decoded and in base64; of a URL, only its credentials."""
     found = _SIGNED_IN.search(secret)
     if found is None and "://" not in secret:
         yield secret

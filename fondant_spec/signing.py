@@ -1,4 +1,4 @@
-"""Signing in to a server over HTTP, by what the caller was given and nothing else."""
+"""HTTP authentication with the credentials given by the caller, and no others."""
 
 import base64
 from collections.abc import Callable, Mapping
@@ -6,7 +6,7 @@ from typing import Any
 
 
 def authorization(credentials: str) -> dict[str, str]:
-    """Return the header that shows `user:password`, or a token, to a server; none for neither."""
+    """Return the authorization header for `user:password` or a token; empty without credentials."""
     if not credentials:
         return {}
     if ":" in credentials:
@@ -15,10 +15,10 @@ def authorization(credentials: str) -> dict[str, str]:
 
 
 def signing(headers: Mapping[str, str]) -> Callable[[Any], Any]:
-    """Return what makes `requests` send these headers, as its `auth`, and none of a `.netrc`.
+    """Return an `auth` for `requests` that sends these headers and ignores `.netrc`.
 
-    Without one, `requests` looks for the host in the user's `.netrc`, and what it finds there takes
-    the place of the header.
+    Without one, `requests` looks the host up in the user's `.netrc`, and overrides the header with
+    what it finds.
     """
 
     def sign(request: Any) -> Any:

@@ -1,8 +1,8 @@
-"""Tells failures that may pass by themselves from those that another try cannot mend.
+"""Classification of failures into temporary ones and those that a retry cannot fix.
 
-A store, a hub, an index or a host that is away for a while is worth another try: no connection, no
-answer in time, 429, 5xx. A wrong address, a missing model or a wrong key is not. All libraries that
-steps reach out with are judged here, by the names of their exceptions: none of them is imported.
+A store, hub, index or host that is briefly unavailable is worth a retry: no connection, a timeout,
+429, 5xx. A wrong address, a missing model or a wrong key is not. Exceptions of all libraries that
+steps use for I/O are classified here by name, so that none of them has to be imported.
 """
 
 import errno
@@ -30,7 +30,7 @@ _LASTING: Final = (
     MissingDependencyError,
     RejectThresholdError,
 )
-"""Ours that are so whatever led to them."""
+"""Errors of this package that are permanent, whatever caused them."""
 
 _BY_NAME: Final[Mapping[str, bool]] = {
     "builtins.ConnectionError": True,
@@ -56,7 +56,7 @@ _BY_NAME: Final[Mapping[str, bool]] = {
     "urllib3.LocationValueError": False,
     "urllib3.SSLError": False,
 }
-"""Package and class, or that of a base class, to whether it may pass."""
+"""Maps an exception or base class, as module and name, to whether it is temporary."""
 
 _ERRNOS: Final = frozenset(
     {
@@ -68,19 +68,19 @@ _ERRNOS: Final = frozenset(
         errno.ESTALE,
     }
 )
-"""Beside those that Python has classes for; the last one is of network file systems."""
+"""Those that Python has no class for; the last one is of network file systems."""
 
 _STATUSES: Final = frozenset({408, 425, 429, 500, 502, 503, 504, 509, 529})
 _ERROR_STATUSES: Final = range(400, 600)
 _STORE_CODES: Final = frozenset({"RequestTimeout", "SlowDown", "ServiceUnavailable"})
-"""What a store calls what may pass, whatever the status."""
+"""Temporary error codes of object stores, whatever the HTTP status."""
 
 
 def is_temporary(error: BaseException) -> bool:
-    """Return whether another try may succeed.
+    """Return whether a retry may succeed.
 
-    An error of ours that says so itself is believed; else the deepest cause decides of which
-    anything is known, for those above it only wrap it.
+    An error of this package that sets `temporary` decides; otherwise the deepest cause of a known
+    kind does, since those above only wrap it.
     """
     found = False
     for cause in _causes(error):
@@ -94,7 +94,7 @@ def is_temporary(error: BaseException) -> bool:
 
 
 def mark(error: Exception) -> None:
-    """Note on an error whether it is temporary, before its causes are lost between processes."""
+    """Record on an error whether it is temporary, before its causes are lost between processes."""
     if isinstance(error, FondantError) or is_temporary(error):
         vars(error)["temporary"] = is_temporary(error)
 
@@ -108,7 +108,7 @@ def _causes(error: BaseException | None) -> Iterator[BaseException]:
 
 
 def _judged(error: BaseException) -> bool | None:
-    """Return whether an error may pass by itself, or None if nothing is known of its kind."""
+    """Return whether an error is temporary, or None if its kind is unknown."""
     if (by_answer := _judged_by_answer(error)) is not None:
         return by_answer
     if isinstance(error, socket.gaierror):
@@ -121,7 +121,7 @@ def _judged(error: BaseException) -> bool | None:
 
 
 def _judged_by_answer(error: BaseException) -> bool | None:
-    """Return whether the answer that an error carries may be another one soon; None without one."""
+    """Classify an error by the HTTP response it carries; None if it carries none."""
     answer: Any = getattr(error, "response", None)
     if isinstance(answer, dict):  # of botocore
         if answer.get("Error", {}).get("Code") in _STORE_CODES:

@@ -1,4 +1,4 @@
-"""For component authors: run a component as a runner does, and look at what came out."""
+"""Test utilities for component authors: run a component as a runner does, and read its output."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,12 +19,12 @@ from fondant_spec.worker.component_code import component_class
 from fondant_spec.worker.run_step import run
 
 _ONE_PARTITION: Final = 1_000_000
-"""More rows than a test has."""
+"""More rows than any test has."""
 
 
 @dataclass(frozen=True)
 class Result:
-    """What a component made: its own columns, its rejects, and the manifest that describes them."""
+    """The output of a component: its own columns, its rejects, and the manifest describing them."""
 
     table: pa.Table
     rejects: pa.Table
@@ -43,8 +43,8 @@ def run_component(
 ) -> Result:
     """Run the component in `folder` over the rows of `table`, as a runner would.
 
-    `table` may lack `id`; `metadata` is that of its fields; None for a component that loads.
-    `options` are words for the executor, such as `{"produces": '{"label": "string"}'}`.
+    `table` may lack `id`, and is None for a component that loads. `metadata` is the metadata of its
+    fields. `options` are executor options, such as `{"produces": '{"label": "string"}'}`.
     """
     spec = ComponentSpec.from_file(folder)
     if spec.source is None:
@@ -73,7 +73,7 @@ def write_dataset(
     rows_per_partition: int = _ONE_PARTITION,
     metadata: dict[str, dict[str, Any]] | None = None,
 ) -> Manifest:
-    """Write a table as a committed dataset, as if a step named `given` had made it."""
+    """Write a table as a committed dataset, as if made by a step named `given`."""
     if "id" not in table.column_names:
         ids = pa.array([row_id(number) for number in range(len(table))], pa.string())
         table = table.add_column(0, "id", ids)
@@ -105,7 +105,7 @@ def write_dataset(
 
 
 def read_table(manifest: Manifest) -> pa.Table:
-    """Return the columns that the step itself wrote, all partitions together; none for a write."""
+    """Return the columns that the step itself wrote, of all partitions; none for a write."""
     own = manifest.data_location
     names = [p.name for p in manifest.partitions] if storage.sizes(own) else []
     tables = [pq.read_table(storage.open_input(partition_file(own, name))) for name in names]
@@ -114,7 +114,7 @@ def read_table(manifest: Manifest) -> pa.Table:
 
 
 def read_rejects(manifest: Manifest) -> pa.Table:
-    """Return the rows that the step gave up on."""
+    """Return the rows that the step rejected."""
     folder = manifest.rejects_location
     files = [storage.join(folder, name) for name in sorted(storage.sizes(folder))]
     tables = [pq.read_table(storage.open_input(file)) for file in files]

@@ -1,1 +1,6 @@
-"""What lies on disk: where, how it is read and written, and what is known of it."""
+"""Datasets on disk: paths and storage, manifests, partitions, rejects, lineage and validation.
+
+`layout` says where files are, `storage` reads and writes them atomically, `manifest` describes a
+committed dataset, `partitions` reads its rows, and `cache_key` identifies its content. Both halves
+of the framework, describing a pipeline and running a step, import this package.
+"""

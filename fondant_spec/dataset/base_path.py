@@ -1,4 +1,4 @@
-"""Making sure of a base path before anything is done with it."""
+"""Checking a base path before it is used."""
 
 import os
 import uuid
@@ -12,13 +12,13 @@ _KEYS = ("AWS_ACCESS_KEY_ID", "AWS_PROFILE", "GOOGLE_APPLICATION_CREDENTIALS")
 
 
 def check_writable(base_path: str) -> None:
-    """Make sure that a base path can be written, and create it if it is a folder.
+    """Check that a base path is writable; a local folder is created.
 
-    A bucket must be there. A store must also refuse a write whose precondition does not hold, since
-    runs that meet on it agree by that.
+    A bucket must exist. An object store must also reject a write whose precondition fails, since
+    concurrent runs rely on that.
 
     Raises:
-        StorageError: it cannot be written; the message says what to do.
+        StorageError: it is not writable; the message says what to do.
     """
     probe = storage.join(base_path, f".write-test-{uuid.uuid4().hex}")
     fs, path = storage.filesystem(base_path)
@@ -38,12 +38,12 @@ def check_writable(base_path: str) -> None:
 
 
 def doubts_from_afar(base_path: str) -> Iterator[str]:
-    """Tell what this machine sees wrong with a base path that others will use, with keys of theirs.
+    """Yield the problems that this machine sees with a base path that others will use.
 
-    It looks where it has keys of its own.
+    They will use it with their own keys, so it is checked only where this machine has keys, too.
 
     Raises:
-        MissingBucketError: the bucket is not there, for nobody.
+        MissingBucketError: the bucket does not exist for anyone.
     """
     if not any(map(os.environ.get, _KEYS)):
         return

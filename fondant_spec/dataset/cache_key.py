@@ -1,8 +1,8 @@
-"""Cache keys: what a step's result depends on, and nothing else.
+"""Cache keys: everything that a step's result depends on, and nothing else.
 
-A key is made of the component's code, the resolved arguments (with the content of local files that
-they name, and the commits that moving revisions stand for), the field mappings and the keys of the
-inputs. Not of the hardware, nor of the runner: all runners find each other's results.
+A key covers the component's code, the resolved arguments (including the content of local files that
+they name, and the commits that moving revisions point to), the field mappings and the keys of the
+inputs. It excludes hardware and runner, so all runners hit each other's results.
 """
 
 import hashlib
@@ -33,9 +33,9 @@ def key_parts(
     input_keys: Sequence[str],
     rows_per_partition: int | None,
 ) -> dict[str, Any]:
-    """Return what the cache key of a step is made of, as JSON that a person can compare.
+    """Return the parts of a step's cache key, as JSON that a person can compare.
 
-    `rows_per_partition` counts where the step decides on its partitions; None elsewhere.
+    `rows_per_partition` is a part if the step chooses its partitions; otherwise None.
     """
     telling = {n: v for n, v in arguments.items() if spec.arguments[n].has_a_say(produces)}
     values = {**telling, **commits(spec, telling)}
@@ -55,16 +55,16 @@ def key_parts(
 
 
 def cache_key(parts: Mapping[str, Any]) -> str:
-    """Return the cache key for its parts: 16 hexadecimal digits."""
+    """Hash the parts of a cache key into 16 hexadecimal digits."""
     text = json.dumps(parts, sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(text.encode()).hexdigest()[:_KEY_LENGTH]
 
 
 def _fingerprint(value: Any) -> Any:
-    """Return the content's digest of what a local path or pattern names; other values as they are.
+    """Return the content digest of a local path or pattern; other values unchanged.
 
-    A path that exists is meant as it is written, whatever characters it has; a pattern stands for
-    the files that it matches now.
+    A path that exists is taken literally, whatever characters it contains; a pattern stands for the
+    files that match it now.
     """
     if not isinstance(value, str) or not value or storage.is_remote(value):
         return value
@@ -85,21 +85,21 @@ def _fingerprint(value: Any) -> Any:
 
 
 def _files_below(folder: Path) -> Iterator[Path]:
-    """Yield all files below a folder, also behind links, each folder once."""
+    """Yield all files below a folder, following links, and visiting each folder once."""
     seen = set()
     for place, folders, names in os.walk(folder, followlinks=True):
         real = os.path.realpath(place)
         if real in seen:
-            folders.clear()  # a link to a folder above it
+            folders.clear()  # a link to an ancestor
             continue
         seen.add(real)
         yield from (Path(place, name) for name in names)
 
 
 def _sample(file: Path) -> bytes:
-    """Return a file's digest; of one over 64 MB its size, beginning, end and time of change.
+    """Return a digest of a file; if over 64 MB, of its size, beginning, end and modification time.
 
-    Without the time an edit between the ends would not count; with it a copy is another file.
+    Without the time, an edit in the middle would go unnoticed; with it, a copy is another file.
     """
     stat = file.stat()
     if stat.st_size <= _WHOLE_FILE:

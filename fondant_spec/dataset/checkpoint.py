@@ -1,7 +1,7 @@
-"""The checkpoint of a finished partition: what makes a step resumable.
+"""Checkpoints of finished partitions, which make a step resumable.
 
-A step that is stopped half-way keeps the partitions that have a checkpoint; only the others are
-computed when it runs again. The manifest is made from the checkpoints.
+An interrupted step keeps the partitions that have a checkpoint; when it runs again, only the others
+are computed. The manifest is built from the checkpoints.
 """
 
 import json
@@ -21,7 +21,7 @@ from fondant_spec.dataset.record_check import find_problem
 from fondant_spec.spec.attribute_types import wrong_attribute
 
 GATHERED: Final = "gathered"
-"""The checkpoint of the rows of all partitions that were taken once more."""
+"""The checkpoint of a gather step: rows of all partitions, processed a second time."""
 
 WRITTEN: Final = "written"
 """The checkpoint of a component that wrote the whole dataset somewhere."""
@@ -29,9 +29,9 @@ WRITTEN: Final = "written"
 
 @dataclass(frozen=True)
 class Work:
-    """When work on a partition began (UTC), its seconds, and who did it: `host:process`.
+    """Who worked on a partition and when: the start (UTC), seconds, and `host:process`.
 
-    `before` is how many of its rows an earlier attempt had settled.
+    `before` is the number of its rows that an earlier attempt had settled.
     """
 
     started: str
@@ -41,7 +41,7 @@ class Work:
 
     @classmethod
     def since(cls, began: float, before: int = 0) -> Self:
-        """Return the work of this process that ends now; `began` is of `time.time()`."""
+        """Return the work of this process, ending now; `began` is a value of `time.time()`."""
         return cls(
             datetime.fromtimestamp(began, UTC).isoformat(timespec="milliseconds"),
             round(time.time() - began, 3),
@@ -51,22 +51,22 @@ class Work:
 
     @property
     def begin(self) -> datetime:
-        """When it began."""
+        """The start of the work."""
         return datetime.fromisoformat(self.started)
 
     @property
     def end(self) -> datetime:
-        """When it ended."""
+        """The end of the work."""
         return self.begin + timedelta(seconds=self.seconds)
 
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """What came of one partition of the input (or of one stretch of a source).
+    """The result of one input partition, or of one stretch of a source.
 
-    `partitions` are the files written for it, `fields` the JSON types of their columns, both by the
-    names in the dataset. `made_from` says what it was made from, `run_id` in which run, `work` when
-    and by whom.
+    `partitions` are the files written for it and `fields` the JSON types of their columns, both
+    under the names used in the dataset. `made_from` is the digest of its input, `run_id` the run
+    that made it, and `work` the time and worker.
     """
 
     name: str
@@ -83,15 +83,15 @@ class Checkpoint:
 
     @property
     def rows(self) -> int:
-        """How many rows came out."""
+        """The number of rows that came out."""
         return sum(partition.rows for partition in self.partitions)
 
     def write(self, folder: str) -> None:
-        """Put the checkpoint on disk; from then on the partition is done."""
+        """Write the checkpoint, which marks the partition as done."""
         storage.write_text(self._file(folder), json.dumps(asdict(self)))
 
     def remove(self, folder: str) -> None:
-        """Take the checkpoint off the disk: the partition is to be done again."""
+        """Delete the checkpoint, so that the partition is computed again."""
         storage.remove(self._file(folder))
 
     def _file(self, folder: str) -> str:
@@ -99,9 +99,9 @@ class Checkpoint:
 
 
 def read_checkpoints(folder: str, sizes: Mapping[str, int]) -> dict[str, Checkpoint]:
-    """Return the checkpoints in a folder by name, as far as their files are whole.
+    """Return the checkpoints in a folder by name, where all their files are complete.
 
-    `sizes` are those of the files there are.
+    `sizes` are the sizes of the existing files.
     """
     return {
         one.name: one
@@ -111,9 +111,9 @@ def read_checkpoints(folder: str, sizes: Mapping[str, int]) -> dict[str, Checkpo
 
 
 def list_checkpoints(folder: str) -> list[Checkpoint]:
-    """Return all checkpoints in a folder, by name.
+    """Return all checkpoints in a folder, sorted by name.
 
-    Those of another version of the framework count as none: their partitions are done again.
+    Those of another framework version are skipped, so that their partitions are computed again.
     """
     names = sorted(name for name in storage.sizes(folder) if name.endswith(CHECKPOINT_ENDING))
     found = (read_checkpoint(storage.join(folder, name)) for name in names)
@@ -121,7 +121,7 @@ def list_checkpoints(folder: str) -> list[Checkpoint]:
 
 
 def read_checkpoint(file: str) -> Checkpoint | None:
-    """Return the checkpoint in a file; None if another version of the framework wrote it."""
+    """Read a checkpoint; return None if another framework version wrote it."""
     try:
         content = json.loads(storage.read_text(file))
         content["partitions"] = tuple(Partition(**p) for p in content["partitions"])
@@ -136,7 +136,7 @@ def read_checkpoint(file: str) -> Checkpoint | None:
 
 
 def count_rejects(checkpoints: Iterable[Checkpoint]) -> Counter[str]:
-    """Return the number of rejects by reason, over all partitions."""
+    """Count the rejects of all partitions by reason."""
     counts: Counter[str] = Counter()
     for checkpoint in checkpoints:
         counts.update(checkpoint.rejects)

@@ -1,7 +1,7 @@
-"""The digest of a component's code: what makes its cache keys and its image differ from others.
+"""The digest of a component's code, which cache keys and images are identified by.
 
 It covers the component's spec, everything in its `src`, the modules of registered packages that
-these import (see `imported_modules`), and the version of the data contract. Not the rest of this
+these import (see `imported_modules`), and the version of the data contract; not the rest of this
 framework, nor dependencies. The same code has the same digest in a checkout and in a container,
 whatever the Python version.
 
@@ -21,17 +21,17 @@ from fondant_spec.spec.component_spec import ComponentSpec
 from fondant_spec.spec.imported_modules import imported_modules, read_source
 
 DATA_CONTRACT: Final = 1
-"""Raised by one when this framework writes other rows or files for the same code of a component."""
+"""Incremented when the framework writes other rows or files for the same component code."""
 
 SPEC_FILES: Final = "*.y*ml"
-"""The pattern of the names of specs in a component's folder, as images have them too."""
+"""The glob pattern of spec files in a component's folder, also used in images."""
 
 
 def code_digest(spec: ComponentSpec) -> str:
-    """Return the digest of a component's code, or its image where the code is not at hand.
+    """Return the digest of a component's code, or its image if the code is not available.
 
     Raises:
-        InvalidComponentError: the code is not valid Python, or imports a module that is not there.
+        InvalidComponentError: the code is not valid Python, or imports a missing module.
     """
     if spec.source is None or spec.path is None:
         return f"image:{spec.image}"
@@ -39,10 +39,10 @@ def code_digest(spec: ComponentSpec) -> str:
 
 
 def folder_digests(folder: Path) -> list[str]:
-    """Return the digests of the component in a folder: one for each of its specs, by their names.
+    """Return the digests of the component in a folder: one per spec, sorted by spec file name.
 
     Raises:
-        InvalidComponentError: the code is not valid Python, or imports a module that is not there.
+        InvalidComponentError: the code is not valid Python, or imports a missing module.
     """
     specs = sorted(file for file in folder.glob(SPEC_FILES) if file.name[0] != ".")
     return [_digest(folder, spec) for spec in specs]
@@ -60,7 +60,7 @@ def _digest(folder: Path, spec: Path) -> str:
 
 
 def _files(folder: Path) -> Iterator[Path]:
-    """Yield the files in a folder, however deep; not hidden ones, which no image has either."""
+    """Yield the files in a folder, recursively; hidden ones are skipped, as in images."""
     for place, folders, names in os.walk(folder, followlinks=True):
         folders[:] = [name for name in folders if name[0] != "." and name != "__pycache__"]
         yield from (Path(place, name) for name in names if name[0] != ".")

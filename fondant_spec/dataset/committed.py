@@ -1,4 +1,4 @@
-"""Results that are there already: whether one still stands, and whether it is good enough."""
+"""Existing results: whether one is still valid, and whether it is good enough."""
 
 import shlex
 from collections.abc import Iterable
@@ -15,13 +15,13 @@ from fondant_spec.errors import InvalidManifestError, RejectThresholdError
 def committed_manifest(
     location: str, inputs: Iterable[Manifest], written: Iterable[str] = ()
 ) -> Manifest | None:
-    """Return the manifest at a location if it is there and still stands, else None.
+    """Return the manifest at a location if it exists and is still valid, else None.
 
-    `written` are the places outside of the base path that the step is asked to write to.
+    `written` are the places outside of the base path that the step is to write to.
 
-    It stands if it was made from the present content of its inputs, all its partitions are there in
-    their full size, and what it wrote elsewhere is there with the content that it had: files, and
-    all files of folders that have a mark.
+    It is valid if it was made from the present content of its inputs, all its partitions exist in
+    full size, and what it wrote elsewhere is unchanged: files, and all files of folders that have a
+    mark.
     """
     if not storage.exists(location):
         return None
@@ -38,11 +38,11 @@ def artifact_digests(artifacts: Iterable[str]) -> dict[str, str]:
 
 
 def check_reject_share(manifest: Manifest, most: float) -> None:
-    """Refuse a result in which more rows failed than allowed.
+    """Reject a result in which more rows failed than allowed.
 
     Args:
-        manifest: the result, or what is about to be one.
-        most: the share of failed rows, between 0 and 1, that is still allowed.
+        manifest: the result, possibly not committed yet.
+        most: the allowed share of failed rows, between 0 and 1.
 
     Raises:
         RejectThresholdError: more failed; the message has the reasons, and what to do.

@@ -1,13 +1,13 @@
-"""A file of `conditional_writes` on a disk: a folder in which one name says what counts.
+"""A `conditional_writes` file on a disk: a folder in which a file name is the current version.
 
-    lock/version-<before>.<token>     empty; there is one at all times
-    lock/text-<before>.<token>        what that version says
+    lock/version-<before>.<token>     empty; exactly one at all times
+    lock/text-<before>.<token>        the text of that version
 
-Making it is the renaming of a folder that is already filled, which fails where there is one.
-Replacing it is the renaming of `version-...`, whose name no write has again: it can be done once,
-and of those who try it at the same time all others find it gone. Both are single calls that the
-server of a shared volume (NFS and the like) does for all its machines, so that there is no moment
-at which two could win, and none at which a process that is stopped or killed holds up another.
+To create it, a folder that is already filled is renamed, which fails if the target exists. To
+replace it, `version-...` is renamed. Its name is never reused, so only one of several concurrent
+renames succeeds; the others find it gone. Both are single calls, which the server of a shared
+volume (NFS and the like) executes for all its machines. So two writers can never both win, and a
+process that is stopped or killed never blocks another.
 """
 
 import errno
@@ -22,19 +22,19 @@ from fondant_spec.errors import StorageError
 
 _VERSION = "version-"
 _TEXT = "text-"
-# A machine may see another's renaming only when what it remembers of a shared folder is too old.
+# A machine can miss another's rename only while its cached view of a shared folder is stale.
 _SEEN_WITHIN = 60.0
 _ANSWERS_OF_STALE_FOLDERS = {errno.ENOENT, errno.ESTALE}
 
 
 class FolderPlace:
-    """The folder of one file."""
+    """The folder that represents one file."""
 
     def __init__(self, url: str) -> None:
         self._folder = Path(storage.filesystem(url)[1])
 
     def read(self) -> tuple[str, str] | None:
-        """Return what is there; None if nothing is."""
+        """Return the text and version; None if the file does not exist."""
         deadline = time.monotonic() + _SEEN_WITHIN
         pause = 0.0005
         while True:
@@ -47,7 +47,8 @@ class FolderPlace:
             for name in names:
                 if name.startswith(_VERSION) and (found := self._text(name.removeprefix(_VERSION))):
                     return found
-            # Replaced while we looked: a name that changes may be listed neither old nor new.
+            # Replaced during the listing: a name that changes may be listed neither as old nor as
+            # new.
             if time.monotonic() > deadline:
                 msg = f"{self._folder}: is damaged, no version is in it; remove this folder."
                 raise StorageError(msg)
@@ -55,7 +56,7 @@ class FolderPlace:
             pause = min(2 * pause, 0.5)
 
     def create(self, text: str, token: str) -> str | None:
-        """Make it and return its version; None if it is there."""
+        """Create the file and return its version; None if it exists."""
         version = f".{token}"
         made = self._folder.with_name(f".{self._folder.name}.{token}.tmp")
         try:
@@ -71,14 +72,14 @@ class FolderPlace:
         return version
 
     def replace(self, text: str, token: str, version: str) -> str | None:
-        """Replace that version and return the new one; None if it is not there any more."""
+        """Replace `version` and return the new one; None if it is no longer current."""
         new = f"{version.rpartition('.')[2]}.{token}"
         try:
             self._write(self._folder / f"{_TEXT}{new}", text)
             current = self._folder / f"{_VERSION}{version}"
             current.rename(self._folder / f"{_VERSION}{new}")
         except OSError as error:
-            if self._is_current(new):  # done, and a shared volume's answer was lost
+            if self._is_current(new):  # done, but a shared volume lost the answer
                 return new
             with suppress(OSError):
                 (self._folder / f"{_TEXT}{new}").unlink()
@@ -100,9 +101,9 @@ class FolderPlace:
         return (self._folder / f"{_VERSION}{version}").exists()
 
     def _remove_texts(self, replaced: str, new: str) -> None:
-        """Remove the text that was replaced, and those of writers that were to replace it, too.
+        """Remove the replaced text, and the texts of writers that tried to replace it as well.
 
-        No others: they may be of writers that have gone on from the new version meanwhile.
+        All others stay: they may belong to writers that already build on the new version.
         """
         rivals = f"{_TEXT}{new.partition('.')[0]}."
         obsolete = {f"{_TEXT}{replaced}"}

@@ -1,8 +1,8 @@
-"""A file of `conditional_writes` on an object store: one object, put with a precondition.
+"""A `conditional_writes` file on an object store: one object, written with a precondition.
 
-The first line of the object is a token that no other write has. It makes every version's hash
-another, and it tells a write that was refused because it was done before (the store's answer was
-lost and the request sent again) from one that came second.
+The first line of the object is a token unique to the write. It makes the hash of every version
+unique, and tells apart two kinds of refused writes: one that was done before (the store's answer
+was lost, and the request was sent again), and one that came second.
 """
 
 import json
@@ -17,14 +17,14 @@ from fsspec.asyn import sync
 from fondant_spec.dataset import storage
 from fondant_spec.errors import StorageError
 
-# S3: others are writing the object at this moment, ask again.
+# S3: others are writing the object right now, so ask again.
 _BUSY = {"ConditionalRequestConflict", "OperationAborted", "409"}
 _REFUSED = {"PreconditionFailed", "412", "NoSuchKey", "404"}
 _TRIES_WHEN_BUSY = 8
 
 
 class _Object(ABC):
-    """What the stores have in common; each puts and gets in its own way."""
+    """What all stores have in common; subclasses put and get."""
 
     def __init__(self, url: str) -> None:
         self._url = url
@@ -32,16 +32,16 @@ class _Object(ABC):
         self._bucket, _, self._key = path.partition("/")
 
     def read(self) -> tuple[str, str] | None:
-        """Return what is there; None if nothing is."""
+        """Return the text and version; None if the object does not exist."""
         found = self._get()
         return found and (found[0].partition("\n")[2], found[1])
 
     def create(self, text: str, token: str) -> str | None:
-        """Make it and return its version; None if it is there."""
+        """Create the object and return its version; None if it exists."""
         return self._write(text, token, None)
 
     def replace(self, text: str, token: str, version: str) -> str | None:
-        """Replace that version and return the new one; None if it is not there any more."""
+        """Replace `version` and return the new one; None if it is no longer current."""
         return self._write(text, token, version)
 
     def _write(self, text: str, token: str, version: str | None) -> str | None:
@@ -52,15 +52,15 @@ class _Object(ABC):
 
     @abstractmethod
     def _get(self) -> tuple[str, str] | None:
-        """Return the whole content and its version; None if nothing is there."""
+        """Return the whole content and its version; None if the object does not exist."""
 
     @abstractmethod
     def _put(self, body: bytes, version: str | None) -> str | None:
-        """Put the content in the place of a version, or of nothing; None if that is not there."""
+        """Write over a version, or create the object; None if the precondition fails."""
 
 
 class S3Place(_Object):
-    """An object of S3's protocol; a version is its ETag."""
+    """An object in a store with S3's protocol; its version is its ETag."""
 
     def _get(self) -> tuple[str, str] | None:
         try:
@@ -96,7 +96,7 @@ class S3Place(_Object):
 
 
 class GooglePlace(_Object):
-    """An object of Google Cloud Storage; a version is its generation."""
+    """An object in Google Cloud Storage; its version is its generation."""
 
     def _get(self) -> tuple[str, str] | None:
         try:
@@ -126,6 +126,6 @@ class GooglePlace(_Object):
 
 
 def _code(error: BaseException) -> str:
-    """Return S3's own code for what went wrong."""
+    """Return S3's error code."""
     answer: dict[str, Any] = getattr(error.__cause__, "response", None) or {}
     return str(answer.get("Error", {}).get("Code", ""))

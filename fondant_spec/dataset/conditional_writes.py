@@ -1,18 +1,19 @@
-"""Small files that several processes agree by: made once, and replaced only as they were read.
+"""Small files for coordination between processes: created once, replaced by compare-and-swap.
 
-The same on a local folder, on `s3://` and on `gs://`, among processes of any number of machines:
+They work alike on a local folder, on `s3://` and on `gs://`, among processes on any number of
+machines:
 
-- `create` makes a file that is not there. Of any number that try, one is told that it made it.
-- `replace` replaces the file that was read. Of any number that read the same version, one is told
-  that it replaced it; a version is never seen again, also where an equal text is written.
-- `read` gives the text of one write, whole, and the version to replace it by.
+- `create` creates a file. Of any number of callers, exactly one succeeds.
+- `replace` replaces the version that was read. Of any number of callers that read the same version,
+  at most one succeeds; a version never recurs, even if an equal text is written.
+- `read` returns the complete text of one write, and the version to pass to `replace`.
 
-What is not kept: an order in which those who wait come to their turn, and earlier texts. Where the
-answer of a store is lost and asked for again, and others have replaced the file meanwhile, a
-`replace` that was done counts as not done: its text is gone by then.
+Not guaranteed: fairness among those who wait, and access to earlier texts. If the answer of a store
+is lost, and others have replaced the file before the request is repeated, a `replace` that was done
+counts as refused: its text is gone by then.
 
-Such a file is written and read by this module only (`storage.remove` removes it): on a store its
-first line is not its text's, and on a disk it is a folder.
+Only this module may write and read such a file (`storage.remove` removes it): on a store it has an
+additional first line, and on a disk it is a folder.
 """
 
 import uuid
@@ -26,27 +27,27 @@ from fondant_spec.errors import StorageError
 
 
 class Written(NamedTuple):
-    """What was read: the text, and the version that `replace` replaces."""
+    """The text that was read, and the version to pass to `replace`."""
 
     text: str
     version: str
 
 
 class Place(Protocol):
-    """Where one such file lies; a token is a name that no other write has."""
+    """The location of one such file; a token is a name unique to a write."""
 
     def read(self) -> tuple[str, str] | None:
-        """Return the text that is there and its version; None if nothing is."""
+        """Return the text and version; None if the file does not exist."""
 
     def create(self, text: str, token: str) -> str | None:
-        """Make it and return its version; None if it is there."""
+        """Create the file and return its version; None if it exists."""
 
     def replace(self, text: str, token: str, version: str) -> str | None:
-        """Replace that version and return the new one; None if it is not there any more."""
+        """Replace `version` and return the new one; None if it is no longer current."""
 
 
 def read(url: str) -> Written | None:
-    """Return the text and the version of the file; None if there is none.
+    """Return the text and version of the file; None if it does not exist.
 
     Raises:
         StorageError: it cannot be read.
@@ -56,16 +57,16 @@ def read(url: str) -> Written | None:
 
 
 def create(url: str, text: str) -> str | None:
-    """Make the file and return its version; None if it was there already.
+    """Create the file and return its version; None if it exists.
 
     Raises:
-        StorageError: it cannot be made, or this kind of storage cannot do it.
+        StorageError: it cannot be created, or this kind of storage has no conditional writes.
     """
     return _place(url).create(text, uuid.uuid4().hex)
 
 
 def replace(url: str, text: str, version: str) -> str | None:
-    """Replace what was read and return the new version; None if it was changed or removed since.
+    """Replace `version` and return the new one; None if it was changed or removed meanwhile.
 
     Raises:
         StorageError: it cannot be written.
@@ -74,7 +75,7 @@ def replace(url: str, text: str, version: str) -> str | None:
 
 
 def are_possible(url: str) -> bool:
-    """Return whether this kind of storage has conditional writes."""
+    """Return whether this kind of storage supports conditional writes."""
     return _scheme(url) in _PLACES
 
 

@@ -1,8 +1,8 @@
-"""How far a dataset reaches: to what lies below its base path, and where the user says so.
+"""Confinement of a dataset to its base path, and to further places that the user trusts.
 
-A dataset may come from anybody, and its manifest may name any place: a private file, a device, the
-address of a host. So a place is read if it lies below the base path of the manifest, which is told
-by the record of runs that lies there, or else in the manifest's own folder.
+A dataset may come from anyone, and its manifest may name any place: a private file, a device, an
+internal host. So a place is read only if it is below the base path of the manifest (which is
+recognised by the record of runs in it), or else in the manifest's own folder.
 """
 
 from collections.abc import Iterable
@@ -16,13 +16,13 @@ from fondant_spec.dataset.trusted_places import TRUSTED, is_below, trusted_place
 
 @dataclass(frozen=True)
 class Reach:
-    """The folders and URLs below which a dataset may name places; the first is its base path."""
+    """The folders and URLs to which a dataset is confined; the first is its base path."""
 
     roots: tuple[str, ...]
 
     @classmethod
     def of(cls, manifest: str, written: Iterable[str] = ()) -> Self:
-        """Return the reach of a manifest; `written` are places that the user names."""
+        """Return the reach of a manifest; `written` are places that the user trusts."""
         folder = StepFolder.of_manifest(manifest).location
         pipeline = storage.parent(storage.parent(folder))
         base = storage.parent(pipeline)
@@ -31,11 +31,11 @@ class Reach:
         return cls((*own, *trusted_places(), *map(storage.normalize, written)))
 
     def covers(self, place: str) -> bool:
-        """Return whether a place lies below one of the roots, with links followed."""
+        """Return whether a place is below one of the roots, after resolving links."""
         return any(is_below(place, root) for root in self.roots)
 
     def refusal(self, place: str) -> str:
-        """Return the sentence for a place that is not covered."""
+        """Return the error message for a place that is not covered."""
         return (
             f"{place} lies outside of {self.roots[0]}, and is not read. If you trust who made this "
             f"dataset, name that place in {TRUSTED}, and try again."

@@ -1,6 +1,6 @@
-"""The space that a step leaves free on the disk of its base path: it stops before that is used up.
+"""A reserve of disk space at the base path: a step stops before it is used up.
 
-Whoever shares a disk that is full fails, too; so a step ends while there is some left.
+A full disk also breaks everyone else who uses it; so a step ends while some space is left.
 """
 
 import errno
@@ -15,10 +15,10 @@ from fondant_spec.errors import StorageError
 from fondant_spec.plain_words import size
 
 MOST_LEFT: Final = 512 << 20
-"""Bytes that are left free; on a small disk less."""
+"""The upper limit of the reserve, in bytes."""
 
 SHARE_LEFT: Final = 0.05
-"""The share of a disk that is left free; of a large one less."""
+"""The reserve as a share of the disk, up to `MOST_LEFT`."""
 
 _FULL: Final = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 _MAKE_ROOM: Final = "Make room (`fondant-spec gc` removes old results)"
@@ -26,10 +26,10 @@ _AGAIN: Final = "and run again; what is finished is kept."
 
 
 def check_space(folder: str) -> None:
-    """Make sure that the disk of a folder has more room than is to be left free.
+    """Check that the disk of a folder has more free space than the reserve.
 
     Raises:
-        StorageError: it has not; the message says how much there is, and what to do.
+        StorageError: it has less; the message says how much there is, and what to do.
     """
     if storage.is_remote(folder):
         return
@@ -44,7 +44,7 @@ def check_space(folder: str) -> None:
 
 
 def disk_use(folder: str) -> int:
-    """Return how many bytes there are below a folder; 0 if it is not there."""
+    """Return the total size of the files below a folder, in bytes; 0 if it does not exist."""
     fs, path = storage.filesystem(folder)
     try:
         return int(fs.du(path))
@@ -54,13 +54,13 @@ def disk_use(folder: str) -> int:
 
 @contextmanager
 def full_disk_told(*places: str) -> Iterator[None]:
-    """Tell of a disk that is full, or a quota or limit that is used up, in a sentence.
+    """Turn errors about a full disk, or an exceeded quota or limit, into a `StorageError`.
 
-    `places` are those that are written to: where the system does not say which file it was, the one
-    with the least room is named.
+    `places` are the places written to: if the system does not say which file it was, the one with
+    the least space is named.
 
     Raises:
-        StorageError: one is.
+        StorageError: a disk is full, or a quota or limit is exceeded.
     """
     try:
         yield
@@ -77,7 +77,7 @@ def full_disk_told(*places: str) -> Iterator[None]:
 
 
 def _disk_usage(folder: str) -> "shutil._ntuple_diskusage":
-    """Return the total, used and free bytes of the disk of a folder, which may not be there yet."""
+    """Return total, used and free bytes of the disk of a folder that may not exist yet."""
     place = Path(folder)
     while not place.exists():
         place = place.parent

@@ -1,4 +1,4 @@
-"""Which field of a dataset is which of a component's, and what fields there are afterwards."""
+"""Mapping a component's fields to those of a dataset, and the fields after the step."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -14,10 +14,11 @@ from fondant_spec.spec.types import type_from_json
 
 @dataclass(frozen=True)
 class FieldMapping:
-    """A component's fields and the dataset's: `inputs` by the component's names.
+    """The mapping between a component's fields and the dataset's.
 
-    `outputs` are the types that the component must return, by its own names; `output_names` the
-    names that they get in the dataset; `available` all fields of the dataset, consumed or not.
+    `inputs` are the consumed fields by the component's names; `outputs` the types that the
+    component must return, by its own names; `output_names` their names in the dataset; `available`
+    all fields of the dataset, consumed or not.
     """
 
     inputs: Mapping[str, Field]
@@ -33,11 +34,11 @@ def map_fields(
     produces: Mapping[str, Any],
     step_id: str,
 ) -> FieldMapping:
-    """Match a component's fields to those available to it.
+    """Match a component's fields to the available ones.
 
-    `consumes` maps a field of the component to the dataset's field it is read from, where the names
-    differ. `produces` maps a declared field to the name it gets in the dataset, and an additional
-    one to its type (a type name, a mapping as in a spec, or an Arrow type).
+    `consumes` maps a field of the component to the dataset's field, if the names differ. `produces`
+    maps a declared field to its name in the dataset, and an additional field to its type (a type
+    name, a mapping as in a spec, or an Arrow type).
 
     Raises:
         InvalidPipelineError: a field is unknown, missing, or of another type.
@@ -51,10 +52,10 @@ def map_fields(
 
 
 def satisfies(actual: pa.DataType, declared: pa.DataType) -> bool:
-    """Return whether a column of type `actual` serves where `declared` is asked for.
+    """Return whether a column of type `actual` can be used as `declared`.
 
-    Beyond equality: a list of a fixed length is a list, and the large forms of string and binary
-    are those.
+    Besides equal types, a fixed-size list is accepted as a list, and large string and binary types
+    as the plain ones.
     """
     if actual.equals(declared):
         return True
@@ -71,7 +72,7 @@ def fields_after(
 ) -> dict[str, Field]:
     """Return the fields of the dataset after a step that writes to `location`.
 
-    `kept` are the earlier fields, which stay where they are; none, where the step makes new ids.
+    `kept` are the earlier fields, which stay in place; empty if the step makes new ids.
     """
     fields = dict(kept)
     for name, data_type in mapping.outputs.items():

@@ -1,4 +1,4 @@
-"""Google Cloud Storage as gcsfs knows it, with what a base path needs beside: see `stores`."""
+"""Google Cloud Storage on top of gcsfs, with what a base path needs in addition: see `stores`."""
 
 import asyncio
 from typing import Any
@@ -42,10 +42,10 @@ class GoogleStore(ObjectNames, GCSFileSystem):  # type: ignore[misc] # has no an
     call = sync_wrapper(_call)
 
     def check_bucket(self, bucket: str) -> None:
-        """Make sure that a bucket is there, as far as these credentials may ask.
+        """Check that a bucket exists, as far as these credentials allow.
 
         Raises:
-            StorageError: it is not, or the store cannot be asked.
+            StorageError: it does not exist, or the store cannot be reached.
         """
         try:
             self.call("GET", "b/{}/o", bucket, maxResults=1, json_out=True)
@@ -54,11 +54,11 @@ class GoogleStore(ObjectNames, GCSFileSystem):  # type: ignore[misc] # has no an
             raise MissingBucketError(msg) from None
 
     def abort_uploads(self, path: str) -> None:
-        """Do nothing: the store itself forgets an upload that is not finished within a week."""
+        """Do nothing: the store itself discards unfinished uploads after a week."""
 
 
 def _sentence(error: Exception, address: str) -> str | None:
-    """Return what a user can put right; None for what the caller must know, such as no file."""
+    """Return a message for what a user can fix; None for what callers handle, such as no file."""
     refused = getattr(error, "code", None) in _REFUSED or str(error).startswith("Forbidden")
     if refused or isinstance(error, GoogleAuthError):
         return (

@@ -1,4 +1,4 @@
-"""A file that counts and hashes what is written to it, so that nothing is read twice."""
+"""A file that counts and hashes what is written to it, so that nothing has to be read again."""
 
 import hashlib
 from typing import IO, Any
@@ -30,7 +30,7 @@ class HashingFile:
         self._file.flush()
 
     def close(self) -> None:
-        """Leave the closing to whoever opened the file below."""
+        """Do nothing: the underlying file is closed by whoever opened it."""
         self.closed = True
 
     @property

@@ -1,4 +1,4 @@
-"""The steps that a dataset went through, from its manifests back to where it began."""
+"""The history of a dataset: all steps before it, read from their manifests."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -9,9 +9,9 @@ from fondant_spec.errors import FondantError, InvalidManifestError
 
 @dataclass(frozen=True)
 class History:
-    """Datasets behind those that they came from: each once, after its own inputs.
+    """Datasets in topological order: each once, after its own inputs.
 
-    `missing` says why others cannot be read, by location; those before them are not known.
+    `missing` maps the location of an unreadable dataset to the reason; what precedes it is unknown.
     """
 
     steps: tuple[Manifest, ...]
@@ -19,19 +19,20 @@ class History:
 
 
 def history_of(manifest: Manifest) -> History:
-    """Return a dataset with all that it came from, as far as that can be read."""
+    """Return a dataset and everything it was made from, as far as it can be read."""
     walk = _Walk()
     walk.add(manifest)
     return walk.history()
 
 
 def steps_before(locations: Iterable[str]) -> list[Manifest]:
-    """Return the datasets at these manifests and all that they were made from, the earliest first.
+    """Return the datasets at these manifests and all their ancestors, earliest first.
 
-    Each comes once. What was removed since, or lies out of reach, is left out with all before it.
+    Each appears once. One that was removed since, or is out of reach, is left out with its
+    ancestors.
 
     Raises:
-        FondantError: whether one is there could not be found out.
+        FondantError: it cannot be determined whether a dataset exists.
     """
     walk = _Walk()
     for location in locations:
@@ -44,7 +45,7 @@ def steps_before(locations: Iterable[str]) -> list[Manifest]:
 
 
 class _Walk:
-    """Goes back from datasets to where they began, and to none twice."""
+    """Walks from datasets to their ancestors, visiting each once."""
 
     def __init__(self) -> None:
         self._seen: set[str] = set()
@@ -52,7 +53,7 @@ class _Walk:
         self._missing: dict[str, FondantError] = {}
 
     def visit(self, location: str) -> None:
-        """Add the dataset at a manifest, if it can be read, after those that it was made from."""
+        """Add the dataset at a manifest, if it can be read, after its ancestors."""
         if location in self._seen:
             return
         try:
@@ -64,12 +65,12 @@ class _Walk:
             self.add(manifest)
 
     def add(self, manifest: Manifest) -> None:
-        """Add a dataset after those that it was made from."""
+        """Add a dataset after its ancestors."""
         self._seen.add(manifest.location)
         for given in manifest.inputs:
             self.visit(given.location)
         self._found.append(manifest)
 
     def history(self) -> History:
-        """Return what was found."""
+        """Return the datasets visited."""
         return History(tuple(self._found), self._missing)

@@ -1,9 +1,9 @@
-"""What a branch or tag on the Hugging Face hub stands for at present: a commit.
+"""Resolving branches and tags on the Hugging Face hub to their current commits.
 
 A model or dataset of the hub without a revision is whatever its branch `main` holds, which moves.
-So is what a path like `hf://datasets/OWNER/NAME/FOLDER` or `hf://OWNER/NAME/FILE` names. The cache
-key takes the commit in the place of the revision, so that what was made of an earlier state is no
-hit. The component is given its arguments as they are.
+The same is true of a path like `hf://datasets/OWNER/NAME/FOLDER` or `hf://OWNER/NAME/FILE`. The
+cache key contains the commit instead of the revision, so that a result of an earlier state is not a
+hit. The component still gets its arguments unchanged.
 """
 
 import logging
@@ -27,7 +27,7 @@ _PATH: Final = re.compile(
 )
 _SECONDS: Final = 5
 _BUSY: Final = (408, 429)
-"""Answers that tell of the hub and not of what was asked for."""
+"""Status codes that concern the hub and not the request."""
 
 
 class Reference(NamedTuple):
@@ -38,16 +38,16 @@ class Reference(NamedTuple):
     revision: str
 
     def __str__(self) -> str:
-        """Name it for a person."""
+        """Format it for a message."""
         return f"{self.kind} {self.repository} at {self.revision}"
 
 
 def commits(spec: ComponentSpec, arguments: Mapping[str, Any]) -> dict[str, str]:
-    """Return by its name each argument that is a moving revision, as the commit it stands for.
+    """Resolve each argument that is a moving revision to its commit; return the commits by name.
 
-    A path on the hub is returned with the commit in it. One that cannot be looked up is told of in
-    the log, once. Then the commit is taken that this machine last fetched or saw; where there is
-    none, the argument is left out.
+    A path on the hub is returned with the commit in it. If a lookup fails, this is logged once, and
+    the commit that this machine last fetched or saw is used; if there is none, the argument is left
+    out.
     """
     looked_up = {name: _commit(reference) for name, reference in _references(spec, arguments)}
     for name, reference, rest in _paths(spec, arguments):
@@ -60,7 +60,7 @@ def commits(spec: ComponentSpec, arguments: Mapping[str, Any]) -> dict[str, str]
 def _paths(
     spec: ComponentSpec, arguments: Mapping[str, Any]
 ) -> Iterator[tuple[str, Reference, str]]:
-    """Yield the arguments that are paths on the hub, their repositories, and what comes behind."""
+    """Yield the arguments that are paths on the hub, with repository and remaining path."""
     for name, argument in spec.arguments.items():
         found = _PATH.fullmatch(str(arguments.get(name))) if argument.path else None
         revision = unquote(found["revision"] or "main") if found else ""
@@ -83,7 +83,7 @@ def _references(
             yield name, Reference(kind, repository, revision)
 
 
-@lru_cache(maxsize=1024)  # also so that all steps of a plan see one state of it
+@lru_cache(maxsize=1024)  # also so that all steps of a plan see the same state
 def _commit(reference: Reference) -> str | None:
     try:
         import huggingface_hub as hub  # noqa: PLC0415 - a second, where nothing is on the hub
@@ -100,9 +100,9 @@ def _commit(reference: Reference) -> str | None:
     except HfHubHTTPError as error:
         code = error.response.status_code if error.response is not None else 500
         if code < 500 and code not in _BUSY:  # noqa: PLR2004
-            return None  # there is no such thing, or not for us: the component says which
+            return None  # does not exist, or is not accessible: the component says which
         why = "the hub failed"
-    except Exception as error:  # noqa: BLE001 - of whichever HTTP library the hub's client has
+    except Exception as error:  # noqa: BLE001 - of whichever HTTP library the hub's client uses
         why = f"the hub cannot be reached: {type(error).__name__}"
     else:
         if found.sha:
@@ -117,21 +117,21 @@ def _commit(reference: Reference) -> str | None:
 def _remember(reference: Reference, commit: str) -> None:
     note = _note(reference)
     part = note.with_name(f"{note.name}.{uuid.uuid4().hex}")
-    with suppress(OSError):  # HF_HOME may be somebody else's
+    with suppress(OSError):  # HF_HOME may not be writable
         note.parent.mkdir(parents=True, exist_ok=True)
         part.write_text(commit, encoding="utf-8")
         part.replace(note)
 
 
 def _note(reference: Reference) -> Path:
-    """Return where this machine notes what it looked up."""
+    """Return the file in which this machine records its last lookup."""
     from huggingface_hub import constants  # noqa: PLC0415
 
     return Path(constants.HF_HOME, "fondant_revisions", *reference)
 
 
 def _last_known(reference: Reference) -> str | None:
-    """Return the commit that is in the hub's cache here, else the one that was looked up last."""
+    """Return the commit in the local hub cache, or else the one last looked up."""
     from huggingface_hub import constants  # noqa: PLC0415
     from huggingface_hub.file_download import repo_folder_name  # noqa: PLC0415
 

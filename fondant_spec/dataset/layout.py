@@ -36,17 +36,17 @@ class StepFolder:
 
     @property
     def data(self) -> str:
-        """The folder of the partitions: the ids, and the fields that the step made."""
+        """The folder of the partitions: the ids, and the fields made by the step."""
         return storage.join(self.location, "data")
 
     @property
     def staged(self) -> str:
-        """The folder of rows that are to be gathered, or merged in a retry."""
+        """The folder of rows that are still to be gathered, or merged in a retry."""
         return storage.join(self.location, "staged")
 
     @property
     def rejects(self) -> str:
-        """The folder of the rows that the step gave up on."""
+        """The folder of the rejected rows."""
         return storage.join(self.location, "rejects")
 
     @property
@@ -61,12 +61,12 @@ class StepFolder:
 
     @property
     def unfinished(self) -> str:
-        """The folder in which a component keeps its own work until the step is committed."""
+        """The folder in which a component keeps unfinished work until the step is committed."""
         return storage.join(self.location, "unfinished")
 
     @property
     def leases(self) -> str:
-        """The folder that says which runs write here."""
+        """The folder of the leases, which name the runs that write here."""
         return storage.join(self.location, "leases")
 
     @property
@@ -81,27 +81,27 @@ class StepFolder:
 
     @property
     def output(self) -> str:
-        """The folder in which a component that writes puts its files, unless it is given a path."""
+        """The output folder of a component that writes, unless it is given a path."""
         return storage.join(self.location, "output")
 
 
 @dataclass(frozen=True)
 class RunFolder:
-    """The folder with what is kept of a run."""
+    """The folder with the records of a run."""
 
     location: str
 
     @property
     def record(self) -> str:
-        """The steps of the run, and how each one ended."""
+        """The record of the run: its steps, and how each one ended."""
         return storage.join(self.location, "run.json")
 
     def log(self, step_id: str) -> str:
-        """Return where the output of a step is kept."""
+        """Return the path of a step's log."""
         return storage.join(self.location, f"{step_id}.log")
 
     def reference(self, step_id: str) -> str:
-        """Return the file that names the cache key that a step of the run refers to."""
+        """Return the file with the cache key that a step of the run refers to."""
         return storage.join(self.location, f"{step_id}{_REFERENCE_ENDING}")
 
     def references(self) -> dict[str, str]:
@@ -123,7 +123,7 @@ class PipelineFolder:
 
     @classmethod
     def of(cls, base_path: str, pipeline_name: str) -> Self:
-        """Return the folder of a pipeline by its name; `base_path` is a normalised one."""
+        """Return the folder of a pipeline by its name; `base_path` must be normalised."""
         return cls(storage.join(base_path, pipeline_name))
 
     def step(self, step_id: str, cache_key: str) -> StepFolder:

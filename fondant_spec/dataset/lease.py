@@ -1,11 +1,11 @@
 """Leases: one run at a time writes a step's folder, or a slice of its partitions.
 
-A lease is a small file, `leases/<i>-of-<n>`, that names its owner and is renewed at a steady pace.
-Whoever finds one waits. It is taken over when its owner is gone: at once where that was a process
-of this machine that is no more, else when it was not renewed for so long by the waiting process's
-own clock; clocks of two machines are never compared. All changes are conditional writes, so that
-one of those who wait takes over and the owner learns of it: it looks at its lease before it
-commits a partition or a manifest.
+A lease is a small file, `leases/<i>-of-<n>`, that names its owner and is renewed at a fixed
+interval. A run that finds one waits. It takes the lease over when the owner is gone: immediately if
+that was a process on this machine that no longer exists, otherwise when the lease has not been
+renewed for `GONE_AFTER` seconds on the waiting process's own clock; clocks of two machines are
+never compared. All changes are conditional writes, so that only one of those who wait takes over,
+and the owner notices: it checks its lease before it commits a partition or a manifest.
 """
 
 import logging
@@ -27,10 +27,10 @@ INTERVAL: Final = 10.0
 """Seconds between two renewals."""
 
 GONE_AFTER: Final = 6 * INTERVAL
-"""Seconds without a renewal after which an owner on another machine is gone."""
+"""Seconds without a renewal after which an owner on another machine counts as gone."""
 
 WHOLE: Final = (0, 1)
-"""The slice that is all of a step."""
+"""The slice that covers the whole step."""
 
 _NAME: Final = re.compile(r"(\d+)-of-(\d+)")
 _PAUSE: Final = 0.2
@@ -41,16 +41,16 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Lease:
-    """A lease that was taken; it can be sent to workers, who look at it, too."""
+    """A held lease; it can be sent to worker processes, which check it, too."""
 
     url: str
     token: str
 
     def check(self) -> None:
-        """Make sure that the lease is still held.
+        """Check that the lease is still held.
 
         Raises:
-            LeaseLostError: somebody has taken it over, or removed it.
+            LeaseLostError: another run has taken it over, or it was removed.
             StorageError: it cannot be read.
         """
         found = conditional_writes.read(self.url)
@@ -67,9 +67,9 @@ class Lease:
 
 @contextmanager
 def held(folder: StepFolder, run_id: str, part: tuple[int, int] = WHOLE) -> Iterator[Lease | None]:
-    """Hold the lease of a slice of a step while a `with` statement lasts, once it is to be had.
+    """Wait for the lease of a slice, and hold it for the duration of a `with` statement.
 
-    Yields None on a kind of storage that cannot have leases.
+    Yields None on storage that does not support leases.
     """
     if not conditional_writes.are_possible(folder.location):
         msg = "%s: no lock can be had on this kind of storage; start no second run beside this one"
@@ -84,7 +84,7 @@ def held(folder: StepFolder, run_id: str, part: tuple[int, int] = WHOLE) -> Iter
 
 @contextmanager
 def held_if_free(folder: StepFolder, run_id: str) -> Iterator[bool]:
-    """Hold the lease of a whole step if nobody holds one of it; yield whether it is held."""
+    """Hold the lease of a whole step if none of its leases is held; yield whether it is held."""
     if not conditional_writes.are_possible(folder.location):
         yield True
         return
@@ -97,7 +97,7 @@ def held_if_free(folder: StepFolder, run_id: str) -> Iterator[bool]:
 
 
 def is_held(folder: StepFolder) -> bool:
-    """Return whether a run holds a lease of a step, as far as can be told at once."""
+    """Return whether a run holds a lease of a step, as far as this is known without waiting."""
     if not conditional_writes.are_possible(folder.location):
         return False
     found = (conditional_writes.read(url) for url in _leases(folder).values())
@@ -105,7 +105,7 @@ def is_held(folder: StepFolder) -> bool:
 
 
 def _leases(folder: StepFolder) -> dict[tuple[int, int], str]:
-    """Return the leases that there are of a step, held or not, by their slices."""
+    """Return the existing leases of a step, held or not, by slice."""
     places = folder.leases
     names = map(_NAME.fullmatch, {*storage.folders(places), *storage.sizes(places)})
     return {(int(m[1]), int(m[2])): storage.join(places, m[0]) for m in names if m}
@@ -113,14 +113,14 @@ def _leases(folder: StepFolder) -> dict[tuple[int, int], str]:
 
 @dataclass
 class _Seen:
-    """When this process saw a version of somebody's lease for the first time."""
+    """A version of another's lease, and when this process first saw it."""
 
     version: str
     at: float = field(default_factory=time.monotonic)
 
 
 class _Claim:
-    """The wish for a lease, and the lease once it is held."""
+    """A request for a lease, and the lease once it is held."""
 
     def __init__(self, folder: StepFolder, run_id: str, part: tuple[int, int]) -> None:
         self._folder = folder
@@ -132,18 +132,18 @@ class _Claim:
         self.lease = Lease(url, self._owner.token)
 
     def wait(self) -> None:
-        """Take the lease as soon as it is to be had, and say once who has it until then."""
+        """Take the lease as soon as it is free; log once who holds it until then."""
         told, pause = None, _PAUSE
         while other := self.take():
             if other.token != told:
                 logger.info("%s: waits for %s", self._folder.step_id, other.in_words())
                 told = other.token
-            # By chance, so that two who gave way to each other do not meet again.
+            # At random, so that two processes that gave way to each other do not collide again.
             time.sleep(random.uniform(0.5, 1.0) * pause)  # noqa: S311 - no secret
             pause = min(1.5 * pause, _LONGEST_PAUSE)
 
     def take(self) -> Owner | None:
-        """Take the lease; return who is in the way if it cannot be had."""
+        """Take the lease; return the owner of a lease that is in the way, if any."""
         while self._version is None:
             found = conditional_writes.read(self.lease.url)
             if found is None:
@@ -162,7 +162,7 @@ class _Claim:
                     self._folder.step_id,
                     before.in_words(),
                 )
-        # Who cuts the step into another number of slices has a lease of another name.
+        # A run that uses another number of slices has leases of other names.
         try:
             rival = next(self._rivals(), None)
         except (StorageError, OSError):
@@ -174,18 +174,18 @@ class _Claim:
         return rival
 
     def renew(self) -> bool:
-        """Write the lease once more; return whether it is still held."""
+        """Renew the lease; return whether it is still held."""
         self._write(self._owner.renewed_now())
         return self._version is not None
 
     def give_back(self) -> None:
-        """Let others have the lease; who has lost it changes nothing."""
+        """Release the lease; no effect if it was lost."""
         self._write(replace(self._owner, done=True))
         self._version = None
 
     def _write(self, owner: Owner) -> None:
-        """Write the lease if it is still held; `_version` is None afterwards if it is not."""
-        for _ in range(2):  # the answer to an earlier write, which was done, may have been lost
+        """Write the lease if it is still held; otherwise `_version` becomes None."""
+        for _ in range(2):  # an earlier write may have been done and its answer lost
             if self._version is None:
                 return
             text = owner.to_json()
@@ -216,13 +216,13 @@ class _Claim:
 
 @contextmanager
 def _renewed(claim: _Claim) -> Iterator[None]:
-    """Renew a lease in a thread while a `with` statement lasts, and then give it back."""
+    """Renew a lease in a thread for the duration of a `with` statement, then release it."""
     ended = Event()
 
     def renew() -> None:
         held_still = True
         while held_still and not ended.wait(INTERVAL):
-            with suppress(StorageError, OSError):  # away for a while: `check` decides
+            with suppress(StorageError, OSError):  # unavailable for a while: `check` decides
                 held_still = claim.renew()
 
     thread = Thread(target=renew, name="lease", daemon=True)
@@ -232,6 +232,6 @@ def _renewed(claim: _Claim) -> Iterator[None]:
     finally:
         ended.set()
         thread.join(INTERVAL)
-        if not thread.is_alive():  # else the storage does not answer, and the lease lapses
+        if not thread.is_alive():  # else the storage does not respond, and the lease expires
             with suppress(StorageError, OSError):
                 claim.give_back()

@@ -1,4 +1,4 @@
-"""Who holds a lease, and whether that process is still there, as far as this machine can tell."""
+"""The owner of a lease, and whether its process still exists, as far as this machine can tell."""
 
 import json
 import os
@@ -12,7 +12,7 @@ from typing import Final, Self
 
 _PROC: Final = Path("/proc")
 _START_TIME: Final = 19
-"""Where a process's start is in its `stat`, counted from its state: `man 5 proc`."""
+"""Index of the start time in a process's `stat`, counted from its state: `man 5 proc`."""
 
 _CERTAINLY_GONE: Final = timedelta(days=1)
 
@@ -22,15 +22,15 @@ class Owner:
     """A process that holds a lease.
 
     Attributes:
-        token: another one each time a lease is taken.
-        run_id: the run that it works for.
-        host: the name of its machine, for people.
-        machine: the boot and the space of pids that `pid` is of; empty where that is not known.
-        pid: of the process.
+        token: unique each time a lease is taken.
+        run_id: the run that the process works for.
+        host: name of its machine, for people.
+        machine: the boot and pid namespace that `pid` belongs to; empty if unknown.
+        pid: its process id.
         born: when the process started, in clock ticks since that boot.
         since: when it took the lease, in UTC.
         renewed: when it last renewed it, by its own clock.
-        done: whether it gave the lease back.
+        done: whether it released the lease.
     """
 
     token: str
@@ -45,7 +45,7 @@ class Owner:
 
     @classmethod
     def of_this_process(cls, run_id: str) -> Self:
-        """Return this process as an owner from now on."""
+        """Return this process as an owner, starting now."""
         pid = os.getpid()
         return cls(
             token=uuid.uuid4().hex,
@@ -60,25 +60,25 @@ class Owner:
 
     @classmethod
     def from_json(cls, text: str) -> Self:
-        """Return the owner that a lease names."""
+        """Parse the content of a lease."""
         return cls(**json.loads(text))
 
     def to_json(self) -> str:
-        """Return the content of a lease."""
+        """Serialise the owner as the content of a lease."""
         return json.dumps(asdict(self))
 
     def in_words(self) -> str:
-        """Return the run, and the process, as a person looks for them."""
+        """Describe the run and the process so that a person can find them."""
         return f"run {self.run_id} (host {self.host}, pid {self.pid}, since {self.since})"
 
     def renewed_now(self) -> Self:
-        """Return the owner as one that renews its lease at this moment."""
+        """Return a copy whose last renewal is now."""
         return replace(self, renewed=_now())
 
     def is_gone(self) -> bool:
-        """Return whether it is known to write no more: the processes of this machine are known.
+        """Return whether the owner can no longer write: certain only for processes of this machine.
 
-        Clocks of two machines are not compared, but for a day's difference.
+        Clocks of two machines are not compared, except for a difference of a day.
         """
         if self.done:
             return True
@@ -99,7 +99,7 @@ def _machine() -> str:
 
 
 def _born(pid: int) -> str | None:
-    """Return when a process started; None if there is none, or but its remains."""
+    """Return the start time of a process; None if it does not exist or is a zombie."""
     try:
         state, *rest = (
             (_PROC / f"{pid}/stat").read_text("ascii", "replace").rpartition(")")[2].split()

@@ -1,4 +1,4 @@
-"""Telling a person what is in a dataset: its fields, its rejects, and where one row came from."""
+"""Describing a dataset for people: its fields, its rejects, and the lineage of a row."""
 
 from collections.abc import Iterator
 from contextlib import suppress
@@ -20,13 +20,13 @@ _LONGEST: Final = 120
 
 
 def origin(manifest: Manifest) -> str:
-    """Return which pipeline, step and run made a dataset, and under which key."""
+    """Describe which pipeline, step and run made a dataset, and under which cache key."""
     made = f"run {manifest.run_id}, key {manifest.cache_key}"
     return f"{manifest.pipeline_name}/{manifest.step_id} ({made})"
 
 
 def describe(manifest: Manifest) -> str:
-    """Return a summary of a dataset: rows, fields with their makers, rejects by reason."""
+    """Summarise a dataset: rows, fields with the steps that made them, rejects by reason."""
     lines = [
         f"manifest  {manifest.location}",
         f"rows      {manifest.rows:,} in {len(manifest.partitions):,} partitions",
@@ -43,12 +43,12 @@ def describe(manifest: Manifest) -> str:
 
 
 def lineage(manifest: Manifest, row_id: str) -> str:
-    """Return what is known of one row, step by step back to where it came from.
+    """Describe a row, step by step, back to where it came from.
 
-    Of a row that is not in the dataset, since it or an earlier step gave up on it, it says so.
+    For a row that is not in the dataset because this or an earlier step rejected it, it says so.
 
     Raises:
-        InvalidArgumentError: the dataset has no such row, and neither have the rejects.
+        InvalidArgumentError: the row is neither in the dataset nor among the rejects.
     """
     try:
         return _told_rows([(manifest, row_id)])
@@ -60,7 +60,7 @@ def lineage(manifest: Manifest, row_id: str) -> str:
 
 
 def _ending(manifest: Manifest, row_id: str) -> str | None:
-    """Return in which step, the given one or one before it, a row ended, and where it came from."""
+    """Describe in which step, this one or an earlier one, a row was rejected, and its lineage."""
     waiting, seen = [(manifest, row_id)], set()
     while waiting:
         step, candidate = waiting.pop(0)
@@ -82,7 +82,7 @@ def _ending(manifest: Manifest, row_id: str) -> str | None:
 
 
 def _origin(inputs: list[Manifest], row_id: str, *, makes_ids: bool) -> list[str]:
-    """Return the lineage of what became a reject; of one of new rows it is that of its parent."""
+    """Return the lineage of a reject; if the step makes new ids, that of the row's parent."""
     candidates = [row_id, row_id.rpartition("-")[0]] if makes_ids else [row_id]
     for candidate in filter(None, candidates):
         if len(by_root(inputs)) > 1 and not _names_group(candidate, inputs):
@@ -108,10 +108,10 @@ def _told_rows(rows: list[tuple[Manifest, str]]) -> str:
 
 
 def ancestors(rows: list[tuple[Manifest, str]]) -> Iterator[tuple[Manifest, dict[str, Any]]]:
-    """Yield each dataset that a row or its forebears are in, from the given ones back.
+    """Yield each dataset that a row or its ancestors are in, from the given ones backwards.
 
-    Those come that wrote something of their own; where branches were joined, all of them. With each
-    comes the row as it is there, by field: see `find_row`.
+    Only datasets with fields of their own are yielded; where branches were joined, all of them.
+    Each comes with its row as a dict of fields: see `find_row`.
 
     Raises:
         InvalidDatasetError: a dataset has no such row, or a file is missing or broken.
@@ -131,7 +131,7 @@ def ancestors(rows: list[tuple[Manifest, str]]) -> Iterator[tuple[Manifest, dict
 
 
 def _parents(inputs: list[Manifest], row_id: str) -> list[tuple[Manifest, str]]:
-    """Return the datasets that hold a row's parent; a prefix in its id says which, of several."""
+    """Return the datasets that hold a row's parent; of several, a prefix of its id says which."""
     groups = by_root(inputs)
     if len(groups) > 1:
         number, _, row_id = row_id.partition("-")

@@ -1,8 +1,8 @@
-"""The manifest: JSON that says which fields a dataset has, where they lie, and how much of them.
+"""The manifest: JSON that lists a dataset's fields, their locations, and its partitions.
 
-It is written last, at once, and only when all its files are in place: it is the commit of a step.
+It is written last, atomically, and only once all files are in place: it is the commit of a step.
 The keys `metadata`, `index` and `fields` are those of Fondant 0.12, whose reader accepts the file;
-ours stand beside them.
+additional keys stand beside them.
 """
 
 import hashlib
@@ -26,7 +26,7 @@ VERSION: Final = 1
 
 @dataclass(frozen=True)
 class Field:
-    """A typed column: the folder with its partition files, and what its maker says of it."""
+    """A typed column: the folder with its partition files, and the metadata set by its step."""
 
     name: str
     type: pa.DataType
@@ -65,9 +65,10 @@ class Manifest:
 
     `partitions` are the files at `index_location`, in order. `inputs` are the manifests that the
     step read. `root` is the location of the manifest of the step that made the ids; datasets with
-    the same root share their rows. `parent_field` holds the id that a row had in the input, where
-    the step made new ids. `key_parts` is what the cache key was made of. `artifacts` are the paths
-    of what a step wrote for others, `artifact_sha256` the hashes of those that are files.
+    the same root share their rows. `parent_field` holds the id that a row had in the input, if the
+    step made new ids. `key_parts` are the parts of the cache key. `artifacts` are the paths of what
+    a step wrote for use outside the pipeline, and `artifact_sha256` the hashes of those that are
+    files.
     """
 
     pipeline_name: str
@@ -92,12 +93,12 @@ class Manifest:
 
     @property
     def rows(self) -> int:
-        """How many rows the dataset has."""
+        """The number of rows in the dataset."""
         return sum(partition.rows for partition in self.partitions)
 
     @property
     def folder(self) -> str:
-        """The folder of the step: that of the manifest."""
+        """The folder of the step, which contains the manifest."""
         return storage.parent(self.location)
 
     @property
@@ -114,14 +115,14 @@ class Manifest:
     def digest(self) -> str:
         """A hash of the content: of the files of this step, and of what they were made from.
 
-        A step that is run once more may give other bytes under the same cache key (the web
-        changes); what was made from the old ones is then no longer valid.
+        A step that runs again may produce other bytes under the same cache key (the web changes);
+        results made from the old ones are then no longer valid.
         """
         return combine(partition.digest for partition in self.partitions)
 
     @property
     def rejects_location(self) -> str:
-        """The folder with the rows that the step gave up on, if there are any."""
+        """The folder with the rejected rows, if there are any."""
         return StepFolder(self.folder).rejects
 
     def to_dict(self) -> dict[str, Any]:
@@ -153,20 +154,20 @@ class Manifest:
         }
 
     def write(self, *, replaces: bool = True) -> None:
-        """Commit the dataset: write the manifest to its location, whole.
+        """Commit the dataset: write the manifest to its location, atomically.
 
         Raises:
-            StorageError: it is not to replace one, and somebody else has committed meanwhile.
+            StorageError: `replaces` is false, and another run has committed meanwhile.
         """
         write = storage.write_text if replaces else storage.write_new_text
         write(self.location, json.dumps(self.to_dict(), indent=2) + "\n")
 
     @classmethod
     def read(cls, location: str) -> "Manifest":
-        """Read a manifest from its file, or from the folder that holds it.
+        """Read a manifest from its file, or from the folder that contains it.
 
-        A dataset that was moved or copied as a whole is found again: locations are understood
-        relative to where the manifest now lies.
+        A dataset may be moved or copied as a whole: locations are resolved relative to where the
+        manifest is now.
 
         Raises:
             InvalidManifestError: no such file, not JSON, not a manifest, or one that names files
@@ -195,7 +196,7 @@ class Manifest:
 
 
 def combine(digests: Iterable[str]) -> str:
-    """Return one digest for several, in their order."""
+    """Combine several digests into one, in their order."""
     return hashlib.sha256(json.dumps(list(digests)).encode()).hexdigest()
 
 
@@ -244,9 +245,9 @@ def _from_dict(content: dict[str, Any]) -> Manifest:
 
 
 def _confined(manifest: Manifest) -> Manifest:
-    """Return a manifest, if all files that would be read for it lie where it may reach.
+    """Return the manifest, if all files that would be read for it are within its reach.
 
-    What a step wrote for others may lie anywhere: those who look at it ask for themselves.
+    Artifacts may lie anywhere: code that reads them checks by itself.
     """
     reach = Reach.of(manifest.location)
     folder = StepFolder(manifest.folder)
@@ -264,10 +265,10 @@ def _confined(manifest: Manifest) -> Manifest:
 
 
 def _moved(manifest: Manifest, location: str) -> Manifest:
-    """Return the manifest as it reads where it now lies.
+    """Return the manifest with its locations resolved against where it is now.
 
-    Everything lies at <base>/<pipeline>/<step>/<key>/..., so the old and the new base path are what
-    is left of the two locations after their common end.
+    Everything is at <base>/<pipeline>/<step>/<key>/..., so the old and the new base path are what
+    remains of the two locations without their common suffix.
     """
     end = "/".join(manifest.location.split("/")[-4:])
     if not location.endswith(end):

@@ -1,4 +1,4 @@
-"""The fields that a step's arguments speak of: `width >= 512` needs the width."""
+"""The fields that a step's arguments mention: `width >= 512` needs the width."""
 
 import re
 from collections.abc import Mapping
@@ -22,18 +22,18 @@ _SCALARS: Final = (
 
 
 def is_scalar(data_type: pa.DataType) -> bool:
-    """Return whether a field holds one small value a row: a number, a text, a time, a truth."""
+    """Return whether a field holds one small value per row: a number, text, time or boolean."""
     return any(is_of(data_type) for is_of in _SCALARS)
 
 
 def mentioned_fields(
     spec: ComponentSpec, arguments: Mapping[str, Any], available: Mapping[str, Field]
 ) -> dict[str, str]:
-    """Return, as a step's `consumes` has them, the scalar fields that its arguments mention.
+    """Return the scalar fields that a step's arguments mention, in the form of `consumes`.
 
-    Those are the fields whose names stand as words in an argument that `names_fields`. One that is
-    mentioned without being meant (in a quoted text, say) is read for nothing; images and vectors
-    are never, so nothing that is large.
+    These are the fields whose names occur as words in an argument that `names_fields`. A field that
+    is mentioned without being meant (in a quoted text, say) is read needlessly; but never images or
+    vectors, so nothing large.
     """
     named = (value for name, value in arguments.items() if spec.arguments[name].names_fields)
     texts = [text for value in named for text in texts_in(value)]

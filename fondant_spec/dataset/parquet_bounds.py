@@ -1,8 +1,8 @@
-"""What a Parquet file unpacks to, by its footer: a kilobyte may hold gigabytes.
+"""Bounds on the unpacked size of a Parquet file, from its footer: a kilobyte may hold gigabytes.
 
-A column is refused that unpacks to much more than its own bytes, since no dataset repeats itself
-that often. A text or file that is repeated by a dictionary is no more than that in the file; a
-reader should keep it so, or take few rows at a time.
+A column that unpacks to far more than its own bytes is rejected, since no real dataset repeats
+itself that often. A text or file that is repeated through a dictionary is stored once; a reader
+should keep the dictionary encoding, or read few rows at a time.
 """
 
 from collections.abc import Collection, Iterator
@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 from fondant_spec.errors import InputDataError
 
 ALWAYS_BYTES: Final = 256 << 20
-"""What a column of a row group may unpack to in any case."""
+"""Bytes that a column of a row group may always unpack to."""
 
 MOST_TIMES: Final = 200
 """How many times its own bytes it may unpack to beyond that."""
@@ -25,7 +25,7 @@ _DICTIONARIES: Final = frozenset({"RLE_DICTIONARY", "PLAIN_DICTIONARY"})
 class ColumnChunk(NamedTuple):
     """A column of a row group. Sizes are in bytes; `dictionary` is that of a packed dictionary.
 
-    `prefixed`: of its texts only what differs from the one before is there.
+    `prefixed` means delta encoding: each text holds only its difference from the previous one.
     """
 
     group: int
@@ -38,14 +38,14 @@ class ColumnChunk(NamedTuple):
 
     @property
     def repeats(self) -> bool:
-        """Whether its texts or files may be repeated by a dictionary."""
+        """Whether its texts or files may be repeated through a dictionary."""
         return self.is_text and self.dictionary > 0
 
 
 def column_chunks(
     metadata: pq.FileMetaData, columns: Collection[str] | None = None
 ) -> Iterator[ColumnChunk]:
-    """Yield the columns of each row group; `columns` are the names of those wanted."""
+    """Yield the columns of each row group; `columns` selects some by name."""
     for number in range(metadata.num_row_groups):
         group = metadata.row_group(number)
         for index in range(group.num_columns):
@@ -57,10 +57,10 @@ def column_chunks(
 def check_unpacked(
     name: str, metadata: pq.FileMetaData, columns: Collection[str] | None = None
 ) -> None:
-    """Make sure that none of the columns wanted unpacks to far more than its own bytes.
+    """Check that no selected column unpacks to far more than its own bytes.
 
     Raises:
-        InputDataError: one does; `name` is how it calls the file.
+        InputDataError: one does; `name` is what the message calls the file.
     """
     for chunk in column_chunks(metadata, columns):
         if chunk.unpacked > max(ALWAYS_BYTES, MOST_TIMES * chunk.packed):
@@ -78,7 +78,7 @@ def _column_chunk(group: int, chunk: Any) -> ColumnChunk:
     dictionary = 0
     if chunk.dictionary_page_offset is not None and _DICTIONARIES.intersection(chunk.encodings):
         dictionary = max(int(chunk.data_page_offset - chunk.dictionary_page_offset), 1)
-    values = int(chunk.num_values) * _WIDTHS.get(kind, 4)  # a text takes its offset at least
+    values = int(chunk.num_values) * _WIDTHS.get(kind, 4)  # a text takes at least its offset
     return ColumnChunk(
         group=group,
         path=chunk.path_in_schema,

@@ -1,9 +1,9 @@
-"""A Parquet file read through a check that its pages are what its footer says.
+"""Reading a Parquet file while checking that its pages agree with its footer.
 
-All bounds on a file are taken from its footer, which whoever made the file wrote as they liked:
-what a reader takes memory for is what the pages say, each in its own header. So the headers are
-looked at as they pass, before the reader has them, and none may go beyond the footer. No further
-request is made for that, but where a header is cut by the end of what was read.
+All bounds on a file are derived from its footer, which is untrusted: a reader allocates memory by
+the headers of the pages. So headers are checked as they pass, before the reader sees them, and none
+may exceed the footer. This takes no further request, except for a header that is cut off at the end
+of what was read.
 """
 
 import io
@@ -20,17 +20,19 @@ from fondant_spec.dataset.thrift_compact import read_struct
 from fondant_spec.errors import InputDataError
 
 _SLACK_BYTES: Final = 1 << 20
-"""What a column's pages may come to beyond the footer and a quarter: some writers leave out the
-headers."""
+"""How much a column's pages may exceed the footer and a quarter, since some writers leave out
+the headers.
+"""
 
 _LARGEST_HEADER: Final = 1 << 20
 _DICTIONARIES: Final = frozenset({"RLE_DICTIONARY", "PLAIN_DICTIONARY"})
 _DICTIONARY_PAGE: Final = 2
 _DATA_PAGES: Final = {0: (5, 2), 3: (8, 4)}
-"""By kind of page: which field of its header tells of the values, and which of that the encoding.
+"""By page type: the header field about values, and the field of that with the encoding.
 
-See https://github.com/apache/parquet-format/blob/master/src/main/thrift/parquet.thrift."""
-_PLAIN: Final = frozenset({0, 2, 3, 8})  # with RLE, and what refers to a dictionary
+See https://github.com/apache/parquet-format/blob/master/src/main/thrift/parquet.thrift.
+"""
+_PLAIN: Final = frozenset({0, 2, 3, 8})  # including RLE and dictionary references
 _ENCODINGS: Final = {
     4: "BIT_PACKED",
     5: "DELTA_BINARY_PACKED",
@@ -38,12 +40,12 @@ _ENCODINGS: Final = {
     7: "DELTA_BYTE_ARRAY",
     9: "BYTE_STREAM_SPLIT",
 }
-"""By their number in a page's header: those by which few bytes may hold many values."""
+"""By number in a page's header: encodings in which few bytes may hold many values."""
 
 
 @dataclass
 class _Pages:
-    """The pages of a column of a row group: what the footer leaves for those to come."""
+    """The pages of a column of a row group: what remains of the footer's totals."""
 
     path: str
     start: int
@@ -57,11 +59,11 @@ class _Pages:
         self.restart()
 
     def restart(self) -> None:
-        """Begin with the first page, as a reader does that reads a column once more."""
+        """Start over with the first page, as a reader does that reads a column again."""
         self.next, self.unpacked, self.values = self.start, self.most_unpacked, self.most_values
 
     def pass_page(self, header: dict[int, Any], size: int) -> str | None:
-        """Take account of a page, given its header; return what the footer did not say of it."""
+        """Count a page, given its header; return in which way it exceeds the footer, if any."""
         kind, unpacked, packed = (_whole(header, number) for number in (1, 2, 3))
         if unpacked < 0 or packed < 0:
             return "a page of a negative size"
@@ -75,7 +77,7 @@ class _Pages:
         return self._pass_values(header, *_DATA_PAGES[kind]) if kind in _DATA_PAGES else None
 
     def _pass_values(self, header: dict[int, Any], field: int, encoding_field: int) -> str | None:
-        """Take account of the values of a page."""
+        """Count the values of a page."""
         data = header.get(field)
         data = data if isinstance(data, dict) else {}
         self.values -= max(_whole(data, 1), 0)
@@ -88,17 +90,17 @@ class _Pages:
 
 
 def _whole(fields: Mapping[int, Any], number: int) -> int:
-    """Return a field that is to be a whole number; -1 where it is none."""
+    """Return a field that must be an integer; -1 if it is not."""
     value = fields.get(number)
     return value if isinstance(value, int) else -1
 
 
 class CheckedFile(io.RawIOBase):
-    """A file for pyarrow's reader, which refuses pages that go beyond the footer.
+    """A file for pyarrow's reader that rejects pages that exceed the footer.
 
     Raises:
         InputDataError: from `read` and `read_buffer`, at such a page.
-        OSError: likewise, where there is none.
+        OSError: likewise, if there is no page.
     """
 
     def __init__(self, file: IO[bytes], name: str) -> None:
@@ -113,41 +115,41 @@ class CheckedFile(io.RawIOBase):
         """Check all reads from now on against the file's footer."""
         groups = [metadata.row_group(number) for number in range(metadata.num_row_groups)]
         columns = [group.column(number) for group in groups for number in range(group.num_columns)]
-        # Of a column without values no page is read, and its offset may be that of the file.
+        # For a column without values, no page is read, and its offset may be the start of the file.
         held = (_pages_of(column) for column in columns if column.num_values)
         self._pages = sorted(held, key=lambda pages: pages.start)
         self._starts = [pages.start for pages in self._pages]
 
     def readable(self) -> bool:
-        """Return whether it can be read."""
+        """Return True."""
         return True
 
     def seekable(self) -> bool:
-        """Return whether it has places."""
+        """Return True: the file has random access."""
         return True
 
     def tell(self) -> int:
-        """Return the place in the file."""
+        """Return the position in the file."""
         return self._file.tell()
 
     def seek(self, offset: int, whence: int = 0) -> int:
-        """Go to a place in the file."""
+        """Seek to a position in the file."""
         return self._file.seek(offset, whence)
 
     def read(self, size: int = -1) -> bytes:
-        """Return the next bytes, once the pages that begin in them are checked."""
+        """Return the next bytes, after checking the pages that begin in them."""
         start = self._file.tell()
         data = self._file.read(size)
         self._check_met(start, data)
         return data
 
     def read_buffer(self, size: int) -> pa.Buffer:
-        """Return the same as a buffer of pyarrow's, whose reader asks for it by this name.
+        """Return the same as a pyarrow buffer; pyarrow's reader calls this method by its name.
 
-        Of a file on disk it is in memory of pyarrow's own, which is used again: bytes of Python's
-        are laid out anew each time, which takes more than twice the time.
+        For a file on disk, it is in pyarrow's own memory, which is reused: Python's bytes are
+        allocated anew each time, which takes more than twice as long.
         """
-        if not isinstance(self._file, io.BufferedReader):  # which would read bytes and copy them
+        if not isinstance(self._file, io.BufferedReader):  # it would read bytes and copy them
             return pa.py_buffer(self.read(size))
         start = self._file.tell()
         buffer = pa.allocate_buffer(max(0, min(size, self._size - start)))
@@ -162,7 +164,7 @@ class CheckedFile(io.RawIOBase):
         super().close()
 
     def _check_met(self, start: int, data: "memoryview | bytes") -> None:
-        """Check the pages that begin in a part of the file, of all columns that it is of."""
+        """Check the pages that begin in a part of the file, in all columns that it overlaps."""
         for number in range(bisect_right(self._starts, start + len(data) - 1) - 1, -1, -1):
             if self._pages[number].end > start:
                 self._check(self._pages[number], start, data)
@@ -184,7 +186,7 @@ class CheckedFile(io.RawIOBase):
                 raise InputDataError(msg)
 
     def _header(self, place: int, data: "memoryview | bytes") -> tuple[dict[int, Any], int]:
-        """Return a page's header and its size, from bytes at hand or, if it is cut, the file."""
+        """Return a page's header and its size, from `data` or, if it is cut off there, the file."""
         try:
             try:
                 return read_struct(data)
@@ -200,10 +202,10 @@ class CheckedFile(io.RawIOBase):
 
 
 def open_checked(source: str | Path | IO[bytes], name: str, **options: Any) -> pq.ParquetFile:
-    """Open a Parquet file whose pages are held against its footer.
+    """Open a Parquet file whose pages are checked against its footer.
 
-    `source` is a path or an open file, `name` how it is called. Reading raises `InputDataError` at
-    a page that goes beyond the footer.
+    `source` is a path or an open file, `name` is used in messages. Reading raises `InputDataError`
+    at a page that exceeds the footer.
     """
     file = Path(source).open("rb") if isinstance(source, str | Path) else source  # noqa: SIM115 - it is the reader's
     checked = CheckedFile(file, name)

@@ -1,4 +1,4 @@
-"""Writing one partition: rows are checked as they come, the file appears when it is whole."""
+"""Writing one partition: rows are checked as they arrive, and the file appears once complete."""
 
 from collections.abc import Iterator
 from typing import Any, Final
@@ -20,9 +20,9 @@ ROW_GROUP_ROWS: Final = 1 << 16
 
 
 class PartitionWriter:
-    """Writes one partition: rows are checked as they come, the file appears when it is closed.
+    """Writes one partition: rows are checked as they arrive, and `close` makes the file appear.
 
-    Its bytes depend on the rows alone, and not on the batches in which they come.
+    Its bytes depend only on the rows, not on how they are split into batches.
     """
 
     def __init__(self, location: str, name: str, schema: pa.Schema) -> None:
@@ -45,7 +45,7 @@ class PartitionWriter:
         )
 
     def write(self, batch: pa.RecordBatch) -> None:
-        """Add rows; the schema is that of the writer."""
+        """Append rows; the batch must have the writer's schema."""
         self._ids.append(batch.column("id"))
         self.rows += len(batch)
         self.bytes += batch.nbytes
@@ -68,7 +68,7 @@ class PartitionWriter:
         """Finish the file and return its record.
 
         Raises:
-            CardinalityError: an id is null or comes twice.
+            CardinalityError: an id is null or a duplicate.
         """
         ids = pa.chunked_array(self._ids, pa.string())
         _check_ids(ids, self._path)
@@ -87,7 +87,7 @@ class PartitionWriter:
         )
 
     def abort(self, error: BaseException) -> None:
-        """Leave nothing behind."""
+        """Discard the file."""
         try:
             self._writer.close()
         finally:
@@ -96,7 +96,7 @@ class PartitionWriter:
     def _flush(self) -> None:
         if self._buffered_rows:
             check_space(self._path)
-            # Pages end with a chunk, too, so there is one; what it is made of is let go first.
+            # Pages end with a chunk, so there must be one; its sources are released first.
             table = pa.Table.from_batches(self._buffer, self._schema).combine_chunks()
             self._buffer.clear()
             self._writer.write_table(table)
@@ -104,7 +104,7 @@ class PartitionWriter:
 
 
 def write_table(location: str, name: str, table: pa.Table) -> Partition:
-    """Write a whole small table as one partition."""
+    """Write a small table as one partition."""
     writer = PartitionWriter(location, name, table.schema)
     try:
         for batch in table.to_batches():
@@ -128,26 +128,26 @@ def _check_ids(ids: pa.ChunkedArray, path: str) -> None:
 
 
 def _is_wordy(field: pa.Field) -> bool:
-    """Whether a column may repeat its values, so that a dictionary pays."""
+    """Return whether a column's values may repeat, so that a dictionary pays off."""
     return field.name != "id" and bool(pa.types.is_string(field.type))
 
 
 def _rows_at_once(schema: pa.Schema) -> int:
-    """How many rows the writer looks at between two pages: few where one may be an image.
+    """Return how many rows the writer takes between two page checks: few if one may be an image.
 
-    A page may have a megabyte, and is held in memory until it is whole.
+    A page may have a megabyte, and is held in memory until it is complete.
     """
     return 8 if any(pa.types.is_binary(f.type) for f in schema) else 1024
 
 
 def _compression(schema: pa.Schema) -> dict[str, str]:
-    """Compress what can be: images already are, and vectors hardly shrink."""
+    """Return the compression per column: images are compressed already, vectors hardly shrink."""
     leaves = [leaf for field in schema for leaf in _leaves(field.name, field.type)]
     return {path: "none" if _is_dense(path, type_) else "zstd" for path, type_ in leaves}
 
 
 def _leaves(path: str, data_type: pa.DataType) -> Iterator[tuple[str, pa.DataType]]:
-    """Yield the columns that Parquet makes of a type, under the names it gives them."""
+    """Yield the leaf columns that Parquet stores for a type, with their paths."""
     if pa.types.is_list(data_type) or pa.types.is_fixed_size_list(data_type):
         yield from _leaves(f"{path}.list.element", data_type.value_type)
     elif pa.types.is_struct(data_type):

@@ -1,8 +1,8 @@
-"""Reading one partition, a record batch at a time.
+"""Reading one partition, one record batch at a time.
 
-Partition *k* of every field of a dataset has the same file name, so a field is found by the folder
-that the manifest names, and nothing is ever joined: where the ids of two files are equal, the rows
-are zipped; where a later step left some out, rows are taken by position.
+Partition *k* of every field of a dataset has the same file name, so a field is found through the
+folder in the manifest, and no join is ever needed: if the ids of two files are equal, rows are
+zipped; if a later step removed some, rows are taken by position.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -82,8 +82,8 @@ def read_batches(
 def read_ids(location: str, partition: str, branches: Sequence[str] = ()) -> pa.Array:
     """Return the ids of a partition, as one array.
 
-    `branches` are the locations of the other branches where some are joined: each may have left out
-    other rows, and only those that are in all of them count.
+    `branches` are the locations of the other branches of a join: each may have removed other rows,
+    and only rows that are in all of them are returned.
     """
     paths = [partition_file(place, partition) for place in (location, *branches)]
     ids, *others = [_ids_of(open_partition(path, ["id"]), path) for path in paths]
@@ -96,8 +96,8 @@ def read_ids(location: str, partition: str, branches: Sequence[str] = ()) -> pa.
 class _FileColumns:
     """The columns that one file contributes, read forward only.
 
-    `columns` maps the name wanted to the name in the file. `ids` are the rows wanted, or None for
-    all rows as they come.
+    `columns` maps the requested name to the name in the file. `ids` are the requested rows, or None
+    for all rows in file order.
     """
 
     def __init__(
@@ -118,7 +118,7 @@ class _FileColumns:
 
     @property
     def row_bytes(self) -> float:
-        """The mean size of a row of the wanted columns, uncompressed."""
+        """The mean uncompressed size of a row of the requested columns."""
         metadata = self._file.metadata
         wanted = set(self._wanted)
         total = 0
@@ -131,7 +131,7 @@ class _FileColumns:
         return float(total / max(metadata.num_rows, 1))
 
     def take(self, start: int, length: int) -> dict[str, pa.Array]:
-        """Return rows `start` to `start + length` of those wanted."""
+        """Return rows `start` to `start + length` of those requested."""
         if self._positions is None:
             wanted = np.arange(start, start + length)
         else:
@@ -172,14 +172,15 @@ class _FileColumns:
 
 
 def open_partition(path: str, columns: list[str] | None = None) -> pq.ParquetFile:
-    """Open a partition's file, which must have these columns; all are read where none are named.
+    """Open a partition's file, checking that it has these columns; None means all.
 
     Raises:
         InvalidDatasetError: it is missing or broken, or lacks a column.
         InputDataError: it unpacks to far more than its bytes. Reading raises it, too.
     """
     with _reading(path):
-        # Reading ahead keeps all that was read until the file is closed, so it is left to disks.
+        # Pre-buffering keeps all that was read until the file is closed, so only local files use
+        # it.
         ahead = not storage.is_remote(path)
         file = open_checked(storage.open_input(path), path, pre_buffer=ahead)
     check_unpacked(path, file.metadata, columns)
@@ -192,7 +193,7 @@ def open_partition(path: str, columns: list[str] | None = None) -> pq.ParquetFil
 
 @contextmanager
 def _reading(path: str) -> Iterator[None]:
-    """Name the file, and what to do, in what may go wrong."""
+    """Turn read errors into errors that name the file and what to do."""
     try:
         yield
     except FileNotFoundError:

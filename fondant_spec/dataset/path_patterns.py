@@ -1,12 +1,12 @@
-"""Local paths with wildcards, and which of their characters are some."""
+"""Local paths with wildcards."""
 
 from glob import glob, has_magic
 
 
 def matches(pattern: str) -> list[str]:
-    """Return the paths that an absolute one with wildcards stands for now, sorted.
+    """Return the paths that match an absolute pattern now, sorted.
 
-    Brackets are characters, as in `photos [set 1]/*.csv`, unless nothing matches so.
+    Brackets are literal, as in `photos [set 1]/*.csv`, unless nothing matches that way.
     """
     if not has_magic(pattern):
         return []

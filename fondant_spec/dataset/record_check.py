@@ -1,4 +1,4 @@
-"""What may be wrong with records that were read from JSON: manifests and checkpoints."""
+"""Validation of records read from JSON: manifests and checkpoints."""
 
 import re
 from collections.abc import Iterable
@@ -12,14 +12,14 @@ _PARTITION_NAME: Final = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,127}")
 class _Partition(Protocol):
     @property
     def name(self) -> str:
-        """Also that of its file."""
+        """The partition's name, which is also its file name."""
 
 
 def find_problem(record: Any, partitions: Iterable[_Partition]) -> str | None:
-    """Return what is wrong with what was read from JSON, as the end of a sentence; or None.
+    """Return the first problem with a record read from JSON, as the end of a sentence; or None.
 
-    That is a value of another type than its attribute has, or a partition's name that leads
-    elsewhere.
+    Problems are a value of another type than its attribute, or a partition name that escapes its
+    folder.
     """
     problem = next(filter(None, map(wrong_attribute, (record, *partitions))), None)
     for partition in partitions if problem is None else ():

@@ -1,4 +1,4 @@
-"""Telling a person which rows a step gave up on, and why."""
+"""Listing the rows that a step rejected, and why."""
 
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
@@ -17,23 +17,23 @@ from fondant_spec.dataset.resolution import by_root
 from fondant_spec.errors import InvalidArgumentError, did_you_mean
 
 FIRST: Final = 20
-"""How many rejects are listed unless all are wanted."""
+"""How many rejects are listed by default."""
 
 _NAMES: Final = ("file_name", "image_url", "url")
-"""Fields that say which file or page a row is of; the first that there is counts."""
+"""Fields with the file or page of a row; the first existing one is used."""
 
 _LONGEST: Final = 100
 
 
 @dataclass(frozen=True)
 class ReasonCounts:
-    """How many rows a step gave up on, by reason: those that failed, and those it left out."""
+    """The number of rejects of a step by reason: those that failed, and those filtered."""
 
     failed: Mapping[str, int]
     filtered: Mapping[str, int]
 
     def describe(self) -> str:
-        """Return the numbers in words, such as `3 failed (gone 2, slow 1), 5 filtered (blur 5)`."""
+        """Format the numbers, such as `3 failed (gone 2, slow 1), 5 filtered (blur 5)`."""
         kinds = {"failed": self.failed, "filtered": self.filtered}
         return ", ".join(
             f"{sum(counts.values()):,} {kind} ({in_words(counts)})"
@@ -43,7 +43,7 @@ class ReasonCounts:
 
 
 def in_words(counts: Mapping[str, int]) -> str:
-    """Return numbers by reason in words, the greatest first."""
+    """Format numbers by reason, the greatest first."""
     return ", ".join(f"{reason} {n:,}" for reason, n in Counter(counts).most_common())
 
 
@@ -58,7 +58,7 @@ def count_reasons(folder: str) -> ReasonCounts:
 
 
 def find_reject(manifest: Manifest, row_id: str) -> dict[str, Any] | None:
-    """Return the reject of a row in a step, by the columns of `REJECTS_SCHEMA`, if it is one."""
+    """Return the reject of a row in a step, by the columns of `REJECTS_SCHEMA`, or None."""
     for rows in _tables(manifest.rejects_location):
         found = rows.filter(pc.equal(rows["id"], row_id))
         if len(found):
@@ -69,7 +69,7 @@ def find_reject(manifest: Manifest, row_id: str) -> dict[str, Any] | None:
 def rejects_that_name(manifest: Manifest, name: str) -> list[str]:
     """Return the ids of the rejects of a step whose messages begin with a file, or its path.
 
-    Of a row that never came to be, the message alone says which file it would have been of.
+    For a row that was never created, only the message says which file it would have come from.
     """
     found: list[str] = []
     for rows in _tables(manifest.rejects_location, ["id", "message"]):
@@ -80,27 +80,27 @@ def rejects_that_name(manifest: Manifest, name: str) -> list[str]:
 
 
 def list_rejects(manifest: Manifest, reason: str = "", most: int | None = FIRST) -> str:
-    """Return the rejects of a step as lines: id, reason, attempts, file or URL if known, message.
+    """List the rejects of a step: id, reason, attempts, file or URL if known, message.
 
     Args:
         manifest: of the step.
-        reason: only those with this one; empty for all.
-        most: how many are listed before the rest is only counted; None for all, messages whole.
+        reason: only rejects with this reason; empty for all.
+        most: how many to list before the rest is only counted; None for all, with full messages.
 
     Raises:
-        InvalidArgumentError: no reject has that reason; the message says which there are.
+        InvalidArgumentError: no reject has that reason; the message lists the existing ones.
     """
     names = partial(_file_names, manifest)
     return _listed(manifest.step_id, manifest.rejects_location, reason, most, names)
 
 
 def list_unfinished_rejects(folder: StepFolder, reason: str = "", most: int | None = FIRST) -> str:
-    """Return the rejects of a step that has no result, for it failed, as `list_rejects` does.
+    """List the rejects of a step that failed and has no result, as `list_rejects` does.
 
-    What it read is not known, so messages alone say of which file or URL a row is.
+    Its input is unknown, so only messages say which file or URL a row is from.
 
     Raises:
-        InvalidArgumentError: no reject has that reason; the message says which there are.
+        InvalidArgumentError: no reject has that reason; the message lists the existing ones.
     """
     return _listed(folder.step_id, folder.rejects, reason, most, lambda _: {})
 
@@ -139,7 +139,7 @@ def _listed(
 
 
 def first_failure(folder: str, reason: str) -> str:
-    """Return what is said of the first row in a folder of rejects that failed for a reason."""
+    """Return the message of the first row in a folder of rejects that failed for a reason."""
     for rows in _tables(folder, ["reason", "message", "filtered"]):
         meant = pc.and_(pc.equal(rows["reason"], reason), pc.invert(rows["filtered"]))
         for message in rows["message"].filter(meant).to_pylist():
@@ -148,9 +148,9 @@ def first_failure(folder: str, reason: str) -> str:
 
 
 def reject_line(row: Mapping[str, Any], name: str | None = None, *, whole: bool = False) -> str:
-    """Return a reject in one line; `name` is the file or URL of the row, if known.
+    """Format a reject as one line; `name` is the file or URL of the row, if known.
 
-    Among others a long message is cut; `whole` has it told to its end, where the help stands.
+    In a list, a long message is cut; with `whole`, it is shown in full, as it ends with the help.
     """
     attempts = row["attempts"] or 1
     tried = f"  {attempts} attempts" if attempts > 1 else ""
@@ -161,7 +161,7 @@ def reject_line(row: Mapping[str, Any], name: str | None = None, *, whole: bool 
 
 
 def _file_names(manifest: Manifest, ids: set[str]) -> dict[str, str]:
-    """Return the names of rows that a step read, by the ids that the step's rejects have."""
+    """Return the names of a step's input rows, by the ids in the step's rejects."""
     found: dict[str, str] = {}
     groups = by_root([Manifest.read(one.location) for one in manifest.inputs])
     for number, group in enumerate(groups):

@@ -28,8 +28,8 @@ class Rejects:
     """Collects the rejects of one partition, and counts them by reason.
 
     A row that could not be processed is `add`ed and counts towards the step's reject threshold. A
-    row that was left out because the user asked for it (too small, too wide, a duplicate) is
-    `filter`ed: recorded just the same, but no failure.
+    row that the user asked to leave out (too small, too wide, a duplicate) is `filter`ed: recorded
+    all the same, but not a failure.
     """
 
     counts: Counter[str] = field(default_factory=Counter)
@@ -37,7 +37,7 @@ class Rejects:
     _rows: list[tuple[str, str, str, int, bool]] = field(default_factory=list)
 
     def add(self, row_id: str, reason: str, message: str = "", attempts: int = 1) -> None:
-        """Give up on a row. `reason` is a short code such as `not_an_image`."""
+        """Reject a row that failed. `reason` is a short code such as `not_an_image`."""
         self._append(row_id, reason, message, attempts, filtered=False)
         self.failed += 1
 
@@ -52,15 +52,15 @@ class Rejects:
         self.failed += not row["filtered"]
 
     def drain(self) -> "Rejects":
-        """Return the rejects so far, and hold none of them any longer."""
+        """Return the rejects so far, and clear this collection."""
         drained = Rejects(self.counts, self.failed, self._rows)
         self.counts, self.failed, self._rows = Counter(), 0, []
         return drained
 
     def by_partition(self, partitions: Sequence[pa.Array]) -> list["Rejects"]:
-        """Return the rejects of the rows of each partition, given its ids.
+        """Split the rejects by partition, given the ids of each.
 
-        Those of no partition's rows come with the last one.
+        Rejects of rows in no partition go to the last one.
         """
         owners = dict.fromkeys(self.ids(), len(partitions) - 1)
         known = pa.array(owners, pa.string())
@@ -77,12 +77,12 @@ class Rejects:
         return {row[0] for row in self._rows}
 
     def twice(self) -> str | None:
-        """Return the id of a row that was rejected more than once, if there is one."""
+        """Return the id of a row that was rejected more than once, if any."""
         counts = Counter(row[0] for row in self._rows)
         return next((row_id for row_id, count in counts.items() if count > 1), None)
 
     def to_table(self) -> pa.Table:
-        """Return the rejects as a table of `REJECTS_SCHEMA`, by id: they may come in any order."""
+        """Return the rejects as a table of `REJECTS_SCHEMA`, sorted by id whatever their order."""
         columns = list(zip(*sorted(self._rows), strict=True)) or [()] * len(REJECTS_SCHEMA)
         arrays = [pa.array(c, f.type) for c, f in zip(columns, REJECTS_SCHEMA, strict=True)]
         return pa.table(arrays, schema=REJECTS_SCHEMA)
@@ -100,8 +100,8 @@ class Rejects:
         *,
         filtered: bool,
     ) -> None:
-        # Messages quote what the web sent, which need not be text that can be encoded.
-        # What is cut is hidden first: half an address hides nothing any more.
+        # Messages quote what the web sent, which may not be encodable text. Secrets are redacted
+        # before the final cut: half an address would no longer be recognised.
         message = redact(message[: 4 * _LONGEST_MESSAGE])[:_LONGEST_MESSAGE]
         message = message.encode("utf-8", "replace").decode()
         self._rows.append((row_id, reason, message, attempts, filtered))

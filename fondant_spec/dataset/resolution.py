@@ -1,6 +1,6 @@
-"""What a step comes to over given inputs: cache key, folder, field mapping, fields.
+"""Resolving a step over given inputs: cache key, folder, field mapping and fields.
 
-Decided here alone: the plan asks over datasets that will be, the executor over those that are.
+This is decided only here: the plan resolves over datasets to come, the executor over existing ones.
 """
 
 from collections.abc import Mapping, Sequence
@@ -17,7 +17,7 @@ from fondant_spec.spec.component_spec import ComponentSpec
 
 
 class Dataset(Protocol):
-    """A dataset that is, or that a plan says will be.
+    """A dataset that exists, or that a plan expects.
 
     `root` is the location of the manifest whose step made the ids: datasets with the same root
     share their rows.
@@ -33,7 +33,7 @@ class Dataset(Protocol):
 
     @property
     def root(self) -> str:
-        """Where the ids come from."""
+        """The origin of its ids."""
 
     @property
     def fields(self) -> Mapping[str, Field]:
@@ -45,7 +45,7 @@ D = TypeVar("D", bound=Dataset)
 
 @dataclass(frozen=True)
 class StepUse:
-    """One use of a component: all that its result depends on, beside the inputs."""
+    """One use of a component: all that its result depends on, besides the inputs."""
 
     step_id: str
     spec: ComponentSpec
@@ -57,11 +57,11 @@ class StepUse:
 
 @dataclass(frozen=True)
 class Resolution(Generic[D]):
-    """What a step comes to.
+    """A step resolved over its inputs.
 
-    `groups` are the inputs: those of one group share their rows and are read side by side, the
-    groups one after the other. `mappings` has the field mapping of each group, or one where there
-    are no inputs. `fields` are those of the dataset after the step.
+    `groups` are the inputs: those of one group share their rows and are read side by side; groups
+    are read one after the other. `mappings` holds the field mapping of each group, or a single one
+    if there are no inputs. `fields` are those of the dataset after the step.
     """
 
     key_parts: Mapping[str, Any]
@@ -74,7 +74,7 @@ class Resolution(Generic[D]):
 
 
 def resolve_step(use: StepUse, inputs: Sequence[D], pipeline: PipelineFolder) -> Resolution[D]:
-    """Settle what a step comes to.
+    """Resolve a step over its inputs.
 
     Raises:
         InvalidPipelineError: an input is missing or too many, branches do not fit together, or a
@@ -118,7 +118,7 @@ def resolve_step(use: StepUse, inputs: Sequence[D], pipeline: PipelineFolder) ->
 
 
 def _grouped(use: StepUse, inputs: Sequence[D]) -> tuple[tuple[D, ...], ...]:
-    """Return the inputs by root; only a step that makes new ids may read more than one."""
+    """Group the inputs by root; only a step that makes new ids may read more than one group."""
     if not inputs and not use.spec.loads:
         msg = (
             f"{use.step_id}: the component consumes fields; say which step it comes `after` (for "
@@ -141,12 +141,12 @@ def _grouped(use: StepUse, inputs: Sequence[D]) -> tuple[tuple[D, ...], ...]:
 
 
 def join_fields(branches: Mapping[str, Mapping[str, Field]], step_id: str) -> dict[str, Field]:
-    """Return the fields of some branches, by the id of their last step, side by side.
+    """Merge the fields of several branches, given by the id of their last step.
 
     `step_id` is the step that reads them.
 
     Raises:
-        InvalidPipelineError: two branches have a field of the same name that is not the same.
+        InvalidPipelineError: two branches have different fields of the same name.
     """
     fields: dict[str, Field] = {}
     origins: dict[str, str] = {}
@@ -163,7 +163,7 @@ def join_fields(branches: Mapping[str, Mapping[str, Field]], step_id: str) -> di
 
 
 def by_root(datasets: Sequence[D]) -> tuple[tuple[D, ...], ...]:
-    """Return datasets in groups of the same root, in the order in which the roots come first."""
+    """Group datasets by root, in order of each root's first appearance."""
     groups: dict[str, list[D]] = {}
     for one in datasets:
         groups.setdefault(one.root, []).append(one)

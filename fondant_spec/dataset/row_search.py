@@ -1,4 +1,4 @@
-"""Finding the row that a person means: by its id, or by what its file or URL is called."""
+"""Finding a row by its id, or by the name of its file or URL."""
 
 from collections.abc import Iterator
 from pathlib import PurePosixPath
@@ -19,12 +19,12 @@ _MOST_NAMED: Final = 5
 
 
 def told_row(manifest: Manifest, name: str) -> str:
-    """Return what is known of the row that a person means, and which one that is.
+    """Describe the row that a name refers to, and say which row that is.
 
     Args:
-        manifest: of the dataset that the row is in, or that came of it.
-        name: the row's id; the name of a file that is named by it, as exports do; or a value that
-            a field of this dataset or of an earlier one holds, or the last part of one: a URL, a
+        manifest: the dataset that the row is in, or one derived from it.
+        name: the row's id; the name of a file that is named by the id, as exports do; or a value
+            that a field of this dataset or of an earlier one holds, or its last part: a URL, a
             path, a file name.
 
     Raises:
@@ -60,10 +60,10 @@ def _in_words(ids: list[str]) -> str:
 
 
 def _named(manifest: Manifest, name: str) -> Iterator[tuple[Manifest, str, list[str]]]:
-    """Yield which text fields of a dataset, or of those before it, hold a name, and in which rows.
+    """Yield which text fields of a dataset and its ancestors hold a name, and in which rows.
 
-    A field is read where it was written, so rows that a later step gave up on are found, too. Of a
-    step that loads, what it gave up on is found as well.
+    Each field is read where it was written, so rows that a later step rejected are found, too. The
+    rejects of a step that loads are also searched.
     """
     waiting, seen = [manifest], set()
     while waiting:
@@ -80,7 +80,7 @@ def _named(manifest: Manifest, name: str) -> Iterator[tuple[Manifest, str, list[
 
 
 def _holding(location: str, field: str, name: str) -> Iterator[list[str]]:
-    """Yield the ids of the rows of each partition whose field is a name, or ends in `/name`."""
+    """Yield, per partition, the ids of rows whose field equals a name, or ends in `/name`."""
     for file in sorted(storage.sizes(location)):
         if file.endswith(PARTITION_ENDING) and not file.startswith("."):
             path = partition_file(location, file.removesuffix(PARTITION_ENDING))

@@ -1,7 +1,7 @@
-"""How large rows are: a figure that depends on their values alone, not on how they lie in memory.
+"""Sizes of rows, which depend only on their values and not on their memory layout.
 
-`RecordBatch.nbytes` is another for the same rows in other batches, and so cannot say where a file
-is cut that must have the same bytes each time.
+`RecordBatch.nbytes` differs for the same rows in other batches, so it cannot decide where to split
+files that must be byte-identical each time.
 """
 
 from typing import TYPE_CHECKING, Any, Final
@@ -17,7 +17,7 @@ _OF_OTHER_TYPES: Final = 16
 
 
 def row_sizes(batch: pa.RecordBatch) -> "npt.NDArray[np.int64]":
-    """Return the bytes of each row's values, about."""
+    """Return the approximate size of each row's values, in bytes."""
     sizes = np.zeros(len(batch), np.int64)
     for column in batch.columns:
         sizes += _value_sizes(column)
@@ -38,7 +38,7 @@ def _value_sizes(array: pa.Array) -> "npt.NDArray[np.int64]":
 
 
 def _list_sizes(array: Any) -> "npt.NDArray[np.int64]":
-    """Return the sizes of lists, 0 for nulls: `flatten` leaves out what lies behind them."""
+    """Return the sizes of lists, 0 for nulls, whose hidden values `flatten` leaves out."""
     ends = np.cumsum(_numbers(pc.list_value_length(array)))
     total = np.concatenate([[0], np.cumsum(_value_sizes(array.flatten()))])
     return np.diff(total[ends], prepend=0)

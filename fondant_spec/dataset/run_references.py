@@ -1,6 +1,6 @@
-"""What runs refer to: the results that a run read or made, noted by each step as it starts.
+"""References from runs to results that they read or made, recorded by each step as it starts.
 
-So every run is known where its data lies, also one that was started from elsewhere.
+So every run is known where its data is, even if it was started from elsewhere.
 """
 
 from fondant_spec.dataset import storage
@@ -8,7 +8,7 @@ from fondant_spec.dataset.layout import PipelineFolder
 
 
 def note(pipeline: PipelineFolder, run_id: str, step_id: str, cache_key: str) -> None:
-    """Note that a run refers to a step's result."""
+    """Record that a run refers to a step's result."""
     storage.write_text(pipeline.run(run_id).reference(step_id), cache_key)
 
 

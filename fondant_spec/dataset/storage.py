@@ -1,4 +1,4 @@
-"""Reading and writing under the base path, which is a local folder or any fsspec URL."""
+"""Reading and writing below the base path, which is a local folder or any fsspec URL."""
 
 import hashlib
 import os
@@ -16,7 +16,7 @@ from fondant_spec.dataset.trusted_places import why_not_read
 from fondant_spec.errors import StorageError
 from fondant_spec.shown_text import signs_in
 
-# By name: what reads a store is loaded where there is one.
+# By name, so that a store's library is imported only if needed.
 for _protocol, _class in {
     "s3": "stores.S3Store",
     "s3a": "stores.S3Store",
@@ -36,18 +36,18 @@ _LOCAL: Final = ("file://", "/", "./", "../", "~")
 def is_remote(url: str) -> bool:
     """Return whether a path is a URL of an object store rather than a local path.
 
-    A local path may have any characters, `://` and `::` among them, where it begins as one.
+    A local path may contain any characters, including `://` and `::`, if it begins like one.
     """
     return "://" in url and not url.startswith(_LOCAL)
 
 
 def normalize(url: str | Path) -> str:
-    """Return a base path in the one form used in manifests and keys.
+    """Return a base path in the canonical form used in manifests and keys.
 
     A local path becomes absolute, without `file://`; a URL loses a trailing slash.
 
     Raises:
-        StorageError: it is a URL with a password or token in it, or has bytes that are no text:
+        StorageError: it is a URL with a password or token in it, or has bytes that are not text:
             manifests hold neither.
     """
     text = str(url)
@@ -73,14 +73,14 @@ def join(base: str, *parts: str) -> str:
 
 
 def parent(url: str) -> str:
-    """Return the folder that holds a file."""
+    """Return the folder that contains a file."""
     return url.rpartition("/")[0]
 
 
 def filesystem(url: str) -> tuple[Any, str]:
     """Return the fsspec file system of a URL, and the path inside it.
 
-    A local path is taken literally: fsspec would see URLs in some.
+    A local path is taken literally: fsspec would take some for URLs.
 
     Raises:
         StorageError: the protocol is unknown, or its package is not installed.
@@ -101,7 +101,7 @@ def exists(url: str) -> bool:
 
 
 def is_file(url: str) -> bool:
-    """Return whether there is a file, not a folder."""
+    """Return whether a path is a file, not a folder."""
     fs, path = filesystem(url)
     return bool(fs.isfile(path))
 
@@ -109,7 +109,7 @@ def is_file(url: str) -> bool:
 def sizes(folder: str) -> dict[str, int]:
     """Return name to size in bytes of the files directly in a folder; empty if there is none.
 
-    Files that a writer which was killed left behind under a temporary name are there, too.
+    This includes temporary files that a killed writer left behind.
     """
     return {_name(e): e["size"] for e in _entries(folder) if e["type"] == "file"}
 
@@ -123,7 +123,7 @@ def read_text(url: str) -> str:
     """Return the content of a text file.
 
     Raises:
-        StorageError: it cannot be read, or is no regular file of its folder.
+        StorageError: it cannot be read, or is not a regular file in its folder.
     """
     _check_readable(url)
     fs, path = filesystem(url)
@@ -136,13 +136,13 @@ def read_text(url: str) -> str:
 
 
 def write_text(url: str, text: str) -> None:
-    """Write a whole text file, or nothing of it."""
+    """Write a text file atomically."""
     with atomic_writer(url) as file:
         file.write(text.encode())
 
 
 def write_new_text(url: str, text: str) -> None:
-    """Write a whole text file where none is; on a store, whose precondition it is, or not at all.
+    """Write a text file atomically if none exists; on a store, as a precondition of the write.
 
     Raises:
         StorageError: there is one that somebody else wrote.
@@ -157,15 +157,15 @@ def write_new_text(url: str, text: str) -> None:
         if not exists(url):
             msg = f"{url}: cannot be written ({error})."
             raise StorageError(msg) from None
-        if read_text(url) != text:  # else it was this write, whose answer was lost
+        if read_text(url) != text:  # otherwise it was this write, whose response was lost
             msg = f"{url}: another run has written it meanwhile; run again to take its result."
             raise StorageError(msg) from None
 
 
 def remove(url: str) -> None:
-    """Remove a file or a folder with all that is in it; nothing happens if it is not there."""
+    """Remove a file, or a folder with its content; nothing happens if it does not exist."""
     fs, path = filesystem(url)
-    # Others may remove the same at this moment, so it is not asked for first.
+    # Others may be removing the same at this moment, so its existence is not checked first.
     with suppress(FileNotFoundError):
         if is_remote(url) and not getattr(fs, "takes_names_literally", False):
             _remove_by_name(fs, path)
@@ -184,24 +184,24 @@ def _remove_by_name(fs: Any, path: str) -> None:
             fs.rm_file(name)
         else:
             fs.rmdir(name)
-    with suppress(OSError, NotImplementedError):  # where folders are no more than names
+    with suppress(OSError, NotImplementedError):  # where folders are only parts of names
         fs.rmdir(path)
 
 
 def abort_uploads(folder: str) -> None:
-    """Give up what a writer that was killed had begun to send below a folder of a store."""
+    """Abort uploads below a folder of a store that a killed writer left unfinished."""
     fs, path = filesystem(folder)
     if hasattr(fs, "abort_uploads"):
         fs.abort_uploads(path)
 
 
 def open_input(url: str) -> Any:
-    """Return what pyarrow reads a file from: the path if it is local, else an open file.
+    """Return a source for pyarrow's readers: the path if it is local, otherwise an open file.
 
-    Of that, what is asked for is fetched and no more: pyarrow knows best which ranges it needs.
+    The open file fetches only what is requested: pyarrow knows best which ranges it needs.
 
     Raises:
-        StorageError: it is no regular file of its folder.
+        StorageError: it is not a regular file in its folder.
     """
     _check_readable(url)
     if not is_remote(url):
@@ -212,9 +212,9 @@ def open_input(url: str) -> Any:
 
 @contextmanager
 def atomic_writer(url: str) -> Iterator[HashingFile]:
-    """Open a file for writing that appears whole under its name, or not at all.
+    """Open a file for writing that appears complete under its name, or not at all.
 
-    A local file is written beside its place and renamed; an object store shows an object only once
+    A local file is written beside its target and renamed; an object store shows an object only once
     its upload is committed.
     """
     fs, path = filesystem(url)
@@ -244,21 +244,21 @@ def _upload(fs: Any, path: str) -> Iterator[IO[bytes]]:
     try:
         yield file
         if is_upload:
-            file.autocommit = True  # now that it is whole: what fits into one request is one
+            file.autocommit = True  # now that it is complete: a small file takes one request
         file.close()
     except BaseException:
         file.discard()
         if is_upload:
-            file.closed = True  # so that it is not sent when it is forgotten
+            file.closed = True  # so that it is not sent when garbage-collected
         raise
     if not is_upload:
         file.commit()
 
 
 def _entries(folder: str) -> list[dict[str, Any]]:
-    """Return what is in a folder at this moment: other processes write there, too.
+    """Return the current content of a folder, uncached: other processes write there, too.
 
-    A file, or the empty object by which some tools mark a folder on a store, has nothing in it.
+    A file, or the empty object by which some tools mark a folder on a store, has no content.
     """
     fs, path = filesystem(folder)
     try:
@@ -279,10 +279,10 @@ def _name(entry: dict[str, Any]) -> str:
 
 
 def sha256_of(url: str) -> str:
-    """Return the hash of a file's content, in hexadecimal.
+    """Return the SHA-256 of a file's content, in hexadecimal.
 
     Raises:
-        StorageError: it is no regular file of its folder.
+        StorageError: it is not a regular file in its folder.
     """
     _check_readable(url)
     digest = hashlib.sha256()

@@ -1,15 +1,14 @@
-"""Object stores as s3fs knows them, with what a base path needs beside; gcsfs: `google_store`.
+"""Object stores on top of s3fs, with what a base path needs in addition; gcsfs: `google_store`.
 
-- A folder is no thing here, so none is made; and a bucket is never made: one that is not there is
-  an error.
-- A path is a name, never a pattern: brackets and stars are characters like others.
-- What a user can put right is a `StorageError` of one sentence: no credentials, refused ones, a
-  bucket that is not there, an endpoint that is wrong, a store that is away. A store that has not
-  answered yet has `FIRST_ANSWER_SECONDS` for it, all tries together.
-- A request is tried up to `TRIES` times, 0.1 seconds apart at first and 1.4 at last, where another
-  try may help: 500, 502, 503, 504, SlowDown, a reset, a timeout, a body that ends early.
+- A folder is no object, so none is created; neither is a bucket: a missing one is an error.
+- A path is literal, never a pattern: brackets and stars are ordinary characters.
+- What a user can fix is a `StorageError` of one sentence: missing or refused credentials, a bucket
+  that does not exist, a wrong endpoint, an unavailable store. The first answer of a store must
+  arrive within `FIRST_ANSWER_SECONDS`, including retries.
+- A request is tried up to `TRIES` times, with pauses of 0.1 to 1.4 seconds, if a retry may help:
+  500, 502, 503, 504, SlowDown, a reset, a timeout, a truncated body.
 
-`fsspec` takes these classes for `s3://` and `gs://` once `storage` is imported. Credentials come
+`fsspec` uses these classes for `s3://` and `gs://` once `storage` is imported. Credentials come
 from the environment (variables, the profile they name, the machine's role), never from arguments.
 """
 
@@ -40,13 +39,13 @@ _NO_KEYS = (boto.NoCredentialsError, boto.PartialCredentialsError, boto.Credenti
 _BROKEN = (boto.ConnectionError, boto.HTTPClientError, BrokenTransfer, ConnectionError)
 _NO_ANSWER = (*_BROKEN, asyncio.TimeoutError)
 
-# Their own lines are about each request and each try; what matters comes as an error.
+# They log each request and each retry; what matters is raised as an error.
 for _library in ("botocore", "aiobotocore", "s3fs", "gcsfs", "google.auth", "fsspec"):
     logging.getLogger(_library).setLevel(logging.CRITICAL)
 
 
 class ObjectNames:
-    """For a file system of fsspec: a name is no pattern, and a folder is but part of names."""
+    """Mixin for an fsspec file system: names are literal, and folders only parts of names."""
 
     takes_names_literally = True
 
@@ -57,7 +56,7 @@ class ObjectNames:
         maxdepth: int | None = None,
         assume_literal: bool = True,  # noqa: ARG002, FBT001, FBT002
     ) -> list[str]:
-        """Return the paths given, and with `recursive` all below them."""
+        """Return the given paths, and with `recursive` everything below them."""
         paths = [path] if isinstance(path, str) else path
         expanded: list[str] = await super()._expand_path(  # type: ignore[misc]
             paths, recursive, maxdepth, assume_literal=True
@@ -65,20 +64,20 @@ class ObjectNames:
         return expanded
 
     async def _mkdir(self, path: str, *_more: Any, **_keywords: Any) -> None:
-        """Make nothing: folders are parts of names, and buckets are people's to make."""
+        """Do nothing: folders are parts of names, and buckets are created by people."""
 
     async def _makedirs(self, path: str, exist_ok: bool = False) -> None:  # noqa: FBT001, FBT002
-        """Make nothing, likewise."""
+        """Do nothing, likewise."""
 
     mkdir = sync_wrapper(_mkdir)
     makedirs = sync_wrapper(_makedirs)
 
 
 class S3Store(ObjectNames, S3FileSystem):  # type: ignore[misc] # has no annotations
-    """S3 and what speaks its protocol."""
+    """S3 and compatible stores."""
 
     retries = TRIES
-    default_block_size = 16 << 20  # what a writer holds in memory; a file has 10,000 at most
+    default_block_size = 16 << 20  # a writer's buffer; a file has at most 10,000 of them
 
     def __init__(
         self, *args: Any, config_kwargs: dict[str, Any] | None = None, **keywords: Any
@@ -86,7 +85,7 @@ class S3Store(ObjectNames, S3FileSystem):  # type: ignore[misc] # has no annotat
         config = {
             "connect_timeout": CONNECT_SECONDS,
             "read_timeout": READ_SECONDS,
-            "retries": {"total_max_attempts": 1},  # s3fs tries again: also what came half
+            "retries": {"total_max_attempts": 1},  # s3fs retries, also a truncated body
             **(config_kwargs or {}),
         }
         keywords.setdefault("use_listings_cache", False)  # other processes write, too
@@ -96,7 +95,7 @@ class S3Store(ObjectNames, S3FileSystem):  # type: ignore[misc] # has no annotat
     async def _call_s3(self, method: str, *more: Any, **keywords: Any) -> Any:
         limit = None if self._answered else FIRST_ANSWER_SECONDS
         try:
-            await self.set_session()  # loads much, once: the time is for the store alone
+            await self.set_session()  # slow once, and not the store's time
             answer = await asyncio.wait_for(super()._call_s3(method, *more, **keywords), limit)
         except Exception as error:
             self._answered = self._answered or bool(_code(error))
@@ -111,10 +110,10 @@ class S3Store(ObjectNames, S3FileSystem):  # type: ignore[misc] # has no annotat
     call_s3 = sync_wrapper(_call_s3)
 
     def check_bucket(self, bucket: str) -> None:
-        """Make sure that a bucket is there, as far as these credentials may ask.
+        """Check that a bucket exists, as far as these credentials allow.
 
         Raises:
-            StorageError: it is not, or the store cannot be asked.
+            StorageError: it does not exist, or the store cannot be reached.
         """
         try:
             self.call_s3("head_bucket", Bucket=bucket)
@@ -123,7 +122,7 @@ class S3Store(ObjectNames, S3FileSystem):  # type: ignore[misc] # has no annotat
             raise MissingBucketError(msg) from None
 
     def abort_uploads(self, path: str) -> None:
-        """Give up the uploads below a path that were begun and never finished."""
+        """Abort unfinished uploads below a path."""
         bucket, key, _ = self.split_path(path)
         begun = self.call_s3("list_multipart_uploads", Bucket=bucket, Prefix=f"{key}/")
         for upload in begun.get("Uploads", ()):
@@ -135,7 +134,7 @@ class S3Store(ObjectNames, S3FileSystem):  # type: ignore[misc] # has no annotat
 
 
 def _code(error: BaseException) -> str:
-    """Return S3's own code for what went wrong; empty if the store gave none."""
+    """Return S3's error code; empty if the store gave none."""
     for one in (error, error.__cause__):
         answer: dict[str, Any] = getattr(one, "response", None) or {}
         if code := answer.get("Error", {}).get("Code"):
@@ -144,7 +143,7 @@ def _code(error: BaseException) -> str:
 
 
 def _may_pass(error: BaseException) -> bool:
-    """Return whether another try may help, of what s3fs does not take for that already."""
+    """Return whether a retry may help, for errors that s3fs does not retry already."""
     return _code(error) in _PASSING or isinstance(error, _BROKEN)
 
 
@@ -152,7 +151,7 @@ set_custom_error_handler(_may_pass)
 
 
 def _sentence(error: Exception, address: str) -> str | None:
-    """Return what a user can put right; None for what the caller must know, such as no file."""
+    """Return a message for what a user can fix; None for what callers handle, such as no file."""
     code = _code(error)
     sentences = {
         "no credentials are in the environment; set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, "

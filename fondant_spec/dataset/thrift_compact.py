@@ -1,4 +1,4 @@
-"""Structs in Thrift's compact protocol, as Parquet has them before each page.
+"""Structs in Thrift's compact protocol, which Parquet puts before each page.
 
 The format: https://github.com/apache/thrift/blob/master/doc/specs/thrift-compact-protocol.md
 """
@@ -10,19 +10,19 @@ _DEEPEST: Final = 16
 _STOP: Final = 0
 _LONG_LIST: Final = 15
 _LONGEST_NUMBER: Final = 70
-"""Bits of a number, seven to a byte."""
+"""The longest varint, in bits, seven per byte."""
 
 Data = bytes | memoryview
 
 
 def read_struct(data: Data) -> tuple[dict[int, Any], int]:
-    """Return the fields of the struct that bytes begin with, by number, and its size in bytes.
+    """Parse the struct at the start of `data`; return its fields by number, and its size in bytes.
 
-    Whole numbers and structs are told; of what else there may be, None.
+    Integers and structs are parsed; all other values become None.
 
     Raises:
-        IndexError: the bytes end before the struct does.
-        ValueError: it is none.
+        IndexError: the data is truncated.
+        ValueError: it is not a struct.
     """
     return _struct(data, 0, 0)
 
@@ -53,7 +53,7 @@ def _unsigned(data: Data, at: int) -> tuple[int, int]:
         at += 1
         value |= (byte & 0x7F) << shift
         shift += 7
-        if byte < 0x80 or shift >= _LONGEST_NUMBER:  # noqa: PLR2004 - the bit that says: more
+        if byte < 0x80 or shift >= _LONGEST_NUMBER:  # noqa: PLR2004 - the continuation bit
             return value, at
 
 
@@ -94,4 +94,4 @@ _READERS: Final[dict[int, Callable[[Data, int, int], tuple[Any, int]]]] = {
     10: _list,
     12: _struct,
 }
-"""By kind of value; a page has no maps."""
+"""By type code; page headers have no maps."""

@@ -1,4 +1,4 @@
-"""What the option `--trust` does: datasets may reach the places that it names, too."""
+"""The option `--trust`: further places that datasets may refer to."""
 
 import os
 from collections.abc import Iterable
@@ -9,10 +9,10 @@ from fondant_spec.errors import InvalidArgumentError
 
 
 def trust(places: Iterable[str]) -> None:
-    """Let datasets reach folders and URLs, in this process and those that it starts.
+    """Let datasets refer to folders and URLs, in this process and its children.
 
     Raises:
-        InvalidArgumentError: there is a comma in one, which would make two of it.
+        InvalidArgumentError: one contains a comma, and would be split.
         StorageError: one is a URL with a password in it.
     """
     places = list(map(storage.normalize, places))

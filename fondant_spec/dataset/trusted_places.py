@@ -1,7 +1,7 @@
-"""Which files of a dataset are read: regular ones below a folder, and where the user says so.
+"""Which files of a dataset may be read: regular ones below a folder, and in trusted places.
 
-`FONDANT_TRUSTED_PATHS` lists folders and URLs, separated by commas, that datasets may reach beside
-their own.
+`FONDANT_TRUSTED_PATHS` lists folders and URLs, separated by commas, that datasets may refer to
+besides their own.
 """
 
 import os
@@ -12,12 +12,12 @@ TRUSTED: Final = "FONDANT_TRUSTED_PATHS"
 
 
 def trusted_places() -> list[str]:
-    """Return the places that the user lists, as they are written."""
+    """Return the places that the user trusts, as written."""
     return [place.strip() for place in os.environ.get(TRUSTED, "").split(",") if place.strip()]
 
 
 def is_below(place: str, root: str) -> bool:
-    """Return whether a place lies below another one, or is it; links are followed."""
+    """Return whether a place is below another one, or equal; links are resolved."""
     if "://" in root:
         inside = place == root or place.startswith(f"{root.rstrip('/')}/")
         return inside and ".." not in place.split("/")
@@ -30,7 +30,7 @@ def is_below(place: str, root: str) -> bool:
 def why_not_read(path: str) -> str | None:
     """Return why a local file is not read, or None: a device or pipe, or a link out of its folder.
 
-    One that is not there is left to whoever opens it.
+    A missing file is left to the code that opens it.
     """
     try:
         mode = os.stat(path).st_mode  # noqa: PTH116 - there may be many

@@ -1,4 +1,4 @@
-"""Checking a dataset against its manifest, offline: nothing is believed, everything is read."""
+"""Offline validation of a dataset against its manifest: everything is read, nothing is trusted."""
 
 import io
 import json
@@ -19,12 +19,12 @@ from fondant_spec.errors import InvalidDatasetError, InvalidManifestError
 
 
 def validate(manifest: Manifest, named: Iterable[str] = ()) -> list[str]:
-    """Return what is wrong with a dataset: one line each, none if all is well.
+    """Return the problems of a dataset, one line each; empty if it is valid.
 
-    `named` are places outside of its base path that the user named, so that what a step wrote there
-    is read. Checked are every file of every step that a field or the index comes from: present, of
-    the size, hash and row count that its manifest says, with the columns and types, and with unique
-    ids; and that what it was made from is still the same.
+    `named` are places outside of its base path that the user trusts, so that what a step wrote
+    there is read. Every file of every step that a field or the index comes from is checked: it
+    exists, has the size, hash and row count of its manifest, the columns and types, and unique ids.
+    So is whether the inputs it was made from are unchanged.
     """
     problems = []
     for location in sorted({manifest.index_location, *_locations(manifest)}):
@@ -40,10 +40,10 @@ def validate(manifest: Manifest, named: Iterable[str] = ()) -> list[str]:
 
 
 def check(manifest: Manifest, named: Iterable[str] = ()) -> None:
-    """Refuse a dataset that `validate` finds fault with.
+    """Raise an error if `validate` finds problems.
 
     Raises:
-        InvalidDatasetError: with all that is wrong.
+        InvalidDatasetError: with all problems.
     """
     problems = validate(manifest, named)
     if problems:
@@ -51,11 +51,11 @@ def check(manifest: Manifest, named: Iterable[str] = ()) -> None:
 
 
 def check_written(mark: str) -> int:
-    """Refuse a folder with a mark whose files are not as a step wrote them; return their number.
+    """Check the files of a folder with a mark against what the step wrote; return their number.
 
     Raises:
-        InvalidDatasetError: with what became of them, or since the mark lists no files.
-        StorageError: the mark or one of them cannot be read.
+        InvalidDatasetError: with all changes, or because the mark lists no files.
+        StorageError: the mark or one of the files cannot be read.
     """
     files = listed_files(mark)
     if files is None:
@@ -148,7 +148,7 @@ def _check_ids(location: str, ids: list[pa.ChunkedArray]) -> Iterator[str]:
 def _check_inputs(manifest: Manifest) -> Iterator[str]:
     for made_from in manifest.inputs:
         if not storage.exists(made_from.location):
-            continue  # it may be collected as garbage once no field lies there
+            continue  # may be garbage-collected once no field is there
         try:
             digest = Manifest.read(made_from.location).digest
         except InvalidManifestError as error:

@@ -1,4 +1,4 @@
-"""Whether files can be written at a place of this machine, found out before the work for them."""
+"""Checks that local places are writable, before any work is done for them."""
 
 import os
 import tempfile
@@ -8,9 +8,9 @@ from fondant_spec.dataset import storage
 
 
 def why_no_folder(folder: str) -> str:
-    """Return why no files can be written below a folder, which need not be there yet.
+    """Return why no files can be written below a folder, which need not exist yet.
 
-    The text is empty where they can, or where that is not known: a folder elsewhere is not asked.
+    The text is empty if they can, or if this is unknown: remote folders are not checked.
     """
     if storage.is_remote(folder):
         return ""
@@ -26,7 +26,7 @@ def why_no_folder(folder: str) -> str:
 
 
 def why_no_file(file: str) -> str:
-    """Return why a file cannot be written; empty where it can, or where that is not known."""
+    """Return why a file cannot be written; empty if it can, or if this is unknown."""
     if storage.is_remote(file):
         return ""
     return f"{file} is a folder" if Path(file).is_dir() else why_no_folder(storage.parent(file))

@@ -1,8 +1,9 @@
-"""A folder that a step wrote for others: whether its files are still as they were written.
+"""Export folders that a step wrote, and whether their files are unchanged since.
 
 The step leaves a mark there, `export.json`, and returns its path among the artifacts. The key
 `files` of this JSON holds size, sha256 and stamp of each file, by its path below the folder. A
-stamp is what the storage says of a file's last change; while it stays, the file need not be read.
+stamp is what the storage records of a file's last change; while it is unchanged, the file need not
+be read.
 """
 
 import json
@@ -17,14 +18,15 @@ from fondant_spec.errors import StorageError
 MARK: Final = "export.json"
 
 _STAMPS: Final = ("ETag", "etag", "LastModified", "last_modified", "mtime", "created", "ctime")
-"""What file systems call a file's last change; a local file's `created` is the change of its inode,
-which no program can set back."""
+"""Names that file systems use for a file's last change; a local file's `created` is its inode
+change time, which no program can set back.
+"""
 _KEYS: Final = {"bytes", "sha256", "stamp"}
 _MOST_NAMED: Final = 3
 
 
 class FileState(NamedTuple):
-    """A file's size in bytes, and its stamp: empty where the storage tells none."""
+    """A file's size in bytes, and its stamp: empty if the storage has none."""
 
     bytes: int
     stamp: str
@@ -36,7 +38,7 @@ def is_mark(path: str) -> bool:
 
 
 def files_below(folder: str) -> dict[str, FileState]:
-    """Return the files at any depth below a folder, by their paths relative to it, sorted."""
+    """Return all files below a folder by their relative paths, sorted."""
     fs, path = storage.filesystem(folder)
     fs.invalidate_cache(path)
     root = path.rstrip("/") + "/"
@@ -61,9 +63,9 @@ def listed_files(mark: str) -> Mapping[str, Mapping[str, Any]] | None:
 
 
 def changed_files(mark: str, *, reads_all: bool = False) -> Iterator[str]:
-    """Yield what became of each listed file that is not as it was: `<path> was edited`.
+    """Yield what happened to each listed file that has changed: `<path> was edited`.
 
-    Files that were added are no change. With `reads_all` stamps are not believed.
+    Added files do not count as changes. With `reads_all`, stamps are not trusted.
     """
     folder = storage.parent(mark)
     found = files_below(folder)
@@ -83,7 +85,7 @@ def changed_files(mark: str, *, reads_all: bool = False) -> Iterator[str]:
 
 
 def in_words(changes: Iterable[str]) -> str:
-    """Return the first few changes, and how many there are beside them."""
+    """Describe the first few changes, and how many more there are."""
     rest = iter(changes)
     named = ", ".join(islice(rest, _MOST_NAMED))
     more = sum(1 for _ in rest)
@@ -91,7 +93,7 @@ def in_words(changes: Iterable[str]) -> str:
 
 
 def is_as_written(artifact: str) -> bool:
-    """Return whether an artifact is no mark, or all files are there that it lists, unchanged."""
+    """Return whether an artifact is not a mark, or all files it lists exist unchanged."""
     if not is_mark(artifact):
         return True
     try:

@@ -1,6 +1,6 @@
-"""Publishing an export on the Hugging Face hub: what would go there, and sending it.
+"""Publishing an export on the Hugging Face hub: planning the upload, and sending it.
 
-`push` is a command and no component: a step may be repeated, resumed or taken from the cache by any
-runner, and what it does to the world outside must then be the same. An upload is asked for by a
-person, who has seen what would be sent.
+`push` is a command and not a component: any runner may repeat, resume or take a step from the
+cache, which must not change anything outside. An upload is started by a person who has seen what
+would be sent.
 """

@@ -1,4 +1,4 @@
-"""An export as it may be published: the files as they were checked, without local paths."""
+"""An export ready for publication: the files as they were checked, without local paths."""
 
 import hashlib
 import json
@@ -21,7 +21,7 @@ from fondant_spec.dataset.written_files import (
 from fondant_spec.errors import InvalidArgumentError, InvalidDatasetError
 
 ELSEWHERE: Final = "path/to/this/folder"
-"""What stands in a published text where the folder's path on this machine stood."""
+"""Replaces the folder's local path in published texts."""
 
 _CARD: Final = ".md"
 _USE: Final = b"## Use\n\n"
@@ -38,8 +38,8 @@ class ExportFolder:
     Attributes:
         path: The folder to publish.
         root: The folder of the export, which has its mark.
-        listed: What the mark says of each file: `bytes`, `sha256`, `stamp`, by paths below `root`.
-        repository: Where it is published; its cards say how to fetch it from there.
+        listed: The mark's entry of each file: `bytes`, `sha256`, `stamp`, by paths below `root`.
+        repository: Where it is published; its cards say how to download it from there.
     """
 
     path: Path
@@ -49,7 +49,7 @@ class ExportFolder:
 
     @classmethod
     def at(cls, place: str) -> "ExportFolder":
-        """Return the export at a folder, or around it.
+        """Return the export in a folder, or in one of its parents.
 
         Raises:
             InvalidArgumentError: there is none, or it is not on this machine.
@@ -79,7 +79,7 @@ class ExportFolder:
         return cls.at(storage.parent(mark))
 
     def check(self) -> None:
-        """Make sure that all files are as they were when they were read back.
+        """Check that all files are unchanged since they were read back.
 
         Raises:
             InvalidDatasetError: some were edited, removed or added.
@@ -97,7 +97,7 @@ class ExportFolder:
 
     @cached_property
     def files(self) -> dict[str, "OutgoingFile"]:
-        """The files to publish, by their paths below the folder: data first, then what tells of it.
+        """The files to publish, by their paths below the folder: data first, then descriptions.
 
         The mark comes last. It lists the files as they are published.
         """
@@ -114,7 +114,7 @@ class ExportFolder:
 
     @property
     def rewritten(self) -> list[str]:
-        """The files out of which this machine's paths are taken."""
+        """The files from which this machine's paths are removed."""
         return [
             name
             for name, file in self.files.items()
@@ -138,14 +138,14 @@ class ExportFolder:
             yield inside, OutgoingFile(told["bytes"], told["sha256"], path)
 
     def _without_place(self, content: bytes) -> bytes:
-        """Return a text without the folder's path, which the commands of layouts contain."""
+        """Remove the folder's path from a text, such as the commands of layouts."""
         for place in (self.path, self.root):
             content = content.replace(str(place).encode(), ELSEWHERE.encode())
         return content
 
 
 class OutgoingFile(NamedTuple):
-    """A file to publish: one of this machine's as it is, or another content."""
+    """A file to publish: a local one, or given content."""
 
     size: int
     sha256: str
@@ -153,20 +153,20 @@ class OutgoingFile(NamedTuple):
 
     @classmethod
     def of_content(cls, content: bytes) -> "OutgoingFile":
-        """Return a file of this content."""
+        """Return a file with this content."""
         return cls(len(content), hashlib.sha256(content).hexdigest(), content)
 
     def read(self) -> bytes:
-        """Return what is in it."""
+        """Return its content."""
         return self.source if isinstance(self.source, bytes) else self.source.read_bytes()
 
 
 def _below(root: Path, folder: Path, name: str) -> str | None:
-    """Return the path of a file below a folder, given that below its root; None outside of it."""
+    """Return the path of a file relative to a folder, given that below its root; or None."""
     path = root / name
     return path.relative_to(folder).as_posix() if path.is_relative_to(folder) else None
 
 
 def _order(name: str) -> tuple[bool, bool, str]:
-    """Return what puts data first, then what lies beside it, and the card after that."""
+    """Sort key that puts data first, then other files, and the card last."""
     return "/" not in name, name.endswith(".md"), name

@@ -1,4 +1,4 @@
-"""Sending an export to the hub, as a plan says, in as few commits as the hub bears."""
+"""Sending an export to the hub according to a plan, in as few commits as the hub can handle."""
 
 import logging
 import sys
@@ -23,12 +23,12 @@ _FILES_A_COMMIT: Final = 1000
 
 
 class Hub:
-    """The hub as the user may reach it, with the token of the environment or of `hf auth login`."""
+    """The hub, accessed with the token of the environment or of `hf auth login`."""
 
     def __init__(self) -> None:
         if token := hub.get_token():
             remember(token)
-        logging.getLogger("huggingface_hub").setLevel(logging.ERROR)  # warnings name signed URLs
+        logging.getLogger("huggingface_hub").setLevel(logging.ERROR)  # warnings contain signed URLs
         if not sys.stderr.isatty():
             disable_progress_bars()
         self._api = hub.HfApi()
@@ -36,13 +36,13 @@ class Hub:
     def plan(
         self, export: ExportFolder, name: str, revision: str, *, private: bool, sends: bool
     ) -> PushPlan:
-        """Find out what a push would do. Nothing is changed.
+        """Work out what a push would do, without changing anything.
 
-        Where nothing is to be sent, the hub is asked only if that is possible: the files of the
-        export lie here.
+        If nothing is to be sent, the hub is only queried if that is possible: the files of the
+        export are here.
 
         Raises:
-            HubError: the name is none, the hub refuses the token, or it cannot be reached.
+            HubError: the name is invalid, the hub rejects the token, or it cannot be reached.
         """
         with told_of(name):
             validate_repo_id(name)
@@ -55,13 +55,13 @@ class Hub:
         return PushPlan.of(replace(export, repository=remote.name), remote, private=private)
 
     def push(self, plan: PushPlan, message: str, tag: str | None) -> str:
-        """Do what a plan says, and return the address of the result.
+        """Carry out a plan, and return the URL of the result.
 
-        What was sent before a failure is not sent again. The mark comes last: while it is the old
-        one, or none, the repository is not all of the export.
+        What was sent before a failure is not sent again. The mark comes last: while it is missing
+        or the old one, the repository is incomplete.
 
         Raises:
-            HubError: the hub refuses something, or cannot be reached.
+            HubError: the hub refuses a request, or cannot be reached.
         """
         name, revision = plan.repository.name, plan.repository.revision
         with told_of(name):
@@ -82,18 +82,18 @@ class Hub:
 
 
 def _why_not_to_ask() -> str:
-    """Return why the hub cannot be asked anything; empty where it can."""
+    """Return why the hub cannot be queried; empty if it can."""
     if hub.constants.HF_HUB_OFFLINE:
         return "HF_HUB_OFFLINE is set"
     return "" if hub.get_token() else f"there is no token; to send them, {SIGN_IN}"
 
 
 def check(plan: PushPlan, tag: str | None, *, overwrites: bool) -> None:
-    """Make sure that a plan does nothing that was not asked for.
+    """Check that a plan does nothing that was not asked for.
 
     Raises:
         InvalidArgumentError: the repository is public and was to be private, has files of others
-            in the way, or has the tag.
+            in the way, or has the tag already.
     """
     name = plan.repository.name
     if plan.private and plan.repository.is_public:
@@ -111,7 +111,7 @@ def check(plan: PushPlan, tag: str | None, *, overwrites: bool) -> None:
 
 
 def _commits(plan: PushPlan) -> Iterator[list[Operation]]:
-    """Yield the operations of each commit: files, then what is to be removed, then the mark."""
+    """Yield the operations of each commit: files, then removals, then the mark."""
     sent = plan.outgoing
     operations: list[Operation] = [
         *(_addition(name, file) for name, file in sent.items() if name != MARK),

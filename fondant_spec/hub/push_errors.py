@@ -1,4 +1,4 @@
-"""What the hub's client raises, in one line each: what happened, and what to do."""
+"""Errors of the hub's client as one-line messages: what happened, and what to do."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -29,10 +29,10 @@ _SERVER_ERROR: Final = 500
 
 @contextmanager
 def told_of(repository: str) -> Iterator[None]:
-    """Have errors of the hub's client told in a sentence.
+    """Convert errors of the hub's client to a `HubError` with a one-line message.
 
     Raises:
-        HubError: the hub refused something or could not be reached.
+        HubError: the hub refused a request or could not be reached.
     """
     try:
         yield
@@ -54,7 +54,7 @@ def told_of(repository: str) -> Iterator[None]:
 
 
 def _words(error: BaseException) -> str | None:
-    """Return what to say of an error or of what it was caused by; None if it is none of the hub."""
+    """Return the message for an error or its cause; None if it does not come from the hub."""
     cause: BaseException | None = error
     while cause is not None:
         if isinstance(cause, HfHubHTTPError):

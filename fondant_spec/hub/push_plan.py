@@ -1,4 +1,4 @@
-"""What a push would do to a repository of the hub, file by file; nothing is changed to find out."""
+"""The effect of a push on a repository of the hub, file by file, computed without any change."""
 
 from collections import Counter
 from collections.abc import Collection, Iterator, Mapping
@@ -11,22 +11,22 @@ from fondant_spec.hub.remote_repository import RemoteRepository
 from fondant_spec.plain_words import size
 
 _MOST_IN_FOLDER: Final = 10_000
-"""Files that the hub takes in one folder (https://huggingface.co/docs/hub/storage-limits)."""
+"""The hub's limit of files per folder (https://huggingface.co/docs/hub/storage-limits)."""
 
 
 @dataclass(frozen=True)
 class PushPlan:
-    """What would happen, by the paths of files.
+    """The files that a push would affect, by path.
 
     Attributes:
-        repository: Where to.
+        repository: The target.
         private: Whether the repository is to be private.
         files: All files of the export.
-        added: Those that the repository lacks.
-        changed: Those that it has otherwise.
-        removed: What an earlier push brought there, and is in the export no more.
-        foreign: What is there, and came by no push.
-        rewritten: Files that are sent otherwise than they lie here.
+        added: Files that the repository lacks.
+        changed: Files that differ in the repository.
+        removed: Files that an earlier push added, and that the export no longer has.
+        foreign: Files in the repository that no push added.
+        rewritten: Files whose sent content differs from the local one.
     """
 
     repository: RemoteRepository
@@ -40,7 +40,7 @@ class PushPlan:
 
     @classmethod
     def of(cls, export: ExportFolder, remote: RemoteRepository, *, private: bool) -> "PushPlan":
-        """Compare an export with what is in a repository."""
+        """Compare an export with the content of a repository."""
         there = remote.files
         changed = [
             name
@@ -60,17 +60,17 @@ class PushPlan:
 
     @property
     def taken_over(self) -> list[str]:
-        """Files of somebody else that would be overwritten."""
+        """Files of others that would be overwritten."""
         return sorted(set(self.changed) - self.repository.pushed)
 
     @property
     def outgoing(self) -> dict[str, OutgoingFile]:
-        """What would be sent, the mark last."""
+        """The files to send, the mark last."""
         wanted = {*self.added, *self.changed}
         return {name: file for name, file in self.files.items() if name in wanted}
 
     def describe(self, *, each: bool = False) -> str:
-        """Return the plan for a person, by folders and kinds of files, or with each file."""
+        """Describe the plan, by folders and kinds of files, or file by file."""
         return "\n".join(self._lines(each=each))
 
     def _lines(self, *, each: bool) -> Iterator[str]:

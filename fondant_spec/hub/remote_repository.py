@@ -1,4 +1,4 @@
-"""A dataset repository of the hub as it is now."""
+"""The current state of a dataset repository on the hub."""
 
 import json
 from collections.abc import Mapping
@@ -19,18 +19,18 @@ from fondant_spec.hub.export_folder import OutgoingFile
 
 KIND: Final = "dataset"
 _OWN: Final = frozenset({".gitattributes"})
-"""What the hub itself puts into each repository."""
+"""Files that the hub itself adds to each repository."""
 
 
 class RemoteFile(NamedTuple):
-    """A file in a repository: the hash of its content, or of what git makes of it, and its size."""
+    """A file in a repository: the hash of its content, or its git blob hash, and its size."""
 
     size: int
     sha256: str | None
     blob: str
 
     def holds(self, file: OutgoingFile) -> bool:
-        """Return whether its content is that of a file here."""
+        """Return whether its content equals that of a local file."""
         if self.size != file.size:
             return False
         if self.sha256 is not None:
@@ -40,18 +40,18 @@ class RemoteFile(NamedTuple):
 
 @dataclass(frozen=True)
 class RemoteRepository:
-    """What a repository holds at a branch.
+    """The content of a repository at a branch.
 
     Attributes:
         name: Owner and name.
         revision: The branch.
-        exists: Whether there is such a repository.
+        exists: Whether the repository exists.
         has_branch: Whether it has the branch.
-        is_public: Whether everybody sees it.
-        files: What is in the branch, by path.
-        pushed: The files there that an earlier push brought, by its own list.
-        tags: The tags that it has.
-        unasked: Why the hub was not asked what it holds; empty where it was.
+        is_public: Whether it is public.
+        files: The files in the branch, by path.
+        pushed: The files in it that an earlier push added, as listed in its mark.
+        tags: The existing tags.
+        unasked: Why the hub was not queried; empty if it was.
     """
 
     name: str
@@ -66,7 +66,7 @@ class RemoteRepository:
 
     @classmethod
     def read(cls, api: HfApi, name: str, revision: str) -> "RemoteRepository":
-        """Look at a repository; it is no error that there is none."""
+        """Read the state of a repository; a missing one is not an error."""
         try:
             info = api.dataset_info(name)
         except RepositoryNotFoundError:
@@ -99,7 +99,7 @@ class RemoteRepository:
 
 
 def _pushed(api: HfApi, name: str, revision: str) -> frozenset[str]:
-    """Return the files that the mark in a repository lists, and itself."""
+    """Return the files that the mark in a repository lists, and the mark itself."""
     place = api.hf_hub_download(name, MARK, repo_type=KIND, revision=revision)
     try:
         with open(place, encoding="utf-8") as file:  # noqa: PTH123 - a path of the hub's cache

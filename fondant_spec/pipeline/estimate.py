@@ -1,4 +1,4 @@
-"""What a run of many rows would cost, from the rates of a run that was."""
+"""Estimating the cost of a larger run from the rates of a finished one."""
 
 import math
 from collections.abc import Sequence
@@ -18,7 +18,7 @@ from fondant_spec.spec.executor_options import EXECUTOR_ARGUMENTS
 _ROWS: Final[int] = EXECUTOR_ARGUMENTS["rows_per_partition"].default
 _HEAD = ("step", "rows in", "rows out", "rows/s a worker", "worker hours", "time", "GB", "requests")
 _FILES: Final = 3
-"""Files that a partition leaves at most: the rows, the rejects and the checkpoint."""
+"""Files that a partition produces at most: the rows, the rejects and the checkpoint."""
 
 _ASSUMED: Final = """\
 Assumed: the rates of that run, on the same kind of machine; {workers} workers share each step, but
@@ -32,10 +32,10 @@ _FEW_ROWS: Final = "That run was small: what each step needs to start weighs in 
 
 @dataclass(frozen=True)
 class StepCost:
-    """What a step took: `worker_seconds` are spent at partitions, `bytes` lie in its folder.
+    """The cost of a step: `worker_seconds` of work on partitions, `bytes` in its folder.
 
-    `spreads` says whether several workers share it; a load and a write are one stream. `reads` is
-    the number of files that it opens for each partition.
+    `spreads` says whether several workers can share it; a load and a write are a single stream.
+    `reads` is the number of files that it opens per partition.
     """
 
     step: str
@@ -47,7 +47,7 @@ class StepCost:
     spreads: bool
 
     def times(self, factor: float) -> "StepCost":
-        """Return what so many times the rows would take."""
+        """Return the cost for `factor` times the rows."""
         return StepCost(
             step=self.step,
             rows_in=self.rows_in * factor,
@@ -59,12 +59,12 @@ class StepCost:
         )
 
     def seconds(self, workers: int) -> float:
-        """Return the time of the clock with so many workers."""
+        """Return the wall-clock time with a number of workers."""
         return self.worker_seconds / (workers if self.spreads else 1)
 
     @property
     def rate(self) -> float:
-        """Rows a second and worker."""
+        """Rows per second and worker."""
         return self.rows_in / self.worker_seconds if self.worker_seconds else math.inf
 
     @property
@@ -74,10 +74,10 @@ class StepCost:
 
 
 def measured(base_path: str, run: Run) -> list[StepCost]:
-    """Return what the steps of a finished run took.
+    """Return the costs of the steps of a finished run.
 
     Raises:
-        InvalidArgumentError: a step has no result, or no row came out of the last one.
+        InvalidArgumentError: a step has no result, or the last one has no rows.
     """
     folder = PipelineFolder.of(base_path, run.pipeline)
     places = [folder.step(step, key) for step, key in run.keys.items()]
@@ -99,7 +99,7 @@ def measured(base_path: str, run: Run) -> list[StepCost]:
 
 
 def describe_estimate(run: Run, costs: Sequence[StepCost], rows: int, workers: int) -> str:
-    """Return a table of what a run with so many rows at its end would cost, and what it assumes."""
+    """Format the cost of a run that ends with `rows` rows as a table, with the assumptions made."""
     factor = rows / costs[-1].rows
     scaled = [cost.times(factor) for cost in costs]
     hours = sum(cost.worker_seconds for cost in scaled) / 3600
@@ -130,7 +130,7 @@ def _cost(place: StepFolder) -> StepCost:
 
 
 def _worker_seconds(manifest: Manifest, checkpoints: Sequence[Checkpoint]) -> float:
-    """Return the work in a step, as if no part of it had been done before an interruption."""
+    """Return the work in a step, as if it had run without interruption."""
     seconds = sum(one.work.seconds for one in checkpoints)
     rows = sum(one.rows_in for one in checkpoints)
     done = rows - sum(one.work.before for one in checkpoints)

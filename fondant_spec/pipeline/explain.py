@@ -1,4 +1,4 @@
-"""Saying why a step is, or is not, a cache hit."""
+"""Explaining why a step is, or is not, a cache hit."""
 
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -35,7 +35,7 @@ def _why(plan: Plan, planned: PlannedStep, hits: Mapping[str, Manifest]) -> str:
 
 
 def differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
-    """Return what differs between the parts of two cache keys, in words."""
+    """Describe the differences between the parts of two cache keys."""
     words = []
     if old.get("code") != new.get("code"):
         words.append("the component's code changed")
@@ -72,6 +72,6 @@ def _earlier(plan: Plan, planned: PlannedStep) -> list[Manifest]:
 
 
 def _committed_at(manifest: Manifest) -> float:
-    """Return when a manifest was written, in seconds; the names of runs do not tell."""
+    """Return when a manifest was written, in seconds; run names do not tell."""
     fs, path = storage.filesystem(manifest.location)
     return float(fs.modified(path).timestamp())

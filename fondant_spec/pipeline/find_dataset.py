@@ -1,4 +1,4 @@
-"""Finding a dataset by what a person calls it: a path, or the name of the step that made it."""
+"""Finding a dataset by its path, or by the name of the step that made it."""
 
 from collections.abc import Iterator
 from typing import Final
@@ -11,20 +11,20 @@ from fondant_spec.errors import InvalidArgumentError, did_you_mean
 from fondant_spec.pipeline.run_history import read_runs
 
 _BEGINNINGS: Final = ("/", "./", "../", "~")
-"""How a path begins, and the name of a step does not."""
+"""Prefixes that only a path can have, and no name of a step."""
 
 
 def find_dataset(name: str, base_path: str) -> Manifest:
-    """Return the dataset of a path, or the newest of a step.
+    """Return the dataset of a path, or the latest one of a step.
 
     Args:
-        name: a manifest, the folder that holds it, the folder of a step, or a step's name:
-            `caption_images`, or `stable-diffusion/caption_images` where pipelines share it.
-        base_path: where steps are looked for.
+        name: a manifest, the folder that contains it, the folder of a step, or a step's name:
+            `caption_images`, or `stable-diffusion/caption_images` if several pipelines have it.
+        base_path: where to search for steps.
 
     Raises:
-        InvalidArgumentError: there is no dataset of that name; the message says which steps are.
-        InvalidManifestError: there is, and it cannot be read.
+        InvalidArgumentError: there is no dataset of that name; the message lists the steps.
+        InvalidManifestError: it exists, and cannot be read.
     """
     if storage.is_remote(name) or name.endswith(".json") or _holds_manifest(name):
         return Manifest.read(name)
@@ -51,7 +51,7 @@ def find_dataset(name: str, base_path: str) -> Manifest:
 
 
 def find_unfinished(name: str) -> StepFolder | None:
-    """Return the folder of a step that has rejects and no result, since it failed; else None."""
+    """Return the folder of a failed step, with rejects and without a result; else None."""
     folder = StepFolder(storage.normalize(name))
     if storage.exists(folder.manifest) or not storage.exists(folder.rejects):
         return None
@@ -59,7 +59,7 @@ def find_unfinished(name: str) -> StepFolder | None:
 
 
 def find_mark(name: str) -> str | None:
-    """Return the mark of a folder that a step wrote for others; None where it is a dataset."""
+    """Return the mark of an export folder that a step wrote; None if it is a dataset."""
     if name.endswith(".json") or _holds_manifest(name):
         return name if is_mark(name) else None
     mark = storage.join(storage.normalize(name), MARK)
@@ -73,7 +73,7 @@ def _holds_manifest(folder: str) -> bool:
 def _dated(folder: str) -> Iterator[tuple[float, str]]:
     """Yield when each result of a step was last made or used by a run, and its manifest.
 
-    A run that finds a result already there makes it the newest again, as a person sees it.
+    A run that hits an existing result makes it the latest again, from a person's point of view.
     """
     pipeline, _, step_id = folder.rpartition("/")
     base_path, _, name = pipeline.rpartition("/")

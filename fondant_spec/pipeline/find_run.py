@@ -1,4 +1,4 @@
-"""Finding a run by what a person calls it: its id, or its pipeline for the newest one."""
+"""Finding a run by its id, or the latest one of a pipeline by the pipeline's name."""
 
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
@@ -14,20 +14,20 @@ from fondant_spec.errors import InvalidArgumentError, did_you_mean
 from fondant_spec.pipeline.run_history import read_runs
 
 ELSEWHERE = "elsewhere"
-"""The state of a run that was started elsewhere, which keeps no record here."""
+"""The state of a run that was started elsewhere and has no record here."""
 
 RUNNING = "running"
 KILLED = "killed"
-"""The state of a run whose process is no more, and did not say how it ended."""
+"""The state of a run whose process ended without recording how."""
 
 
 @dataclass(frozen=True)
 class Run:
     """A run of a pipeline.
 
-    `record` is what it noted of itself; of one that was started elsewhere, as on Kubeflow, the
-    results that its steps refer to. `keys` are the cache keys of the results by step, in an order
-    in which the steps can run: those that the steps noted, else those that were planned.
+    `record` is what the run recorded of itself; if it was started elsewhere, as on Kubeflow, it
+    holds the results that its steps refer to. `keys` are the cache keys of the results by step, in
+    execution order: those that the steps recorded, or else those that were planned.
     """
 
     pipeline: str
@@ -45,7 +45,7 @@ def list_pipelines(base_path: str) -> list[str]:
 
 
 def list_runs(base_path: str, pipeline: str) -> list[Run]:
-    """Return the runs of a pipeline, oldest first; those that were started elsewhere, too.
+    """Return the runs of a pipeline, oldest first, including those started elsewhere.
 
     Raises:
         InvalidDatasetError: a record cannot be read.
@@ -57,10 +57,10 @@ def list_runs(base_path: str, pipeline: str) -> list[Run]:
 
 
 def find_run(base_path: str, name: str | None = None) -> Run:
-    """Return a run by its id, the newest of a pipeline by its name, or the newest of all.
+    """Return a run by its id, the latest of a pipeline by its name, or the latest of all.
 
     Raises:
-        InvalidArgumentError: there is none; the message says which there are.
+        InvalidArgumentError: there is none; the message lists the existing ones.
         InvalidDatasetError: a record cannot be read.
     """
     pipelines = list_pipelines(base_path)
@@ -85,7 +85,7 @@ def _recorded(folder: PipelineFolder, pipeline: str, record: Mapping[str, Any]) 
 
 
 def _state(record: Mapping[str, Any]) -> str:
-    """Return how a run ended, or that it goes on; one that was killed could not say so."""
+    """Return how a run ended, or that it is running; one that was killed could not record it."""
     state = str(record.get("state"))
     try:
         gone = Owner(**record["owner"]).is_gone()
@@ -107,7 +107,7 @@ def _elsewhere(base_path: str, pipeline: str, known: set[str]) -> Iterator[Run]:
 
 
 def _inputs(place: StepFolder, steps: Collection[str]) -> list[str]:
-    """Return which of some steps a step has read; none where it has no result yet."""
+    """Return which of some steps a step has read; empty if it has no result yet."""
     if not storage.exists(place.manifest):
         return []
     places = (StepFolder.of_manifest(one.location) for one in Manifest.read(place.manifest).inputs)

@@ -1,7 +1,7 @@
-"""Collecting what no run refers to: results of steps under old keys, and half-finished ones.
+"""Garbage collection: removing results that no run refers to, including unfinished ones.
 
-Only what is certainly a result is garbage: a folder `<step>/<cache key>` with a manifest, the
-checkpoints of finished partitions or leases, in a pipeline that has runs, and that nobody writes.
+Only folders that are certainly results are garbage: `<step>/<cache key>` with a manifest,
+checkpoints of finished partitions or leases, in a pipeline that has runs, and not being written.
 """
 
 import re
@@ -27,16 +27,16 @@ def collect(
     keep_runs: int | None = None,
     delete: bool = False,
 ) -> list[str]:
-    """Return the folders of steps that no run refers to, and remove them if asked to.
+    """Return the folders of steps that no run refers to, and remove them on request.
 
-    A run refers to all the keys it planned and to those that its steps noted, so what a running or
-    interrupted run has finished so far is kept, also of one started elsewhere. With `keep_runs`,
-    of the runs with a record only the newest so many count, and older ones go too. Those of a part
-    of the steps (`--until`) do not count: they would drive out what whole ones made.
+    A run refers to all keys that it planned and that its steps recorded, so the finished part of a
+    running or interrupted run is kept, including runs started elsewhere. With `keep_runs`, only the
+    latest runs with a record count, and older ones are removed, too. Runs of only some of the steps
+    (`--until`) do not count: they would displace the results of complete ones.
 
     Raises:
         InvalidArgumentError: `keep_runs` is negative, or there is no such pipeline.
-        InvalidDatasetError: a run's record cannot be read, so what it refers to is not known.
+        InvalidDatasetError: a run's record cannot be read, so its references are unknown.
     """
     _check_keep_runs(keep_runs)
     base_path = storage.normalize(base_path)
@@ -47,7 +47,7 @@ def collect(
     forgotten = {run["run_id"] for run in old}
 
     def referred() -> set[tuple[str, str]]:
-        now = read_runs(base_path, pipeline_name)  # others may have begun meanwhile
+        now = read_runs(base_path, pipeline_name)  # others may have started meanwhile
         planned = (run["planned"].items() for run in now if run["run_id"] not in forgotten)
         return _with_origins(root, {*chain.from_iterable(planned), *_noted(root, forgotten)})
 
@@ -61,22 +61,22 @@ def collect(
 
 
 def _garbage(root: PipelineFolder, kept: Collection[tuple[str, str]]) -> list[str]:
-    """Return the folders of the results that are not among those kept, and that nobody writes."""
+    """Return the folders of all results that are neither kept nor being written."""
     folders = [root.step(step, key) for step in root.step_ids() for key in root.cache_keys(step)]
     unkept = [one for one in folders if (one.step_id, one.cache_key) not in kept]
     return [one.location for one in unkept if _is_result(one) and not is_held(one)]
 
 
 def _noted(root: PipelineFolder, forgotten: set[str]) -> set[tuple[str, str]]:
-    """Return what the steps of runs noted, but for the runs that are to be forgotten."""
+    """Return the results that the steps of runs recorded, except for forgotten runs."""
     noted = references.read(root)
     return {pair for run_id, pairs in noted.items() if run_id not in forgotten for pair in pairs}
 
 
 def _remove(folder: StepFolder, referred: Callable[[], set[tuple[str, str]]]) -> bool:
-    """Remove the folder of a step, but not if a run has come to it meanwhile; return whether.
+    """Remove the folder of a step, unless a run refers to it by now; return whether it was removed.
 
-    What makes it a result goes first, and its lease last.
+    What makes it a result is removed first, and its lease last.
     """
     pair = folder.step_id, folder.cache_key
     with held_if_free(folder, "gc") as free:
@@ -84,8 +84,8 @@ def _remove(folder: StepFolder, referred: Callable[[], set[tuple[str, str]]]) ->
             return False
         commit = storage.read_text(folder.manifest) if storage.exists(folder.manifest) else None
         storage.remove(folder.manifest)
-        # A run notes what it refers to before it looks whether that is there: one that found it
-        # has noted it by now.
+        # A run records a reference before it checks for the result: if it has found this one, it
+        # has recorded it by now.
         if pair in referred():
             if commit is not None:
                 storage.write_text(folder.manifest, commit)
@@ -96,7 +96,7 @@ def _remove(folder: StepFolder, referred: Callable[[], set[tuple[str, str]]]) ->
 
 
 def _first_kept(runs: Sequence[Mapping[str, Any]], keep: int) -> int:
-    """Return the index of the oldest of the newest `keep` complete runs."""
+    """Return the index of the oldest of the latest `keep` complete runs."""
     whole = [place for place, run in enumerate(runs) if not run.get("until")]
     if not keep:
         return len(runs)
@@ -104,7 +104,7 @@ def _first_kept(runs: Sequence[Mapping[str, Any]], keep: int) -> int:
 
 
 def _with_origins(root: PipelineFolder, referred: set[tuple[str, str]]) -> set[tuple[str, str]]:
-    """Return results by step and key, with all those that their rows lie in or were made from."""
+    """Return results by step and key, with all those that hold their rows or were their inputs."""
     found, waiting = set[tuple[str, str]](), list(referred)
     while waiting:
         pair = waiting.pop()

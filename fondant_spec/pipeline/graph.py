@@ -1,9 +1,11 @@
-"""Describing a pipeline: steps, their arguments, and what follows what. Nothing runs here.
+"""Describing a pipeline: steps, their arguments, and their dependencies. Nothing runs here.
 
-pipeline = Pipeline("stable-diffusion", base_path="./artifacts")
-seeds = pipeline.add("components/load_from_hub", arguments={"dataset_name": "user/seeds"})
-vectors = pipeline.add("components/image_embedding", after=seeds)
-plan = pipeline.plan()
+For example:
+
+    pipeline = Pipeline("stable-diffusion", base_path="./artifacts")
+    seeds = pipeline.add("components/load_from_hub", arguments={"dataset_name": "user/seeds"})
+    vectors = pipeline.add("components/image_embedding", after=seeds)
+    plan = pipeline.plan()
 """
 
 import re
@@ -41,7 +43,7 @@ _NONE: Final[Mapping[str, Any]] = {}
 
 
 class Pipeline:
-    """A directed acyclic graph of steps; their data lands below `base_path`.
+    """A directed acyclic graph of steps; their data is written below `base_path`.
 
     Raises:
         InvalidPipelineError: the name is malformed.
@@ -73,13 +75,13 @@ class Pipeline:
         arguments: Mapping[str, Any] = _NONE,
         **options: Unpack[StepOptions],
     ) -> Step:
-        """Add a step and return it, for others to follow.
+        """Add a step, and return it for use in `after`.
 
         Args:
-            component: the YAML spec, or the folder that holds it.
+            component: the YAML spec, or the folder that contains it.
             after: the step or steps that it reads from.
-            step_id: a name of its own; by default the component's id, numbered from the second use.
-            arguments: of the component, by name; those left out have the spec's defaults.
+            step_id: a unique name; by default the component's id, numbered from the second use.
+            arguments: of the component, by name; omitted ones have the spec's defaults.
             options: of the step: see `StepOptions`.
 
         Raises:
@@ -102,15 +104,15 @@ class Pipeline:
         return self._steps[step_id]
 
     def expect(self, *paths: str | Path) -> None:
-        """Say which paths are made before the pipeline runs: a dry run does not miss them."""
+        """Declare paths that will exist when the pipeline runs, so that a dry run accepts them."""
         self._made += map(str, paths)
 
     def override(self, step_id: str, name: str, text: str) -> None:
-        """Give an argument of a step, or an `@option`, another value: a word of a command line.
+        """Set an argument of a step, or an `@option`, from a word of a command line.
 
         Raises:
             InvalidPipelineError: there is no such step.
-            InvalidArgumentError: there is no such argument, or the word does not spell its type.
+            InvalidArgumentError: there is no such argument, or the word does not parse as its type.
         """
         argument = declared(self._step(step_id), name)
         try:
@@ -121,7 +123,7 @@ class Pipeline:
         self.assign(step_id, name, value)
 
     def assign(self, step_id: str, name: str, value: Any) -> None:
-        """Give an argument of a step, or an option such as `@workers`, another value.
+        """Set an argument of a step, or an option such as `@workers`, to a value.
 
         Raises:
             InvalidPipelineError: there is no such step.
@@ -130,7 +132,7 @@ class Pipeline:
         self._steps[step_id] = assigned(self._step(step_id), name, value)
 
     def unset(self, step_id: str, name: str) -> None:
-        """Give an argument of a step, or an `@option`, its default back.
+        """Reset an argument of a step, or an `@option`, to its default.
 
         Raises:
             InvalidPipelineError: there is no such step.
@@ -143,7 +145,7 @@ class Pipeline:
         self.assign(step_id, name, argument.default)
 
     def end_with(self, step_id: str) -> None:
-        """Leave only a step and those that it comes after, directly or not.
+        """Keep only a step and its direct and indirect predecessors.
 
         Raises:
             InvalidPipelineError: there is no such step, or the steps do not fit together.
@@ -162,7 +164,7 @@ class Pipeline:
         arguments: Mapping[str, Any] = _NONE,
         **options: Unpack[StepOptions],
     ) -> None:
-        """Give a step other arguments and options, named as in `add`; the rest stays as it is.
+        """Change arguments and options of a step, named as in `add`; all others stay as they are.
 
         Raises:
             InvalidPipelineError: there is no such step, or an option is unknown or of another type.
@@ -224,7 +226,7 @@ class Pipeline:
 
 
 def new_run_id() -> str:
-    """Return a name for a run: when it began, and a few random digits; they sort by time."""
+    """Return a name for a run: its start time and a few random digits; names sort by time."""
     return f"{datetime.now(UTC):%Y%m%dT%H%M%S}-{secrets.token_hex(3)}"
 
 

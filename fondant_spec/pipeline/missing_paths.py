@@ -1,4 +1,4 @@
-"""Finding, before anything runs, the paths in a plan that lead nowhere on this machine."""
+"""Finding paths in a plan that do not exist on this machine, before anything runs."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,19 +10,19 @@ from fondant_spec.errors import InputDataError
 from fondant_spec.pipeline.plan import Plan
 
 _BEGINNINGS: Final = ("/", "./", "../", "~", "file://")
-"""How a path begins that can be nothing else."""
+"""Prefixes that only a path can have."""
 
 _MOST_SLASHES: Final = 1
-"""Of an id on a hub, which is `owner/name`."""
+"""In an id on a hub, which is `owner/name`."""
 
 
 def check_paths(plan: Plan) -> None:
-    """Make sure that the files and folders that steps are told to read are there.
+    """Check that the files and folders that steps are to read exist.
 
-    What a step of the plan itself writes is left aside, and what is made before it runs.
+    Paths that a step of the plan itself writes, or that are created before it runs, are skipped.
 
     Raises:
-        InputDataError: naming the steps, their arguments, and the paths that lead nowhere.
+        InputDataError: naming the steps, their arguments, and the missing paths.
     """
     made = [*plan.made, *(value for _, _, value in _paths(plan, outputs=True))]
     missing = [

@@ -1,6 +1,6 @@
-"""A plan: a pipeline with every path, argument and cache key settled. Frozen, and only data.
+"""A plan: a pipeline with every path, argument and cache key settled. Frozen, pure data.
 
-A runner turns it into commands or a workflow; nothing about it changes while it runs.
+A runner translates it into commands or a workflow; it never changes while it runs.
 """
 
 import json
@@ -25,7 +25,7 @@ from fondant_spec.spec.types import json_types
 
 @dataclass(frozen=True)
 class PlannedStep:
-    """A step as it will run, and what it comes to."""
+    """A step as it will run, with its resolution."""
 
     step: Step
     resolved: "Resolution[PlannedStep]"
@@ -37,7 +37,7 @@ class PlannedStep:
 
     @property
     def step_id(self) -> str:
-        """The step's id, by the name that datasets have for it."""
+        """The step's id, under the name that datasets use."""
         return self.step.id
 
     @property
@@ -47,24 +47,24 @@ class PlannedStep:
 
     @property
     def arguments(self) -> Mapping[str, Any]:
-        """The component's arguments, all of them."""
+        """All arguments of the component."""
         return self.step.arguments
 
     @property
     def written(self) -> list[str]:
-        """The places that its arguments name to be written, other than by the spec's defaults."""
+        """The places that its arguments name for output, except by the spec's defaults."""
         declared = self.spec.arguments
         return [str(v) for name, v in self.named.items() if declared[name].output and v]
 
     @property
     def named(self) -> Mapping[str, Any]:
-        """The arguments with a value of the user's, not the default of whoever wrote the spec."""
+        """The arguments whose value is the user's, not a default of the spec."""
         declared = self.spec.arguments
         return {name: v for name, v in self.arguments.items() if v != declared[name].default}
 
     @property
     def key_parts(self) -> Mapping[str, Any]:
-        """What the cache key is made of."""
+        """The parts of the cache key."""
         return self.resolved.key_parts
 
     @property
@@ -74,12 +74,12 @@ class PlannedStep:
 
     @property
     def location(self) -> str:
-        """Where the manifest will be."""
+        """The location of the manifest to be written."""
         return self.resolved.folder.manifest
 
     @property
     def root(self) -> str:
-        """Where the ids come from."""
+        """The origin of the ids."""
         return self.resolved.root
 
     @property
@@ -90,9 +90,9 @@ class PlannedStep:
 
 @dataclass(frozen=True)
 class Plan:
-    """The steps in an order in which they can run.
+    """The steps in execution order.
 
-    `until` names the last, if others were cut; `made` are paths that are there before it runs.
+    `until` names the last step if others were cut off; `made` are paths created before it runs.
     """
 
     pipeline_name: str
@@ -103,12 +103,12 @@ class Plan:
     made: tuple[str, ...] = ()
 
     def argv(self, planned: PlannedStep, inputs: Sequence[str], output_path: str) -> list[str]:
-        """Return the argument vector that enters the step's component, in any runner.
+        """Return the argument vector that runs the step's component, the same for every runner.
 
         Args:
             planned: the step.
             inputs: the locations of the manifests it reads.
-            output_path: the file in which the component leaves the location of its manifest.
+            output_path: the file in which the component writes the location of its manifest.
         """
         run = {
             "base_path": self.base_path,
@@ -126,7 +126,7 @@ class Plan:
         ]
 
     def before(self, planned: PlannedStep) -> list[PlannedStep]:
-        """Return the steps that a step comes after, all the way up, in their order."""
+        """Return all direct and indirect predecessors of a step, in execution order."""
         names = set(planned.step.after)
         for earlier in reversed(self.steps):
             if earlier.id in names:
@@ -164,11 +164,11 @@ def options_argv(step: Step) -> list[str]:
 
 
 def plan_steps(steps: Iterable[Step], name: str, base_path: str) -> tuple[PlannedStep, ...]:
-    """Plan steps that come in an order in which they can run.
+    """Plan steps that are given in execution order.
 
     Raises:
-        InvalidPipelineError: a field is missing or of another type, branches do not fit, or a step
-            that takes over partitions is told how large they are to be.
+        InvalidPipelineError: a field is missing or of another type, branches do not fit, or a
+            partition size is set for a step that keeps the partitions of its input.
     """
     planned: dict[str, PlannedStep] = {}
     folder = PipelineFolder.of(base_path, name)
@@ -182,9 +182,9 @@ def plan_steps(steps: Iterable[Step], name: str, base_path: str) -> tuple[Planne
 
 
 def _check_makes_partitions(step: Step, planned: Mapping[str, PlannedStep]) -> None:
-    """Refuse to set the size of partitions that another step makes."""
+    """Refuse a partition size for partitions that another step makes."""
     maker = step
-    while not maker.spec.makes_ids:  # all that it comes after have the same rows
+    while not maker.spec.makes_ids:  # all its predecessors have the same rows
         maker = planned[maker.after[0]].step
     if step.rows_per_partition is None or maker is step:
         return

@@ -1,4 +1,4 @@
-"""What differs between two runs of a pipeline: settings, rows, rejects and values, by step."""
+"""The differences between two runs of a pipeline: settings, rows, rejects and values, by step."""
 
 from collections.abc import Iterator
 from typing import Final
@@ -14,14 +14,14 @@ from fondant_spec.pipeline.explain import differences
 from fondant_spec.pipeline.find_run import Run
 
 _TOLD: Final = 3
-"""How many ids are named."""
+"""How many ids are listed."""
 
 
 def describe_diff(base_path: str, old: Run, new: Run) -> str:
-    """Return what differs between two runs, for a person.
+    """Describe the differences between two runs.
 
-    Values are compared where both runs have the row, in fields of text, numbers and truth values
-    that the step itself made.
+    Values are compared for rows in both runs, in text, number and boolean fields that the step
+    itself made.
 
     Raises:
         InvalidDatasetError: a file of a result is missing or broken.
@@ -82,7 +82,7 @@ def _named(word: str, ids: pa.ChunkedArray) -> str:
 
 
 def _compared(manifest: Manifest) -> pa.Table:
-    """Return the ids of a dataset, with the fields of its step that can be compared at a glance."""
+    """Return the ids of a dataset, with the fields of its step that are cheap to compare."""
     fields = {field.name: field for field in manifest.own_fields if _is_scalar(field.type)}
     schema = pa.schema([("id", pa.string()), *((name, f.type) for name, f in fields.items())])
     batches = [
@@ -99,7 +99,7 @@ def _is_scalar(kind: pa.DataType) -> bool:
 
 
 def _changed_values(old: pa.Table, new: pa.Table) -> Iterator[tuple[str, int, int]]:
-    """Yield name, rows with another value, and rows compared, of the fields that changed."""
+    """Yield name, changed rows and compared rows of each field that changed."""
     names = [name for name in old.column_names if name != "id" and name in new.column_names]
     places = pc.index_in(old.column("id"), value_set=new.column("id"))
     both = pc.is_valid(places)

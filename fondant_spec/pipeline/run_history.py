@@ -1,7 +1,7 @@
-"""The record of a run: which steps it was made of, and how each one ended.
+"""The record of a run: its steps, and how each one ended.
 
-It lies at <base>/<pipeline>/runs/<run id>/run.json, with the steps' logs beside it. What no run
-refers to can be collected as garbage.
+It is at <base>/<pipeline>/runs/<run id>/run.json, with the steps' logs beside it. Results that no
+run refers to can be garbage-collected.
 """
 
 import json
@@ -25,10 +25,10 @@ from fondant_spec.spec.executor_options import NAME_OF_FOLDER
 _FOLDER: Final = re.compile(NAME_OF_FOLDER)
 
 FAILED: Final = "failed"
-"""The state of a run that an error ended, and of the step at which it did."""
+"""The state of a run that ended with an error, and of the step that failed."""
 
 _TOLD: Final = 3
-"""How many reasons of rejects the table of a run names for each step."""
+"""How many reject reasons the table of a run lists for each step."""
 
 
 @dataclass(frozen=True)
@@ -42,7 +42,7 @@ class StepResult:
 
 
 class RunLog:
-    """Writes the record of a run as it goes on."""
+    """Writes the record of a run during the run."""
 
     def __init__(self, plan: Plan) -> None:
         self._plan = plan
@@ -54,24 +54,24 @@ class RunLog:
         self._write("running")
 
     def begin(self, step_id: str) -> None:
-        """Note which step the run is at; where it ends there, it is this one that failed."""
+        """Record the current step; if the run ends there, this is the step that failed."""
         self._at = step_id
         self._write("running")
 
     def add(self, result: StepResult) -> None:
-        """Note a step that is done."""
+        """Record a finished step."""
         self.results.append(result)
         self._at = None
         self._write("running")
 
     def write_log(self, step_id: str, text: str) -> str:
-        """Keep what a step printed, and return where."""
+        """Save the output of a step, and return its path."""
         place = self._folder.log(step_id)
         storage.write_text(place, text)
         return place
 
     def finish(self, state: str) -> None:
-        """Note how the run ended."""
+        """Record how the run ended."""
         self._write(state)
 
     def _write(self, state: str) -> None:
@@ -103,7 +103,7 @@ class RunLog:
 
 @contextmanager
 def recorded(plan: Plan) -> Iterator[RunLog]:
-    """Keep the record of a run while a `with` statement lasts, however it ends."""
+    """Keep the record of a run for the duration of a `with` statement, however it ends."""
     log = RunLog(plan)
     state = "interrupted"
     try:
@@ -143,7 +143,7 @@ def _read_run(file: str, run_id: str) -> dict[str, Any] | None:
 
 
 def _is_record(run: Any) -> bool:
-    """Return whether JSON has what is read of the record of a run; more of it may be missing."""
+    """Return whether JSON has the required content of a run's record; the rest may be missing."""
     return (
         isinstance(run, dict)
         and isinstance(run.get("started"), str)
@@ -158,7 +158,7 @@ def _is_record(run: Any) -> bool:
 
 
 def _is_folder(name: Any) -> bool:
-    """Return whether a name is that of a folder, and leads nowhere else."""
+    """Return whether a name is that of a folder, and does not lead elsewhere."""
     return isinstance(name, str) and bool(_FOLDER.fullmatch(name))
 
 
@@ -170,7 +170,7 @@ def _is_step(step: Any) -> bool:
 
 
 def table(results: Sequence[StepResult]) -> str:
-    """Return the results as a table for a person: rows, rejects by reason, seconds."""
+    """Format the results as a table: rows, rejects by reason, seconds."""
     rows = [
         (
             result.step_id,
@@ -186,13 +186,13 @@ def table(results: Sequence[StepResult]) -> str:
 
 
 def places(artifacts: Sequence[str]) -> list[str]:
-    """Return where artifacts are, for a person to look there: their folder, if they share one."""
+    """Return where artifacts are, for people: their folder, if they share one."""
     folders = {storage.parent(path) for path in artifacts}
     return sorted(folders) if len(folders) < len(artifacts) else list(artifacts)
 
 
 def aligned(head: Sequence[str], rows: Sequence[Sequence[str]], numbers: Collection[int]) -> str:
-    """Return rows below their head, in columns; those of `numbers` are set to the right."""
+    """Format rows below their header, in columns; those in `numbers` are right-aligned."""
     widths = [max(len(row[column]) for row in [head, *rows]) for column in range(len(head))]
 
     def line(row: Sequence[str]) -> str:
@@ -208,7 +208,7 @@ def aligned(head: Sequence[str], rows: Sequence[Sequence[str]], numbers: Collect
 
 
 def _most_rejects(rejects: Mapping[str, int]) -> str:
-    """Return the most frequent reasons with their numbers, and how many rows the others have."""
+    """Format the most frequent reasons with their counts, and the total of the others."""
     common = Counter(rejects).most_common()
     told = [f"{reason} {count:,}" for reason, count in common[:_TOLD]]
     rest = sum(count for _, count in common[_TOLD:])
@@ -216,5 +216,5 @@ def _most_rejects(rejects: Mapping[str, int]) -> str:
 
 
 def _now() -> str:
-    # Runs are told apart by age, and a run of cached steps takes less than a second.
+    # Runs are ordered by their start, and a run of cached steps takes less than a second.
     return datetime.now(UTC).isoformat(timespec="microseconds")

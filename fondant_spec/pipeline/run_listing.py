@@ -1,4 +1,4 @@
-"""Telling a person which runs there were below a base path."""
+"""Listing the runs below a base path."""
 
 from collections.abc import Iterator, Sequence
 
@@ -11,9 +11,9 @@ _HEAD = ("run", "when (UTC)", "state", "steps", "rows")
 
 
 def describe_runs(base_path: str, pipeline: str | None = None) -> str:
-    """Return the runs of each pipeline, or of one, as tables: the oldest first.
+    """Format the runs of each pipeline, or of one, as tables, oldest first.
 
-    `rows` are those of the last step that ended.
+    `rows` are those of the last step that finished.
 
     Raises:
         InvalidArgumentError: there are no runs, or no such pipeline.
@@ -43,7 +43,7 @@ def _rows(base_path: str, pipeline: str) -> Iterator[Sequence[str]]:
 
 
 def when(run: Run) -> str:
-    """Return when a run began, as a person reads it: to the second, in UTC."""
+    """Format the start of a run, to the second, in UTC."""
     return run.started[: len("2026-01-01T00:00:00")].replace("T", " ")
 
 

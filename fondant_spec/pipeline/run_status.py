@@ -1,4 +1,4 @@
-"""How far a run is, or how it went: by step, and by partition."""
+"""The progress or outcome of a run: by step, and by partition."""
 
 import json
 from collections import Counter
@@ -23,16 +23,16 @@ from fondant_spec.pipeline.run_history import FAILED, aligned
 from fondant_spec.plain_words import duration
 
 _SLOWEST: Final = 3
-"""How many partitions are named as the slowest."""
+"""How many of the slowest partitions are listed."""
 
 _HEAD = ("step", "state", "rows in", "rows out", "rejects", "seconds", "rows/s", "")
 
 
 @dataclass(frozen=True)
 class PartitionEvent:
-    """What is known of the work on one partition.
+    """The work on one partition, as far as it is known.
 
-    `rows_in` are the rows that are settled, `before` those that an earlier attempt had settled.
+    `rows_in` are the settled rows, and `before` those that an earlier attempt had settled.
     """
 
     step: str
@@ -48,7 +48,7 @@ class PartitionEvent:
 
     @classmethod
     def of(cls, step: str, checkpoint: Checkpoint) -> Self:
-        """Return what a checkpoint tells."""
+        """Return the event of a checkpoint."""
         work = checkpoint.work
         return cls(
             step=step,
@@ -65,7 +65,7 @@ class PartitionEvent:
 
     @property
     def work(self) -> Work:
-        """When the work began and ended, and who did it."""
+        """Start and end of the work, and its worker."""
         return Work(self.started, self.seconds, self.worker, self.before)
 
     @property
@@ -76,12 +76,12 @@ class PartitionEvent:
 
 @dataclass(frozen=True)
 class StepStatus:
-    """How far a step is.
+    """The progress of a step.
 
-    `state` is `cached`, `done`, `running`, `begun` (partitions are there, but nobody is at it) or
-    `waiting`; of the step at which a run ended, `failed`, `interrupted` or `killed`. `total` is how
-    many rows it reads, where that is known. `seconds` are those of the clock that the run
-    took which made the result, and `rate` the rows that it settled in one of them.
+    `state` is `cached`, `done`, `running`, `begun` (partitions exist, but nobody works on it) or
+    `waiting`; for the step at which a run ended, `failed`, `interrupted` or `killed`. `total` is
+    the number of input rows, if known. `seconds` is the wall-clock time of the run that made the
+    result, and `rate` the rows that it settled per second.
     """
 
     step: str
@@ -96,20 +96,20 @@ class StepStatus:
 
     @property
     def seconds_left(self) -> float | None:
-        """Seconds that the rest will take at this rate; None where nobody knows."""
+        """The remaining seconds at this rate; None if unknown."""
         if self.state != "running" or not self.rate or self.total is None:
             return None
         return (self.total - self.rows_in) / self.rate
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the JSON form; the partitions have one of their own."""
+        """Return the JSON form, without the partitions, which have one of their own."""
         content = asdict(self)
         del content["partitions"]
         return content | {"seconds_left": self.seconds_left}
 
 
 def step_statuses(base_path: str, run: Run) -> list[StepStatus]:
-    """Return how far each step of a run is."""
+    """Return the progress of each step of a run."""
     folder = PipelineFolder.of(base_path, run.pipeline)
     recorded = {step["step_id"]: step for step in run.record.get("steps", ())}
     after = run.record.get("after", {})
@@ -146,11 +146,11 @@ def _ended(step: str, place: StepFolder, manifest: Manifest, *, cached: bool) ->
 
 
 def _begun(step: str, place: StepFolder, total: int | None, ended: str | None) -> StepStatus:
-    """Return how far a step without a result is; `ended` is the state of a run that is at it."""
+    """Return the progress of a step without a result; `ended` is the state of its run."""
     events = list(_events(step, place))
     state = "running" if is_held(place) else ended or ("begun" if events else "waiting")
     rejects: Counter[str] = Counter()
-    if state == FAILED:  # partitions with too many have no checkpoint
+    if state == FAILED:  # those with too many rejects have no checkpoint
         counts = count_reasons(place.rejects)
         rejects.update({**counts.failed, **counts.filtered})
     else:
@@ -187,7 +187,7 @@ def _events(step: str, place: StepFolder) -> Iterator[PartitionEvent]:
 
 
 def describe(title: str, statuses: Sequence[StepStatus]) -> str:
-    """Return a table of the steps for a person, and the slowest partitions of each below it."""
+    """Format a table of the steps, with the slowest partitions of each below it."""
     rows = [_row(status) for status in statuses]
     lines = [title, aligned(_HEAD, rows, {2, 3, 5, 6})]
     slow = [f"  {status.step}: {_slowest(status)}" for status in statuses if _worth(status)]
@@ -195,7 +195,7 @@ def describe(title: str, statuses: Sequence[StepStatus]) -> str:
 
 
 def events_lines(statuses: Sequence[StepStatus]) -> str:
-    """Return the work on every partition as JSON, a line each."""
+    """Return the work on every partition as JSON lines."""
     events = [event for status in statuses for event in status.partitions]
     return "\n".join(json.dumps(asdict(event)) for event in events)
 
@@ -218,7 +218,7 @@ def _row(status: StepStatus) -> tuple[str, ...]:
 
 
 def _worth(status: StepStatus) -> bool:
-    """Return whether there is anything to choose between."""
+    """Return whether listing the slowest partitions makes sense."""
     return status.state != "cached" and len(status.partitions) > _SLOWEST
 
 

@@ -20,22 +20,23 @@ from fondant_spec.spec.resources import Resources, resource_arguments
 _EXECUTOR_OPTIONS: Final = {name: EXECUTOR_ARGUMENTS[name] for name in STEP_OPTIONS}
 _RESOURCES: Final = resource_arguments()
 _OPTIONS: Final = {f"@{name}": one for name, one in (_EXECUTOR_OPTIONS | _RESOURCES).items()}
-"""A step's options and resources as a command line has them, apart from its arguments."""
+"""A step's options and resources under their command-line names, distinct from arguments."""
 
 
 class StepOptions(TypedDict, total=False):
-    """What a step may be given beside its arguments; what is left out, or None, is the default.
+    """The options of a step, besides its arguments; omitted ones, and None, mean the default.
 
     Attributes:
-        consumes: the component's field to the dataset's, where their names differ.
-        produces: the component's field to its name in the dataset, or to a further one's type.
-        resources: what it wants of the machine.
-        max_reject_share: the share of rows, 0 to 1, beyond which giving up on them is an error.
-        rows_per_partition: of a step that makes rows; later ones take its partitions over.
+        consumes: the component's field to the dataset's, if their names differ.
+        produces: the component's field to its name in the dataset, or an additional one to its
+            type.
+        resources: the resources it requests.
+        max_reject_share: the share of failed rows, 0 to 1, beyond which the step fails.
+        rows_per_partition: of a step that makes rows; later ones keep its partitions.
         workers: how many partitions are computed at a time; by default as many as fit.
-        cache: whether a committed result is taken as it is.
-        retry: the reasons of failed rows that are tried once more, or `all`.
-        fan_out: how many machines share the partitions, where a runner has several.
+        cache: whether a committed result is reused.
+        retry: the reject reasons for which failed rows are retried, or `all`.
+        fan_out: how many machines share the partitions, if a runner has several.
     """
 
     consumes: Mapping[str, str] | None
@@ -54,8 +55,7 @@ class Step:
     """One use of a component. Its `id` is unique in the pipeline.
 
     `arguments` holds the value of every argument of the component, defaults included: `Pipeline`
-    fills them in and checks them. The rest are `StepOptions`; those left at None are the executor's
-    own.
+    fills them in and checks them. The rest are `StepOptions`; None means the executor's default.
 
     Raises:
         InvalidArgumentError: a limit is out of its range.
@@ -78,16 +78,16 @@ class Step:
 
     @property
     def needs(self) -> Resources:
-        """Its resources, completed by what its component states."""
+        """Its resources, completed by those that its component declares."""
         return self.resources.completed(self.spec.resources)
 
     @property
     def takes_committed(self) -> bool:
-        """Whether a committed result is taken as it is."""
+        """Whether a committed result is reused."""
         return self.cache and not self.retry
 
     def __post_init__(self) -> None:
-        """Refuse what the executor or a runner would refuse."""
+        """Reject what the executor or a runner would reject."""
         check_step_options(vars(self), self.id)
         _check_types(self, self.id)
         if self.fan_out < 1:
@@ -107,7 +107,7 @@ def with_options(step: Step, options: StepOptions) -> Step:
         msg = f"{step.id}: unknown option {name!r}{hint} Known: {', '.join(known)}."
         raise InvalidPipelineError(msg)
     given: dict[str, Any] = {name: value for name, value in options.items() if value is not None}
-    if "retry" in given:  # one text is one reason, not its letters
+    if "retry" in given:  # a single text is one reason
         given["retry"] = tuple(
             [given["retry"]] if isinstance(given["retry"], str) else given["retry"]
         )
@@ -131,7 +131,7 @@ def settled(step: Step) -> Step:
 
 
 def declared(step: Step, name: str) -> Argument:
-    """Return what is declared of an argument of a step, or of an option such as `@workers`.
+    """Return the declaration of an argument of a step, or of an option such as `@workers`.
 
     Raises:
         InvalidArgumentError: there is none of that name.
@@ -149,7 +149,7 @@ def assigned(step: Step, name: str, value: Any) -> Step:
 
     Raises:
         InvalidArgumentError: there is none of that name, or the value is not of its type.
-        InvalidPipelineError: no runner could give the step that.
+        InvalidPipelineError: no runner supports the value for that step.
     """
     option = declared(step, name)
     if name not in _OPTIONS:
@@ -166,7 +166,7 @@ def assigned(step: Step, name: str, value: Any) -> Step:
 
 
 def _check_types(record: Any, where: str) -> None:
-    """Refuse values that are not of the type that their attribute is declared with."""
+    """Reject values that do not have the declared type of their attribute."""
     if problem := wrong_attribute(record):
         msg = f"{where}: {problem}."
         raise InvalidPipelineError(msg)

@@ -1,4 +1,7 @@
-"""Places where a plan can be run. A new one is a class in a file of its own, and a row here."""
+"""Runners, each of which executes a plan in one kind of place: here, in Docker or on Kubeflow.
+
+To add one, write a class (see `protocol.Runner`) in a file of its own, and add it to `RUNNERS`.
+"""
 
 from collections.abc import Mapping
 from typing import Final
@@ -18,5 +21,5 @@ RUNNERS: Final[Mapping[str, type[Runner]]] = {
 
 
 def default_runner(settings: Settings, *, package: bool = False) -> str:
-    """Return the name of the runner for who names none: Kubeflow if HOST or a package is wanted."""
+    """Return the name of the default runner: Kubeflow if HOST or `package` is set, else local."""
     return "kubeflow" if package or settings.get("HOST") else "local"

@@ -35,24 +35,24 @@ def launch(
     settings: Settings = _NO_SETTINGS,
     runners: Mapping[str, type[Runner]] = RUNNERS,
 ) -> int:
-    """Build a pipeline and run it, or tell what would be run. Returns the exit code.
+    """Build a pipeline and run it, or describe what would run. Returns the exit code.
 
-    With this process's own command line it ends the process instead.
+    With this process's own command line, it exits instead.
 
     Args:
-        build: makes the pipeline from the options; `--base-path` is among them.
+        build: builds the pipeline from the options, which include `--base-path`.
         parser: has the pipeline file's own options; the common ones are added to it.
         argv: the words of the command line; by default those of this process.
-        during: what must hold while the pipeline runs, such as a server on this machine; it is not
-            called where the runner knows that nothing has to run.
-        settings: where the pipeline runs: HOST and what else the runners know, by name.
-        runners: the places to choose from, by name.
+        during: a context to hold while the pipeline runs, such as a server on this machine; not
+            entered if the runner knows that nothing has to run.
+        settings: where the pipeline runs: HOST and further settings of the runners, by name.
+        runners: the available runners, by name.
     """
     add_options(parser, runners)
     options = parser.parse_args(argv)
-    for ending in (signal.SIGTERM, signal.SIGHUP):  # the second one as a terminal is closed
-        if signal.getsignal(ending) != signal.SIG_IGN:  # as nohup wants it
-            signal.signal(ending, signal.default_int_handler)  # ends the steps, too
+    for ending in (signal.SIGTERM, signal.SIGHUP):  # SIGHUP is sent when a terminal is closed
+        if signal.getsignal(ending) != signal.SIG_IGN:  # unless run under nohup
+            signal.signal(ending, signal.default_int_handler)  # also ends the steps
     code = exit_code(
         lambda: _launch(build, options, during, settings, runners),
         interrupted="interrupted; what is finished is kept, run again to go on",
@@ -97,7 +97,7 @@ def _launch(
 
 
 def add_options(parser: argparse.ArgumentParser, runners: Mapping[str, type[Runner]]) -> None:
-    """Add the options that every pipeline file has, and those of the runners."""
+    """Add the options of every pipeline file, and those of the runners."""
     parser.add_argument(
         "--runner",
         choices=list(runners),
@@ -125,9 +125,9 @@ def add_options(parser: argparse.ArgumentParser, runners: Mapping[str, type[Runn
 
 
 def describe(plan: Plan, *, all_arguments: bool = False) -> str:
-    """Return the plan for a person: each step, its arguments, and whether it will run.
+    """Describe a plan: each step, its arguments, and whether it will run.
 
-    Of the arguments those come that are not at their defaults, unless all are wanted.
+    Arguments with default values are omitted unless `all_arguments` is set.
     """
     lines = [f"pipeline {plan.pipeline_name} at {plan.base_path}"]
     for planned, line in zip(plan.steps, explain(plan), strict=True):
@@ -149,7 +149,7 @@ def describe(plan: Plan, *, all_arguments: bool = False) -> str:
 
 
 def _built(build: Build, options: argparse.Namespace) -> Pipeline:
-    """Build a pipeline; an argument that is wrong in its file is none of the command line."""
+    """Build a pipeline; a wrong argument in its file is not reported as wrong usage."""
     try:
         return build(options)
     except InvalidArgumentError as error:

@@ -16,7 +16,7 @@ _CHOSEN_GPUS: Final = "CUDA_VISIBLE_DEVICES"
 
 @dataclass(frozen=True)
 class Engine:
-    """The container engine of this machine, and what the machine has.
+    """The container engine of this machine, and its capabilities.
 
     `user` is the caller, as uid:gid. `gpus` says whether containers can have GPUs. `environment` is
     the caller's.
@@ -30,7 +30,7 @@ class Engine:
 
     @property
     def home(self) -> Path:
-        """The caller's own folder."""
+        """The caller's home folder."""
         return Path(self.environment.get("HOME", "~")).expanduser()
 
     @property
@@ -41,12 +41,12 @@ class Engine:
 
     @property
     def hf_hub_cache(self) -> str | None:
-        """Where the caller keeps what comes from the hub, if not in that cache."""
+        """The caller's folder for downloads from the hub, if it is not in that cache."""
         return self._folder("HF_HUB_CACHE")
 
     @property
     def chosen_gpus(self) -> list[str]:
-        """The GPUs that the caller wants used, by number or id; none for any."""
+        """The GPUs that the caller has selected, by number or id; empty for any."""
         return [one for one in self.environment.get(_CHOSEN_GPUS, "").split(",") if one.strip()]
 
     def _folder(self, variable: str) -> str | None:
@@ -55,15 +55,15 @@ class Engine:
 
     @property
     def is_rootless_podman(self) -> bool:
-        """Whether the caller is another uid in a container unless that is asked for."""
+        """Whether the caller has another uid in a container, unless requested otherwise."""
         return self.program == "podman" and not self.user.startswith("0:")
 
 
 def find_engine(environment: Mapping[str, str] = os.environ) -> Engine:
-    """Return the engine of this machine; CONTAINER_ENGINE names another than the first found.
+    """Return the engine of this machine: the first one found, or that of CONTAINER_ENGINE.
 
     Raises:
-        InvalidConfigError: there is none, or it does not answer.
+        InvalidConfigError: there is none, or it does not respond.
     """
     candidates = environment.get("CONTAINER_ENGINE", "docker podman").split()
     program = next(filter(shutil.which, candidates), None)
@@ -87,5 +87,5 @@ def find_engine(environment: Mapping[str, str] = os.environ) -> Engine:
 
 
 def call(command: Sequence[str]) -> "subprocess.CompletedProcess[str]":
-    """Run a command of the engine to its end, and return what it printed."""
+    """Run a command of the engine to completion, and return its result."""
     return subprocess.run(command, check=False, capture_output=True, text=True)  # noqa: S603 - ours

@@ -1,11 +1,11 @@
-"""What a container sees of this machine: folders, files, variables, and the network.
+"""What a container can access on this machine: folders, files, variables, and the network.
 
-A path that the user named in an argument is seen under the path that it has outside: a folder with
-what lies in it, a file alone. A default of the spec is no such path. Links that lead elsewhere lead
-nowhere in a container, but for those that the Hugging Face cache makes its snapshots of.
+A path that the user named in an argument is mounted at the same path as outside: a folder with its
+content, a file alone. Defaults of the spec are not mounted. Links that lead elsewhere are broken in
+a container, except for those in snapshots of the Hugging Face cache.
 
-So is what a step before has written, and what that step was made to read, here or in the network: a
-LoRA needs the model that it was trained on.
+The output of earlier steps is also mounted, and what these were made to read, here or in the
+network: a LoRA needs the model that it was trained on.
 """
 
 import csv
@@ -27,7 +27,7 @@ from fondant_spec.spec.arguments import Argument
 from fondant_spec.spec.secret_arguments import file_of, variable_of
 
 HF_HOME: Final = "/cache/huggingface"
-"""Where the images look for models; the caller's cache is mounted there."""
+"""Where images look for models; the caller's cache is mounted there."""
 
 _PASSED: Final = (
     "ALL_PROXY",
@@ -50,12 +50,12 @@ _PASSED: Final = (
     "SSL_CERT_FILE",
     "STORAGE_EMULATOR_HOST",
 )
-"""Beginnings of the names of environment variables that a container inherits."""
+"""Prefixes of the names of environment variables that a container inherits."""
 
 OF_THE_IMAGE: Final = re.compile(
     r"/(bin|boot|cache|component|etc|lib|lib64|run|sbin|tmp|usr|var)?|/(dev|proc|sys)(/.*)?"
 )
-"""Paths over which nothing must be mounted in a container."""
+"""Paths in a container that must not be mounted over."""
 
 _CACHED: Final = re.compile(r"(models|datasets|spaces)--.+")
 """The folder of a repository in the Hugging Face cache; its `snapshots` are links to `blobs`."""
@@ -64,7 +64,7 @@ _WILDCARD: Final = re.compile(r"[*?\[{]")
 
 
 def network_options(planned: PlannedStep, plan: Plan) -> Iterator[str]:
-    """Yield the options for what a container reaches: this machine, the world, or nothing."""
+    """Yield the network options of a container: the host's network, the internet, or none."""
     told = [planned, *_writers_before(planned, plan)]
     urls = [url for step in told for url in _urls(step.arguments.values())]
     remote = any(
@@ -80,7 +80,7 @@ def network_options(planned: PlannedStep, plan: Plan) -> Iterator[str]:
 
 
 def environment_options(planned: PlannedStep, engine: Engine) -> Iterator[str]:
-    """Pass variables on by name alone: their values stay out of the command line."""
+    """Pass variables by name only, so that their values do not appear on the command line."""
     yield from ("--env", LISTENER, "--env", LIFELINE)
     named = set(filter(None, map(variable_of, _references(planned))))
     for name in sorted(engine.environment):
@@ -89,7 +89,7 @@ def environment_options(planned: PlannedStep, engine: Engine) -> Iterator[str]:
 
 
 def mount_options(planned: PlannedStep, plan: Plan, engine: Engine, output: str) -> Iterator[str]:
-    """Yield the options for what a container sees of this machine, each path once."""
+    """Yield the mount options of a container, each path once."""
     writable = {output: output, **caches(engine)}
     places = (plan.base_path, *planned.written)
     writable |= {path: path for path in places if not storage.is_remote(path)}
@@ -102,13 +102,13 @@ def mount_options(planned: PlannedStep, plan: Plan, engine: Engine, output: str)
 
 
 def caches(engine: Engine) -> dict[str, str]:
-    """Return the caller's folders of models and datasets, and where each is in a container."""
+    """Return the caller's caches of models and datasets, with their paths in a container."""
     hub = engine.hf_hub_cache
     return {engine.hf_home: HF_HOME} | ({hub: f"{HF_HOME}/hub"} if hub else {})
 
 
 def unseen(planned: PlannedStep, engine: Engine) -> Iterator[str]:
-    """Yield a line for each thing that a path may lead to outside, and not in a container."""
+    """Yield a line for each link or path that works outside, but not in a container."""
     for name, argument in planned.spec.arguments.items():
         default = argument.default
         if (argument.path or argument.output) and isinstance(default, str) and _named(default):
@@ -130,7 +130,7 @@ def unseen(planned: PlannedStep, engine: Engine) -> Iterator[str]:
 
 
 def _readable(planned: PlannedStep, engine: Engine) -> Iterator[str]:
-    """Yield the folders and files of this machine that a step reads."""
+    """Yield the local folders and files that a step reads."""
     yield from _data(planned, engine)
     for secret in filter(None, map(file_of, _references(planned))):
         if file := _named(secret):
@@ -141,7 +141,7 @@ def _readable(planned: PlannedStep, engine: Engine) -> Iterator[str]:
 
 
 def _data(planned: PlannedStep, engine: Engine) -> Iterator[str]:
-    """Yield the folders and files that a step's arguments name to be read."""
+    """Yield the folders and files to read that a step's arguments name."""
     for argument, path in _named_paths(planned):
         yield str(path)
         if argument.neighbours and path.is_file() and _has_neighbours(path, engine):
@@ -151,19 +151,19 @@ def _data(planned: PlannedStep, engine: Engine) -> Iterator[str]:
 
 
 def _made_before(planned: PlannedStep, plan: Plan, engine: Engine) -> Iterator[str]:
-    """Yield the folders that steps before have written, and what these were made to read."""
+    """Yield the folders that earlier steps have written, and what these were made to read."""
     for writer in _writers_before(planned, plan):
         yield from map(str, filter(None, map(_named, writer.written)))
         yield from _data(writer, engine)
 
 
 def _writers_before(planned: PlannedStep, plan: Plan) -> Iterator[PlannedStep]:
-    """Yield the steps before that write files, such as a model."""
+    """Yield the earlier steps that write files, such as a model."""
     return (earlier for earlier in plan.before(planned) if earlier.spec.writes)
 
 
 def _references(planned: PlannedStep) -> Iterator[object]:
-    """Yield the values that may say where a secret is."""
+    """Yield the values that may refer to a secret."""
     for name, value in planned.arguments.items():
         if planned.spec.arguments[name].by_reference:
             yield value
@@ -177,12 +177,12 @@ def _named_paths(planned: PlannedStep) -> Iterator[tuple[Argument, Path]]:
 
 
 def _has_neighbours(file: Path, engine: Engine) -> bool:
-    """Return whether a file's folder may be seen: not a home folder, which holds anything."""
+    """Return whether a file's folder may be mounted: not a home folder, which may hold anything."""
     return not OF_THE_IMAGE.fullmatch(str(file.parent)) and file.parent != engine.home
 
 
 def _blobs(path: Path) -> Path | None:
-    """Return where the links of a snapshot in the Hugging Face cache lead; None elsewhere."""
+    """Return the target folder of the links of a Hugging Face snapshot; None for other paths."""
     for folder in (path, *path.parents):
         blobs = folder.parent / "blobs"
         if folder.name == "snapshots" and _CACHED.fullmatch(folder.parent.name):
@@ -191,7 +191,7 @@ def _blobs(path: Path) -> Path | None:
 
 
 def _named(value: str) -> Path | None:
-    """Return what an absolute path, perhaps with wildcards, names on this machine."""
+    """Return what an absolute path, possibly with wildcards, refers to on this machine."""
     if not value.startswith("/"):
         return None
     path = Path(value)
@@ -217,7 +217,7 @@ def _is_this_machine(url: str) -> bool:
 
 
 def csv_line(words: Iterable[str]) -> str:
-    """Return words as the engines read those of --mount: separated by commas, quoted for safety."""
+    """Join words as the engines parse those of --mount: comma-separated and quoted."""
     line = io.StringIO()
     csv.writer(line, lineterminator="").writerow(words)
     return line.getvalue()

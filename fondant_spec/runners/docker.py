@@ -1,8 +1,8 @@
-"""Runs a plan in containers on this machine: one a step, with Docker or Podman.
+"""Running a plan in containers on this machine, one per step, with Docker or Podman.
 
-A step sees the base path, the local paths that its arguments name, what steps before it have
-written elsewhere and the Hugging Face cache, each under the path it has outside; it runs as the
-caller, without capabilities.
+A step has access to the base path, the local paths in its arguments, the output that earlier steps
+have written elsewhere and the Hugging Face cache, each under the same path as outside; it runs as
+the caller, without capabilities.
 """
 
 import math
@@ -27,14 +27,14 @@ from fondant_spec.shown_text import tell
 from fondant_spec.spec.quantities import quantity
 
 COMMAND: Final = ("python", "/component/src/main.py")
-"""What enters a component, in every image."""
+"""The command of a component, in every image."""
 
 
 class DockerRunner(Runner):
     """Runs each step in a container.
 
     Args:
-        engine: of this machine; by default the one that is found when it is first needed.
+        engine: of this machine; by default searched for when first needed.
         folder: for the runner's own files while it runs.
     """
 
@@ -48,11 +48,11 @@ class DockerRunner(Runner):
         return self._given or find_engine()
 
     def check(self) -> None:
-        """Make sure that there is an engine that answers."""
+        """Check that there is an engine that responds."""
         _ = self.engine
 
     def check_plan(self, plan: Plan) -> None:
-        """Make sure that local files and folders are there."""
+        """Check that local files and folders exist."""
         check_paths(plan)
 
     def compile(self, plan: Plan) -> list[Command]:
@@ -60,11 +60,11 @@ class DockerRunner(Runner):
         return compile_steps(plan, partial(self._command, plan))
 
     def is_done(self, plan: Plan) -> bool:
-        """Return whether the results of all steps are there."""
+        """Return whether the results of all steps exist."""
         return len(plan.committed()) == len(plan.steps)
 
     def run(self, plan: Plan, say: Callable[[str], None] = tell) -> list[StepResult]:
-        """Run the steps of a plan that are not done yet, once all images are there."""
+        """Run the unfinished steps of a plan, after checking that all images exist."""
         _check_images(plan, self.engine)
         written = (path for planned in plan.steps for path in planned.written)
         for folder in (*view.caches(self.engine), *written):
@@ -80,7 +80,7 @@ class DockerRunner(Runner):
         no_gpu = planned.step.resources.accelerator is not None and not engine.gpus
         argv = (
             *(engine.program, "run", "--rm", "--interactive", "--name", name),
-            *(("--init",) if engine.program == "docker" else ()),  # Podman's is its own package
+            *(("--init",) if engine.program == "docker" else ()),  # Podman's is a separate package
             *("--user", engine.user, "--cap-drop", "ALL", "--security-opt", "no-new-privileges"),
             *(("--userns", "keep-id") if engine.is_rootless_podman else ()),
             *view.network_options(planned, plan),
@@ -119,7 +119,7 @@ def _resources(planned: PlannedStep, engine: Engine) -> Iterator[str]:
 
 
 def _gpus(count: int, engine: Engine) -> Iterator[str]:
-    """Yield the options for so many GPUs: of those that the caller has chosen, if any are."""
+    """Yield the options for a number of GPUs, out of those that the caller has selected, if any."""
     chosen = engine.chosen_gpus[:count]
     if engine.program == "podman":
         for one in chosen or ["all"]:
@@ -131,9 +131,9 @@ def _gpus(count: int, engine: Engine) -> Iterator[str]:
 
 
 def _check_images(plan: Plan, engine: Engine) -> None:
-    """Make sure that what was built is there, of the present code.
+    """Check that all images that were built here exist, and contain the current code.
 
-    The images of others are left to the engine to pull.
+    Images of others are left to the engine to pull.
     """
     refuse_other_code(plan.steps)
     for planned in plan.steps:

@@ -1,4 +1,4 @@
-"""The images that `build_images.sh` built, as its lock files name them.
+"""The images built by `build_images.sh`, as recorded in its lock files.
 
 A lock file lies beside a component's folder; for those in `components/`, and others of the
 repository, one folder further up.
@@ -31,16 +31,16 @@ _REFERENCE: Final = re.compile(
     rf"(?::\w[\w.-]{{0,127}})?(?:@{_DIGEST})?",
     re.ASCII,
 )
-"""How images are named: https://pkg.go.dev/github.com/distribution/reference."""
+"""The syntax of image names: https://pkg.go.dev/github.com/distribution/reference."""
 
 
 @dataclass(frozen=True)
 class Image:
     """A component's image.
 
-    `name` is what a person calls it, with its tag. `id` is the exact image in the engine that built
-    it, `digest` the exact image in a registry, with its name; None where not known. `code` are the
-    digests of the code in it, one for each of the component's specs; none where not known.
+    `name` is its name with the tag. `id` is the exact image in the engine that built it, `digest`
+    the exact image in a registry, with its name; None if unknown. `code` are the digests of the
+    code in it, one per spec of the component; empty if unknown.
     """
 
     name: str
@@ -50,20 +50,20 @@ class Image:
 
     @property
     def here(self) -> str:
-        """The most exact reference that serves on the machine that built it."""
+        """The most exact reference that works on the machine that built it."""
         return self.id or self.digest or self.name
 
     @property
     def anywhere(self) -> str:
-        """The most exact reference that serves on another machine."""
+        """The most exact reference that works on another machine."""
         return self.digest or self.name
 
 
 def image_of(spec: ComponentSpec) -> Image:
-    """Return a component's image: the one that was built last, else the one its spec names.
+    """Return a component's image: the one built last, or else the one that its spec names.
 
     Raises:
-        InvalidConfigError: the lock file cannot be read, or the name is none of an image.
+        InvalidConfigError: the lock file cannot be read, or the image name is invalid.
     """
     if spec.source is not None:
         lock = _lock_of(spec.source)
@@ -102,7 +102,7 @@ def read_lock(path: Path) -> dict[str, Image]:
 
 
 def build_command(spec: ComponentSpec) -> str:
-    """Return the command that builds the image of a component whose code is at hand."""
+    """Return the command that builds the image of a component whose code is available."""
     if spec.source is None:
         msg = f"{spec.name} is an image only."
         raise ValueError(msg)
@@ -113,9 +113,9 @@ def build_command(spec: ComponentSpec) -> str:
 
 
 def refuse_other_code(steps: Iterable[PlannedStep]) -> None:
-    """Make sure that no image is known to hold other code than was planned with.
+    """Check that no image is known to contain other code than was planned with.
 
-    It would write its results under a key of the present code.
+    It would write its results under the cache key of the current code.
 
     Raises:
         InvalidConfigError: one does.
@@ -131,7 +131,7 @@ def refuse_other_code(steps: Iterable[PlannedStep]) -> None:
 
 
 def doubts(steps: Sequence[PlannedStep]) -> Iterator[str]:
-    """Yield a line for a person about images that may not be what a cluster's nodes get."""
+    """Yield warnings about images that may differ from those that a cluster's nodes pull."""
     images = {image_of(one.spec) for one in steps if one.spec.source is not None}
     if unpushed := sorted(image.name for image in images if image.id and not image.digest):
         yield f"not pushed, so the cluster's nodes must have them: {', '.join(unpushed)}"
@@ -149,14 +149,14 @@ def doubts(steps: Sequence[PlannedStep]) -> Iterator[str]:
 
 
 def _lock_of(source: Path) -> Path:
-    """Return where `build_images.sh` notes the image of the component in a folder."""
+    """Return the path of the lock file for the component in a folder."""
     beside, above = source.parent, source.parent.parent
     inside = beside.name == "components" or (above / BUILD_SCRIPT).is_file()
     return (above if inside else beside) / LOCK_FILE
 
 
 def _checked(name: str, where: str) -> str:
-    """Return the name of an image, which no command line then takes for an option."""
+    """Return the name of an image, validated so that it cannot be taken for an option."""
     if not _REFERENCE.fullmatch(name):
         msg = f"{where}: {name!r} is no name of an image, such as ghcr.io/me/my_filter:v1."
         raise InvalidConfigError(msg)

@@ -1,6 +1,6 @@
-"""Runs a plan on this machine: one subprocess a step, no Docker.
+"""Running a plan on this machine: one subprocess per step, no Docker.
 
-Each step is entered by the same argument vector as in a container.
+Each step is entered with the same argument vector as in a container.
 """
 
 import sys
@@ -30,7 +30,7 @@ class LocalRunner(Runner):
     folder: str = field(default_factory=own_folder)
 
     def check_plan(self, plan: Plan) -> None:
-        """Make sure that local files and folders are there."""
+        """Check that local files and folders exist."""
         check_paths(plan)
 
     def compile(self, plan: Plan) -> list[Command]:
@@ -38,11 +38,11 @@ class LocalRunner(Runner):
         return compile_steps(plan, self._commands(plan))
 
     def is_done(self, plan: Plan) -> bool:
-        """Return whether the results of all steps are there."""
+        """Return whether the results of all steps exist."""
         return len(plan.committed()) == len(plan.steps)
 
     def run(self, plan: Plan, say: Callable[[str], None] = tell) -> list[StepResult]:
-        """Run the steps of a plan that are not done yet, and return how each one ended."""
+        """Run the unfinished steps of a plan, and return how each one ended."""
         return run_steps(plan, self._commands(plan), self.folder, say)
 
     def _commands(self, plan: Plan) -> Compile:

@@ -1,4 +1,4 @@
-"""What a runner is: a place where a plan can be run. docs/adding_a_runner.md shows one whole."""
+"""The interface of a runner: a place where plans run. docs/adding_a_runner.md has an example."""
 
 import argparse
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -11,29 +11,29 @@ from fondant_spec.runners.subprocesses import Command
 from fondant_spec.shown_text import tell
 
 Settings = Mapping[str, str]
-"""The settings of a pipeline by name, such as HOST; the environment is one, too."""
+"""The settings of a pipeline by name, such as HOST; `os.environ` works, too."""
 
 
 class Runner(Protocol):
-    """A place where plans run. All but `compile` and `run` is here for who needs no more."""
+    """A place where plans run. All methods but `compile` and `run` have defaults."""
 
     @classmethod
     def add_options(cls, parser: argparse.ArgumentParser) -> None:  # noqa: ARG003 - others do
-        """Add the options of this runner alone to a command line; they may be left out there."""
+        """Add this runner's own options to a command line; all of them are optional there."""
         return
 
     @classmethod
     def from_settings(cls, settings: Settings, options: argparse.Namespace) -> Self:  # noqa: ARG003
-        """Make the runner, by default of no settings at all; nothing is reached for yet.
+        """Create the runner, by default from no settings at all, without contacting anything.
 
         Raises:
             InvalidConfigError: a setting is malformed.
-            InvalidArgumentError: an option is.
+            InvalidArgumentError: an option is malformed.
         """
         return cls()
 
     def check(self) -> None:
-        """Make sure that plans can run there; called once, before a plan is made.
+        """Check that plans can run there; called once, before a plan is made.
 
         Raises:
             FondantError: they cannot; the message says why and what to do.
@@ -41,23 +41,23 @@ class Runner(Protocol):
         return
 
     def adapt(self, pipeline: Pipeline) -> None:  # noqa: ARG002 - others do
-        """Change a pipeline as the options ask, before it is planned.
+        """Change a pipeline as the options say, before it is planned.
 
         Raises:
-            InvalidPipelineError: an option names a step that is not there.
+            InvalidPipelineError: an option names a step that does not exist.
         """
         return
 
     def check_plan(self, plan: Plan) -> None:  # noqa: ARG002 - others do
-        """Make sure that what a plan names is there; called before it is run or described.
+        """Check that what a plan refers to exists; called before it is run or described.
 
         Raises:
-            FondantError: it is not; the message says what.
+            FondantError: something does not exist; the message says what.
         """
         return
 
     def compile(self, plan: Plan) -> str | Sequence[Command]:
-        """Return what would be run, and run nothing: the text of a package, or commands.
+        """Return what would run, without running it: the text of a package, or commands.
 
         Raises:
             InvalidPipelineError: the plan cannot run there.
@@ -65,22 +65,22 @@ class Runner(Protocol):
         ...
 
     def doubts(self, plan: Plan) -> Iterable[str]:  # noqa: ARG002 - others do
-        """Return lines for the user on what in a package may not hold there."""
+        """Return warnings for the user about what in a package may not work there."""
         return ()
 
     def is_done(self, plan: Plan) -> bool:  # noqa: ARG002 - others do
-        """Return whether it is known at once that no step of a plan has to run."""
+        """Return whether it is already certain that no step of a plan has to run."""
         return False
 
     def run(self, plan: Plan, say: Callable[[str], None] = tell) -> list[StepResult]:
-        """Run the steps that are not done yet; return how each ended, or [] if that is not seen.
+        """Run the unfinished steps; return how each ended, or [] if that is not observed.
 
         Args:
             plan: what to run.
-            say: is given each line for the user.
+            say: called with each line for the user.
 
         Raises:
             StepFailedError: a step failed; the message holds the end of its log, or where it is.
-            FondantError: another obstacle; the message says what to do.
+            FondantError: any other problem; the message says what to do.
         """
         ...

@@ -15,7 +15,7 @@ from fondant_spec.pipeline.plan import Plan, PlannedStep
 from fondant_spec.spec.executor_options import ALL_REASONS
 
 _LIMIT: Final = "n_rows_to_load"
-"""The argument by which a component that loads takes fewer rows."""
+"""The argument that limits the rows of a component that loads."""
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
@@ -55,7 +55,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 @contextmanager
 def as_usage() -> Iterator[None]:
-    """Tell of a step that a command line names, and that is not there, as of wrong usage."""
+    """Report a step that a command line names and that does not exist as wrong usage."""
     try:
         yield
     except InvalidPipelineError as error:
@@ -66,7 +66,7 @@ def change_steps(pipeline: Pipeline, options: argparse.Namespace) -> None:
     """Change the steps of a pipeline as the options say.
 
     Raises:
-        InvalidArgumentError: an option names what is not there, or gives it what it cannot have.
+        InvalidArgumentError: an option names something that does not exist, or an invalid value.
     """
     with as_usage():
         if options.config is not None:
@@ -90,12 +90,12 @@ def change_steps(pipeline: Pipeline, options: argparse.Namespace) -> None:
 
 
 def check_retries(plan: Plan) -> None:
-    """Refuse a reason to retry that no failed row of the step has.
+    """Reject a reason to retry that no failed row of the step has.
 
-    A step that has no rejects yet runs as always: nothing is known of its reasons.
+    A step without rejects yet runs as always: nothing is known of its reasons.
 
     Raises:
-        InvalidArgumentError: naming the reasons that there are.
+        InvalidArgumentError: naming the existing reasons.
     """
     for planned in plan.steps:
         if planned.step.retry:

@@ -1,7 +1,7 @@
-"""Running a plan as one command a step, whether a subprocess or a container.
+"""Running a plan as one command per step, whether a subprocess or a container.
 
-What a step prints is shown as it comes, with the step's name before each line, and kept beside the
-data. The counts of rows among it are shown as progress.
+The output of a step is shown as it arrives, prefixed with the step's name, and saved beside the
+data. Row counts in it are shown as progress.
 """
 
 import os
@@ -44,10 +44,10 @@ _PATIENCE: Final = 10.0
 
 @dataclass(frozen=True)
 class Command:
-    """What is started for a step.
+    """The command to start for a step.
 
-    `output_path` is where the step leaves its manifest's location. `removal` is run when the step
-    was interrupted, for what outlives the process.
+    `output_path` is where the step leaves its manifest's location. `removal` is run if the step was
+    interrupted, for anything that outlives the process.
     """
 
     step_id: str
@@ -62,7 +62,7 @@ Compile = Callable[[PlannedStep, Sequence[str]], Command]
 
 
 def compile_steps(plan: Plan, compile_step: Compile) -> list[Command]:
-    """Return the commands of all steps, if each leaves its result where it is planned."""
+    """Return the commands of all steps, assuming that each result is at its planned location."""
     locations = {planned.id: planned.location for planned in plan.steps}
     return [
         compile_step(planned, [locations[name] for name in planned.step.after])
@@ -71,29 +71,29 @@ def compile_steps(plan: Plan, compile_step: Compile) -> list[Command]:
 
 
 def own_folder() -> str:
-    """Return a path for a runner's own files, which `run_steps` makes and removes."""
+    """Return a path for a runner's own files, which `run_steps` creates and removes."""
     return str(Path(tempfile.gettempdir()) / f"fondant-{uuid.uuid4().hex}")
 
 
 def run_steps(
     plan: Plan, compile_step: Compile, folder: str, say: Callable[[str], None]
 ) -> list[StepResult]:
-    """Run the steps of a plan that are not done yet, and return how each one ended.
+    """Run the unfinished steps of a plan, and return how each one ended.
 
     Args:
         plan: what to run.
         compile_step: makes the command of a step.
         folder: holds the files that the steps leave for the runner.
-        say: is given each line for the user.
+        say: called with each line for the user.
 
     Raises:
         StepFailedError: a step failed; the message says where its log is.
         StorageError: the base path cannot be written.
-        InvalidArgumentError: an argument names a secret that is not there.
+        InvalidArgumentError: an argument refers to a secret that does not exist.
     """
     _learn_secrets(plan)
     check_writable(plan.base_path)
-    Path(folder).mkdir(mode=0o700, parents=True)  # not one that is there: it is removed at the end
+    Path(folder).mkdir(mode=0o700, parents=True)  # must be new: it is removed at the end
     manifests: dict[str, Manifest] = {}
     try:
         with recorded(plan) as log:
@@ -109,7 +109,7 @@ def run_steps(
 
 
 def _learn_secrets(plan: Plan) -> None:
-    """Note the secrets that the steps are given, so that none is shown, whatever a step prints."""
+    """Register the secrets that the steps are given, so that their output is redacted."""
     for planned in plan.steps:
         for name, value in planned.arguments.items():
             if planned.spec.arguments[name].by_reference:
@@ -192,7 +192,7 @@ def _run_step(
 
 
 def _how(step_id: str, code: int) -> str:
-    """Return how a step's process failed; of one in a container, 128 is added to the signal."""
+    """Describe how a step's process failed; in a container, the exit code is 128 + signal."""
     number = -code if code < 0 else code - _SIGNALLED
     if number == signal.SIGKILL:
         more = "" if code < 0 else f", or give it more with `--set {step_id}.@memory=...`"
@@ -207,14 +207,14 @@ def _how(step_id: str, code: int) -> str:
 
 
 def _end_the_rest(process: "subprocess.Popen[str]") -> None:
-    """End what a step leaves behind, once it has ended itself: it may hold the output open."""
+    """End what a step leaves behind after it has ended: it may hold the output open."""
     process.wait()
     with suppress(ProcessLookupError):
         os.killpg(process.pid, signal.SIGKILL)
 
 
 def _stop(process: "subprocess.Popen[str]", removal: Sequence[str]) -> None:
-    """End a step and the workers it started, gently and then not."""
+    """End a step and the workers it started, first gently, then by force."""
     try:
         os.killpg(process.pid, signal.SIGTERM)
         process.wait(_PATIENCE)

@@ -12,7 +12,7 @@ from fondant_spec.spec.types import reject_unknown_keys
 
 _ARGUMENT_KEYS: Final = {
     "type",
-    "items",  # what Fondant's specs say of a list's items; neither its reader nor ours uses it
+    "items",  # Fondant's type of list items; neither its reader nor this one uses it
     "description",
     "default",
     "choices",
@@ -34,7 +34,7 @@ def read_arguments(value: Any, where: str) -> dict[str, Argument]:
     """Return the arguments that a spec declares; `where` names the spec in errors.
 
     Raises:
-        InvalidComponentSpecError: with the first rule that the content breaks.
+        InvalidComponentSpecError: with the first rule that the content violates.
     """
     if value is None:
         return {}
@@ -120,7 +120,7 @@ def _with_typed_default(argument: Argument, where: str) -> Argument:
 
 
 def read_flag(mapping: Mapping[str, Any], key: str, where: str) -> bool:
-    """Return a value of a spec that is true or false; false if it is not there."""
+    """Return a boolean value of a spec; False if it is missing."""
     value = mapping.get(key, False)
     if not isinstance(value, bool):
         msg = f"{where}: `{key}` must be true or false, not {value!r}."

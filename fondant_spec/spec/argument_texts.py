@@ -5,9 +5,9 @@ from typing import Any
 
 
 def texts_in(value: Any) -> Iterator[str]:
-    """Yield each text in a value of JSON, however deep: items of lists, keys and values of objects.
+    """Yield each text in a JSON value, recursively: items of lists, keys and values of objects.
 
-    Who looks for something that no argument may hold has then looked everywhere.
+    So a search for something that no argument may contain covers everything.
     """
     if isinstance(value, str):
         yield value

@@ -1,8 +1,8 @@
-"""Component arguments: their types, and their way through an argument vector unchanged.
+"""Component arguments: their types, and their lossless encoding in an argument vector.
 
-A value travels as one word after `--name`: a string as it is, everything else as JSON. This is also
-what Kubeflow Pipelines does with a typed value, so a component reads its arguments in one way,
-whichever runner starts it.
+A value is one word after `--name`: a string verbatim, everything else as JSON. This is also how
+Kubeflow Pipelines passes typed values, so a component reads its arguments in one way, whichever
+runner starts it.
 """
 
 import json
@@ -22,7 +22,7 @@ _REPEATABLE: Final = "input_manifest_path"
 
 
 class Required(Enum):
-    """The default of an argument that has none; the same in every process that it is sent to."""
+    """The default of a required argument; the same object in every process that it is sent to."""
 
     REQUIRED = "required"
 
@@ -47,17 +47,17 @@ ARGUMENT_TYPES: Final = tuple(_PYTHON_TYPES)
 class Argument:
     """One argument of a component, as its spec declares it.
 
-    `path` marks an argument that may name a local file or folder: it is made absolute, mounted into
-    containers, and its content is part of the cache key. Where it cannot be an id on the `hub`,
-    it is a path whether or not it is there. With `neighbours`, a container also sees
-    what lies beside a file that it names. `output` marks one that names where to write: it is made
-    absolute, and mounted to be written. One `by_reference` may name a secret, as env:NAME or
-    file:/PATH. One that is `prominent` is among the first in a form, since people set it. One that
-    does not `affects_result` (a batch size, a device, a timeout) is no part of the cache key.
+    `path` marks an argument that may name a local file or folder: it is made absolute and mounted
+    into containers, and its content is part of the cache key. If it cannot be an id on the `hub`,
+    it is a path whether or not it exists. With `neighbours`, a container can also access the files
+    beside a file that it names. `output` marks an argument that names a place to write to: it is
+    made absolute, and mounted writable. An argument `by_reference` may refer to a secret, as
+    env:NAME or file:/PATH. A `prominent` one is among the first in a form, since people set it. One
+    that does not `affects_result` (a batch size, a device, a timeout) is not part of the cache key.
     `revision_of` marks a branch, tag or commit on the Hugging Face hub: `model` or `dataset`, and
-    the argument that names it. One that `names_fields` speaks of fields of the dataset, which are
-    consumed for that. One that is `needed_for` some produced fields has a say in the result only
-    where a step produces one of them.
+    the argument that names it. One that `names_fields` mentions fields of the dataset, which are
+    consumed for it. One that is `needed_for` some produced fields affects the result only if a step
+    produces one of them.
     """
 
     name: str
@@ -84,27 +84,27 @@ class Argument:
 
     @property
     def default_text(self) -> str:
-        """The default as help texts show it: JSON, `none`, or `required` where there is none."""
+        """The default as shown in help texts: JSON, `none`, or `required` if there is none."""
         if self.required:
             return "required"
         return "none" if self.default is None else json.dumps(self.default, ensure_ascii=False)
 
     def has_a_say(self, produced: Iterable[str]) -> bool:
-        """Return whether it can change the result of a step that produces these fields."""
+        """Return whether it can affect the result of a step that produces these fields."""
         needed = not self.needed_for or not {*self.needed_for}.isdisjoint(produced)
         return self.affects_result and needed
 
     def check(self, value: Any) -> Any:
-        """Return `value` as the declared type, or refuse it.
+        """Return `value` as the declared type, or raise an error.
 
-        A whole float is accepted for an int, because JSON and Kubeflow make no difference between
-        them; an int is accepted for a float, and a path for a str. None is accepted where it is the
-        default; there an empty text stands for it, whatever the type, since no form or command line
-        can say None.
+        A whole float is accepted for an int, because JSON and Kubeflow do not distinguish them; an
+        int is accepted for a float, and a path for a str. None is accepted if it is the default; an
+        empty text then stands for it, whatever the type, since forms and command lines cannot
+        express None.
 
         Raises:
             InvalidArgumentError: wrong type, not among the choices, out of bounds, a secret, or
-                nothing that an argument vector can hold.
+                a value that an argument vector cannot hold.
         """
         if self.default is None and (value is None or value == ""):
             return None
@@ -161,14 +161,14 @@ class Argument:
         raise InvalidArgumentError(msg)
 
     def to_text(self, value: Any) -> str:
-        """Return the word that stands for a checked value in an argument vector."""
+        """Return the word for a checked value in an argument vector."""
         return value if self.type == "str" else json.dumps(value, ensure_ascii=False)
 
     def from_text(self, text: str) -> Any:
-        """Return the value that a word stands for: the inverse of `to_text`.
+        """Return the value of a word: the inverse of `to_text`.
 
         Raises:
-            InvalidArgumentError: the word does not spell a value of the declared type.
+            InvalidArgumentError: the word does not parse as the declared type.
         """
         if self.type == "str" or (self.default is None and not text):
             return self.check(text)
@@ -197,7 +197,7 @@ def resolve(
     given: Mapping[str, Any],
     where: str,
 ) -> dict[str, Any]:
-    """Return the value of every declared argument: what is given, else the default.
+    """Return the value of every declared argument: the given one, or else the default.
 
     Raises:
         InvalidArgumentError: an unknown name, a missing value, or a wrong type.
@@ -217,7 +217,7 @@ def resolve(
 
 
 def to_argv(declared: Mapping[str, Argument], values: Mapping[str, Any]) -> list[str]:
-    """Return the argument vector that stands for values; None, which is a default, has no word."""
+    """Return the argument vector for values; None, which is a default, has no word."""
     argv: list[str] = []
     for name, value in values.items():
         if value is not None:
@@ -249,10 +249,10 @@ def further_words(
     words: Mapping[str, str],
     where: str,
 ) -> dict[str, str]:
-    """Return arguments that came in one object as words beside those that came as such.
+    """Return the words of an argument vector, extended by arguments given in one object.
 
     Raises:
-        InvalidArgumentError: one came twice.
+        InvalidArgumentError: one is given twice.
     """
     if twice := sorted(further.keys() & words.keys()):
         msg = f"{where}: argument {twice[0]!r} is given twice."
@@ -269,8 +269,8 @@ def further_words(
 def split_argv(argv: Sequence[str]) -> dict[str, str]:
     """Return name to word of an argument vector made of `--name word` or `--name=word`.
 
-    The word after a name is always its value, also when it begins with a dash. The words of a
-    repeated `--input_manifest_path` become one: a list in JSON.
+    The word after a name is always its value, even if it begins with a dash. The words of a
+    repeated `--input_manifest_path` are merged into a JSON list.
 
     Raises:
         InvalidArgumentError: a word where a name should be, a name without a word, or one twice.

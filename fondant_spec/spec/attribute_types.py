@@ -1,4 +1,4 @@
-"""Holding the attributes of a dataclass against the types that they are declared with."""
+"""Checking the attributes of a dataclass against their declared types."""
 
 import re
 from dataclasses import fields
@@ -7,9 +7,9 @@ from typing import Any, get_args, get_origin
 
 
 def wrong_attribute(record: Any) -> str | None:
-    """Return which attribute is of another type than declared, as the end of a sentence; or None.
+    """Return the first attribute of a wrong type, as the end of a sentence; or None.
 
-    An int passes for a float; True and False pass for nothing but a bool.
+    An int is accepted as a float; True and False only as a bool.
     """
     for attribute in fields(record):
         value = getattr(record, attribute.name)

@@ -1,4 +1,4 @@
-"""What a value must satisfy beside its type: a range of numbers, or a pattern of texts."""
+"""Bounds of a value besides its type: a range for numbers, or a pattern for texts."""
 
 import math
 import struct
@@ -14,14 +14,14 @@ _NUMBER_KEYS: Final = ("minimum", "maximum", "exclusive_minimum", "exclusive_max
 _LISTS: Final = ("list", "tuple", "set")
 
 BOUND_KEYS: Final = (*_NUMBER_KEYS, "pattern")
-"""The keys of an argument in a spec that state its bounds."""
+"""The keys of an argument in a spec that declare its bounds."""
 
 
 @dataclass(frozen=True)
 class Bounds:
-    """The range of a number, or the regular expression that a whole text matches.
+    """The range of a number, or the regular expression that must match a whole text.
 
-    For a list they hold for each of its items. None leaves a bound out.
+    For a list, they apply to each item. None means unbounded.
     """
 
     minimum: float | None = None
@@ -31,9 +31,9 @@ class Bounds:
     pattern: str | None = None
 
     def describe(self, quote: str = "") -> str:
-        """Return the bounds in words, such as `from 1 to 100`; empty without any.
+        """Describe the bounds, such as `from 1 to 100`; empty without any.
 
-        A pattern stands between two `quote`.
+        A pattern is enclosed in `quote`.
         """
         if self.pattern is not None:
             return f"a text of the form {quote}{self.pattern}{quote}"
@@ -50,10 +50,10 @@ class Bounds:
         )
 
     def check(self, name: str, value: Any) -> None:
-        """Refuse a value of the argument `name` that is out of bounds.
+        """Check the value of the argument `name` against the bounds.
 
         Raises:
-            InvalidArgumentError: naming the value, or the first such item of a list.
+            InvalidArgumentError: it is out of bounds; names the value, or the first such item.
         """
         wanted = self.describe()
         if not wanted:
@@ -81,10 +81,10 @@ NO_BOUNDS: Final = Bounds()
 
 
 def read_bounds(content: Mapping[str, Any], type_name: str, where: str) -> Bounds:
-    """Return the bounds that a spec states for an argument of the type `type_name`.
+    """Read the bounds that a spec declares for an argument of the type `type_name`.
 
     Raises:
-        InvalidComponentSpecError: a bound that is of no use, or that this type cannot have.
+        InvalidComponentSpecError: a bound is useless, or not allowed for this type.
     """
     given = {key: content[key] for key in BOUND_KEYS if content.get(key) is not None}
     for key, value in given.items():
@@ -118,10 +118,10 @@ def _pattern_problem(value: Any, type_name: str) -> str | None:
 
 
 def _matches(pattern: str, text: str) -> bool:
-    """Return whether a whole text matches, by Arrow's engine, which takes a time linear in it."""
-    import pyarrow.compute as pc  # noqa: PLC0415 - takes a while to load
+    """Return whether a whole text matches, using Arrow's regex engine, which takes linear time."""
+    import pyarrow.compute as pc  # noqa: PLC0415 - slow to import
 
-    # `pa.array` of a list would load pandas, to see whether it is a series.
+    # `pa.array` of a list would import pandas, to see whether it is a series.
     encoded = text.encode(errors="replace")
     ends = struct.pack("=2i", 0, len(encoded))
     column = pa.Array.from_buffers(pa.string(), 1, [None, *map(pa.py_buffer, (ends, encoded))])
@@ -129,7 +129,7 @@ def _matches(pattern: str, text: str) -> bool:
 
 
 def _is_empty(bounds: Bounds) -> bool:
-    """Return whether the bounds leave no number; both kinds of bounds at once count as such."""
+    """Return whether no number satisfies the bounds; numbers and a pattern together count, too."""
     lows = [n for n in (bounds.minimum, bounds.exclusive_minimum) if n is not None]
     highs = [n for n in (bounds.maximum, bounds.exclusive_maximum) if n is not None]
     if bounds.pattern is not None:

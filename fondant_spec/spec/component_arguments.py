@@ -1,7 +1,7 @@
-"""From the arguments of a spec to the parameters of a component's `__init__`.
+"""Binding the arguments of a spec to the parameters of a component's `__init__`.
 
-A parameter takes the argument of its name. One that is annotated with a frozen dataclass is a
-group: it takes all arguments that have the names of the dataclass's fields, as one value.
+A parameter receives the argument of its name. One that is annotated with a frozen dataclass is a
+group: it receives all arguments named like the dataclass's fields, as one value.
 
     @dataclass(frozen=True)
     class Rendering:
@@ -24,7 +24,7 @@ from fondant_spec.errors import InvalidComponentSpecError
 
 
 def bound(component: type, arguments: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the keyword arguments with which to make a component.
+    """Return the keyword arguments for constructing a component.
 
     Args:
         component: The component's class.
@@ -32,7 +32,7 @@ def bound(component: type, arguments: Mapping[str, Any]) -> dict[str, Any]:
 
     Raises:
         InvalidComponentSpecError: `__init__` and the spec do not have the same arguments.
-        InvalidArgumentError: a group refuses its values.
+        InvalidArgumentError: a group rejects its values.
     """
     parameters = _parameters(component)
     groups = {name: group for name in parameters if (group := group_of(component, name))}
@@ -55,9 +55,9 @@ def bound(component: type, arguments: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def group_of(component: type, parameter: str) -> type | None:
-    """Return the frozen dataclass that a parameter of `__init__` is annotated with, if it is."""
+    """Return the frozen dataclass that a parameter of `__init__` is annotated with, if any."""
     annotation = signature(component).parameters[parameter].annotation
-    if isinstance(annotation, str):  # as `from __future__ import annotations` leaves them
+    if isinstance(annotation, str):  # due to `from __future__ import annotations`
         annotation = getattr(component.__init__, "__globals__", {}).get(annotation)  # type: ignore[misc]
     if isinstance(annotation, type) and is_dataclass(annotation):
         return annotation if annotation.__dataclass_params__.frozen else None  # type: ignore[attr-defined]
@@ -65,7 +65,7 @@ def group_of(component: type, parameter: str) -> type | None:
 
 
 def _parameters(component: type) -> dict[str, Parameter]:
-    """Return the parameters of `__init__` that have names, without `self`."""
+    """Return the named parameters of `__init__`, without `self`."""
     unnamed = (Parameter.VAR_KEYWORD, Parameter.VAR_POSITIONAL)
     parameters = signature(component).parameters
     return {name: p for name, p in parameters.items() if p.kind not in unnamed}
@@ -90,7 +90,7 @@ def _check_taken_once(
 
 
 def _filled(component: type, name: str, group: type, arguments: Mapping[str, Any]) -> Any:
-    """Return the dataclass of a group, made of its arguments."""
+    """Construct the dataclass of a group from its arguments."""
     values = {field: arguments[field] for field in _field_names(group) if field in arguments}
     missing = [f.name for f in _init_fields(group) if f.name not in values and not _optional(f)]
     if missing:

@@ -1,12 +1,12 @@
 """The reader of `fondant_component.yaml`.
 
 It accepts every component spec of Fondant 0.12's hub, and adds: `cardinality`, `network` and
-`resources`, which Fondant's own reader passes over; on a consumed field `optional`; on a field
+`resources`, which Fondant's own reader ignores; on a consumed field `optional`; on a field
 `description`; on an argument `choices`, `path`, `hub`, `neighbours`, `output`, `prominent`,
 `revision_of`, `names_fields`, `needed_for`, and the bounds `minimum`, `maximum`,
 `exclusive_minimum`, `exclusive_maximum`, `pattern`.
-Specs from before Fondant 0.8, which have their fields in subsets, are refused with what to write
-instead.
+Specs from before Fondant 0.8, which have their fields in subsets, are rejected with a hint at what
+to write instead.
 """
 
 from collections.abc import Mapping
@@ -56,12 +56,12 @@ class FieldSpec:
 
 @dataclass(frozen=True)
 class ComponentSpec:
-    """What a component consumes and produces, and its arguments; the content of its YAML file.
+    """The content of a component's YAML file: what it consumes and produces, and its arguments.
 
-    `consumes_any` and `produces_any` say that a step may name further fields
-    (`additionalProperties` in the file). Without `network`, the component reaches only for what its
-    arguments and the base path name. `resources` is what it asks of a machine. `path` is the file
-    it was read from.
+    `consumes_any` and `produces_any` say that a step may name additional fields
+    (`additionalProperties` in the file). Without `network`, the component accesses only what its
+    arguments and the base path name. `resources` are those that it requests. `path` is the file
+    that it was read from.
     """
 
     name: str
@@ -86,29 +86,29 @@ class ComponentSpec:
 
     @property
     def loads(self) -> bool:
-        """Whether the component brings rows in rather than transforming some."""
+        """Whether the component loads rows rather than transforming them."""
         return not self.consumes and not self.consumes_any
 
     @property
     def writes(self) -> bool:
-        """Whether what the component makes is no rows but files, such as a model."""
+        """Whether the component produces files, such as a model, and no rows."""
         outputs = any(argument.output for argument in self.arguments.values())
         return outputs and not self.loads and not self.produces and not self.produces_any
 
     @property
     def makes_ids(self) -> bool:
-        """Whether the rows that come out are other ones than those that went in."""
+        """Whether the output rows are not the input rows, and so have new ids."""
         return self.loads or self.cardinality == "explodes"
 
     @property
     def source(self) -> Path | None:
-        """The component's folder, when its code lies beside the spec."""
+        """The component's folder, if its code is beside the spec."""
         folder = self.path.parent if self.path else None
         return folder if folder and (folder / "src" / "main.py").is_file() else None
 
     @classmethod
     def from_file(cls, path: str | Path) -> "ComponentSpec":
-        """Read a spec from its file, or from the folder that holds it.
+        """Read a spec from its file, or from the folder that contains it.
 
         Raises:
             InvalidComponentSpecError: no such file, not YAML, or not a valid spec.
@@ -137,7 +137,7 @@ class ComponentSpec:
         """Build a spec from the content of its file; `where` names it in errors.
 
         Raises:
-            InvalidComponentSpecError: with the first rule that the content breaks.
+            InvalidComponentSpecError: with the first rule that the content violates.
         """
         try:
             return _parse(content, where, path)
@@ -214,7 +214,7 @@ def _fields(
 
 
 def _refuse_subset(name: Any, value: Any, place: str) -> None:
-    """Refuse what a spec from before Fondant 0.8 has for a field."""
+    """Reject the subsets of fields in a spec from before Fondant 0.8."""
     subset = isinstance(value, dict) and "type" not in value and "fields" in value
     if name == "additionalSubsets":
         advice = "`additionalProperties`, as in `additionalProperties: true`"
@@ -233,7 +233,7 @@ def _previous_index(
     produces: dict[str, FieldSpec],
     where: str,
 ) -> str | None:
-    """Return the field that keeps the parent's id; it is produced, whether declared or not."""
+    """Return the field that holds the parent's id; it is produced, whether declared or not."""
     value = content.get("previous_index")
     if value is not None and not isinstance(value, str):
         msg = f"{where}: `previous_index` must be a field name, not {value!r}."
@@ -247,7 +247,7 @@ def _previous_index(
 
 
 def _cardinality(content: dict[str, Any], where: str) -> str:
-    """Return the declared cardinality, or what a spec without one (Fondant's) implies."""
+    """Return the declared cardinality, or the implied one of a spec without (Fondant's)."""
     value = content.get("cardinality")
     if value is None:
         if content.get("previous_index") or "consumes" not in content:

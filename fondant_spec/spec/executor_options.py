@@ -1,7 +1,7 @@
-"""The executor's own options, which stand beside a component's arguments in every argument vector.
+"""The executor's own options, which accompany a component's arguments in every argument vector.
 
-They are declared once, as the attributes of `ExecutorOptions`: the reader of an argument vector,
-its writer, the help text and the form of Kubeflow Pipelines are all made from them.
+They are declared once, as the attributes of `ExecutorOptions`: the parser and writer of argument
+vectors, the help text and the form of Kubeflow Pipelines are all derived from them.
 """
 
 # ruff: noqa: RUF009 - _option declares an attribute, as dataclasses.field does
@@ -18,7 +18,7 @@ from fondant_spec.spec.bounds import Bounds
 SPEC_FILE: Final = "fondant_component.yaml"
 
 ALL_REASONS: Final = "all"
-"""Stands for every reason, in `retry`."""
+"""Means every reason, in `retry`."""
 
 STEP_OPTIONS: Final = (
     "consumes",
@@ -29,10 +29,10 @@ STEP_OPTIONS: Final = (
     "cache",
     "retry",
 )
-"""Those that a pipeline sets for each step; the others follow from the run."""
+"""Those that a pipeline sets per step; the others follow from the run."""
 
 NAME_OF_FOLDER: Final = "[A-Za-z0-9_][A-Za-z0-9._-]{0,254}"
-"""A regular expression: what so is called is a folder below the base path, and no way out of it."""
+"""A regular expression for names of folders below the base path, which cannot escape it."""
 
 _NAME_OF_FOLDER: Final = Bounds(pattern=NAME_OF_FOLDER)
 
@@ -40,7 +40,7 @@ _SLICE: Final = re.compile(r"(\d+)/(\d+)")
 
 
 def _option(type_: str, description: str, **declared: Any) -> Any:
-    """Declare an option; without a `default` it must be given."""
+    """Declare an option; it is required unless it has a `default`."""
     default = declared.pop("default", MISSING)
     metadata = {"type": type_, "description": description, **declared}
     if isinstance(default, dict | list):
@@ -50,7 +50,7 @@ def _option(type_: str, description: str, **declared: Any) -> Any:
 
 @dataclass(frozen=True)
 class ExecutorOptions:
-    """What the executor takes beside a component's arguments."""
+    """The options of the executor, besides a component's arguments."""
 
     base_path: str = _option("str", "Folder or URL below which everything lands.")
     pipeline_name: str = _option(
@@ -139,20 +139,20 @@ class ExecutorOptions:
 
     @classmethod
     def from_words(cls, words: Mapping[str, str], step_id: str) -> Self:
-        """Return the options among the words of an argument vector, by name.
+        """Parse the options among the words of an argument vector, given by name.
 
         Raises:
-            InvalidArgumentError: a missing value, a wrong type, or out of range.
+            InvalidArgumentError: a value is missing, of the wrong type, or out of range.
         """
         options = cls(**from_words(EXECUTOR_ARGUMENTS, words, words.get("step_id", step_id)))
         return replace(options, step_id=options.step_id or step_id)
 
     @property
     def inputs(self) -> tuple[str, ...]:
-        """The locations of the manifests to read: one as it is, several as a list in JSON.
+        """The locations of the input manifests: a single one verbatim, several as a JSON list.
 
         Raises:
-            InvalidArgumentError: neither of the two.
+            InvalidArgumentError: it is neither.
         """
         word = self.input_manifest_path
         if not word.startswith("["):
@@ -168,7 +168,7 @@ class ExecutorOptions:
 
     @property
     def slice_of(self) -> tuple[int, int] | None:
-        """The slice as (i, n), so that n of them side by side do before one whole run commits.
+        """The slice as (i, n): n of them run in parallel before one whole run commits.
 
         Raises:
             InvalidArgumentError: it is malformed, or i is not below n.
@@ -201,14 +201,14 @@ def _declared() -> dict[str, Argument]:
 
 
 EXECUTOR_ARGUMENTS: Final[Mapping[str, Argument]] = _declared()
-"""The same as arguments; a component cannot have one of such a name."""
+"""The options as arguments; a component cannot declare an argument of the same name."""
 
 
 def check_step_options(values: Mapping[str, Any], step_id: str) -> None:
-    """Hold those of a step's options that are given against what they can be.
+    """Check those of a step's options that are given.
 
     Raises:
-        InvalidArgumentError: of another type, or out of range.
+        InvalidArgumentError: a value is of another type, or out of range.
     """
     given = {name: values[name] for name in STEP_OPTIONS if values.get(name) is not None}
     given.pop("produces", None)  # may hold Arrow types, which the field mapping checks

@@ -1,11 +1,11 @@
-"""The modules that a component's code imports from packages which register as its kind of code.
+"""The modules that a component's code imports from packages registered as component code.
 
 A package registers under the entry-point group `fondant_spec.component_packages`, as the toolkit of
 this repository does. Its modules count as code of the components that import them; other packages
-are dependencies. They are found in the source, without importing anything: wherever an `import`
-stands, in a function or under `TYPE_CHECKING` too, and in the `__init__.py` of each package on the
-way. Modules imported by a name that is made at run time are not seen, nor are data files beside
-modules: a component keeps both in its own `src`.
+are dependencies. Imports are found by parsing, without importing anything: every `import`
+statement, also in a function or under `TYPE_CHECKING`, and those in the `__init__.py` of each
+parent package. Not found are modules imported under a name computed at run time, and data files
+beside modules: a component keeps both in its own `src`.
 """
 
 import ast
@@ -25,7 +25,7 @@ GROUP: Final = "fondant_spec.component_packages"
 
 @dataclass(frozen=True)
 class SourceFile:
-    """A file as it was read: the SHA-256 of its bytes, and if it is Python what it imports."""
+    """A parsed file: the SHA-256 of its bytes and, if it is Python, its imports."""
 
     sha256: str
     imports: tuple[ast.Import | ast.ImportFrom, ...] = ()
@@ -33,7 +33,7 @@ class SourceFile:
 
 @dataclass(frozen=True)
 class _Module:
-    """A module's file, None for a folder without `__init__.py`, and where its submodules lie."""
+    """A module's file (None for a folder without `__init__.py`), and where its submodules are."""
 
     file: Path | None
     folders: tuple[Path, ...] = ()
@@ -42,7 +42,7 @@ class _Module:
 def imported_modules(files: Iterable[Path]) -> dict[str, Path]:
     """Return the files of the registered packages' modules that Python files import, by name.
 
-    What the modules import themselves is among them, and so on.
+    Imports are followed transitively.
 
     Args:
         files: a component's own files; those that are not Python import nothing.
@@ -57,7 +57,7 @@ def imported_modules(files: Iterable[Path]) -> dict[str, Path]:
 
 
 def read_source(path: Path) -> SourceFile:
-    """Return what is known of a file; it is read again only if it has changed.
+    """Read and parse a file; cached until the file changes.
 
     Raises:
         InvalidComponentError: it ends in `.py` and is not valid Python.
@@ -80,7 +80,7 @@ def _read(path: Path, _state: tuple[int, ...]) -> SourceFile:
 
 
 def _import_statements(nodes: Iterable[ast.AST]) -> Iterator[ast.Import | ast.ImportFrom]:
-    """Yield the imports among statements and below them; expressions hold none."""
+    """Yield the imports among statements, recursively; expressions contain none."""
     for node in nodes:
         if isinstance(node, ast.Import | ast.ImportFrom):
             yield node
@@ -109,12 +109,12 @@ class _Search:
         self._modules: dict[str, _Module | None] = {}
 
     def follow(self, file: Path, package: str) -> None:
-        """Find all that a file imports; `package` is what its relative imports start from."""
+        """Find everything that a file imports; `package` is the base of its relative imports."""
         for statement in read_source(file).imports:
             if isinstance(statement, ast.Import):
                 for alias in statement.names:
                     self._require(alias.name, file)
-            elif not statement.level or package:  # else from the component's own package
+            elif not statement.level or package:  # otherwise from the component's own package
                 self._follow_from(statement, file, package)
 
     def _follow_from(self, statement: ast.ImportFrom, file: Path, package: str) -> None:
@@ -136,7 +136,7 @@ class _Search:
             raise InvalidComponentError(_missing(file, name))
 
     def _take(self, name: str) -> bool:
-        """Take a module if it counts as code; return False if it should be there and is not."""
+        """Add a module if it counts as code; return False if it should exist and does not."""
         return self._add(name) if self._counts(name) else True
 
     def _add(self, name: str) -> bool:
@@ -146,7 +146,7 @@ class _Search:
         if module is None:
             return False
         if parent := name.rpartition(".")[0]:
-            self._add(parent)  # Python runs the packages on the way, too
+            self._add(parent)  # Python also runs the parent packages
         if module.file is not None:
             self.files[name] = module.file
             self.follow(module.file, name if module.folders else parent)

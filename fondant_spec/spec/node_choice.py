@@ -1,4 +1,4 @@
-"""Which nodes of a cluster a step may go to: by labels that they carry, and taints it tolerates.
+"""The nodes of a cluster that a step may run on: by their labels, and taints it tolerates.
 
 https://kubernetes.io/docs/concepts/scheduling-eviction/taint-and-toleration/
 """
@@ -17,18 +17,18 @@ _WORDS: Final[Mapping[str, tuple[str, ...]]] = {
     "value": (),
     "effect": ("NoSchedule", "PreferNoSchedule", "NoExecute"),
 }
-"""What a toleration says, and the words that there are for it, if not any."""
+"""The keys of a toleration, with their allowed values, if not arbitrary."""
 
 
 def is_label(key: str, value: str) -> bool:
-    """Return whether Kubernetes takes a label."""
+    """Return whether Kubernetes accepts a label."""
     return bool(_KEY.fullmatch(key) and _VALUE.fullmatch(value))
 
 
 def wrong_choice(
     node_selector: Mapping[str, str], tolerations: Iterable[Mapping[str, str]]
 ) -> str | None:
-    """Return what Kubernetes would refuse of a choice of nodes, as a sentence's end; or None."""
+    """Return why Kubernetes would reject a choice of nodes, as a sentence's end; or None."""
     for key, value in node_selector.items():
         if not is_label(key, value):
             return f"node_selector has {key!r}: {value!r}, which is no label of Kubernetes"

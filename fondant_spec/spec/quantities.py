@@ -15,11 +15,7 @@ _QUANTITY: Final = re.compile(r"([0-9]+(?:\.[0-9]+)?)([A-Za-z]*)")
 
 
 def quantity(text: str, what: str = "") -> float:
-    """Return a quantity as a number: of cores, or of bytes. `what` names it in an error.
-
-    Raises:
-        InvalidPipelineError: it is none.
-    """
+    """Parse a quantity into a number of cores, or of bytes. `what` names it in errors."""
     match = _QUANTITY.fullmatch(text) if isinstance(text, str) else None
     if match is None or match[2] not in _UNITS:
         told = f"{what}: {text!r}" if what else repr(text)

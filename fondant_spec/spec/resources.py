@@ -1,7 +1,7 @@
-"""What a step wants of the machine it runs on: what its component states, and what a pipeline does.
+"""The resources of a step: those that its component declares, and those set in a pipeline.
 
-A component states `resources` in its spec: `cpu` and `memory` to ask for, and limits where its need
-has an end. A pipeline that says otherwise for a step goes first.
+A component declares `resources` in its spec: `cpu` and `memory` requests, and limits if its use is
+bounded. A pipeline's own settings for a step take precedence.
 """
 
 from collections.abc import Mapping
@@ -17,24 +17,24 @@ from fondant_spec.spec.quantities import quantity
 from fondant_spec.spec.types import reject_unknown_keys
 
 _STATED: Final = {"cpu", "cpu_limit", "memory", "memory_limit"}
-"""What a component may state; devices and nodes are the pipeline's to choose."""
+"""What a component may declare; devices and nodes are up to the pipeline."""
 
 
 @dataclass(frozen=True)
 class Resources:
-    """What a step wants of the machine it runs on; runners that cannot give it say so.
+    """The resources of a step; runners that cannot provide them say so.
 
     Quantities are those of Kubernetes (`cpu="2"`, `memory="8Gi"`, `shared_memory="2Gi"`). `cpu` and
-    `memory` are set aside for the step, and are the most that it gets unless `cpu_limit` and
-    `memory_limit` say otherwise; where a pipeline names none, the component's spec does.
+    `memory` are reserved for the step, and are also its limits unless `cpu_limit` and
+    `memory_limit` are set; if a pipeline sets none, those of the component's spec apply.
     `accelerator` is the resource name of a device, such as `nvidia.com/gpu`. With `host_network`, a
-    container on this machine reaches servers on it. `retries` is how often a step is tried again
-    after a failure that may pass by itself, first after `backoff` seconds and then after twice as
-    many, as long as `timeout`, in seconds, allows.
+    container on this machine can access servers on it. `retries` is how often a step is retried
+    after a temporary failure, first after `backoff` seconds, doubling each time, as long as
+    `timeout`, in seconds, allows.
 
     Raises:
-        InvalidPipelineError: a value is of another type, a quantity is none, or a limit is less
-            than what is asked for; or Kubernetes knows no such label or toleration.
+        InvalidPipelineError: a value is of another type, a quantity is malformed, or a limit is
+            less than the request; or Kubernetes does not accept a label or toleration.
     """
 
     cpu: str | None = None
@@ -52,7 +52,7 @@ class Resources:
     timeout: int | None = None
 
     def __post_init__(self) -> None:
-        """Refuse what no runner could read."""
+        """Reject what no runner could interpret."""
         for name in ("cpu", "cpu_limit", "memory", "memory_limit", "shared_memory"):
             value = getattr(self, name)
             if value is not None and not quantity(value, name):
@@ -75,7 +75,7 @@ class Resources:
             raise InvalidPipelineError(msg)
 
     def completed(self, stated: "Resources") -> Self:
-        """Return these with the CPU and memory that a component states, where none are named."""
+        """Return these with the CPU and memory that a component declares, where unset."""
         cpu, cpu_limit = _completed((self.cpu, self.cpu_limit), (stated.cpu, stated.cpu_limit))
         memory, memory_limit = _completed(
             (self.memory, self.memory_limit), (stated.memory, stated.memory_limit)
@@ -84,7 +84,7 @@ class Resources:
 
 
 MODEST: Final = Resources(cpu="500m", memory="1Gi")
-"""What a component that states nothing asks for: on a shared cluster, nothing is no choice."""
+"""The request for a component that declares nothing: on a shared cluster, one is needed."""
 
 _ARGUMENT_TYPES: Final = {
     str: "str",
@@ -97,10 +97,10 @@ _ARGUMENT_TYPES: Final = {
 
 
 def read_resources(content: Any, where: str) -> Resources:
-    """Return what a spec states under `resources`.
+    """Return the `resources` that a spec declares.
 
     Raises:
-        InvalidComponentSpecError: an unknown key, or no quantity.
+        InvalidComponentSpecError: an unknown key, or a malformed quantity.
     """
     if content is None:
         return MODEST
@@ -116,7 +116,7 @@ def read_resources(content: Any, where: str) -> Resources:
 
 
 def resource_arguments() -> dict[str, Argument]:
-    """Return what can be said of a step's resources, as arguments that a command line can set."""
+    """Return the resource settings of a step as arguments for a command line."""
     declared = {}
     for one in fields(Resources):
         default = one.default_factory() if callable(one.default_factory) else one.default
@@ -132,7 +132,7 @@ def _type_of(annotation: Any) -> str:
 def _completed(
     own: tuple[str | None, str | None], stated: tuple[str | None, str | None]
 ) -> tuple[str | None, str | None]:
-    """Return what is asked for, and its limit: a step's own, else what the component states."""
+    """Return a request and its limit: a step's own, or else those its component declares."""
     asked, limit = own
     if limit is None:
         return (asked, asked) if asked is not None else stated

@@ -1,8 +1,8 @@
-"""Secrets of a step: named by its arguments, never given.
+"""Secrets of a step: arguments refer to them, and never contain them.
 
-An argument vector is in every list of processes, and arguments are kept in manifests that others
-read. An argument that is declared `by_reference` says instead where a secret is, for the step to
-take it from there: `env:NAME`, a variable of its environment, or `file:/PATH`.
+An argument vector is visible in process lists, and arguments are kept in manifests that others
+read. So an argument declared `by_reference` only says where the step finds a secret: `env:NAME`, a
+variable of its environment, or `file:/PATH`.
 """
 
 import os
@@ -19,10 +19,10 @@ _LOOKS_LIKE_ONE: Final = re.compile(r"(env|file):")
 
 
 def refuse_secrets(name: str, value: Any, *, by_reference: bool) -> None:
-    """Refuse a value that signs in somewhere, such as a URL with a password or token in it.
+    """Reject a value with credentials, such as a URL with a password or token in it.
 
     Raises:
-        InvalidArgumentError: it does, or is a reference that names nothing.
+        InvalidArgumentError: it has credentials, or is a reference to nothing.
     """
     if by_reference and isinstance(value, str) and _LOOKS_LIKE_ONE.match(value):
         if not _REFERENCE.fullmatch(value):
@@ -45,19 +45,19 @@ def refuse_secrets(name: str, value: Any, *, by_reference: bool) -> None:
 
 
 def variable_of(value: Any) -> str | None:
-    """Return the variable that a reference names, if it is one to a variable."""
+    """Return the variable that a reference names, if it refers to one."""
     found = _REFERENCE.fullmatch(value) if isinstance(value, str) else None
     return found["variable"] if found else None
 
 
 def file_of(value: Any) -> str | None:
-    """Return the file that a reference names, if it is one to a file."""
+    """Return the file that a reference names, if it refers to one."""
     found = _REFERENCE.fullmatch(value) if isinstance(value, str) else None
     return found["file"] if found else None
 
 
 def opened(name: str, value: Any) -> Any:
-    """Return the secret that a reference names, and hide it from now on; other values as they are.
+    """Return the secret that a reference refers to, and redact it from now on; or the value itself.
 
     Raises:
         InvalidArgumentError: there is no such variable or file, or it is empty.
@@ -78,7 +78,7 @@ def opened(name: str, value: Any) -> Any:
 
 
 def _content(file: str) -> tuple[str, str]:
-    """Return what a file holds, and why it cannot be had if that is so."""
+    """Return the content of a file, and the reason if it cannot be read."""
     try:
         content = Path(file).read_text(encoding="utf-8").strip()
     except (OSError, UnicodeDecodeError) as error:

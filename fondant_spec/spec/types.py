@@ -52,8 +52,8 @@ _KEYS: Final = {"type", "format", "items", "properties", "size"}
 def type_from_json(value: Mapping[str, Any], where: str = "field") -> pa.DataType:
     """Return the Arrow type that a spec or a manifest spells as `value`.
 
-    Keys that do not belong to a type (`location`, `description`, ...) are the caller's business and
-    are ignored here. `where` names the field in error messages.
+    Keys that do not belong to a type (`location`, `description`, ...) are left to the caller and
+    ignored here. `where` names the field in error messages.
 
     Raises:
         InvalidTypeError: the name is unknown, or a nested type lacks its items or properties.
@@ -111,7 +111,7 @@ def json_types(fields: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def reject_unknown_keys(value: Mapping[str, Any], known: set[str], where: str) -> None:
-    """Refuse keys outside `known`, with a hint at the nearest one.
+    """Raise an error for keys outside `known`, with a hint at the closest one.
 
     Raises:
         InvalidTypeError: for the first unknown key.
@@ -124,7 +124,7 @@ def reject_unknown_keys(value: Mapping[str, Any], known: set[str], where: str) -
 
 
 def check_field_keys(value: Mapping[str, Any], where: str, extra: frozenset[str]) -> None:
-    """Refuse unknown keys in a field of a spec, at every depth; `extra` is allowed at the top."""
+    """Reject unknown keys in a field of a spec, at every depth; `extra` is allowed at the top."""
     reject_unknown_keys(value, _KEYS | extra, where)
     items = value.get("items")
     if isinstance(items, Mapping):

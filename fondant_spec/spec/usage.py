@@ -1,4 +1,4 @@
-"""What `main.py --help` prints: a component's arguments, made from its spec."""
+"""The `--help` text of a component, generated from its spec."""
 
 from collections.abc import Iterable
 from textwrap import fill, indent
@@ -31,9 +31,9 @@ def usage(spec: ComponentSpec) -> str:
 
 
 def accepted_values(argument: Argument, quote: str = "") -> str:
-    """Return which values of its type an argument accepts, such as `One of a, b.`, or nothing.
+    """Describe which values of its type an argument accepts, such as `One of a, b.`, or nothing.
 
-    Choices and patterns stand between two `quote`.
+    Choices and patterns are enclosed in `quote`.
     """
     if argument.choices:
         return f"One of {', '.join(f'{quote}{choice}{quote}' for choice in argument.choices)}."

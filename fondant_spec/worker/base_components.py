@@ -25,20 +25,20 @@ if TYPE_CHECKING:
 
 
 FirstRows = Callable[[Sequence[str], int], dict[str, list[Any]]]
-"""Returns the values of the fields with the given names in so many rows at most."""
+"""Returns the values of the named fields in the first rows, up to the given number."""
 
 
 EarlierRows = Callable[[], "Iterator[pa.RecordBatch]"]
-"""Reads the rows of a partition that have come out already."""
+"""Reads the rows of a partition that came out earlier."""
 
 
 def no_rows(names: Sequence[str], count: int) -> dict[str, list[Any]]:  # noqa: ARG001
-    """Return the first rows where there are none."""
+    """Return the first rows of a step without input."""
     return {name: [] for name in names}
 
 
 def nothing_earlier() -> "Iterator[pa.RecordBatch]":
-    """Yield the earlier rows of a partition that is begun."""
+    """Yield the earlier rows of a partition that has none."""
     return iter(())
 
 
@@ -47,20 +47,20 @@ class SetupContext:
     """What a component is given once per worker process, before any rows.
 
     Attributes:
-        input_fields: the consumed fields, by the component's own names, with the metadata that
-            their makers left.
-        output_fields: the fields that this step is asked to produce, by the component's own names.
-        output_types: the types that these fields are declared to have.
-        dataset_fields: all fields of the dataset, consumed or not, for an error to name them.
-        output_directory: a folder of the step's own, empty at the start: where a component that
-            writes puts its files, unless an argument names another place.
-        unfinished_directory: a folder of the step's own, or a URL, that is there again after an
-            interruption, and removed when the step is done: for the checkpoints of long work. What
-            lies there may have been made from other rows under the same cache key.
-        cache_key: of the step, which names its result.
-        manifests: where the manifests lie that the step reads; `dataset.history` goes on from them.
-        first_rows: reads the values of some fields in the first rows of all, as many at most as
-            asked for. They are the same in every worker, so what is tried on them comes out alike.
+        input_fields: the consumed fields, by the component's own names, with the metadata of the
+            steps that made them.
+        output_fields: the fields that this step has to produce, by the component's own names.
+        output_types: the declared types of these fields.
+        dataset_fields: all fields of the dataset, consumed or not, for use in error messages.
+        output_directory: a folder of the step's own, empty at the start, for the files of a
+            component that writes, unless an argument names another place.
+        unfinished_directory: a folder or URL of the step's own that survives an interruption, and
+            is removed when the step is done: for checkpoints of long work. Its content may have
+            been made from other rows under the same cache key.
+        cache_key: of the step, which identifies its result.
+        manifests: locations of the manifests that the step reads; `dataset.history` starts there.
+        first_rows: reads the values of some fields in the first rows of the whole dataset, up to a
+            number. They are the same in every worker, so decisions based on them agree.
     """
 
     input_fields: Mapping[str, "Field"]
@@ -76,15 +76,15 @@ class SetupContext:
 
 @dataclass(frozen=True)
 class RowContext:
-    """What a component is given beside the rows of a partition.
+    """What a component is given alongside the rows of a partition.
 
     Attributes:
         rejects: where to put the rows that cannot be processed.
         input_fields: the consumed fields of these rows, by the component's own names.
-        output_fields: the fields that this step is asked to produce, by the component's own names.
-        earlier: reads the rows of this partition, as the component once took them, that came out in
-            an earlier attempt or run, and are not among those that it takes now. For a component
-            that maps or filters and counts rows that belong together.
+        output_fields: the fields that this step has to produce, by the component's own names.
+        earlier: reads the input rows of this partition whose results are kept from an earlier
+            attempt or run, and which are not among those processed now. For a component that maps
+            or filters and counts rows that belong together.
     """
 
     rejects: Rejects
@@ -94,7 +94,7 @@ class RowContext:
 
 
 class Execution(Protocol):
-    """What can be done with a component: one method for each kind."""
+    """What the executor does with a component: one method for each kind."""
 
     def load(self) -> list[Checkpoint]:
         """Run a component that loads."""
@@ -103,7 +103,7 @@ class Execution(Protocol):
         """Run a component that transforms."""
 
     def gather(self) -> list[Checkpoint]:
-        """Run a component that looks at the whole dataset at once."""
+        """Run a component that processes the whole dataset at once."""
 
     def write(self) -> list[Checkpoint]:
         """Run a component that writes."""
@@ -113,23 +113,25 @@ class Component(ABC):
     """What all components share."""
 
     uses_device: ClassVar[bool] = False
-    """True for a step that drives a model: one worker process, which gets all cores."""
+    """True for a step that runs a model: one worker process, which gets all cores."""
 
     gathers: ClassVar[bool] = False
-    """True for a step that, once all partitions are through, takes all its rows once more
-    (`gather`): to de-duplicate or rank across partitions. For narrow rows only."""
+    """True for a step that processes all its rows a second time, after all partitions (`gather`),
+    to de-duplicate or rank across partitions. For narrow rows only.
+    """
 
     partitions_at_once: int = 1
-    """How many partitions a step of one worker takes at the same time, each in a thread: more than
-    one for a step that waits for others. `setup` may set it. They share what `setup` made."""
+    """How many partitions a single worker processes concurrently, in threads: more than one for a
+    step that waits for I/O. `setup` may set it. The threads share what `setup` made.
+    """
 
     batch_rows: int | None = None
-    """The most rows in a batch; None leaves it to the executor, which bounds batches in bytes."""
+    """The most rows per batch; None leaves it to the executor, which bounds batches in bytes."""
 
     @classmethod
     @abstractmethod
     def run_in(cls, execution: Execution) -> list[Checkpoint]:
-        """Have the executor run the component as what it is."""
+        """Dispatch to the executor's method for this kind of component."""
 
     def setup(self, context: SetupContext) -> None:  # noqa: B027 - most need no set-up
         """Load what is needed once per worker process: a model, an index, a connection pool."""
@@ -138,7 +140,7 @@ class Component(ABC):
         """Release what `setup` took. Called once per worker process, also after an error."""
 
     def field_metadata(self) -> Mapping[str, Mapping[str, Any]]:
-        """Return, per produced field, what made it: model id, revision, dimension, ...
+        """Return metadata per produced field about its origin: model id, revision, dimension, ...
 
         Called when the first rows have come out, and later. The values must be JSON, and the same
         in every worker.
@@ -147,27 +149,27 @@ class Component(ABC):
 
 
 class LoadComponent(Component):
-    """Brings rows into the pipeline."""
+    """Loads rows into the pipeline."""
 
     @classmethod
     def run_in(cls, execution: Execution) -> list[Checkpoint]:
-        """Have the executor load."""
+        """Run `Execution.load`."""
         return execution.load()
 
     @abstractmethod
     def load(self, context: RowContext) -> Iterator[pa.RecordBatch]:
-        """Yield the rows of the source, in an order that is the same each time.
+        """Yield the rows of the source, in a deterministic order.
 
-        With a column `id` (see `row_id`) or without: then the rows are numbered as they come.
+        A column `id` (see `row_id`) is optional: without it, rows are numbered in order.
         """
 
 
 class StreamTransformComponent(Component):
-    """Turns the rows of a partition into rows as one stream, to work ahead of device or network."""
+    """Transforms the rows of a partition as one stream, to work ahead of device or network."""
 
     @classmethod
     def run_in(cls, execution: Execution) -> list[Checkpoint]:
-        """Have the executor transform."""
+        """Run `Execution.transform`."""
         return execution.transform(gathers=cls.gathers)
 
     @abstractmethod
@@ -177,19 +179,19 @@ class StreamTransformComponent(Component):
         """Yield the rows made from the batches of one partition; batches need not correspond.
 
         A step that explodes names the parent of each row in the spec's `previous_index` column,
-        and may leave out `id`: then `<parent id>-<number>` is given.
+        and may leave out `id`, which then becomes `<parent id>-<number>`.
         """
 
     def gather(self, rows: "pads.Dataset", context: RowContext) -> Iterator[pa.RecordBatch]:  # noqa: ARG002
         """Yield the final rows, given those of all partitions (ids included), in partition order.
 
-        Only called where `gathers` is True. Rows that are left out go to `context.rejects`.
+        Only called if `gathers` is True. Rows that are left out go to `context.rejects`.
         """
         return iter(rows.to_batches())
 
 
 class ArrowTransformComponent(StreamTransformComponent):
-    """Turns rows into rows, an Arrow record batch at a time."""
+    """Transforms rows, one Arrow record batch at a time."""
 
     @abstractmethod
     def transform(self, batch: pa.RecordBatch, context: RowContext) -> pa.RecordBatch:
@@ -204,33 +206,33 @@ class ArrowTransformComponent(StreamTransformComponent):
 
 
 class GatherComponent(Component):
-    """Looks at all rows of the dataset at once: to leave out copies, to rank, to draw from groups.
+    """Processes all rows of the dataset at once: to de-duplicate, rank or sample from groups.
 
-    It runs in one process, and may hold what is narrow; of an image, which is not, a hash at most.
-    Its spec maps or filters. What it leaves out without a reject is recorded as filtered.
+    It runs in one process, and may hold narrow columns in memory; of an image, at most a hash. Its
+    spec maps or filters. Rows it leaves out without a reject are recorded as filtered.
     """
 
     @classmethod
     def run_in(cls, execution: Execution) -> list[Checkpoint]:
-        """Have the executor gather."""
+        """Run `Execution.gather`."""
         return execution.gather()
 
     @abstractmethod
     def gather(
         self, batches: Iterator[pa.RecordBatch], context: RowContext
     ) -> Iterator[pa.RecordBatch]:
-        """Yield the rows that stay with what is produced for them, in the order in which they came.
+        """Yield the rows to keep, with the fields produced for them, in input order.
 
-        `batches` are those of all partitions. The batches returned need not correspond to them.
+        `batches` are those of all partitions. The returned batches need not correspond to them.
         """
 
 
 class WriteComponent(Component):
-    """Takes rows out of the pipeline."""
+    """Writes rows to outside the pipeline."""
 
     @classmethod
     def run_in(cls, execution: Execution) -> list[Checkpoint]:
-        """Have the executor write."""
+        """Run `Execution.write`."""
         return execution.write()
 
     @abstractmethod
@@ -238,5 +240,5 @@ class WriteComponent(Component):
         """Write all rows of the dataset, and return the paths (URLs) of what was written.
 
         The step counts as done while these paths exist, and those that are files are unchanged. If
-        one is an `export.json` (see `written_files`), so must be all files that it lists.
+        one is an `export.json` (see `written_files`), this includes all files that it lists.
         """

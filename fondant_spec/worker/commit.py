@@ -1,4 +1,4 @@
-"""Turning the checkpoints of a finished step into its manifest: the commit."""
+"""The commit: building the manifest of a finished step from its checkpoints."""
 
 import logging
 from collections.abc import Mapping, Sequence
@@ -28,7 +28,7 @@ def commit(request: StepRequest, checkpoints: Sequence[Checkpoint], *, seconds: 
 
     Raises:
         RejectThresholdError: more rows failed than allowed.
-        CardinalityError: an id comes in two partitions, or partitions do not fit together.
+        CardinalityError: an id occurs in two partitions, or partitions do not fit together.
     """
     manifest = replace(
         request.manifest,
@@ -50,7 +50,7 @@ def commit(request: StepRequest, checkpoints: Sequence[Checkpoint], *, seconds: 
 
 
 def _seconds_of(run_id: str, checkpoints: Sequence[Checkpoint]) -> float:
-    """Return the time of the clock that a run was at the partitions, perhaps on many machines."""
+    """Return the wall-clock time that a run spent on partitions, perhaps on many machines."""
     works = [one.work for one in checkpoints if one.run_id == run_id]
     if not works:
         return 0.0
@@ -58,7 +58,7 @@ def _seconds_of(run_id: str, checkpoints: Sequence[Checkpoint]) -> float:
 
 
 def _sweep(folder: StepFolder, checkpoints: Sequence[Checkpoint], manifest: Manifest) -> None:
-    """Remove what an earlier attempt left and this one did not write again."""
+    """Remove what an earlier attempt left and this one did not overwrite."""
     storage.remove(folder.staged)
     storage.remove(folder.pieces)
     storage.remove(folder.unfinished)
@@ -75,7 +75,7 @@ def _sweep(folder: StepFolder, checkpoints: Sequence[Checkpoint], manifest: Mani
 
 
 def _written(manifest: Manifest, checkpoint: Checkpoint, dataset: Manifest) -> Manifest:
-    """A write leaves the dataset as it was; only joined branches need an index of their own."""
+    """Return the manifest of a write: the dataset is unchanged, but a join needs its own index."""
     own = bool(checkpoint.partitions)
     return replace(
         manifest,
@@ -112,7 +112,7 @@ def _transformed(
 
 
 def _types(checkpoints: Sequence[Checkpoint]) -> dict[str, pa.DataType]:
-    """Return the types of the columns as written, for which empty partitions say little."""
+    """Return the types of the columns as written; empty partitions contribute little."""
     filled = [c for c in checkpoints if c.rows] or list(checkpoints)
     if not filled:
         return {}
@@ -128,7 +128,7 @@ def _types(checkpoints: Sequence[Checkpoint]) -> dict[str, pa.DataType]:
 
 
 def _metadata(checkpoints: Sequence[Checkpoint]) -> Mapping[str, Mapping[str, Any]]:
-    """Return what made the fields, which must be the same for all partitions."""
+    """Return the metadata of the fields, which must be the same in all partitions."""
     if not checkpoints:
         return {}
     first, *others = [c for c in checkpoints if c.metadata] or checkpoints
@@ -145,9 +145,9 @@ def _metadata(checkpoints: Sequence[Checkpoint]) -> Mapping[str, Mapping[str, An
 def _check_threshold(
     manifest: Manifest, checkpoints: Sequence[Checkpoint], max_reject_share: float
 ) -> None:
-    """Refuse a result with too many failures; the partitions to blame are forgotten.
+    """Reject a result with too many failures, and drop the checkpoints of the failed partitions.
 
-    So they are computed again once the cause is mended, and the others are kept.
+    They are then computed again once the cause is fixed, while all others are kept.
     """
     if not manifest.rejects:
         return
@@ -164,9 +164,9 @@ def _check_threshold(
 
 
 def _check_unique(partitions: Sequence[Partition], request: StepRequest) -> None:
-    """Make sure that no id comes twice, also across partitions.
+    """Check that no id is duplicated across partitions.
 
-    Each partition is known to be free of doubles, so ranges of ids that do not overlap settle it.
+    Each partition is known to be free of duplicates, so disjoint ranges of ids suffice.
     """
     ranges = sorted((str(p.first_id), str(p.last_id)) for p in partitions if p.rows)
     if all(a[1] < b[0] for a, b in pairwise(ranges)):

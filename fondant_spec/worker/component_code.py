@@ -1,8 +1,8 @@
-"""Loading a component's code: `main.py`, with the modules beside it importable as for a program.
+"""Loading a component's code: `main.py`, with its sibling modules importable as in a program.
 
-Components name the modules beside their `main.py` as they like, so two of them may have a
-`helper.py`. In a process that sees more than one component (a Dask worker, a test), the modules of
-one are put aside before those of another are loaded.
+Components may name their modules freely, so two of them may have a `helper.py`. In a process that
+runs more than one component (a Dask worker, a test), the modules of one are set aside before those
+of another are loaded.
 """
 
 import hashlib
@@ -21,18 +21,18 @@ from fondant_spec.worker.base_components import Component
 
 @dataclass
 class _Code:
-    """The code in one `src` folder, as it was when it was loaded; `modules` by their names."""
+    """The code in one `src` folder, as it was when loaded; `modules` by name."""
 
     folder: Path
     modules: dict[str, ModuleType] = field(default_factory=dict)
 
     def enter(self) -> None:
-        """Make this code's modules the ones that an import finds."""
+        """Put this code's modules into `sys.modules`."""
         sys.path.insert(0, str(self.folder))
         sys.modules.update(self.modules)
 
     def leave(self) -> None:
-        """Put this code's modules aside."""
+        """Take this code's modules out of `sys.modules`."""
         if str(self.folder) in sys.path:
             sys.path.remove(str(self.folder))
         own = [name for name, module in list(sys.modules.items()) if _lies_in(module, self.folder)]
@@ -40,10 +40,10 @@ class _Code:
 
 
 class _Shelf:
-    """The code that was loaded in this process, of which one component's is in use."""
+    """The code loaded in this process; that of one component is active."""
 
     def __init__(self) -> None:
-        # A module that one thread is loading lies half done where another one would find it.
+        # Other threads must not find a module that one thread has only partly loaded.
         self._lock = RLock()
         self._codes: dict[tuple[Path, str], _Code] = {}
         self._in_use: _Code | None = None
@@ -61,7 +61,7 @@ class _Shelf:
             return self._main(code) if name == "main" else import_module(name)
 
     def _main(self, code: _Code) -> ModuleType:
-        """Return `main.py` under a name of its own, for it is not what `import main` means."""
+        """Return `main.py` under a name of its own, since `import main` must not find it."""
         name = f"fondant_component_{code.folder.parent.name}"
         if name in code.modules:
             return code.modules[name]
@@ -75,7 +75,7 @@ class _Shelf:
         try:
             spec.loader.exec_module(module)
         except BaseException:
-            del sys.modules[name]  # so that the next one to ask meets the error, not half a module
+            del sys.modules[name]  # so that the next import raises the error, too
             raise
         code.modules[name] = module
         return module
@@ -85,7 +85,7 @@ _shelf = _Shelf()
 
 
 def load_module(source: Path, name: str = "main") -> ModuleType:
-    """Return a module of the component in the folder `source`: its `main`, or one beside it."""
+    """Return a module of the component in the folder `source`: its `main`, or a sibling."""
     return _shelf.load((source / "src").resolve(), name)
 
 
@@ -93,7 +93,7 @@ def component_class(source: Path) -> type[Component]:
     """Return the component class that a folder's `main.py` defines.
 
     Raises:
-        InvalidComponentError: there is no `main.py`, or it defines none.
+        InvalidComponentError: there is no `main.py`, or it defines no component.
     """
     if not (source / "src" / "main.py").is_file():
         msg = f"{source} is no folder of a component: it has no src/main.py."

@@ -1,8 +1,8 @@
-"""Spreading a step's partitions over a Dask cluster of the user's own.
+"""Distributing a step's partitions over the user's own Dask cluster.
 
-`DASK_SCHEDULER_ADDRESS` says where it is; Dask's own configuration, how it is secured. How many
-workers it has is its own matter; they may come and go. A worker that is killed loses the partition
-at hand, which another one takes over; a scheduler that starts again is given what is left.
+`DASK_SCHEDULER_ADDRESS` is its address; Dask's own configuration says how it is secured. Its number
+of workers is its own matter, and may change at any time. A worker that is killed loses its current
+partition, which another one takes over; a restarted scheduler is given the remaining ones.
 """
 
 import logging
@@ -21,22 +21,22 @@ from fondant_spec.worker.worker_process import run_task
 SCHEDULER: Final = "DASK_SCHEDULER_ADDRESS"
 
 _GPU: Final = "GPU"
-"""The resource that workers with a GPU say they have: `dask worker --resources GPU=1`."""
+"""The resource that workers with a GPU declare: `dask worker --resources GPU=1`."""
 
 _AHEAD: Final = 2
-"""Partitions submitted per worker: one at hand and one waiting."""
+"""Partitions submitted per worker: one running and one waiting."""
 
 _MOST_ROUNDS_WITHOUT_WORK: Final = 3
 _PATIENCE: Final = "60 s"
-"""How long a scheduler may take to answer."""
+"""How long a scheduler may take to respond."""
 
 
 @dataclass
 class _Round:
-    """Partitions as they go to a cluster, until all are done or its scheduler is lost.
+    """Partitions on a cluster, until all are done or its scheduler is lost.
 
-    `deadly` are those that ended one worker after the other, `lost` those whose work the scheduler
-    knows no more.
+    `deadly` are those that killed several workers in turn, `lost` those that the scheduler no
+    longer knows.
     """
 
     step: StepContext
@@ -67,7 +67,7 @@ class _Round:
                 futures.add(new)
 
     def _submit(self, client: Any, task: PartitionTask, resources: dict[str, int]) -> Any:
-        # A partition that an earlier run began may still run there, with a lease that is lost.
+        # A partition submitted by an earlier run may still be running, with a lease that is lost.
         run = self.step.lease.token if self.step.lease else self.step.run_id
         key = f"{self.step.folder.location}/{task.name}-{run}"
         return client.submit(
@@ -75,7 +75,7 @@ class _Round:
         )
 
     def _resources(self, client: Any) -> dict[str, int]:
-        """Return what a worker must have: a GPU for what runs on one, where any worker has it."""
+        """Return the resources a worker must have: a GPU if the step uses one and any has one."""
         if not self.step.component_class().uses_device:
             return {}
         workers = client.scheduler_info(n_workers=-1)["workers"].values()
@@ -88,7 +88,7 @@ def run_on_cluster(
     """Run a transform over partitions on a Dask cluster.
 
     Raises:
-        StepFailedError: no scheduler answers, or some partitions killed one worker after the other;
+        StepFailedError: no scheduler responds, or some partitions killed several workers in turn;
             all others are finished.
     """
     logging.getLogger("distributed").setLevel(logging.CRITICAL)

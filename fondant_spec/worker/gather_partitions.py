@@ -1,4 +1,4 @@
-"""What a step does that looks at all rows at once and keeps its partitions."""
+"""Running a component that processes all rows at once and keeps their partitions."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import chain
@@ -29,11 +29,11 @@ def gather_partitions(
     tasks: Sequence[PartitionTask],
     advance: Advance,
 ) -> list[Checkpoint]:
-    """Run a component over all rows at once, one checkpoint for each partition of the input.
+    """Run a component over all rows at once, with one checkpoint per input partition.
 
-    What becomes of a row may depend on any other, so a step that runs again keeps nothing.
+    The result for a row may depend on any other, so nothing is kept when the step runs again.
     """
-    storage.remove(step.folder.checkpoints)  # of an earlier attempt
+    storage.remove(step.folder.checkpoints)  # from an earlier attempt
     context = row_context(step)
     rows = step.inputs[0]
     given = chain.from_iterable(
@@ -68,14 +68,14 @@ def gather_partitions(
 
 
 class _Rows:
-    """The rows that a component returns, to be taken partition by partition."""
+    """The rows that a component returns, taken partition by partition."""
 
     def __init__(self, batches: Iterable[pa.RecordBatch]) -> None:
         self._batches = iter(batches)
         self._rest = pa.record_batch({"id": pa.array([], pa.string())})
 
     def among(self, ids: pa.Array) -> Iterator[pa.RecordBatch]:
-        """Yield the next rows, as far as their ids are among some."""
+        """Yield the next rows, as long as their ids are in `ids`."""
         while self._fill():
             part = self._rest
             strange = pc.invert(pc.is_in(part.column("id"), value_set=ids))

@@ -1,4 +1,4 @@
-"""What Kubeflow Pipelines is told of a finished step: numbers for its tables, a page to show."""
+"""Outputs for Kubeflow Pipelines: metrics of a finished step, and a page that shows its result."""
 
 import json
 from pathlib import Path
@@ -12,7 +12,7 @@ METRICS: Final = "metrics"
 
 
 def write_outputs(options: ExecutorOptions, manifest: Manifest) -> None:
-    """Write what the options ask for beside the location of the manifest."""
+    """Write the outputs that the options request, next to the location of the manifest."""
     if options.executor_input:
         _write_metrics(options.executor_input, manifest)
     if options.report_path:
@@ -20,22 +20,22 @@ def write_outputs(options: ExecutorOptions, manifest: Manifest) -> None:
 
 
 def _write_metrics(executor_input: str, manifest: Manifest) -> None:
-    """Note the numbers of a finished step where its pod's launcher looks for them.
+    """Write the metrics of a finished step to where its pod's launcher reads them.
 
     Args:
-        executor_input: what the launcher said: the artifacts that it expects, and the file in
-            which it reads of them.
+        executor_input: the launcher's message: the artifacts that it expects, and the file from
+            which it reads their metadata.
         manifest: of the step.
     """
     outputs = json.loads(executor_input)["outputs"]
     [artifact] = outputs["artifacts"][METRICS]["artifacts"]
-    # Its place stays as it is: another one fails this step, or the next.
+    # The artifact's URI must not change: another one fails this step, or the next.
     told = {METRICS: {"artifacts": [{**artifact, "metadata": metrics(manifest)}]}}
     _write(outputs["outputFile"], json.dumps({"artifacts": told}))
 
 
 def metrics(manifest: Manifest) -> dict[str, Any]:
-    """Return the numbers of a finished step by name: rows, time, and what was left out and why."""
+    """Return the metrics of a finished step: rows, time, and rejects by reason."""
     done = manifest.rows_in or manifest.rows
     rate = {"rows per second": round(done / manifest.seconds, 2)} if manifest.seconds else {}
     return {

@@ -1,4 +1,4 @@
-"""What a step reads: the rows of one dataset, or of branches that share their rows."""
+"""The input rows of a step: of one dataset, or of branches that share their rows."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -15,9 +15,9 @@ from fondant_spec.dataset.partitions import read_batches, read_ids
 class InputRows:
     """The rows at `index_location` that are in all `branches`, with their `fields`.
 
-    `fields` are by the component's names. `prefix` stands before each id, where a step reads one
-    dataset after the other and their ids would meet. `first` is the first partition that has rows;
-    empty where there is none.
+    `fields` are by the component's names. `prefix` is prepended to each id, if a step reads several
+    datasets in turn whose ids would collide. `first` is the first partition with rows; empty if
+    there is none.
     """
 
     fields: Mapping[str, Field]
@@ -36,13 +36,13 @@ class InputRows:
         batch_rows: int | None,
         only: pa.Array | None = None,
     ) -> Iterator[pa.RecordBatch]:
-        """Yield the rows to read in a partition, or those of them with the ids in `only`."""
+        """Yield the rows to read in a partition, or those of them whose ids are in `only`."""
         location = self.index_location, partition, batch_rows, self.branches
         for batch in read_batches(self.fields, *location, self._without_prefix(only)):
             yield batch.set_column(0, "id", self._prefixed(batch.column("id")))
 
     def head(self, names: Sequence[str], count: int) -> dict[str, list[Any]]:
-        """Return the values of some fields in the first rows, `count` of them at most."""
+        """Return the values of some fields in the first rows, at most `count` of them."""
         fields = {name: self.fields[name] for name in names}
         read = read_batches(fields, self.index_location, self.first, count, self.branches)
         batch = next(read, None) if self.first else None

@@ -1,7 +1,7 @@
-"""Holding what a component returns against what its spec promises.
+"""Checking a component's output against its spec.
 
-Names, types, ids and cardinality are checked as the batches pass, so that whatever reaches a file
-is what the manifest will say.
+Names, types, ids and cardinality are checked as the batches pass, so that files always match the
+manifest.
 """
 
 from collections import Counter
@@ -22,7 +22,7 @@ def record_batches(returned: object, step_id: str) -> Iterator[pa.RecordBatch]:
     """Yield the record batches that a component's method returns.
 
     Raises:
-        CardinalityError: it returns anything else, such as nothing for want of a `return`.
+        CardinalityError: it returns anything else, such as None for lack of a `return`.
     """
     if not isinstance(returned, Iterable):
         raise _wrong_kind(returned, step_id)
@@ -58,7 +58,7 @@ def _wrong_kind(returned: object, step_id: str) -> CardinalityError:
 
 @dataclass
 class OutputValidator:
-    """Turns the batches that a component returns into batches of the dataset."""
+    """Converts the batches that a component returns into batches of the dataset."""
 
     spec: ComponentSpec
     mapping: FieldMapping
@@ -131,12 +131,12 @@ def check_cardinality(
     rejects: Rejects,
     step_id: str,
 ) -> None:
-    """Make sure that every row that went in came out or was rejected once, in order.
+    """Check that every input row came out or was rejected exactly once, in order.
 
-    Rows that a step which filters left out without a reject are recorded as filtered.
+    Rows that a filter step left out without a reject are recorded as filtered.
 
     Raises:
-        CardinalityError: a row is lost, new, doubled, out of order, or both returned and rejected.
+        CardinalityError: a row is lost, new, duplicated, out of order, or returned and rejected.
     """
     if not len(rejects) and ids_out.equals(pa.chunked_array([ids_in])):
         return
@@ -165,13 +165,13 @@ def check_parents(
     rejects: Rejects,
     step_id: str,
 ) -> None:
-    """Make sure that every row of a step that explodes comes from one that went in.
+    """Check that every row of a step that explodes has a parent in the input.
 
-    Rows from which nothing was made are recorded as filtered. `parents` is None for a step that
-    does not name them.
+    Input rows without any children are recorded as filtered. `parents` is None for a step that does
+    not name them.
 
     Raises:
-        CardinalityError: a row names a parent that was not given, or none.
+        CardinalityError: a row names a parent that is not in the input, or none.
     """
     check_rejects(ids_in, rejects, step_id)
     if parents is None:
@@ -190,10 +190,10 @@ def check_parents(
 
 
 def check_rejects(ids_in: pa.Array, rejects: Rejects, step_id: str) -> None:
-    """Make sure that each reject is of a row that went in, and comes once.
+    """Check that each reject is of an input row, and is unique.
 
     Raises:
-        CardinalityError: it is not, or does not.
+        CardinalityError: it is not.
     """
     strangers = rejects.ids() - set(ids_in.to_pylist())
     if strangers:
@@ -219,7 +219,7 @@ def _lost(ids_in: pa.Array, rows_out: np.ndarray, rejects: Rejects, step_id: str
 
 
 def _as_written(returned: pa.DataType, declared: pa.DataType) -> pa.DataType:
-    """Return the declared type, with the lists in it of a fixed length where they came so."""
+    """Return the declared type, with lists of fixed size if they were returned as such."""
     if pa.types.is_list(declared) and pa.types.is_fixed_size_list(returned):
         item = _as_written(returned.value_type, declared.value_type)
         return pa.list_(item, returned.list_size)

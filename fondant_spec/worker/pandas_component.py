@@ -14,18 +14,18 @@ if TYPE_CHECKING:
     import pandas as pd
 
 _LARGEST_WHOLE: Final = 1 << 53
-"""Up to here every whole number is a float."""
+"""Up to here, every integer is exact as a float."""
 
 
 class PandasTransformComponent(StreamTransformComponent):
-    """Turns rows into rows, a pandas frame at a time."""
+    """Transforms rows, one pandas frame at a time."""
 
     @abstractmethod
     def transform(self, frame: "pd.DataFrame", context: RowContext) -> "pd.DataFrame":
         """Return the rows made from `frame`, whose index is the row id.
 
-        Rows left out of the result of a step that filters are recorded as filtered. Columns of
-        `frame` that come back unchanged need not be dropped.
+        Rows missing from the result of a filter step are recorded as filtered. Columns of `frame`
+        that are returned unchanged need not be dropped.
         """
 
     def transform_batches(
@@ -43,8 +43,8 @@ class PandasTransformComponent(StreamTransformComponent):
 def _as_frame(batch: pa.RecordBatch) -> "pd.DataFrame":
     """Return a batch as a frame.
 
-    Integers beside nulls become floats, as pandas has it; but those that no float can hold stay
-    whole.
+    Integers with nulls become floats, as usual in pandas, unless a float cannot represent them;
+    those stay integers.
     """
     import pandas as pd  # noqa: PLC0415 - takes a second, and few components need it
 
@@ -66,11 +66,11 @@ def _fits_floats(column: pa.Array) -> bool:
 def _without_unchanged(
     frame: "pd.DataFrame", given: "pd.DataFrame", context: RowContext
 ) -> "pd.DataFrame":
-    """Return a frame without the columns that are neither produced nor other than they came.
+    """Drop the columns that are not produced and were returned unchanged.
 
     Raises:
-        CardinalityError: it is no frame, an id came twice or is a new one, or a column is changed
-            or new that the step does not produce.
+        CardinalityError: it is not a frame, an id is a duplicate or new, or a column that the step
+            does not produce is changed or new.
     """
     if not isinstance(frame, type(given)):
         msg = f"`transform` returned a {type(frame).__name__} and no frame; end it with `return`."

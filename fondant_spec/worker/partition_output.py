@@ -1,4 +1,4 @@
-"""The files of one checkpoint: partitions being written, checked as the rows pass."""
+"""The output files of one checkpoint: partitions being written, checked as the rows pass."""
 
 import time
 from collections.abc import Iterable
@@ -17,14 +17,14 @@ PARTITION_BYTES: Final = 256 << 20
 
 
 class PartitionOutput:
-    """Opens a file with the first batch, and the next one when it is full, where rows may explode.
+    """Opens a file with the first batch, and the next one when it is full, if rows may explode.
 
-    The rows of one parent that follow each other stay in one file, up to 256 MB, however many they
-    are: what counts them, such as a step that downloads so many images of each seed, needs to look
-    at no other partition.
+    Consecutive rows of one parent stay in one file, up to 256 MB, however many they are. So a
+    component that counts them, such as one that downloads a number of images per seed, needs only a
+    single partition.
 
-    `staged` output waits to be gathered. `before` is how many rows of the input an earlier attempt
-    had settled.
+    `staged` output is still to be gathered. `before` is how many input rows an earlier attempt had
+    settled.
     """
 
     def __init__(
@@ -66,7 +66,7 @@ class PartitionOutput:
 
     @property
     def full(self) -> bool:
-        """Whether the rows so far make a whole partition."""
+        """Whether the rows so far make a full partition."""
         return self.rows >= self._step.rows_per_partition or self.bytes >= PARTITION_BYTES
 
     def ids(self) -> pa.ChunkedArray:
@@ -74,11 +74,11 @@ class PartitionOutput:
         return pa.chunked_array(self._ids, pa.string())
 
     def parents(self) -> pa.ChunkedArray | None:
-        """Return the parents' ids of all rows written; None where the spec names no such column."""
+        """Return the parent ids of all rows written; None if the spec names no such column."""
         return pa.chunked_array(self._parents, pa.string()) if self._parent_name else None
 
     def close(self) -> None:
-        """Finish the last file; a record without rows has an empty one."""
+        """Finish the last file; a checkpoint without rows has an empty one."""
         if self._writer is None and not self.partitions:
             self._writer = self._open(self._empty_schema())
         self._close_writer()
@@ -98,7 +98,7 @@ class PartitionOutput:
                 self._writer.abort(error)
 
     def _write_some(self, batch: pa.RecordBatch) -> int:
-        """Write the first rows of a batch, as many as belong into one file; return how many."""
+        """Write the first rows of a batch, as many as fit into the file; return how many."""
         room = self._room(batch) if self._rolls else len(batch)
         if not room:
             self._close_writer()
@@ -112,7 +112,7 @@ class PartitionOutput:
         return len(part)
 
     def _room(self, batch: pa.RecordBatch) -> int:
-        """Return how many of the first rows of a batch may go into the file that is open."""
+        """Return how many of the first rows of a batch may go into the open file."""
         if self._writer is None:
             return self._step.rows_per_partition
         if self._writer.bytes >= PARTITION_BYTES:
@@ -121,7 +121,7 @@ class PartitionOutput:
         return left if left > 0 else self._siblings(batch)
 
     def _siblings(self, batch: pa.RecordBatch) -> int:
-        """Return how many of the first rows have the parent of the row that was written last."""
+        """Return how many of the first rows have the same parent as the row written last."""
         if not self._parent_name:
             return 0
         same = pc.equal(batch.column(self._parent_name), self._last_parent)

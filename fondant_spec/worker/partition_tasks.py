@@ -1,4 +1,4 @@
-"""What is to be done for each partition of a step: nothing, all of it, or its failed rows."""
+"""What to do for each partition of a step: nothing, all of it, or its failed rows."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -12,10 +12,10 @@ from fondant_spec.worker.step_context import StepContext
 
 @dataclass(frozen=True)
 class PartitionTask:
-    """One partition of what a step reads, under the name that its checkpoint gets.
+    """One partition of the step's input, under the name of its checkpoint.
 
-    `input_number` says which of the step's inputs it is of. `earlier` is the partition's checkpoint
-    where only its failed rows are to be tried again.
+    `input_number` is the index of the input that it belongs to. `earlier` is the partition's
+    checkpoint if only its failed rows are to be retried.
     """
 
     name: str
@@ -27,10 +27,10 @@ class PartitionTask:
 def partition_tasks(groups: Sequence[Sequence[Manifest]]) -> list[PartitionTask]:
     """Return the tasks of a step that reads groups of branches, one group after the other.
 
-    Where branches are joined, the digest of a partition stands for all of them.
+    If branches are joined, the digest of a partition covers all of them.
 
     Raises:
-        InvalidManifestError: branches of one group have other partitions.
+        InvalidManifestError: branches of one group have different partitions.
     """
     tasks = []
     for number, group in enumerate(groups):
@@ -46,9 +46,9 @@ def partition_tasks(groups: Sequence[Sequence[Manifest]]) -> list[PartitionTask]
 def split_finished(
     step: StepContext, tasks: Sequence[PartitionTask], *, gathers: bool
 ) -> tuple[list[Checkpoint], list[PartitionTask]]:
-    """Return the checkpoints that still count, and the tasks that are left.
+    """Return the checkpoints that are still valid, and the remaining tasks.
 
-    The partitions of a step that `gathers` lie staged until then.
+    The partitions of a step that `gathers` stay staged until then.
     """
     finished = _checkpoints(step, gathers=gathers)
     kept: list[Checkpoint] = []
@@ -58,10 +58,10 @@ def split_finished(
         if checkpoint is None:
             left.append(task)
         elif checkpoint.made_from != step.made_from(task.partition.digest):
-            checkpoint.remove(step.folder.checkpoints)  # it must not count as done any more
+            checkpoint.remove(step.folder.checkpoints)  # it must no longer count as done
             left.append(task)
         elif _is_retried(step, checkpoint):
-            # New ids depend on all the rows of their partition, so there it is done anew.
+            # New ids depend on all rows of their partition, so it is recomputed as a whole.
             explodes = step.spec.cardinality == "explodes"
             left.append(task if explodes else replace(task, earlier=checkpoint))
         else:
@@ -86,7 +86,7 @@ def _checkpoints(step: StepContext, *, gathers: bool) -> dict[str, Checkpoint]:
 
 
 def _is_retried(step: StepContext, checkpoint: Checkpoint) -> bool:
-    """Return whether failed rows are to be tried again; not those that this run did try."""
+    """Return whether failed rows are to be retried; not those that this run has tried."""
     if not checkpoint.failed or checkpoint.run_id == step.run_id:
         return False
     return any(map(step.retries, checkpoint.rejects))

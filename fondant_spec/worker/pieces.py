@@ -1,10 +1,9 @@
-"""Pieces: what is finished of a partition that takes long, so that a kill costs a minute at most.
+"""Pieces: intermediate results of a slow partition, so that a kill costs a minute at most.
 
-Every half minute, and whenever they are as many as memory should hold, the rows that came out
-since, and the rejects among them, are put aside: a piece. A partition that is begun again takes its
-pieces over and computes the rest alone; it is then written from all of its rows, in order, as if
-nothing had happened. What gives rows so fast that it is through a partition within a minute has no
-pieces.
+Every half minute, and whenever memory requires it, the rows that came out since, and the rejects
+among them, are saved as a piece. When the partition is started again, it takes over its pieces and
+computes only the rest; it is then written from all of its rows, in order, as if it had never been
+interrupted. A step that is fast enough to finish a partition within a minute writes no pieces.
 """
 
 import json
@@ -23,13 +22,13 @@ from fondant_spec.worker.base_components import Component
 from fondant_spec.worker.step_context import StepContext
 
 SECONDS: Final = 30.0
-"""How long the work in a piece takes, at least."""
+"""The least time spent on a piece."""
 
 MOST_BYTES: Final = 16 << 20
-"""What rows may take that are not in a piece yet."""
+"""The most memory of rows that are not in a piece yet."""
 
 SOON: Final = 4.0
-"""Seconds in which so many bytes come where a partition, of 256 MB at most, takes a minute."""
+"""If that many bytes arrive within these seconds, a partition (256 MB at most) takes a minute."""
 
 _ABOUT: Final = b"fondant_piece"
 
@@ -51,7 +50,7 @@ class Piece:
     run_id: str
 
     def write(self, path: str) -> None:
-        """Put the piece on disk, whole."""
+        """Write the piece atomically."""
         about = {name: value for name, value in vars(self).items() if name != "batches"}
         schema = self.batches[0].schema.with_metadata({_ABOUT: json.dumps(about)})
         with (
@@ -73,7 +72,7 @@ class Piece:
 class Pieces:
     """The pieces of one partition, of a step that keeps its rows and their order.
 
-    `settled` is how many rows of the input are in the pieces of an earlier attempt.
+    `settled` is how many input rows are in the pieces of an earlier attempt.
     """
 
     def __init__(
@@ -90,7 +89,7 @@ class Pieces:
 
     @property
     def rest(self) -> pa.Array | None:
-        """The ids of the rows that are left to compute; None for all."""
+        """The ids of the rows left to compute; None for all."""
         return self._ids.slice(self.settled) if self.settled else None
 
     @property
@@ -101,12 +100,12 @@ class Pieces:
 
     @property
     def fit(self) -> bool:
-        """Whether what made the rows of the pieces is what makes those of the present time."""
+        """Whether the pieces have the same origin (model, revision, ...) as the rows made now."""
         now = self._step.made_by(self._component)
         return all(piece.made_by == now for piece in self._found)
 
     def taken_over(self, rejects: Rejects) -> Iterator[pa.RecordBatch]:
-        """Yield what came out in an earlier attempt, and give `rejects` what did not."""
+        """Yield the rows that came out in an earlier attempt, and restore its `rejects`."""
         for piece in self._found:
             for row in piece.rejects:
                 rejects.restore(row)
@@ -115,7 +114,7 @@ class Pieces:
     def kept(
         self, returned: Iterable[pa.RecordBatch], rejects: Rejects
     ) -> Iterator[pa.RecordBatch]:
-        """Pass on what a component returns, and put it aside from time to time."""
+        """Pass on what a component returns, and save it as pieces from time to time."""
         waiting: list[pa.RecordBatch] = []
         taken, since, goes_without = 0, time.monotonic(), False
         for batch in returned:
@@ -133,12 +132,12 @@ class Pieces:
             waiting = [] if goes_without else waiting
 
     def remove(self) -> None:
-        """Take the pieces off the disk: the partition is finished, or to be begun anew."""
+        """Delete the pieces: the partition is finished, or starts over."""
         if self._number:
             storage.remove(self._folder)
 
     def _put_aside(self, batches: list[pa.RecordBatch], rejects: Rejects) -> list[pa.RecordBatch]:
-        """Write a piece of the rows behind which nothing is open; return the batches left."""
+        """Write a piece of all rows that are settled; return the remaining batches."""
         place = {row_id: number for number, row_id in enumerate(self._ids.to_pylist())}
         known = rejects.ids().union(*(batch.column("id").to_pylist() for batch in batches))
         rows = list(place)[self.settled :]
@@ -165,7 +164,7 @@ class Pieces:
         return left
 
     def _earlier(self) -> Iterator[Piece]:
-        """Yield the pieces of an earlier attempt, as far as they follow on each other."""
+        """Yield the pieces of an earlier attempt, as long as they are contiguous."""
         end = 0
         for number in range(len(storage.sizes(self._folder))):
             if not storage.exists(self._path(number)):
@@ -177,7 +176,7 @@ class Pieces:
             yield piece
 
     def _retries(self, piece: Piece) -> bool:
-        """Return whether rows of another run's piece failed that this run is to try again."""
+        """Return whether a piece of another run has failed rows that this run is to retry."""
         failed = (row["reason"] for row in piece.rejects if not row["filtered"])
         return piece.run_id != self._step.run_id and any(map(self._step.retries, failed))
 

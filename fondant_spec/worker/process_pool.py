@@ -1,8 +1,8 @@
-"""Spreading a step's partitions over worker processes of this machine.
+"""Distributing a step's partitions over worker processes of this machine.
 
-They are reached through pipes alone: no port is open that somebody else on the machine could use.
-Each is a pool of its own, so that one which is killed takes no other's work along: it loses the
-partition at hand, which is done again.
+They communicate through pipes only: there is no open port for others on the machine to use. Each
+process is a pool of its own, so that one that is killed affects no other: only its current
+partition is lost, and computed again.
 """
 
 from collections import deque
@@ -30,13 +30,13 @@ Finished = Callable[[Checkpoint], None]
 def run_on_processes(
     step: StepContext, tasks: Sequence[PartitionTask], workers: int, finished: Finished
 ) -> None:
-    """Run a transform over partitions in so many processes.
+    """Run a transform over partitions in a number of processes.
 
-    A partition whose worker was killed is done again when the others are through, alone, so that
-    it has all the memory.
+    A partition whose worker was killed is tried again after all others, on its own, so that it has
+    all the memory.
 
     Raises:
-        StepFailedError: some partitions killed one worker after the other; all others are finished.
+        StepFailedError: some partitions killed several workers in turn; all others are finished.
     """
     suspects = _run(step, tasks, workers, finished)
     deadly = [task.name for task in suspects if not _survives(step, task, finished)]
@@ -52,7 +52,7 @@ def run_on_processes(
 def _run(
     step: StepContext, tasks: Sequence[PartitionTask], workers: int, finished: Finished
 ) -> list[PartitionTask]:
-    """Run partitions, one at a time in each process; return those whose process was killed."""
+    """Run partitions, one at a time per process; return those whose process was killed."""
     waiting, killed = deque(tasks), list[PartitionTask]()
     running: dict[Future[Checkpoint], tuple[PartitionTask, ProcessPoolExecutor]] = {}
     with shared_cores(workers), _processes() as start:
@@ -86,7 +86,7 @@ def _survives(step: StepContext, task: PartitionTask, finished: Finished) -> boo
 
 @contextmanager
 def _processes() -> Iterator[Callable[[], ProcessPoolExecutor]]:
-    """Yield what starts a process; they end with the `with` statement, whatever they are at."""
+    """Yield a function that starts a process; all end with the `with` statement, busy or not."""
     before = set(active_children())
     pools: list[ProcessPoolExecutor] = []
 
@@ -97,7 +97,7 @@ def _processes() -> Iterator[Callable[[], ProcessPoolExecutor]]:
     try:
         yield start
         for pool in pools:
-            pool.shutdown()  # components are torn down
+            pool.shutdown()  # runs the components' teardown
     finally:
         for pool in pools:
             pool.shutdown(wait=False, cancel_futures=True)

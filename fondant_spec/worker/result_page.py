@@ -1,6 +1,6 @@
-"""One page of HTML that shows a dataset: what each step came to, and some of its rows.
+"""An HTML page that shows a dataset: the result of each step, and some of its rows.
 
-The page is whole in itself, images too, and runs nothing; what it shows of the data is escaped.
+The page is self-contained, images included, and runs no scripts; all data on it is escaped.
 """
 
 import base64
@@ -16,7 +16,7 @@ from fondant_spec.worker.samples import Sample, read_samples
 
 SAMPLES: Final = 24
 _MOST_BYTES: Final = 2 << 20
-"""Of all images together, as they are; a third more as text."""
+"""Total size of the images; base64 adds a third."""
 
 _POLICY: Final = "default-src 'none'; img-src data:; style-src 'unsafe-inline'"
 _STYLE: Final = """
@@ -36,7 +36,7 @@ small { display: block; color: #80868b; overflow-wrap: anywhere; }
 
 
 def result_page(manifest: Manifest) -> str:
-    """Return a page on a dataset and on the steps that led to it.
+    """Return a page about a dataset and the steps that led to it.
 
     Raises:
         InvalidDatasetError: a file of the dataset is missing or broken.

@@ -1,4 +1,4 @@
-"""Trying failed rows once more, without doing the others again."""
+"""Retrying failed rows without recomputing the others."""
 
 import heapq
 from collections.abc import Iterator
@@ -35,14 +35,14 @@ from fondant_spec.worker.step_context import StepContext
 
 @dataclass(frozen=True)
 class _FailedRows:
-    """The rows of a partition that are tried once more, among the others.
+    """The rows of a partition that are retried, and the others.
 
     Attributes:
-        ids_in: of all rows of the input.
-        again: the ids of those that are tried once more, in the order of the input.
-        came_out: the ids of those that came out before.
-        attempts: how often each that is tried once more was tried, by id.
-        before: all that did not come out, as their rejects say.
+        ids_in: of all input rows.
+        again: the ids of the rows to retry, in input order.
+        came_out: the ids of the rows that came out before.
+        attempts: the number of earlier attempts of each row to retry, by id.
+        before: the rejects of all rows that did not come out.
     """
 
     ids_in: pa.Array
@@ -64,10 +64,10 @@ def retry_partition(
     earlier: Checkpoint,
     advance: Advance,
 ) -> Checkpoint:
-    """Run a step that maps or filters over the failed rows of a partition, and add what comes.
+    """Rerun a step that maps or filters on the failed rows of a partition, and merge the results.
 
-    Which rows those are is in `step.retry`. The partition and its rejects are written anew, with
-    the rows in the order of the input.
+    `step.retry` says which rows these are. The partition and its rejects are rewritten, with the
+    rows in input order.
     """
     failed, rows = _failed_rows(step, task), step.inputs[task.input_number]
     read = partial(rows.batches, task.partition.name, component.batch_rows)
@@ -84,7 +84,7 @@ def retry_partition(
         check_cardinality(cardinality, failed.again, output.ids(), context.rejects, step.step_id)
     settled.close()
     if step.made_by(component) != earlier.metadata:
-        # Another model than made the rows there are: all of them are made anew, by this one.
+        # The existing rows were made by another model: all are recomputed by this one.
         settled.undo()
         advance(-failed.kept, -staying, before=-failed.kept)
         return transform_partition(step, component, replace(task, earlier=None), advance)
@@ -114,7 +114,7 @@ def _write_merged(
     output: PartitionOutput,
     rejects: Rejects,
 ) -> Checkpoint:
-    """Write a partition and its rejects with what came of the rows that were tried once more."""
+    """Write a partition and its rejects, merged with the results of the retried rows."""
     merged = _merged_rejects(failed.before, failed.attempts, rejects)
     fields = output.fields if output.rows else earlier.fields
     written = _write_both(step, task.name, fields, failed.ids_in)
@@ -138,7 +138,7 @@ def _merged_rejects(
     attempts: dict[str, int],
     rejects: Rejects,
 ) -> Rejects:
-    """Return the rejects that were not tried again, and those of the rows that failed again."""
+    """Return the rejects that were not retried, and those of the rows that failed again."""
     merged = Rejects()
     kept = [row for row in before if row["id"] not in attempts]
     new = rejects.to_table().to_pylist()
@@ -152,7 +152,7 @@ def _merged_rejects(
 
 
 def _write_both(step: StepContext, name: str, fields: Any, ids: pa.Array) -> Partition:
-    """Write the rows there were and the new ones as one partition, in the order of `ids`."""
+    """Write the old and new rows as one partition, in the order of `ids`."""
     schema = pa.schema(
         [("id", pa.string()), *((key, type_from_json(value)) for key, value in fields.items())]
     )

@@ -1,4 +1,4 @@
-"""What a worker does with a whole dataset as one stream: load it, gather it, or write it."""
+"""Processing a whole dataset as one stream: loading, gathering or writing it."""
 
 import time
 from collections.abc import Iterable, Iterator, Sequence
@@ -43,13 +43,13 @@ def load_partitions(
     component: LoadComponent,
     advance: Advance,
 ) -> list[Checkpoint]:
-    """Run a load, one checkpoint for each `rows_per_partition` rows.
+    """Run a load, with one checkpoint per `rows_per_partition` rows.
 
-    Where a partition ends depends on the rows before it, so a load that runs again keeps none: its
-    source is read from the start in any case. Rows that are rejected on the way to a partition's
-    end, and just after, are counted with it.
+    The end of a partition depends on the rows before it, so a load that runs again keeps none: its
+    source is read from the start in any case. Rows that are rejected before a partition's end, and
+    just after it, are counted with it.
     """
-    storage.remove(step.folder.checkpoints)  # of an earlier attempt
+    storage.remove(step.folder.checkpoints)  # from an earlier attempt
     checkpoints: list[Checkpoint] = []
     context = row_context(step)
     batches = _numbered(record_batches(component.load(context), step.step_id))
@@ -75,7 +75,7 @@ def gather(
     component: StreamTransformComponent,
     checkpoints: Sequence[Checkpoint],
 ) -> Checkpoint:
-    """Take the staged rows of all partitions once more, and leave the checkpoint of the result."""
+    """Process the staged rows of all partitions again, and write the checkpoint of the result."""
     context = row_context(step)
     partitions = [p for checkpoint in checkpoints for p in checkpoint.partitions]
     staged = [partition_file(step.folder.staged, p.name) for p in partitions if p.rows]
@@ -90,7 +90,7 @@ def gather(
             _filter_lost(ids_in, output.ids().combine_chunks(), context.rejects)
     rows_in = sum(p.rows for p in partitions)
     checkpoint = leave_checkpoint(step, component, output, context.rejects, rows_in=rows_in)
-    # What made the fields was said with each partition; this component has seen none of them.
+    # The field metadata was recorded with each partition; this component has seen none of them.
     return replace(checkpoint, metadata={})
 
 
@@ -102,7 +102,7 @@ def write_partitions(
 ) -> Checkpoint:
     """Run a write over all partitions.
 
-    Where it reads several branches, the ids that are in all of them are kept as an index.
+    If it reads several branches, the ids that are in all of them are kept as an index.
     """
     began = time.time()
     for place in (step.folder.output, step.folder.checkpoints):
@@ -167,7 +167,7 @@ def _index(
 
 
 def _numbered(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-    """Give rows without an id their number."""
+    """Number the rows that have no id."""
     number = 0
     for batch in batches:
         if "id" in batch.schema.names:

@@ -1,4 +1,4 @@
-"""What a worker does with a partition: transform it, and leave a checkpoint."""
+"""Processing one partition: transform it, and write a checkpoint."""
 
 import logging
 from collections.abc import Iterable, Iterator
@@ -32,11 +32,11 @@ class Advance(Protocol):
     """Counts rows that came out or were rejected."""
 
     def __call__(self, rows: int, rejects: int = 0, before: int = 0) -> None:
-        """Count more of them: see `Progress.advance`."""
+        """Count more rows: see `Progress.advance`."""
 
 
 def row_context(step: StepContext, input_number: int = 0) -> RowContext:
-    """Return what a component is given beside the rows of one of the step's inputs."""
+    """Return the context that accompanies the rows of one of the step's inputs."""
     return RowContext(
         rejects=Rejects(),
         input_fields=step.inputs[input_number].fields if step.inputs else {},
@@ -50,7 +50,7 @@ def transform_partition(
     task: PartitionTask,
     advance: Advance,
 ) -> Checkpoint:
-    """Run a transform over one partition of the input, and leave its checkpoint."""
+    """Run a transform over one input partition, and write its checkpoint."""
     context = row_context(step, task.input_number)
     if step.spec.makes_ids:
         return _explode(step, component, task, context, advance)
@@ -77,7 +77,8 @@ def transform_partition(
         fit = pieces.fit
     settled.close()
     if not fit:
-        # Another model than made the pieces: all rows of the partition are made anew, by this one.
+        # The pieces were made by another model: all rows of the partition are recomputed by this
+        # one.
         pieces.remove()
         settled.undo()
         return transform_partition(step, component, task, advance)
@@ -96,7 +97,7 @@ def _explode(
     context: RowContext,
     advance: Advance,
 ) -> Checkpoint:
-    """Run a step that makes new rows, whose partitions end where they are full."""
+    """Run a step that explodes rows, and starts a new partition whenever one is full."""
     rows, partition = step.inputs[task.input_number], task.partition
     output = PartitionOutput(step, task.name, staged=component.gathers, rolls=not component.gathers)
     ids_in = rows.ids(partition.name)
@@ -113,7 +114,7 @@ def _explode(
 
 
 def with_origin(written: Partition, source: Partition) -> Partition:
-    """Return a partition whose digest also stands for the one that it was made from.
+    """Return a partition whose digest also covers the one that it was made from.
 
     The fields of earlier steps stay beside those of this one, so both count.
     """
@@ -129,7 +130,7 @@ def leave_checkpoint(
     rows_in: int,
     made_from: str | None = None,
 ) -> Checkpoint:
-    """Write the rejects of what was put out, and then its checkpoint: from now on it is done."""
+    """Write the rejects of an output and then its checkpoint, which marks it as done."""
     step.check_lease()
     write_rejects(step, output.name, rejects)
     checkpoint = Checkpoint(
@@ -160,11 +161,11 @@ def write_rejects(step: StepContext, name: str, rejects: Rejects) -> None:
 
 @dataclass
 class Settled:
-    """Reports rows as it becomes known what became of them; `rows` is how many so far.
+    """Reports rows as they are settled; `rows` is how many so far.
 
-    `rows_in` is how many there are in all, or None where that is not known beforehand, and `before`
-    those of `rows` that an earlier attempt settled. What a step that filters drops without a reject
-    is known at the end only.
+    `rows_in` is the total, or None if it is not known in advance, and `before` those of `rows` that
+    an earlier attempt settled. Rows that a filter step drops without a reject are known only at the
+    end.
     """
 
     advance: Advance
@@ -177,7 +178,7 @@ class Settled:
     def as_returned(
         self, batches: Iterable[pa.RecordBatch], *, before: bool = False
     ) -> Iterator[pa.RecordBatch]:
-        """Pass on what a component returns, or returned in an earlier attempt.
+        """Pass on what a component returns, now or in an earlier attempt.
 
         A row is settled when it is returned or rejected.
         """
@@ -187,17 +188,17 @@ class Settled:
             self._report(rows, rows if before else 0)
 
     def as_taken(self, batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-        """Pass on what a component takes; a row is settled when it comes for the next batch."""
+        """Pass on what a component reads; a row is settled when the next batch is requested."""
         for batch in batches:
             yield batch
             self._report(len(batch))
 
     def close(self) -> None:
-        """Report all that is left."""
+        """Report all remaining rows."""
         self._report(0 if self.rows_in is None else self.rows_in - self.rows)
 
     def undo(self) -> None:
-        """Take back what was reported: all is done once more."""
+        """Retract everything reported: it is done again."""
         self.advance(-self.rows, -self._rejected, -self.before)
 
     def _report(self, rows: int, before: int = 0) -> None:

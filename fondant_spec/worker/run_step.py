@@ -1,4 +1,4 @@
-"""Runs one component over its partitions, and commits the result.
+"""The entry point of a step: runs one component over its partitions, and commits the result.
 
 Every runner enters a component here: `python main.py --name word ...`, with the arguments of the
 spec and the executor's own options.
@@ -38,17 +38,17 @@ from fondant_spec.worker.step_request import StepRequest, read_request, source_o
 from fondant_spec.worker.tries import Tries
 
 FRAMEWORK: Final = Path(__file__).parents[1]
-"""What an author of a component need not see in a traceback."""
+"""Frames that component authors need not see in a traceback."""
 
 logger = logging.getLogger(__name__)
 
 
 def execute(component_class: type[Component], argv: Sequence[str] | None = None) -> None:
-    """Run a component as a program: read the argument vector, run, set the exit code.
+    """Run a component as a program: parse the argument vector, run, exit.
 
-    Exit codes: 0 done or already there; 1 an error that the user can fix; 2 wrong usage; 75 an
-    error that may pass by itself, when all tries are spent; 130 interrupted. Any other error is a
-    defect and shows its traceback. `--help` prints the arguments.
+    Exit codes: 0 done or a cache hit; 1 an error that the user can fix; 2 wrong usage; 75 a
+    temporary error, after all tries; 130 interrupted. Any other error is a bug and shows its
+    traceback. `--help` prints the arguments.
     """
     code = execute_words(component_class, sys.argv[1:] if argv is None else argv)
     if argv is None:
@@ -58,10 +58,10 @@ def execute(component_class: type[Component], argv: Sequence[str] | None = None)
 
 
 def execute_words(component_class: type[Component], argv: Sequence[str]) -> int:
-    """Run a component as a program, and return the exit code of that."""
+    """Run a component as a program, and return its exit code."""
     if argv in (["-h"], ["--help"]):
         return exit_code(lambda: tell(usage(ComponentSpec.from_file(source_of(component_class)))))
-    # A runner that listens shows each line as it comes; of a pod's log only times tell when.
+    # A listening runner shows each line as it arrives; a pod's log needs the times.
     log_to_stderr(times=LISTENER not in os.environ)
     end_with_runner()
     signal.signal(signal.SIGTERM, _terminate)
@@ -84,7 +84,7 @@ def run(component_class: type[Component], argv: Sequence[str]) -> Manifest | Non
     if manifest is None:
         part, folder = request.options.slice_of or WHOLE, request.resolved.folder
         with held(folder, request.context.run_id, part) as lease:
-            manifest = find_hit(request)  # of a run that was waited for
+            manifest = find_hit(request)  # of a run that this one waited for
             if manifest is None:
                 context = replace(request.context, lease=lease)
                 with full_disk_told(folder.location, *request.written):
@@ -97,7 +97,7 @@ def run(component_class: type[Component], argv: Sequence[str]) -> Manifest | Non
 
 
 def find_hit(request: StepRequest) -> Manifest | None:
-    """Return the finished result of a step if it still stands and is wanted, else None.
+    """Return the finished result of a step if it is still valid and wanted, else None.
 
     Raises:
         RejectThresholdError: more of its rows failed than are allowed now.
@@ -113,11 +113,11 @@ def find_hit(request: StepRequest) -> Manifest | None:
 
 
 def compute_and_commit(request: StepRequest) -> Manifest | None:
-    """Run a step that no other run is at, and return its manifest; None for a slice."""
+    """Run a step that no other run is running, and return its manifest; None for a slice."""
     request.check_inputs()
     request.check_slices()
     check_space(request.resolved.folder.location)
-    # What stands there was made from other inputs, or is not wanted: it must not pass for a
+    # An existing manifest was made from other inputs, or is not wanted: it must not pass for a
     # commit of the files that are about to be written.
     storage.remove(request.resolved.folder.manifest)
     began = time.monotonic()
@@ -130,14 +130,14 @@ def compute_and_commit(request: StepRequest) -> Manifest | None:
 
 
 def compute(request: StepRequest) -> list[Checkpoint]:
-    """Run the component as what it is, over what is not finished yet; return all checkpoints."""
+    """Run the component over all that is unfinished; return all checkpoints."""
     total = sum(group[0].rows for group in request.resolved.groups) or None
     with Progress(request.context.step_id, total) as progress:
         return request.component_class.run_in(StepExecution(request, progress))
 
 
 def report_output(location: str, request: StepRequest) -> None:
-    """Write a location where the runner looks for it: of the manifest, or of a slice's folder."""
+    """Write a location to where the runner looks for it: a manifest's, or a slice's folder."""
     if request.options.output_manifest_path:
         path = Path(request.options.output_manifest_path)
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -146,13 +146,13 @@ def report_output(location: str, request: StepRequest) -> None:
 
 @dataclass(frozen=True)
 class StepExecution:
-    """What is done with the components of each kind: an `Execution`."""
+    """Runs components of each kind: an `Execution`."""
 
     request: StepRequest
     progress: Progress
 
     def load(self) -> list[Checkpoint]:
-        """Run a load, which gives one stream."""
+        """Run a load, as one stream."""
         step = self.request.context
         if self._waits_for_commit():
             return []
@@ -160,7 +160,7 @@ class StepExecution:
             return load_partitions(step, component, self.progress.advance)
 
     def gather(self) -> list[Checkpoint]:
-        """Run a component that takes the whole dataset as one stream, and keeps its partitions."""
+        """Run a component that reads the whole dataset as one stream, keeping its partitions."""
         step = self.request.context
         if self._waits_for_commit():
             return []
@@ -169,7 +169,7 @@ class StepExecution:
             return gather_partitions(step, component, tasks, self.progress.advance)
 
     def write(self) -> list[Checkpoint]:
-        """Run a write, which takes the whole dataset as one stream."""
+        """Run a write, which reads the whole dataset as one stream."""
         step = self.request.context
         if self._waits_for_commit():
             return []
@@ -177,7 +177,7 @@ class StepExecution:
             return [write_partitions(step, component, self.request.tasks, self.progress.advance)]
 
     def transform(self, *, gathers: bool) -> list[Checkpoint]:
-        """Run a transform over the partitions of its slice, and gather them where it is whole."""
+        """Run a transform over the partitions of its slice; gather them if that is the whole."""
         step, slice_of = self.request.context, self.request.options.slice_of
         tasks = self.request.tasks
         if slice_of is not None:
@@ -199,7 +199,8 @@ class StepExecution:
             logger.info("%s goes on: %d rows done, in %s", step.step_id, done, parts)
         self._count(kept)
         new = self._run(left)
-        # A model that moved on the hub since the others were made must not go under their name.
+        # If a model on the hub has moved since the kept ones were made, results of both revisions
+        # must not be mixed.
         while stale := _made_otherwise(kept, new):
             names = {checkpoint.name for checkpoint in stale}
             logger.warning(
@@ -225,7 +226,7 @@ class StepExecution:
         return run_partitions(self.request.context, tasks, workers, self.progress)
 
     def _waits_for_commit(self) -> bool:
-        """Return whether this is a slice of a step that has no partitions of its input."""
+        """Return whether this is a slice of a step that does not work on input partitions."""
         if self.request.options.slice_of is None:
             return False
         logger.info("%s: runs whole when it is committed", self.request.context.step_id)
@@ -233,11 +234,11 @@ class StepExecution:
 
 
 def _made_otherwise(kept: list[Checkpoint], new: list[Checkpoint]) -> list[Checkpoint]:
-    """Return those kept that other things made than the new ones, or than the first of the kept."""
+    """Return the kept checkpoints whose metadata differs from the new, or from the first kept."""
     reference = [*new, *kept][:1]
     return [one for one in kept if one.metadata != reference[0].metadata]
 
 
 def _terminate(_signum: int, _frame: object) -> None:
-    """Treat a request to end like Ctrl-C, so that workers are stopped and locks released."""
+    """Treat a termination signal like Ctrl-C, so that workers stop and leases are released."""
     raise KeyboardInterrupt

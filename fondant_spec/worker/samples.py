@@ -1,4 +1,4 @@
-"""A few rows of a dataset for a person to look at, from all over it, with an image of each."""
+"""Sample rows from all over a dataset, with their images, for display."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -10,11 +10,11 @@ from fondant_spec.dataset.manifest import Field, Manifest
 from fondant_spec.dataset.partitions import read_batches, read_ids
 
 MOST_IMAGE_BYTES: Final = 1 << 20
-"""Of an image that is shown; larger ones make a page that no browser likes."""
+"""The largest image to show, in bytes; larger ones make the page too heavy for browsers."""
 
 _LONGEST: Final = 300
 _CAPTIONS: Final = ("caption", "text", "prompt", "alt_text")
-"""Fields that say what is in the image, the best first."""
+"""Fields that describe the image, best first."""
 
 _SHOWN: Final = (
     pa.types.is_binary,
@@ -33,7 +33,7 @@ _RIFF: Final = b"RIFF"
 
 @dataclass(frozen=True)
 class Sample:
-    """A row: its id, its image as bytes with their type if it has one, and its other values."""
+    """A row: its id, its image with MIME type if it has one, and its other values."""
 
     row_id: str
     image: bytes | None
@@ -42,7 +42,7 @@ class Sample:
 
     @property
     def caption(self) -> str:
-        """What is said of the row; empty if nothing is."""
+        """The caption of the row; empty if it has none."""
         return next((self.values[name] for name in _CAPTIONS if self.values.get(name)), "")
 
 
@@ -62,7 +62,7 @@ def read_samples(manifest: Manifest, count: int) -> list[Sample]:
 
 
 def mime_type(content: bytes) -> str:
-    """Return what kind of image some bytes begin like, or nothing if a browser shows none."""
+    """Return the MIME type of an image from its first bytes; empty if browsers cannot show it."""
     if content.startswith(_RIFF) and content[8:12] == b"WEBP":
         return "image/webp"
     kinds = (kind for start, kind in _SIGNATURES.items() if content.startswith(start))
@@ -101,7 +101,7 @@ def _short(value: Any) -> str:
 
 
 def _spread(items: list[Any], count: int) -> list[Any]:
-    """Return so many of some items, at equal distances."""
+    """Return `count` of some items, evenly spaced."""
     if len(items) <= count:
         return items
     return [items[number * len(items) // count] for number in range(count)]

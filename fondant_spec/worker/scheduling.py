@@ -22,7 +22,7 @@ def run_partitions(
 ) -> list[Checkpoint]:
     """Run a transform over partitions, and return their checkpoints in any order.
 
-    `workers` is how many processes this machine may use; a cluster elsewhere has its own number.
+    `workers` is how many processes this machine may use; a cluster has its own number.
     """
     checkpoints: list[Checkpoint] = []
 
@@ -46,12 +46,12 @@ def run_partitions(
 def _run_here(
     step: StepContext, tasks: Sequence[PartitionTask], progress: Progress
 ) -> list[Checkpoint]:
-    """Run a transform over partitions in this process, as many at once as the component takes."""
+    """Run a transform over partitions in this process, as many at once as the component sets."""
     with ExitStack() as afterwards, step.component() as component:
         if component.partitions_at_once == 1:
             return [run_with(step, component, task, progress.advance) for task in tasks]
         threads = ThreadPoolExecutor(component.partitions_at_once)
-        # After an error the component is torn down first, which ends what its threads wait for.
+        # After an error, the component is torn down first, which ends what its threads wait for.
         afterwards.callback(threads.shutdown)
         futures = [
             threads.submit(run_with, step, component, task, progress.advance) for task in tasks

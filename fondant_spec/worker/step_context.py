@@ -1,4 +1,4 @@
-"""A step as its workers see it: everything a worker process needs, and can be sent."""
+"""A step as its workers see it: everything that is sent to a worker process."""
 
 import json
 import sys
@@ -28,21 +28,21 @@ class StepContext:
     Attributes:
         step_id: the step's id.
         run_id: the run that the step is part of.
-        cache_key: of the step, over the inputs it has now.
+        cache_key: of the step, over its present inputs.
         main: the path of the component's `main.py`.
         class_name: the component's class in it.
         spec: the component's spec.
         arguments: the component's arguments.
         mapping: of the component's fields to the dataset's.
-        folder: where all files of the step go.
+        folder: the folder for all files of the step.
         inputs: what is read, one after the other.
-        manifests: where the manifests of all that is read lie.
-        rows_per_partition: rows in a partition, where the step makes new ones.
-        retry: the reasons of failed rows that are tried once more.
-        resume_key: what a finished partition must have in common with this run, beside its input,
+        manifests: locations of the manifests of all inputs.
+        rows_per_partition: rows in a partition, if the step makes new ones.
+        retry: the reject reasons for which failed rows are retried.
+        resume_key: what a finished partition must have in common with this run, besides its input,
             to be kept.
-        lease: what says that this run, and no other, writes in the folder; None where there is none
-            to be had.
+        lease: gives this run the exclusive right to write in the folder; None if the storage
+            supports no leases.
     """
 
     step_id: str
@@ -62,15 +62,15 @@ class StepContext:
     lease: Lease | None = None
 
     def retries(self, reason: str) -> bool:
-        """Return whether rows that failed for a reason are to be tried again."""
+        """Return whether rows that failed for a reason are to be retried."""
         return ALL_REASONS in self.retry or reason in self.retry
 
     def made_from(self, digest: str = "") -> str:
-        """Return what a checkpoint says it was made from, given the input partition's digest."""
+        """Return the `made_from` of a checkpoint, given the input partition's digest."""
         return f"{digest}-{self.resume_key}"
 
     def check_lease(self) -> None:
-        """Make sure, before something is committed, that no other run has taken this one's place.
+        """Check, before a commit, that no other run has taken over.
 
         Raises:
             LeaseLostError: one has.
@@ -79,21 +79,21 @@ class StepContext:
             self.lease.check()
 
     def made_by(self, component: Component) -> dict[str, Any]:
-        """Return what made the fields, by their names in the dataset, as it reads from a file."""
+        """Return the field metadata, by names in the dataset, as it would be read from a file."""
         names = self.mapping.output_names
         metadata = component.field_metadata()
         named = {names[field]: dict(values) for field, values in metadata.items() if field in names}
         return dict(redact_all(json.loads(json.dumps(named))))
 
     def component_class(self) -> type[Component]:
-        """Return the component's class, from its `main.py` if it is not loaded already."""
+        """Return the component's class, loaded from its `main.py` if necessary."""
         main = sys.modules.get("__main__")
         if getattr(main, "__file__", None) == self.main and hasattr(main, self.class_name):
             return getattr(main, self.class_name)  # type: ignore[no-any-return]
         return getattr(load_module(Path(self.main).parents[1]), self.class_name)  # type: ignore[no-any-return]
 
     def _opened_arguments(self) -> dict[str, Any]:
-        """Return the arguments, with secrets in place of what names them: in no other process."""
+        """Return the arguments with references to secrets resolved, in the worker process only."""
         declared = self.spec.arguments
         return {
             name: opened(name, value) if declared[name].by_reference else value

@@ -1,4 +1,4 @@
-"""What an argument vector asks of a step, and what the step comes to."""
+"""The request in an argument vector, and the step that it resolves to."""
 
 import inspect
 import logging
@@ -30,7 +30,7 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class StepRequest:
-    """A step that is to be run here: the component, and what the argument vector says."""
+    """A step to run here: the component, and the content of the argument vector."""
 
     component_class: type[Component]
     spec: ComponentSpec
@@ -41,23 +41,23 @@ class StepRequest:
 
     @property
     def takes_committed(self) -> bool:
-        """Whether a finished result is taken as it is."""
+        """Whether a finished result is used as it is."""
         return self.options.cache and not self.options.retry
 
     @property
     def written(self) -> list[str]:
-        """The places that the arguments name to be written."""
+        """The places that the arguments name for output."""
         values, declared = self.context.arguments, self.spec.arguments
         return [str(v) for name, v in values.items() if declared[name].output and v]
 
     @property
     def tasks(self) -> list[PartitionTask]:
-        """The partitions that are read."""
+        """The partitions to read."""
         return partition_tasks(self.resolved.groups)
 
     @property
     def manifest(self) -> Manifest:
-        """The manifest as far as it is known before anything has run."""
+        """The manifest, as far as it is known before anything has run."""
         return Manifest(
             pipeline_name=self.options.pipeline_name,
             step_id=self.context.step_id,
@@ -77,10 +77,10 @@ class StepRequest:
         )
 
     def check_inputs(self) -> None:
-        """Make sure that the inputs are still those that the step was asked for.
+        """Check that the inputs are still those that the step was requested for.
 
         Raises:
-            InvalidDatasetError: another run has made one anew, or is about to.
+            InvalidDatasetError: another run has recomputed one, or is about to.
         """
         for manifest in self.inputs:
             try:
@@ -95,7 +95,7 @@ class StepRequest:
                 raise InvalidDatasetError(msg)
 
     def check_slices(self) -> None:
-        """Make sure that the slices whose work is to be committed did it for this result.
+        """Check that the slices whose work is to be committed did it for this result.
 
         Raises:
             InvalidDatasetError: one of them has worked under another cache key.
@@ -113,7 +113,7 @@ class StepRequest:
 
 
 def read_request(component_class: type[Component], argv: Sequence[str]) -> StepRequest:
-    """Read an argument vector and the manifests that it names, and settle what the step comes to.
+    """Parse an argument vector, read the manifests that it names, and resolve the step.
 
     Raises:
         InvalidArgumentError: an unknown name, a missing value, or a wrong type.
@@ -146,7 +146,7 @@ def read_request(component_class: type[Component], argv: Sequence[str]) -> StepR
 
 
 def _check_kind(component_class: type[Component], spec: ComponentSpec, step_id: str) -> None:
-    """Hold the class of a component that looks at all rows against its spec."""
+    """Check the class of a component that processes all rows at once against its spec."""
     if component_class.gathers and not spec.makes_ids:
         msg = (
             f"{step_id}: a transform that gathers makes new rows, so its spec must explode; one "
@@ -171,7 +171,7 @@ def _context(
     resolved: Resolution[Manifest],
 ) -> StepContext:
     run_id = options.run_id or f"manual-{uuid.uuid4().hex[:8]}"
-    # Without the cache, only the partitions of this run are kept: its slices work for one another.
+    # Without the cache, only the partitions of this run are kept, since its slices share them.
     resume_key = f"{options.rows_per_partition}" + ("" if options.cache else f"-{run_id}")
     return StepContext(
         step_id=use.step_id,
@@ -192,7 +192,7 @@ def _context(
 
 
 def _input_rows(resolved: Resolution[Manifest]) -> tuple[InputRows, ...]:
-    """Return the rows of each group; several get a number before their ids."""
+    """Return the rows of each group; if there are several, ids get a numbered prefix."""
     several = len(resolved.groups) > 1
     return tuple(
         InputRows(

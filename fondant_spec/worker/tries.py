@@ -1,7 +1,7 @@
-"""Trying a step again after failures that may pass by themselves: the policy, and the waiting.
+"""Retrying a step after temporary failures: the policy, and the waiting.
 
-Kubeflow Pipelines tries again only what it lost, a pod; an exit code other than 0 is final there,
-since version 2.17's own settings. So it is done here, within the step, for all runners alike.
+Kubeflow Pipelines retries only lost pods; since the default settings of version 2.17, any exit code
+other than 0 is final there. So retries are done here, within the step, for all runners alike.
 """
 
 import logging
@@ -22,14 +22,14 @@ LONGEST_PAUSE: Final = 300.0
 
 _NAMES: Final[tuple[str, ...]] = ("step_retries", "step_backoff", "step_timeout")
 _SPREAD: Final = 0.25
-"""Slices of a step that failed at once must not come back at once."""
+"""Random spread, so that slices of a step that failed together do not retry together."""
 
 logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
 class Tries:
-    """How often something is tried again, after how many seconds, and for how long in all."""
+    """How often to try, how many seconds to wait before each retry, and how long in total."""
 
     retries: int = 0
     backoff: float = 30.0
@@ -37,7 +37,7 @@ class Tries:
 
     @classmethod
     def from_argv(cls, argv: Sequence[str]) -> Self:
-        """Return what an argument vector says of them.
+        """Return the policy set in an argument vector.
 
         Raises:
             InvalidArgumentError: a value is wrong, or the vector is malformed.
@@ -49,10 +49,10 @@ class Tries:
         return cls(*(values[name] for name in _NAMES))
 
     def of(self, action: Callable[[], T]) -> T:
-        """Return what an action returns, tried again as long as its failure may pass.
+        """Return the result of an action, retried as long as its failure is temporary.
 
         Raises:
-            Exception: the action's last error; at once if another try could not mend it.
+            Exception: the action's last error; immediately if it is not temporary.
         """
         began = time.monotonic()
         for retry in range(self.retries):

@@ -1,4 +1,4 @@
-"""What lives in a worker process: the component, set up once, and until another step comes."""
+"""The state of a worker process: the component, set up once, until another step needs it."""
 
 import atexit
 import pickle
@@ -21,7 +21,7 @@ def run_task(step: StepContext, task: PartitionTask) -> Checkpoint:
     """Run a partition with the component of this process.
 
     Raises:
-        RuntimeError: in place of an error that cannot be sent to another process.
+        RuntimeError: instead of an error that cannot be sent to another process.
     """
     try:
         return _worker().run(step, task)
@@ -38,14 +38,14 @@ def run_task(step: StepContext, task: PartitionTask) -> Checkpoint:
 def run_with(
     step: StepContext, component: StreamTransformComponent, task: PartitionTask, advance: Advance
 ) -> Checkpoint:
-    """Run a partition, or its failed rows alone, with a component that is set up."""
+    """Run a partition, or only its failed rows, with a component that is set up."""
     if task.earlier is not None:
         return retry_partition(step, component, task, task.earlier, advance)
     return transform_partition(step, component, task, advance)
 
 
 def _can_be_sent(error: Exception) -> bool:
-    """Return whether an error survives pickling: not every class can be made of what it keeps."""
+    """Return whether an error survives pickling: some classes cannot be rebuilt from their args."""
     try:
         return type(pickle.loads(pickle.dumps(error))) is type(error)  # noqa: S301 - our own
     except Exception:  # noqa: BLE001 - whatever its class does
@@ -61,7 +61,7 @@ class _Worker:
         atexit.register(self._stack.close)
 
     def run(self, step: StepContext, task: PartitionTask) -> Checkpoint:
-        """Run one partition at a time, so that the component is there as long as it lasts."""
+        """Run one partition at a time, so that the component is not replaced while in use."""
         with self._lock:
             of = step.folder.location, step.run_id
             if self._of != of:
@@ -78,4 +78,4 @@ def _worker() -> _Worker:
 
 
 def _reported_by_the_collector(rows: int, rejects: int = 0, before: int = 0) -> None:
-    """Leave the progress to the process that collects the checkpoints."""
+    """Do nothing: the process that collects the checkpoints reports the progress."""

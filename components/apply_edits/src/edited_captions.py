@@ -1,4 +1,4 @@
-"""Edits of a caption that no row has any more: such an edit waits, and that is told."""
+"""Edits of captions that no row has any longer: such an edit is kept pending, and reported."""
 
 from collections import defaultdict
 from collections.abc import Mapping
@@ -14,10 +14,10 @@ from image_toolkit.edits.image_key import SOURCE, image_keys
 def waiting_edits(
     images: Mapping[str, Mapping[str, Cell]], context: SetupContext
 ) -> dict[str, list[Cell]]:
-    """Return, by image, the cells of captions that somebody edited and no row of the image has.
+    """Return, by image, the edited caption cells for which the image has no matching row.
 
-    All captions are read for it, where any edit is of one of several captions. Where images are not
-    told by `sha256` all images would have to be, so then nothing is looked for.
+    This reads all captions, if any edit concerns one of several captions. If images are not
+    identified by `sha256`, all images would have to be read, so nothing is looked for.
     """
     edited = {image: found for image, cells in images.items() if (found := _of_texts(cells))}
     if not edited or not {SOURCE, CAPTION} <= context.input_fields.keys():
@@ -31,13 +31,13 @@ def waiting_edits(
 
 
 def _of_texts(cells: Mapping[str, Cell]) -> dict[str, Cell]:
-    """Return what people say of single captions, by caption; "" is that of rows without one."""
+    """Return the edits of single captions, by caption; "" is that of rows without one."""
     texts = ((text_of(field), cell) for field, cell in cells.items())
     return {text: cell for text, cell in texts if text is not None and cell.stands}
 
 
 def _captions(context: SetupContext, images: Mapping[str, object]) -> dict[str, set[str]]:
-    """Return the captions that some images have in all rows."""
+    """Return the captions of some images over all rows."""
     found: dict[str, set[str]] = defaultdict(set)
     fields = {name: context.input_fields[name] for name in (SOURCE, CAPTION)}
     manifest = Manifest.read(context.manifests[0])

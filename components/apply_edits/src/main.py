@@ -1,4 +1,4 @@
-"""Replays people's corrections over what the steps wrote."""
+"""Applies manual corrections to the output of earlier steps."""
 
 import logging
 from collections.abc import Mapping, Sequence
@@ -39,7 +39,7 @@ _EDITED: Final = (CAPTION, "tags", "tag_weights", SPLIT)
 
 
 class ApplyEdits(ArrowTransformComponent):
-    """Changes the rows whose images somebody has edited, and leaves out those dropped."""
+    """Changes the rows whose images were edited, and leaves out those that were dropped."""
 
     def __init__(self, *, edits: str, version: str = "", when_changed: str = "apply") -> None:
         self._folder = storage.normalize(edits)
@@ -50,7 +50,7 @@ class ApplyEdits(ArrowTransformComponent):
 
         Raises:
             InputDataError: there are none, or rows have neither images nor hashes.
-            InvalidDatasetError: a line is no edit.
+            InvalidDatasetError: a line is not an edit.
         """
         edits = Journal(self._folder).edits()
         if not edits:
@@ -65,7 +65,7 @@ class ApplyEdits(ArrowTransformComponent):
         self._waiting = waiting_edits(self._images, context)
 
     def transform(self, batch: pa.RecordBatch, context: RowContext) -> pa.RecordBatch:
-        """Return the rows as edited."""
+        """Return the rows with all edits applied."""
         key = key_field(batch.schema.names)
         narrow = batch.select([name for name in batch.schema.names if name not in (key, "image")])
         rows = []
@@ -123,13 +123,13 @@ def _tell_waiting(row: Mapping[str, Any], cell: Cell) -> None:
 
 
 def _tags(row: Mapping[str, Any], cells: Mapping[str, Cell]) -> dict[str, Any]:
-    """Return the tags after the edits, and the weights of them where the row had weights."""
+    """Return the tags after the edits, and their weights if the row had weights."""
     own = row.get("tags") or []
     tags = with_tags(own, cells)
     weights = row.get("tag_weights")
     if not weights or len(weights) != len(own):
         return {"tags": tags}
-    known = dict(zip(reversed(own), reversed(weights), strict=True))  # the first of two counts
+    known = dict(zip(reversed(own), reversed(weights), strict=True))  # the first duplicate wins
     return {"tags": tags, "tag_weights": [known.get(tag, 1.0) for tag in tags]}
 
 

@@ -1,4 +1,4 @@
-"""Groups of rows: by the values of a field, by hosts of URLs, by clusters of vectors."""
+"""Grouping of rows: by the values of a field, by hosts of URLs, or by clusters of vectors."""
 
 import re
 from typing import Any, Final
@@ -14,13 +14,13 @@ _SEED: Final = 0
 
 
 def field_of(by: str) -> tuple[str, bool]:
-    """Return the field that rows are grouped by, and whether its hosts are meant."""
+    """Return the field that rows are grouped by, and whether by its hosts."""
     match = _HOST.fullmatch(by.strip())
     return (match[1].strip(), True) if match else (by.strip(), False)
 
 
 def host_of(url: Any) -> str | None:
-    """Return the host that a URL names, without www; None where there is none."""
+    """Return the host of a URL, without www; None if it has none."""
     try:
         host = urlsplit(str(url)).hostname if url is not None else None
     except ValueError:
@@ -29,8 +29,8 @@ def host_of(url: Any) -> str | None:
 
 
 def clusters(vectors: npt.NDArray[np.float32], count: int) -> npt.NDArray[np.int64]:
-    """Return the cluster of each unit vector by spherical k-means, the same each time."""
-    # FAISS warns of few points a centre; with few rows, few is what there is.
+    """Return the cluster of each unit vector by spherical k-means; deterministic."""
+    # FAISS warns about too few points per centroid, which is unavoidable with few rows.
     means = faiss.Kmeans(
         vectors.shape[1],
         count,

@@ -26,7 +26,7 @@ REPEATS = "repeats"
 
 @dataclass(frozen=True)
 class Row:
-    """A row as far as it counts here: what group it is in (None for no group), and its worth."""
+    """The relevant part of a row: its group (None if it has none), and its worth."""
 
     id: str
     group: Hashable | None
@@ -34,7 +34,7 @@ class Row:
 
 
 class BalanceRows(GatherComponent):
-    """Leaves out what a group has too many of, or says how often each row is to be repeated."""
+    """Removes surplus rows of groups, or computes how often each row is to be repeated."""
 
     def __init__(
         self,
@@ -55,10 +55,10 @@ class BalanceRows(GatherComponent):
         self._most_repeats = most_repeats
 
     def setup(self, context: SetupContext) -> None:
-        """Make sure that the fields are there.
+        """Check that the fields exist.
 
         Raises:
-            InputDataError: one is not, or is of a type that it cannot have.
+            InputDataError: one does not, or is of an unsuitable type.
             InvalidArgumentError: the step would do nothing, or produces something else.
         """
         if self._by:
@@ -80,7 +80,7 @@ class BalanceRows(GatherComponent):
     def gather(
         self, batches: Iterator[pa.RecordBatch], context: RowContext
     ) -> Iterator[pa.RecordBatch]:
-        """Yield the rows that stay."""
+        """Yield the rows to keep."""
         rows = self._read(batches, context.rejects)
         groups: dict[Hashable, list[Row]] = defaultdict(list)
         for row in rows:
@@ -101,14 +101,14 @@ class BalanceRows(GatherComponent):
         yield pa.RecordBatch.from_pydict(columns)
 
     def _repeated(self, rows: list[Row]) -> list[int]:
-        """Return how often each row is to be seen for its group to weigh as much as the largest."""
+        """Return the repeats of each row that give its group the weight of the largest."""
         sizes = Counter(row.group for row in rows if row.group is not None)
         largest = max(sizes.values(), default=1)
         wanted = {group: round(largest / size) for group, size in sizes.items()}
         return [min(wanted.get(row.group, 1), self._most_repeats) for row in rows]
 
     def _read(self, batches: Iterator[pa.RecordBatch], rejects: Rejects) -> list[Row]:
-        """Return the rows that can be in a group, or are in none; the others are rejected."""
+        """Return the rows with or without a group; those that cannot be assigned are rejected."""
         ids: list[str] = []
         groups: list[Hashable | None] = []
         worth: list[float] = []
@@ -134,7 +134,7 @@ class BalanceRows(GatherComponent):
 
 
 def _clustered(vectors: GatheredVectors, most: int) -> tuple[list[Hashable | None], Bad]:
-    """Return the cluster of each row, and what is wrong with those that are in none."""
+    """Return the cluster of each row, and the problems of those without one."""
     joined, known, bad = vectors.joined()
     groups: list[Hashable | None] = [None] * len(joined)
     rows = np.flatnonzero(known)
@@ -146,7 +146,7 @@ def _clustered(vectors: GatheredVectors, most: int) -> tuple[list[Hashable | Non
 
 
 def _checked(column: pa.Array) -> pa.Array:
-    """Return vectors, of which none may be null."""
+    """Check that no vector is null."""
     if column.null_count:
         msg = f"balance_rows: {column.null_count} rows have no vector; filter them out before."
         raise InputDataError(msg)
@@ -154,7 +154,7 @@ def _checked(column: pa.Array) -> pa.Array:
 
 
 def _without_nan(values: pa.Array) -> pa.Array:
-    """Return values with null for a number that is none (NaN), as filter_rows has it."""
+    """Replace NaN by null, as filter_rows does."""
     if not pa.types.is_floating(values.type):
         return values
     return pc.if_else(pc.is_nan(values), pa.scalar(None, values.type), values)
@@ -196,7 +196,7 @@ def _is_number(data_type: pa.DataType) -> bool:
 
 
 def _drawn(row_id: str) -> str:
-    """Return what a row is drawn by: as good as at random, and the same each time."""
+    """Return a sort key for sampling: pseudo-random, and fixed for an id."""
     return hashlib.sha256(row_id.encode()).hexdigest()
 
 

@@ -1,4 +1,4 @@
-"""Captions images, with a model that runs here or behind an endpoint."""
+"""Captions images, with a local model or one behind an endpoint."""
 
 import logging
 from collections.abc import Iterator, Mapping
@@ -27,7 +27,7 @@ logger = logging.getLogger(__name__)
 
 
 class CaptionImages(StreamTransformComponent):
-    """Turns images into captions."""
+    """Captions images."""
 
     uses_device = True
 
@@ -68,10 +68,10 @@ class CaptionImages(StreamTransformComponent):
         self.partitions_at_once = self._captioning.partitions_at_once
 
     def _check_places(self, context: SetupContext) -> None:
-        """Check that the rows have what prompts and frame name in braces.
+        """Check that the rows have the fields that prompts and frame name in braces.
 
         Raises:
-            InvalidArgumentError: one is not there.
+            InvalidArgumentError: one does not exist.
         """
         known = set(context.input_fields) - {"image"}
         for name, text in asdict(self._frame).items():
@@ -87,12 +87,12 @@ class CaptionImages(StreamTransformComponent):
     def transform_batches(
         self, batches: Iterator[pa.RecordBatch], context: RowContext
     ) -> Iterator[pa.RecordBatch]:
-        """Yield `id`, `caption` and what else was asked for, of the images that can be decoded."""
+        """Yield `id`, `caption` and other requested fields, of the images that can be decoded."""
         assert self._captioning is not None, "setup() comes first"  # noqa: S101
         yield from self._captioning.batches(batches, context.rejects)
 
     def field_metadata(self) -> Mapping[str, Mapping[str, Any]]:
-        """Return which model made the captions, and how."""
+        """Return which model made the captions, and with which settings."""
         assert self._captioning is not None, "setup() comes first"  # noqa: S101
         return {"caption": self._captioning.metadata()}
 

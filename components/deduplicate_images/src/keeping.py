@@ -1,4 +1,4 @@
-"""Which row of those that are alike stays."""
+"""Choosing which of several duplicates to keep."""
 
 from collections.abc import Mapping, Sequence
 from math import prod
@@ -21,21 +21,22 @@ KEEP: Final[Mapping[str, Sequence[Sequence[str]]]] = {
     "best_score": (("aesthetic_score",),),
     "first": ((),),
 }
-"""The fields whose product says how good a row is, of those that there are the first."""
+"""Alternatives of fields whose product is the quality of a row; the first existing ones count."""
 
 
 def best_first(rows: pa.Table, keep: str) -> IntArray:
-    """Return the places of rows, the best first by a rule of `KEEP`, else in their order.
+    """Return the positions of rows, best first by a rule of `KEEP`, ties in input order.
 
-    Rows of which nothing is known come last. A border counts against the pixels twice: it is none
-    of the picture, and of two copies with as much of that, the one without a frame is to stay.
+    Rows with unknown quality come last. A border is subtracted from the pixels twice: it is not
+    part of the picture, and of two copies with equally much picture, the one without a frame is
+    kept.
     """
     there = rows.column_names
     names = next(names for names in KEEP[keep] if all(name in there for name in names))
     worth = prod((_numbers(rows, name, np.nan) for name in names), start=np.ones(len(rows)))
     if keep == _LARGEST and _BORDER in there:
         worth *= (1 - _numbers(rows, _BORDER, 0)) ** 2
-    return np.argsort(-worth, kind="stable")  # which puts what is no number last
+    return np.argsort(-worth, kind="stable")  # sorts NaN last
 
 
 def _numbers(rows: pa.Table, name: str, unknown: float) -> npt.NDArray[np.float64]:

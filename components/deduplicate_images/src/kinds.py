@@ -1,4 +1,4 @@
-"""What images are compared by: the values of a column, held as narrow as they can be."""
+"""The columns that images are compared by, held as compactly as possible."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
@@ -16,7 +16,7 @@ from image_toolkit.gathered_vectors import Bad, GatheredVectors, dimension_of
 
 
 class Column(ABC):
-    """The values of all rows; `unknown` is how many rows have none."""
+    """The values of all rows; `unknown` is the number of rows without one."""
 
     def __init__(self) -> None:
         self.unknown = 0
@@ -24,17 +24,17 @@ class Column(ABC):
         self._bad: dict[int, tuple[str, str]] = {}
 
     def add(self, values: pa.Array) -> None:
-        """Take the values of a batch."""
+        """Add the values of a batch."""
         self.unknown += values.null_count
         self._add(values)
         self._rows += len(values)
 
     def bad(self) -> Bad:
-        """Return those of all values that cannot be compared."""
+        """Return the values that cannot be compared."""
         return self._bad
 
     def _is_bad(self, place: int, message: str) -> None:
-        """Note that a value of the present batch is no hash."""
+        """Record that a value of the current batch is malformed."""
         self._bad[self._rows + place] = ("bad_hash", message)
 
     @abstractmethod
@@ -42,7 +42,7 @@ class Column(ABC):
 
 
 class Digests(Column):
-    """Hashes of files: equal or not."""
+    """File hashes, compared for equality."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -60,7 +60,7 @@ class Digests(Column):
 
 
 class PerceptualHashes(Column):
-    """Hashes of 64 bits, in hexadecimal."""
+    """Perceptual hashes of 64 bits, in hexadecimal."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -78,17 +78,17 @@ class PerceptualHashes(Column):
 
     @property
     def values(self) -> "np.ndarray[Any, np.dtype[np.uint64]]":
-        """The hashes of all rows; 0 where there is none."""
+        """The hashes of all rows; 0 if there is none."""
         return np.array(self._values, np.uint64)
 
     @property
     def known(self) -> "np.ndarray[Any, np.dtype[np.bool_]]":
-        """Which rows have one."""
+        """Which rows have a hash."""
         return np.array(self._known, np.bool_)
 
 
 class Vectors(Column):
-    """Vectors of one model, brought to length 1 and held with 16 bits a number."""
+    """Vectors of one model, normalised to length 1 and held as float16."""
 
     def __init__(self, dimension: int | None) -> None:
         super().__init__()
@@ -98,7 +98,7 @@ class Vectors(Column):
         self._vectors.add(values)
 
     def bad(self) -> Bad:
-        """Return the vectors that cannot be compared; to be called once, before `likeness`."""
+        """Return the vectors that cannot be compared; call once, before `likeness`."""
         self._joined, self._known, bad = self._vectors.joined()
         return bad
 
@@ -119,10 +119,10 @@ KINDS: Final[Mapping[str, Callable[[Field], Column]]] = {
 def likenesses(
     columns: Mapping[str, Column], most_bits: int, least_cosine: float
 ) -> dict[str, Likeness]:
-    """Return in which ways rows are alike, by the name of what tells it.
+    """Return the similarity measures, by the name of what is compared.
 
-    All hashes of a picture are one way, that of what is inside its border and that of its mirror
-    image, too: what one image shows in a frame, or turned round, another may show as it is.
+    All hashes of a picture form one measure, including those of the area inside its border and of
+    its mirror image: an image may show framed or mirrored what another shows as it is.
     """
     found: dict[str, Likeness] = {}
     hashes = {name: one for name, one in columns.items() if isinstance(one, PerceptualHashes)}

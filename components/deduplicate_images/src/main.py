@@ -1,4 +1,4 @@
-"""Leaves out images that are copies of others, over the whole dataset."""
+"""Removes duplicates and near-duplicates of images over the whole dataset."""
 
 import logging
 from collections.abc import Iterator, Mapping, Sequence
@@ -21,7 +21,7 @@ logger = logging.getLogger(__name__)
 
 
 class DeduplicateImages(GatherComponent):
-    """Keeps one image of those that are alike."""
+    """Keeps one image of each group of similar ones."""
 
     def __init__(
         self,
@@ -44,10 +44,10 @@ class DeduplicateImages(GatherComponent):
         self._drops = drop_copies
 
     def setup(self, context: SetupContext) -> None:
-        """Make sure that there is something to compare by, and to choose by.
+        """Check that the fields for comparing and for choosing exist.
 
         Raises:
-            InputDataError: a field that is needed is not there.
+            InputDataError: a required field is missing.
         """
         there = context.input_fields
         wanted = list(KINDS) if self._compare is None else self._compare
@@ -67,7 +67,7 @@ class DeduplicateImages(GatherComponent):
         self._model = there["embedding"].metadata if "embedding" in self._compared else {}
 
     def field_metadata(self) -> Mapping[str, Mapping[str, Any]]:
-        """Return what the groups were made by."""
+        """Return the criteria of the groups."""
         limits = {"most_bits": self._most_bits, "least_cosine": self._least_cosine}
         about = {"compared_by": list(self._compared), **limits, "keep": self._keep}
         if model := self._model.get("model_id"):
@@ -77,7 +77,7 @@ class DeduplicateImages(GatherComponent):
     def gather(
         self, batches: Iterator[pa.RecordBatch], context: RowContext
     ) -> Iterator[pa.RecordBatch]:
-        """Yield the rows that stay, with their groups."""
+        """Yield the rows to keep, with their groups."""
         columns = {name: KINDS[name](field) for name, field in self._compared.items()}
         narrow = []
         for batch in batches:
@@ -106,7 +106,7 @@ class DeduplicateImages(GatherComponent):
 
 
 def _all_bad(columns: Mapping[str, Column]) -> Bad:
-    """Return the rows that cannot be compared, each with what is wrong first."""
+    """Return the rows that cannot be compared, each with its first problem."""
     bad: dict[int, tuple[str, str]] = {}
     for column in columns.values():
         bad = {**column.bad(), **bad}
@@ -116,7 +116,7 @@ def _all_bad(columns: Mapping[str, Column]) -> Bad:
 def _reject(
     ids: pa.Array, groups: Groups, left: BoolArray, names: Sequence[str], rejects: Rejects
 ) -> None:
-    """Tell which row stands for each of those that are left out, and what tells that."""
+    """Record for each removed row which row represents it, and by which measure."""
     rows = np.flatnonzero(left)
     kept = ids.take(pa.array(groups.stands_for[rows])).to_pylist()
     lost = ids.take(pa.array(rows)).to_pylist()

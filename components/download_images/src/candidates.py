@@ -1,8 +1,8 @@
-"""Which rows are fetched at all: of each seed as many as its images lack, in the order of the rows.
+"""Which rows to fetch: per seed, as many as it still needs images, in row order.
 
-Where a row gives no image, the next one of its seed is fetched in its place, until the seed has as
-many images as are wanted, or no rows. So the images of a seed are those of its first rows that give
-one, whichever comes in first.
+If a row gives no image, the next one of its seed is fetched instead, until the seed has as many
+images as requested, or no rows are left. So the images of a seed are always those of its first rows
+that give one, whichever arrives first.
 """
 
 import sys
@@ -29,10 +29,10 @@ class _Seed:
 
 
 class Candidates:
-    """The rows of one partition that wait to be fetched, by seed. For one thread.
+    """The rows of one partition that wait to be fetched, by seed. Not thread-safe.
 
-    `images_per_seed` goes before what the rows say is wanted. `earlier` are rows that gave an image
-    in an earlier attempt. Rows without a seed, or of which no number is wanted, need not wait.
+    `images_per_seed` takes precedence over the number in the rows. `earlier` are rows that gave an
+    image in an earlier attempt. Rows without a seed, or without a requested number, need not wait.
     """
 
     def __init__(self, images_per_seed: int | None = None, earlier: Iterable[UrlRow] = ()) -> None:
@@ -42,30 +42,30 @@ class Candidates:
             self._seed(row).images += 1
 
     def add(self, row: UrlRow) -> None:
-        """Have a row wait for its turn."""
+        """Queue a row."""
         self._seed(row).waiting.append(row)
 
     def settle(self, row: UrlRow, *, image: bool) -> None:
-        """Take note of whether a row that was due gave an image."""
+        """Record whether a due row gave an image."""
         seed = self._seed(row)
         seed.under_way -= 1
         seed.images += image
 
     def due(self, row: UrlRow) -> Iterator[UrlRow]:
-        """Yield the rows to fetch now, of the seed that a row belongs to."""
+        """Yield the rows to fetch now, of the same seed as a row."""
         seed = self._seed(row)
         while seed.waiting and seed.under_way < seed.missing:
             seed.under_way += 1
             yield seed.waiting.popleft()
 
     def not_needed(self, row: UrlRow) -> Iterator[UrlRow]:
-        """Yield the rows that nobody needs any longer, of the seed that a row belongs to."""
+        """Yield the rows that are no longer needed, of the same seed as a row."""
         seed = self._seed(row)
         while seed.waiting and not seed.missing:
             yield seed.waiting.popleft()
 
     def missing(self) -> list[int]:
-        """Return how many images each seed lacks of which a number is wanted."""
+        """Return how many images are missing, for each seed with a requested number."""
         return [seed.missing for seed in self._seeds.values() if seed.wanted != _ALL]
 
     def _seed(self, row: UrlRow) -> _Seed:

@@ -1,4 +1,4 @@
-"""One partition on its way: rows in, pictures out in the same order, rejects for the rest."""
+"""Downloading one partition: rows in, pictures out in the same order, rejects for the rest."""
 
 import logging
 import queue
@@ -23,7 +23,7 @@ from image_toolkit.images.rendering import Rendering
 logger = logging.getLogger(__name__)
 
 _AHEAD: Final = 4096
-"""Rows under way at once: enough to have many hosts to take turns."""
+"""Rows in flight: enough to alternate between many hosts."""
 
 _BATCH_BYTES: Final = 16 << 20
 _BATCH_ROWS: Final = 512
@@ -32,7 +32,7 @@ _MOMENT: Final = 1.0
 
 
 class Crawl:
-    """Fetches the rows of one partition. For one thread; `run` is used once."""
+    """Fetches the rows of one partition. Not thread-safe; `run` may be called once."""
 
     def __init__(
         self,
@@ -62,7 +62,7 @@ class Crawl:
         self._deadline = 0.0
 
     def run(self, rows: Iterable[UrlRow]) -> Iterator[pa.RecordBatch]:
-        """Yield the pictures of the rows, in the order of the rows."""
+        """Yield the pictures of the rows, in row order."""
         with Reorder() as reorder:
             try:
                 for pictures in _in_batches(self._pictures(rows, reorder)):
@@ -82,14 +82,14 @@ class Crawl:
         self._tally.count_seeds(self._candidates.missing())
 
     def _second_pass(self, reorder: Reorder) -> Iterator[Picture]:
-        """Try once more, now that time has passed, what failed in a way that may pass."""
+        """Retry temporary failures, now that some time has passed."""
         self._earlier, self._failed, self._may_try_again = self._failed, {}, False
-        for _, outcome in sorted(self._earlier.items()):  # not as they failed: by rank
+        for _, outcome in sorted(self._earlier.items()):  # in rank order, not in order of failure
             yield from self._offer(outcome.row, reorder)
         yield from self._drain(reorder)
 
     def _drain(self, reorder: Reorder) -> Iterator[Picture]:
-        """Wait for what is under way; the last ones only for so long."""
+        """Wait for what is in flight; for the last ones only a limited time."""
         few = max(1.0, self._rows * _STRAGGLERS)
         while len(self._under_way) > few:
             yield from self._settle(self._outcomes.get(), reorder)
@@ -97,7 +97,7 @@ class Crawl:
         while self._under_way:
             left = self._deadline - time.monotonic()
             if left <= 0:
-                self._cancel()  # each of them now comes back as a straggler
+                self._cancel()  # each of them now returns as a straggler
             with suppress(queue.Empty):
                 outcome = self._outcomes.get(timeout=max(left, _MOMENT))
                 yield from self._settle(outcome, reorder)
@@ -107,7 +107,7 @@ class Crawl:
         yield from self._take_turns(row, reorder)
 
     def _take_turns(self, row: UrlRow, reorder: Reorder) -> Iterator[Picture]:
-        """Fetch what is due of the seed of a row, and leave out what it does not need."""
+        """Fetch the due rows of a row's seed, and leave out those it does not need."""
         for due in self._candidates.due(row):
             self._submit(due)
         for spare in self._candidates.not_needed(row):
@@ -132,7 +132,7 @@ class Crawl:
             self._outcomes.put(Outcome.of_error(row, fetched.error, fetched.attempts))
 
     def _decode(self, row: UrlRow, reply: Reply, attempts: int) -> None:
-        """Make a picture of a reply. Called on a decoding thread."""
+        """Decode a reply to a picture. Called on a decoding thread."""
         try:
             outcome = make_picture(row, reply, attempts, self._rendering)
         except Exception as defect:
@@ -143,7 +143,7 @@ class Crawl:
         self._outcomes.put(outcome)
 
     def _settle(self, outcome: Outcome, reorder: Reorder) -> Iterator[Picture]:
-        """Keep a picture, put off a failure that may pass, or reject the row."""
+        """Keep a picture, postpone a temporary failure, or reject the row."""
         if outcome.reason == "closed":
             msg = "the connection pool was closed while a partition was under way"
             raise RuntimeError(msg)
@@ -177,7 +177,7 @@ class Crawl:
 
 
 def _in_batches(pictures: Iterable[Picture]) -> Iterator[list[Picture]]:
-    """Yield pictures in lists of bounded rows and bytes."""
+    """Yield pictures in lists bounded in rows and bytes."""
     batch: list[Picture] = []
     size = 0
     for picture in pictures:

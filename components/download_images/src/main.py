@@ -1,4 +1,4 @@
-"""Downloads images, and makes training images of them."""
+"""Downloads images and converts them to training images."""
 
 import logging
 from collections.abc import Iterator, Mapping
@@ -32,7 +32,7 @@ logger = logging.getLogger(__name__)
 
 
 class DownloadImages(StreamTransformComponent):
-    """Turns URLs into images. One process does all, so that the limits per host hold."""
+    """Downloads URLs to images. A single process does it all, so that limits per host hold."""
 
     uses_device = True
     partitions_at_once = 4
@@ -66,7 +66,7 @@ class DownloadImages(StreamTransformComponent):
         self._open = ExitStack()
 
     def setup(self, context: SetupContext) -> None:
-        """Start the connection pool and the threads that decode."""
+        """Start the connection pool and the decoder threads."""
         self._check_target(context)
         if self._verify_embedding is not None:
             self._verifier = self._load_verifier(self._verify_embedding, context)
@@ -84,13 +84,13 @@ class DownloadImages(StreamTransformComponent):
             tell_yield(self._fetcher, urls, rows, self._yield_sample)
 
     def teardown(self) -> None:
-        """Close all connections, and log where the rows went."""
+        """Close all connections, and log the losses."""
         self._open.close()
 
     def transform_batches(
         self, batches: Iterator[pa.RecordBatch], context: RowContext
     ) -> Iterator[pa.RecordBatch]:
-        """Yield the images of the rows that gave one."""
+        """Yield the rows that gave an image."""
         crawl = Crawl(
             Candidates(self._images_per_seed, rows_of(context.earlier())),
             self._fetcher,
@@ -126,7 +126,7 @@ class DownloadImages(StreamTransformComponent):
             )
             raise InputDataError(msg)
         try:
-            from verify import Verifier  # noqa: PLC0415 - loads torch, which others need not have
+            from verify import Verifier  # noqa: PLC0415 - imports torch, only needed here
         except ImportError as error:
             msg = (
                 "verify_embedding needs the packages of the extra models, which this component's "
@@ -138,7 +138,7 @@ class DownloadImages(StreamTransformComponent):
         return verifier
 
     def field_metadata(self) -> Mapping[str, Mapping[str, Any]]:
-        """Return how the images were made, and what was respected in fetching them."""
+        """Return how the images were made, and which opt-outs were respected."""
         image = asdict(self._rendering)
         if self._verifier is not None:
             image["verified_by"] = self._verifier.metadata()

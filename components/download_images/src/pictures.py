@@ -1,4 +1,4 @@
-"""What becomes of a row: a picture with its origin, or the reason why there is none."""
+"""The outcome of a row: a picture with its origin, or the reason why there is none."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -35,9 +35,9 @@ SCHEMA: Final = pa.schema(
 
 @dataclass(frozen=True)
 class UrlRow:
-    """A row of the input; `position` is its place in the partition.
+    """An input row; `position` is its place in the partition.
 
-    Of the rows with its `seed_id`, `images_wanted` are to give an image; None for all.
+    Of all rows with its `seed_id`, `images_wanted` are to give an image; None for all.
     """
 
     position: int
@@ -50,7 +50,7 @@ class UrlRow:
 
 @dataclass(frozen=True)
 class Picture:
-    """A row of the output."""
+    """An output row."""
 
     id: str
     rendered: Rendered
@@ -66,9 +66,9 @@ class Picture:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What became of a row; without a `picture` there is a `reason`.
+    """The outcome of a row; without a `picture`, there is a `reason`.
 
-    `passing` failures may be tried again; `filtered` rows were left out as the user asked.
+    `passing` failures may be retried; `filtered` rows were left out as the user asked.
     """
 
     row: UrlRow
@@ -83,13 +83,13 @@ class Outcome:
 
     @classmethod
     def of_error(cls, row: UrlRow, error: FetchError, attempts: int) -> "Outcome":
-        """Return the outcome of a row that was not fetched; a straggler has had its chances."""
+        """Return the outcome of a failed fetch; a straggler has used up its chances."""
         passing = error.passing and error.reason != "straggler"
         return cls(row, attempts, None, error.reason, error.message, error.host, passing=passing)
 
 
 def make_picture(row: UrlRow, reply: Reply, attempts: int, rendering: Rendering) -> Outcome:
-    """Return what the body of a reply gives."""
+    """Return the outcome of decoding the body of a reply."""
     body = bytes(reply.body)
     digest = sha256(body)
     host = reply.url.host
@@ -119,7 +119,7 @@ def make_picture(row: UrlRow, reply: Reply, attempts: int, rendering: Rendering)
 
 
 def to_batch(pictures: Sequence[Picture]) -> pa.RecordBatch:
-    """Return pictures as rows of `SCHEMA`."""
+    """Convert pictures to rows of `SCHEMA`."""
     rendered = [picture.rendered for picture in pictures]
     columns = [
         [p.id for p in pictures],
@@ -143,5 +143,5 @@ def to_batch(pictures: Sequence[Picture]) -> pa.RecordBatch:
 
 
 def _shown(header: str | None) -> str | None:
-    """Return a header that anybody may have written, as short text that can be shown."""
+    """Return an untrusted header as short printable text."""
     return "".join(c if c.isprintable() else "\ufffd" for c in (header or "")[:500]) or None

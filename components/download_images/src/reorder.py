@@ -1,4 +1,4 @@
-"""Putting results that come in any order back into the order of the rows."""
+"""Restoring row order for results that arrive in any order."""
 
 import io
 import tempfile
@@ -14,7 +14,8 @@ _MOST_BYTES: Final = 64 << 20
 class Reorder:
     """Holds pictures until all rows before them are settled.
 
-    Beyond 64 MB their bytes wait in a temporary file: one slow row must not fill the memory.
+    Beyond 64 MB, their bytes are spilled to a temporary file, so that one slow row cannot fill the
+    memory.
     """
 
     def __init__(self, most_bytes: int = _MOST_BYTES) -> None:
@@ -25,7 +26,7 @@ class Reorder:
         self._file = tempfile.TemporaryFile()  # noqa: SIM115 - closed by __exit__
 
     def put(self, position: int, picture: Picture | None) -> Iterator[Picture]:
-        """Settle a row, with None where it gives no picture; yield what may leave now."""
+        """Settle a row, with None if it gives no picture; yield the pictures that are now due."""
         self._waiting[position] = picture if picture is None else self._hold(picture)
         while self._next in self._waiting:
             held = self._waiting.pop(self._next)
@@ -58,7 +59,7 @@ class Reorder:
 
 @dataclass(frozen=True)
 class _Spilled:
-    """A picture whose bytes lie in the file."""
+    """A picture whose bytes are in the file."""
 
     picture: Picture
     offset: int

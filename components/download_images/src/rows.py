@@ -1,4 +1,4 @@
-"""The rows of the input."""
+"""Reading the input rows."""
 
 from collections.abc import Iterator
 from typing import Any, Final
@@ -20,7 +20,7 @@ def rows_of(batches: Iterator[pa.RecordBatch]) -> Iterator[UrlRow]:
 
 
 def noting(batches: Iterator[pa.RecordBatch], expected: dict[str, Any]) -> Iterator[pa.RecordBatch]:
-    """Pass batches on, and keep the vectors that came with their rows."""
+    """Pass batches on, and collect the vectors that accompany their rows."""
     for batch in batches:
         vectors = batch.column("expected_embedding").to_numpy(zero_copy_only=False)
         pairs = zip(batch.column("id").to_pylist(), vectors, strict=True)
@@ -29,5 +29,5 @@ def noting(batches: Iterator[pa.RecordBatch], expected: dict[str, Any]) -> Itera
 
 
 def _values(batch: pa.RecordBatch, name: str) -> list[Any]:
-    """Return the values of a field, which the dataset need not have."""
+    """Return the values of a field that the dataset may lack."""
     return batch.column(name).to_pylist() if name in batch.schema.names else [None] * len(batch)

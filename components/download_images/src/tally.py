@@ -1,4 +1,4 @@
-"""How the downloads go: a live line, and the failures by reason and by host at the end."""
+"""Download statistics: a live line, and a table of failures by reason and host at the end."""
 
 import logging
 import threading
@@ -17,7 +17,7 @@ _TOP: Final = 5
 
 
 class Tally:
-    """Counts what became of the rows. For any number of threads."""
+    """Counts the outcomes of rows. Thread-safe."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -30,7 +30,7 @@ class Tally:
         self._seeds = self._short = self._missing = 0
 
     def count(self, outcome: Outcome) -> None:
-        """Count a row that is settled, and log how it goes now and then."""
+        """Count a settled row, and log progress from time to time."""
         with self._lock:
             self._rows += 1
             self._bytes += outcome.fetched_bytes
@@ -46,14 +46,14 @@ class Tally:
             logger.info("%s", self.line())
 
     def count_seeds(self, missing: Sequence[int]) -> None:
-        """Count seeds whose rows are settled, given how many images each lacks."""
+        """Count seeds whose rows are settled, given how many images each is missing."""
         with self._lock:
             self._seeds += len(missing)
             self._short += sum(map(bool, missing))
             self._missing += sum(missing)
 
     def log(self) -> None:
-        """Log how it went, and the table of losses."""
+        """Log the final statistics, and the table of losses."""
         logger.info("%s", self.line())
         if self._reasons:
             logger.info("lost, by reason, with the hosts that lost most:\n%s", self.table())
@@ -67,7 +67,7 @@ class Tally:
             )
 
     def line(self) -> str:
-        """Return rate, share of rows that gave a picture, bytes a second and the top reasons."""
+        """Format the rate, the success rate, bytes per second and the top reasons."""
         seconds = max(time.monotonic() - self._start, 1e-3)
         share = 100 * self._pictures / max(self._rows, 1)
         parts = [
@@ -83,7 +83,7 @@ class Tally:
         return ", ".join(parts) + (f"; lost to {top}" if top else "")
 
     def table(self) -> str:
-        """Return the losses by reason, and for each the hosts that lost most."""
+        """Format the losses by reason, and for each the hosts that lost most."""
         lines = []
         for reason, count in self._reasons.most_common():
             hosts = Counter({h: n for (h, why), n in self._hosts.items() if why == reason})

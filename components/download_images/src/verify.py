@@ -1,8 +1,8 @@
-"""Comparing an image with the one that the index saw, by their vectors.
+"""Comparing a downloaded image with the one that was indexed, by their vectors.
 
-A domain that expired can be bought, and serve other images under the URLs of an index: the cheapest
-way to poison a dataset. A hash would show it, but would also condemn every image that its host has
-compressed anew; the vector of such an image hardly moves, that of another image does.
+An expired domain can be bought, and used to serve other images under the URLs of an index: the
+cheapest way to poison a dataset. A hash would detect it, but also reject every image that its host
+has re-encoded; the vector of such an image hardly changes, unlike that of another image.
 """
 
 import threading
@@ -22,11 +22,11 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     Expected = Mapping[str, NDArray[np.float32]]
-    """The vectors that the index gave, by row id; rows without one are not looked at."""
+    """The vectors from the index, by row id; rows without one are not verified."""
 
 
 class Verifier:
-    """Compares images with vectors of the same model. For any number of threads, in turn."""
+    """Compares images with vectors of the same model. Thread-safe, one caller at a time."""
 
     def __init__(self, model_id: str, least_cosine: float) -> None:
         self._least_cosine = least_cosine
@@ -37,7 +37,7 @@ class Verifier:
         """Load the model.
 
         Raises:
-            InputDataError: the model cannot be had.
+            InputDataError: the model cannot be loaded.
         """
         self._embedder.load()
 
@@ -46,16 +46,16 @@ class Verifier:
         self._embedder.close()
 
     def metadata(self) -> dict[str, Any]:
-        """Return which model looked at the images, and how like they had to be."""
+        """Return which model verified the images, and the similarity it required."""
         return {**self._embedder.metadata("image"), "least_cosine": self._least_cosine}
 
     def kept(
         self, batches: Iterator[pa.RecordBatch], expected: "Expected", rejects: Rejects
     ) -> Iterator[pa.RecordBatch]:
-        """Yield the rows whose image is like its vector; the others are quarantined as rejects.
+        """Yield the rows whose image matches its vector; the others are quarantined as rejects.
 
         Raises:
-            InputDataError: the vectors are of another length than the model's.
+            InputDataError: the vectors have another length than the model's.
         """
         for batch in batches:
             ids = batch.column("id").to_pylist()
@@ -82,7 +82,7 @@ class Verifier:
         if row_id not in expected:
             return True
         if row_id not in cosines:
-            return False  # the embedder has rejected it
+            return False  # already rejected by the embedder
         if cosines[row_id] >= self._least_cosine:
             return True
         message = f"cosine {cosines[row_id]:.3f} to what was indexed, below {self._least_cosine:g}"

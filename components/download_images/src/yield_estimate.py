@@ -1,4 +1,4 @@
-"""How many images are to be expected, from asking for the heads of a sample before the download."""
+"""Estimating the yield of images by HEAD requests for a sample, before the download."""
 
 import logging
 import random
@@ -13,7 +13,7 @@ from image_toolkit.crawl.fetcher import Fetched, Fetcher, Ticket
 logger = logging.getLogger(__name__)
 
 LOOKED_AT: Final = 10_000
-"""The first rows, of which the sample is drawn."""
+"""The number of first rows that the sample is drawn from."""
 
 _LEAST: Final = 20
 _LONGEST: Final = 60.0
@@ -37,10 +37,10 @@ class _Answers:
 
 
 def tell_yield(fetcher: Fetcher, urls: Sequence[str | None], rows: int, most: int) -> None:
-    """Log which share of `rows` is to be expected, given the URLs of the first of them.
+    """Estimate and log the share of `rows` that will give an image, from the first rows' URLs.
 
-    At most `most` URLs are asked for their heads, and at most a tenth of the rows; none of so few
-    rows that this says nothing. What has not answered in a minute counts as dead.
+    A HEAD request is sent to at most `most` URLs, and at most a tenth of the rows; to none if there
+    are too few rows for an estimate. A URL without an answer within a minute counts as dead.
     """
     count = min(most, rows // 10, len(urls))
     if count < _LEAST:
@@ -61,7 +61,7 @@ def tell_yield(fetcher: Fetcher, urls: Sequence[str | None], rows: int, most: in
 
 
 def interval(hits: int, count: int) -> tuple[float, float]:
-    """Return the bounds of a share by Wilson's score interval, at 95 %."""
+    """Return Wilson's score interval of a share, at 95 %."""
     share, z = hits / count, _CONFIDENCE
     middle = share + z * z / (2 * count)
     spread = z * sqrt(share * (1 - share) / count + z * z / (4 * count * count))
@@ -76,7 +76,7 @@ def _give_up(fetcher: Fetcher, tickets: Sequence[Ticket | None]) -> None:
 
 
 def _is_alive(fetched: Fetched) -> bool:
-    """Return whether a URL may give an image; a host may know no HEAD."""
+    """Return whether a URL may give an image; a host may not support HEAD."""
     if fetched.reply is None:
         return fetched.error is not None and fetched.error.reason in _NO_HEADS
     return not (fetched.reply.header("content-type") or "").lower().startswith("text/")

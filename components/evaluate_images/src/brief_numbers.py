@@ -19,10 +19,10 @@ def brief(value: float | None) -> str:
 
 
 def likelihood(p: float) -> str:
-    """Return how likely something is by chance."""
+    """Describe how likely a result is by chance."""
     return "< 0.001" if p < _LEAST else f"{p:.3f}"
 
 
 def counted(count: int, one: str, several: str) -> str:
-    """Return a number of things in words."""
+    """Return a count with its noun."""
     return f"{count:,} {one if count == 1 else several}"

@@ -1,4 +1,4 @@
-"""Figures as they are drawn: places in percent, and points of lines."""
+"""Geometry of the charts: positions in percent, and points of lines."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -14,7 +14,7 @@ HEIGHT: Final = 200
 
 @dataclass(frozen=True)
 class Strip:
-    """A figure on a line: all from 0 (left) to 100."""
+    """A figure on a line: all positions from 0 (left) to 100."""
 
     zero: float
     value: float
@@ -24,9 +24,9 @@ class Strip:
 
 @dataclass(frozen=True)
 class LossChart:
-    """Two lines over the steps, as SVG has them, and the ends of the axes.
+    """Two SVG lines over the steps, and the ends of the axes.
 
-    `best` is the place of the step with the least validation loss.
+    `best` is the position of the step with the least validation loss.
     """
 
     train: str
@@ -37,9 +37,9 @@ class LossChart:
 
 
 def strip_of(figure: Figure, *, two_sided: bool) -> Strip | None:
-    """Return where a figure, its interval and what chance gives lie; None where it has not both.
+    """Return the positions of a figure, its interval and its null; None if either is missing.
 
-    With `two_sided`, chance reaches as far below 0 as above.
+    With `two_sided`, the null extends as far below 0 as above.
     """
     if figure.interval is None or figure.null is None:
         return None
@@ -61,7 +61,7 @@ def strip_of(figure: Figure, *, two_sided: bool) -> Strip | None:
 
 
 def loss_chart(curve: TrainingCurve) -> LossChart | None:
-    """Return the losses as lines; None where there are none."""
+    """Return the losses as lines; None if there are none."""
     points = [*curve.train, *curve.validation]
     if not points:
         return None

@@ -1,4 +1,4 @@
-"""Whether the CLIP that compares is the one by which the dataset was chosen."""
+"""Whether the comparing CLIP is also the one that selected the dataset."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
@@ -7,7 +7,7 @@ from fondant_spec.dataset.history import steps_before
 
 
 def same_clip(manifests: Sequence[str], own: Mapping[str, Any]) -> Iterator[str]:
-    """Yield a warning where a step before made vectors with the very weights of `own`."""
+    """Yield a warning if an earlier step computed vectors with exactly the weights of `own`."""
     made = (
         field.metadata
         for step in steps_before(manifests)

@@ -1,4 +1,4 @@
-"""What the three sets show: classes and clusters, which of them moved, and examples of those."""
+"""The content of the three sets: classes and clusters, which of them moved, and examples."""
 
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
@@ -31,15 +31,15 @@ _EXAMPLES: Final = 6
 
 @dataclass(frozen=True)
 class Shares:
-    """What share a class or cluster has of each set.
+    """The share of a class or cluster in each set.
 
     Attributes:
         label: The class.
-        number: Of the cluster in it, from 1; None for the class as a whole.
+        number: The number of the cluster in it, from 1; None for the class as a whole.
         counts: By set.
         shares: By set, from 0 to 1.
-        p_tuning: How likely so large a difference of base and tuned is by chance, of all together.
-        p_originals: Likewise, of originals and tuned.
+        p_tuning: The p-value of the difference between base and tuned, corrected for all together.
+        p_originals: Likewise, between originals and tuned.
         moved: Whether the first is below 1 in 20.
         examples: Names of a few images, by set.
     """
@@ -56,16 +56,16 @@ class Shares:
 
 @dataclass(frozen=True)
 class ClusterReport:
-    """The divergences, and what they are made of.
+    """The divergences, and their components.
 
     Attributes:
         figures: KL and JS, gain and drift.
-        bins: How many clusters there are, of all classes together.
-        dimensions: How many principal components of the vectors were looked at.
+        bins: The number of clusters, over all classes.
+        dimensions: The number of principal components of the vectors that were used.
         classes: The largest first.
         clusters: Those that moved most between base and tuned first.
         different: How many clusters differ from those of the originals (NDB), by model.
-        crops: How many crops there are of each set; whole images are one each.
+        crops: The number of crops in each set; whole images count as one.
         crops_per_image: Of each set, by class.
     """
 
@@ -82,7 +82,7 @@ class ClusterReport:
 def cluster_report(
     gathered: Gathered, compared: Compared, classify: Classify, resamples: Resamples
 ) -> ClusterReport:
-    """Return how the sets share out over classes and over clusters inside them.
+    """Return the distribution of the sets over classes and over clusters inside them.
 
     Raises:
         InputDataError: a detector found nothing in one of the sets.
@@ -122,7 +122,7 @@ def cluster_report(
 
 
 def _crops_of(gathered: Gathered, images: ImageSet, classify: Classify) -> list[Crop]:
-    """Return what was found in the images, or each image as a whole with its class.
+    """Return the objects found in the images, or each image as a whole with its class.
 
     Raises:
         InputDataError: a detector found nothing.
@@ -149,7 +149,7 @@ def _crops_of(gathered: Gathered, images: ImageSet, classify: Classify) -> list[
 def _clusters(
     crops: Mapping[str, Sequence[Crop]], seed: int
 ) -> tuple[ClassClusters, dict[str, NDArray[np.int64]]]:
-    """Return clusters of all three sets, and the one of each crop."""
+    """Cluster all three sets together; return the clusters, and the cluster of each crop."""
     vectors = {name: np.stack([crop.vector for crop in own]) for name, own in crops.items()}
     labels = {name: [crop.label for crop in own] for name, own in crops.items()}
     made = ClassClusters(
@@ -164,7 +164,7 @@ def _clusters(
 def _histograms(
     images: ImageSet, crops: Sequence[Crop], bins: NDArray[np.int64], size: int
 ) -> NDArray[np.float64]:
-    """Return how many crops of each image lie in each bin."""
+    """Return the number of crops per image and bin."""
     places = {row_id: place for place, row_id in enumerate(images.ids)}
     made = np.zeros((len(images), size))
     for crop, number in zip(crops, bins, strict=True):

@@ -1,4 +1,4 @@
-"""The three sets that are compared, chosen from all images; and what to say of the choice."""
+"""The three sets to compare, selected from all images; and warnings about the selection."""
 
 from dataclasses import dataclass
 from typing import Final
@@ -10,19 +10,19 @@ from fondant_spec.errors import InputDataError
 from image_toolkit.training.splits import VALIDATION
 
 LEAST: Final = 8
-"""Images of a set below which no figure means anything."""
+"""The smallest set for which figures are meaningful."""
 
 MOST: Final = 1_500
-"""Images of a set that are compared; of more, a sample drawn by lot stands for them."""
+"""The largest number of images per set; larger sets are sampled at random."""
 
 _FEW: Final = 50
 
 
 @dataclass(frozen=True)
 class Compared:
-    """The three sets; the images of `base` and `tuned` at one place are a pair.
+    """The three sets; the images of `base` and `tuned` at the same position are a pair.
 
-    `held_out` tells whether nobody trained on the originals.
+    `held_out` says whether no model was trained on the originals.
     """
 
     originals: ImageSet
@@ -32,7 +32,7 @@ class Compared:
 
 
 def compared_sets(gathered: Gathered, seed: int) -> Compared:
-    """Return what is compared: the samples, and the held-out originals, or else the others.
+    """Return the sets: the samples, and the held-out originals, or else the others.
 
     Raises:
         InputDataError: there are too few samples, or too few originals.
@@ -58,7 +58,7 @@ def compared_sets(gathered: Gathered, seed: int) -> Compared:
 
 
 def warnings_of(gathered: Gathered, compared: Compared) -> list[str]:
-    """Return what makes the figures weaker than they look."""
+    """Return warnings about what weakens the figures."""
     said = []
     if not compared.held_out:
         said.append(

@@ -1,4 +1,4 @@
-"""Whether both models drew alike, by what the fields' metadata says: else more than they differ."""
+"""Whether both models generated under equal settings, by field metadata; else figures mix both."""
 
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
@@ -8,11 +8,11 @@ _SINGLE: Final = (
     *("prefix", "suffix", "negative_prompt"),
 )
 _FIRST_OF: Final = ("guidance_scale", "num_inference_steps")
-"""Lists, the first of which the compared images were drawn with."""
+"""Lists whose first item is the setting of the compared images."""
 
 
 def differences(base: Mapping[str, Any], tuned: Mapping[str, Any]) -> Iterator[str]:
-    """Yield how the two models' images were drawn otherwise; nothing where it is not known how."""
+    """Yield how the settings of the two models' images differ; nothing if they are unknown."""
     if not all(name in told for told in (base, tuned) for name in _FIRST_OF):
         return
     for name in (*_FIRST_OF, *_SINGLE):

@@ -1,4 +1,4 @@
-"""All figures of an evaluation, from the vectors of its images."""
+"""All figures of an evaluation, computed from the vectors of its images."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -21,14 +21,14 @@ from image_toolkit.evaluation.vendi import vendi_score
 
 _SWAPS: Final = 100
 _MOST_SWAPPED: Final = 500
-"""Images beyond which a set's own score is not taken again and again for a null."""
+"""Images up to which a set's own score is recomputed for a null distribution."""
 
 _PAIRS: Final = 12
 
 
 @dataclass(frozen=True)
 class NearestPair:
-    """A generated image and the training image that is nearest to it, by their names."""
+    """The names of a generated image and its nearest training image."""
 
     generated: str
     training: str
@@ -37,12 +37,12 @@ class NearestPair:
 
 @dataclass(frozen=True)
 class Copies:
-    """How near a model's images are to the training images.
+    """The similarity of a model's images to the training images.
 
     Attributes:
-        baseline: For a percentile, the cosine that so many in a hundred held-out images exceed.
-        nearer: For a percentile, the share of the model's images that exceed it.
-        median: The median cosine of an image and the training image nearest to it.
+        baseline: By percentile, the cosine that this percentage of held-out images exceeds.
+        nearer: By percentile, the share of the model's images that exceed it.
+        median: The median cosine of an image and its nearest training image.
         pairs: The nearest ones.
     """
 
@@ -54,14 +54,14 @@ class Copies:
 
 @dataclass(frozen=True)
 class Variety:
-    """Scores that a set has as a whole: they depend on its size, so all are of one size.
+    """Scores of whole sets, which depend on the set size, so all sets have the same size.
 
     Attributes:
-        images: Of each set.
+        images: In each set.
         precision: The share of a model's images that look like originals.
         recall: The share of originals that a model's images cover.
-        vendi: How many different images a model's amount to.
-        vendi_originals: And the originals.
+        vendi: The effective number of different images of a model.
+        vendi_originals: The same of the originals.
     """
 
     images: int
@@ -73,15 +73,15 @@ class Variety:
 
 @dataclass(frozen=True)
 class Figures:
-    """What was measured; None where that could not be.
+    """All measurements; None where one was not possible.
 
     Attributes:
         mmd: CMMD of each model from the originals, and the gain.
         clusters: The divergences over classes and clusters, and what moved.
         variety: Precision, recall and diversity.
-        clip_score: Cosine of the prompt's vector with that of its image.
-        asked_class: How often a model's image is of the class that was asked for.
-        copies: How near images are to the training images, by model.
+        clip_score: Cosine of a prompt's vector with that of its image.
+        asked_class: How often a model's image is of the requested class.
+        copies: The similarity of images to the training images, by model.
     """
 
     mmd: MmdFigures
@@ -99,14 +99,14 @@ def figures_of(
     classify: Classify,
     lots: tuple[int, int],
 ) -> Figures:
-    """Return all figures.
+    """Compute all figures.
 
     Args:
         gathered: all images.
         compared: those of them that are compared.
-        prompts: the vectors of the captions, by the ids of their rows.
-        classify: tells what images show, by their vectors.
-        lots: the seed, and how often images are drawn again.
+        prompts: the vectors of the captions, by row id.
+        classify: classifies images by their vectors.
+        lots: the seed, and the number of resamples.
     """
     resamples = Resamples(len(compared.base), len(compared.originals), *lots)
     return Figures(
@@ -141,7 +141,7 @@ def _variety(compared: Compared, seed: int, count: int) -> Variety:
 
 
 def _copies(gathered: Gathered, compared: Compared) -> dict[str, Copies]:
-    """Return how near images are to those that were trained on; nothing where none were."""
+    """Return the similarity of images to the training images; empty if there are none."""
     if not len(gathered.training):
         return {}
     held_out = gathered.held_out.vectors if compared.held_out else gathered.held_out.vectors[:0]

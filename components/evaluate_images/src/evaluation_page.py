@@ -1,4 +1,4 @@
-"""The report as one HTML file: figures drawn here, small pictures in it, nothing from elsewhere."""
+"""The report as a self-contained HTML file, with inline charts and thumbnails."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -30,7 +30,7 @@ class Shown:
 
 
 def page_of(report: Report, shown: Shown) -> str:
-    """Return the report as HTML."""
+    """Render the report as HTML."""
     environment = Environment(
         loader=FileSystemLoader(_TEMPLATES),
         autoescape=True,

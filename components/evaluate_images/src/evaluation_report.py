@@ -1,4 +1,4 @@
-"""All that the report tells, on the page and as JSON."""
+"""The content of the report, for the page and for JSON."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -12,16 +12,16 @@ from verdict import Verdict
 
 @dataclass(frozen=True)
 class Report:
-    """What an evaluation found. What could not be measured is None.
+    """The result of an evaluation. What could not be measured is None.
 
     Attributes:
         verdict: Whether the dataset helped.
-        warnings: What makes the figures weaker than they look, and what was left out.
-        images: How many there are of each set, and how many of them were compared.
-        settings: With what it was measured.
-        figures: All figures on vectors of CLIP, and on what these show.
+        warnings: What weakens the figures, and what was left out.
+        images: The number of images in each set, and how many of them were compared.
+        settings: The settings of the measurement.
+        figures: All figures based on CLIP vectors.
         inception: KID and FID, by model.
-        training: How the training went.
+        training: The course of the training.
     """
 
     verdict: Verdict

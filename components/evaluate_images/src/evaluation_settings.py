@@ -1,4 +1,4 @@
-"""What the step is asked for; see the spec."""
+"""The settings of an evaluation."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

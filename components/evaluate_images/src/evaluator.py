@@ -1,4 +1,4 @@
-"""From all images to the report: the figures, and what is to be said of them."""
+"""From all images to the report: the figures, and their interpretation."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -23,17 +23,17 @@ from image_toolkit.models.embedding.zero_shot import ZeroShot, vectors_by_id
 
 @dataclass(frozen=True)
 class Evaluator:
-    """What figures are made with.
+    """Computes the figures and builds the report.
 
     Attributes:
-        settings: what the step is asked for.
+        settings: the arguments of the step.
         images: embeds images.
         texts: embeds prompts, in the same space.
-        classes: tells what an image shows.
-        detector: finds what is in it, where one is asked for.
+        classes: classifies images.
+        detector: finds objects in images, if configured.
         side: of the images as they are compared, in pixels.
-        training: how it went that made the tuned model.
-        unlike: how the models drew otherwise than each other.
+        training: the course of the training of the tuned model.
+        unlike: differences between the settings of the two models' images.
     """
 
     settings: EvaluationSettings
@@ -46,7 +46,7 @@ class Evaluator:
     unlike: Sequence[str] = ()
 
     def report(self, gathered: Gathered, compared: Compared, looks: PictureSpool | None) -> Report:
-        """Return the report; `looks` has all images where KID and FID are wanted.
+        """Return the report; `looks` has all images if KID and FID are requested.
 
         Raises:
             InputDataError: a detector found nothing, or Inception's weights cannot be read.
@@ -71,7 +71,7 @@ class Evaluator:
         )
 
     def _prompts(self, gathered: Gathered, compared: Compared) -> dict[str, Vectors]:
-        """Return the vectors of the samples' captions, of those that are not blank."""
+        """Return the vectors of the samples' non-blank captions."""
         rows = [(row_id, gathered.rows[row_id].caption) for row_id in compared.base.ids]
         told = [(row_id, caption) for row_id, caption in rows if caption is not None]
         return dict(vectors_by_id(self.texts, told))
@@ -105,7 +105,7 @@ class Evaluator:
         }
 
     def _told(self) -> dict[str, Any]:
-        """Return with what was measured."""
+        """Return the settings of the measurement."""
         told = self.images.metadata("image")
         detector = self.detector
         return {

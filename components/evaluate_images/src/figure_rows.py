@@ -14,9 +14,9 @@ _PARTS = dict(zip(PARTS, ("classes and clusters", "classes alone", "inside class
 
 @dataclass(frozen=True)
 class FigureRow:
-    """A row: what is measured, and of what. What there is none of is None.
+    """A row: what is measured, and of what. Missing values are None.
 
-    `gain` is above 0 where the tuned model has the better of it; with `judged`, that is told.
+    `gain` is above 0 if the tuned model is better; it is interpreted only with `judged`.
     """
 
     name: str

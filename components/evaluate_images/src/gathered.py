@@ -1,4 +1,4 @@
-"""What is known of all images once each was looked at: their vectors, by set, in order of ids."""
+"""All images after reading: their vectors, by set, in id order."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -17,9 +17,9 @@ SOURCES: Final = (ORIGINAL, BASE, TUNED)
 
 @dataclass(frozen=True)
 class ImageSet:
-    """Images of one kind, in order of their rows' ids, and their vectors, of length 1.
+    """Images of one kind, in order of row ids, and their vectors, of length 1.
 
-    `source` is the field where they stand.
+    `source` is the field that holds them.
     """
 
     source: str
@@ -34,11 +34,11 @@ class ImageSet:
         return name_of(self.source, self.ids[place])
 
     def at(self, places: Sequence[int] | NDArray[np.int64]) -> "ImageSet":
-        """Return the images at some places."""
+        """Return the images at some positions."""
         return ImageSet(self.source, [self.ids[n] for n in places], self.vectors[list(places)])
 
     def some(self, most: int, seed: int) -> "ImageSet":
-        """Return all, or as many as are wanted, drawn by lot and in their order."""
+        """Return all images, or a random sample of `most` in their order."""
         if len(self) <= most:
             return self
         drawn = np.random.default_rng(seed).choice(len(self), most, replace=False)
@@ -47,7 +47,7 @@ class ImageSet:
 
 @dataclass(frozen=True)
 class Crop:
-    """What was found in an image: the image's row, its class, its vector, and its own name."""
+    """An object found in an image: the image's row, its class, its vector, and its own name."""
 
     row_id: str
     label: str
@@ -57,7 +57,7 @@ class Crop:
 
 @dataclass(frozen=True)
 class Row:
-    """What a row says beside its images."""
+    """The other values of a row."""
 
     caption: str | None = None
     split: str | None = None
@@ -71,11 +71,11 @@ class Gathered:
     Attributes:
         training: Originals that were trained on.
         held_out: Originals that were not.
-        base: What the base model made, in the order of `tuned`.
-        tuned: What the tuned model made; those at one place are a pair.
-        rows: What the rows say, by id.
-        crops: What a detector found, by the images' field, where one was asked for.
-        lone: How many rows have the image of one of the models only.
+        base: Images of the base model, in the order of `tuned`.
+        tuned: Images of the tuned model; those at the same position are a pair.
+        rows: The other values of the rows, by id.
+        crops: Objects that a detector found, by image field, if one is configured.
+        lone: The number of rows with an image of only one of the models.
     """
 
     training: ImageSet
@@ -88,5 +88,5 @@ class Gathered:
 
 
 def name_of(source: str, row_id: str, number: int | None = None) -> str:
-    """Return the name of an image, or of the crop of that number in it."""
+    """Return the name of an image, or of the crop with that number in it."""
     return f"{source}/{row_id}" if number is None else f"{source}#{number}/{row_id}"

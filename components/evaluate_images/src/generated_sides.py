@@ -1,4 +1,4 @@
-"""How large the generated images are, before any of them is looked at."""
+"""The size of the generated images, known before any of them is read."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Final
@@ -11,11 +11,11 @@ from image_toolkit.images.decoding import image_size
 from image_toolkit.images.image_errors import NotAnImageError
 
 LARGEST: Final = 512
-"""Of the sides that are chosen here: no CLIP sees more, and few models draw less."""
+"""The upper limit: no CLIP sees more, and few models generate less."""
 
 
 def smallest_side(fields: Mapping[str, Field], manifests: Sequence[str]) -> int:
-    """Return the smallest side of the generated images, 512 at most."""
+    """Return the smallest side of the generated images, at most 512."""
     datasets = [Manifest.read(location) for location in manifests]
     sides = [
         min(size) for field in (fields[BASE], fields[TUNED]) for size in _sizes(field, datasets)
@@ -24,7 +24,7 @@ def smallest_side(fields: Mapping[str, Field], manifests: Sequence[str]) -> int:
 
 
 def _sizes(field: Field, datasets: Sequence[Manifest]) -> Iterator[tuple[int, int]]:
-    """Yield the sizes of the images of a field, from the dataset that has it."""
+    """Yield the image sizes of a field, from the dataset that has it."""
     owner = next(
         one
         for one in datasets

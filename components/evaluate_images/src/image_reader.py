@@ -1,4 +1,4 @@
-"""Reads all images once: one look for each, its vector, and a small picture of it."""
+"""Reads all images once: each is decoded, embedded, and reduced to a thumbnail."""
 
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -19,17 +19,17 @@ from image_toolkit.models.embedding.zero_shot import rows_of_vectors
 from image_toolkit.training.splits import REGULARIZATION, VALIDATION
 
 _GRIDS: Final = 3
-"""So many rows' grids are shown, those of the first ids."""
+"""The number of rows whose grids are shown, first ids first."""
 
 GRID: Final = "grid"
 
 
 class ImageReader:
-    """Takes the rows, and keeps of each image what is compared and what may be shown.
+    """Reads the rows, and keeps of each image what is compared and what may be shown.
 
     Attributes:
-        pictures: Small pictures, by the names of images.
-        looks: Where the images themselves are kept as they are compared; None for nowhere.
+        pictures: Thumbnails, by image name.
+        looks: Keeps the images themselves as they are compared; None if not needed.
         grids: The files of the first rows' grids, by id.
     """
 
@@ -64,7 +64,7 @@ class ImageReader:
     def _looks(
         self, batches: Iterator[pa.RecordBatch], rejects: Rejects
     ) -> Iterator[pa.RecordBatch]:
-        """Yield the names and the looks of the images of each batch, and of what is in them."""
+        """Yield the names and decoded forms of the images of each batch, and of their crops."""
         with ThreadPoolExecutor(cpu_count()) as pool:
             for batch in batches:
                 looks: list[tuple[str, bytes]] = []
@@ -81,7 +81,7 @@ class ImageReader:
                     yield pa.RecordBatch.from_arrays(arrays, ["id", "image"])
 
     def _row_looks(self, row: Mapping[str, Any]) -> dict[str, bytes] | NotAnImageError:
-        """Return the looks of a row's images by their names, or why it has none."""
+        """Return the decoded forms of a row's images by name, or the error."""
         found: dict[str, Pixels] = {}
         for source in SOURCES:
             if row[source] is not None:
@@ -100,7 +100,7 @@ class ImageReader:
         return looks
 
     def _crops(self, row: Mapping[str, Any], found: Mapping[str, Pixels]) -> dict[str, Pixels]:
-        assert self._detector is not None  # noqa: S101 - the caller has looked
+        assert self._detector is not None  # noqa: S101 - checked by the caller
         crops: dict[str, Pixels] = {}
         for source in SOURCES:
             image = found.get(name_of(source, row["id"]))

@@ -1,4 +1,4 @@
-"""KID and FID by torch-fidelity, where it is installed and its weights are at hand."""
+"""KID and FID by torch-fidelity, if it is installed and its weights are available."""
 
 import importlib
 import importlib.util
@@ -24,13 +24,13 @@ _LARGEST_SUBSET: Final = 1_000
 
 @dataclass(frozen=True)
 class InceptionScores:
-    """How far a model's images are from the originals, by Inception.
+    """The distance of a model's images from the originals, by Inception features.
 
     Attributes:
-        kid: The mean over subsets, without bias.
-        kid_deviation: Of that.
-        fid: Biased: the fewer images there are, the larger.
-        subset: Images of a subset of KID.
+        kid: The mean over subsets, unbiased.
+        kid_deviation: The standard deviation over subsets.
+        fid: Biased: the fewer images, the larger.
+        subset: The subset size of KID.
     """
 
     kid: float
@@ -40,7 +40,7 @@ class InceptionScores:
 
 
 def check_fidelity(weights: str) -> None:
-    """Make sure that torch-fidelity is there, and the weights.
+    """Check that torch-fidelity is installed, and that the weights exist.
 
     Raises:
         MissingDependencyError: it is not installed.
@@ -64,21 +64,21 @@ def inception_scores(
     """Return the scores of a model's images.
 
     Args:
-        originals: their names.
-        generated: likewise.
+        originals: the names of the originals.
+        generated: the names of the model's images.
         look: returns an image by its name, as it is compared.
-        weights: file with those of Inception, .safetensors or .pth; of that tensors are read alone.
+        weights: file with Inception's weights, .safetensors or .pth; only tensors are read from it.
         seed: of KID's subsets.
 
     Raises:
         InputDataError: the weights cannot be read.
     """
     calculate_metrics = importlib.import_module("torch_fidelity").calculate_metrics
-    # Half of the smaller set: subsets that are all of it do not differ, and have no deviation.
+    # Half of the smaller set: subsets of full size would all be equal, without a deviation.
     subset = min(len(originals) // 2, len(generated) // 2, _LARGEST_SUBSET)
     with TemporaryDirectory() as folder:
         copy = Path(folder) / "weights.pth"
-        torch.save(_tensors(weights), copy)  # torch-fidelity runs what a pickle says: not theirs
+        torch.save(_tensors(weights), copy)  # torch-fidelity would execute a pickle: not theirs
         told = calculate_metrics(
             input1=_Looks(generated, look),
             input2=_Looks(originals, look),
@@ -89,7 +89,7 @@ def inception_scores(
             kid_subset_size=subset,
             feature_extractor_weights_path=str(copy),
             rng_seed=seed,
-            save_cpu_ram=True,  # no processes, which would share the place where a file is read
+            save_cpu_ram=True,  # no processes, which would share a file position
             verbose=False,
         )
     return InceptionScores(
@@ -101,7 +101,7 @@ def inception_scores(
 
 
 def few_images_warning(images: int) -> str | None:
-    """Return what is to be said of so many images, if they are few."""
+    """Return a warning for that number of images, if it is small."""
     if images >= _FEW:
         return None
     return (
@@ -111,7 +111,7 @@ def few_images_warning(images: int) -> str | None:
 
 
 def _tensors(weights: str) -> Any:
-    """Return the tensors in a file of weights, and refuse whatever else a pickle holds."""
+    """Return the tensors in a file of weights; any other content of a pickle is rejected."""
     file = Path(weights).expanduser()
     try:
         if file.suffix == ".safetensors":
@@ -123,7 +123,7 @@ def _tensors(weights: str) -> Any:
 
 
 class _Looks(torch.utils.data.Dataset):  # type: ignore[misc]  # torch has no types
-    """Images as torch-fidelity takes them: uint8, (3, height, width)."""
+    """Images in the form that torch-fidelity takes: uint8, (3, height, width)."""
 
     def __init__(self, names: Sequence[str], look: Callable[[str], bytes | None]) -> None:
         self._names, self._look = names, look

@@ -1,4 +1,4 @@
-"""Says by figures what fine-tuning on a dataset did, and writes a report."""
+"""Measures what fine-tuning on a dataset achieved, and writes a report."""
 
 import logging
 from collections.abc import Iterator
@@ -50,7 +50,7 @@ class EvaluateImages(WriteComponent):
         if settings.inception_weights is not None:
             check_fidelity(settings.inception_weights)
         model, revision = settings.clip_model_id, settings.clip_revision
-        # In fp32, so that no figure depends on what went to the model beside an image.
+        # In fp32, so that figures do not depend on how images are batched.
         options: dict[str, Any] = {"device": settings.device, "precision": "fp32"}
         most = settings.batch_size
         self._images = Embedder(partial(image_encoder, model, revision), most=most, **options)
@@ -59,15 +59,15 @@ class EvaluateImages(WriteComponent):
         self._looks = PictureSpool() if settings.inception_weights is not None else None
 
     def setup(self, context: SetupContext) -> None:
-        """Load the models, once the target is known to be free.
+        """Load the models, after checking that the target is free.
 
         Raises:
             StorageError: the target holds somebody else's files, or some that were changed.
-            InputDataError: a model, or what a training step says, cannot be had.
+            InputDataError: a model, or the record of a training step, cannot be loaded.
         """
         settings = self._settings
         self._target = self._output_path or context.output_directory
-        # In the step's own folder, what a stopped run left, without a mark, makes way by itself.
+        # In the step's own folder, leftovers of an interrupted run have no mark and are replaced.
         if self._output_path or storage.exists(storage.join(self._target, MARK)):
             check_replaceable(self._target)
         self._made_by = context.cache_key
@@ -92,7 +92,7 @@ class EvaluateImages(WriteComponent):
         )
 
     def teardown(self) -> None:
-        """Stop what prepares images and texts, and let the pictures go."""
+        """Stop the threads that prepare images and texts, and release the pictures."""
         self._images.close()
         self._texts.close()
         for spool in (self._pictures, self._looks):
@@ -100,7 +100,7 @@ class EvaluateImages(WriteComponent):
                 spool.close()
 
     def write(self, batches: Iterator[pa.RecordBatch], context: RowContext) -> list[str]:
-        """Write the report, and return what tells that it is there.
+        """Write the report, and return the path of its mark.
 
         Raises:
             InputDataError: there is too little to compare.

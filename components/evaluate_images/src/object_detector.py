@@ -1,4 +1,4 @@
-"""What a detector finds in images, to cut it out."""
+"""Object detection, for cropping objects out of images."""
 
 import re
 from collections.abc import Iterator, Sequence
@@ -16,23 +16,23 @@ from image_toolkit.models.runtime.loading import load_model, loading
 from image_toolkit.models.runtime.processors import load_image_processor
 
 _LEAST_SIDE: Final = 16
-"""Pixels of a crop's shorter side; what is smaller has no look that could be compared."""
+"""The least shorter side of a crop, in pixels; smaller ones show too little to compare."""
 
 _NOTHING: Final = re.compile("(?!)")
 
 
 class Found(NamedTuple):
-    """Something in an image: what it is called, and its pixels."""
+    """A detected object: its label, and its pixels."""
 
     label: str
     pixels: Pixels
 
 
 class ObjectDetector:
-    """An object-detection model of `transformers`, which loads from safetensors alone.
+    """An object-detection model of `transformers`, loaded from safetensors only.
 
     Raises:
-        InputDataError: it cannot be had, or is no detector.
+        InputDataError: it cannot be loaded, or is not a detector.
     """
 
     def __init__(self, model_id: str, revision: str | None, threshold: float, device: str) -> None:
@@ -50,7 +50,7 @@ class ObjectDetector:
         self._lock = Lock()
 
     def found_in(self, pixels: Pixels) -> Sequence[Found]:
-        """Return what there is in an image, the surest first."""
+        """Return the objects in an image, most certain first."""
         with self._lock, torch.inference_mode():
             inputs = self._processor(images=Image.fromarray(pixels), return_tensors="pt")
             made = self._model(**inputs.to(self._device))

@@ -1,4 +1,4 @@
-"""How well the models follow their prompts: by the prompt's own vector, and by its class."""
+"""How well the models follow their prompts: by the prompt's vector, and by its class."""
 
 from collections.abc import Callable, Mapping, Sequence
 
@@ -12,7 +12,7 @@ from image_toolkit.evaluation.paired import Paired, paired_means
 def clip_score(
     compared: Compared, prompts: Mapping[str, Vectors], seed: int, count: int
 ) -> Paired | None:
-    """Return the cosines of images and their prompts; None where no sample has a prompt."""
+    """Return the cosines of images and their prompts; None if no sample has a prompt."""
     places = [n for n, row_id in enumerate(compared.base.ids) if row_id in prompts]
     if not places:
         return None
@@ -30,9 +30,9 @@ def asked_class(
     seed: int,
     count: int,
 ) -> Paired | None:
-    """Return how often images are of the class that was asked for; None where none was.
+    """Return how often images are of the requested class; None if none was requested.
 
-    A row asks for its `class`, or else for what its original shows, which its caption describes.
+    A row requests its `class`, or else that of its original, which its caption describes.
     """
     asked = _classes_of_originals(gathered, classify)
     asked |= {row_id: row.asked for row_id, row in gathered.rows.items() if row.asked}

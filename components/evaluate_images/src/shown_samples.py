@@ -1,4 +1,4 @@
-"""The samples, and the grids of guidance and steps, as a page shows them."""
+"""The samples, and the grids of guidance and steps, as shown on the page."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -18,7 +18,7 @@ _SIDE = 512
 
 @dataclass(frozen=True)
 class Sample:
-    """A prompt with its three images, by their names."""
+    """A prompt and the names of its three images."""
 
     row_id: str
     prompt: str | None
@@ -31,7 +31,7 @@ class Sample:
 class Grid:
     """The tuned model's images of one prompt: a row for each number of steps.
 
-    `columns` are the guidance scales. Images are `data:` addresses, or None.
+    `columns` are the guidance scales. Images are `data:` URLs, or None.
     """
 
     row_id: str
@@ -41,7 +41,7 @@ class Grid:
 
 
 def samples_of(gathered: Gathered, compared: Compared, most: int) -> list[Sample]:
-    """Return the samples that are shown: spread evenly over all, in order of their ids."""
+    """Return the samples to show, evenly spaced over all, in id order."""
     count = len(compared.base)
     places = np.unique(np.linspace(0, count - 1, min(most, count)).round().astype(int))
     ids = [compared.base.ids[place] for place in places]
@@ -58,7 +58,7 @@ def samples_of(gathered: Gathered, compared: Compared, most: int) -> list[Sample
 def grids_of(
     gathered: Gathered, files: Mapping[str, Sequence[bytes | None]], made_by: Mapping[str, Any]
 ) -> list[Grid]:
-    """Return the grids; `made_by` is what the field's metadata says of scales and steps."""
+    """Return the grids; `made_by` is the field's metadata with scales and steps."""
     scales, steps = (made_by.get(name) for name in ("guidance_scale", "num_inference_steps"))
     known = isinstance(scales, list) and isinstance(steps, list)
     made = []

@@ -1,4 +1,4 @@
-"""How the training went that made the tuned model: its losses."""
+"""The losses of the training that made the tuned model."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -15,18 +15,18 @@ Losses = tuple[tuple[float, float], ...]
 
 @dataclass(frozen=True)
 class TrainingCurve:
-    """What a fine-tuning step says of its training; what it does not say is None.
+    """A fine-tuning step's record of its training; what it does not record is None.
 
     Attributes:
         step_id: of the step.
-        base_model: What it began with.
+        base_model: The model it started from.
         method: `lora` or `full`.
-        train: Steps and losses; many are brought together to their means.
-        validation: Likewise, of the held-out images.
-        best_step: With the least loss on them.
-        overfit_epoch: From which on that rose.
-        steps: How many there were.
-        epochs: And how many times all images were seen.
+        train: Steps and losses; averaged if there are many.
+        validation: Likewise, on the held-out images.
+        best_step: The step with the least validation loss.
+        overfit_epoch: The epoch from which on it rose.
+        steps: The number of steps.
+        epochs: The number of passes over all images.
     """
 
     step_id: str
@@ -41,10 +41,10 @@ class TrainingCurve:
 
 
 def training_curve(manifests: Iterable[str]) -> TrainingCurve | None:
-    """Return how the nearest training before went; None where there was none.
+    """Return the curve of the nearest preceding training; None if there was none.
 
     Raises:
-        InputDataError: what it says cannot be read.
+        InputDataError: its record cannot be read.
     """
     found = training_before(manifests)
     if found is None:
@@ -64,7 +64,7 @@ def training_curve(manifests: Iterable[str]) -> TrainingCurve | None:
 
 
 def _losses(told: Any) -> Losses:
-    """Return pairs of step and loss, as many as can be drawn, of those that are numbers."""
+    """Return the pairs of step and loss that are numbers, reduced to as many as can be drawn."""
     rows = told if isinstance(told, list) else []
     points = [(_number(row, "step"), _number(row, "loss")) for row in rows]
     whole = [(step, loss) for step, loss in points if step is not None and loss is not None]

@@ -1,4 +1,4 @@
-"""Whether the dataset helped, in a sentence."""
+"""The verdict, in one sentence: whether the dataset helped."""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -22,7 +22,7 @@ _SAID = {
 
 @dataclass(frozen=True)
 class Verdict:
-    """What became of the model: in a word, in a sentence, and by which figures."""
+    """The verdict: as a word, as a sentence, and the figures behind it."""
 
     kind: Kind
     sentence: str
@@ -30,10 +30,10 @@ class Verdict:
 
 
 def verdict_of(figures: Figures, compared: Compared) -> Verdict:
-    """Return what the gain by CMMD says.
+    """Return the verdict by the gain in CMMD.
 
-    It counts where swapping the models' images within pairs gives as much in less than 1 of 100
-    cases, and where its interval is on one side of 0.
+    The gain is significant if swapping the models' images within pairs gives as much in less than 1
+    of 100 cases, and if its interval is on one side of 0.
     """
     gain = figures.mmd.gain
     kind = kind_of(gain)
@@ -49,7 +49,7 @@ def verdict_of(figures: Figures, compared: Compared) -> Verdict:
 
 
 def kind_of(gain: Figure) -> Kind:
-    """Return what a gain says; its null lies as far below 0 as above."""
+    """Classify a gain; its null extends as far below 0 as above."""
     if gain.is_above_chance:
         return "nearer"
     opposite = gain.null is not None and gain.value < -gain.null.p99

@@ -1,7 +1,7 @@
-"""Images of the class alone: none of them may be an image to train on.
+"""Class images (for regularisation), none of which may show a training image.
 
-They wait on disk until all others are known. Then each is compared with these: by its bytes, by its
-perceptual hash, and by its vector, where the rows have vectors.
+They are kept on disk until all other images are known. Then each is compared with these: by its
+bytes, by its perceptual hash, and by its vector if the rows have vectors.
 """
 
 import hashlib
@@ -24,21 +24,21 @@ from image_toolkit.images.image_errors import NotAnImageError
 from image_toolkit.images.rendering import phash
 
 EMBEDDING: Final = "embedding"
-"""The field with the images' vectors, which serves to compare them and for nothing else."""
+"""The field with the images' vectors, used only for comparing them."""
 
 IN_TRAINING_SET: Final = "in_training_set"
 _HASHED_SIDE: Final = 32
 _FEW_BITS: Final = 6
-"""Perceptual hashes, of 64 bits, that differ in no more are taken for those of one picture."""
+"""Perceptual hashes (64 bits) that differ in at most this many bits count as the same picture."""
 
 _NEAR: Final = 0.94
-"""The cosine above which two vectors are taken for those of one picture, as clip-retrieval does."""
+"""Two vectors with a higher cosine count as the same picture, as in clip-retrieval."""
 
 Floats = npt.NDArray[np.float32]
 
 
 class ClassImages:
-    """Takes the rows of the class out of batches, and gives back those that show no others."""
+    """Separates class images from batches, and returns those that show no training image."""
 
     def __init__(self) -> None:
         self._file = tempfile.TemporaryFile()  # noqa: SIM115 - closed by `close`
@@ -46,7 +46,7 @@ class ClassImages:
         self._others = _Pictures()
 
     def without(self, batch: pa.RecordBatch) -> pa.RecordBatch:
-        """Return the rows of a batch that are not of the class; the rest is put aside."""
+        """Return the rows of a batch that are not class images; the rest is set aside."""
         prompts = batch.column(CLASS_PROMPT).to_pylist()
         of_class = pa.array([not is_blank(prompt) for prompt in prompts], pa.bool_())
         if any(of_class.to_pylist()):
@@ -59,7 +59,7 @@ class ClassImages:
         return others
 
     def apart(self, rejects: Rejects) -> Iterator[pa.RecordBatch]:
-        """Yield the rows that were put aside, but for pictures that are among the others, too."""
+        """Yield the rows that were set aside, except pictures that are also among the others."""
         if self._aside is None:
             return
         self._aside.close()
@@ -74,12 +74,12 @@ class ClassImages:
             yield batch.filter(pa.array(kept, pa.bool_()))
 
     def close(self) -> None:
-        """Forget what was put aside."""
+        """Delete what was set aside."""
         self._file.close()
 
 
 class _Pictures:
-    """What is known of pictures, for others to be compared with: some 100 bytes and a vector."""
+    """An index of pictures to compare others with: about 100 bytes and a vector each."""
 
     def __init__(self) -> None:
         self._digests: dict[bytes, str] = {}
@@ -94,7 +94,7 @@ class _Pictures:
             self._vectors[row["id"]] = vector
 
     def same(self, row: Mapping[str, Any]) -> str:
-        """Return which of the pictures a row shows, and why that is thought; empty for none."""
+        """Return which of the pictures a row shows, and by which evidence; empty if none."""
         if (digest := _digest(row)) in self._digests:
             return f"the very file of {self._digests[digest]}"
         hashed, vector = _hash(row), _vector(row)
@@ -127,16 +127,16 @@ def _digest(row: Mapping[str, Any]) -> bytes:
 
 
 def _hash(row: Mapping[str, Any]) -> int | None:
-    """Return a row's perceptual hash; None of a picture without contrast: it tells nothing."""
+    """Return a row's perceptual hash; None if useless, as the picture has no contrast."""
     try:
         hashed = int(phash(decode_pixels(row["image"] or b"", target_side=_HASHED_SIDE)), 16)
     except NotAnImageError:
-        return None  # such a row gives no pair
+        return None  # such a row is no pair
     return hashed if shows_contrast(np.array([hashed], np.uint64))[0] else None
 
 
 def _vector(row: Mapping[str, Any]) -> Floats | None:
-    """Return a row's vector at length 1."""
+    """Return a row's vector, normalised to length 1."""
     vector = np.asarray(row.get(EMBEDDING) or [], np.float32)
     length = float(np.linalg.norm(vector))
     return vector / length if vector.size and np.isfinite(length) and length else None

@@ -1,4 +1,4 @@
-"""The columns of layouts that are read as tables: the caption, and all else that is known."""
+"""The columns of layouts that are read as tables: the caption, and all metadata."""
 
 from collections.abc import Mapping
 from typing import Any, Final
@@ -10,15 +10,15 @@ from training_pairs import Pair
 
 TEXT: Final = "text"
 _READ_LISTS: Final = ("sd15", "sdxl")
-"""The models whose scripts of `diffusers` draw one caption of a list; the others' read texts."""
+"""The models whose `diffusers` scripts pick one caption of a list; those of others need texts."""
 
 
 class Columns:
     """The columns of a table of pairs, `types` by name.
 
-    Where the rows may have several captions, `text` is a list of all with `lists`; else it is the
-    first, and the others have a column of their own. `tokens` is the column with the number of
-    tokens of the longest.
+    If rows may have several captions, `text` is a list of all with `lists`; otherwise it is the
+    first one, and the others have a column of their own. `tokens` is the column with the number of
+    tokens of the longest caption.
     """
 
     def __init__(
@@ -49,14 +49,14 @@ class Columns:
         return {**row, **pair.metadata, self._tokens: tokens}
 
     def captions(self, row: Mapping[str, Any]) -> tuple[str, ...]:
-        """Return all captions of a row that was read."""
+        """Return all captions of a row that was read back."""
         if self._lists:
             return tuple(row[self._text])
         return (row[self._text], *(row[MORE_CAPTIONS] if self._others else ()))
 
 
 def columns_of(layout: Layout) -> Columns:
-    """Return the columns of a table that the scripts of `diffusers` train from."""
+    """Return the columns of a table for the scripts of `diffusers`."""
     return Columns(
         TEXT,
         layout.budget.field,

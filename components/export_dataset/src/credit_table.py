@@ -1,4 +1,4 @@
-"""Whom the images are from, and on what terms: `credits.csv`, and what the card says of it."""
+"""The sources and licences of images: `credits.csv`, and a summary for the card."""
 
 import csv
 import io
@@ -22,7 +22,7 @@ _COLUMNS: Final = (
     *("file", "split", LICENCE, "author", "source_page", "host", "url", "fetched_at", "opt_out"),
 )
 _FORMULA: Final = ("=", "+", "-", "@", "\t", "\r")
-"""What a spreadsheet takes for the beginning of a formula."""
+"""What a spreadsheet takes for the start of a formula."""
 
 _MOST_NAMED: Final = 10
 _RULES: Final = {"respect_robots": "the rules of robots.txt", "respect_opt_outs": "opt-outs"}
@@ -30,7 +30,7 @@ _RESPECTED: Final = {True: "respected", False: "**not** respected", None: "respe
 
 
 class Credits:
-    """Credits of pairs, as they come; `known` says whether the rows have any of the fields."""
+    """Collects the credits of pairs; `known` says whether the rows have any of the fields."""
 
     def __init__(self, fields: Collection[str]) -> None:
         self.known = not _FIELDS.isdisjoint(fields)
@@ -43,7 +43,7 @@ class Credits:
         self._table.writerow(_COLUMNS)
 
     def add(self, pair: Pair) -> None:
-        """Take the credits of a pair, from its metadata."""
+        """Add the credits of a pair, from its metadata."""
         told = pair.metadata
         url = told.get("final_url") or told.get("image_url")
         host = host_of(url)
@@ -58,11 +58,11 @@ class Credits:
         self._table.writerow(map(_cell, row))
 
     def csv(self) -> bytes:
-        """Return the table, a row a pair."""
+        """Return the table, one row per pair."""
         return self._text.getvalue().encode()
 
     def section(self, settings: Mapping[str, Any]) -> Iterator[str]:
-        """Yield lines of Markdown; `settings` are those under which the images were fetched."""
+        """Yield lines of Markdown; `settings` are those under which the images were downloaded."""
         if not self.known:
             yield "Nothing is known of licences and authors: the rows had no fields for them."
             return
@@ -91,7 +91,7 @@ class Credits:
 
 
 def host_of(url: str | None) -> str:
-    """Return the host of a URL; nothing, where it has none."""
+    """Return the host of a URL; empty if it has none."""
     try:
         return urlsplit(url or "").hostname or ""
     except ValueError:
@@ -104,6 +104,6 @@ def unlicensed(licences: Mapping[str, int]) -> int:
 
 
 def _cell(value: object) -> str:
-    """Return a value as a spreadsheet shows it; what it would compute has an apostrophe before."""
+    """Return a value as text for a spreadsheet; formulas are escaped by an apostrophe."""
     text = "" if value is None else str(value)
     return f"'{text}" if text.startswith(_FORMULA) else text

@@ -1,8 +1,8 @@
-"""`croissant.json`: what is in an export, as JSON-LD that search engines and `mlcroissant` read.
+"""`croissant.json`: a JSON-LD description of an export for search engines and `mlcroissant`.
 
-Croissant 1.1 (https://docs.mlcommons.org/croissant/docs/croissant-spec-1.1.html). It is made of the
-files that a layout has written, so a new layout needs nothing here: tables with a caption and an
-image in a row are one set of records, files of images and of captions a set each.
+It follows Croissant 1.1 (https://docs.mlcommons.org/croissant/docs/croissant-spec-1.1.html). It is
+derived from the files that a layout has written, so a new layout needs no code here: tables with
+caption and image in a row become one record set, image files and caption files one each.
 """
 
 import json
@@ -39,7 +39,7 @@ _CONTEXT: Final = {
     "name": {"@container": "@language"},
     **{term: f"cr:{term}" for term in _TERMS.split()},
 }
-"""What the standard has every description begin with, word for word."""
+"""The JSON-LD context that the standard prescribes, verbatim."""
 
 _FORMATS: Final = {
     ".jpg": "image/jpeg",
@@ -59,7 +59,7 @@ _STEM: Final = r"^(?:.*/)?([^/.]+)(?:\.[^/]*)?$"
 def croissant(
     folder: HashedFolder, metadata: Mapping[str, pa.DataType], licences: Iterable[str]
 ) -> dict[str, Any]:
-    """Return the description of a layout's folder, `metadata` being that of its pairs."""
+    """Describe the folder of a layout; `metadata` are the types of its pairs' metadata."""
     names = folder.below_here()
     sets = _file_sets(names)
     archives = [name for name in names if name.endswith(".tar")]
@@ -86,9 +86,9 @@ def croissant(
 
 
 def _file_sets(names: Iterable[str]) -> dict[str, list[str]]:
-    """Return the patterns that the files of pairs fit, by their suffix.
+    """Return glob patterns for the files of pairs, by suffix.
 
-    Those lie in the folders of splits, or are called by them; what lies elsewhere is settings.
+    These files are in the folders of splits, or named after them; all others are settings.
     """
     found: dict[str, set[str]] = defaultdict(set)
     for name in names:
@@ -119,7 +119,7 @@ def _file_set(kind: str, includes: list[str], inside: Iterable[str] = ()) -> dic
 
 
 def _file_records(sets: Mapping[str, list[str]]) -> Iterator[dict[str, Any]]:
-    """Yield the records of each kind of file; what has the same stem belongs together."""
+    """Yield the record set of each kind of file; files with the same stem belong together."""
     for kind in sets:
         name, data_type = ("images", "sc:ImageObject") if kind in _IMAGES else ("texts", "sc:Text")
         records, files = f"{name}{kind}", f"files{kind}"
@@ -135,7 +135,7 @@ def _file_records(sets: Mapping[str, list[str]]) -> Iterator[dict[str, Any]]:
 def _table_records(
     folder: HashedFolder, kind: str, metadata: Mapping[str, pa.DataType]
 ) -> dict[str, Any]:
-    """Return the records of tables: their columns, but for those that hold lists or structs."""
+    """Return the record set of tables: their columns, except lists and structs."""
     names = [name for name in folder.below_here() if name.endswith(kind)]
     fields = []
     for column, found in _columns(folder, names[0]).items():
@@ -149,7 +149,7 @@ def _table_records(
 
 
 def _columns(folder: HashedFolder, name: str) -> dict[str, pa.DataType]:
-    """Return the columns of a table: of JSON lines those in the first, as text."""
+    """Return the columns of a table; for JSON lines, those of the first line, as text."""
     if name.endswith(".parquet"):
         schema = pq.read_schema(folder.path / name)
         return dict(zip(schema.names, schema.types, strict=True))
@@ -158,7 +158,7 @@ def _columns(folder: HashedFolder, name: str) -> dict[str, pa.DataType]:
 
 
 def _data_type(kind: pa.DataType) -> str | None:
-    """Return how Croissant calls a type; None for what holds others."""
+    """Return Croissant's name of a type; None for nested types."""
     if pa.types.is_boolean(kind):
         return "sc:Boolean"
     if pa.types.is_integer(kind):

@@ -1,6 +1,6 @@
-"""The README of an exported dataset: what it is, how to use it, and how it came about.
+"""The README of an exported dataset: its content, its use, and its provenance.
 
-It holds names and figures only, never captions or other words from the web.
+It contains only names and figures, never captions or other text from the web.
 """
 
 import json
@@ -37,9 +37,9 @@ _SIZES: Final = {
 
 @dataclass(frozen=True)
 class Counts:
-    """What became of the rows that came in: pairs by split, and rejects by reason.
+    """The number of pairs by split, and of rejects by reason.
 
-    `seen` is how many images an epoch has, by split, where the rows say how often each is repeated.
+    `seen` is how many images an epoch has, by split, if rows have repeats.
     """
 
     pairs: Mapping[str, int]
@@ -47,7 +47,7 @@ class Counts:
     seen: Mapping[str, int] = field(default_factory=dict)
 
     def table(self) -> Iterator[str]:
-        """Yield the lines of a table in Markdown, a split a line."""
+        """Yield the lines of a Markdown table, one per split."""
         told = ("| images an epoch ", "---:|") if self.seen else ("", "")
         yield from (f"| split | pairs {told[0]}|", f"|---|---:|{told[1]}")
         for split, count in self.pairs.items():
@@ -55,7 +55,7 @@ class Counts:
             yield f"| {split} | {count:,} |{seen}"
 
     def in_words(self) -> str:
-        """Return all that the step knows, and where to look for the rest."""
+        """Describe the counts of this step, and where to find the rest."""
         exported, rejected = sum(self.pairs.values()), sum(self.rejects.values())
         by_split = ", ".join(f"{split} {n:,}" for split, n in self.pairs.items())
         return (
@@ -66,13 +66,13 @@ class Counts:
 
 @dataclass(frozen=True)
 class DatasetCard:
-    """What all READMEs of an export say.
+    """The common content of all READMEs of an export.
 
     Attributes:
-        counts: What became of the rows.
-        lineage: What each field's maker said of it.
-        steps: What the pipeline made before the export, the earliest first.
-        credits: Whom the images are from.
+        counts: The number of pairs and rejects.
+        lineage: The metadata of each field.
+        steps: The results of the steps before the export, the earliest first.
+        credits: The sources of the images.
         samples: A few of them to show.
         validation_fraction: The share that was to be held out.
     """
@@ -87,9 +87,9 @@ class DatasetCard:
     def of_layout(self, layout: Layout, digest: str) -> str:
         """Return the README of a layout, in Markdown.
 
-        `datasets` keeps what it loaded from a folder by path and name of the configuration alone,
-        so that has to change with the content, of which `digest` is a hash; it is loaded without
-        being named.
+        `datasets` caches what it loaded from a folder by path and configuration name only, so the
+        name has to change with the content, of which `digest` is a hash; users load it without
+        giving the name.
         """
         matter = layout.front_matter(f"default-{digest}")
         return self._text(layout.folder, matter, layout.use())
@@ -150,7 +150,7 @@ class DatasetCard:
         }
 
     def _figures(self) -> Iterator[str]:
-        """Yield what went through each step of the pipeline, as a table."""
+        """Yield a table of the rows that passed each step of the pipeline."""
         if not self.steps:
             return
         yield from ("| step | component | rows in | rows out | rejects |", "|---|---|--:|--:|---|")
@@ -176,7 +176,7 @@ class DatasetCard:
 
 
 def _moved_into(folder: str, matter: Mapping[str, Any]) -> dict[str, list[Any]]:
-    """Return what a layout's front matter says of configurations, seen from the folder above."""
+    """Return the configurations in a layout's front matter, relative to the parent folder."""
     configs = [
         {
             **config,
@@ -204,6 +204,6 @@ def _made_from(name: str, metadata: Mapping[str, Any]) -> str:
 
 
 def _public(value: Any) -> Any:
-    """Return a value as anybody may read it: of a path on this machine, the last part."""
+    """Return a value fit for publication: of a local path, only the last part."""
     is_path = isinstance(value, str) and PurePath(value).is_absolute()
     return PurePath(value).name if is_path else value

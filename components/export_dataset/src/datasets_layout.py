@@ -1,4 +1,4 @@
-"""What layouts share that `datasets` opens: there is a column for everything, in each split."""
+"""The common base of layouts that `datasets` loads: all data has columns, in each split."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,7 +14,7 @@ from image_toolkit.training.row_repeats import REPEATS
 
 
 class DatasetsLayout(Layout):
-    """A layout without a trainer of its own: whoever loads it sees all captions, masks and tags."""
+    """A layout without a trainer of its own: its readers get all captions, masks and tags."""
 
     read_by_datasets = True
     takes_several = True
@@ -24,7 +24,7 @@ class DatasetsLayout(Layout):
     """The columns of the pairs."""
 
     def loading(self) -> str:
-        """Return how to load a folder whose README tells the rest, in Markdown."""
+        """Return how to load a folder whose README contains the rest, in Markdown."""
         return f"""\
 ```python
 from datasets import load_dataset
@@ -34,7 +34,7 @@ dataset = load_dataset({self.shown_place!r}, split="train")
 """
 
     def rows_read(self, split: str, rows: datasets.Dataset) -> Iterator[ReadPair]:
-        """Yield the pairs of a split that has the file of each image in the column `image`."""
+        """Yield the pairs of a split whose column `image` has the image files."""
         for row in rows.cast_column("image", datasets.Image(decode=False)):
             image = datasets.Image().decode_example(row["image"])
             stem, captions = Path(row["image"]["path"]).stem, self.columns.captions(row)

@@ -1,4 +1,4 @@
-"""Which fields an export needs, and which it cannot take as metadata."""
+"""The fields that an export requires, and those that cannot be metadata."""
 
 from collections.abc import Iterable, Mapping
 from typing import Final
@@ -14,15 +14,15 @@ from fondant_spec.errors import InputDataError
 
 NAME: Final = "file_name"
 _NEEDED_BY: Final = {NAME: ("name_files_by", "image_url"), LICENCE: ("licenses", "LICENSE")}
-"""For each field, the argument that needs it and a name it may have in a dataset."""
+"""For each field, the argument that requires it, and a name it may have in a dataset."""
 _RESERVED: Final = ("file_names", "text", "label", SOURCE_NAME)
 
 
 def check_fields(fields: Mapping[str, Field], needed: Iterable[str]) -> None:
-    """Check that all fields are there that are needed, a caption too, and that none is in the way.
+    """Check that all required fields and a caption exist, and that no field is unsupported.
 
     Raises:
-        InputDataError: naming the first that is not there, or cannot go into the metadata.
+        InputDataError: naming the first that is missing, or cannot be metadata.
     """
     for name in needed:
         if name not in fields:
@@ -45,7 +45,7 @@ def check_fields(fields: Mapping[str, Field], needed: Iterable[str]) -> None:
 
 
 def _problem(name: str, data_type: pa.DataType) -> str | None:
-    """Return why a field cannot go into the metadata; None if it can."""
+    """Return why a field cannot be metadata; None if it can."""
     if name in _RESERVED or name.endswith((f"_{NAME}", f"_{NAME}s")):
         return "has a meaning of its own to the readers; give it another name"
     is_binary = pa.types.is_binary(data_type) or pa.types.is_large_binary(data_type)

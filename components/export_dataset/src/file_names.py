@@ -1,6 +1,6 @@
-"""Names of exported files: safe on any file system and for any reader, and each only once.
+"""Names of exported files: unique, and safe for any file system and reader.
 
-They are made of a row's id alone or, where that is asked for, of the name that its image had.
+They are derived from a row's id alone or, on request, from the original name of its image.
 """
 
 import hashlib
@@ -16,20 +16,20 @@ _MOST_BYTES: Final = 100
 _SUFFIX: Final = re.compile(r"\.\w{1,16}$")
 _UNSAFE: Final = re.compile(r"[^\w-]+")
 _DEVICES: Final = re.compile(r"(?:con|prn|aux|nul|com\d|lpt\d)", re.IGNORECASE)
-"""What Windows takes for devices, whatever the suffix."""
+"""Names that Windows reserves for devices, whatever the suffix."""
 
 _MASKS: Final = re.compile(r".*-(?:mask|cond)label", re.IGNORECASE | re.DOTALL)
-"""What OneTrainer takes for the mask of another image."""
+"""Names that OneTrainer takes for the mask of another image."""
 
 
 class SourceNames:
-    """Gives each row the name of its source; with its id behind where another row had it before."""
+    """Names each row after its source; appends its id if an earlier row has the same name."""
 
     def __init__(self) -> None:
         self._taken: set[str] = set()
 
     def stem(self, file_name: str | None, row_id: str) -> str:
-        """Return a file name without its suffix, unlike all before, also where case is ignored."""
+        """Return a file name without suffix, unique even if case is ignored."""
         stem = next(
             name for name in _candidates(file_name, row_id) if _key(name) not in self._taken
         )
@@ -38,7 +38,7 @@ class SourceNames:
 
 
 def stem_of_id(row_id: str) -> str:
-    """Return a file name, without its suffix, that is unique for an id on any file system."""
+    """Return a file name, without suffix, that is unique for an id on any file system."""
     if _PLAIN_ID.fullmatch(row_id) and not _means_more(row_id):
         return row_id
     return hashlib.sha256(row_id.encode()).hexdigest()[:_HASH_LENGTH]
@@ -55,7 +55,7 @@ def _candidates(file_name: str | None, row_id: str) -> Iterator[str]:
 
 
 def _safe(file_name: str) -> str:
-    """Return the last part of a path, of letters, digits, `_` and `-` of any script; or nothing."""
+    """Reduce a path's last part to letters (of any script), digits, `_` and `-`; may be empty."""
     last = re.split(r"[/\\]", file_name)[-1]
     words = unicodedata.normalize("NFC", _SUFFIX.sub("", last))
     cut = _UNSAFE.sub("_", words).encode("utf-8", "ignore")[:_MOST_BYTES].decode("utf-8", "ignore")

@@ -1,7 +1,7 @@
-"""What a layout is: how pairs lie in a folder for a trainer, and the reader that proves it.
+"""The base class of layouts: a folder structure for a trainer, and the reader that verifies it.
 
-A layout keeps what it was given, and compares that with what its reader finds. The reader goes by
-the trainer's own rules, from the files alone: it opens what the configuration names, no more.
+A layout keeps a record of what it was given, and compares it with what its reader finds. The reader
+follows the trainer's own rules, from the files alone: it opens only what the configuration names.
 """
 
 import shlex
@@ -29,17 +29,17 @@ from image_toolkit.training.trained_models import model_to_train
 
 @dataclass(frozen=True)
 class ExportSettings:
-    """What a trainer's configuration is made of.
+    """The settings of a trainer's configuration.
 
     Attributes:
-        base_model: The model to fine-tune; None for the first that the layout's trainer trains.
+        base_model: The model to fine-tune; None for the first that the layout's trainer supports.
         resolution: The side in pixels to train at; None for the model's own.
         pairs_per_archive: Most pairs in one file of a layout that packs them.
         metadata: The types of the pairs' metadata.
-        place: Where the folder is going to lie; empty if that is no local folder.
+        place: The final location of the folder; empty if that is not a local folder.
         several_captions: Whether the rows may have more than one caption.
         masks: Whether the rows have masks.
-        repeats: Whether the rows say how often each is to be seen.
+        repeats: Whether the rows have repeats.
     """
 
     base_model: str | None = None
@@ -55,26 +55,26 @@ class ExportSettings:
 class Layout(ABC):
     """Writes pairs into a folder, and reads them back.
 
-    `captions` holds what was written, and `looks` what the captioned images look like, by split and
-    file stem; `masks` what their masks look like, where the trainer takes some; `repeats` how often
-    those are to be seen that are not seen once. `counts` and `sizes` say how many pairs there are
-    in each split, and in each part of one.
+    `captions` holds what was written, and `looks` the looks of the captioned images, by split and
+    file stem; `masks` holds the looks of their masks, if the trainer uses any; `repeats` those
+    repeats that are not 1. `counts` and `sizes` are the numbers of pairs in each split, and in each
+    part of one.
     """
 
     image_kinds: ClassVar[frozenset[str]] = frozenset(SUFFIXES)
     """The image formats that the trainer reads well."""
 
     read_by_datasets: ClassVar[bool] = False
-    """Whether it is `datasets` that opens the folder: tags have a column of their own then."""
+    """Whether the folder is opened by `datasets`, so that tags have a column of their own."""
 
     takes_several: ClassVar[bool] = False
-    """Whether the trainer chooses among several captions itself; else it gets one, by lot."""
+    """Whether the trainer itself picks one of several captions; else it is given a random one."""
 
     masked_splits: ClassVar[tuple[str, ...]] = ()
-    """The splits whose masks the trainer takes; in a table all rows have the same columns."""
+    """The splits whose masks the trainer uses; in a table, all rows have the same columns."""
 
     divides: ClassVar[bool] = False
-    """Whether it is folders that the trainer repeats, so that each part needs its own."""
+    """Whether the trainer repeats folders, so that each part needs its own."""
 
     def __init__(self, name: str, folder: HashedFolder, settings: ExportSettings) -> None:
         self.name = name
@@ -89,11 +89,11 @@ class Layout(ABC):
         self.repeats: dict[tuple[str, str], int] = {}
         self.counts: Counter[str] = Counter()
         self.sizes: Counter[Part] = Counter()
-        self.tokens = 0  # of the pair at hand
+        self.tokens = 0  # of the current pair
 
     @classmethod
     def most_tokens(cls, model: BaseModel) -> int:
-        """Return how many tokens of a caption the trainer has the model read."""
+        """Return how many tokens of a caption the trainer passes to the model."""
         return model.most_tokens
 
     @property
@@ -103,7 +103,7 @@ class Layout(ABC):
 
     @property
     def parts(self) -> list[Part]:
-        """The parts of these, those of a split in the order of their repeats."""
+        """Their parts, those of a split in the order of their repeats."""
         return sorted(self.sizes, key=lambda part: (SPLITS.index(part.split), part.repeats))
 
     def seen(self) -> Counter[str]:
@@ -111,12 +111,12 @@ class Layout(ABC):
         return sum((Counter({p.split: n * p.repeats}) for p, n in self.sizes.items()), Counter())
 
     def folder_of(self, part: Part) -> str:
-        """Return the folder of a part: that of its split, or one inside that says its repeats."""
+        """Return the folder of a part: that of its split, or one inside named by its repeats."""
         apart = self.divides and self.settings.repeats and part.split == TRAIN
         return f"{part.split}/{part.repeats}_images" if apart else part.split
 
     def place_of(self, pair: Pair) -> str:
-        """Return where a pair lies, without a suffix."""
+        """Return the path of a pair, without a suffix."""
         return f"{self.folder_of(pair.part)}/{pair.stem}"
 
     @property
@@ -126,17 +126,17 @@ class Layout(ABC):
 
     @property
     def regularizes(self) -> bool:
-        """Whether there are images of the class alone."""
+        """Whether there are class images."""
         return self.counts[REGULARIZATION] > 0
 
     @property
     def enter(self) -> str:
-        """The shell command that enters the folder, from where its configuration is right."""
+        """The shell command that enters the folder, from which its configuration is valid."""
         return f"cd {shlex.quote(self.shown_place)}"
 
     @property
     def shown_place(self) -> str:
-        """Where the folder is going to lie, or what stands for that where nobody knows."""
+        """The final location of the folder, or a placeholder if it is unknown."""
         return self.settings.place or "path/to/this/folder"
 
     def add(self, pair: Pair) -> None:
@@ -154,18 +154,18 @@ class Layout(ABC):
         self.write(pair)
 
     def texts(self, pair: Pair) -> tuple[str, ...]:
-        """Return the captions as they are read, tags behind each unless `datasets` reads them."""
+        """Return the captions as they are read, followed by tags unless `datasets` reads them."""
         texts = pair.texts
         chosen = texts.captions if self.takes_several else (texts.drawn(pair.stem),)
         captions = map(self.text, chosen)
         return tuple(captions if self.read_by_datasets else map(texts.with_tags, captions))
 
     def text(self, caption: str) -> str:
-        """Return one caption as the trainer is going to read it."""
+        """Return one caption as the trainer will read it."""
         return caption
 
     def mask(self, pair: Pair) -> Mask | None:
-        """Return the mask of a pair, if the trainer takes it."""
+        """Return the mask of a pair, if the trainer uses it."""
         return pair.mask if pair.split in self.masked_splits else None
 
     @abstractmethod
@@ -185,14 +185,14 @@ class Layout(ABC):
 
     @abstractmethod
     def close(self) -> None:
-        """Write what comes last, such as the trainer's configuration."""
+        """Write final files, such as the trainer's configuration."""
 
     @abstractmethod
     def usage(self) -> str:
         """Return how to train from the folder, in Markdown."""
 
     def use(self) -> str:
-        """Return that, and what becomes of the captions there."""
+        """Return the usage, and what happens to the captions in it."""
         notes = [self.budget.in_words()]
         if self.settings.several_captions and not self.takes_several:
             notes.append(
@@ -209,12 +209,12 @@ class Layout(ABC):
         """Yield all pairs, read the way the trainer does."""
 
     def front_matter(self, config: str) -> dict[str, Any]:
-        """Return what the card tells `datasets` of the files; `config` is to name them."""
+        """Return the card's front matter about the files for `datasets`; `config` names them."""
         del config
         return {}
 
     def check(self, looks: FileLooks | None = None) -> None:
-        """Compare what is read with what was written; `looks` are shared with other layouts.
+        """Compare what is read back with what was written; `looks` are shared with other layouts.
 
         Raises:
             InvalidDatasetError: naming the first difference.

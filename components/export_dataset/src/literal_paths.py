@@ -1,7 +1,7 @@
-"""Folders under a path that `datasets` reads as it is written.
+"""Paths that `datasets` takes literally.
 
-`datasets` and fsspec see patterns in brackets, stars and question marks, URLs in `::` and `://`,
-and variables behind `$`. They know no way to escape these.
+`datasets` and fsspec interpret brackets, stars and question marks as patterns, `::` and `://` as
+URLs, and `$` as variables, without any way to escape them.
 """
 
 import re
@@ -15,14 +15,14 @@ _MEANS_MORE: Final = re.compile(r"[*?\[]|\$[\w{]|::|://")
 
 
 def what_means_more(path: str) -> str:
-    """Return the part of a local path that `datasets` would take for more than characters."""
+    """Return the part of a local path that `datasets` would not take literally."""
     found = _MEANS_MORE.search(path)
     return found[0] if found else ""
 
 
 @contextmanager
 def literal_path(folder: Path) -> Iterator[Path]:
-    """Yield a path of a folder's files that `datasets` takes literally: links, where need be."""
+    """Yield a path to a folder's files that `datasets` takes literally, using links if needed."""
     if not what_means_more(str(folder)):
         yield folder
         return

@@ -1,4 +1,4 @@
-"""Write images and captions the way trainers read them, and read the result back to make sure."""
+"""Writes images and captions in the layout of a trainer, and verifies them by reading them back."""
 
 import logging
 from collections.abc import Iterator, Mapping, Sequence
@@ -49,7 +49,7 @@ CARD: Final = "README.md"
 
 
 class ExportDataset(WriteComponent):
-    """Writes one folder that a trainer can be pointed at, or one for each of several."""
+    """Writes one folder for a trainer, or one for each of several."""
 
     def __init__(
         self,
@@ -81,10 +81,10 @@ class ExportDataset(WriteComponent):
         )
 
     def setup(self, context: SetupContext) -> None:
-        """Make sure, before any work, that the fields fit and that the target is free.
+        """Check, before any work, that the fields are suitable and that the target is free.
 
         Raises:
-            InputDataError: a field cannot go into the metadata.
+            InputDataError: a field cannot be metadata.
             StorageError: the target holds somebody else's files, or some that were changed.
         """
         needed = {NAME: self._maker.names is not None, LICENCE: bool(self._licences)}
@@ -92,7 +92,7 @@ class ExportDataset(WriteComponent):
             context.input_fields, [name for name, is_needed in needed.items() if is_needed]
         )
         self._target = self._output_path or context.output_directory
-        # In the step's own folder, what a stopped run left, without a mark, makes way by itself.
+        # In the step's own folder, leftovers of an interrupted run have no mark and are replaced.
         if self._output_path or storage.exists(storage.join(self._target, MARK)):
             check_replaceable(self._target)
         self._made_by = context.cache_key
@@ -100,11 +100,11 @@ class ExportDataset(WriteComponent):
         self._credits, self._samples = Credits(context.input_fields.keys()), Samples()
 
     def write(self, batches: Iterator[pa.RecordBatch], context: RowContext) -> list[str]:
-        """Write all pairs, check them, and return what tells that they are there.
+        """Write all pairs, check them, and return the path of the mark.
 
         Raises:
             InputDataError: there is nothing to train on.
-            InvalidDatasetError: what was written reads back as something else.
+            InvalidDatasetError: what was read back differs from what was written.
         """
         mark: dict[str, Any] = {"layouts": self._layouts, "cache_key": self._made_by}
         with published(self._target, mark) as folder:
@@ -128,7 +128,7 @@ class ExportDataset(WriteComponent):
             for name, layout in layouts.items():
                 layout.budget.tell(name)
                 self._tell_what_is_unread(layout)
-            datasets.disable_progress_bars()  # they tell of downloads, and nothing is downloaded
+            datasets.disable_progress_bars()  # they are about downloads, and there are none
             looks = FileLooks()
             for layout in layouts.values():
                 layout.check(looks)
@@ -155,7 +155,7 @@ class ExportDataset(WriteComponent):
             )
 
     def _open(self, folder: HashedFolder, context: RowContext) -> dict[str, Layout]:
-        """Return the layouts, each in a folder of its own where there may be several."""
+        """Create the layouts, each in a folder of its own if there may be several."""
         types = {name: field.type for name, field in context.input_fields.items()}
         metadata = metadata_types(types, with_ids=self._maker.names is not None)
         opened = {}
@@ -181,7 +181,7 @@ class ExportDataset(WriteComponent):
                 continue
             try:
                 pair = self._maker.pair(row)
-                _ = pair.look  # what is kept as it is, is decoded here for the first time
+                _ = pair.look  # images that are kept as they are, are first decoded here
             except (BadRowError, NotAnImageError) as bad:
                 rejects.add(row["id"], bad.reason, bad.message)
                 continue
@@ -217,10 +217,10 @@ class ExportDataset(WriteComponent):
 
 
 def _checked(layouts: list[Any]) -> list[str]:
-    """Return several layouts as they were given, or refuse them.
+    """Return the names of several layouts, validated.
 
     Raises:
-        InvalidArgumentError: there are none, one comes twice, or one is unknown.
+        InvalidArgumentError: there are none, one is a duplicate, or one is unknown.
     """
     known = ", ".join(map(repr, LAYOUTS))
     if not layouts or len(set(map(str, layouts))) < len(layouts):
@@ -234,16 +234,16 @@ def _checked(layouts: list[Any]) -> list[str]:
 
 
 def _told_of(field: Field, steps: Sequence[Manifest]) -> Mapping[str, Any]:
-    """Return what the maker of a field said of it, or that of an earlier state, if it said nothing.
+    """Return the metadata of a field, or that of an earlier state if it has none.
 
-    A step that corrects captions has no word for who wrote the others.
+    A step that corrects captions does not record who wrote the others.
     """
     earlier = (step.fields[field.name] for step in reversed(steps) if field.name in step.fields)
     return next((found.metadata for found in (field, *earlier) if found.metadata), {})
 
 
 def _class_last(batches: Iterator[pa.RecordBatch], context: RowContext) -> Iterator[pa.RecordBatch]:
-    """Yield all rows, those of the class at the end, and without pictures that are in others."""
+    """Yield all rows, class images last, and without pictures that are also among the others."""
     if CLASS_PROMPT not in context.input_fields:
         yield from batches
         return

@@ -1,4 +1,4 @@
-"""Words of others in Markdown: as code, which nothing in them ends."""
+"""Untrusted text in Markdown: as inline code that it cannot break out of."""
 
 import re
 
@@ -6,7 +6,7 @@ from fondant_spec.shown_text import shown
 
 
 def code(text: str) -> str:
-    """Return text as code on a line: between more backticks than it has in a row itself."""
+    """Return text as inline code, delimited by more backticks than any run in it."""
     ticks = "`" * (1 + max(map(len, re.findall("`+", text)), default=0))
     space = " " if "`" in text else ""
     return f"{ticks}{space}{shown(' '.join(text.splitlines()))}{space}{ticks}"

@@ -1,4 +1,4 @@
-"""Masks: which part of an image is to be learned, white for all of it."""
+"""Masks: the part of an image to train on; white for all of it."""
 
 import io
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ from image_toolkit.training.bad_rows import BadRowError
 
 MASK: Final = "mask"
 FOLDER: Final = "masks"
-"""Where they lie, for trainers that want them apart."""
+"""The folder of masks, for trainers that want them separate."""
 
 PNG: Final = ".png"
 _FORMATS: Final = {".jpg": "JPEG", ".png": "PNG", ".webp": "WEBP"}
@@ -21,7 +21,7 @@ _WHITE: Final = 255
 
 @dataclass(frozen=True)
 class Mask:
-    """A grey picture of the size of its image: 255 where the image is to be learned, 0 where not.
+    """A greyscale image of the same size: 255 where the image is trained on, 0 where not.
 
     `png` is the file that most trainers take.
     """
@@ -29,7 +29,7 @@ class Mask:
     png: bytes
 
     def as_file(self, suffix: str) -> bytes:
-        """Return a file with this suffix, for trainers that want the image's own."""
+        """Return a file with this suffix, for trainers that require the image's own."""
         if suffix == PNG:
             return self.png
         with Image.open(io.BytesIO(self.png)) as grey:

@@ -15,14 +15,14 @@ MORE_CAPTIONS: Final = "more_captions"
 TAGS: Final = "tags"
 TAG_WEIGHTS: Final = "tag_weights"
 CLASS_PROMPT: Final = "class_prompt"
-"""What the images of the class are called, in the rows of these alone: see `regularization`."""
+"""The field with the class prompt, set only in rows of class images: see `regularization`."""
 
 SEPARATOR: Final = ", "
 
 
 @dataclass(frozen=True)
 class Tag:
-    """A word or a few about an image, and how much it matters; 1 is as much as any."""
+    """A tag about an image, and its weight; 1 is neutral."""
 
     text: str
     weight: float = 1.0
@@ -30,29 +30,29 @@ class Tag:
 
 @dataclass(frozen=True)
 class Texts:
-    """One caption or more, the first is the main one, and the tags that stand beside each."""
+    """One or more captions, of which the first is the main one, and tags for each of them."""
 
     captions: tuple[str, ...]
     tags: tuple[Tag, ...] = ()
 
     def drawn(self, stem: str) -> str:
-        """Return one caption, for trainers that take one: by lot, always the same for a stem."""
+        """Return one caption, for trainers that take one: chosen at random, fixed for a stem."""
         digest = hashlib.sha256(stem.encode()).digest()
         return self.captions[int.from_bytes(digest[:8], "big") % len(self.captions)]
 
     def with_tags(self, caption: str) -> str:
-        """Return a caption with the tags behind it, as trainers have them in one text."""
+        """Return a caption followed by the tags, as trainers have them in one text."""
         return SEPARATOR.join([caption, *(tag.text for tag in self.tags)])
 
 
 def texts_of(row: Mapping[str, Any]) -> Texts:
-    """Return the texts of a row. Those that are blank, and those that come twice, count once.
+    """Return the texts of a row; blank ones and duplicates are dropped.
 
-    Where a row has tags and no caption, the tags are the caption. An image of the class is called
-    by the class alone.
+    If a row has tags and no caption, the tags are the caption. The only text of a class image is
+    the class prompt.
 
     Raises:
-        BadRowError: there is no text at all, or the weights are not the tags'.
+        BadRowError: there is no text at all, or the weights do not match the tags.
     """
     if not is_blank(row.get(CLASS_PROMPT)):
         return Texts((row[CLASS_PROMPT],))
@@ -66,7 +66,7 @@ def texts_of(row: Mapping[str, Any]) -> Texts:
 
 
 def one_line(text: str) -> str:
-    """Return a text for readers that take each line of a file for a text of its own."""
+    """Join the lines of a text, for readers that take each line of a file as a text of its own."""
     return " ".join(text.split())
 
 

@@ -1,4 +1,4 @@
-"""What a picture looks like in a few bytes: enough to see that it was turned, or is another one."""
+"""A thumbnail of a few bytes: enough to detect a rotated or different picture."""
 
 import os
 from typing import Final, NamedTuple
@@ -10,7 +10,7 @@ from image_toolkit.images.decoding import image_header, pixels_of
 
 _SIDE: Final = 8
 _TOLERANCE: Final = 48
-"""How far a colour may be off, of 255: a JPEG of a picture with sharp edges is off by some 20."""
+"""Tolerance per colour channel, of 255: a JPEG with sharp edges may be off by about 20."""
 
 
 class Look(NamedTuple):
@@ -21,29 +21,29 @@ class Look(NamedTuple):
     colours: bytes
 
     def differs(self, other: "Look") -> bool:
-        """Return whether this is not the same picture, the same way up."""
+        """Return whether this is another picture, or the same in another orientation."""
         ours, theirs = (np.frombuffer(x.colours, np.uint8).astype(int) for x in (self, other))
         size = (self.width, self.height) != (other.width, other.height)
         return size or bool(np.abs(ours - theirs).max() > _TOLERANCE)
 
 
 def look_of(image: Image.Image) -> Look:
-    """Return what an image looks like that a reader has opened, or decoded."""
+    """Return the look of an image that a reader has opened, or decoded."""
     size = image.size
-    image.draft(None, (8 * _SIDE, 8 * _SIDE))  # of a JPEG that is only opened, decode a fraction
+    image.draft(None, (8 * _SIDE, 8 * _SIDE))  # of an unread JPEG, decode a fraction
     pixels = image if image.mode == "RGB" else image.convert("RGB")
     small = pixels.resize((_SIDE, _SIDE), Image.Resampling.BOX)
     return Look(*size, small.tobytes())
 
 
 class FileLooks:
-    """The looks of files that layouts share: each is decoded once, whatever names it has."""
+    """The looks of files that layouts share: each is decoded once, whatever its names."""
 
     def __init__(self) -> None:
         self._known: dict[tuple[int, int], Look] = {}
 
     def look_of(self, image: Image.Image) -> Look:
-        """Return what an image looks like that a reader has opened, or decoded."""
+        """Return the look of an image that a reader has opened, or decoded."""
         name = getattr(image, "filename", "")
         if not name:
             return look_of(image)
@@ -55,11 +55,11 @@ class FileLooks:
 
 
 def look_of_file(data: bytes) -> Look:
-    """Return what an image file looks like to a captioning model.
+    """Return the look of an image file, as a captioning model sees it.
 
     Raises:
         NotAnImageError: it cannot be decoded.
     """
     header = image_header(data)
-    pixels = pixels_of(header, data, target_side=8 * _SIDE)  # they may be a fraction of its size
+    pixels = pixels_of(header, data, target_side=8 * _SIDE)  # they may be downscaled
     return Look(*header.size, look_of(Image.fromarray(pixels)).colours)

@@ -1,4 +1,4 @@
-"""What the reader of a layout finds, and where it looks for images."""
+"""Pairs as the reader of a layout finds them, and where it looks for images."""
 
 from pathlib import Path
 from typing import NamedTuple
@@ -7,9 +7,9 @@ from PIL import Image
 
 
 class ReadPair(NamedTuple):
-    """What a reader finds. `captions` are all that the trainer chooses from.
+    """A pair read back. `captions` are all that the trainer chooses from.
 
-    `repeats` is how often it sees the pair in an epoch.
+    `repeats` is how often it sees the pair per epoch.
     """
 
     split: str
@@ -21,6 +21,6 @@ class ReadPair(NamedTuple):
 
 
 def image_files(folder: Path, suffixes: frozenset[str]) -> list[Path]:
-    """Return the files right in a folder that a trainer takes for images, by name."""
+    """Return the files directly in a folder that a trainer takes for images, sorted by name."""
     files = (path for path in folder.iterdir() if path.is_file())
     return sorted(path for path in files if path.suffix.lower() in suffixes)

@@ -1,4 +1,4 @@
-"""How often a trainer is to see a pair in an epoch."""
+"""How often a trainer is to see a pair per epoch."""
 
 from typing import Final, NamedTuple
 
@@ -7,12 +7,13 @@ NOT_REPEATED: Final = (
     "trains by it, does not read that, and sees each pair once. A script of your own can repeat "
     "rows by it: `dataset.select([row for row, n in enumerate(repeats) for _ in range(n)])`."
 )
-"""What a README says where no reader repeats anything. A pair that was listed several times would
-be several rows to all that read tables, and on both sides of a split that somebody draws."""
+"""A note for READMEs of layouts without repeats. Listing a pair several times instead would
+make it several rows for anything that reads tables, possibly on both sides of a later split.
+"""
 
 
 class Part(NamedTuple):
-    """The pairs of a split that are to be seen so many times an epoch."""
+    """The pairs of a split with the same number of repeats per epoch."""
 
     split: str
     repeats: int

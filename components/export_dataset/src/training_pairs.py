@@ -1,4 +1,4 @@
-"""Rows to the pairs that trainers read: images, captions, names, splits, metadata."""
+"""Converting rows to the pairs that trainers read: images, captions, names, splits, metadata."""
 
 import datetime as dt
 import io
@@ -24,18 +24,19 @@ from image_toolkit.training.row_repeats import REPEATS, repeats_of
 from image_toolkit.training.splits import REGULARIZATION, SPLIT, TRAIN, VALIDATION, split_of
 
 SOURCE_NAME: Final = "source_name"
-"""What the metadata calls the name that an image had; `file_name` means the exported file."""
+"""The metadata key of an image's original name; `file_name` is the exported file."""
 
 SPLITS: Final = (TRAIN, VALIDATION, REGULARIZATION)
 
 SUFFIXES: Final = {"JPEG": ".jpg", "PNG": ".png", "WEBP": ".webp"}
-"""The kinds of image files that trainers read."""
+"""The image formats that trainers read, with their suffixes."""
 
 _MODES: Final = ("RGB", "L", "P")
 _QUALITY: Final = 95
 _SMALL: Final = 128
-"""Pixels of a shorter side below which a JPEG keeps the colour of each: one pixel is a good part of
-what is looked at when the file is read back, and of all that there is to see."""
+"""The shorter side, in pixels, below which a JPEG is written without chroma subsampling: in a small
+image, a single pixel is a large part of what is compared when the file is read back.
+"""
 _EACH, _AS_USUAL = 0, -1
 _PAIR_FIELDS: Final = frozenset(
     {"id", "image", "file_name", SPLIT, MASK, EMBEDDING, CAPTION, MORE_CAPTIONS, CLASS_PROMPT}
@@ -44,11 +45,11 @@ _PAIR_FIELDS: Final = frozenset(
 
 @dataclass(frozen=True)
 class Pair:
-    """An image file, its texts, and what else is known of it. `suffix` begins with a dot.
+    """An image file, its texts, and its metadata. `suffix` begins with a dot.
 
-    `width` and `height` are the file's, in pixels, and are in the metadata, too. `captioned` is
-    what the image looks like that the captions are of, where the file was made from it. `mask` is
-    there if the rows have masks at all. A trainer is to see the pair `repeats` times an epoch.
+    `width` and `height` are the file's, in pixels, and are in the metadata, too. `captioned` is the
+    look of the image that was captioned, if the file was made from it. `mask` is set if the rows
+    have masks at all. A trainer is to see the pair `repeats` times per epoch.
     """
 
     stem: str
@@ -65,22 +66,22 @@ class Pair:
 
     @property
     def part(self) -> Part:
-        """The part of its split that the pair is in."""
+        """The part of its split that the pair belongs to."""
         return Part(self.split, self.repeats)
 
     @cached_property
     def look(self) -> Look:
-        """What the captioned image looks like: made once, however many layouts compare with it."""
+        """The look of the captioned image: computed once, however many layouts compare with it."""
         return self.captioned or look_of_file(self.image)
 
 
 @dataclass(frozen=True)
 class PairMaker:
-    """Turns rows into pairs.
+    """Converts rows to pairs.
 
-    `kinds` are the image formats to keep as they are; others become JPEG, unless `converts` is
-    false. `validation_fraction` is the share of images for validation. `names`, if given, call the
-    files by the names that they had, and the ids go into the metadata.
+    `kinds` are the image formats to keep; others are converted to JPEG, unless `converts` is false.
+    `validation_fraction` is the share of images for validation. `names`, if given, names the files
+    after the original ones, and the ids go into the metadata.
     """
 
     kinds: frozenset[str] = frozenset(SUFFIXES)
@@ -92,8 +93,8 @@ class PairMaker:
         """Return the pair that a row holds: `id`, `image`, `caption`, and any other fields.
 
         Raises:
-            BadRowError: there is no image or no caption, the split is none, the image may not be
-                converted, the mask is none of this image, or the repeats cannot be meant.
+            BadRowError: there is no image or no caption, the split is invalid, the image may not be
+                converted, the mask does not fit the image, or the repeats are out of range.
             NotAnImageError: the image cannot be decoded.
         """
         data = row["image"]
@@ -104,7 +105,7 @@ class PairMaker:
         others = {name: plain(value) for name, value in row.items() if name not in _PAIR_FIELDS}
         if "file_name" in row:
             others[SOURCE_NAME] = row["file_name"]
-        if self.names is not None:  # else the file's name tells it
+        if self.names is not None:  # else the file is named by it
             others["id"] = row["id"]
         others |= {"width": file.width, "height": file.height}
         split = split_of(row, self.validation_fraction)
@@ -133,7 +134,7 @@ class PairMaker:
     def _trainable(self, data: bytes) -> "_ImageFile":
         """Return an image file that trainers read.
 
-        Every image is decoded once, for a trainer stops at the first that is cut short.
+        Every image is decoded once, since a trainer stops at the first truncated one.
         """
         header = image_header(data)
         kind = header.format
@@ -157,7 +158,7 @@ class _ImageFile(NamedTuple):
 
 
 def _shows_as_it_is(header: ImageHeader) -> bool:
-    """Return whether a reader that knows of nothing but pixels sees the image as it is meant."""
+    """Return whether a reader that ignores all metadata shows the image correctly."""
     return (
         header.mode in _MODES
         and not header.transparent
@@ -168,7 +169,7 @@ def _shows_as_it_is(header: ImageHeader) -> bool:
 
 
 def plain(value: Any) -> Any:
-    """Return a value as JSON can say it: dates as text, numbers that are none as null."""
+    """Return a value as JSON: dates as text, NaN and infinity as null."""
     if isinstance(value, Mapping):
         return {key: plain(item) for key, item in value.items()}
     if isinstance(value, list):
@@ -183,7 +184,7 @@ def plain(value: Any) -> Any:
 def metadata_types(fields: Mapping[str, pa.DataType], *, with_ids: bool) -> dict[str, pa.DataType]:
     """Return the types of the metadata of pairs that are made of rows with these fields.
 
-    `with_ids` says that files are named by what the images were called.
+    `with_ids` says that files are named after the original names of the images.
     """
     types = {name: _plain_type(kind) for name, kind in fields.items() if name not in _PAIR_FIELDS}
     if "file_name" in fields:
@@ -194,7 +195,7 @@ def metadata_types(fields: Mapping[str, pa.DataType], *, with_ids: bool) -> dict
 
 
 def _plain_type(kind: pa.DataType) -> pa.DataType:
-    """Return the type of what `plain` makes of a value of this type."""
+    """Return the type that `plain` gives to a value of this type."""
     if pa.types.is_list(kind) or pa.types.is_large_list(kind) or pa.types.is_fixed_size_list(kind):
         return pa.list_(_plain_type(kind.value_type))
     if pa.types.is_struct(kind):

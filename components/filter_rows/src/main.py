@@ -1,4 +1,4 @@
-"""Keeps the rows for which all rules are true."""
+"""Keeps the rows that satisfy all rules."""
 
 import logging
 from collections import Counter
@@ -17,7 +17,7 @@ logger = logging.getLogger(__name__)
 
 
 class FilterRows(GatherComponent):
-    """Leaves out rows by rules; one process, so that it can tell what each rule takes in all."""
+    """Removes rows by rules; in one process, so that it can count what each rule removes."""
 
     def __init__(
         self,
@@ -40,10 +40,11 @@ class FilterRows(GatherComponent):
         self._drops_unknown = unknown == "drop"
 
     def setup(self, context: SetupContext) -> None:
-        """Read the rules, and hold them against the fields that there are.
+        """Parse the rules, and check them against the existing fields.
 
         Raises:
-            InvalidArgumentError: a rule is no expression, or names what is no scalar field.
+            InvalidArgumentError: a rule is not an expression, or names something that is not a
+                scalar field.
         """
         fields = context.input_fields
         schema = pa.schema([("id", pa.string()), *((n, f.type) for n, f in fields.items())])
@@ -58,7 +59,7 @@ class FilterRows(GatherComponent):
     def gather(
         self, batches: Iterator[pa.RecordBatch], context: RowContext
     ) -> Iterator[pa.RecordBatch]:
-        """Yield the ids of the rows that stay."""
+        """Yield the ids of the rows to keep."""
         rows = stayed = 0
         alone: Counter[str] = Counter()
         names = [*self._texts]

@@ -1,4 +1,4 @@
-"""Rules that rows must satisfy, evaluated by a database that can reach nothing but these rows."""
+"""Rules that rows must satisfy, evaluated by a database that can access nothing but these rows."""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -13,19 +13,20 @@ from fondant_spec.errors import InvalidArgumentError
 from image_toolkit.expressions import check_expression, lock, named_fields
 
 UNKNOWN: Final = -1
-"""What a rule says of a row where it is neither true (1) nor false (0)."""
+"""The outcome of a rule for a row if it is neither true (1) nor false (0)."""
 
 _LONGEST: Final = 60
-"""Signs that are told of a text."""
+"""The most characters of a text to quote."""
 
 _LOST: Final = re.compile(r'column "([^"]+)" not found')
 
 
 class Rules:
-    """Named expressions over the columns of a schema; `others` are what may be meant by a typo.
+    """Named expressions over the columns of a schema; `others` are used as hints for typos.
 
     Raises:
-        InvalidArgumentError: one is no expression, names what is no column, or is not about truth.
+        InvalidArgumentError: one is not an expression, names something that is not a column, or is
+            not boolean.
     """
 
     def __init__(
@@ -45,14 +46,14 @@ class Rules:
             self._named[rule] = [columns[one] for one in dict.fromkeys(named) if one in columns]
 
     def close(self) -> None:
-        """Let go of the database."""
+        """Close the database."""
         self._connection.close()
 
     def outcomes(self, batch: pa.RecordBatch) -> "np.ndarray[tuple[int, int], np.dtype[np.int8]]":
-        """Return what each rule says of each row: 1, 0 or `UNKNOWN`, of shape (rules, rows).
+        """Evaluate each rule for each row: 1, 0 or `UNKNOWN`, of shape (rules, rows).
 
-        A number that is none (NaN) counts as null, in a column and where a rule computes it: it is
-        not above all others, as SQL has it.
+        NaN counts as null, in a column and as a result inside a rule: it is not greater than all
+        other numbers, as it would be in SQL.
 
         Raises:
             InvalidArgumentError: a rule cannot be evaluated.
@@ -64,13 +65,13 @@ class Rules:
         return np.stack(columns)
 
     def told(self, name: str, batch: pa.RecordBatch, place: int) -> str:
-        """Return a rule, and the values that it judged of a row."""
+        """Describe a rule, and the values of a row that it judged."""
         fields = self._named[name]
         values = (f"{field} {_in_words(batch.column(field)[place].as_py())}" for field in fields)
         return f"{self._rules[name]} ({', '.join(values)})" if fields else self._rules[name]
 
     def _checked(self, rules: Mapping[str, str], schema: pa.Schema) -> str:
-        """Return the rules as a query selects them."""
+        """Return the rules as the select list of a query."""
         fields = [*schema.names, *self._others]
         self._connection.register("given", schema.empty_table())
         checked = [
@@ -93,7 +94,7 @@ class Rules:
     def _select(self, rows: pa.Table) -> pa.Table:
         self._connection.register("given", rows)
         try:
-            # Beside the id, for an expression over all rows at once is none that a row can satisfy.
+            # With the id, so that an aggregate over all rows is an error.
             relation = self._connection.table("given").project(f"id, {self._query}")
             return relation.to_arrow_table().drop_columns("id")
         except duckdb.Error as error:

@@ -1,4 +1,4 @@
-"""Where training runs, and how precisely: accelerate's choice of device, within what was asked."""
+"""The device and precision of training: accelerate's choice, within the arguments."""
 
 import os
 from collections.abc import Iterator
@@ -15,10 +15,10 @@ _DTYPES: Final = {WHOLE: torch.float32, "fp16": torch.float16, "bf16": torch.bfl
 
 
 def chosen_precision(device: str, mixed_precision: str | None, processes: int) -> str:
-    """Return `no`, `fp16` or `bf16`: as asked, or what the device is made for.
+    """Return `no`, `fp16` or `bf16`: as requested, or the best that the device supports.
 
     Raises:
-        InvalidArgumentError: there are not as many devices, or they cannot train so.
+        InvalidArgumentError: there are not enough devices, or they do not support it.
     """
     found = devices(device)
     kind = found[0].type
@@ -40,12 +40,12 @@ def chosen_precision(device: str, mixed_precision: str | None, processes: int) -
 
 @contextmanager
 def accelerated(device: str, precision: str) -> Iterator[Any]:
-    """Yield accelerate's `Accelerator`; afterwards the process is as if there had been none."""
+    """Yield accelerate's `Accelerator`; its process-wide state is reset afterwards."""
     from accelerate import Accelerator  # noqa: PLC0415 - takes a second
     from accelerate.state import AcceleratorState  # noqa: PLC0415
 
     chosen = devices(device)[0]
-    if chosen.type == "cuda" and "LOCAL_RANK" not in os.environ:  # else accelerate sees to it
+    if chosen.type == "cuda" and "LOCAL_RANK" not in os.environ:  # else accelerate does it
         torch.cuda.set_device(chosen)
     accelerator = Accelerator(mixed_precision=precision, cpu=chosen.type == "cpu")
     try:
@@ -54,15 +54,15 @@ def accelerated(device: str, precision: str) -> Iterator[Any]:
         accelerator.free_memory()
         if accelerator.num_processes > 1:
             accelerator.end_training()
-        # Its settings are the process's: another training in it could not have others.
+        # Its settings are process-wide: another training in it could not have others.
         AcceleratorState._reset_state(reset_partial_state=True)  # noqa: SLF001
 
 
 def frozen_dtype(precision: str) -> torch.dtype:
-    """Return the type of what goes into the UNet, and of the weights that are not trained."""
+    """Return the dtype of the UNet's inputs, and of the frozen weights."""
     return _DTYPES[precision]
 
 
 def device_name(device: torch.device) -> str:
-    """Return what a device is called: `cpu`, or the name of a GPU."""
+    """Return the name of a device: `cpu`, or the model of a GPU."""
     return torch.cuda.get_device_name(device) if device.type == "cuda" else str(device)

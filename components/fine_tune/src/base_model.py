@@ -1,4 +1,4 @@
-"""The model to fine-tune: a Stable Diffusion 1.x, 2.x or XL, checked and loaded."""
+"""The base model: a Stable Diffusion 1.x, 2.x or XL, checked and loaded."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -19,14 +19,14 @@ XL: Final = "StableDiffusionXLPipeline"
 
 _ON_HUB_DIGITS: Final = 40
 _WIDTH_OF_2: Final = 1024
-"""The text encoder of Stable Diffusion 2.x has vectors of this size, that of 1.x of 768."""
+"""Vector size of the text encoder of Stable Diffusion 2.x; that of 1.x is 768."""
 
 
 @dataclass(frozen=True)
 class BaseModel:
-    """A pipeline on the CPU, in fp32, and what training needs to know of it.
+    """A pipeline on the CPU, in fp32, and what training needs to know about it.
 
-    `schedule` says how much noise each timestep has, and what the model is to predict.
+    `schedule` is the noise schedule, including the prediction type.
     """
 
     files: ModelFiles
@@ -35,24 +35,24 @@ class BaseModel:
 
     @property
     def is_xl(self) -> bool:
-        """Whether it has two text encoders, and is told where an image was cut."""
+        """Whether it is XL: it has two text encoders, and is conditioned on an image's crop."""
         return type(self.pipeline).__name__ == XL
 
     @property
     def generation(self) -> str:
-        """Which Stable Diffusion it is: `1`, `2` or `xl`."""
+        """The generation of Stable Diffusion: `1`, `2` or `xl`."""
         if self.is_xl:
             return "xl"
         return "2" if self.pipeline.unet.config.cross_attention_dim >= _WIDTH_OF_2 else "1"
 
     @property
     def prediction_type(self) -> str:
-        """What the model is to predict: `epsilon`, the noise, or `v_prediction`."""
+        """The model's prediction: `epsilon`, the noise, or `v_prediction`."""
         return str(self.schedule.config.prediction_type)
 
     @property
     def timesteps(self) -> int:
-        """How many timesteps there are."""
+        """The number of timesteps."""
         return int(self.schedule.config.num_train_timesteps)
 
     @property
@@ -62,27 +62,27 @@ class BaseModel:
 
     @property
     def commit(self) -> str | None:
-        """The commit on the hub; None of a local folder."""
+        """The commit on the hub; None for a local folder."""
         revision = self.files.revision
         return revision if len(revision) == _ON_HUB_DIGITS else None
 
     @cached_property
     def latent_shape(self) -> tuple[int, int]:
-        """How many channels latents have, and for how many pixels a latent stands."""
+        """The number of latent channels, and the downscaling factor from pixels to latents."""
         return self.pipeline.vae.config.latent_channels, self.pipeline.vae_scale_factor
 
 
 def load_base(model_id: str, revision: str | None, prediction_type: str | None) -> BaseModel:
-    """Return a model that can be fine-tuned.
+    """Load a model for fine-tuning.
 
     Args:
-        model_id: of the hub, or a folder.
-        revision: of the hub.
-        prediction_type: in place of what the model itself says that it predicts.
+        model_id: on the hub, or a folder.
+        revision: on the hub.
+        prediction_type: overrides the prediction type in the model's own configuration.
 
     Raises:
-        InputDataError: it is no Stable Diffusion 1.x, 2.x or XL, is not to be had, or its weights
-            are pickled or not all there.
+        InputDataError: it is not a Stable Diffusion 1.x, 2.x or XL, is not available, or its
+            weights are pickled or incomplete.
     """
     files = find_pipeline(model_id, revision)
     index = read_index(files.folder)
@@ -93,7 +93,7 @@ def load_base(model_id: str, revision: str | None, prediction_type: str | None) 
     told = {"prediction_type": prediction_type} if prediction_type else {}
     schedule = DDPMScheduler.from_config(pipeline.scheduler.config, **told)
     base = BaseModel(files, pipeline, schedule)
-    base.latent_shape  # noqa: B018 - kept before the parts are let go
+    base.latent_shape  # noqa: B018 - cached before the parts are released
     _check_parts(base)
     return base
 
@@ -110,7 +110,7 @@ def _check_class(name: str, index: Mapping[str, Any]) -> None:
 
 
 def _check_parts(base: BaseModel) -> None:
-    """Refuse a model that is built as Stable Diffusion is, but does something else."""
+    """Reject a model with the architecture of Stable Diffusion, but another task."""
     unet, (channels, _) = base.pipeline.unet, base.latent_shape
     problem = None
     if unet.config.in_channels != channels:
@@ -125,5 +125,5 @@ def _check_parts(base: BaseModel) -> None:
 
 
 def without(pipeline: Any, parts: tuple[str, ...]) -> None:
-    """Let go of parts of a pipeline that are not needed any more, for their memory."""
+    """Release parts of a pipeline that are no longer needed, to free their memory."""
     pipeline.register_modules(**dict.fromkeys(parts))

@@ -1,4 +1,4 @@
-"""How far the model is from the noise that was added, or from the velocity, example by example."""
+"""The loss per example: the error of the predicted noise, or velocity."""
 
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
@@ -12,19 +12,19 @@ from text_vectors import POOLED, TEXT
 from torch.nn.functional import mse_loss
 
 Precisely = Callable[[], AbstractContextManager[Any]]
-"""Opens what a model runs in."""
+"""Opens the context that a model runs in."""
 
 
 class DiffusionLoss:
-    """The loss of a UNet, as diffusers' scripts have it.
+    """The loss of a UNet, as in diffusers' training scripts.
 
     Args:
         unet: on the device.
         schedule: of the noise.
-        encoder: turns into latents what is not yet.
-        dtype: of what goes into the UNet.
-        precisely: opens what the UNet runs in.
-        snr_gamma: weighs timesteps by their ratio of signal to noise, capped at this: see Hang et
+        encoder: encodes pixels to latents, where latents are not cached.
+        dtype: of the UNet's inputs.
+        precisely: opens the context that the UNet runs in.
+        snr_gamma: weights timesteps by their signal-to-noise ratio, capped at this: see Hang et
             al., "Efficient Diffusion Training via Min-SNR Weighting Strategy", 3.4.
     """
 
@@ -45,7 +45,7 @@ class DiffusionLoss:
         self._snr_gamma = snr_gamma
 
     def __call__(self, examples: Sequence[Example], *, weighted: bool = True) -> torch.Tensor:
-        """Return the loss of each of some examples of one size, of shape (examples,)."""
+        """Return the losses of examples of one size, of shape (examples,)."""
         device = self._unet.device
         latents = self._latents(examples, device)
         noise = torch.stack([one.noise for one in examples]).to(device)
@@ -71,7 +71,7 @@ class DiffusionLoss:
         return self._encoder.latents(torch.stack(moments), spread)
 
     def _told(self, examples: Sequence[Example], device: torch.device) -> Any:
-        """Return what Stable Diffusion XL is told beside the caption."""
+        """Return the additional conditioning of Stable Diffusion XL."""
         if POOLED not in examples[0].conditions:
             return None
         places = torch.tensor([one.place for one in examples], device=device, dtype=torch.float32)

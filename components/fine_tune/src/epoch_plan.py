@@ -1,4 +1,4 @@
-"""Which images are seen in which step: an order for each epoch, in batches of one size of image."""
+"""The schedule of images: a shuffled order per epoch, in batches of one image size."""
 
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
@@ -9,11 +9,11 @@ import numpy as np
 from training_set import Sample
 
 _ORDER: Final = 1
-"""Tells the draw of an epoch's order from that of an example; see `seen_examples`."""
+"""Distinguishes the random stream of an epoch's order from that of an example."""
 
 
 class Place(NamedTuple):
-    """That a sample, by its number, is seen in a step, as the so-manieth of that step's."""
+    """The position of a sample, given by its number, in a step."""
 
     sample: int
     position: int
@@ -23,10 +23,11 @@ Batches = list[list[Place]]
 
 
 class EpochPlan:
-    """The steps of all epochs. What a step sees depends on the seed and its number alone.
+    """The steps of all epochs. What a step sees depends only on the seed and its number.
 
     A step takes `accumulated` batches; the last of an epoch takes those that are left, and the last
-    batch of a size the images that are left, so that an epoch has each image as often as it should.
+    batch of a size the images that are left, so that an epoch has each image exactly as often as
+    requested.
     """
 
     def __init__(
@@ -40,11 +41,11 @@ class EpochPlan:
         self.steps_per_epoch = -(-len(self._order(0)) // accumulated)
 
     def epoch_of(self, step: int) -> int:
-        """Return in which epoch a step is, both counted from 0."""
+        """Return the epoch of a step, both counted from 0."""
         return step // self.steps_per_epoch
 
     def batches(self, step: int) -> Batches:
-        """Return the batches of a step, counted from 0: of each, images of one size."""
+        """Return the batches of a step, counted from 0, each with images of one size."""
         epoch, number = divmod(step, self.steps_per_epoch)
         first = number * self._accumulated
         positions = iter(range(self._accumulated * self._batch_size))

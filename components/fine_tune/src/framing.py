@@ -1,4 +1,4 @@
-"""Which part of an image is trained on, at which size, mirrored or not."""
+"""Cropping, scaling and mirroring of images."""
 
 from dataclasses import dataclass
 from typing import Any, Final, NamedTuple
@@ -15,14 +15,14 @@ Pixels = np.ndarray[Any, np.dtype[np.uint8]]
 """RGB, of shape (height, width, 3)."""
 
 _MOST_SCALED: Final = 16
-"""So many times the window's pixels a scaled image may have: beyond that it costs gigabytes."""
+"""A scaled image may have at most this many times the window's pixels; more costs gigabytes."""
 
 _LATENT_SIDE: Final = 8
-"""Pixels of an image for each of its latents, across and down."""
+"""Pixels per latent, in each direction."""
 
 
 class Frame(NamedTuple):
-    """How an image is scaled, and how large the window is that is cut out of it, in pixels."""
+    """The size of a scaled image, and of the window that is cropped from it, in pixels."""
 
     original: Size
     scaled: Size
@@ -30,24 +30,24 @@ class Frame(NamedTuple):
 
     @property
     def enlarged(self) -> bool:
-        """Whether the image has fewer pixels than are trained on."""
+        """Whether the image is smaller than the training resolution."""
         return self.original[0] < self.scaled[0] or self.original[1] < self.scaled[1]
 
     @property
     def spare(self) -> Size:
-        """By how much the scaled image is larger than the window, across and down."""
+        """The difference between the scaled image and the window, in width and height."""
         return self.scaled[0] - self.window[0], self.scaled[1] - self.window[1]
 
 
 class View(NamedTuple):
-    """Where in a scaled image, after it was mirrored if it is, the window lies."""
+    """The position of the window in a scaled, and possibly mirrored, image."""
 
     left: int
     top: int
     mirrored: bool = False
 
     def of(self, pixels: Pixels, window: Size) -> Pixels:
-        """Return the window of a scaled image."""
+        """Crop the window from a scaled image."""
         seen = pixels[:, ::-1] if self.mirrored else pixels
         width, height = window
         return np.ascontiguousarray(
@@ -57,20 +57,19 @@ class View(NamedTuple):
 
 @dataclass(frozen=True)
 class Framing:
-    """What becomes of an image's shape; see the settings' own words.
+    """How images are scaled and cropped; see `ImageSettings`.
 
-    `resolution` is the side of the squares, in pixels, or with buckets that of the one of them that
-    is square.
+    `resolution` is the side of the squares, in pixels; with buckets, that of the square bucket.
     """
 
     resolution: int
     settings: ImageSettings
 
     def __post_init__(self) -> None:
-        """Check that the latents of an image have whole numbers for sides.
+        """Check that the sides of an image's latents are whole numbers.
 
         Raises:
-            InvalidArgumentError: they have not.
+            InvalidArgumentError: they are not.
         """
         buckets = self.settings.buckets
         step = STEP if buckets else _LATENT_SIDE
@@ -83,7 +82,7 @@ class Framing:
 
     @property
     def crops_anew(self) -> bool:
-        """Whether each look at an image cuts another window, so that no latents can be kept."""
+        """Whether each use of an image crops another window, so that latents cannot be cached."""
         return not (self._cuts_middle or self.settings.cached_crops)
 
     @property
@@ -91,10 +90,10 @@ class Framing:
         return self.settings.center_crop or self.settings.buckets
 
     def frame(self, size: Size) -> Frame:
-        """Return how an image of a size is scaled and cut.
+        """Return how an image of a size is scaled and cropped.
 
         Raises:
-            BadRowError: it is so long and thin that next to nothing of it would be seen.
+            BadRowError: it is so elongated that almost nothing of it would be seen.
         """
         frame = self._frame(size)
         (across, down), (width, height) = frame.scaled, frame.window
@@ -108,7 +107,7 @@ class Framing:
     def _frame(self, size: Size) -> Frame:
         width, height = size
         if not self.settings.buckets:
-            # As torchvision's `Resize` rounds.
+            # Rounded like torchvision's `Resize`.
             side, (short, long) = self.resolution, sorted(size)
             longer = int(side * long / short)
             scaled = (side, longer) if width <= height else (longer, side)
@@ -119,7 +118,7 @@ class Framing:
         return Frame(size, (max(across, window[0]), max(down, window[1])), window)
 
     def kept_views(self, frame: Frame, draw: np.random.Generator) -> list[View]:
-        """Return the views of an image whose latents are kept: each, and then each mirrored."""
+        """Return the views of an image whose latents are cached: each, and then each mirrored."""
         if self._cuts_middle or frame.spare == (0, 0):
             places = [middle(frame)]
         else:
@@ -131,19 +130,19 @@ class Framing:
         return places + mirrored
 
     def drawn_view(self, frame: Frame, draw: np.random.Generator) -> View:
-        """Return a view of an image for one look at it."""
+        """Return a random view of an image for one use."""
         mirrored = self.settings.random_flip and bool(draw.integers(2))
         return _anywhere(frame, draw)._replace(mirrored=mirrored)
 
 
 def middle(frame: Frame) -> View:
-    """Return the view of the middle of an image, which is what is validated with."""
+    """Return the central view of an image, used for validation."""
     across, down = frame.spare
     return View(round(across / 2), round(down / 2))
 
 
 def scaled(image: Image.Image, frame: Frame) -> Pixels:
-    """Return an image at the size that its frame says, by the filter of diffusers' scripts."""
+    """Scale an image to its frame, with the filter of diffusers' scripts."""
     return np.asarray(image.resize(frame.scaled, Image.Resampling.LANCZOS))
 
 

@@ -1,4 +1,4 @@
-"""The loss on held-out images, the same noise each time: a curve without the noise of training."""
+"""The loss on held-out images with fixed noise: a curve free of sampling noise."""
 
 import math
 from collections.abc import Sequence
@@ -11,13 +11,13 @@ from seen_examples import ExampleMaker
 from training_set import Sample
 
 STRATA: Final = 4
-"""Timesteps at which each image is looked at: the middles of so many equal parts of them all."""
+"""Timesteps evaluated per image: the midpoints of this many equal intervals."""
 
 
 class HeldOutLoss:
-    """The mean loss over held-out images, each at a few fixed timesteps, without any weights.
+    """The mean loss over held-out images, each at a few fixed timesteps, unweighted.
 
-    Processes that train together look at a share of them each.
+    Processes that train together evaluate a share of them each.
     """
 
     def __init__(
@@ -37,7 +37,7 @@ class HeldOutLoss:
         self._timesteps = [steps * (2 * part + 1) // (2 * STRATA) for part in range(STRATA)]
 
     def now(self) -> float:
-        """Return the loss of the model as it is."""
+        """Return the loss of the model in its current state."""
         first, together = self._accelerator.process_index, self._accelerator.num_processes
         mine = range(first, len(self._samples), together)
         with torch.no_grad():

@@ -1,4 +1,4 @@
-"""Pixels to latents: not one of them, but the distribution of which each look draws one."""
+"""Encoding pixels to latents: as a distribution, of which each use draws a sample."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -16,10 +16,10 @@ class LatentEncoder:
         self._device = device
 
     def moments(self, windows: Sequence[Pixels]) -> torch.Tensor:
-        """Return the mean and the logarithm of the variance, for windows of one size.
+        """Return the mean and the log variance, for windows of one size.
 
         Returns:
-            On the device, of shape (windows, twice the channels, height, width).
+            On the device, of shape (windows, 2 * channels, height, width).
         """
         self._vae.to(self._device)
         pixels = torch.from_numpy(np.stack(windows)).to(self._device).permute(0, 3, 1, 2)
@@ -29,12 +29,12 @@ class LatentEncoder:
         return made
 
     def rest(self) -> None:
-        """Take no memory of the device until the next pixels come."""
+        """Move the VAE off the device until it is next used."""
         self._vae.to("cpu")
 
     def latents(self, moments: torch.Tensor, noise: torch.Tensor) -> torch.Tensor:
-        """Return the latents that some noise draws from the distributions, scaled for the UNet."""
+        """Return latents sampled from the distributions with given noise, scaled for the UNet."""
         mean, spread = moments.chunk(2, dim=1)
-        deviation = torch.exp(0.5 * spread.clamp(-30, 20))  # as diffusers bounds it
+        deviation = torch.exp(0.5 * spread.clamp(-30, 20))  # the bounds of diffusers
         scaled: torch.Tensor = (mean + deviation * noise) * self._vae.config.scaling_factor
         return scaled

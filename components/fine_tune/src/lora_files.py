@@ -1,4 +1,4 @@
-"""A LoRA in the two layouts that programs load: that of diffusers, and that of kohya's scripts."""
+"""Writing a LoRA in two formats: that of diffusers, and that of kohya's scripts."""
 
 from pathlib import Path
 from typing import Any, Final
@@ -16,7 +16,7 @@ _KOHYA_BASES: Final = {"1": "sd_v1", "2": "sd_v2", "xl": "sdxl_base_v1-0"}
 def write_lora(base: BaseModel, unet: Any, rank: int, folder: Path) -> list[str]:
     """Write the LoRA of a UNet, and return the names of the files.
 
-    ComfyUI and the programs around it load either. The scale is 1: alpha is the rank.
+    ComfyUI and similar programs load either. The scale is 1: alpha equals the rank.
     """
     from diffusers.utils import (  # noqa: PLC0415 - after torch was prepared
         convert_state_dict_to_diffusers,
@@ -35,7 +35,7 @@ def write_lora(base: BaseModel, unet: Any, rank: int, folder: Path) -> list[str]
 
 
 def _about(base: BaseModel, rank: int) -> dict[str, str]:
-    """Return what kohya's scripts write about a LoRA beside it."""
+    """Return the metadata that kohya's scripts write with a LoRA."""
     return {
         "ss_network_module": "networks.lora",
         "ss_network_dim": str(rank),

@@ -1,4 +1,4 @@
-"""How the loss went: by step, on held-out images, and from when on it was learning by heart."""
+"""The loss by step and on held-out images, and the epoch from which it overfits."""
 
 import math
 from collections.abc import Mapping
@@ -6,10 +6,10 @@ from dataclasses import asdict, dataclass, field
 from typing import Any, Final
 
 _RISEN: Final = 1.01
-"""A held-out loss that ends so many times above its least has risen."""
+"""A held-out loss that ends above its minimum by this factor has risen."""
 
 _LOOKS: Final = 2
-"""Of so many looks at it in a row."""
+"""In this many evaluations in a row."""
 
 
 @dataclass(frozen=True)
@@ -23,7 +23,7 @@ class Trained:
 
 @dataclass(frozen=True)
 class HeldOut:
-    """The loss of held-out images after a step; step and epoch 0 are the base model's."""
+    """The held-out loss after a step; step and epoch 0 are the base model's."""
 
     step: int
     epoch: int
@@ -39,12 +39,12 @@ class LossCurve:
 
     @property
     def best(self) -> HeldOut | None:
-        """The look at the held-out images with the least loss; None where there are none."""
+        """The evaluation with the least held-out loss; None if there are none."""
         return min(self.held_out, key=lambda look: look.loss, default=None)
 
     @property
     def overfit_epoch(self) -> int | None:
-        """The epoch from which on the held-out loss was above its least, and at the end clearly."""
+        """The first epoch evaluated after the best one, if the held-out loss has clearly risen."""
         best = self.best
         later = [look for look in self.held_out if best is not None and look.step > best.step]
         if best is None or len(later) < _LOOKS or later[-1].loss <= best.loss * _RISEN:
@@ -57,7 +57,7 @@ class LossCurve:
         return math.fsum(losses) / len(losses) if losses else math.nan
 
     def to_json(self) -> dict[str, Any]:
-        """Return both curves as JSON has them."""
+        """Return both curves as JSON."""
         return {
             "train_loss": [asdict(one) for one in self.train],
             "validation_loss": [asdict(one) for one in self.held_out],
@@ -65,7 +65,7 @@ class LossCurve:
 
     @classmethod
     def from_json(cls, told: Mapping[str, Any]) -> "LossCurve":
-        """Return the curves that `to_json` told."""
+        """Return the curves from the output of `to_json`."""
         return cls(
             [Trained(**one) for one in told["train_loss"]],
             [HeldOut(**one) for one in told["validation_loss"]],

@@ -1,4 +1,4 @@
-"""Losses as TensorBoard shows them."""
+"""Losses as TensorBoard event files."""
 
 import time
 from pathlib import Path
@@ -10,8 +10,8 @@ from loss_curve import HeldOut, LossCurve, Trained
 class LossEvents:
     """Event files in a folder: `loss`, `learning_rate` and `validation_loss`.
 
-    `after` is the step that training goes on from: TensorBoard then forgets later ones, which a
-    run that was killed wrote. Without a folder, nothing is shown.
+    `after` is the step from which training resumes: TensorBoard then drops later ones, which a run
+    that was killed wrote. Without a folder, nothing is written.
     """
 
     def __init__(self, folder: Path | None, after: int = 0) -> None:
@@ -23,16 +23,16 @@ class LossEvents:
         self._writer = SummaryWriter(str(folder), purge_step=after + 1 if after else None)
 
     def trained(self, one: Trained) -> None:
-        """Show the loss of a step."""
+        """Write the loss of a step."""
         self._show("loss", one.loss, one.step)
         self._show("learning_rate", one.learning_rate, one.step)
 
     def held_out(self, look: HeldOut) -> None:
-        """Show a look at the held-out images."""
+        """Write a held-out loss."""
         self._show("validation_loss", look.loss, look.step)
 
     def close(self) -> None:
-        """Make sure that all of it is on disk."""
+        """Flush everything to disk."""
         if self._writer is not None:
             self._writer.close()
 
@@ -42,7 +42,7 @@ class LossEvents:
 
 
 def write_events(folder: Path, curve: LossCurve) -> None:
-    """Write whole curves to one file, whose name tells of no machine."""
+    """Write whole curves to one file, whose name does not reveal the machine."""
     events = LossEvents(folder)
     for one in curve.train:
         events.trained(one)

@@ -1,4 +1,4 @@
-"""Fine-tune Stable Diffusion on the images and captions of a dataset."""
+"""Fine-tunes Stable Diffusion on the images and captions of a dataset."""
 
 from collections.abc import Iterator
 from dataclasses import asdict
@@ -27,10 +27,10 @@ from image_toolkit.publishing.published_folder import check_replaceable, publish
 
 
 class FineTune(WriteComponent):
-    """Writes one folder with a LoRA or a whole pipeline, and how its training went."""
+    """Writes a folder with a LoRA or a whole pipeline, and a record of its training."""
 
     uses_device = True
-    batch_rows = 32  # whose images are decoded at once
+    batch_rows = 32  # whose images are decoded together
 
     def __init__(
         self,
@@ -62,11 +62,12 @@ class FineTune(WriteComponent):
         self._image = image
 
     def setup(self, context: SetupContext) -> None:
-        """Load the model, and make sure that the target is free, before any work.
+        """Load the model, and check that the target is free, before any work.
 
         Raises:
-            InputDataError: it is no Stable Diffusion, or not to be had.
-            InvalidArgumentError: the device cannot train so, or the resolution is none.
+            InputDataError: it is not Stable Diffusion, or not available.
+            InvalidArgumentError: the device does not support the settings, or the resolution is
+                invalid.
             StorageError: the target holds somebody else's files, or some that were changed.
         """
         self._target = self._output_path or context.output_directory
@@ -81,10 +82,10 @@ class FineTune(WriteComponent):
         self._framing = Framing(self._image.resolution or self._base.resolution, self._image)
 
     def write(self, batches: Iterator[pa.RecordBatch], context: RowContext) -> list[str]:
-        """Train on all rows, and return what tells that the model is there.
+        """Train on all rows, and return the path of the model's mark.
 
         Raises:
-            InputDataError: there is nothing to train on, the loss is no number any more, or memory
+            InputDataError: there is nothing to train on, the loss is no longer finite, or memory
                 does not suffice.
         """
         mark: dict[str, Any] = {"cache_key": self._cache_key}
@@ -139,7 +140,7 @@ class FineTune(WriteComponent):
         )
 
     def _arguments(self) -> dict[str, Any]:
-        """Return all arguments that matter, with what stands for those that were left out."""
+        """Return all relevant arguments, with the values chosen for those that were left out."""
         groups = (self._run, self._optimizer, self._example, self._image)
         told = {name: value for group in groups for name, value in asdict(group).items()}
         return told | {

@@ -1,7 +1,7 @@
 """How many examples go through the model at once: halved each time that memory runs out.
 
-A step's gradient is the sum over its examples, so it may be had in pieces of any size; what is
-learnt stays the same but for rounding.
+A step's gradient is the sum over its examples, so it can be computed in chunks of any size; the
+result is the same except for rounding.
 """
 
 import gc
@@ -20,11 +20,11 @@ Made = TypeVar("Made")
 
 
 class MemoryFit:
-    """The most examples that go through the model at once.
+    """The maximal number of examples that go through the model at once.
 
     Args:
-        batch_size: as it was asked for.
-        accumulated: how many of these batches are one step.
+        batch_size: as configured.
+        accumulated: the number of batches per step.
     """
 
     def __init__(self, batch_size: int, accumulated: int) -> None:
@@ -33,13 +33,13 @@ class MemoryFit:
         self._accumulated = accumulated
 
     def run(self, attempt: Callable[[], Made], anybody: Callable[[bool], bool] = bool) -> Made:
-        """Return what `attempt` returns, which is called anew with smaller pieces if need be.
+        """Return the result of `attempt`, which is repeated with smaller chunks if necessary.
 
-        `anybody` says, told whether memory ran out here, whether it did in any of the processes
-        that train together.
+        `anybody` is given whether memory ran out here, and returns whether it did in any of the
+        processes that train together.
 
         Raises:
-            DoesNotFitError: memory runs out with one example.
+            DoesNotFitError: memory runs out with a single example.
         """
         while True:
             made: list[Made] = []
@@ -48,13 +48,13 @@ class MemoryFit:
             except Exception as error:
                 if not is_out_of_memory(error):
                     raise
-            # Outside the handler: the traceback, which keeps the tensors alive, is gone by now.
+            # Outside the handler, so that the traceback, which keeps the tensors alive, is gone.
             if not anybody(not made):
                 return made[0]
             self._halve()
 
     def pieces(self, examples: Sequence[Item]) -> Iterator[Sequence[Item]]:
-        """Yield examples in pieces that fit."""
+        """Yield examples in chunks that fit."""
         for start in range(0, len(examples), self.most):
             yield examples[start : start + self.most]
 

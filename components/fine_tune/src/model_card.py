@@ -1,4 +1,4 @@
-"""The README of a trained model, with the head that the Hugging Face hub reads."""
+"""The README of a trained model, with front matter for the Hugging Face hub."""
 
 import re
 from typing import Any, Final

@@ -1,4 +1,4 @@
-"""From gradients to changed weights: AdamW, a course of the learning rate, and bounded norms."""
+"""From gradients to weights: AdamW, a learning rate schedule, and gradient clipping."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -9,9 +9,9 @@ from tuning_settings import OptimizerSettings
 
 
 class Optimization:
-    """Changes weights, on one device or alike on several.
+    """Updates weights, on one device or identically on several.
 
-    `accelerator` is accelerate's; each process adds what it found of a step's gradient.
+    `accelerator` is accelerate's; each process adds its share of a step's gradient.
     """
 
     def __init__(
@@ -51,13 +51,13 @@ class Optimization:
         self._accelerator.backward(loss)
 
     def forget(self) -> None:
-        """Begin the gradient anew."""
+        """Reset the gradient."""
         self._optimizer.zero_grad()
 
     def step(self) -> bool:
-        """Change the weights, and return whether they could be: not if the gradient is no number.
+        """Update the weights; return whether that was possible: not if the gradient is not finite.
 
-        In fp16 that comes by: then the step is left out, and the next one scaled down.
+        This happens in fp16: then the step is skipped, and the loss scale of the next one reduced.
         """
         self._add_up()
         norm = self._accelerator.clip_grad_norm_(self._parameters, self._max_norm)
@@ -71,7 +71,7 @@ class Optimization:
         return True
 
     def state(self) -> dict[str, Any]:
-        """Return all that the next steps depend on."""
+        """Return the complete state that the next steps depend on."""
         scaler = self._accelerator.scaler
         return {
             "optimizer": self._optimizer.state_dict(),
@@ -80,14 +80,14 @@ class Optimization:
         }
 
     def load(self, state: Mapping[str, Any]) -> None:
-        """Go on from what `state` returned."""
+        """Restore the state that `state` returned."""
         self._optimizer.load_state_dict(state["optimizer"])
         self._course.load_state_dict(state["course"])
         if state["scaler"] is not None:
             self._accelerator.scaler.load_state_dict(state["scaler"])
 
     def _add_up(self) -> None:
-        """Give each process the sum of the gradients of all."""
+        """Sum the gradients over all processes."""
         if self._accelerator.num_processes == 1:
             return
         for one in self._parameters:

@@ -1,4 +1,4 @@
-"""How fast training goes, how long it will, and how much memory it takes: told at a steady pace."""
+"""Training speed, remaining time and memory use, logged at a steady interval."""
 
 import logging
 import resource
@@ -15,11 +15,11 @@ from fondant_spec.progress import SECONDS_BETWEEN_LINES
 logger = logging.getLogger(__name__)
 
 _SMOOTHED: Final = 20
-"""Steps over which the loss that is told is the mean: that of one step says little."""
+"""The number of steps over which the logged loss is averaged, as single ones vary widely."""
 
 
 class Pace:
-    """Counts images and seconds of all steps, those before an interruption too."""
+    """Counts images and seconds of all steps, including those before an interruption."""
 
     def __init__(self, steps: int) -> None:
         self.seconds = 0.0
@@ -29,7 +29,7 @@ class Pace:
 
     @property
     def images_per_second(self) -> float:
-        """Images a second, without the looks at held-out ones."""
+        """Images per second, excluding evaluations."""
         return self.images / self.seconds if self.seconds else 0.0
 
     def advance(self, images: int, seconds: float) -> None:
@@ -38,7 +38,7 @@ class Pace:
         self.seconds += seconds
 
     def tell(self, trained: Trained, epoch: int, curve: LossCurve) -> None:
-        """Log how it goes, if it was not told a moment ago."""
+        """Log the progress, unless it was logged a moment ago."""
         now = time.monotonic()
         if now - self._told < SECONDS_BETWEEN_LINES and trained.step < self._steps:
             return
@@ -57,23 +57,23 @@ class Pace:
         )
 
     def tell_look(self, look: HeldOut) -> None:
-        """Log what came of the held-out images."""
+        """Log a result on the held-out images."""
         logger.info(
             "epoch %d, step %s: validation loss %.4f", look.epoch, f"{look.step:,}", look.loss
         )
 
     def to_json(self) -> dict[str, Any]:
-        """Return what was counted."""
+        """Return the counters."""
         return {"seconds": self.seconds, "images": self.images}
 
     def resume(self, told: Mapping[str, Any], step: int) -> None:
-        """Count on from what `to_json` returned."""
+        """Continue counting from the output of `to_json`."""
         self.seconds, self.images = told["seconds"], told["images"]
         logger.info("Going on after step %s/%s.", f"{step:,}", f"{self._steps:,}")
 
 
 def peak_memory() -> int:
-    """Return the most bytes that were taken so far: of the GPU, or else of this process."""
+    """Return the peak memory so far, in bytes: of the GPU, or else of this process."""
     if torch.cuda.is_available() and torch.cuda.is_initialized():
         return int(torch.cuda.max_memory_reserved())
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024

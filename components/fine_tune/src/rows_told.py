@@ -1,4 +1,4 @@
-"""What the log says of the rows before training begins: how many, and what is odd about them."""
+"""A summary of the rows, logged before training begins: how many, and what is unusual."""
 
 import logging
 from collections.abc import Mapping
@@ -16,7 +16,7 @@ def tell(samples: TrainingSet, rejects: Mapping[str, int], resolution: int) -> N
     """Log what there is to train on.
 
     Raises:
-        InputDataError: it is nothing.
+        InputDataError: there is nothing.
     """
     count, held_out = len(samples.train), len(samples.held_out)
     if not count:

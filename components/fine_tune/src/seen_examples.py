@@ -1,7 +1,7 @@
-"""What the model sees of an image in one step: all that is drawn by lot, by seed and step alone.
+"""The examples of a step: everything random about them depends only on seed and step.
 
-Each example has a generator of its own, so what is drawn depends neither on how a step is cut into
-batches, nor on the device, nor on what was drawn before: a run that was killed goes on alike.
+Each example has its own random generator, so what is drawn depends neither on how a step is split
+into batches, nor on the device, nor on earlier draws: a run that was killed resumes identically.
 """
 
 from collections.abc import Callable, Sequence
@@ -18,25 +18,24 @@ from tuning_settings import ExampleSettings
 
 _EXAMPLE: Final = 2
 _HELD_OUT: Final = 3
-"""Tell the draws of examples from those of orders; see `epoch_plan`."""
+"""Distinguish the random streams of examples from those of orders; see `epoch_plan`."""
 
 DrawnView = Callable[[Frame, np.random.Generator], View]
-"""Draws where an image is cut."""
+"""Draws where an image is cropped."""
 
 
 class Example(NamedTuple):
-    """A look at an image, on the CPU.
+    """One use of an image, on the CPU.
 
     Attributes:
-        moments: the distribution of its latents, (twice the channels, height, width), if it is
-            known already.
-        window: else the pixels to encode.
-        spread: what draws from that distribution, of shape (channels, height, width).
-        noise: what is added to the latents, of the same shape.
-        timestep: how much of it.
-        conditions: what is known of the caption.
-        place: height and width of the image, top and left of the window, its height and width: what
-            Stable Diffusion XL is told.
+        moments: the distribution of its latents, (2 * channels, height, width), if it is cached.
+        window: otherwise the pixels to encode.
+        spread: the noise that samples from that distribution, of shape (channels, height, width).
+        noise: the noise added to the latents, of the same shape.
+        timestep: the amount of noise.
+        conditions: the encoded caption.
+        place: height and width of the image, top and left of the window, its height and width: the
+            conditioning of Stable Diffusion XL.
     """
 
     moments: torch.Tensor | None
@@ -49,7 +48,7 @@ class Example(NamedTuple):
 
 
 class ExampleMaker:
-    """Makes the examples of steps, and those to validate with."""
+    """Makes the examples of steps, and those for validation."""
 
     def __init__(
         self,
@@ -71,7 +70,7 @@ class ExampleMaker:
         self._drawn_view = drawn_view
 
     def seen(self, step: int, place: Place, sample: Sample) -> Example:
-        """Return what is seen of a sample at a place of a step."""
+        """Return the example of a sample at a position of a step."""
         draw = np.random.default_rng([self._seed, _EXAMPLE, step, place.position])
         caption = sample.captions[int(draw.integers(len(sample.captions)))]
         dropped = bool(draw.random() < self._settings.caption_dropout)
@@ -95,9 +94,9 @@ class ExampleMaker:
         )
 
     def held_out(self, number: int, sample: Sample, timesteps: Sequence[int]) -> list[Example]:
-        """Return what is always seen of a held-out sample: its middle, at some timesteps.
+        """Return the fixed examples of a held-out sample: its central view, at some timesteps.
 
-        The latents are the likeliest, and the caption is the main one.
+        The latents are the mean of the distribution, and the caption is the main one.
         """
         moments = self._images.get(sample.key)[MOMENTS][0]
         conditions, examples = self._texts.of(sample.captions[0]), []

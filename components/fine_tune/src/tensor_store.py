@@ -1,4 +1,4 @@
-"""Tensors on disk, each set of them in a file of its own that is there whole or not at all."""
+"""Tensors on disk, each set of them in a file of its own, written atomically."""
 
 import hashlib
 import os
@@ -13,9 +13,9 @@ _UNFINISHED: Final = ".unfinished"
 
 
 class TensorStore:
-    """A folder of tensors by keys, which are any texts.
+    """A folder of tensors by keys, which may be any texts.
 
-    What is read comes from the file system's cache, as long as the memory has room for it.
+    Reads are served from the file system's cache, as far as memory allows.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -25,13 +25,13 @@ class TensorStore:
         return self._file(str(key)).is_file()
 
     def put(self, key: str, tensors: Mapping[str, torch.Tensor]) -> None:
-        """Keep some tensors; they may be on any device."""
+        """Store some tensors; they may be on any device."""
         file = self._file(key)
         file.parent.mkdir(parents=True, exist_ok=True)
         write_tensors(file, tensors)
 
     def get(self, key: str) -> dict[str, torch.Tensor]:
-        """Return the tensors that were kept under a key, on the CPU."""
+        """Return the tensors stored under a key, on the CPU."""
         found: dict[str, torch.Tensor] = load_file(self._file(key))
         return found
 
@@ -43,7 +43,7 @@ class TensorStore:
 def write_tensors(
     file: Path, tensors: Mapping[str, torch.Tensor], metadata: Mapping[str, str] | None = None
 ) -> None:
-    """Write tensors from any device to a file, which appears when it is whole."""
+    """Write tensors from any device to a file, atomically."""
     unfinished = file.with_name(file.name + _UNFINISHED)
     on_cpu: dict[str, Any] = {
         name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()
@@ -53,7 +53,7 @@ def write_tensors(
 
 
 def synced(file: Path) -> None:
-    """Have the disk keep what was written to a file, so that a power cut does not undo it."""
+    """Flush a file to disk, so that a power cut does not undo the write."""
     descriptor = os.open(file, os.O_RDONLY)
     try:
         os.fsync(descriptor)

@@ -1,4 +1,4 @@
-"""Captions as the UNet is given them: encoded once each, and kept on disk."""
+"""Encoded captions for the UNet: each is encoded once, and cached on disk."""
 
 from collections.abc import Iterable, Sequence
 from typing import Any, Final
@@ -13,14 +13,14 @@ TEXT: Final = "text"
 POOLED: Final = "pooled"
 
 Conditions = dict[str, torch.Tensor]
-"""`text`, of shape (tokens, dimension), and of a model with two encoders `pooled`, (dimension)."""
+"""`text`, of shape (tokens, dimension), and for a model with two encoders `pooled`, (dimension)."""
 
 
 class TextVectors:
     """The vectors of captions, by caption.
 
-    They are encoded in fp32, and kept in the precision that the UNet is trained in. With 77 tokens
-    of 768 numbers, a caption takes 237 kB of disk in fp32.
+    They are encoded in fp32, and cached in the precision that the UNet is trained in. With 77
+    tokens of 768 numbers, a caption takes 237 kB of disk in fp32.
     """
 
     def __init__(
@@ -32,9 +32,9 @@ class TextVectors:
         self._dtype = dtype
 
     def add(self, captions: Iterable[str]) -> int:
-        """Encode those captions that are not there yet; return how many of all do not fit.
+        """Encode those captions that are not cached yet; return how many of all are truncated.
 
-        Their end, beyond the 77 tokens that the encoders take, is not seen.
+        The encoders take 77 tokens; anything beyond is cut off.
         """
         given = list(captions)
         missing = [caption for caption in dict.fromkeys(given) if caption not in self._store]
@@ -51,7 +51,7 @@ class TextVectors:
         return self._store.get(caption)
 
     def close(self) -> None:
-        """Let go of the encoders: what was added stays."""
+        """Release the encoders; the cached vectors stay."""
         without(self._base.pipeline, ("text_encoder", *(("text_encoder_2",) * self._base.is_xl)))
 
     def _encoded(self, captions: Sequence[str]) -> list[Conditions]:
@@ -72,7 +72,7 @@ class TextVectors:
         return [self._as_inferred(caption, {TEXT: t, POOLED: p}) for caption, t, p in made]
 
     def _as_inferred(self, caption: str, conditions: Conditions) -> Conditions:
-        """Return what the pipeline takes for a caption: zeros for none, if it says so of itself."""
+        """Return the pipeline's input for a caption: zeros for an empty one, if so configured."""
         zeros = caption == EMPTY and self._base.pipeline.config.force_zeros_for_empty_prompt
         return {k: torch.zeros_like(v) if zeros else v for k, v in conditions.items()}
 
@@ -82,7 +82,7 @@ def _states(
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """Return the vectors of all tokens, (captions, tokens, dimension), and the first output.
 
-    `inner`: of the last layer but one, as Stable Diffusion XL has them.
+    `inner`: of the last layer but one, as used by Stable Diffusion XL.
     """
     tokens = tokenizer(
         list(captions),

@@ -1,4 +1,4 @@
-"""States to go on from after training was killed: whole folders, the last two of which stay."""
+"""Checkpoints to resume training from: complete folders, the last two of which are kept."""
 
 import json
 import logging
@@ -17,7 +17,7 @@ from tensor_store import synced, write_tensors
 logger = logging.getLogger(__name__)
 
 _KEPT: Final = 2
-"""A second copy, in case a power cut damages the first."""
+"""Two, in case a power cut damages the last."""
 
 _UNFINISHED: Final = "unfinished"
 _WEIGHTS, _OPTIMIZER, _STATE = "weights.safetensors", "optimizer.pt", "state.json"
@@ -29,10 +29,10 @@ class Checkpoint:
     """The state after a step.
 
     Attributes:
-        step: how many steps were taken.
-        weights: what is trained.
-        optimizer: of the optimiser and what belongs to it: plain values and tensors.
-        told: what else is known, as JSON has it.
+        step: the number of steps taken.
+        weights: the trained weights.
+        optimizer: the optimiser's state: plain values and tensors.
+        told: further state, as JSON.
     """
 
     step: int
@@ -42,14 +42,14 @@ class Checkpoint:
 
 
 class Checkpoints:
-    """A folder of checkpoints, all of one training: those of another, by its `digest`, go."""
+    """A folder of checkpoints of one training: those with another `digest` are deleted."""
 
     def __init__(self, folder: Path, digest: str) -> None:
         self._folder = folder
         self._digest = digest
 
     def save(self, checkpoint: Checkpoint) -> None:
-        """Keep a state. It counts when all of it is on disk; older ones then go."""
+        """Save a state. It is valid once all of it is on disk; older ones are then deleted."""
         unfinished = self._folder / _UNFINISHED
         shutil.rmtree(unfinished, ignore_errors=True)
         unfinished.mkdir(parents=True)
@@ -66,7 +66,7 @@ class Checkpoints:
             shutil.rmtree(old)
 
     def last(self) -> Checkpoint | None:
-        """Return the last state that can be read and is of this training; None if there is none."""
+        """Return the last readable state of this training; None if there is none."""
         for folder in reversed(self._all()):
             try:
                 found = _read(folder, self._digest)
@@ -88,7 +88,7 @@ class Checkpoints:
 
 
 def _read(folder: Path, digest: str) -> Checkpoint | None:
-    """Return a state; None if it is of another training."""
+    """Read a state; return None if it is of another training."""
     state = json.loads((folder / _STATE).read_text(encoding="utf-8"))
     if state["digest"] != digest:
         return None

@@ -1,4 +1,4 @@
-"""One training from beginning to end: encoding what rows hold, then all steps."""
+"""A complete training: encoding the rows, then running all steps."""
 
 import logging
 from collections.abc import Iterable
@@ -32,7 +32,7 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Settings:
-    """All that says how to train."""
+    """All settings of a training."""
 
     run: RunSettings
     optimizer: OptimizerSettings
@@ -44,7 +44,7 @@ class Settings:
 
 
 class TrainingJob:
-    """A training whose work lies in a folder: what is there is not done again."""
+    """A training with its files in one folder: existing ones are reused."""
 
     def __init__(self, base: BaseModel, settings: Settings, folder: Path, accelerator: Any) -> None:
         self._base = base
@@ -58,7 +58,7 @@ class TrainingJob:
         self._encoder = LatentEncoder(base.pipeline.vae, accelerator.device)
 
     def read(self, batches: Iterable[pa.RecordBatch], rejects: Rejects) -> TrainingSet:
-        """Encode what rows hold, and return the samples."""
+        """Encode the rows, and return the samples."""
         maker = TrainingSetMaker(
             framing=self._settings.framing,
             validation_fraction=self._settings.validation_fraction,
@@ -74,12 +74,12 @@ class TrainingJob:
         return samples
 
     def rest(self) -> None:
-        """Let go of what encodes texts, and bring to the CPU what encodes images."""
+        """Release the text encoders, and move the image encoder to the CPU."""
         self._texts.close()
         self._encoder.rest()
 
     def train(self, samples: TrainingSet) -> tuple[TrainingLoop, TunedWeights]:
-        """Take all steps; return what came of them, and the weights."""
+        """Run all steps; return the finished loop, and the weights."""
         run = self._settings.run
         self.rest()
         weights = self._weights()

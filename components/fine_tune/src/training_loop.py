@@ -1,4 +1,4 @@
-"""Step after step, from the last checkpoint on."""
+"""The training loop, which resumes from the last checkpoint."""
 
 import math
 import time
@@ -32,9 +32,9 @@ from image_toolkit.models.runtime.device_use import DeviceUse
 
 @dataclass(frozen=True)
 class Parts:
-    """What a loop is made of; see each.
+    """The parts of a loop; see each.
 
-    `held_out` is None where there are no images for it. `steps` is how many there are in all.
+    `held_out` is None if there are no held-out images. `steps` is the total number of steps.
     """
 
     accelerator: Any
@@ -51,10 +51,10 @@ class Parts:
 
 
 class TrainingLoop:
-    """Trains; several processes do so together, each with a share of every step's batches."""
+    """Trains; several processes may do so together, each with a share of every step's batches."""
 
     def __init__(self, parts: Parts, settings: RunSettings, logs: Path) -> None:
-        """`logs` is where the losses are shown as they come."""
+        """`logs` is the folder for live loss curves."""
         self._parts = parts
         self._settings = settings
         self._curve = LossCurve()
@@ -70,24 +70,24 @@ class TrainingLoop:
 
     @property
     def epochs(self) -> int:
-        """How many epochs were begun."""
+        """The number of epochs begun."""
         return self._parts.plan.epoch_of(self._parts.steps - 1) + 1
 
     @property
     def batch_size(self) -> int:
-        """How many images go through the model at once."""
+        """The number of images that go through the model at once."""
         return self._parts.fit.most
 
     @property
     def pace(self) -> Pace:
-        """How fast it went."""
+        """The training speed."""
         return self._pace
 
     def run(self) -> None:
-        """Take all steps that are left.
+        """Run all remaining steps.
 
         Raises:
-            InputDataError: the loss is no number any more, or memory does not suffice.
+            InputDataError: the loss is no longer finite, or memory does not suffice.
         """
         self._resume()
         shown = self._parts.accelerator.is_main_process
@@ -120,7 +120,7 @@ class TrainingLoop:
             self._save(step + 1)
 
     def _gradient(self, batches: list[list[Example]], count: int) -> float:
-        """Add the gradient of all batches of a step, of so many examples; return the mean loss."""
+        """Add the gradient of all batches of a step with `count` examples; return the mean loss."""
         parts = self._parts
         parts.optimization.forget()
         total = torch.zeros((), device=parts.accelerator.device)
@@ -138,7 +138,7 @@ class TrainingLoop:
         return bool(self._parts.accelerator.reduce(told, "sum") > 0)
 
     def _prepared(self, steps: range) -> Iterator[tuple[int, list[list[Example]]]]:
-        """Yield steps with their examples, which are read while the step before is taken."""
+        """Yield steps with their examples, which are prepared during the previous step."""
         waiting: deque[Future[list[list[Example]]]] = deque()
         with ThreadPoolExecutor(1) as ahead:
             for step in steps:
@@ -158,7 +158,7 @@ class TrainingLoop:
         ]
 
     def _is_due(self, done: int) -> bool:
-        """Return whether the held-out images are looked at after so many steps."""
+        """Return whether the held-out images are to be evaluated after that many steps."""
         every = self._settings.validation_steps or self._parts.plan.steps_per_epoch
         return done % every == 0 or done == self._parts.steps
 

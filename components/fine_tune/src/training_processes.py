@@ -1,4 +1,4 @@
-"""Training on several GPUs of a machine: a process for each, which take every step together."""
+"""Data-parallel training on several GPUs of a machine, one process for each."""
 
 import os
 import socket
@@ -24,7 +24,7 @@ _HOST: Final = "127.0.0.1"
 
 @dataclass(frozen=True)
 class Share:
-    """What each process is told: the model, how to train it, on what, and where its work lies."""
+    """What is sent to each process: the model, the settings, the samples, and the work folder."""
 
     model_id: str
     revision: str | None
@@ -36,11 +36,11 @@ class Share:
 
 
 def train_together(share: Share) -> None:
-    """Train in as many processes as the settings say; what comes of it is the last checkpoint.
+    """Train in as many processes as configured; the result is the last checkpoint.
 
     Raises:
-        FondantError: one of them raised it.
-        StepFailedError: one of them ended in another way.
+        FondantError: raised by one of them.
+        StepFailedError: one of them ended in any other way.
     """
     context, count = get_context("spawn"), share.settings.run.num_processes
     port, processes, errors = _free_port(), [], []
@@ -51,7 +51,7 @@ def train_together(share: Share) -> None:
             processes.append(context.Process(target=_take_share, args=arguments, daemon=True))
             errors.append(told)
             processes[-1].start()
-            teller.close()  # of this process: that the other one is closed tells of an end
+            teller.close()  # this process's copy, so that EOF signals an end
         _await_all(processes, errors)
     finally:
         for process in processes:
@@ -66,7 +66,7 @@ def _await_all(processes: Sequence[Any], errors: Sequence[Connection]) -> None:
             number = waiting.pop(sentinel)
             process, told = processes[number], errors[number]
             process.join()
-            with suppress(EOFError):  # it had nothing to tell
+            with suppress(EOFError):  # it had nothing to report
                 raise told.recv()
             if process.exitcode:
                 msg = (
@@ -77,7 +77,7 @@ def _await_all(processes: Sequence[Any], errors: Sequence[Connection]) -> None:
 
 
 def _take_share(share: Share, rank: int, count: int, port: int, errors: Connection) -> None:
-    """Be one of the processes."""
+    """Run as one of the processes."""
     end_with_parent()
     log_to_stderr()
     numbers = {"RANK": rank, "LOCAL_RANK": rank, "WORLD_SIZE": count, "LOCAL_WORLD_SIZE": count}

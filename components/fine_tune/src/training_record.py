@@ -1,4 +1,4 @@
-"""What is written down of a training: `training.json`, which later steps read."""
+"""The record of a training: `training.json`, which later steps read."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -12,16 +12,16 @@ from training_set import TrainingSet
 
 @dataclass(frozen=True)
 class TrainingRecord:
-    """What came of a training.
+    """The result of a training.
 
     Attributes:
-        base: what was trained; `model_id` is what it was called.
+        base: the base model; `model_id` is its name in the arguments.
         arguments: of the step.
         samples: what it was trained on.
-        curve: how the loss went.
-        epochs: how many were begun.
-        pace: how fast it went.
-        device: on which, and how precisely.
+        curve: the losses.
+        epochs: the number of epochs begun.
+        pace: the training speed.
+        device: the device and precision.
         batch_size: how many images went through the model at once at the end.
     """
 
@@ -37,7 +37,7 @@ class TrainingRecord:
 
     @property
     def steps(self) -> int:
-        """How many steps were taken."""
+        """The number of steps taken."""
         return len(self.curve.train)
 
     def to_json(self) -> dict[str, Any]:

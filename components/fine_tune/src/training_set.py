@@ -1,4 +1,4 @@
-"""The images to train on and to validate with, as they lie on disk, and how they got there."""
+"""The images for training and validation, encoded on disk, and how they are made from rows."""
 
 import hashlib
 import json
@@ -35,9 +35,9 @@ PIXELS = "pixels"
 
 
 class Sample(NamedTuple):
-    """An image. `key` names it in the store, `views` are those whose latents are kept there.
+    """An image. `key` identifies it in the store, `views` are those whose latents are cached there.
 
-    Without views, its scaled pixels are kept, and each look at it cuts a window of its own.
+    Without views, its scaled pixels are cached, and each use crops a window of its own.
     """
 
     key: str
@@ -51,8 +51,8 @@ class Sample(NamedTuple):
 class TrainingSet:
     """All samples, by split.
 
-    `enlarged` is how many images are smaller than they are trained at, `cut` how many captions are
-    longer than the model takes. `sides` has the splits that images are in that belong together.
+    `enlarged` is the number of images smaller than the training resolution, and `cut` that of
+    truncated captions. `sides` lists the splits of images that belong together.
     """
 
     samples: Mapping[str, list[Sample]] = field(default_factory=lambda: {TRAIN: [], VALIDATION: []})
@@ -71,12 +71,12 @@ class TrainingSet:
         return self.samples[VALIDATION]
 
     def digest(self) -> str:
-        """Return a hash of all samples: what was trained on others goes on with none of these."""
+        """Return a hash of all samples: a checkpoint of other samples is not resumed."""
         return hashlib.sha256(json.dumps(self.samples).encode()).hexdigest()
 
 
 class _Ready(NamedTuple):
-    """A row whose image is decoded, if it is not in the store already."""
+    """A row with its decoded image, unless that is in the store already."""
 
     split: str
     sample: Sample
@@ -84,7 +84,7 @@ class _Ready(NamedTuple):
 
 
 class TrainingSetMaker:
-    """Makes samples of rows, a batch at a time; no more than that is in memory."""
+    """Converts rows to samples, a batch at a time; no more than that is in memory."""
 
     def __init__(
         self,
@@ -124,7 +124,7 @@ class TrainingSetMaker:
         return found
 
     def _ready(self, row: Mapping[str, Any]) -> _Ready | BadRowError | NotAnImageError | None:
-        """Return what is made of a row, or what is wrong with it; None of an image of the class."""
+        """Return the prepared row, or its problem; None for a class image."""
         try:
             data = row["image"] or b""
             frame = self._framing.frame(image_size(data))

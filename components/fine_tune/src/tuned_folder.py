@@ -1,4 +1,4 @@
-"""The folder that is published: the model, its record, its card, and the curves for TensorBoard."""
+"""The published folder: the model, its record, its card, and the curves for TensorBoard."""
 
 import shutil
 from typing import Final
@@ -19,7 +19,7 @@ _LOGS: Final = "logs"
 
 
 def write_folder(folder: HashedFolder, record: TrainingRecord, weights: TunedWeights) -> None:
-    """Write all that a training comes to."""
+    """Write all files of a finished training."""
     with weights.best() as unet:
         if record.arguments["method"] == LORA:
             rank = record.arguments["rank"]
@@ -31,6 +31,6 @@ def write_folder(folder: HashedFolder, record: TrainingRecord, weights: TunedWei
     write_events(folder.path / _LOGS, record.curve)
     logs = [f"{_LOGS}/{file.name}" for file in (folder.path / _LOGS).iterdir()]
     for name in (*names, *logs):
-        # Safetensors lets nobody but the owner read what it wrote.
+        # Safetensors makes its files readable by the owner only.
         shutil.copymode(folder.path / TRAINING, folder.path / name)
         folder.enter(name)

@@ -1,4 +1,4 @@
-"""A whole pipeline with a trained UNet: all other files are those of the base."""
+"""Writing a whole pipeline with a trained UNet: all other files are those of the base."""
 
 import json
 import shutil

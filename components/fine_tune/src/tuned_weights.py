@@ -1,4 +1,4 @@
-"""What is trained of a UNet: all of it, or a LoRA on its attention; and its moving average."""
+"""The trained weights of a UNet: all of them, or a LoRA on its attention; and their EMA."""
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -8,15 +8,15 @@ import torch
 from tuning_settings import LORA
 
 _ATTENTION: Final = ("to_k", "to_q", "to_v", "to_out.0")
-"""The layers that diffusers' scripts put a LoRA on, in each attention block."""
+"""The layers of each attention block that diffusers' scripts put a LoRA on."""
 
 
 class TunedWeights:
-    """The weights that are trained, by name, in fp32; all others are frozen.
+    """The trained weights, by name, in fp32; all others are frozen.
 
     Attributes:
-        unet: on the device; frozen weights are in the type given.
-        parameters: what an optimiser takes.
+        unet: on the device; its frozen weights have the given dtype.
+        parameters: for the optimiser.
     """
 
     def __init__(
@@ -43,19 +43,19 @@ class TunedWeights:
         self._average: Any = None
 
     def average(self) -> None:
-        """Keep a moving average from now on."""
+        """Maintain a moving average from now on."""
         from diffusers.training_utils import EMAModel  # noqa: PLC0415 - after torch was prepared
 
         self._average = EMAModel(self.parameters)
 
     def stepped(self) -> None:
-        """Have the moving average know that the weights were changed."""
+        """Update the moving average after a step."""
         if self._average is not None:
             self._average.step(self.parameters)
 
     @contextmanager
     def best(self) -> Iterator[Any]:
-        """Yield the UNet with the moving average of its weights, where one is kept."""
+        """Yield the UNet with the moving average of its weights, if there is one."""
         if self._average is None:
             yield self.unet
             return
@@ -67,7 +67,7 @@ class TunedWeights:
             self._average.restore(self.parameters)
 
     def tensors(self) -> dict[str, torch.Tensor]:
-        """Return what is trained, by name, and behind `average/` its moving average."""
+        """Return the trained tensors, by name, and their moving average under `average/`."""
         found: dict[str, torch.Tensor] = dict(self._named)
         if self._average is not None:
             shadows = zip(self._named, self._average.shadow_params, strict=True)
@@ -75,7 +75,7 @@ class TunedWeights:
         return found
 
     def load(self, tensors: Mapping[str, torch.Tensor], steps: int) -> None:
-        """Go on from what `tensors` returned, after so many steps."""
+        """Restore the output of `tensors`, after that many steps."""
         with torch.no_grad():
             for name, own in self.tensors().items():
                 own.copy_(tensors[name])

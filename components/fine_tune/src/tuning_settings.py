@@ -1,4 +1,4 @@
-"""How to train: the arguments in groups, under the names of diffusers' scripts."""
+"""Training settings: the arguments in groups, named as in diffusers' scripts."""
 
 from dataclasses import dataclass
 from typing import Final
@@ -11,7 +11,7 @@ FULL: Final = "full"
 
 @dataclass(frozen=True)
 class RunSettings:
-    """What is trained, on how many images at once, and for how long."""
+    """What to train, with which batch size, and for how long."""
 
     method: str = LORA
     rank: int = 4
@@ -29,7 +29,7 @@ class RunSettings:
 
 @dataclass(frozen=True)
 class OptimizerSettings:
-    """How the weights are changed: AdamW, and the course of the learning rate."""
+    """The optimiser settings: AdamW, and the learning rate schedule."""
 
     learning_rate: float = 1e-4
     lr_scheduler: str = "constant"
@@ -43,7 +43,7 @@ class OptimizerSettings:
 
 @dataclass(frozen=True)
 class ExampleSettings:
-    """What is done to an image and its caption each time they are seen."""
+    """What is done to an image and its caption at each use."""
 
     noise_offset: float = 0.0
     caption_dropout: float = 0.0
@@ -51,12 +51,12 @@ class ExampleSettings:
 
 @dataclass(frozen=True)
 class ImageSettings:
-    """What becomes of an image's shape.
+    """How images are scaled and cropped.
 
-    Without `buckets`, the shorter side is scaled to `resolution`, which is the model's own where it
-    is None, and a square of that side cut from the middle (`center_crop`), or anywhere: each time
-    anew, or at one of `cached_crops` places. With them, an image is scaled until it fills the
-    bucket whose shape is nearest, and what stands over is cut on both sides alike.
+    Without `buckets`, the shorter side is scaled to `resolution`, which defaults to the model's
+    own, and a square of that side is cropped from the middle (`center_crop`), or at random: each
+    time anew, or at one of `cached_crops` positions. With them, an image is scaled until it fills
+    the bucket with the nearest aspect ratio, and the excess is cropped on both sides equally.
     """
 
     resolution: int | None = None
@@ -66,10 +66,10 @@ class ImageSettings:
     cached_crops: int | None = None
 
     def __post_init__(self) -> None:
-        """Refuse what says two things.
+        """Reject contradictory settings.
 
         Raises:
-            InvalidArgumentError: crops are to be drawn, and cut from the middle.
+            InvalidArgumentError: crops are to be random, and from the middle.
         """
         if self.cached_crops and (self.center_crop or self.buckets):
             other = "center_crop" if self.center_crop else "buckets"

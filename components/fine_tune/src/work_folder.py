@@ -1,4 +1,4 @@
-"""Where a training keeps what it goes on from."""
+"""The folder with the state from which a training resumes."""
 
 import logging
 import tempfile
@@ -13,7 +13,7 @@ logger = logging.getLogger(__name__)
 
 @contextmanager
 def work_folder(unfinished: str) -> Iterator[Path]:
-    """Yield a folder for what is kept until the step is done."""
+    """Yield a folder whose content is kept until the step is done."""
     if not storage.is_remote(unfinished):
         Path(unfinished).mkdir(parents=True, exist_ok=True)
         yield Path(unfinished)

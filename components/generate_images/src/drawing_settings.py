@@ -1,4 +1,4 @@
-"""How images are drawn: the arguments, and what has to hold for a model to follow them."""
+"""Generation settings: the arguments, and checks that a model supports them."""
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
@@ -14,14 +14,14 @@ SCHEDULERS: Final = {
     "dpmpp_2m": "DPMSolverMultistepScheduler",
     "unipc": "UniPCMultistepScheduler",
 }
-"""The class in diffusers of each scheduler that can be asked for."""
+"""The diffusers class of each available scheduler."""
 
 DEFAULT_GUIDANCE: Final = 7.5
 DEFAULT_STEPS: Final = 50
 
 
 class Pair(NamedTuple):
-    """What one cell of the grid is drawn with."""
+    """The settings of one cell of the grid."""
 
     steps: int
     guidance: float
@@ -29,7 +29,7 @@ class Pair(NamedTuple):
 
 @dataclass(frozen=True)
 class DrawingSettings:
-    """The arguments that say how images are drawn. Sizes are in pixels."""
+    """The generation settings of images. Sizes are in pixels."""
 
     guidance_scale: Sequence[float] = (DEFAULT_GUIDANCE,)
     num_inference_steps: Sequence[int] = (DEFAULT_STEPS,)
@@ -39,9 +39,9 @@ class DrawingSettings:
     scheduler: str | None = None
 
     def __post_init__(self) -> None:
-        """Refuse lists that are empty, or hold what cannot be drawn with.
+        """Reject lists that are empty, or have invalid values.
 
-        The local runner of Kubeflow's SDK makes 2.0 of a 2 that is in a list.
+        The local runner of Kubeflow's SDK turns a 2 in a list into 2.0.
         """
         steps = [_whole(value) for value in self.num_inference_steps]
         object.__setattr__(self, "num_inference_steps", steps)
@@ -52,15 +52,15 @@ class DrawingSettings:
 
     @property
     def pairs(self) -> list[Pair]:
-        """The cells of the grid: for each number of steps all guidance scales."""
+        """The cells of the grid: for each number of steps, all guidance scales."""
         steps, scales = self.num_inference_steps, self.guidance_scale
         return [Pair(step, float(scale)) for step in steps for scale in scales]
 
     def apply(self, pipeline: Any, *, with_negatives: bool) -> None:
-        """Give a pipeline the scheduler that is asked for.
+        """Set the configured scheduler of a pipeline.
 
         Raises:
-            InvalidArgumentError: the pipeline cannot do what is asked for.
+            InvalidArgumentError: the pipeline does not support the settings.
         """
         if self.scheduler is not None:
             import diffusers  # noqa: PLC0415 - torch has to be prepared first
@@ -83,11 +83,11 @@ class DrawingSettings:
                 raise InvalidArgumentError(msg)
 
     def size_for(self, pipeline: Any) -> tuple[int | None, int | None]:
-        """Return height and width: as asked for, or else the model's; None if it decides later."""
+        """Return height and width: as configured, or the model's default; None if decided later."""
         return self.height or _own_side(pipeline, 0), self.width or _own_side(pipeline, 1)
 
     def metadata(self, pipeline: Any) -> dict[str, Any]:
-        """Return what the field's metadata says of how images were drawn by a pipeline."""
+        """Return the field metadata about how a pipeline generates images."""
         height, width = self.size_for(pipeline)
         told = asdict(self) | {"height": height, "width": width}
         lists = {name: list(told[name]) for name in ("guidance_scale", "num_inference_steps")}
@@ -109,9 +109,10 @@ class DrawingSettings:
 
 
 def _unclipped(pipeline: Any) -> dict[str, Any]:
-    """Return what keeps a scheduler from clipping latents as if they were pixels.
+    """Return the options that keep a scheduler from clipping latents as if they were pixels.
 
-    Some do so unless told; the settings of a model whose own scheduler never does may not say.
+    Some schedulers clip by default; the configuration of a model whose own scheduler never does may
+    not mention it.
     """
     is_latent = getattr(pipeline, "vae", None) is not None
     says = "clip_sample" in pipeline.scheduler.config
@@ -119,7 +120,7 @@ def _unclipped(pipeline: Any) -> dict[str, Any]:
 
 
 def _whole(value: Any) -> Any:
-    """Return a number without a fraction as an int, and anything else as it is."""
+    """Return a float without a fraction as an int, and anything else unchanged."""
     return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
@@ -131,7 +132,7 @@ def _check_list(name: str, values: Any, types: tuple[type, ...], least: int, sai
 
 
 def _own_side(pipeline: Any, axis: int) -> int | None:
-    """Return the height (axis 0) or width (1) that a model draws if nobody asks for another."""
+    """Return the default height (axis 0) or width (1) of a model."""
     model = getattr(pipeline, "unet", None) or getattr(pipeline, "transformer", None)
     side = model.config.get("sample_size") if model is not None else None
     side = side[axis] if isinstance(side, (list, tuple)) else side

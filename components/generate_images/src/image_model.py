@@ -1,4 +1,4 @@
-"""Which model draws: one that is named, or the one that a step before has trained."""
+"""The model to generate with: a named one, or the one trained by an earlier step."""
 
 import logging
 from collections.abc import Iterable, Mapping
@@ -20,9 +20,9 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class FoundModel:
-    """A model whose files are on this machine, with a LoRA on top if there is one.
+    """A model with local files, and a LoRA on top if there is one.
 
-    `prediction_type` is what a LoRA was trained to predict, whatever its base says of itself.
+    `prediction_type` is the one that a LoRA was trained for, and overrides that of its base.
     """
 
     files: ModelFiles
@@ -32,7 +32,7 @@ class FoundModel:
     prediction_type: str | None = None
 
     def load(self, placement: Placement) -> Any:
-        """Return the pipeline of the model on a device."""
+        """Load the pipeline of the model on a device."""
         pipeline = load_pipeline(self.files, placement.dtype)
         if self.prediction_type is not None:
             own = pipeline.scheduler
@@ -45,7 +45,7 @@ class FoundModel:
         return pipeline
 
     def metadata(self) -> dict[str, Any]:
-        """Return what the field's metadata says of the model."""
+        """Return the field metadata about the model."""
         told: dict[str, Any] = {"model_id": self.files.name, "revision": self.files.revision}
         if self.lora is not None:
             told["lora"] = {
@@ -59,7 +59,7 @@ class FoundModel:
 
 @dataclass(frozen=True)
 class ImageModel:
-    """The arguments that say which model draws."""
+    """The arguments that name the model."""
 
     model_id: str | None = None
     revision: str | None = None
@@ -68,22 +68,22 @@ class ImageModel:
     lora_scale: float = 1.0
 
     def __post_init__(self) -> None:
-        """Refuse a revision of nothing."""
+        """Reject a revision without a model."""
         for name, of in (("revision", "model_id"), ("lora_revision", "lora")):
             if getattr(self, name) is not None and getattr(self, of) is None:
                 msg = f"generate_images: {name} is given without {of}, which it is a revision of."
                 raise InvalidArgumentError(msg)
 
     def find(self, manifests: Iterable[str], lasting: ExitStack) -> FoundModel:
-        """Return the model with its files; what is fetched is kept until `lasting` is closed.
+        """Return the model with its files; downloads are kept until `lasting` is closed.
 
         Args:
-            manifests: where the manifests lie that the step reads.
-            lasting: what ends with the step.
+            manifests: locations of the manifests that the step reads.
+            lasting: closed at the end of the step.
 
         Raises:
-            InvalidArgumentError: no model is named, and no step before trained one.
-            InputDataError: the model or the LoRA cannot be had.
+            InvalidArgumentError: no model is named, and no earlier step trained one.
+            InputDataError: the model or the LoRA is not available.
         """
         lora = None if self.lora is None else find_lora(self.lora, self.lora_revision)
         if self.model_id is not None:
@@ -115,10 +115,10 @@ class ImageModel:
 
 
 def _base_of(trained: TrainingFolder) -> ModelFiles:
-    """Return the model that a LoRA was trained on, as it was then.
+    """Return the model that a LoRA was trained on, at the revision used.
 
     Raises:
-        InputDataError: it cannot be had, or has changed.
+        InputDataError: it is not available, or has changed.
     """
     base, revision = _texts(trained.told, "base_model", "base_revision")
     on_hub = None if (revision or "").startswith("sha256:") else revision
@@ -140,5 +140,5 @@ def _base_of(trained: TrainingFolder) -> ModelFiles:
 
 
 def _texts(told: Mapping[str, Any], *names: str) -> list[str | None]:
-    """Return what `training.json` says under some names; None for what is no text."""
+    """Return the values of `training.json` under some names; None for any that is not a text."""
     return [value if isinstance(value, str) else None for value in map(told.get, names)]

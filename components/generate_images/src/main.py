@@ -1,4 +1,4 @@
-"""Draws an image for each prompt, with a diffusion model, tuned or not."""
+"""Generates an image for each prompt, with a base or fine-tuned diffusion model."""
 
 import logging
 from collections.abc import Iterator, Mapping, Sequence
@@ -28,7 +28,7 @@ TYPES: Final = {IMAGE: pa.binary(), GRID: pa.list_(pa.binary())}
 
 
 class GenerateImages(StreamTransformComponent):
-    """Turns prompts into images."""
+    """Generates images from prompts."""
 
     uses_device = True
 
@@ -55,8 +55,9 @@ class GenerateImages(StreamTransformComponent):
         """Load the model, once for each device.
 
         Raises:
-            InvalidArgumentError: the step asks for what the rows or the model do not have.
-            InputDataError: the model cannot be had.
+            InvalidArgumentError: the step requires something that the rows or the model do not
+                have.
+            InputDataError: the model is not available.
         """
         self._outputs = _checked_outputs(context)
         self._rows.check(context)
@@ -81,7 +82,7 @@ class GenerateImages(StreamTransformComponent):
         logger.info("Draws on %s.", ", ".join(map(str, placements)))
 
     def teardown(self) -> None:
-        """Tell of prompts that were cut, and remove what was fetched."""
+        """Warn about truncated prompts, and remove downloads."""
         if self._lengths is not None:
             self._lengths.tell()
         self._lasting.close()
@@ -97,11 +98,11 @@ class GenerateImages(StreamTransformComponent):
             yield self._batch(group, drawn, context.rejects)
 
     def field_metadata(self) -> Mapping[str, Mapping[str, Any]]:
-        """Return which model drew the images, and how."""
+        """Return which model generated the images, and with which settings."""
         return dict.fromkeys(self._outputs, self._about)
 
     def _pairs(self) -> list[Pair]:
-        """Return the pairs to draw: all of them where the step asks for the grid, or else one."""
+        """Return the pairs to generate: all of them if the step produces the grid, or else one."""
         pairs = self._drawing.pairs
         if GRID in self._outputs:
             return pairs
@@ -117,7 +118,7 @@ class GenerateImages(StreamTransformComponent):
     def _batch(
         self, rows: Sequence[PromptRow], drawn: Mapping[str, Drawn], rejects: Rejects
     ) -> pa.RecordBatch:
-        """Return the rows that were drawn, and with nulls those that are not to be."""
+        """Return the rows with generated images, and those not to be generated, with nulls."""
         made: list[dict[str, Any]] = []
         for row in rows:
             outcome = drawn.get(row.row_id)
@@ -133,7 +134,7 @@ class GenerateImages(StreamTransformComponent):
 
 
 def _checked_outputs(context: SetupContext) -> list[str]:
-    """Return the fields that the step asks for.
+    """Return the fields that the step has to produce.
 
     Raises:
         InvalidArgumentError: one is unknown, or of another type.

@@ -1,8 +1,7 @@
-"""Draws images of prompts with a pipeline on one device.
+"""Generates images from prompts with a pipeline on one device.
 
-Whatever is random of an image comes from a generator of its own, on the CPU, seeded by the step's
-seed and the row's id. So it is the same for every model, whatever else is drawn beside it, in
-whatever order, and on whatever device.
+All randomness of an image comes from its own generator, on the CPU, seeded by the step's seed and
+the row's id. So its noise is the same for every model, batch, order and device.
 """
 
 import hashlib
@@ -30,14 +29,14 @@ NOT_FINITE: Final = (
 
 @dataclass(frozen=True)
 class Drawn:
-    """The PNG files that were drawn for a row, a pair each; or why there are none."""
+    """The PNG files of a row, one per pair; or why there are none."""
 
     files: Sequence[bytes] = ()
     problem: tuple[str, str] | None = None
 
 
 class Painter:
-    """Draws a batch at a time, as large as the memory allows."""
+    """Generates in batches as large as memory allows."""
 
     def __init__(
         self, pipeline: Any, settings: DrawingSettings, pairs: Sequence[Pair], batch_size: int
@@ -47,17 +46,17 @@ class Painter:
         self._seed = settings.seed
         self._pairs = pairs
         asked = {"height": settings.height, "width": settings.width}
-        # Left out and not None: some pipelines have a size of their own as their default.
+        # Omitted instead of None: some pipelines have a default size of their own.
         self._given = {name: side for name, side in asked.items() if side is not None}
         self._is_guided = "guidance_scale" in signature(pipeline.__call__).parameters
         slicing = getattr(getattr(pipeline, "vae", None), "enable_slicing", None)
         if slicing is not None:
-            slicing()  # decoded one by one: a batch takes little more memory there than an image
+            slicing()  # decode one by one, so that a batch needs little more memory
 
     def draw(self, rows: Sequence[PromptRow]) -> dict[str, Drawn]:
-        """Return what was drawn of the rows that have a prompt, by their ids."""
+        """Return the results for the rows that have a prompt, by row id."""
         drawn: dict[str, Drawn] = {}
-        # Apart: a pipeline takes an empty negative prompt for another thing than none.
+        # Separately: for a pipeline, an empty negative prompt is not the same as none.
         for has_negative in (False, True):
             alike = [row for row in rows if row.is_drawn and row.has_negative is has_negative]
             made = run_batch(alike, self._draw_batch, self.size)
@@ -66,7 +65,7 @@ class Painter:
         return drawn
 
     def _draw_batch(self, rows: Sequence[PromptRow]) -> list[list[npt.NDArray[np.float32]]]:
-        """Return for each row its images of all pairs, each (height, width, 3) from 0 to 1."""
+        """Return each row's images of all pairs, each (height, width, 3) from 0 to 1."""
         by_pair = [self._images(rows, pair) for pair in self._pairs]
         return [list(images) for images in zip(*by_pair, strict=True)]
 
@@ -85,13 +84,13 @@ class Painter:
 
 
 def generator_for(seed: int, row_id: str) -> torch.Generator:
-    """Return what all randomness of a row's image comes from."""
+    """Return the generator for all randomness of a row's image."""
     digest = hashlib.sha256(f"{seed}:{row_id}".encode()).digest()
     return torch.Generator("cpu").manual_seed(int.from_bytes(digest[:7], "big"))
 
 
 def png_of(image: npt.NDArray[np.float32]) -> bytes:
-    """Return an image with values from 0 to 1 as a PNG file, without metadata."""
+    """Encode an image with values from 0 to 1 as a PNG file, without metadata."""
     file = io.BytesIO()
     Image.fromarray((image * 255).round().astype(np.uint8)).save(file, "PNG")
     return file.getvalue()

@@ -1,4 +1,4 @@
-"""How many prompts are longer than the model reads: it sees nothing of what comes after."""
+"""Counting prompts that are longer than the model can read, and so are truncated."""
 
 import logging
 from typing import Any, Final
@@ -9,7 +9,7 @@ _TOKENIZERS: Final = ("tokenizer", "tokenizer_2", "tokenizer_3")
 
 
 class PromptLengths:
-    """Counts prompts that are cut, by the tokenizer of a pipeline that reads the furthest."""
+    """Counts truncated prompts, using the pipeline's tokenizer with the longest context."""
 
     def __init__(self, pipeline: Any) -> None:
         found = [getattr(pipeline, name, None) for name in _TOKENIZERS]
@@ -28,7 +28,7 @@ class PromptLengths:
             self._longest = max(self._longest, tokens)
 
     def tell(self) -> None:
-        """Warn of prompts whose ends were not read."""
+        """Warn about truncated prompts."""
         if self._cut and self._reader is not None:
             logger.warning(
                 "%d of %d prompts are longer than the %d tokens that the model reads, up to %d: "

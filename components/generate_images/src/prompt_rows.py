@@ -1,4 +1,4 @@
-"""Which rows are drawn, and with which prompts."""
+"""The rows to generate images for, and their prompts."""
 
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
@@ -20,7 +20,7 @@ NEGATIVE: Final = "negative_prompt"
 
 @dataclass(frozen=True)
 class PromptRow:
-    """A row; not drawn if it has no prompt. Without a negative one the model's default is taken."""
+    """A row; skipped if it has no prompt. Without a negative one, the model's default is used."""
 
     row_id: str
     prompt: str | None = None
@@ -28,18 +28,18 @@ class PromptRow:
 
     @property
     def is_drawn(self) -> bool:
-        """Whether there is something to draw."""
+        """Whether there is something to generate."""
         return self.prompt is not None
 
     @property
     def has_negative(self) -> bool:
-        """Whether something is to be kept out of the image."""
+        """Whether it has a negative prompt."""
         return self.negative is not None
 
 
 @dataclass(frozen=True)
 class PromptRows:
-    """The arguments that say which rows are drawn, and what is put around their prompts."""
+    """The arguments that select rows, and extend their prompts."""
 
     split: str | None = None
     prefix: str | None = None
@@ -47,7 +47,7 @@ class PromptRows:
     negative_prompt: str | None = None
 
     def check(self, context: SetupContext) -> None:
-        """Make sure that rows say which split they are in, where that matters.
+        """Check that rows have a split, if one is selected.
 
         Raises:
             InvalidArgumentError: they do not.
@@ -64,13 +64,13 @@ class PromptRows:
         return self.negative_prompt is not None or NEGATIVE in context.input_fields
 
     def metadata(self) -> dict[str, Any]:
-        """Return what the field's metadata says of prompts."""
+        """Return the field metadata about prompts."""
         return {name: value for name, value in asdict(self).items() if value is not None}
 
     def of(
         self, batches: Iterator[pa.RecordBatch], lengths: PromptLengths, rejects: Rejects
     ) -> Iterator[PromptRow]:
-        """Yield the rows that come out; those to be drawn that have no prompt are rejects."""
+        """Yield the selected rows; those that lack a required prompt are rejects."""
         frame = Frame(prefix=self.prefix, suffix=self.suffix)
         for batch in batches:
             for row in batch.to_pylist():
@@ -91,7 +91,7 @@ class PromptRows:
 
 
 def in_groups(rows: Iterator[PromptRow], size: int) -> Iterator[list[PromptRow]]:
-    """Yield the rows in their order, in groups of which so many are drawn."""
+    """Yield the rows in their order, in groups with `size` rows to generate."""
     group: list[PromptRow] = []
     drawn = 0
     for row in rows:

@@ -1,4 +1,4 @@
-"""Makes prompts from lists of words and templates."""
+"""Generates prompts from word lists and templates."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,7 +16,7 @@ MIXING_TYPES = {"mix": pa.string(), "weight": pa.float32()}
 
 
 class GeneratePrompts(LoadComponent):
-    """Yields the prompts of a domain, all of them or a sample that is the same each time."""
+    """Yields the prompts of a domain: all of them, or a reproducible sample."""
 
     def __init__(
         self,
@@ -43,7 +43,7 @@ class GeneratePrompts(LoadComponent):
         self._seed = seed
 
     def load(self, context: RowContext) -> Iterator[pa.RecordBatch]:
-        """Yield `text`, and the words of the lists that the step asks for."""
+        """Yield `text`, and the words of the lists that the step has to produce."""
         mixing = self._mixing_of(context.output_fields)
         if self._one is not None:
             words = context.output_fields - mixing.keys()

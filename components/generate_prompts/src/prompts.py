@@ -1,7 +1,7 @@
-"""Prompts made of lists of words and templates, such as `{mood} {room}, {style} interior design`.
+"""Prompts from word lists and templates, such as `{mood} {room}, {style} interior design`.
 
-A file has two keys: `templates`, a list of texts with names in braces, and `lists`, which gives the
-words for each name. Every template stands for all combinations of its words.
+A file has two keys: `templates`, a list of texts with names in braces, and `lists`, the words for
+each name. Every template expands to all combinations of its words.
 """
 
 import random
@@ -21,7 +21,7 @@ _KEYS: Final = ("templates", "lists")
 
 @dataclass(frozen=True)
 class Prompt:
-    """A prompt, and the words that it was made of, by the names of their lists."""
+    """A prompt, and the words it was made of, by the names of their lists."""
 
     text: str
     words: Mapping[str, str]
@@ -29,7 +29,7 @@ class Prompt:
 
 @dataclass(frozen=True)
 class PromptSpace:
-    """All prompts of some templates and lists, numbered, without ever holding them all."""
+    """All prompts of some templates and lists, numbered, and generated on demand."""
 
     templates: Sequence[str]
     lists: Mapping[str, Sequence[str]]
@@ -51,14 +51,14 @@ class PromptSpace:
     def draw(self, most: int | None, seed: int) -> list[int]:
         """Return the numbers of at most `most` prompts, in order.
 
-        Where there are more, they are a sample, which is the same each time for one seed.
+        If there are more, they are a random sample, determined by the seed.
         """
         if most is None or most >= len(self):
             return list(range(len(self)))
         return sorted(random.Random(seed).sample(range(len(self)), most))  # noqa: S311 - no secret
 
     def check_lists(self, names: Sequence[str]) -> None:
-        """Refuse names of which there is no list.
+        """Reject names without a list.
 
         Raises:
             InvalidArgumentError: for the first of them.
@@ -105,7 +105,7 @@ def _space(content: Any) -> PromptSpace:
     templates = _texts(content["templates"], "templates")
     if not isinstance(content["lists"], dict):
         msg = "`lists` must map names to lists of words."
-        raise ValueError(msg)  # noqa: TRY004 - one kind of error for whatever the file says
+        raise ValueError(msg)  # noqa: TRY004 - one kind of error for anything in the file
     lists = {str(name): _texts(words, f"lists.{name}") for name, words in content["lists"].items()}
     for template in templates:
         _check_template(template, lists)
@@ -125,7 +125,7 @@ def _check_template(template: str, lists: Mapping[str, Sequence[str]]) -> None:
 
 
 def _texts(value: Any, where: str) -> list[str]:
-    """Return a list of distinct texts that are not empty."""
+    """Return a list of distinct, non-empty texts."""
     if not isinstance(value, list) or not value:
         msg = f"`{where}` must be a list of texts that is not empty."
         raise ValueError(msg)

@@ -14,7 +14,7 @@ from image_toolkit.models.runtime.feed_rows import SAMPLES
 
 
 class ImageEmbedding(StreamTransformComponent):
-    """Turns images into unit vectors."""
+    """Embeds images as unit vectors."""
 
     uses_device = True
 

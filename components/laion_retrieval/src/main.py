@@ -1,4 +1,4 @@
-"""Finds the images nearest to CLIP vectors, in a service or in an index on disk."""
+"""Finds the images nearest to CLIP vectors, through a service or in an index on disk."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
@@ -51,7 +51,7 @@ class LaionRetrieval(StreamTransformComponent):
         self._service = service
 
     def setup(self, context: SetupContext) -> None:
-        """Open the index, and make sure that it can answer for the seeds' vectors."""
+        """Open the index, and check that it is compatible with the seeds' vectors."""
         made_by = context.input_fields["embedding"].metadata
         self._index = self._target.open(self._aesthetics, self._service)
         if dimension := made_by.get("dimension"):
@@ -69,7 +69,7 @@ class LaionRetrieval(StreamTransformComponent):
         self._filters.check(self._index.schema, self._columns)
 
     def field_metadata(self) -> Mapping[str, Mapping[str, Any]]:
-        """Return which index of the hub, at which commit; what lies on a machine has no name."""
+        """Return which index on the hub was used, at which commit; a local one has no name."""
         info = self._index.info
         of_hub = on_hub(info.location)
         return {"image_url": {"index": info.location, "model_id": info.model_id} if of_hub else {}}
@@ -82,7 +82,7 @@ class LaionRetrieval(StreamTransformComponent):
     def transform_batches(
         self, batches: Iterator[pa.RecordBatch], context: RowContext
     ) -> Iterator[pa.RecordBatch]:
-        """Yield a row for each image kept for a seed."""
+        """Yield a row for each image retrieved for a seed."""
         made_by = context.input_fields["embedding"].metadata
         check_index_fits(self._index.info, made_by, self._target.index_model_id)
         for batch in batches:

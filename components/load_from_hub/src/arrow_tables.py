@@ -1,4 +1,4 @@
-"""Parquet and Arrow files, streamed: `datasets` holds several row groups of images at a time."""
+"""Parquet and Arrow files, streamed: `datasets` would hold several row groups at a time."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Collection, Iterator, Mapping, Sequence
@@ -19,12 +19,12 @@ _BUFFER_BYTES: Final = 1 << 20
 _BATCH_BYTES: Final = 8 << 20
 _REPEATED_BYTES: Final = 64 << 20
 _PACKED_TIMES: Final = 1.2
-"""Images are not packed further; of other columns a small part may be unpacked to a large one."""
+"""Images do not compress further; a small part of any other column may unpack to a large one."""
 
 
 @dataclass(frozen=True)
 class _TypedTable(ABC):
-    """A file that states its columns and their types."""
+    """A file with a schema."""
 
     file: DataFile
 
@@ -40,7 +40,7 @@ class _TypedTable(ABC):
 
     @abstractmethod
     def schema(self) -> pa.Schema:
-        """Return the schema, with what writers left in its metadata."""
+        """Return the schema, including its metadata."""
 
 
 @dataclass(frozen=True)
@@ -48,12 +48,12 @@ class ParquetTable(_TypedTable):
     """A Parquet file."""
 
     def schema(self) -> pa.Schema:
-        """Return the schema, with what writers left in its metadata."""
+        """Return the schema, including its metadata."""
         with explained(self.name), pq.ParquetFile(self.file.seekable()) as file:
             return file.schema_arrow
 
     def chunks(self, columns: Sequence[str], rows: int) -> Iterator[Chunk]:
-        """Yield the rows; fewer at a time where they are large."""
+        """Yield the rows; fewer at a time if they are large."""
         with explained(self.name):
             source = self.file.seekable()
             with pq.ParquetFile(source, pre_buffer=False, buffer_size=_BUFFER_BYTES) as file:
@@ -74,14 +74,14 @@ class ParquetTable(_TypedTable):
         """Return how many rows may be held at a time.
 
         Raises:
-            InputDataError: a column unpacks to more than a dataset holds.
+            InputDataError: a column unpacks to more than any real dataset.
         """
         check_unpacked(self.name, metadata, columns)
         groups = [metadata.row_group(n) for n in range(metadata.num_row_groups)]
         sizes = [g.total_byte_size / max(g.num_rows, 1) for g in groups]
         chunks = list(column_chunks(metadata, columns))
         repeats = [c.dictionary for c in chunks if c.repeats]
-        repeats += [c.unpacked for c in chunks if c.prefixed]  # a text is no longer than that
+        repeats += [c.unpacked for c in chunks if c.prefixed]  # an upper bound for each text
         most = min(_BATCH_BYTES // max(*sizes, 1, 1), _REPEATED_BYTES // max(*repeats, 1, 1))
         return max(1, min(rows, int(most)))
 
@@ -98,7 +98,7 @@ class ArrowTable(_TypedTable):
     """An Arrow file, or a stream of Arrow batches in a file."""
 
     def schema(self) -> pa.Schema:
-        """Return the schema, with what writers left in its metadata."""
+        """Return the schema, including its metadata."""
         with explained(self.name), self.file.open() as file:
             return _reader(file).schema
 

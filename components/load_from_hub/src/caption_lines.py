@@ -1,7 +1,7 @@
-"""Captions that lie one a line beside an image, where a trainer is told to draw a line each time.
+"""Files with one caption per line beside an image, for trainers configured to pick one line.
 
-That is kohya's `enable_wildcard`, which also has a brace doubled that stands for itself, and
-OneTrainer's `sample`. Elsewhere a text with several lines is one caption.
+That is kohya's `enable_wildcard`, in which literal braces are doubled, and OneTrainer's `sample`.
+Otherwise, a text with several lines is a single caption.
 """
 
 import logging
@@ -17,10 +17,10 @@ from image_toolkit.text_encodings import decoded
 logger = logging.getLogger(__name__)
 
 MORE_CAPTIONS: Final = "more_captions"
-"""What all captions but the first are called, as `export_dataset` takes them."""
+"""The column of all captions but the first, as `export_dataset` expects it."""
 
 Lines: TypeAlias = Callable[[str], list[str]]
-"""Makes of a text the captions in it."""
+"""Splits a text into its captions."""
 
 _KOHYA: Final = "dataset.toml"
 _ONETRAINER: Final = "concepts.json"
@@ -28,7 +28,7 @@ _MOST_BYTES: Final = 1 << 20
 
 
 def lines_of_trainer(folder: LocalFolder | RemoteFolder, names: Collection[str]) -> Lines | None:
-    """Return what takes apart the texts of a folder; None where each is one caption."""
+    """Return a function that splits the texts of a folder; None if each is one caption."""
     if _KOHYA in names and _is_told(folder, _KOHYA, _has_wildcards):
         return _undoubled
     if _ONETRAINER in names and _is_told(folder, _ONETRAINER, _is_sampled):
@@ -37,7 +37,7 @@ def lines_of_trainer(folder: LocalFolder | RemoteFolder, names: Collection[str])
 
 
 def _is_told(folder: LocalFolder | RemoteFolder, name: str, asked: Callable[[bytes], bool]) -> bool:
-    """Return whether a configuration says so; one that cannot be read says nothing."""
+    """Return whether a configuration says so; False if it cannot be read."""
     try:
         with folder.file(name).open() as file:
             return asked(file.read(_MOST_BYTES))
@@ -63,7 +63,7 @@ def _has_texts(concept: Any) -> bool:
 
 
 def _lines(text: str) -> list[str]:
-    """Return the lines that are not blank, as trainers strip them."""
+    """Return the non-blank lines, stripped as trainers do."""
     return [line for line in map(str.strip, text.split("\n")) if line]
 
 

@@ -1,7 +1,7 @@
-"""CSV: records that may go over several lines, each of them a row, or a fault with its line.
+"""CSV: records that may span several lines, each of them a row, or a fault with its line number.
 
-A quote out of place is the fault of its line where all quotes of that line come in pairs; else it
-is not known where a text ends, so nothing is made of what follows, and the file is an error.
+A misplaced quote is a fault of its line if all quotes of that line are balanced; otherwise it is
+unclear where a text ends, so nothing after it is used, and the file is an error.
 """
 
 import csv
@@ -19,12 +19,12 @@ from fondant_spec.errors import InputDataError
 
 @dataclass(frozen=True)
 class CsvTable(RecordTable):
-    """Cells between commas, or whatever `delimiter` is. A cell with nothing in it is null."""
+    """Cells separated by commas, or another `delimiter`. An empty cell is null."""
 
     delimiter: str = ","
 
     def columns(self, wanted: Collection[str]) -> Mapping[str, pa.DataType]:
-        """Return the columns that the first line names; all cells are texts."""
+        """Return the columns in the header; all cells are texts."""
         with explained(self.name), self.file.open() as file:
             return dict.fromkeys(self._header(self._reader(self._lines(file))), pa.string())
 
@@ -64,10 +64,10 @@ class CsvTable(RecordTable):
         return csv.reader(lines, delimiter=self.delimiter, strict=True)
 
     def _check_quotes(self, problem: str, first: int, lines: "CountedLines") -> None:
-        """Make sure that the record after a bad one begins on the line after it.
+        """Check that the record after a bad one begins on the next line.
 
         Raises:
-            InputDataError: it may be part of a text in quotes.
+            InputDataError: it may be part of a quoted text.
         """
         if "unexpected end" in problem:
             told = f"a quote that is opened after line {first - 1} is never closed"
@@ -99,7 +99,7 @@ class CsvTable(RecordTable):
 
 @dataclass
 class CountedLines:
-    """Lines as they are asked for; `line` is the last of them, and `number` its number."""
+    """Lines read on demand; `line` is the last of them, and `number` its number."""
 
     lines: Iterator[str]
     line: str = ""

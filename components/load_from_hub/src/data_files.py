@@ -1,6 +1,6 @@
-"""Files as they are opened: on this machine without any reading of their names, else by fsspec.
+"""Opening files: local paths are taken literally, all others are opened by fsspec.
 
-Only regular files are opened on this machine: a pipe would wait for ever, a device do anything.
+Only regular local files are opened: a pipe would block forever, and a device could do anything.
 """
 
 import os
@@ -16,33 +16,33 @@ import pyarrow as pa
 _COMPRESSIONS: Final = {".gz": "gzip", ".bz2": "bz2", ".zst": "zstd"}
 COMPRESSED: Final = tuple(_COMPRESSIONS)
 _PACKINGS: Final = {**_COMPRESSIONS, ".tgz": "gzip"}
-"""Packings by suffix: `.tgz` tells that, and a kind of file as well."""
+"""Compressions by suffix; `.tgz` implies both a compression and a kind of file."""
 
 
 @dataclass(frozen=True)
 class DataFile:
-    """A file of a dataset. `location` is a path on this machine, or a URL."""
+    """A file of a dataset. `location` is a local path, or a URL."""
 
     name: str
     location: str
 
     @property
     def suffix(self) -> str:
-        """The suffix that tells its kind, in small letters."""
+        """The suffix of its kind, in lower case."""
         return suffix_of(self.location)
 
     def open(self) -> IO[bytes]:
-        """Open it, unpacked.
+        """Open it, decompressed.
 
         Raises:
-            OSError: it cannot be opened, or is no regular file.
+            OSError: it cannot be opened, or is not a regular file.
         """
         file = open_regular(Path(self.location)) if is_local(self.location) else self._remote()
         packed = _PACKINGS.get(Path(self.location).suffix.lower())
         return pa.CompressedInputStream(pa.PythonFile(file, "r"), packed) if packed else file
 
     def seekable(self) -> Any:
-        """Return the open file, which pyarrow reads by seeking."""
+        """Return the open file with random access, as pyarrow needs it."""
         return self.open()
 
     def _remote(self) -> Any:
@@ -51,18 +51,18 @@ class DataFile:
 
 
 def is_local(location: str) -> bool:
-    """Return whether a location is a path on this machine."""
+    """Return whether a location is a local path."""
     return location.startswith("/") or "://" not in location
 
 
 def suffix_of(name: str) -> str:
-    """Return the suffix that tells the kind of a file, in small letters, without a packing's."""
+    """Return the suffix of a file's kind, in lower case, without that of a compression."""
     path = Path(name)
     return Path(path.stem if path.suffix.lower() in COMPRESSED else path.name).suffix.lower()
 
 
 def open_regular(path: Path, check: Callable[[Path], None] | None = None) -> IO[bytes]:
-    """Open a regular file; anything else is an error, and is not waited for.
+    """Open a regular file; anything else is an error, without blocking.
 
     Raises:
         OSError: it cannot be opened, or is something else.
@@ -72,7 +72,7 @@ def open_regular(path: Path, check: Callable[[Path], None] | None = None) -> IO[
     if not stat.S_ISREG(path.stat().st_mode):
         msg = f"{path} is no regular file, but a {_kind(path.stat().st_mode)}"
         raise OSError(msg)
-    # Should it have become a pipe in between, this does not wait for a writer either.
+    # If it has become a pipe in the meantime, this does not wait for a writer either.
     return os.fdopen(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb")
 
 

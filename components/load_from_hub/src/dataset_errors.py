@@ -1,4 +1,4 @@
-"""What goes wrong with somebody's dataset, in one line that says what to do."""
+"""Errors of a dataset, as one-line messages that say what to do."""
 
 import logging
 import tarfile
@@ -36,16 +36,16 @@ _FAILURES: Final = (
     datasets.exceptions.DatasetsError,
     HTTP_ERROR,
 )
-"""What `datasets`, and what it is built on, raise for datasets that are not there or broken."""
+"""What `datasets` and its dependencies raise for datasets that are missing or broken."""
 
-for _package in ("httpx", "httpx2"):  # a line for every request would drown the log of the step
+for _package in ("httpx", "httpx2"):  # one line per request would flood the log of the step
     logging.getLogger(_package).setLevel(logging.WARNING)
 
 
 def columns_told(columns: Collection[str], marked: Collection[str] = ()) -> str:
-    """Return which columns there are, for the end of an error; `marked` ones hold images.
+    """List the existing columns, for the end of an error; `marked` ones hold images.
 
-    A single one that is named like several says that cells are parted by something else.
+    If there is only one, and its name looks like several, the delimiter is probably another.
     """
     words = [f"{name} (images)" if name in marked else name for name in columns]
     told = f"Columns: {', '.join(words) or 'none'}."
@@ -57,12 +57,12 @@ def columns_told(columns: Collection[str], marked: Collection[str] = ()) -> str:
 
 @contextmanager
 def explained(name: str, missing: str = "") -> Iterator[None]:
-    """Turn what goes wrong with a dataset into one line that says what to do.
+    """Turn any error of a dataset into one line that says what to do.
 
-    `missing` is said first where it may be that there is no such dataset at all.
+    `missing` is put first if there may be no such dataset at all.
 
     Raises:
-        InputDataError: in place of whatever the libraries raised.
+        InputDataError: instead of what the libraries raised.
     """
     try:
         yield

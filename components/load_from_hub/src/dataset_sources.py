@@ -1,8 +1,8 @@
-"""Where rows come from: a local folder, files, or a dataset on the hub.
+"""The source of rows: a local folder, files, or a dataset on the hub.
 
-Folders and files are read here, not by `datasets`: it guesses splits from the names of images,
-types from the first rows, and takes `None` in a text for no text. On the hub it finds the files of
-a dataset, its configurations and its splits, and reads the formats that are not read here.
+Folders and files are read here, not by `datasets`: it guesses splits from the names of images and
+types from the first rows, and reads the text `None` as null. On the hub, `datasets` finds a
+dataset's files, configurations and splits, and reads the formats that are not read here.
 """
 
 import logging
@@ -54,10 +54,10 @@ def open_source(
     revision: str | None = None,
     follow_links: bool = False,
 ) -> Source:
-    """Open a split of the dataset that `name` stands for: a local folder, files, or an id.
+    """Open a split of the dataset that `name` refers to: a local folder, files, or an id.
 
-    `wanted` are the columns that will be asked for. `follow_links` allows links in a local folder
-    that lead out of it.
+    `wanted` are the columns that will be read. `follow_links` allows links in a local folder that
+    lead out of it.
 
     Raises:
         InputDataError: there is no such dataset, configuration, split or revision, it cannot be
@@ -82,7 +82,7 @@ def open_source(
 
 
 def _local_path(name: str) -> Path | None:
-    """Return the path that a name stands for; None for a URL of other storage."""
+    """Return the local path that a name refers to; None for a URL of other storage."""
     if name.startswith("file://"):
         return Path(name.removeprefix("file://")).absolute()
     path = Path(name).expanduser().absolute()
@@ -90,7 +90,7 @@ def _local_path(name: str) -> Path | None:
 
 
 def _files(name: str, path: Path | None) -> list[DataFile]:
-    """Return the files that a name stands for; none if it is an id on the hub.
+    """Return the files that a name refers to; none if it is an id on the hub.
 
     Raises:
         InputDataError: it is a path or URL, but of nothing that can be read.
@@ -115,7 +115,7 @@ def _files(name: str, path: Path | None) -> list[DataFile]:
 
 
 def _globbed(path: Path) -> list[Path]:
-    """Return the files that a path with wildcards stands for."""
+    """Return the files that match a path with wildcards."""
     return [match for match in map(Path, matches(str(path))) if match.is_file()]
 
 
@@ -164,7 +164,7 @@ def _folder_source(
 
 
 def _refuse_several(name: str, folder: LocalFolder, names: Sequence[str]) -> None:
-    """Refuse a folder that holds the same pairs in several layouts, of which one is enough.
+    """Reject a folder that holds the same pairs in several layouts, of which one is enough.
 
     Raises:
         InputDataError: naming each of them.
@@ -182,7 +182,7 @@ def _refuse_several(name: str, folder: LocalFolder, names: Sequence[str]) -> Non
 
 
 def _hint(name: str, images: int) -> str:
-    """Say that images in a folder with files of rows are no rows themselves."""
+    """Return a hint that images in a folder with files of rows are not rows themselves."""
     if not images:
         return ""
     told = f"The rows are those of its data files, not its {images} images"

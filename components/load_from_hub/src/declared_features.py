@@ -1,4 +1,4 @@
-"""What a dataset itself says of its columns: which hold images, and what its classes are called."""
+"""A dataset's own declaration of its columns: which hold images, and the names of classes."""
 
 import json
 from collections.abc import Iterable, Mapping
@@ -12,19 +12,19 @@ _IMAGE = "Image"
 
 @dataclass(frozen=True)
 class Declared:
-    """The columns of images, and the names of the classes that a column counts."""
+    """The columns of images, and the class names of columns with class numbers."""
 
     image_columns: frozenset[str] = frozenset()
     classes: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
     def __or__(self, other: "Declared") -> "Declared":
-        """Return what both say; the other's word counts where they differ."""
+        """Merge two declarations; the second takes precedence."""
         together = {**self.classes, **other.classes}
         return Declared(self.image_columns | other.image_columns, together)
 
 
 def of_schema(schema: pa.Schema) -> Declared:
-    """Return what `datasets` left in the metadata of a file."""
+    """Return the features that `datasets` stored in the metadata of a file."""
     try:
         told = json.loads((schema.metadata or {}).get(b"huggingface", b"{}"))
         features = told["info"]["features"]
@@ -34,7 +34,7 @@ def of_schema(schema: pa.Schema) -> Declared:
 
 
 def of_features(features: Mapping[str, Mapping[str, Any]]) -> Declared:
-    """Return what features say, in the form that `datasets` gives as JSON."""
+    """Return the declarations in features, given as the JSON of `datasets`."""
     kinds = {name: f.get("_type") for name, f in features.items() if isinstance(f, Mapping)}
     classes = {
         name: tuple(map(str, features[name]["names"]))
@@ -45,7 +45,7 @@ def of_features(features: Mapping[str, Mapping[str, Any]]) -> Declared:
 
 
 def of_readme(entries: Any) -> Declared:
-    """Return what the `features` of a README say: entries of `name` and `dtype`."""
+    """Return the declarations in the `features` of a README: entries of `name` and `dtype`."""
     images: set[str] = set()
     classes: dict[str, tuple[str, ...]] = {}
     for entry in entries if isinstance(entries, Iterable) else ():
@@ -61,7 +61,7 @@ def of_readme(entries: Any) -> Declared:
 
 
 def _in_order(names: Any) -> tuple[str, ...]:
-    """Return the names of classes by number, given a list, or `number: name` in any order."""
+    """Return class names ordered by number, given a list, or `number: name` in any order."""
     if isinstance(names, Mapping):
         numbers = {int(number): name for number, name in names.items()}
         if sorted(numbers) != list(range(len(numbers))):

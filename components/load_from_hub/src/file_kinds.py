@@ -1,4 +1,4 @@
-"""What files are, by their names and first bytes."""
+"""Kinds of files, by their names and first bytes."""
 
 import posixpath
 import re
@@ -29,7 +29,7 @@ _SPLITS: Final = {
     **dict.fromkeys(("regularization", "regularisation"), "regularization"),
 }
 _GREY_PNG: Final = re.compile(rb"\x89PNG\r\n\x1a\n....IHDR.{9}[\x00\x03\x04]", re.DOTALL)
-"""Behind the sides and the depth of a PNG stands its colour type: 3 is a palette, 4 has alpha."""
+"""After size and bit depth, a PNG has its colour type: 0 is grey, 3 a palette, 4 has alpha."""
 
 _NUMBERED: Final = re.compile(r"(?P<split>\w+(?:\.\w+)*)-\d{5}-of-\d{5}\b")
 _KEYWORD: Final = re.compile(rf"(?:^|[-._ 0-9])({'|'.join(_SPLITS)})(?=$|[-._ 0-9])")
@@ -59,7 +59,7 @@ def is_sidecar_object(path: str) -> bool:
 
 
 def begins_as_image(file: DataFile) -> bool:
-    """Return whether the first bytes of a file are those of an image, whatever it is called."""
+    """Return whether the first bytes of a file are those of an image, whatever its name."""
     try:
         with file.open() as content:
             return starts_as_image(content.read(START_BYTES))
@@ -68,7 +68,7 @@ def begins_as_image(file: DataFile) -> bool:
 
 
 def begins_as_grey_png(file: DataFile) -> bool:
-    """Return whether a file is a PNG of grey or of a palette, as masks are, going by its header."""
+    """Return whether a file's header is that of a grey or palette PNG, as of masks."""
     try:
         with file.open() as content:
             start = content.read(START_BYTES)
@@ -80,7 +80,7 @@ def begins_as_grey_png(file: DataFile) -> bool:
 def captions_beside(paths: Iterable[str]) -> dict[str, str]:
     """Return the text files among paths, by the path of their image without its suffix.
 
-    Where an image has several, the kind that comes first in `CAPTION_SUFFIXES` counts.
+    If an image has several, the kind that comes first in `CAPTION_SUFFIXES` is used.
     """
     kinds = {path: posixpath.splitext(path)[1].lower() for path in paths}
     ranked = sorted(
@@ -95,12 +95,12 @@ def stem_of(path: str) -> str:
 
 
 def canonical_split(name: str) -> str:
-    """Return the name of a split that a word stands for: `val` is `validation`."""
+    """Return the canonical name of a split: `val` is `validation`."""
     return _SPLITS.get(name.lower(), name)
 
 
 def split_of_folder(path: str) -> str | None:
-    """Return the split that the first folder of a path is named for; None if for none."""
+    """Return the split that the first folder of a path is named after; None if there is none."""
     first, below, _ = path.partition("/")
     return _SPLITS.get(first.lower()) if below else None
 
@@ -108,9 +108,8 @@ def split_of_folder(path: str) -> str | None:
 def split_of_table(path: str) -> str:
     """Return the split that a file of rows belongs to, by its folders and its name.
 
-    That is the last word that means a split in its folders, else the word of a numbered file
-    (`data/test-00000-of-00002`), else the last such word in its name; files without one are for
-    training.
+    That is the last split name in its folders, else that of a numbered file
+    (`data/test-00000-of-00002`), else the last one in its name; files without one are for training.
     """
     folder, base = posixpath.split(path)
     if words := _split_words(folder):

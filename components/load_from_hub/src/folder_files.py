@@ -1,9 +1,9 @@
 """The files below a folder that the user named, and no others.
 
-A path in a dataset was written by whoever made the dataset. It leads to files below the folder
-only: not to others on this machine, and never out to the network. A link that leads out of the
-folder is refused unless the user allows it; one that stays inside is followed to a file, while a
-linked folder inside is left out, since its files are there already.
+Paths in a dataset are untrusted. They may refer to files below the folder only: not to others on
+this machine, and never to the network. A link out of the folder is rejected unless the user allows
+it; one to a file inside is followed, while a linked folder inside is left out, since its files are
+listed already.
 """
 
 import os
@@ -26,7 +26,7 @@ from image_toolkit.publishing.own_folders import own_folders
 from image_toolkit.text_encodings import printable
 
 MAX_BYTES: Final = 256 << 20
-"""The most that is read of one image file."""
+"""The most that is read of one image file, in bytes."""
 
 _URL: Final = re.compile(r"[a-z][a-z0-9+.-]*://", re.IGNORECASE)
 _IN_ARCHIVE: Final = re.compile(r"zip://(?P<member>[^:]+)::(?P<archive>.+)")
@@ -35,10 +35,10 @@ _ADVICE: Final = "set follow_links to true if the folder is your own"
 
 @dataclass
 class Listing:
-    """What lies below a folder: paths relative to it, sorted.
+    """The content of a folder: relative paths, sorted.
 
-    `faults` are the files and folders that may not be read, by path. `left_out` counts what is not
-    looked at, by what it is; `own` are the folders among that which these programs wrote.
+    `faults` are the files and folders that may not be read, by path. `left_out` counts what is
+    skipped, by kind; `own` are the skipped folders that were written by these programs.
     """
 
     names: list[str] = field(default_factory=list)
@@ -49,7 +49,7 @@ class Listing:
 
 @dataclass(frozen=True)
 class LocalFolder:
-    """A folder on this machine."""
+    """A local folder."""
 
     root: Path
     follow_links: bool = False
@@ -66,10 +66,10 @@ class LocalFolder:
         return DataFile(printable(name), str(self.root / name))
 
     def read(self, path: str) -> bytes:
-        """Return the bytes of the file that a cell names.
+        """Return the bytes of the file that a cell refers to.
 
         Raises:
-            BadCellError: it leads nowhere, or out of the folder.
+            BadCellError: it does not exist, or is outside of the folder.
         """
         archived = _IN_ARCHIVE.fullmatch(path)
         inner = archived["archive"] if archived else path
@@ -142,10 +142,10 @@ class RemoteFolder:
         return DataFile(name, f"{self.root}/{name}")
 
     def read(self, path: str) -> bytes:
-        """Return the bytes of the file that a cell names.
+        """Return the bytes of the file that a cell refers to.
 
         Raises:
-            BadCellError: it leads nowhere, or out of the folder.
+            BadCellError: it does not exist, or is outside of the folder.
         """
         archived = _IN_ARCHIVE.fullmatch(path)
         location = self._located(archived["archive"] if archived else path, path)
@@ -168,7 +168,7 @@ class RemoteFolder:
 
 
 def _member(file: IO[bytes], name: str) -> bytes:
-    """Return a file that lies in a zip archive."""
+    """Return a file inside a zip archive."""
     try:
         with zipfile.ZipFile(file) as archive, archive.open(name) as member:
             return _bounded(member, name)

@@ -1,8 +1,8 @@
-"""What a local folder holds: tables, archives, or images; and which of them make which split.
+"""The content of a local folder: tables, archives, or images; and which belong to which split.
 
-Names of images never tell a split: `train_station.jpg` is a photo. Folders do, where every image
-lies in one of them and one is for training. Of files of rows the names do, too (`test.csv`). What
-is left out is said.
+A split is never derived from the names of images: `train_station.jpg` is a photo. It is derived
+from folders, if every image is in one of them and one is for training, and from the names of files
+of rows (`test.csv`). What is left out is reported.
 """
 
 import logging
@@ -43,19 +43,19 @@ logger = logging.getLogger(__name__)
 
 TRAIN: Final = "train"
 
-# What tools write beside the data to say something of it.
+# Reports that tools write beside the data.
 _REPORTS: Final = frozenset(
     {
         *("export.json", "dataset_info.json", "dataset_infos.json", "state.json", "dataset.json"),
-        *("concepts.json", "multidatabackend.json"),  # what OneTrainer and SimpleTuner are told
+        *("concepts.json", "multidatabackend.json"),  # configurations of OneTrainer and SimpleTuner
     }
 )
-_STATISTICS: Final = "_stats.json"  # what img2dataset counts
+_STATISTICS: Final = "_stats.json"  # the statistics of img2dataset
 
 
 @dataclass
 class Layout:
-    """The files of a folder, by what they are. `unread` are those that nothing is made of."""
+    """The files of a folder, by kind. `unread` are those that are not used."""
 
     folder: LocalFolder | RemoteFolder
     listing: Listing
@@ -74,11 +74,11 @@ class Layout:
 
     @property
     def beside_tables(self) -> int:
-        """How many images are passed over, since the rows come from table files beside them."""
+        """How many images are skipped, since the rows come from table files beside them."""
         return 0 if self.is_image_folder else len(self.images)
 
     def left_out(self) -> str:
-        """Return what is not loaded, with counts by suffix; empty where all is."""
+        """Describe what is not loaded, with counts by suffix; empty if everything is."""
         counts = self.listing.left_out + self.listing.left_out.__class__(map(kind_of, self.unread))
         return ", ".join(f"{count} {kind}" for kind, count in sorted(counts.items()))
 
@@ -86,7 +86,7 @@ class Layout:
 def layout_of(
     folder: LocalFolder | RemoteFolder, listing: Listing, names: Collection[str]
 ) -> Layout:
-    """Sort the files of a folder by what they are."""
+    """Sort the files of a folder by kind."""
     layout = Layout(folder, listing)
     for name in names:
         _kind(layout, name).append(name)
@@ -102,7 +102,7 @@ def layout_of(
 
 
 def _looks_as_mask(folder: LocalFolder | RemoteFolder, name: str) -> bool:
-    """Return whether a file's header is that of a mask; not read where each costs a request."""
+    """Return whether a file's header is that of a mask; not read if each read is a request."""
     return isinstance(folder, LocalFolder) and begins_as_grey_png(folder.file(name))
 
 
@@ -114,7 +114,7 @@ def _tell(folder: LocalFolder | RemoteFolder, masks: Masks) -> None:
 
 
 def _kind(layout: Layout, name: str) -> list[str]:
-    """Return the list that a file belongs on, going by itself alone."""
+    """Return the list that a file belongs to, judging by the file alone."""
     if is_metadata(name):
         return layout.metadata
     if has_image_suffix(name):
@@ -134,7 +134,7 @@ def _kind(layout: Layout, name: str) -> list[str]:
 
 
 def _set_aside(layout: Layout) -> None:
-    """Set aside the tables that only tell of images or of archives beside them."""
+    """Set aside the tables that only describe images or archives beside them."""
     stems = {stem_of(image) for image in layout.images}
     folders = {part for stem in stems for part in _parents(stem)}
     archives = {stem_of(t) for t in layout.tables if suffix_of(t) in ARCHIVE_SUFFIXES}
@@ -171,7 +171,7 @@ def _parents(path: str) -> list[str]:
 
 
 def _lists(layout: Layout, table: str) -> bool:
-    """Return whether a table lists the images of the folder that has its name."""
+    """Return whether a table lists the images of the folder of the same name."""
     if suffix_of(table) != ".parquet":
         return False
     return LISTED in table_of(layout.folder.file(table)).columns([LISTED])
@@ -211,7 +211,7 @@ def tables_by_split(layout: Layout) -> dict[str, list[Table]]:
 
 
 def declared_split(layout: Layout, names: Collection[str]) -> list[Table]:
-    """Return the tables of a split that the dataset's README says these files make.
+    """Return the tables of a split that the README declares to consist of these files.
 
     Raises:
         InputDataError: there is nothing to read.
@@ -226,14 +226,14 @@ Keep = Callable[[str], bool]
 
 
 def _image_splits(layout: Layout) -> Mapping[str, Keep]:
-    """Return, for each split, what tells which paths are in it."""
+    """Return, for each split, the predicate for its paths."""
     paths = [*layout.images, *layout.metadata, *layout.listing.faults]
     found = {split_of_folder(path) for path in paths}
     if TRAIN not in found:
         # All images are for training, so that no folder of them is another split as well.
         return {TRAIN: lambda _: True}
     named = {split: _in_split(split) for split in sorted(filter(None, found))}
-    # Images beside the folders of the splits are for training.
+    # Images outside of the splits' folders are for training.
     return {**named, TRAIN: lambda path: split_of_folder(path) in (TRAIN, None)}
 
 

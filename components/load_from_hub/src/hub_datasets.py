@@ -1,4 +1,4 @@
-"""Datasets on the hub: `datasets` finds their files, and reads what is not read here."""
+"""Datasets on the hub: `datasets` finds their files, and reads formats that are not read here."""
 
 import logging
 from collections.abc import Collection, Iterator, Mapping, Sequence
@@ -38,10 +38,10 @@ def hub_source(
     split: str,
     revision: str | None,
 ) -> Source:
-    """Open a split of a dataset on the hub, at the commit that a revision stands for at present.
+    """Open a split of a dataset on the hub, at the commit that a revision currently points to.
 
     Raises:
-        InputDataError: there is no such split, or a file of the dataset lies elsewhere.
+        InputDataError: there is no such split, or a file of the dataset is elsewhere.
     """
     with explained(name, missing="there is no such folder or file here; on the hub: "):
         commit = HfApi().dataset_info(name, revision=revision, timeout=30).sha or revision
@@ -49,7 +49,7 @@ def hub_source(
     described = configurations(name, front_matter(_readme(name, commit)))
     builder = datasets.load_dataset_builder(name, config, revision=commit)
     if hasattr(builder.config, "decode_num_threads"):
-        builder.config.decode_num_threads = 0  # not even to read ahead: bytes are all we want
+        builder.config.decode_num_threads = 0  # not even read-ahead: only the bytes are needed
     files = _confined(name, root, builder.config.data_files or {})
     kind = type(builder).__module__.rpartition(".")[2]
     splits: Mapping[str, Sequence[Table]]
@@ -82,7 +82,7 @@ def _readme(name: str, commit: str | None) -> str:
 
 
 def _confined(name: str, root: str, files: Mapping[Any, Sequence[Any]]) -> dict[str, list[str]]:
-    """Return the files of each split, all of which lie below the dataset."""
+    """Return the files of each split, after checking that all are below the dataset."""
     found = {str(split): list(map(str, paths)) for split, paths in files.items()}
     for path in (path for paths in found.values() for path in paths):
         if not path.startswith(f"{root}/") or "/../" in path:
@@ -103,7 +103,7 @@ def _has_archives(files: Mapping[str, Sequence[str]]) -> bool:
 def _image_splits(
     root: str, files: Mapping[str, Sequence[str]] | None
 ) -> Mapping[str, Sequence[Table]]:
-    """Return the images of each split: as the README says, or by the folders they lie in."""
+    """Return the images of each split: according to the README, or by their folders."""
     fs, path = fsspec.core.url_to_fs(root)
     names = sorted(str(found).removeprefix(f"{path}/") for found in fs.find(path))
     folder, listing = RemoteFolder(root), Listing(names)
@@ -126,7 +126,7 @@ def _declared(builder: Any, table: Table) -> Declared:
 
 @dataclass(frozen=True)
 class StreamedTable:
-    """A split that `datasets` reads."""
+    """A split read by `datasets`."""
 
     name: str
     stream: Any

@@ -1,4 +1,4 @@
-"""Cells of a table to image bytes: whatever a dataset may hold where an image should be."""
+"""Converting table cells to image bytes, whatever form of an image a dataset holds."""
 
 import base64
 import binascii
@@ -18,13 +18,13 @@ _DATA_URL: Final = re.compile(
     re.IGNORECASE,
 )
 _ENCODED: Final = re.compile(r"(?:/9j/|iVBORw0KGgo|R0lGOD|UklGR|AAAA)[A-Za-z0-9+/\s]{60,}={0,2}\s*")
-"""How the formats of images begin in base64, at a length that no file name has."""
+"""The first characters of image formats in base64, with a length that no file name has."""
 
 _SIDES: Final = 2
 
 
 class BadCellError(Exception):
-    """A cell that holds no usable image; `reason` is a short code for the reject table.
+    """A cell without a usable image; `reason` is a short code for the reject table.
 
     Reasons: `no_image`, `file_not_found`, `unreadable_file`, `file_too_large`, `url_not_a_file`,
     `path_outside_dataset`, `link_outside_dataset`, `not_an_image`.
@@ -56,14 +56,14 @@ def holds_arrays(column: pa.DataType) -> bool:
 
 
 def image_bytes(cell: Any, open_file: Callable[[str], bytes]) -> bytes:
-    """Return the encoded image that a cell holds or leads to.
+    """Return the encoded image that a cell holds or refers to.
 
     `cell` is bytes, a struct of `bytes` and `path`, the path of a file, the image in base64 or in a
     `data:` URL, or nested lists of pixel values (height, width[, channels]) from 0 to 255, which
     become a PNG. `open_file` returns the content of a path.
 
     Raises:
-        BadCellError: the cell is null, leads nowhere, or elsewhere.
+        BadCellError: the cell is null, or what it refers to does not exist or is not allowed.
     """
     if isinstance(cell, dict):
         content = cell.get("bytes")
@@ -78,7 +78,7 @@ def image_bytes(cell: Any, open_file: Callable[[str], bytes]) -> bytes:
 
 
 def path_of(cell: Any) -> str | None:
-    """Return the path that a cell names; None for images that have none."""
+    """Return the path in a cell; None for an image without one."""
     path = cell.get("path") if isinstance(cell, dict) else cell
     is_path = isinstance(path, str) and not (_DATA_URL.match(path) or _ENCODED.fullmatch(path))
     return path if is_path else None
@@ -100,7 +100,7 @@ def _plain(column: pa.DataType) -> pa.DataType:
 
 
 def _from_text(text: str) -> bytes | None:
-    """Return what a `data:` URL or base64 holds; None for a text that is neither."""
+    """Decode a `data:` URL or base64; return None for a text that is neither."""
     url = _DATA_URL.match(text)
     if url is None and not _ENCODED.fullmatch(text):
         return None
@@ -128,7 +128,7 @@ def _from_file(path: str, open_file: Callable[[str], bytes]) -> bytes:
 def _png(cell: Any) -> bytes:
     try:
         pixels = np.asarray(cell)
-        if pixels.dtype.kind == "U":  # numbers as a text file spells them
+        if pixels.dtype.kind == "U":  # numbers spelled as in a text file
             pixels = pixels.astype(np.int64)
     except (ValueError, OverflowError):
         pixels = np.empty(0)

@@ -1,7 +1,7 @@
 """Folders of images: with metadata, with a text beside each image, or with nothing.
 
-Every image is a row. Those that the metadata name come first, in its order; the rest follow in the
-order of their paths, with the metadata's columns null. `file_name` is the path below the folder.
+Every image is a row. Those named in the metadata come first, in its order; the rest follow, sorted
+by path, with null in the metadata's columns. `file_name` is the path below the folder.
 """
 
 import posixpath
@@ -34,9 +34,9 @@ class ImageFolder:
     """The images of a split of a folder.
 
     `images`, `metadata`, `texts` and `faults` are paths below it; `texts` are files beside images,
-    `masks` go by their images. A table of `metadata` that has another name is about the folder
-    that has its own. `keep` tells which paths are in the split, since metadata may name the images
-    of several. `lines` takes texts apart that hold several captions.
+    and `masks` maps images to masks. A table in `metadata` with a non-standard name describes the
+    folder of the same name. `keep` says which paths are in the split, since metadata may name
+    images of several. `lines` splits texts that hold several captions.
     """
 
     folder: LocalFolder | RemoteFolder
@@ -55,7 +55,7 @@ class ImageFolder:
 
     @cached_property
     def image_columns(self) -> dict[str, str]:
-        """The columns of images, by the columns of the metadata that name their files."""
+        """The image columns, by the metadata columns with their file names."""
         found = {FILE_NAME: IMAGE}
         for _, table in self._tables():
             for column in table.columns([FILE_NAME]):
@@ -65,12 +65,12 @@ class ImageFolder:
 
     @cached_property
     def twins(self) -> frozenset[str]:
-        """Columns that have the same in them: captions, which go by two names."""
+        """Columns with the same content: captions have two names."""
         told = {column for _, table in self._tables() for column in table.columns([FILE_NAME])}
         return frozenset() if told.intersection(CAPTIONS) else frozenset(CAPTIONS)
 
     def columns(self, wanted: Collection[str]) -> Mapping[str, pa.DataType]:
-        """Return the columns: those of the images, of the metadata, and of the files beside."""
+        """Return the columns of the images, of the metadata, and of the files beside images."""
         found = dict.fromkeys([*self.image_columns.values(), FILE_NAME], pa.string())
         tables = [table for _, table in self._tables()]
         metadata = columns_together(self.name, tables, [FILE_NAME] if tables else [])
@@ -93,7 +93,7 @@ class ImageFolder:
 
     @cached_property
     def _text_columns(self) -> dict[str, pa.DataType]:
-        """What the text files beside images are read into."""
+        """The columns that text files beside images are read into."""
         more = {MORE_CAPTIONS: pa.list_(pa.string())} if self.lines else {}
         return dict.fromkeys(CAPTIONS, pa.string()) | more
 
@@ -120,7 +120,7 @@ class ImageFolder:
             for record in self._described(below, table, columns):
                 path = record.cells.get(FILE_NAME)
                 named.add(path or "")
-                # What a row has as a further image, such as a mask, is no row itself.
+                # A further image of a row, such as a mask, is not a row itself.
                 named.update(
                     str(record.cells.get(column)) for column in self.image_columns.values()
                 )
@@ -130,7 +130,7 @@ class ImageFolder:
             yield self._beside(path, {}, columns)
 
     def _described(self, below: str, table: Table, columns: set[str]) -> Iterator[Record]:
-        """Yield the rows of one metadata file, the folder of which is `below`."""
+        """Yield the rows of one metadata file, whose folder is `below`."""
         known = table.columns(columns)
         wanted = [c for c in {*columns, *self.image_columns} if c in known]
         for chunk in table.chunks(wanted, _METADATA_ROWS):
@@ -152,7 +152,7 @@ class ImageFolder:
                     yield Record(name, found)
 
     def _beside(self, path: str, cells: Mapping[str, Any], columns: set[str]) -> Record:
-        """Return the row of an image, with what the files beside it say."""
+        """Return the row of an image, with the content of the files beside it."""
         found = {IMAGE: path, FILE_NAME: path, **cells}
         if (mask := self.masks.get(path)) is not None:
             found.setdefault(MASK, mask)
@@ -170,7 +170,7 @@ class ImageFolder:
         return Record(printable(path), found, fault)
 
     def _texts(self, path: str, columns: Collection[str]) -> dict[str, Any]:
-        """Return what a text file has for columns: one caption, or the first and the others."""
+        """Return the columns from a text file: one caption, or the first and the others."""
         if not columns:
             return {}
         first, more = self._caption(path), list[str]()
@@ -179,7 +179,7 @@ class ImageFolder:
         return {column: more if column == MORE_CAPTIONS else first for column in columns}
 
     def _caption(self, path: str) -> str:
-        """Return the characters of a text file, without the end of its last line."""
+        """Return the content of a text file, without a trailing newline."""
         with self.folder.file(path).open() as file:
             content = file.read(_LONGEST_CAPTION + 1)
         if len(content) > _LONGEST_CAPTION:

@@ -1,10 +1,11 @@
-"""Masks among the images of a folder, as trainers have them: they are no rows of their own.
+"""Masks among the images of a folder, in the layouts of trainers: they are no rows of their own.
 
-OneTrainer's lie beside their images, `1-masklabel.png`. Those of others lie in `masks/`, by the
-paths of their images, or by the first folder and the name alone: kohya's are `masks/train/1.png`
-where the image is `train/4_images/1.jpg`. A folder of that name may as well hold photos of masks:
-it holds none where something tells of them beside. Where most of its images pair with others, all
-are masks; where few do, those of the same path are, and with one of these, what looks like masks.
+Those of OneTrainer are beside their images, `1-masklabel.png`. Those of others are in `masks/`,
+under the paths of their images, or under the first folder and the name only: kohya's are
+`masks/train/1.png` for the image `train/4_images/1.jpg`. A folder of that name may just as well
+hold photos of masks: it holds no masks if there are texts or metadata for its images. If most of
+its images pair with others, all are masks; if few do, only those with the same path are and, if
+there is one of these, images that look like masks.
 """
 
 import posixpath
@@ -30,8 +31,8 @@ _SECOND: Final = "masks of images that have one already"
 class Masks:
     """Which images are masks.
 
-    `of` has the masks by their images; `left_out` those of no image, by the reason. `notes` say
-    what is loaded otherwise than its name suggests.
+    `of` maps images to masks; `left_out` maps masks without an image to the reason. `notes` say
+    what is not loaded as its name suggests.
     """
 
     of: dict[str, str] = field(default_factory=dict)
@@ -40,24 +41,24 @@ class Masks:
 
     @property
     def unused(self) -> list[str]:
-        """The masks that no image gets."""
+        """The masks without an image."""
         return [mask for masks in self.left_out.values() for mask in masks]
 
     def give(self, mask: str, images: Iterable[str], otherwise: str) -> None:
-        """Make a mask that of images which have none yet; where there are none, say why."""
+        """Assign a mask to the images that have none yet; if there are none, record why."""
         without = [image for image in images if image not in self.of]
         self.of |= dict.fromkeys(without, mask)
         if not without:
             self.left_out[otherwise].append(mask)
 
     def counted(self) -> str:
-        """Say how many images are masks of others; nothing where none is."""
+        """Describe how many images are masks of others; empty if none are."""
         masks = {*self.of.values()}
         such_as = f"{len(masks)} images, such as {printable(min(masks))}" if masks else ""
         return such_as and f"no rows, but masks of others: {such_as}"
 
     def warnings(self) -> Iterator[str]:
-        """Yield what a person may not expect: what is left out, and what is taken for photos."""
+        """Yield warnings about what is left out, and what is taken for photos."""
         yield from self.notes
         for reason, left in self.left_out.items():
             more = f" and {len(left) - _MOST_NAMED} more" if len(left) > _MOST_NAMED else ""
@@ -70,9 +71,9 @@ def masks_of(
     others: Collection[str],
     looks_as_mask: Callable[[str], bool] = lambda _: False,
 ) -> Masks:
-    """Tell which images are masks of which; `others` are the files that may tell of images.
+    """Find which images are masks of which; `others` are files that may describe images.
 
-    `looks_as_mask` is asked only of images that their paths do not tell of.
+    `looks_as_mask` is called only for images that cannot be classified by their paths.
     """
     found = Masks()
     labels = sorted((image for image in images if _is_label(image)), key=_png_first)
@@ -102,9 +103,9 @@ def masks_of(
 
 
 class _Pair(NamedTuple):
-    """The images of a mask; `near` are those that go by its first folder and its name.
+    """The images of a mask; `near` are those that match its first folder and its name.
 
-    `is_exact` says whether the images are those of its path.
+    `is_exact` says whether the images match its full path.
     """
 
     images: Collection[str]
@@ -120,7 +121,7 @@ class _Pair(NamedTuple):
 
 
 def _pairs(masks: Sequence[str], images: Collection[str]) -> dict[str, _Pair]:
-    """Return the images of each mask in the folder: by the path, else where no other is meant."""
+    """Return the images of each mask in the folder: by path, or by name if unambiguous."""
     by_stem, by_name = _grouped(images, stem_of), _grouped(images, _name)
     paths = {mask: mask.removeprefix(_FOLDER) for mask in masks}
     masks_by_name = _grouped(paths.values(), _name)
@@ -136,7 +137,7 @@ def _pairs(masks: Sequence[str], images: Collection[str]) -> dict[str, _Pair]:
 def _photos(
     pairs: Mapping[str, _Pair], told_of: Collection[str], looks_as_mask: Callable[[str], bool]
 ) -> tuple[Collection[str], str]:
-    """Return what in the folder is no masks, and why; none where all are masks."""
+    """Return the files in the folder that are not masks, and why; none if all are masks."""
     paired = [mask for mask, pair in pairs.items() if pair.near]
     described = next((mask for mask in pairs if stem_of(mask) in told_of), None)
     if described is not None:
@@ -159,7 +160,7 @@ def _grouped(paths: Iterable[str], key: Callable[[str], str]) -> dict[str, list[
 
 
 def _name(path: str) -> str:
-    """Return the first folder of a path, and its last part without a suffix."""
+    """Return the first folder of a path, and its file name without suffix."""
     first, below, _ = path.partition("/")
     return f"{first}/{posixpath.basename(stem_of(path))}" if below else stem_of(path)
 
@@ -169,5 +170,5 @@ def _is_label(image: str) -> bool:
 
 
 def _png_first(path: str) -> tuple[str, bool, str]:
-    """Sort files of one stem so that the kind comes first in which trainers have masks."""
+    """Sort key that puts PNG, the format of trainers' masks, first among files of one stem."""
     return stem_of(path), not path.lower().endswith(".png"), path

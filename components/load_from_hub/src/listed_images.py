@@ -1,4 +1,4 @@
-"""A table that lists the images of a folder by `filename`, as SimpleTuner has it."""
+"""A table that lists the images of a folder by `filename`, as in SimpleTuner."""
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -13,13 +13,13 @@ _FILE_NAME: Final = "file_name"
 
 @dataclass(frozen=True)
 class ListedImages:
-    """Another table, with its column `filename` called `file_name`, as metadata have it."""
+    """Wraps a table, and renames its column `filename` to `file_name`, as in metadata."""
 
     table: Table
 
     @property
     def name(self) -> str:
-        """How messages call it."""
+        """The name used in messages."""
         return self.table.name
 
     def columns(self, wanted: Collection[str]) -> Mapping[str, pa.DataType]:

@@ -1,4 +1,4 @@
-"""What is loaded, before it has types: named rows, cells as the source has them, and faults."""
+"""Loaded rows before they are typed: named rows, cells as in the source, and faults."""
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -23,7 +23,7 @@ class Fault(NamedTuple):
 
 
 class Record(NamedTuple):
-    """One row. `name` is how messages call it: a file's path, or a file and a line."""
+    """One row. `name` is used in messages: a file's path, or a file and a line."""
 
     name: str
     cells: Mapping[str, Any]
@@ -32,7 +32,7 @@ class Record(NamedTuple):
 
 @dataclass(frozen=True)
 class Chunk:
-    """Some rows, by column: an Arrow array, or values as a text file has them.
+    """Some rows, by column: an Arrow array, or values as in a text file.
 
     `faults` says, by position, which rows cannot be used; their cells are null.
     """
@@ -42,7 +42,7 @@ class Chunk:
     faults: Mapping[int, Fault] = field(default_factory=dict)
 
     def __len__(self) -> int:
-        """Return the number of rows, the faulty ones among them."""
+        """Return the number of rows, including faulty ones."""
         return len(self.names)
 
     def head(self, count: int) -> "Chunk":
@@ -55,28 +55,28 @@ class Chunk:
 
 
 class Table(Protocol):
-    """Rows that lie together: a file of them, an archive, or a folder of images."""
+    """A collection of rows: a file, an archive, or a folder of images."""
 
     @property
     def name(self) -> str:
-        """How messages call it."""
+        """The name used in messages."""
 
     def columns(self, wanted: Collection[str]) -> Mapping[str, pa.DataType]:
-        """Return the columns, as far as it takes to find those wanted; null where any type goes."""
+        """Return the columns, reading until those wanted are found; null means any type."""
 
     def chunks(self, columns: Sequence[str], rows: int) -> Iterator[Chunk]:
-        """Yield the given columns of all rows, at most `rows` at a time, in an order that stays."""
+        """Yield the given columns of all rows, at most `rows` at a time, in a stable order."""
 
 
 @dataclass(frozen=True)
 class Source:
     """A split of a dataset, ready to be read.
 
-    `name` is how messages call it. `columns` are the types of its cells; null where they are as the
-    step declares them. `image_columns` are those that the dataset itself says hold images, and
-    `classes` the names of the classes that a column counts. `open_file` returns the bytes of a file
-    that a cell names. `commit` is that of a dataset on the hub. `hint` is said where a column is
-    missing. `twins` are columns that have the same in them.
+    `name` is used in messages. `columns` are the types of its cells; null if they follow the step's
+    declaration. `image_columns` are those that the dataset itself declares as images, and `classes`
+    the names of classes by column. `open_file` returns the bytes of a file that a cell refers to.
+    `commit` is that of a dataset on the hub. `hint` is added to errors about missing columns.
+    `twins` are columns with the same content.
     """
 
     name: str
@@ -90,17 +90,17 @@ class Source:
     twins: frozenset[str] = frozenset()
 
     def chunks(self, columns: Sequence[str], rows: int) -> Iterator[Chunk]:
-        """Yield the given columns of all rows, at most `rows` at a time, in an order that stays."""
+        """Yield the given columns of all rows, at most `rows` at a time, in a stable order."""
         for table in self.tables:
             yield from table.chunks(columns, rows)
 
     def require(
         self, columns: Iterable[str], accepts: Accepts, kind: str, advice: str = ""
     ) -> None:
-        """Make sure that there are such columns, of a type that `accepts` says is of `kind`.
+        """Check that the columns exist, with types that `accepts` recognises as `kind`.
 
         Raises:
-            InputDataError: naming the columns that there are, and ending in `advice`.
+            InputDataError: lists the existing columns, and ends with `advice`.
         """
         for column in columns:
             if column not in self.columns:
@@ -117,10 +117,10 @@ class Source:
 def columns_together(
     name: str, tables: Iterable[Table], wanted: Collection[str]
 ) -> dict[str, pa.DataType]:
-    """Return the columns of all tables, each of which must have those wanted that any has.
+    """Return the columns of all tables; each table must have all wanted ones that any has.
 
     Raises:
-        InputDataError: a table lacks a column; it is named.
+        InputDataError: a table lacks a column; both are named.
     """
     together: dict[str, pa.DataType] = {}
     missing: dict[str, str] = {}
@@ -141,7 +141,7 @@ def columns_together(
 
 
 def chunked(records: Iterable[Record], columns: Sequence[str], rows: int) -> Iterator[Chunk]:
-    """Yield records as chunks of at most `rows`, and of some 16 MB."""
+    """Yield records as chunks of at most `rows`, and of about 16 MB."""
     held: list[Record] = []
     size = 0
     for record in records:

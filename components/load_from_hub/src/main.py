@@ -1,4 +1,4 @@
-"""Load images, texts, or both from a Hugging Face dataset, a local folder, or files."""
+"""Loads images, texts, or both from a Hugging Face dataset, a local folder, or files."""
 
 import logging
 from collections.abc import Collection, Iterator, Mapping, Sequence
@@ -49,7 +49,7 @@ class LoadFromHub(LoadComponent):
         self._rows_at_a_time = batch_rows
 
     def setup(self, context: SetupContext) -> None:
-        """Open the dataset, and make sure that it has the columns asked for.
+        """Open the dataset, and check that it has the requested columns.
 
         Raises:
             InputDataError: it cannot be opened, or lacks a column.
@@ -81,7 +81,7 @@ class LoadFromHub(LoadComponent):
         )
 
     def field_metadata(self) -> dict[str, dict[str, Any]]:
-        """Say where each field comes from, at which commit, and how its images are encoded."""
+        """Return the origin of each field, its commit, and how its images are encoded."""
         origin = {
             "dataset": self._dataset_name,
             "config": self._config,
@@ -96,10 +96,10 @@ class LoadFromHub(LoadComponent):
         return made
 
     def load(self, context: RowContext) -> Iterator[pa.RecordBatch]:
-        """Yield the rows whose images can be had.
+        """Yield the rows whose images are readable.
 
         Raises:
-            InputDataError: the source has no rows, or cannot be read on.
+            InputDataError: the source has no rows, or cannot be read to the end.
         """
         number = 0
         for chunk in self._source.chunks(self._reader.columns, self._rows_at_a_time):
@@ -125,7 +125,7 @@ class LoadFromHub(LoadComponent):
         source.require(index, _holds_ids, "a column of texts or whole numbers")
 
     def _tell_unused(self, loaded: Collection[str]) -> None:
-        """Say which columns are there and not asked for: captions are lost without a word else."""
+        """Log the columns that exist and are not loaded, so that captions are not lost silently."""
         columns = self._source.columns.items()
         filled = (c for c, t in columns if not (pa.types.is_null(t) or c.startswith("__")))
         twins = self._source.twins

@@ -1,7 +1,7 @@
-"""Numbers as cells have them, to the types that are declared: exact, or an error.
+"""Converting cells to declared number types: exactly, or with an error.
 
-A text is a number only in the digits of JSON and CSV; what else Python takes for one (`1_000`, the
-digits of other scripts) is none.
+A text is a number only in the syntax of JSON and CSV; other forms that Python accepts (`1_000`, the
+digits of other scripts) are not.
 """
 
 import math
@@ -20,10 +20,10 @@ _MOST_DIGITS: Final = 40
 
 
 def truth(cell: Any) -> bool:
-    """Return the truth that a cell spells: true, false, 1 or 0.
+    """Parse a boolean: true, false, 1 or 0.
 
     Raises:
-        ValueError: it spells none.
+        ValueError: it is none of these.
     """
     found = _TRUTHS.get(str(cell).strip().lower())
     if found is None:
@@ -32,10 +32,10 @@ def truth(cell: Any) -> bool:
 
 
 def whole(cell: str | float | Decimal) -> int:
-    """Return a cell as a whole number.
+    """Return a cell as an integer.
 
     Raises:
-        ValueError: it is none.
+        ValueError: it is not one.
         OverflowError: it has more digits than any integer type holds.
     """
     if isinstance(cell, int):
@@ -51,14 +51,14 @@ def whole(cell: str | float | Decimal) -> int:
 
 
 def floating(cell: str | float | Decimal, declared: pa.DataType) -> float:
-    """Return a cell as a floating number: the nearest that the type has.
+    """Return a cell as the nearest floating-point number of a type.
 
     Raises:
-        ValueError: it is no number.
-        OverflowError: the type has none that large.
+        ValueError: it is not a number.
+        OverflowError: it is too large for the type.
     """
     if isinstance(cell, int):
-        return cell  # Arrow refuses those that the type cannot tell apart
+        return cell  # Arrow rejects those that the type cannot represent
     if isinstance(cell, str):
         infinite = _NOT_FINITE.fullmatch(cell.strip()) is not None
         number = float(cell if infinite else _digits(cell))

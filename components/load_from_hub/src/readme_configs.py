@@ -1,7 +1,7 @@
-"""The README of a dataset: which files make which split of which configuration.
+"""The configurations in a dataset's README: which files belong to which split.
 
-Whoever made the dataset wrote it. Its patterns name files below the dataset only; one that leads
-elsewhere is refused, before anything is looked up.
+The README is untrusted. Its patterns may only name files below the dataset; any other is rejected
+before it is looked up.
 """
 
 import re
@@ -18,7 +18,7 @@ from fondant_spec.errors import InputDataError
 
 README: Final = "README.md"
 MOST_BYTES: Final = 1 << 20
-"""Of a README, which is read no further."""
+"""The most that is read of a README."""
 
 _FRONT_MATTER: Final = re.compile(r"\A\ufeff?---[ \t\r]*\n(.*?)\n---[ \t\r]*(?:\n|\Z)", re.DOTALL)
 _DEFAULT: Final = "default"
@@ -31,7 +31,7 @@ Patterns = dict[str, list[str]]
 
 
 def front_matter(text: str) -> Mapping[str, Any]:
-    """Return what a README says between its lines of dashes; nothing if that is no YAML."""
+    """Parse the front matter of a README; return an empty mapping if it is not YAML."""
     found = _FRONT_MATTER.match(text)
     try:
         value = read_yaml(found[1]) if found else None
@@ -41,11 +41,11 @@ def front_matter(text: str) -> Mapping[str, Any]:
 
 
 def split_patterns(name: str, matter: Mapping[str, Any], config: str | None) -> Patterns | None:
-    """Return the patterns of files by split; None where the README names no files.
+    """Return the patterns of files by split; None if the README names no files.
 
     Raises:
-        InputDataError: there is no such configuration, none is named where there are several, or a
-            pattern leads out of the dataset.
+        InputDataError: there is no such configuration, none is named although there are several, or
+            a pattern leads out of the dataset.
     """
     configs = configurations(name, matter)
     return _patterns(_chosen(name, configs, config)) if configs else None
@@ -66,7 +66,7 @@ def configurations(name: str, matter: Mapping[str, Any]) -> list[Mapping[str, An
 
 
 def _check_inside(name: str, patterns: Sequence[str]) -> None:
-    """Make sure that patterns name files below the dataset.
+    """Check that patterns name files below the dataset.
 
     Raises:
         InputDataError: naming one that does not.
@@ -79,7 +79,7 @@ def _check_inside(name: str, patterns: Sequence[str]) -> None:
 
 
 def declared_features(matter: Mapping[str, Any], config: str | None) -> Declared:
-    """Return what the README says of the columns."""
+    """Return the README's declaration of the columns."""
     infos = [i for i in _listed(matter.get("dataset_info")) if isinstance(i, Mapping)]
     chosen = [i for i in infos if i.get("config_name", _DEFAULT) == (config or _DEFAULT)]
     if not chosen and config is None and len(infos) == 1:
@@ -88,10 +88,10 @@ def declared_features(matter: Mapping[str, Any], config: str | None) -> Declared
 
 
 def matching(name: str, patterns: Sequence[str], names: Sequence[str]) -> list[str]:
-    """Return the files that patterns name, each once, in the order of the patterns.
+    """Return the files that match the patterns, each once, in the order of the patterns.
 
     Raises:
-        InputDataError: a pattern names no file.
+        InputDataError: a pattern matches no file.
     """
     found: dict[str, None] = {}
     for pattern in patterns:
@@ -108,12 +108,12 @@ def _globbed(pattern: str, names: Sequence[str]) -> list[str]:
     for wild in _GLOB.finditer(pattern):
         regex += re.escape(pattern[end : wild.start()]) + _regex(wild.group())
         end = wild.end()
-    # Arrow's engine takes a time linear in the name; Python's may take for ever.
+    # Arrow's engine takes time linear in the name; Python's may take exponential time.
     whole = f"(?s)\\A(?:{regex}{re.escape(pattern[end:])})\\z"
     column = pa.array([name.encode(errors="replace").decode() for name in names], pa.string())
     try:
         return list(compress(names, pc.match_substring_regex(column, whole).to_pylist()))
-    except (pa.ArrowInvalid, UnicodeEncodeError):  # a range that ends before it begins
+    except (pa.ArrowInvalid, UnicodeEncodeError):  # a range with its ends swapped
         return []
 
 

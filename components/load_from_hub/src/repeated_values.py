@@ -1,4 +1,4 @@
-"""Columns that are read as a dictionary and indices, so that what is repeated is held once."""
+"""Dictionary-encoded columns, so that repeated values are held once."""
 
 from collections.abc import Iterator
 from typing import Any, Final
@@ -15,9 +15,9 @@ Bytes = npt.NDArray[np.int64]
 
 
 def spelled_out(batch: pa.RecordBatch, plain: pa.Schema) -> Iterator[pa.RecordBatch]:
-    """Yield the rows of a batch without dictionaries, in pieces of some 16 MB or of one row.
+    """Yield a batch without dictionaries, in pieces of about 16 MB, or of one row.
 
-    `plain` is the schema that it has without them.
+    `plain` is its schema without dictionaries.
     """
     sizes = sum((_row_bytes(column) for column in batch.columns), np.zeros(len(batch), np.int64))
     start, held = 0, 0
@@ -39,7 +39,7 @@ def _decoded(batch: pa.RecordBatch, plain: pa.Schema) -> pa.RecordBatch:
 
 
 def _row_bytes(array: Any) -> Bytes:
-    """Return how many bytes each row has that a dictionary repeats."""
+    """Return the bytes per row that a dictionary repeats."""
     none = np.zeros(len(array), np.int64)
     if pa.types.is_dictionary(array.type):
         if not len(array.dictionary):

@@ -1,4 +1,4 @@
-"""Objects in a file beside an image: img2dataset's JSON, and the YAML of EveryDream2."""
+"""Sidecar files with an object beside an image: img2dataset's JSON, and EveryDream2's YAML."""
 
 from collections.abc import Mapping
 from typing import Any, Final
@@ -9,17 +9,17 @@ from typed_cells import parsed_json
 from fondant_spec.bounded_yaml import read_yaml
 
 CAPTIONS: Final = ("text", "caption")
-"""What the caption beside an image is called, by either name."""
+"""The names of the caption beside an image; both are accepted."""
 
 _PROMPT: Final = "main_prompt"
 _TAGS: Final = "tags"
 
 
 def sidecar(path: str, content: bytes) -> dict[str, Any]:
-    """Return the object in a file; nothing where it holds no object.
+    """Return the object in a sidecar file; empty if it holds none.
 
     Raises:
-        ValueError: it is neither JSON nor YAML, as its suffix says.
+        ValueError: it is not valid JSON or YAML, according to its suffix.
     """
     if not path.lower().endswith(YAML_SUFFIXES):
         value = parsed_json(content)
@@ -29,7 +29,7 @@ def sidecar(path: str, content: bytes) -> dict[str, Any]:
 
 
 def _everydream(told: Mapping[Any, Any]) -> dict[str, Any]:
-    """Return what is told of an image: the prompt as a caption, tags and weights as lists."""
+    """Return an image's EveryDream2 data: the prompt as a caption, tags and weights as lists."""
     found = {str(name): value for name, value in told.items()}
     prompt = found.get(_PROMPT)
     if isinstance(prompt, str):

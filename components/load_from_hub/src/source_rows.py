@@ -1,4 +1,4 @@
-"""Rows of a source to rows of a pipeline: ids, names, image bytes and sizes, typed fields."""
+"""Converting rows of a source to rows of a pipeline: ids, names, images with sizes, fields."""
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -22,7 +22,7 @@ IMAGE_FIELDS: Final = {
     "image_height": pa.int32(),
     FILE_NAME: pa.string(),
 }
-"""The fields of the main image; null throughout where a source has none."""
+"""The fields of the main image; all null if a source has none."""
 
 _PIECE_BYTES: Final = 16 << 20
 
@@ -32,12 +32,12 @@ Reject = Callable[[str, str, str], object]
 
 @dataclass
 class RowReader:
-    """Turns chunks of a source into batches of a pipeline; bad rows become rejects.
+    """Converts chunks of a source to batches of a pipeline; bad rows become rejects.
 
-    `images` and `others` map the fields wanted to the columns they come from: the first are read as
-    image bytes, the field `image` with its size; the others become the `types` declared for them.
+    `images` and `others` map the requested fields to their columns: the first are read as image
+    bytes, the field `image` with its size; the others are converted to their declared `types`.
     `index_column` holds the row ids; without one, rows are numbered. `name_column` holds the name
-    of a row's file; without one it is the path of the image, where that has one.
+    of a row's file; without one, it is the path of the image, if that has one.
     """
 
     source: Source
@@ -50,13 +50,13 @@ class RowReader:
 
     @property
     def columns(self) -> list[str]:
-        """The columns of the source that are read."""
+        """The columns to read from the source."""
         index = [self.index_column] if self.index_column else []
         name = [self.name_column] if self.name_column in self.source.columns else []
         return sorted({*self.images.values(), *self.others.values(), *index, *name})
 
     def read(self, chunk: Chunk, start: int, reject: Reject) -> Iterator[pa.RecordBatch]:
-        """Yield the good rows of a chunk, cut so that their images stay within bounds.
+        """Yield the good rows of a chunk, split so that their images stay within bounds.
 
         `start` is the number of its first row in the source.
         """
@@ -112,9 +112,9 @@ class RowReader:
         return row
 
     def _reject_id(self, cells: Mapping[str, Any], number: int) -> str:
-        """Return the id of a row that is rejected; it is that of no row that is kept.
+        """Return an id for a rejected row, different from that of any row that is kept.
 
-        Among ids of an index column, its number would be taken for one of them.
+        With an index column, its row number could be mistaken for an id of that column.
         """
         id_ = self._id(cells, number)
         return id_ if isinstance(id_, str) else f"row {number}"

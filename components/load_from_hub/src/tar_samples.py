@@ -1,7 +1,7 @@
-"""Archives of samples, as WebDataset writes them: files that share a name up to its first dot.
+"""Tar archives in WebDataset format: files of one sample share their name up to the first dot.
 
-An archive is read as a stream, and nothing is unpacked to disk. What is no plain file, or has a
-path that would lead out of a folder, is refused by name.
+An archive is read as a stream, and nothing is unpacked to disk. Members that are not regular files,
+or whose paths would lead out of a folder, are rejected by name.
 """
 
 import logging
@@ -20,7 +20,7 @@ from image_toolkit.text_encodings import decoded, printable
 logger = logging.getLogger(__name__)
 
 MAX_BYTES: Final = 256 << 20
-"""The most that is read of one member."""
+"""The most that is read of one member, in bytes."""
 
 _BLOCK_BYTES: Final = 1 << 20
 _IMAGES: Final = ("jpg", "jpeg", "png", "webp", "gif", "avif", "heic", "jfif", "bmp", "tif", "tiff")
@@ -29,14 +29,14 @@ _MEMBERS: Final = {tarfile.LNKTYPE: "link", tarfile.SYMTYPE: "link", tarfile.FIF
 
 
 class CheckedMember(tarfile.TarInfo):
-    """A member whose header is whole: `tarfile` itself takes a damaged one for the end."""
+    """A member whose header is checked: `tarfile` itself takes a damaged one for the end."""
 
     @classmethod
     def frombuf(cls, buf: bytes | bytearray, encoding: str, errors: str) -> Self:
-        """Return the member that a header tells of.
+        """Parse the header of a member.
 
         Raises:
-            tarfile.ReadError: it tells of none, and is not that of the end either.
+            tarfile.ReadError: it is neither a valid header nor the end of the archive.
         """
         try:
             return super().frombuf(buf, encoding, errors)
@@ -53,8 +53,8 @@ class CheckedMember(tarfile.TarInfo):
 class TarSamples(RecordTable):
     """A tar archive. Its columns are the suffixes, and `image`, `text`, `caption`, `file_name`.
 
-    `image` is a sample's first image file, `text` and `caption` its `txt`; `file_name` the path of
-    the image below the archive. The keys of a sample's `json` are columns, too.
+    `image` is a sample's first image file, and `text` and `caption` its `txt`; `file_name` is the
+    path of the image below the archive. The keys of a sample's `json` are columns, too.
     """
 
     def records(self) -> Iterator[Record]:
@@ -113,10 +113,10 @@ def _opened(file: IO[bytes]) -> tarfile.TarFile:
 
 
 def _check_rest(archive: tarfile.TarFile) -> None:
-    """Make sure that nothing but zeros follows the end of an archive that was read.
+    """Check that only zeros follow the end of an archive that was read.
 
     Raises:
-        tarfile.ReadError: something does.
+        tarfile.ReadError: something else follows.
     """
     rest: Any = archive.fileobj
     while block := rest.read(_BLOCK_BYTES):
@@ -126,7 +126,7 @@ def _check_rest(archive: tarfile.TarFile) -> None:
 
 
 def _problem(member: tarfile.TarInfo) -> Fault | None:
-    """Return why a member is refused, if it is."""
+    """Return why a member is rejected, if it is."""
     if not member.isreg():
         kind = _MEMBERS.get(member.type, "device")
         return Fault("not_a_file", f"a {kind} in an archive is not followed")

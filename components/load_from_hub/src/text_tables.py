@@ -1,4 +1,4 @@
-"""JSON and lines of text, a line at a time: each is a row, or a fault with its number."""
+"""JSON and text files, read line by line: each line is a row, or a fault with its number."""
 
 import io
 from abc import ABC, abstractmethod
@@ -36,10 +36,10 @@ class RecordTable(ABC):
 
     @abstractmethod
     def records(self) -> Iterator[Record]:
-        """Yield the rows as they come."""
+        """Yield the rows in file order."""
 
     def columns(self, wanted: Collection[str]) -> Mapping[str, pa.DataType]:
-        """Return the columns of as many rows as it takes to find those wanted."""
+        """Return the columns, reading rows until those wanted are found."""
         found: dict[str, pa.DataType] = {}
         with explained(self.file.name):
             for record in self.records():
@@ -58,10 +58,10 @@ class RecordTable(ABC):
 
 @dataclass(frozen=True)
 class JsonLines(RecordTable):
-    """An object a line, or one array of objects."""
+    """One object per line, or one array of objects."""
 
     def records(self) -> Iterator[Record]:
-        """Yield the rows; a line that is no object is a fault."""
+        """Yield the rows; a line that is not an object is a fault."""
         with self.file.open() as file:
             buffered = buffered_reader(file)
             if first_character(buffered.peek(_SHOWN)[:_SHOWN]) == "[":
@@ -82,10 +82,10 @@ class JsonLines(RecordTable):
 
 @dataclass(frozen=True)
 class TextLines(RecordTable):
-    """A text a line, in the column `text`."""
+    """One text per line, in the column `text`."""
 
     def records(self) -> Iterator[Record]:
-        """Yield the lines, without their ends."""
+        """Yield the lines, without their line endings."""
         with self.file.open() as file:
             for number, line in enumerate(lines_of(buffered_reader(file), self.name), 1):
                 text = line.removesuffix("\n").removesuffix("\r")
@@ -94,7 +94,7 @@ class TextLines(RecordTable):
 
 def _record(name: str, line: str) -> Record:
     try:
-        line.encode()  # a line that is no text is no JSON either
+        line.encode()  # a line that is not text is not JSON either
         return _checked(name, parsed_json(line))
     except ValueError as error:
         return Record(name, {}, Fault("bad_line", f"it is not JSON: {error}"))
@@ -108,7 +108,7 @@ def _checked(name: str, value: Any) -> Record:
 
 
 def _kind(cell: Any) -> pa.DataType:
-    """Return the type of a cell, as messages say it; null where it is not known."""
+    """Return the type of a cell for messages; null if it is unknown."""
     if isinstance(cell, Number):
         return pa.float64() if any(c in cell for c in ".eEN") else pa.int64()
     if isinstance(cell, str):
@@ -123,17 +123,17 @@ def _kind(cell: Any) -> pa.DataType:
 
 
 def buffered_reader(file: Any) -> io.BufferedReader:
-    """Return an open file, of which one can look at the start."""
+    """Return an open file as one whose start can be peeked at."""
     return io.BufferedReader(file)
 
 
 def lines_of(file: io.BufferedReader, name: str, end: str | None = "\n") -> Iterator[str]:
-    """Yield the lines of a text file, with the ends that they have: `end`, or any where it is None.
+    """Yield the lines of a text file with their line endings: `end`, or any if that is None.
 
-    `name` is how messages call the file.
+    `name` is the name of the file in messages.
 
     Raises:
-        InputDataError: one of them is too long to be held.
+        InputDataError: a line is too long to be held.
     """
     text = characters(file, end)
     while line := text.readline(LONGEST_LINE):

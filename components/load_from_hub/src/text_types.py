@@ -1,4 +1,4 @@
-"""Which types of Arrow hold texts: plain ones, large ones, and the views of newer writers."""
+"""Arrow's text types: plain ones, large ones, and the views of newer writers."""
 
 import pyarrow as pa
 

@@ -1,7 +1,7 @@
-"""Cells as a source has them, to the types that the step declares.
+"""Converting cells of a source to the declared types.
 
-A text that is declared `string` comes out as the file spells it; a number is read only where a
-number is declared. A cell that cannot be what is declared is the fault of its row alone.
+A text declared as `string` stays as spelled in the file; a number is parsed only if a number is
+declared. A cell that cannot be converted is a fault of its row only.
 """
 
 import datetime as dt
@@ -18,7 +18,7 @@ from text_types import is_text
 from image_toolkit.text_encodings import decoded
 
 MOST_VALUES: Final = 8_000_000
-"""The most values in one JSON text, of two bytes each in a file and of sixty here."""
+"""The most values in one JSON text: each takes at least two bytes in a file, and sixty here."""
 
 _LONGEST_SHOWN: Final = 60
 
@@ -33,10 +33,10 @@ _JSON: Final = json.JSONDecoder(parse_int=Number, parse_float=Number, parse_cons
 
 
 def parsed_json(content: str | bytes, most_values: int = MOST_VALUES) -> Any:
-    """Return what a JSON text says, with its numbers as they are spelled.
+    """Parse a JSON text, keeping numbers as they are spelled.
 
     Raises:
-        ValueError: it is no JSON, or holds too many values.
+        ValueError: it is not JSON, or holds too many values.
     """
     commas = content.count(",") if isinstance(content, str) else content.count(b",")
     if commas > most_values:
@@ -50,7 +50,7 @@ def parsed_json(content: str | bytes, most_values: int = MOST_VALUES) -> Any:
 
 
 def typed(cells: Cells, declared: pa.DataType) -> tuple[pa.Array, dict[int, str]]:
-    """Return cells as an array of the declared type, and what is wrong with those that are null."""
+    """Convert cells to an array of the declared type; return it with the problems of null cells."""
     if isinstance(cells, pa.Array):
         cells = plain_array(cells)
         if pa.types.is_temporal(cells.type):
@@ -59,7 +59,7 @@ def typed(cells: Cells, declared: pa.DataType) -> tuple[pa.Array, dict[int, str]
             if _keeps_values(cells.type, declared):
                 return _checked(cells.cast(declared), cells), {}
         except (pa.ArrowException, ValueError):
-            pass  # some cells are at fault; which they are is found below
+            pass  # some cells are faulty; they are found below
         cells = cells.to_pylist()
     try:
         if pa.types.is_string(declared) and all(type(cell) in _PLAIN for cell in cells):
@@ -77,9 +77,9 @@ def plain_array(array: pa.Array) -> pa.Array:
 
 
 def named_classes(array: pa.Array, names: Sequence[str]) -> tuple[list[str | None], dict[int, str]]:
-    """Return the names of classes that are given as numbers, and by row what is wrong with some.
+    """Return the class names for class numbers, and by row the problems of invalid ones.
 
-    -1 stands for none.
+    -1 means no class.
     """
     numbers = array.to_pylist()
     found = [names[n] if n is not None and 0 <= n < len(names) else None for n in numbers]
@@ -92,10 +92,10 @@ def named_classes(array: pa.Array, names: Sequence[str]) -> tuple[list[str | Non
 
 
 def _keeps_values(source: pa.DataType, declared: pa.DataType) -> bool:
-    """Return whether Arrow's cast gives the same values, or fails.
+    """Return whether Arrow's cast preserves values, or fails.
 
-    It takes any number for a truth and large numbers for infinite, and reads numbers in texts that
-    are spelled as in a program.
+    It casts any number to a boolean and large numbers to infinity, and parses numbers in texts with
+    the syntax of programs.
     """
     if source == declared:
         return True
@@ -110,9 +110,9 @@ def _keeps_values(source: pa.DataType, declared: pa.DataType) -> bool:
 
 
 def _times(cells: pa.Array, declared: pa.DataType) -> tuple[pa.Array, dict[int, str]]:
-    """Return times as texts or as others, and which of them have parts that these do not hold.
+    """Convert times from texts or other types, and report those that would lose precision.
 
-    Never by way of Python's, which have no nanoseconds, and end with the year 9999.
+    Never through Python's types, which have no nanoseconds, and end with the year 9999.
     """
     nothing = pa.nulls(len(cells), declared)
     if not (is_text(declared) or pa.types.is_temporal(declared)):
@@ -120,7 +120,7 @@ def _times(cells: pa.Array, declared: pa.DataType) -> tuple[pa.Array, dict[int, 
     try:
         return cells.cast(declared), {}
     except pa.ArrowException:
-        pass  # some cells are at fault; which they are is found below
+        pass  # some cells are faulty; they are found below
     values, problems = [nothing.slice(row, 1) for row in range(len(cells))], {}
     for row, one in _given(cells):
         try:
@@ -140,7 +140,7 @@ def _shown(one: pa.Array) -> str:
 
 
 def _checked(cast: pa.Array, source: pa.Array) -> pa.Array:
-    """Return texts made from bytes if they are texts."""
+    """Check that texts cast from bytes are valid."""
     if pa.types.is_string(cast.type) and not pa.types.is_string(source.type):
         cast.validate(full=True)
     return cast
@@ -161,7 +161,7 @@ def _one_by_one(cells: Sequence[Any], declared: pa.DataType) -> tuple[pa.Array, 
 
 
 def _lack(declared: pa.DataType, error: Exception | None = None) -> str:
-    """Return what keeps a cell from the declared type, as it goes on after the cell."""
+    """Describe why a cell does not fit the declared type, to be appended to the cell."""
     if isinstance(error, UnicodeError):
         return "is no valid UTF-8"
     if isinstance(error, OverflowError | pa.ArrowInvalid) and _is_number(declared):
@@ -180,7 +180,7 @@ def _is_number(declared: pa.DataType) -> bool:
 
 
 def _value(cell: Any, declared: pa.DataType) -> Any:
-    """Return one cell as a Python value of the declared type."""
+    """Convert one cell to a Python value of the declared type."""
     if cell is None:
         return None
     if is_text(declared):
@@ -193,7 +193,7 @@ def _value(cell: Any, declared: pa.DataType) -> Any:
 
 
 def _nested(cell: Any, declared: pa.DataType) -> Any:
-    """Return a struct or a list, or what Arrow makes of a cell of another type."""
+    """Convert a struct or a list; leave cells of other types to Arrow."""
     if pa.types.is_struct(declared):
         return {part.name: _value(dict(cell).get(part.name), part.type) for part in declared}
     if not any(is_list(declared) for is_list in _LISTS):
@@ -204,7 +204,7 @@ def _nested(cell: Any, declared: pa.DataType) -> Any:
 
 
 def _single(cell: Any, declared: pa.DataType) -> Any:
-    """Return a number, a time, or bytes."""
+    """Convert a number, a time, or bytes."""
     if isinstance(cell, bool):
         raise TypeError
     if isinstance(cell, str | int | float | Decimal) and _is_number(declared):
@@ -213,7 +213,7 @@ def _single(cell: Any, declared: pa.DataType) -> Any:
         return _parsed(cell, declared)
     if pa.types.is_temporal(declared):
         if not isinstance(cell, dt.date | dt.time | dt.timedelta):
-            raise TypeError  # a number of what, since when?
+            raise TypeError  # a number without unit or epoch
         return pa.scalar(cell).cast(declared).as_py()  # Python's objects would be cut to the unit
     return cell
 
@@ -237,7 +237,7 @@ def _text(cell: Any) -> str:
 
 
 def _parsed(text: str, declared: pa.DataType) -> Any:
-    """Return what a text says, where something else than a text is declared."""
+    """Parse a text for a declared type other than text."""
     if pa.types.is_null(declared):
         raise TypeError
     if pa.types.is_binary(declared) or pa.types.is_large_binary(declared):

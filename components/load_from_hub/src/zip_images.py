@@ -29,21 +29,21 @@ from image_toolkit.text_encodings import caption
 logger = logging.getLogger(__name__)
 
 MAX_BYTES: Final = 256 << 20
-"""The most that is read of one member."""
+"""The most that is read of one member, in bytes."""
 
 _FILE_TYPE: Final = 0o170000
 _REGULAR: Final = (0, 0o100000)
 _BESIDE_NONE: Final = "hidden or beside no image"
 _DAMAGES: Final = (
     *(zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError, OSError),
-    *(RuntimeError, ValueError),  # a password, an unknown packing, no text
+    *(RuntimeError, ValueError),  # a password, an unknown method, not text
 )
-"""What the reading of one member raises; those before and after it can be read."""
+"""What reading one member may raise; those before and after it are still readable."""
 
 
 @dataclass(frozen=True)
 class ZipImages:
-    """An archive; each of its images is a row: known by its suffix, or by its first bytes."""
+    """An archive; each image in it is a row: recognised by its suffix, or by its first bytes."""
 
     file: DataFile
 
@@ -53,7 +53,7 @@ class ZipImages:
         return self.file.name
 
     def columns(self, wanted: Collection[str]) -> Mapping[str, pa.DataType]:
-        """Return the columns; those of texts have a type where there are any."""
+        """Return the columns; those for texts have a type if there are any texts."""
         with explained(self.name), self.file.open() as file, zipfile.ZipFile(file) as archive:
             members = self._sorted_in(archive)
         texts = pa.string() if members.captions else pa.null()
@@ -64,7 +64,7 @@ class ZipImages:
         }
 
     def chunks(self, columns: Sequence[str], rows: int) -> Iterator[Chunk]:
-        """Yield the images in the order of their names, at most `rows` at a time."""
+        """Yield the images sorted by name, at most `rows` at a time."""
         with explained(self.name):
             yield from chunked(self._records(), columns, rows)
 
@@ -78,10 +78,10 @@ class ZipImages:
                 yield self._record(archive, member, members.captions.get(_stem(member)))
 
     def _sorted_in(self, archive: zipfile.ZipFile) -> "Members":
-        """Return the members of an archive by what they are.
+        """Return the members of an archive by kind.
 
         Raises:
-            InputDataError: it has metadata, which are not read there.
+            InputDataError: it contains metadata, which is not supported in archives.
         """
         found = Members()
         files = {m.filename: m for m in archive.infolist() if not m.is_dir()}
@@ -127,9 +127,10 @@ class ZipImages:
 
 @dataclass
 class Members:
-    """The members of an archive: images in the order of their names, and the texts beside them.
+    """The members of an archive: images sorted by name, and the texts beside them.
 
-    The texts go by the path of their image without its suffix. `left_out` counts what is not read.
+    The texts are keyed by the path of their image without its suffix. `left_out` counts what is not
+    read.
     """
 
     images: list[zipfile.ZipInfo] = field(default_factory=list)
@@ -142,7 +143,7 @@ def _stem(member: zipfile.ZipInfo) -> str:
 
 
 def _starts_as_image(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> bool:
-    """Return whether the first bytes of a member are those of an image, whatever it is called."""
+    """Return whether the first bytes of a member are those of an image, whatever its name."""
     try:
         with archive.open(member) as content:
             return starts_as_image(content.read(START_BYTES))
@@ -151,7 +152,7 @@ def _starts_as_image(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> bool:
 
 
 def _problem(member: zipfile.ZipInfo) -> Fault | None:
-    """Return why a member is refused, if it is."""
+    """Return why a member is rejected, if it is."""
     if (member.external_attr >> 16) & _FILE_TYPE not in _REGULAR:
         return Fault("not_a_file", "a link or device in an archive is not followed")
     if member.filename.startswith("/") or ".." in member.filename.split("/"):

@@ -1,4 +1,4 @@
-"""Makes one seed of several, by adding up their vectors."""
+"""Combines several seeds into one by a weighted sum of their vectors."""
 
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -15,22 +15,22 @@ from image_toolkit.retrieval.search.seeds import read_seeds
 
 
 class MixEmbeddings(StreamTransformComponent):
-    """Adds up the vectors of each mix. The seeds of a mix may come from images and from prompts."""
+    """Sums the vectors of each mix. The seeds of a mix may come from images and from prompts."""
 
     gathers = True
 
     def setup(self, context: SetupContext) -> None:
-        """Take note of which model made the vectors."""
+        """Record which model made the vectors."""
         self._made_by = context.input_fields["embedding"].metadata
 
     def field_metadata(self) -> Mapping[str, Mapping[str, Any]]:
-        """Return which model made the vectors, which mixing does not change."""
+        """Return which model made the vectors; mixing does not change it."""
         return {"embedding": self._made_by}
 
     def transform_batches(
         self, batches: Iterator[pa.RecordBatch], context: RowContext
     ) -> Iterator[pa.RecordBatch]:
-        """Yield the seeds as they are, each a mix of itself."""
+        """Yield each seed as a mix of its own; `gather` combines them."""
         made_by = context.input_fields["embedding"].metadata
         for name in ("model_id", "revision", "dimension"):
             ours, theirs = self._made_by.get(name), made_by.get(name)
@@ -65,7 +65,7 @@ def _as_mixes(batch: pa.RecordBatch, dimension: int | None, context: RowContext)
 
 
 def _column(batch: pa.RecordBatch, name: str, data_type: pa.DataType) -> pa.Array:
-    """Return a field that the seeds need not have."""
+    """Return a field that the seeds may lack."""
     there = name in batch.schema.names
     return batch.column(name).cast(data_type) if there else pa.nulls(len(batch), data_type)
 

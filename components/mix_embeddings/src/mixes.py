@@ -1,4 +1,4 @@
-"""Adding up the vectors of seeds by their weights."""
+"""Weighted sums of the vectors of seeds."""
 
 from collections.abc import Sequence
 from typing import Any, Final
@@ -10,22 +10,22 @@ from fondant_spec.dataset.rejects import Rejects
 from fondant_spec.errors import InputDataError, did_you_mean
 
 ALL: Final = "*"
-"""The mix of what is part of every mix."""
+"""The name of the mix whose seeds are added to every mix."""
 
 _NOTHING: Final = 1e-4
-"""A vector of this length, or less, of seeds of length 1 has no direction worth the name."""
+"""A sum of unit vectors of at most this length has no meaningful direction."""
 
 Seed = dict[str, Any]
 
 
 def mixed(seeds: pa.Table, rejects: Rejects) -> pa.Table:
-    """Return a row for each mix in `seeds`, in place of the first that it is led towards.
+    """Return one row for each mix in `seeds`, in place of its first seed with a positive weight.
 
-    The others are filtered, with the row that stands for them.
+    The others are filtered, naming the row that represents them.
 
     Raises:
-        InputDataError: a mix is led towards nothing, its vectors cancel out, or a weight is no
-            finite number.
+        InputDataError: a mix has no seed of its own with a positive weight, its vectors cancel
+            out, or a weight is not finite.
     """
     rows = seeds.to_pylist()
     of_all = [row for row in rows if row["mix"] == ALL]

@@ -1,10 +1,10 @@
-"""LAION's small networks on CLIP vectors: how pretty an image is, and how unsafe.
+"""LAION's small networks on CLIP vectors: the aesthetic predictor and the NSFW detector.
 
 Both are read from their published state dicts. The aesthetic predictor
 (christophschuhmann/improved-aesthetic-predictor) is a chain of linear layers, `layers.0.weight`,
 ...; or a single one, `weight`. The NSFW detector (LAION-AI/CLIP-based-NSFW-Detector, for L/14 and
-B/32) begins with a normalisation, `norm.mean` and `norm.variance`, and has rectified layers,
-`linear_1.weight`, ..., and a sigmoid at its end.
+B/32) begins with a normalisation, `norm.mean` and `norm.variance`, followed by linear layers with
+ReLU, `linear_1.weight`, ..., and a final sigmoid.
 """
 
 import pickle
@@ -24,12 +24,12 @@ _NUMBERED: Final = re.compile(r"(?:layers\.|linear_)?(\d*)\.?(weight|bias)")
 
 
 class Head:
-    """A network from vectors of length 1 to a number.
+    """A network from unit vectors to a number.
 
     Args:
-        path: a state dict, as .safetensors or as torch saves it; of that, tensors alone are read.
-        name: what it is for, for errors.
-        dimension: of the vectors that it is to get.
+        path: a state dict, as .safetensors or as saved by torch, of which only tensors are read.
+        name: its purpose, for errors.
+        dimension: of its input vectors.
 
     Raises:
         InputDataError: it cannot be read, has another layout, or is for other vectors.
@@ -56,7 +56,7 @@ class Head:
         self._check_shapes(path, name, dimension)
 
     def __call__(self, vectors: FloatArray) -> FloatArray:
-        """Return the score of each vector of length 1, shape (n, dimension): an array of n."""
+        """Return the scores of unit vectors, shape (n, dimension), as an array of n."""
         values: FloatArray = vectors
         if self._mean is not None and self._variance is not None:
             values = ((values - self._mean) / np.sqrt(self._variance)).astype(np.float32)
@@ -94,7 +94,7 @@ def _read(path: Path, name: str) -> dict[str, FloatArray]:
         if path.suffix == ".safetensors":
             content: Mapping[str, torch.Tensor] = load_file(path)
         else:
-            # Tensors alone: of a pickle that would do anything, nothing is done.
+            # Tensors only: no other content of a pickle is executed.
             content = torch.load(path, map_location="cpu", weights_only=True)
     except (OSError, SafetensorError, pickle.UnpicklingError, RuntimeError, EOFError) as error:
         msg = f"{path}: the {name} cannot be read: {str(error).partition(chr(10))[0]}"

@@ -1,4 +1,4 @@
-"""Measures images: what the step names as produced, and nothing else."""
+"""Measures images: only the measures that the step produces."""
 
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -19,8 +19,9 @@ from image_toolkit.images.image_errors import NotAnImageError
 
 TEXT_AREA = "text_area"
 _AT_ONCE: Final = 8
-"""Images a core that are looked through for text before any counts as done: some seconds' work,
-after which progress is seen, and which is what an interruption loses."""
+"""Images per core that are searched for text before any counts as done: a few seconds' work,
+which is the interval of progress, and is lost on an interruption.
+"""
 
 TYPES: Mapping[str, pa.DataType] = {
     **{name: made for name, (_, made) in MEASURES.items()},
@@ -30,7 +31,7 @@ TYPES: Mapping[str, pa.DataType] = {
 
 
 class ScoreImages(ArrowTransformComponent):
-    """Adds a field for each measure that is asked for."""
+    """Adds a field for each requested measure."""
 
     uses_device = True
     batch_rows = 256
@@ -62,7 +63,7 @@ class ScoreImages(ArrowTransformComponent):
         self._asked = list(asked)
         self._measures = {name: MEASURES[name][0] for name in asked if name in MEASURES}
         if TEXT_AREA in asked:
-            from text_area import TextArea  # noqa: PLC0415 - nobody else need load its model
+            from text_area import TextArea  # noqa: PLC0415 - loads a model
 
             self._measures[TEXT_AREA] = TextArea().measure
             self.batch_rows = min(self.batch_rows, _AT_ONCE * cpu_count())
@@ -78,13 +79,13 @@ class ScoreImages(ArrowTransformComponent):
                 self._vectors.close()
 
     def field_metadata(self) -> Mapping[str, Mapping[str, Any]]:
-        """Return which model made the scores of vectors."""
+        """Return which model made the vector scores."""
         if self._vectors is None:
             return {}
         return {name: self._vectors.about for name in self._asked if name in SCORES}
 
     def transform(self, batch: pa.RecordBatch, context: RowContext) -> pa.RecordBatch:
-        """Return the measures of the images that can be decoded, and have a vector if need be."""
+        """Return the measures of the images that can be decoded, and have a vector if required."""
         made = self._pixel_columns(batch, context.rejects)
         if self._vectors is not None:
             rows = batch.filter(pc.is_in(batch.column("id"), value_set=made.column("id")))
@@ -96,7 +97,7 @@ class ScoreImages(ArrowTransformComponent):
         return made
 
     def _pixel_columns(self, batch: pa.RecordBatch, rejects: Rejects) -> pa.RecordBatch:
-        """Return the ids, and what is measured of pixels, if anything is."""
+        """Return the ids, and the requested pixel measures."""
         if not self._measures:
             return batch.select(["id"])
         rows = []
@@ -110,7 +111,7 @@ class ScoreImages(ArrowTransformComponent):
         return pa.RecordBatch.from_pylist(rows, pa.schema([("id", pa.string()), *types]))
 
     def _measure(self, data: bytes | None) -> dict[str, Any] | NotAnImageError:
-        """Return all measures of one image, or why it has none."""
+        """Return all measures of one image, or the error."""
         try:
             picture = Picture(data or b"", decode_pixels(data or b""))
         except NotAnImageError as error:

@@ -1,7 +1,7 @@
 """Cheap measures of an image's pixels.
 
-`blur`, `brightness` and `aspect_ratio` are cleanvision's, to within what another way of scaling
-makes of them (Apache-2.0, https://github.com/cleanlab/cleanvision).
+`blur`, `brightness` and `aspect_ratio` are those of cleanvision (Apache-2.0,
+https://github.com/cleanlab/cleanvision), up to differences in scaling.
 """
 
 from collections.abc import Callable, Mapping
@@ -20,26 +20,26 @@ from image_toolkit.images.rendering import phash, sha256
 
 Pixels = npt.NDArray[np.uint8]
 
-_SIDE: Final = 256  # pixels that the shorter side has at least where most is measured
+_SIDE: Final = 256  # minimum of the shorter side, in pixels, for most measures
 _BLUR_SIDE: Final = 64  # of the longer side, as in cleanvision
 _BLUR_FACTOR: Final = 0.01
 _LEAST_SPREAD: Final = 0.18
-_LIGHT: Final = np.array([0.241, 0.691, 0.068])  # how bright red, green and blue look, squared
-_FLAT: Final = 2  # by which neighbours of one colour may differ, after JPEG
+_LIGHT: Final = np.array([0.241, 0.691, 0.068])  # perceived brightness of RGB, squared
+_FLAT: Final = 2  # tolerance between neighbours of one colour, after JPEG
 
 
 @dataclass(frozen=True)
 class Picture:
-    """An image as it is measured: its file, and its pixels in RGB, shape (height, width, 3)."""
+    """An image to measure: its file, and its pixels in RGB, shape (height, width, 3)."""
 
     data: bytes
     pixels: Pixels
 
     @cached_property
     def small(self) -> Pixels:
-        """The pixels, brought down by the whole number that leaves the shorter side at 256 or more.
+        """The pixels, downscaled by the largest integer that keeps the shorter side at 256 or more.
 
-        Means over squares of pixels: several times as fast as any other scale.
+        It averages over squares of pixels, which is several times as fast as any other scaling.
         """
         height, width = self.pixels.shape[:2]
         factor = max(min(height, width) // _SIDE, 1)
@@ -49,14 +49,15 @@ class Picture:
 
     @cached_property
     def grey(self) -> Pixels:
-        """The small pixels in shades of grey."""
+        """The small pixels in greyscale."""
         return np.asarray(cv2.cvtColor(self.small, cv2.COLOR_RGB2GRAY), np.uint8)
 
 
 def blur(picture: Picture) -> float:
-    """Return how sharp an image is, from 0 (blurred) to 1, as cleanvision has it.
+    """Return cleanvision's sharpness of an image, from 0 (blurred) to 1.
 
-    From the spread of its edges, and of its shades, at 64 pixels: strong contours in any size.
+    It is derived from the spread of its edges, and of its shades, at 64 pixels: strong contours
+    at any original size.
     """
     height, width = picture.pixels.shape[:2]
     ratio = max(max(height, width) / _BLUR_SIDE, 1)
@@ -68,13 +69,13 @@ def blur(picture: Picture) -> float:
 
 
 def brightness(picture: Picture) -> float:
-    """Return how bright an image looks on average, from 0 (black) to 1, as cleanvision has it."""
+    """Return cleanvision's average brightness of an image, from 0 (black) to 1."""
     mean = np.array(cv2.mean(picture.small)[:3])
     return float(np.sqrt(_LIGHT @ mean**2) / 255)
 
 
 def contrast(picture: Picture) -> float:
-    """Return the standard deviation of the shades of grey, from 0 to 0.5 (RMS contrast)."""
+    """Return the standard deviation of the greyscale values, from 0 to 0.5 (RMS contrast)."""
     return float(cv2.meanStdDev(picture.grey)[1][0, 0] / 255)
 
 
@@ -83,20 +84,20 @@ def colourfulness(picture: Picture) -> float:
     red, green, blue = cv2.split(picture.small)
     reddish = cv2.subtract(red, green, dtype=cv2.CV_16S)
     both = cv2.add(red, green, dtype=cv2.CV_16S)
-    yellowish = cv2.subtract(both, cv2.add(blue, blue, dtype=cv2.CV_16S))  # twice what is meant
+    yellowish = cv2.subtract(both, cv2.add(blue, blue, dtype=cv2.CV_16S))  # twice the definition
     (mean_a, dev_a), (mean_b, dev_b) = cv2.meanStdDev(reddish), cv2.meanStdDev(yellowish)
     deviation = np.hypot(dev_a[0, 0], dev_b[0, 0] / 2)
     return float(deviation + 0.3 * np.hypot(mean_a[0, 0], mean_b[0, 0] / 2))
 
 
 def is_grayscale(picture: Picture) -> bool:
-    """Return whether all pixels are shades of grey: red, green and blue the same."""
+    """Return whether all pixels are grey: equal red, green and blue."""
     red, green, blue = cv2.split(picture.pixels)
     return bool(cv2.norm(red, green, cv2.NORM_INF) == 0 == cv2.norm(green, blue, cv2.NORM_INF))
 
 
 def flatness(picture: Picture) -> float:
-    """Return the share of pixels that look like both the next ones to the right and below.
+    """Return the share of pixels that equal both their right and lower neighbours.
 
     Screenshots, charts and logos have large areas of one colour; photographs hardly any.
     """
@@ -111,13 +112,13 @@ def flatness(picture: Picture) -> float:
 
 
 def aspect_ratio(picture: Picture) -> float:
-    """Return the shorter side by the longer one, from 0 to 1 (square), as cleanvision has it."""
+    """Return cleanvision's ratio of the shorter to the longer side, from 0 to 1 (square)."""
     height, width = picture.pixels.shape[:2]
     return float(min(height, width) / max(height, width))
 
 
 def mirrored_phash(picture: Picture) -> str:
-    """Return the perceptual hash of the image turned left to right."""
+    """Return the perceptual hash of the mirrored image."""
     return phash(np.asarray(cv2.flip(picture.pixels, 1), np.uint8))
 
 
@@ -135,4 +136,4 @@ MEASURES: Final[Mapping[str, tuple[Callable[[Picture], Any], pa.DataType]]] = {
     "border": (lambda picture: border_share(picture.pixels), pa.float32()),
     "sha256": (lambda picture: sha256(picture.data), pa.string()),
 }
-"""By their names, what measures a picture, and the type of what it gives."""
+"""The functions that measure a picture, and the types of their results, by name."""

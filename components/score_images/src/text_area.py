@@ -1,4 +1,4 @@
-"""How much of an image is under text: captions, watermarks, logos, screenshots."""
+"""The share of an image that is covered by text: captions, watermarks, logos, screenshots."""
 
 import logging
 from threading import Lock
@@ -12,18 +12,18 @@ from rapidocr import RapidOCR
 from fondant_spec.cpu import cpu_count
 
 _FEWEST_LETTERS: Final = 2
-_SIDE: Final = 736  # pixels of the longer side, at which text is looked for
+_SIDE: Final = 736  # pixels of the longer side, for text detection
 
 
 class TextArea:
     """Finds text with PP-OCR, whose weights come with rapidocr.
 
-    What its detector finds is also read, for it takes the rim of a cup for a letter; where two
-    letters or more can be read, there is text.
+    Its detections are also read, since it takes the rim of a cup for a letter; only boxes with two
+    or more readable letters count.
     """
 
     def __init__(self) -> None:
-        logging.getLogger("RapidOCR").setLevel(logging.ERROR)  # it warns of images without text
+        logging.getLogger("RapidOCR").setLevel(logging.ERROR)  # it warns about images without text
         settings = {
             "Global.use_cls": False,
             "Global.log_level": "error",
@@ -32,10 +32,10 @@ class TextArea:
             "EngineConfig.onnxruntime.intra_op_num_threads": cpu_count(),
         }
         self._find = RapidOCR(params=settings)
-        self._lock = Lock()  # it has all cores
+        self._lock = Lock()  # a single run uses all cores
 
     def measure(self, picture: Picture) -> float:
-        """Return the share of the image's pixels that are in boxes of text, from 0 to 1."""
+        """Return the share of the image's pixels that are in text boxes, from 0 to 1."""
         pixels: Pixels = picture.pixels
         with self._lock:
             found: Any = self._find(pixels[:, :, ::-1], use_det=True, use_cls=False, use_rec=True)

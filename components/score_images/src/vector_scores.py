@@ -1,4 +1,4 @@
-"""Scores of an image's CLIP vector: by small networks, by the texts of labels, by its caption."""
+"""Scores from an image's CLIP vector: by small networks, by label texts, by its caption."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -53,11 +53,11 @@ class VectorSettings:
 
 
 class VectorScores:
-    """Scores vectors that rows have, or that it computes; loads only what the scores need.
+    """Scores given or computed vectors; loads only what the scores need.
 
     Raises:
-        InvalidArgumentError: a score needs what was not given.
-        InputDataError: a model cannot be had, or does not fit the vectors.
+        InvalidArgumentError: a score requires an argument that was not given.
+        InputDataError: a model is not available, or does not fit the vectors.
     """
 
     def __init__(
@@ -105,7 +105,7 @@ class VectorScores:
         self._texts.close()
 
     def vectors(self, batch: pa.RecordBatch, rejects: Rejects) -> tuple[pa.RecordBatch, FloatArray]:
-        """Return the rows that have a vector, and these, of length 1."""
+        """Return the rows that have a vector, and their vectors, of length 1."""
         if self.takes_given:
             whole = batch.filter(pc.is_valid(batch.column("embedding")))
             for row_id in _without(batch, whole.column("id")):
@@ -125,7 +125,7 @@ class VectorScores:
         return whole, unit_vectors(flat.reshape(len(whole), -1))
 
     def scores(self, rows: pa.RecordBatch, vectors: FloatArray) -> Iterator[tuple[str, pa.Array]]:
-        """Yield each score that is asked for, by its name."""
+        """Yield each requested score, by its name."""
         for name, head in self._heads.items():
             yield name, pa.array(head(vectors), pa.float32())
         if self._classes is not None:
@@ -136,7 +136,7 @@ class VectorScores:
             yield CLIP_SCORE, self._clip_scores(rows, vectors)
 
     def _clip_scores(self, rows: pa.RecordBatch, vectors: FloatArray) -> pa.Array:
-        """Return the cosine of each vector with that of the row's caption; null without one."""
+        """Return the cosine of each vector with that of the row's caption, or null."""
         ids = rows.column("id").to_pylist()
         captions = zip(ids, rows.column("caption").to_pylist(), strict=True)
         found = dict(vectors_by_id(self._texts, [one for one in captions if one[1] is not None]))

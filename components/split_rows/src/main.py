@@ -1,4 +1,4 @@
-"""Draws which rows are held out for validation."""
+"""Splits rows into training and validation."""
 
 import logging
 from collections import Counter, defaultdict
@@ -28,7 +28,7 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class _Row:
-    """A row that has a split, or has what it is drawn by."""
+    """A row with a given split, or with the values to draw one by."""
 
     id: str
     split: str | None
@@ -36,10 +36,10 @@ class _Row:
 
 
 class SplitRows(GatherComponent):
-    """Adds to each row whether a model is trained on it, or validated.
+    """Assigns each row to training or validation.
 
-    It sees all rows first, for an image may have a group in one row and none in another. Of an
-    image no more is held than its hash.
+    It reads all rows first, since an image may have a group in one row and none in another. Of an
+    image, only the hash is held.
     """
 
     def __init__(self, *, validation_fraction: float = 0.1) -> None:
@@ -49,7 +49,7 @@ class SplitRows(GatherComponent):
     def gather(
         self, batches: Iterator[pa.RecordBatch], context: RowContext
     ) -> Iterator[pa.RecordBatch]:
-        """Yield the splits of the rows that have one, or have what it is drawn by."""
+        """Yield the splits of the rows that have one, or have the values to draw one by."""
         linked, rows = LinkedRows(), list[_Row]()
         for row in _rows(batches):
             try:
@@ -67,7 +67,7 @@ class SplitRows(GatherComponent):
         yield pa.RecordBatch.from_pydict({**columns, SPLIT: pa.array(found, pa.string())})
 
     def _split(self, root: Link, chosen: Mapping[Link, set[str]]) -> str:
-        """Return the split that was chosen for a row that is linked, or else the drawn one."""
+        """Return the split that was chosen for a row's linked rows, or else the drawn one."""
         sides = chosen.get(root, set())
         if len(sides) == 1:
             return next(iter(sides))
@@ -82,7 +82,7 @@ class SplitRows(GatherComponent):
             )
 
     def teardown(self) -> None:
-        """Tell how many rows fell on each side."""
+        """Log how many rows each split has."""
         if self._counts:
             splits = dict.fromkeys([TRAIN, VALIDATION, *self._counts])
             told = (f"{split} {self._counts[split]:,}" for split in splits)
@@ -91,22 +91,22 @@ class SplitRows(GatherComponent):
             logger.warning("%s", nothing)
 
     def field_metadata(self) -> Mapping[str, Mapping[str, Any]]:
-        """Return which share was held out."""
+        """Return the held-out share."""
         return {SPLIT: {"validation_fraction": self._fraction}}
 
 
 def _rows(batches: Iterator[pa.RecordBatch]) -> Iterator[dict[str, Any]]:
-    """Yield rows one by one, for each has an image."""
+    """Yield rows one by one, since each has an image."""
     for batch in batches:
         for place in range(len(batch)):
             yield batch.slice(place, 1).to_pylist()[0]
 
 
 def _read(row: Mapping[str, Any], linked: LinkedRows) -> _Row:
-    """Return a row as far as it counts here; images of the class are linked with no others.
+    """Return the relevant part of a row; class images are linked with no others.
 
     Raises:
-        BadRowError: its split is none that is known, or there is nothing to draw one by.
+        BadRowError: its split is unknown, or there is nothing to draw one by.
     """
     split = chosen_split(row)
     if not is_blank(row.get(CLASS_PROMPT)):

@@ -31,7 +31,7 @@ TYPES: Mapping[str, pa.DataType] = {
 
 
 class TagImages(ArrowTransformComponent):
-    """Adds the tags that a model is sure enough of."""
+    """Adds the tags that a model assigns with sufficient confidence."""
 
     uses_device = True
 
@@ -55,8 +55,8 @@ class TagImages(ArrowTransformComponent):
         """Load the model.
 
         Raises:
-            InvalidArgumentError: a field is to be produced that there is none of.
-            InputDataError: the model cannot be had, or is no tagger.
+            InvalidArgumentError: an unknown field is to be produced.
+            InputDataError: the model is not available, or is not a tagger.
         """
         self._asked = _asked(context.output_types)
         files = find_files(self._model_id, (tag_list.FILE, tagger.FILE), self._revision)
@@ -87,7 +87,7 @@ class TagImages(ArrowTransformComponent):
         rows: list[dict[str, Any]] = []
         waiting: list[tuple[str, tagger.Pixels]] = []
         ids = batch.column("id").to_pylist()
-        # Threads go on decoding while the model is at work.
+        # Threads continue decoding while the model runs.
         squares = self._pool.map(self._square, batch.column("image").to_pylist())
         for row_id, square in zip(ids, squares, strict=True):
             if isinstance(square, NotAnImageError):
@@ -102,7 +102,7 @@ class TagImages(ArrowTransformComponent):
         return pa.RecordBatch.from_pylist(rows, pa.schema({"id": pa.string(), **types}))
 
     def _square(self, data: bytes | None) -> tagger.Pixels | NotAnImageError:
-        """Return an image as the model takes it, or why there is none."""
+        """Return an image in the model's input format, or the error."""
         try:
             return self._tagger.square(decode_pixels(data or b""))
         except NotAnImageError as error:
@@ -126,7 +126,7 @@ class TagImages(ArrowTransformComponent):
 
 
 def _asked(types: Mapping[str, pa.DataType]) -> list[str]:
-    """Return the fields that the step names as produced, beside the tags.
+    """Return the fields to produce, besides the tags.
 
     Raises:
         InvalidArgumentError: one is unknown, or of another type.

@@ -1,4 +1,4 @@
-"""Which of the tags that a model is sure of an image gets, and how they are written."""
+"""Choosing an image's tags by confidence, and formatting them."""
 
 import logging
 import math
@@ -18,15 +18,16 @@ logger = logging.getLogger(__name__)
 RATING: Final = "rating"
 
 _FACE: Final = re.compile(r"\W*[^\W_]?\W*_\W*[^\W_]?\W*")
-"""Signs that look like a face: at most a letter or a digit on either side of the mouth."""
+"""Emoticons: at most one letter or digit on either side of the mouth."""
 
 
 @dataclass(frozen=True)
 class TagSettings:
-    """Which tags are wanted, and how they are written; see the spec.
+    """Which tags to choose, and how to format them; see the spec.
 
     Raises:
-        InvalidArgumentError: a category is none, a threshold is not from 0 to 1, or a text is none.
+        InvalidArgumentError: a category is unknown, a threshold is not from 0 to 1, or a text is
+            invalid.
     """
 
     thresholds: Mapping[str, float] = field(
@@ -63,7 +64,7 @@ class TagChoice:
     """Chooses the tags of images among those that a model knows.
 
     Raises:
-        InvalidArgumentError: a threshold is for a category that the model has no tags of.
+        InvalidArgumentError: a threshold is for a category without tags in the model.
     """
 
     def __init__(self, known: Sequence[KnownTag], settings: TagSettings) -> None:
@@ -97,10 +98,10 @@ class TagChoice:
         return bool(len(self._ratings))
 
     def tags(self, sureness: npt.NDArray[np.float32]) -> dict[str, float]:
-        """Return the tags of an image with how sure the model is of them, the surest first.
+        """Return the tags of an image with their confidence, highest first.
 
         Args:
-            sureness: of all tags that the model knows, from 0 to 1, shape (tags,).
+            sureness: the confidence of all tags of the model, from 0 to 1, shape (tags,).
         """
         sure = np.flatnonzero((sureness >= self._least) & (sureness > 0))
         found: dict[str, float] = {}
@@ -109,7 +110,7 @@ class TagChoice:
         return found
 
     def rating(self, sureness: npt.NDArray[np.float32]) -> str:
-        """Return the rating that the model is surest of."""
+        """Return the rating with the highest confidence."""
         best = int(np.argmax(sureness[self._ratings]))
         return self._texts[int(self._ratings[best])]
 
@@ -118,12 +119,12 @@ class TagChoice:
 
 
 def with_spaces(name: str) -> str:
-    """Return a tag with spaces for its underscores, unless it is a face such as `^_^`."""
+    """Return a tag with underscores replaced by spaces, unless it is an emoticon such as `^_^`."""
     return name if _FACE.fullmatch(name) else name.replace("_", " ")
 
 
 def _key(name: str) -> str:
-    """Return what is the same for all ways to write a tag."""
+    """Return a key that is the same for all spellings of a tag."""
     return name.strip().replace(" ", "_").lower()
 
 

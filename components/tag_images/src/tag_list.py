@@ -1,4 +1,4 @@
-"""The tags that a model knows: `selected_tags.csv`, a line for each number that it gives."""
+"""The tags of a model: `selected_tags.csv`, one line per output."""
 
 import csv
 from collections.abc import Mapping, Sequence
@@ -18,12 +18,12 @@ CATEGORIES: Final[Mapping[str, str]] = {
     "5": "meta",
     "9": "rating",
 }
-"""By the numbers that boorus have for them; 9 is that of the taggers alone."""
+"""Names of the categories by number, as on boorus; 9 exists only in taggers."""
 
 
 @dataclass(frozen=True)
 class KnownTag:
-    """A tag as the model has it, and its category."""
+    """A tag as the model spells it, and its category."""
 
     name: str
     category: str
@@ -33,7 +33,7 @@ def read_tags(folder: Path) -> Sequence[KnownTag]:
     """Return the tags of a model.
 
     Raises:
-        InputDataError: the table is damaged, or has a category that nobody knows.
+        InputDataError: the table is damaged, or has an unknown category.
     """
     path = folder / FILE
     try:

@@ -1,4 +1,4 @@
-"""A tagger in ONNX: images in, how sure it is of each tag out."""
+"""An ONNX tagger: images in, confidence per tag out."""
 
 import logging
 import re
@@ -26,19 +26,19 @@ _CUDA: Final = re.compile(r"cuda(:[0-9]+)?")
 
 
 class Tagger:
-    """Runs a network that takes float images, NHWC, BGR from 0 to 255, of a square's size.
+    """Runs a network whose input is square float images, NHWC, BGR from 0 to 255.
 
     Attributes:
         side: Of the square, in pixels.
         device: Where it runs: `cpu` or `cuda:0`.
 
     Args:
-        folder: with the model.
-        tags: how many tags it is to know.
+        folder: of the model.
+        tags: the expected number of tags.
         device: `auto`, `cpu`, `cuda` or `cuda:<number>`.
 
     Raises:
-        InputDataError: the model cannot be read, or takes or gives something else.
+        InputDataError: the model cannot be read, or has other inputs or outputs.
         InvalidArgumentError: there is no such device.
     """
 
@@ -47,8 +47,8 @@ class Tagger:
         self.device, providers = _providers(device)
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = cpu_count()
-        options.add_session_config_entry("session.intra_op.allow_spinning", "0")  # nor wait busily
-        options.log_severity_level = 3  # errors
+        options.add_session_config_entry("session.intra_op.allow_spinning", "0")  # nor busy waiting
+        options.log_severity_level = 3  # errors only
         try:
             self._session = onnxruntime.InferenceSession(self._path, options, providers)
         except Exception as error:  # noqa: BLE001 - it has a class of its own for each cause
@@ -73,7 +73,7 @@ class Tagger:
         self._check_outputs(tags)
 
     def square(self, pixels: Pixels) -> Pixels:
-        """Return an image as the model takes it: on a white square, scaled, in BGR.
+        """Return an image in the model's input format: padded to a white square, scaled, in BGR.
 
         Args:
             pixels: RGB, of shape (height, width, 3).
@@ -89,10 +89,10 @@ class Tagger:
         return square[:, :, ::-1]
 
     def __call__(self, squares: list[Pixels]) -> npt.NDArray[np.float32]:
-        """Return how sure the model is of each tag for each image, of shape (images, tags).
+        """Return the confidence of each tag for each image, of shape (images, tags).
 
         Raises:
-            InputDataError: it gives something else than numbers from 0 to 1.
+            InputDataError: the output is not numbers from 0 to 1.
         """
         step = self._fixed or len(squares)
         parts = [self._run(squares[start : start + step]) for start in range(0, len(squares), step)]
@@ -113,7 +113,7 @@ class Tagger:
         return np.asarray(found, np.float32)[: len(squares)]
 
     def _check_outputs(self, tags: int) -> None:
-        """Tag a white square, and see what comes out."""
+        """Tag a white square, and check the output."""
         white = np.full((self.side, self.side, _CHANNELS), 255, np.uint8)
         try:
             found = self._run([white])
@@ -129,7 +129,7 @@ class Tagger:
 
 
 def _providers(device: str) -> tuple[str, list[Any]]:
-    """Return where a model runs, and what onnxruntime calls that."""
+    """Return the device that a model runs on, and its onnxruntime providers."""
     if device not in ("auto", "cpu") and not _CUDA.fullmatch(device):
         msg = (
             f"device: {device!r} is none that taggers run on; use auto, cpu, cuda or cuda:<number>."

@@ -16,7 +16,7 @@ from image_toolkit.models.runtime.feed_rows import SAMPLES
 
 
 class TextEmbedding(StreamTransformComponent):
-    """Turns texts into unit vectors."""
+    """Embeds texts as unit vectors."""
 
     uses_device = True
 
@@ -43,7 +43,7 @@ class TextEmbedding(StreamTransformComponent):
         """Load the model, once for each device.
 
         Raises:
-            InvalidArgumentError: the step is asked for a field that there is not.
+            InvalidArgumentError: an unknown field is requested.
         """
         unknown = sorted(context.output_fields - {"embedding", TOKENS})
         if unknown:
@@ -59,7 +59,7 @@ class TextEmbedding(StreamTransformComponent):
     def transform_batches(
         self, batches: Iterator[pa.RecordBatch], context: RowContext
     ) -> Iterator[pa.RecordBatch]:
-        """Yield `id`, `embedding` and, asked for, `text_tokens` of the texts that are not empty."""
+        """Yield `id`, `embedding` and, if requested, `text_tokens` of all non-empty texts."""
         encoder = cast("TextEncoder", self._embedder.encoder)
         lengths = TextLengths(encoder, refuse=self._refuse_long)
         read = lengths.read(batches, "text", context.rejects)

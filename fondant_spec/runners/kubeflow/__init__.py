@@ -1,6 +1,6 @@
-"""Runs a plan on a Kubeflow Pipelines host: compile, check, submit, follow.
+"""Running a plan on a Kubeflow Pipelines host: compile, check, submit, follow.
 
-What needs the extra `kubeflow` is imported when it is used.
+Modules that need the extra `kubeflow` are imported on use.
 """
 
 import argparse
@@ -28,14 +28,14 @@ __all__ = ["Cluster", "Credentials", "KubeflowRunner"]
 
 @dataclass(frozen=True)
 class KubeflowRunner(Runner):
-    """Submits plans to a host; a `MissingDependencyError` where the extra is not installed.
+    """Submits plans to a host; raises a `MissingDependencyError` if the extra is not installed.
 
     Attributes:
-        cluster: where, and with what.
-        credentials: what to show the host.
-        run_name: of the run; by default the pipeline's and the run's id.
+        cluster: where to run, and its settings.
+        credentials: for the host.
+        run_name: of the run; by default the pipeline's name and the run's id.
         following: whether to wait for the end.
-        fan_out: step id to the number of pods that its partitions are spread over.
+        fan_out: step id to the number of pods that its partitions are distributed over.
     """
 
     cluster: Cluster = field(default_factory=Cluster)
@@ -66,7 +66,7 @@ class KubeflowRunner(Runner):
 
     @classmethod
     def from_settings(cls, settings: Settings, options: argparse.Namespace) -> Self:
-        """Make the runner; see docs/kubeflow.md for the names of the settings."""
+        """Create the runner; see docs/kubeflow.md for the names of the settings."""
         cluster = Cluster.from_settings(settings)
         return cls(
             replace(cluster, experiment=options.experiment or cluster.experiment),
@@ -77,20 +77,20 @@ class KubeflowRunner(Runner):
         )
 
     def check(self) -> None:
-        """Make sure that the host answers."""
+        """Check that the host responds."""
         _ = self._host
 
     def adapt(self, pipeline: Pipeline) -> None:
-        """Spread the steps that `fan_out` names."""
+        """Slice the steps that `fan_out` names."""
         for step_id, count in self.fan_out.items():
             pipeline.change(step_id, fan_out=count)
 
     def check_plan(self, plan: Plan) -> None:
-        """Make sure that the cluster sees what a plan names, and reads it as it is meant."""
+        """Check that the cluster can access what a plan refers to, and does not reinterpret it."""
         check_plan(plan, self.cluster)
 
     def compile(self, plan: Plan) -> str:
-        """Return a package that any host can be given, held against the rules of the server."""
+        """Return a package for any host, checked against the rules of the server."""
         from fondant_spec.runners.kubeflow.checker import check_package  # noqa: PLC0415
         from fondant_spec.runners.kubeflow.compiler import compile_plan  # noqa: PLC0415
 
@@ -100,11 +100,11 @@ class KubeflowRunner(Runner):
         return package
 
     def doubts(self, plan: Plan) -> Iterable[str]:
-        """Tell of images that may not be what the nodes of the cluster get, and of many slices."""
+        """Warn about images that may differ from those on the cluster's nodes, and many slices."""
         return [*doubts(plan.steps), *slice_doubts(plan)]
 
     def run(self, plan: Plan, say: Callable[[str], None] = tell) -> list[StepResult]:
-        """Submit a plan and follow the run. Its results are on the base path alone: returns []."""
+        """Submit a plan and follow the run. Its results are only on the base path: returns []."""
         from fondant_spec.runners.kubeflow.following.follow import follow  # noqa: PLC0415
         from fondant_spec.runners.kubeflow.following.results_seen import ResultsSeen  # noqa: PLC0415
         from fondant_spec.runners.kubeflow.following.submitted_run import SubmittedRun  # noqa: PLC0415
@@ -135,7 +135,7 @@ class KubeflowRunner(Runner):
 
     @cached_property
     def _host(self) -> "tuple[Host, str]":
-        """A host that answers, and the namespace to run in."""
+        """Return a host that responds, and the namespace to run in."""
         from fondant_spec.runners.kubeflow.host import Host, namespace_for  # noqa: PLC0415
 
         host = Host(self.cluster.host, self.credentials)

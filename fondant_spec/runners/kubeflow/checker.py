@@ -1,7 +1,7 @@
-"""Holds a compiled package against the rules of the Kubeflow Pipelines server, before it sees it.
+"""Checking a compiled package against the rules of the Kubeflow Pipelines server.
 
-The rules are those that the server applies when a package is uploaded and a run is made of it, and
-what its drivers cannot resolve (read in its source, version 2.17).
+These are the rules that the server applies when a package is uploaded and a run is created, and the
+limits of its drivers (according to its source, version 2.17).
 """
 
 import json
@@ -19,9 +19,10 @@ from fondant_spec.runners.kubeflow.package import documents, slices_name, task_n
 
 MAX_PACKAGE_BYTES: Final = 32 << 20
 MAX_PARAMETER_BYTES: Final = 65_535
-"""What the column holds in which servers before 2.15 keep the values of a run, as JSON.
+"""The size of the database column in which servers before 2.15 keep a run's parameters as JSON.
 
-Their `MAX_PARAMETER_BYTES`, of 10,000, is asked of runs of version 1 alone."""
+Their `MAX_PARAMETER_BYTES`, of 10,000, applies only to runs of version 1.
+"""
 
 SCHEMA_VERSION: Final = "2.1.0"
 
@@ -30,10 +31,10 @@ _UNRESOLVED: Final = ("IfPresent", "Concat")
 
 
 def check_package(text: str, plan: Plan) -> None:
-    """Make sure that the server takes a package, and that nothing the plan asks for was lost.
+    """Check that the server accepts a package, and that no setting of the plan was lost.
 
     Raises:
-        InvalidPipelineError: all that is wrong with it.
+        InvalidPipelineError: with all problems.
     """
     faults = list(_faults(text, plan))
     if faults:
@@ -59,7 +60,7 @@ def _faults(text: str, plan: Plan) -> Iterator[str]:
 
 
 def _unreadable(pipeline: Mapping[str, Any], platform: Mapping[str, Any]) -> Iterator[str]:
-    """Parse both documents as strictly as the server does: a field it does not know is an error."""
+    """Parse both documents as strictly as the server does: an unknown field is an error."""
     configs = _executor_configs(platform)
     messages = [
         ("the pipeline", pipeline, pipeline_spec_pb2.PipelineSpec()),

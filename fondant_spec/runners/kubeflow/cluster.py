@@ -1,4 +1,4 @@
-"""A Kubeflow Pipelines host, and what the steps need of its cluster beside their own resources."""
+"""A Kubeflow Pipelines host, and the cluster settings of steps besides their own resources."""
 
 import re
 from collections.abc import Mapping
@@ -24,7 +24,7 @@ _VOLUME: Final = re.compile(r"([a-z0-9][a-z0-9.-]*)(?::(/[^:]*))?")
 
 @dataclass(frozen=True)
 class Cluster:
-    """Where a pipeline is submitted to, and what each of its steps is given there.
+    """Where a pipeline is submitted to, and the settings that all of its steps get there.
 
     Attributes:
         host: URL of Kubeflow Pipelines.
@@ -34,13 +34,13 @@ class Cluster:
             store.
         volume_path: where that volume is mounted.
         secrets: environment variable to (secret, key) in the cluster.
-        variables: environment variable to its value, which stands in the package.
-        labels: of every pod, such as those that name who pays for it.
+        variables: environment variable to its value, which is written into the package.
+        labels: of every pod, such as for cost allocation.
         run_as_user: uid of the steps; None for the image's own, or the cluster's choice.
         pull_policy: when nodes pull images: Always, IfNotPresent or Never.
-        pull_secrets: names of the secrets that open the registry.
-        service_account: that the steps run as; empty for the host's own choice.
-        interval: seconds between two looks at a run.
+        pull_secrets: names of the secrets for the registry.
+        service_account: that the steps run as; empty for the host's default.
+        interval: seconds between two polls of a run.
     """
 
     host: str = field(default="", repr=False)
@@ -85,9 +85,9 @@ class Cluster:
 
 @dataclass(frozen=True)
 class Credentials:
-    """What a caller shows a host; not part of any text.
+    """The credentials for a host; never part of any text.
 
-    Of several the first is shown: the cookie of a login, a token, that of a file, `user:password`.
+    The first available one is used: a login cookie, a token, a token file, `user:password`.
     """
 
     token: str = field(default="", repr=False)
@@ -97,7 +97,7 @@ class Credentials:
 
     @classmethod
     def from_settings(cls, settings: Mapping[str, str]) -> Self:
-        """Return the credentials that KUBEFLOW_* name, or those of the pod that this runs in."""
+        """Return the credentials in KUBEFLOW_* settings, or those of the pod that this runs in."""
         own = settings.get("KUBEFLOW_TOKEN_FILE", "")
         return cls(
             token=settings.get("KUBEFLOW_TOKEN", ""),
@@ -106,10 +106,10 @@ class Credentials:
         )
 
     def headers(self) -> dict[str, str]:
-        """Return the headers; a token file is read each time, since its content is renewed.
+        """Return the headers; a token file is read each time, since it is rotated.
 
         Raises:
-            HostError: the token file cannot be read, or what a header would hold is no such text.
+            HostError: the token file cannot be read, or a value is not valid in a header.
         """
         if self.cookie:
             return {"Cookie": _word(self.cookie, "KUBEFLOW_COOKIE")}
@@ -131,7 +131,7 @@ def _token_in(file: str) -> str:
 
 
 def _word(text: str, where: str) -> str:
-    """Return what a header can hold, without the ends of lines that come along with it."""
+    """Return a valid header value, without trailing line ends."""
     text = text.strip()
     if not text or not text.isascii() or not text.isprintable():
         what = "is empty" if not text else "holds a character that none can have"
@@ -202,7 +202,7 @@ def _secrets(text: str) -> dict[str, tuple[str, str]]:
 
 
 def _without_value(word: str) -> str:
-    """Return a word without what may be a secret that was meant to stay in the cluster."""
+    """Return a word without any part that may be a secret meant to stay in the cluster."""
     name, equals, _ = word.partition("=")
     return f"{name}={HIDDEN}" if equals else HIDDEN
 

@@ -1,7 +1,7 @@
-"""Compiles a plan to a package of Kubeflow Pipelines: YAML of the pipeline and its Kubernetes side.
+"""Compiling a plan to a package of Kubeflow Pipelines: YAML of the pipeline and its platform.
 
-Each step is a container component that is given its arguments as typed parameters, which the form
-of the host shows, and leaves the location of its manifest as an output parameter.
+Each step is a container component whose arguments are typed parameters, which the host's form
+shows, and whose output parameter is the location of its manifest.
 """
 
 import inspect
@@ -41,9 +41,10 @@ METRICS: Final = "metrics"
 REPORT: Final = "report"
 
 _OF_THE_RUN: Final = {"run_id": dsl.PIPELINE_JOB_ID_PLACEHOLDER}
-"""What each run of a package has of its own, were it cloned, or started by a schedule.
+"""Placeholders that are filled in per run of a package, even if cloned or scheduled.
 
-It must be the whole value of a task's input, or it is not filled in."""
+A placeholder must be the whole value of a task's input, or it is not filled in.
+"""
 
 _PYTHON_TYPES: Final[Mapping[str, type]] = {
     "String": str,
@@ -62,16 +63,16 @@ def compile_plan(plan: Plan, cluster: Cluster) -> str:
     """Return the package of a plan, as text.
 
     Raises:
-        InvalidPipelineError: the base path or an argument is a path, or names a secret, that the
-            cluster cannot see, or is a text that would not arrive; a step that cannot be spread is;
-            or two steps have the same name there.
+        InvalidPipelineError: the base path or an argument is a path, or refers to a secret, that
+            the cluster cannot access, or is a text that would not arrive unchanged; a step that
+            cannot be sliced is; or two steps have the same name there.
     """
     check_plan(plan, cluster)
     fields = fields_of(plan)
     described = _pipeline(plan, cluster, fields)
     pipeline = json_format.MessageToDict(described.pipeline_spec)
     parameters = pipeline["root"]["inputDefinitions"]["parameters"]
-    # The SDK knows of no choices. The host makes drop-downs of them, and refuses other values.
+    # The SDK does not support choices. The host shows them as drop-downs, and rejects other values.
     for name, choices in literals(fields).items():
         parameters[name]["literals"] = choices
     return package_text(pipeline, json_format.MessageToDict(described.platform_spec))
@@ -81,7 +82,7 @@ def _pipeline(plan: Plan, cluster: Cluster, fields: Fields) -> Any:
     form = [_parameter(BASE_PATH, "String", plan.base_path)]
     form += [_parameter(one.name, one.type, one.default) for of in fields.values() for one in of]
 
-    # Kubeflow allows no pipeline to be described while another one is.
+    # Kubeflow does not allow one pipeline to be defined inside the definition of another.
     spread = {
         p.id: _spread(plan, p, fields[p.id], cluster) for p in plan.steps if p.step.fan_out > 1
     }
@@ -123,17 +124,16 @@ def _described(
     output: type | None = None,
     description: str | None = None,
 ) -> Any:
-    """Return a function as a pipeline of Kubeflow, which reads the inputs off its signature."""
+    """Return a function as a Kubeflow pipeline, with the inputs in its signature."""
     vars(body)["__signature__"] = inspect.Signature(inputs, return_annotation=output)
     return dsl.pipeline(name=name, description=description)(body)
 
 
 def _spread(plan: Plan, planned: PlannedStep, fields: Iterable[Field], cluster: Cluster) -> Any:
-    """Return a step as a pipeline of its own: slices side by side, then one task that commits.
+    """Return a step as a nested pipeline: slices in parallel, then one task that commits.
 
-    The committing task is told where the slices worked, and finds all partitions done there.
-    Inside a pipeline of its own, because the local runner of kfp 2.17 loses what comes into a loop
-    from a task beside it.
+    The committing task is given where the slices worked, and finds all partitions done there. It is
+    nested because the local runner of kfp 2.17 loses values passed into a loop from a sibling task.
     """
     count = planned.step.fan_out
     if planned.spec.loads or planned.spec.writes:
@@ -176,7 +176,7 @@ def _component(
     if extra:
         inputs[extra] = "String" if extra == SLICE else "JsonArray"
         argv += [f"--{extra}", {"inputValue": extra}]
-    if extra != SLICE:  # what a slice has done is told by the task that commits
+    if extra != SLICE:  # slices are reported by the task that commits
         outputs.append({"name": METRICS, "type": "Metrics"})
         argv += ["--executor_input", {"executorInput": None}]
     if extra != SLICE and planned is plan.steps[-1]:
@@ -198,7 +198,7 @@ def _component(
 
 
 def _inputs(planned: PlannedStep, fields: Iterable[Field]) -> dict[str, str]:
-    """Return the inputs of a step's component by name, and their types in Kubeflow's words."""
+    """Return the inputs of a step's component, with their Kubeflow types."""
     inputs = {BASE_PATH: "String", "run_id": "String"}
     inputs |= {_input_name(i): "String" for i in range(len(planned.step.after))}
     return inputs | {one.input: one.type for one in fields}

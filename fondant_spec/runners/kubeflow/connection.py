@@ -1,6 +1,6 @@
-"""Calls to a Kubeflow Pipelines host, with an error of one line for whatever stands in the way.
+"""HTTP calls to a Kubeflow Pipelines host, with one-line errors.
 
-Redirects are not followed, since they lead to a login page; every call has a deadline.
+Redirects are not followed, since they lead to a login page; every call has a timeout.
 """
 
 import re
@@ -24,20 +24,20 @@ from fondant_spec.signing import signing
 TIMEOUT: Final = (3.0, 5.0)
 
 _FRAME: Final = re.compile("^/_(?=/)")
-"""What Kubeflow's dashboard puts before the path of a page that it shows in a frame."""
+"""The prefix that Kubeflow's dashboard adds to the path of a page in a frame."""
 
 
 class Connection:
-    """The way to a host.
+    """A connection to a host.
 
     Args:
-        url: its address, as it stands in a browser or in front of `/apis`. A user and password in
-            it are shown to the host alone.
-        credentials: what to show it instead.
-        timeout: seconds to connect, and between two bytes of an answer.
+        url: its address, as in a browser or before `/apis`. A user and password in it are sent only
+            to the host.
+        credentials: used instead of these.
+        timeout: seconds to connect, and between two bytes of a response.
 
     Raises:
-        HostError: the address is no URL.
+        HostError: the address is not a URL.
     """
 
     def __init__(
@@ -51,7 +51,7 @@ class Connection:
         self._timeout = timeout
 
     def data(self, method: str, path: str, **options: Any) -> dict[str, Any]:
-        """Return the answer of a call that answers with data; `options` are those of `requests`.
+        """Call the host and return the JSON response; `options` are those of `requests`.
 
         Raises:
             HostError: the host refuses, or cannot be reached.
@@ -66,7 +66,7 @@ class Connection:
         return content
 
     def text(self, path: str, most: int) -> str:
-        """Return the end of a text, of about so many bytes.
+        """Return the end of a text, about `most` bytes.
 
         Raises:
             HostError: the host refuses, or cannot be reached.
@@ -107,9 +107,9 @@ class Connection:
 
 
 def _checked(url: str) -> tuple[str, str]:
-    """Return an address without what a browser shows beside it; and who signs in.
+    """Return an address without the parts that only browsers use, and its credentials.
 
-    That is `user:password`, if it stands in the address.
+    These are `user:password`, if they are in the address.
     """
     if not url.strip():
         msg = "HOST is not set; set it to Kubeflow Pipelines, or choose another --runner."
@@ -129,11 +129,11 @@ def _checked(url: str) -> tuple[str, str]:
 
 
 def _parts(url: str) -> SplitResult | None:
-    """Return the parts of an address; None if it is none."""
+    """Return the parts of an address; None if it is invalid."""
     try:
         parts = urlsplit(url)
         _ = parts.port
-        (parts.hostname or "").encode("idna")  # no part of a name is empty, or too long
+        (parts.hostname or "").encode("idna")  # no label is empty or too long
     except ValueError:
         return None
     return parts if parts.scheme in ("http", "https") and parts.hostname else None

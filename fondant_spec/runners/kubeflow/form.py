@@ -1,8 +1,8 @@
-"""What the form of the host shows of a step: its arguments, as typed fields.
+"""The host's submission form: a step's arguments as typed fields.
 
-The host sorts fields by name, so names order it: the base path, then what the pipeline sets or the
-component's spec calls prominent (`main_`), step by step, then all else (`more_`). No value, which
-fields cannot hold, is an empty text.
+The host sorts fields by name, so names determine the order: the base path, then what the pipeline
+sets or the component's spec calls prominent (`main_`), step by step, then the rest (`more_`). A
+field cannot hold None, so an empty text stands for it.
 """
 
 from collections.abc import Iterator, Mapping
@@ -35,9 +35,9 @@ _KFP_TYPES: Final = {
 
 @dataclass(frozen=True)
 class Field:
-    """A field of the form: its name there, the input of the step it is for, and what it may hold.
+    """A field of the form: its name there, the step input it is for, and its possible values.
 
-    `type` is in Kubeflow's words; `literals` are all values there are to choose from, if few are.
+    `type` is Kubeflow's name of it; `literals` are all possible values, if there are few.
     """
 
     name: str
@@ -59,8 +59,8 @@ def fields_of(plan: Plan) -> dict[str, tuple[Field, ...]]:
 def _fields(planned: PlannedStep, place: str) -> Iterator[Field]:
     """Yield the fields of a step.
 
-    One that is spread has a field only for what is prominent, and one for all else: each of its
-    slices repeats all of them several times over, in a workflow whose size has a limit.
+    A sliced step has a field only for each prominent argument, and one for all others: each slice
+    repeats every field several times, in a workflow of limited size.
     """
     spread = planned.step.fan_out > 1
     for name, value in planned.arguments.items():
@@ -81,7 +81,7 @@ def _field(name: str, argument: Argument, value: Any) -> Field:
 
 
 def literals(fields: Mapping[str, tuple[Field, ...]]) -> dict[str, list[Any]]:
-    """Return the values to choose from, by the names of the fields that have such."""
+    """Return the values to choose from, by field name, for the fields that have them."""
     return {
         field.name: list(field.literals)
         for of_step in fields.values()

@@ -1,4 +1,4 @@
-"""A Kubeflow Pipelines host: what is asked of it, in calls of its API v2beta1."""
+"""A client of a Kubeflow Pipelines host, using its API v2beta1."""
 
 import json
 from collections.abc import Callable, Mapping
@@ -13,13 +13,13 @@ from fondant_spec.runners.kubeflow.package import documents
 
 API: Final = "apis/v2beta1"
 LOG_API: Final = "apis/v1alpha1"
-"""Of the log call, which the later API has none for; hosts of version 2 have it too."""
+"""For reading logs, which v2beta1 cannot; hosts of version 2 have both."""
 
 SUBMIT_TIMEOUT: Final = (3.0, 60.0)
-"""A host takes its time to read a package, and to make a run of it."""
+"""Connect and read timeouts: a host is slow to parse a package and to create a run of it."""
 
 MAX_LOG: Final = 1 << 20
-"""Bytes of a log's end that are looked at."""
+"""How many bytes of the end of a log are read."""
 
 NAMESPACE_FILE: Final = "/var/run/secrets/kubernetes.io/serviceaccount/namespace"
 
@@ -28,7 +28,7 @@ _ARCHIVED: Final = "ARCHIVED"
 
 @dataclass(frozen=True)
 class Health:
-    """What a host says of itself. One with several users has a namespace for each."""
+    """What a host reports of itself. One with several users has a namespace for each."""
 
     version: str
     several_users: bool
@@ -36,15 +36,15 @@ class Health:
 
 @dataclass(frozen=True)
 class Submission:
-    """What a run is made of.
+    """The specification of a run.
 
     Attributes:
         name: the run's name.
         experiment_id: the experiment that it belongs to.
         source: the package, as `Host.upload` returns it.
-        parameters: the values of the form, all of them.
+        parameters: the values of all fields of the form.
         description: what runs, and where.
-        service_account: that the steps run as; empty for the host's own choice.
+        service_account: that the steps run as; empty for the host's default.
     """
 
     name: str
@@ -56,9 +56,9 @@ class Submission:
 
 
 class Host:
-    """A host that speaks the API v2beta1; the arguments are those of a `Connection`.
+    """A host with the API v2beta1; the arguments are those of a `Connection`.
 
-    All methods raise a `HostError` where the host refuses, or cannot be reached.
+    All methods raise a `HostError` if the host refuses, or cannot be reached.
     """
 
     def __init__(
@@ -71,7 +71,7 @@ class Host:
         self.url = self._connection.url
 
     def check(self) -> Health:
-        """Make sure that Kubeflow Pipelines answers there."""
+        """Check that Kubeflow Pipelines responds there."""
         answer = self._call("GET", "healthz")
         if not {"tag_name", "commit_sha", "multi_user"} & answer.keys():
             msg = f"{self.url} answers, but is not Kubeflow Pipelines; check HOST and its path."
@@ -80,10 +80,10 @@ class Host:
         return Health(version, several_users=bool(answer.get("multi_user")))
 
     def experiment(self, name: str, namespace: str = "") -> str:
-        """Return the id of an experiment, which is made if there is none of that name.
+        """Return the id of an experiment, creating it if necessary.
 
         Raises:
-            HostError: it is archived, where no list would show the run.
+            HostError: it is archived, so that no list would show the run.
         """
         body = {"display_name": name} | _in(namespace)
         found = self._kept("experiments", body)
@@ -98,14 +98,14 @@ class Host:
     def upload(
         self, package: str, pipeline: str, version: str, description: str = "", namespace: str = ""
     ) -> dict[str, Any]:
-        """Return a package as the source of runs: a version of a pipeline, uploaded if need be.
+        """Return a package as the source of runs: a pipeline version, uploaded if necessary.
 
         Args:
             package: its text.
-            pipeline: the name of the pipeline, which is made if there is none.
-            version: tells this package from all others; one that is there is not uploaded again.
-            description: of the pipeline, for who looks at it.
-            namespace: whose pipeline it is, on a host with several users.
+            pipeline: the name of the pipeline, which is created if necessary.
+            version: identifies this package; an existing version is not uploaded again.
+            description: of the pipeline, for people.
+            namespace: of the pipeline, on a host with several users.
         """
         body = {"display_name": pipeline, "description": description} | _in(namespace)
         pipeline_id = self._kept("pipelines", body)["pipeline_id"]
@@ -140,23 +140,23 @@ class Host:
         return str(answer["run_id"])
 
     def run_url(self, run_id: str) -> str:
-        """Return where a person looks at a run."""
+        """Return the URL of a run's page."""
         return f"{self.url}/#/runs/details/{run_id}"
 
     def run(self, run_id: str) -> dict[str, Any]:
-        """Return what the host tells of a run."""
+        """Return the host's description of a run."""
         return self._call("GET", f"runs/{run_id}")
 
     def log(self, run_id: str, node_id: str) -> str:
-        """Return the end of what a pod printed; nothing where it did not begin, or is gone.
+        """Return the end of a pod's output; empty if it has not started, or is gone.
 
-        The host says 200 before it looks for the pod, so that an error stands in the text.
+        The host sends 200 before it looks for the pod, so that an error is in the text.
         """
         text = self._connection.text(f"{LOG_API}/runs/{run_id}/nodes/{node_id}/log", MAX_LOG)
         return "" if text.startswith('{"error_message"') else text
 
     def _kept(self, kind: str, body: Mapping[str, str]) -> dict[str, Any]:
-        """Return what the host keeps under a name, which is made if there is none."""
+        """Return the host's object of a name, creating it if necessary."""
         name, namespace = body["display_name"], body.get("namespace", "")
         return self._found_or_made(
             lambda: self._find(kind, kind, name, namespace),
@@ -166,7 +166,7 @@ class Host:
     def _found_or_made(
         self, find: Callable[[], dict[str, Any]], make: Callable[[], dict[str, Any]]
     ) -> dict[str, Any]:
-        """Return what is found, or else made; somebody else may make it at this moment."""
+        """Return what is found, or else created; others may create it at the same moment."""
         if found := find():
             return found
         try:
@@ -177,7 +177,7 @@ class Host:
             raise
 
     def _find(self, path: str, kind: str, name: str, namespace: str = "") -> dict[str, Any]:
-        """Return the first thing of that name; {} if there is none."""
+        """Return the first object of that name; {} if there is none."""
         predicate = {"operation": "EQUALS", "key": "display_name", "stringValue": name}
         query = {"filter": json.dumps({"predicates": [predicate]})} | _in(namespace)
         found = self._call("GET", path, params=query).get(kind)
@@ -188,17 +188,17 @@ class Host:
 
 
 def inline(package: str) -> dict[str, Any]:
-    """Return a package as the source of one run, which carries it itself."""
+    """Return a package as the source of a single run, which embeds it."""
     pipeline, platform = documents(package)
     spec = {"pipeline_spec": pipeline, "platform_spec": platform} if platform else pipeline
     return {"pipeline_spec": spec}
 
 
 def namespace_for(wanted: str, *, several_users: bool) -> str:
-    """Return the namespace to run in: none if the host has one user, else the one wanted.
+    """Return the namespace to run in: none if the host has one user, else the requested one.
 
     Raises:
-        HostError: none is wanted where one is needed, and we are not in a pod, which has one.
+        HostError: one is needed and not given, and this process is not in a pod, which has one.
     """
     if not several_users:
         return ""

@@ -1,6 +1,6 @@
-"""What stands in the way to a Kubeflow Pipelines host, as an error that says what to do.
+"""Failed calls to a Kubeflow Pipelines host, as errors that say what to do.
 
-Needs the extra `kubeflow`; a `Connection` says so where it is missing.
+Requires the extra `kubeflow`; a `Connection` reports if it is missing.
 """
 
 import socket
@@ -18,15 +18,15 @@ _LOGIN: Final = (
 )
 _PROXY: Final = "check HTTPS_PROXY, HTTP_PROXY, ALL_PROXY and NO_PROXY."
 _NO_PATH: Final = "Not Found"
-"""What a host says of a path that it does not know; of a run that is not there it says more."""
+"""A host's message for an unknown path; for an unknown run, it is more specific."""
 
 
 class NotOnHostError(HostError):
-    """A host does not have what is asked for, such as a run that was deleted."""
+    """A host does not have what was requested, such as a run that was deleted."""
 
 
 def unreachable(url: str, error: requests.RequestException) -> HostError:
-    """Return why a call got no answer; `url` is the host's."""
+    """Return an error for a call without a response; `url` is the host's."""
     causes = list(_causes(error))
     if isinstance(error, requests.exceptions.SSLError):
         return HostError(f"no safe connection to {url} ({_unsafe(causes, error)}")
@@ -47,7 +47,7 @@ def unreachable(url: str, error: requests.RequestException) -> HostError:
 
 
 def refused(url: str, path: str, response: requests.Response) -> HostError:
-    """Return what an answer other than 200 means, to a call of a path of the host."""
+    """Return an error for a response other than 200, to a call of a path of the host."""
     code = response.status_code
     message = _message_of(response)
     told = f": {message}" if message else ""
@@ -70,7 +70,7 @@ def refused(url: str, path: str, response: requests.Response) -> HostError:
 
 
 def no_data(url: str) -> HostError:
-    """Return what an answer means that is none of the API."""
+    """Return an error for a response that does not come from the API."""
     return HostError(f"{url} answers with a page, perhaps to log in, instead of data; {_LOGIN}.")
 
 
@@ -103,7 +103,7 @@ def _redirected(url: str, path: str, location: str) -> HostError:
 
 
 def _message_of(response: requests.Response) -> str:
-    """Return what the host says of an error in its own words, if these are for us."""
+    """Return the host's own error message, if it is meant for users."""
     try:
         answer = response.json()
         message = answer.get("message") or answer.get("error_message")

@@ -1,4 +1,4 @@
-"""What is known of a package without Kubeflow's own software."""
+"""Reading and writing packages without Kubeflow's own software."""
 
 import re
 from collections.abc import Mapping
@@ -11,29 +11,29 @@ from fondant_spec.errors import InvalidPipelineError
 _DASHES: Final = re.compile("[-_]+")
 
 _Loader: Final = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-"""Reads a package ten times as fast, where PyYAML was built with it."""
+"""Reads a package ten times as fast, if PyYAML was built with it."""
 
 
 def task_name(step_id: str) -> str:
-    """Return what Kubeflow makes of a step's id, or of a pipeline's name."""
+    """Return Kubeflow's name for a step's id, or for a pipeline's name."""
     return _DASHES.sub("-", step_id).strip("-")
 
 
 def slices_name(step_id: str) -> str:
-    """Return the name of the component that computes the slices of a step that is spread."""
+    """Return the name of the component that computes the slices of a sliced step."""
     return f"{task_name(step_id)}-slices"
 
 
 def commit_name(step_id: str) -> str:
-    """Return the name of the component that commits what the slices of a step have computed."""
+    """Return the name of the component that commits the slices of a step."""
     return f"{task_name(step_id)}-commit"
 
 
 def package_text(pipeline: Mapping[str, Any], platform: Mapping[str, Any]) -> str:
-    """Return a package of its two documents, of which the second may be empty.
+    """Return a package with its two documents, of which the second may be empty.
 
-    The SDK's own writer repeats the form in comments, in which a line break of a value ends the
-    comment.
+    The SDK's own writer repeats the form in comments, which a line break in a value would
+    terminate.
     """
     return yaml.safe_dump_all([dict(one) for one in (pipeline, platform) if one], sort_keys=True)
 

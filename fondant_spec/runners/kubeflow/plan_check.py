@@ -1,4 +1,4 @@
-"""What is refused of a plan before it is compiled: what would be another thing on the cluster."""
+"""Checks of a plan before it is compiled: anything that the cluster would reinterpret."""
 
 from collections.abc import Iterator
 from os.path import normpath
@@ -15,23 +15,24 @@ from fondant_spec.spec.argument_texts import texts_in
 from fondant_spec.spec.secret_arguments import file_of, variable_of
 
 _PLACEHOLDERS: Final = {"{{": "Argo", "$(": "Kubernetes", "$$": "Kubernetes"}
-"""Where something else may be put in its place, and by whom.
+"""Substitutions in texts, and who performs them.
 
 A step gets its values in a word of its pod's command, in which `$(NAME)` is a variable of the pod,
-and `$$` one `$` (kubeflow/pipelines#10370).
+and `$$` a literal `$` (kubeflow/pipelines#10370).
 """
 
 LISTED_SLICES: Final = 25
-"""Slices of a run up to which its workflow stays below 1 MB, of which a slice takes some 27 KB.
+"""The most slices of a run whose workflow stays below 1 MB; a slice takes about 27 KB.
 
-Argo compresses a larger one, and the host of version 2.17 then lists no more of its tasks."""
+Argo compresses a larger one, and the host of version 2.17 then no longer lists its tasks.
+"""
 
 MOST_SLICES: Final = 500
-"""Slices of a run beyond which its workflow may outgrow the 1.5 MB, compressed, of any object."""
+"""The most slices of a run whose compressed workflow is sure to fit the object limit of 1.5 MB."""
 
 
 def check_plan(plan: Plan, cluster: Cluster) -> None:
-    """Refuse what the cluster cannot see, or would read as something else.
+    """Reject what the cluster cannot access, or would reinterpret.
 
     Raises:
         InvalidPipelineError: naming the step and the argument.
@@ -55,7 +56,7 @@ def check_plan(plan: Plan, cluster: Cluster) -> None:
 
 
 def slice_doubts(plan: Plan) -> Iterator[str]:
-    """Yield a line for a person if a run has more slices than the host can show."""
+    """Yield a warning if a run has more slices than the host can show."""
     if _slices(plan) > LISTED_SLICES:
         yield (
             f"{_slices(plan)} slices: beyond about {LISTED_SLICES} the host stops listing the "
@@ -64,7 +65,7 @@ def slice_doubts(plan: Plan) -> Iterator[str]:
 
 
 def _check_names(plan: Plan) -> None:
-    """Refuse steps whose pods would be taken for each other's."""
+    """Reject steps whose pods could be confused."""
     taken: dict[str, str] = {}
     for planned in plan.steps:
         names = [task_name(planned.id)]
@@ -101,7 +102,7 @@ def _check_text(text: str, where: str) -> None:
 
 
 def _check_paths(plan: Plan, cluster: Cluster) -> None:
-    """Refuse paths of this machine, which mean nothing to the cluster."""
+    """Reject paths of this machine, which do not exist on the cluster."""
     if not (storage.is_remote(plan.base_path) or _mounted(plan.base_path, cluster)):
         msg = (
             f"BASE_PATH {plan.base_path} is a folder of this machine, which the cluster cannot "
@@ -124,7 +125,7 @@ def _check_paths(plan: Plan, cluster: Cluster) -> None:
 
 
 def _check_references(plan: Plan, cluster: Cluster) -> None:
-    """Refuse arguments that name a secret which the pods do not get."""
+    """Reject arguments that refer to a secret which the pods do not get."""
     for planned in plan.steps:
         for name, value in planned.arguments.items():
             if not planned.spec.arguments[name].by_reference:
@@ -145,7 +146,7 @@ def _check_references(plan: Plan, cluster: Cluster) -> None:
 
 
 def _mounted(path: str, cluster: Cluster) -> bool:
-    """Return whether a path is one of the volume, without a `..` that leads out of it."""
+    """Return whether a path is on the volume, without a `..` that leads out of it."""
     if not cluster.volume or not path.startswith(("/", "file://")):
         return False
     return Path(normpath(storage.normalize(path))).is_relative_to(cluster.volume_path)

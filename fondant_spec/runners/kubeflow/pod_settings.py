@@ -1,4 +1,4 @@
-"""Settings that every pod is given as they are: plain variables, and labels."""
+"""Settings for all pods: plain variables, and labels."""
 
 import re
 from collections.abc import Container
@@ -13,7 +13,7 @@ _CONFIDENTIAL: Final = re.compile(r"(?i).*(TOKEN|SECRET|PASSWORD|API_KEY|ACCESS_
 
 
 def read_variables(text: str, secrets: Container[str]) -> dict[str, str]:
-    """Return the variables of `NAME=value,NAME=value`; a comma before no `NAME=` is in the value.
+    """Parse `NAME=value,NAME=value`; a comma not followed by `NAME=` belongs to the value.
 
     Args:
         text: of KUBEFLOW_ENV.
@@ -50,10 +50,10 @@ def read_variables(text: str, secrets: Container[str]) -> dict[str, str]:
 
 
 def read_labels(text: str) -> dict[str, str]:
-    """Return the labels of `key=value,key=value`.
+    """Parse the labels of `key=value,key=value`.
 
     Raises:
-        InvalidConfigError: one is none that Kubernetes takes.
+        InvalidConfigError: Kubernetes would not accept a label.
     """
     labels = {}
     for word in filter(None, map(str.strip, text.split(","))):

@@ -1,4 +1,4 @@
-"""Submitting a plan: a run has all its values, says what it does, and names its pipeline."""
+"""Submitting a plan: a run with all values, a description, and a pipeline version."""
 
 import hashlib
 import shlex
@@ -13,10 +13,10 @@ from fondant_spec.runners.kubeflow.package import documents, task_name
 from fondant_spec.shown_text import tell
 
 _LONGEST: Final = 100
-"""Letters of a pipeline's name in that of a version, of which the server keeps 127."""
+"""The most characters of a pipeline's name in that of a version, which the server cuts at 127."""
 
 _SECONDS_A_STEP: Final = 20
-"""What the two pods of a step take to start, as measured on a server of version 2.17."""
+"""The start-up time of a step's two pods, measured on a server of version 2.17."""
 
 
 def submit(
@@ -27,7 +27,7 @@ def submit(
     name: str,
     say: Callable[[str], None] = tell,
 ) -> str:
-    """Start a run of a package, and return the host's own name for it.
+    """Start a run of a package, and return its id on the host.
 
     Args:
         host: where it is to run.
@@ -35,7 +35,7 @@ def submit(
         package: the package.
         cluster: the namespace, experiment and account of the run.
         name: of the run.
-        say: is given each line for the user.
+        say: called with each line for the user.
 
     Raises:
         HostError: the host refuses, or cannot be reached.
@@ -57,7 +57,7 @@ def submit(
 
 
 def foreseen(plan: Plan, hits: Mapping[str, Any]) -> str:
-    """Return a line on a run in which nothing is left to do; empty if something is."""
+    """Return a line about a run in which nothing is left to do; empty if something is."""
     if len(hits) < len(plan.steps):
         return ""
     seconds = _SECONDS_A_STEP * len(plan.steps)
@@ -68,13 +68,13 @@ def foreseen(plan: Plan, hits: Mapping[str, Any]) -> str:
 
 
 def show_command(plan: Plan) -> str:
-    """Return the command that shows what the last step of a plan made."""
+    """Return the command that shows the result of the last step of a plan."""
     last = f"{plan.pipeline_name}/{plan.steps[-1].id}"
     return f"fondant-spec show {last} --base-path {shlex.quote(plan.base_path)}"
 
 
 def _started(host: Host, submission: Submission) -> str:
-    """Start a run; where no answer came, the host may have taken it, and another try doubles it."""
+    """Start a run; if the response is lost, the host may have started it, so it is not retried."""
     unsure = (
         f"the host may have taken the run {submission.name!r}: look at {host.url}/#/runs before "
         "you submit it again."
@@ -92,7 +92,7 @@ def _started(host: Host, submission: Submission) -> str:
 
 
 def _form_values(package: str) -> dict[str, Any]:
-    """Return the values of all fields of a package's form: the host shows those of a run alone."""
+    """Return the values of all fields of a package's form: the host shows only those of the run."""
     pipeline, _ = documents(package)
     fields: Mapping[str, Any] = (
         pipeline.get("root", {}).get("inputDefinitions", {}).get("parameters", {})
@@ -101,12 +101,12 @@ def _form_values(package: str) -> dict[str, Any]:
 
 
 def _version(plan: Plan, package: str) -> str:
-    """Return a name that packages share if they are equal to the byte."""
+    """Return a version name, equal for packages that are byte-identical."""
     digest = hashlib.sha256(package.encode()).hexdigest()
     return f"{task_name(plan.pipeline_name)[:_LONGEST]} {digest[:12]}"
 
 
 def _description(plan: Plan) -> str:
-    """Return what runs and where, for who comes upon it in the host's lists."""
+    """Describe what runs and where, for people who find it in the host's lists."""
     steps = " > ".join(planned.id for planned in plan.steps)
     return f"{steps}. The data is at {plan.base_path}; to look at it: {show_command(plan)}"

@@ -1,6 +1,6 @@
-"""What a task of a package is given beside its arguments: resources, node, volume, variables.
+"""Settings of a task besides its arguments: resources, node, volume, variables.
 
-What the SDK cannot say, a package cannot have: a priority class, for one.
+A package is limited to what the SDK supports: it has no priority class, for example.
 """
 
 import math
@@ -19,20 +19,20 @@ _QUIET: Final = {
     "HF_HUB_DISABLE_PROGRESS_BARS": "1",
     "TQDM_DISABLE": "1",
 }
-"""Progress bars of libraries fill a pod's log; each redraw is a line."""
+"""Disables progress bars of libraries, which fill a pod's log with a line per redraw."""
 
 
 _LONGEST_PAUSE: Final = 300
-"""Seconds between two tries, unless the first pause is longer."""
+"""The longest pause between two tries in seconds, unless the first pause is longer."""
 
 
 def configure(task: Any, planned: PlannedStep, cluster: Cluster, *, computes: bool) -> None:
-    """Give a task what it wants of the cluster; one that only commits wants no device."""
+    """Configure what a task needs of the cluster; one that only commits needs no device."""
     task.set_display_name(planned.id)
     task.set_caching_options(False)
     wanted = planned.step.needs
     if wanted.retries:
-        # Of pods that were lost; after a failure that may pass, the step itself tries again.
+        # For lost pods; after a temporary failure, the step itself retries.
         pause = max(1, round(wanted.backoff))
         task.set_retry(
             num_retries=wanted.retries,
@@ -78,8 +78,8 @@ def _set_device(task: Any, wanted: Resources) -> None:
 
 
 def _set_pod(task: Any, cluster: Cluster) -> None:
-    # The level `restricted` of pod security asks for it. A uid only where one is given: the images
-    # have one, and OpenShift gives its own.
+    # Required by the pod security level `restricted`. A uid is set only if configured: the images
+    # have one, and OpenShift assigns its own.
     kubernetes.set_security_context(task, run_as_user=cluster.run_as_user, run_as_non_root=True)
     kubernetes.set_image_pull_policy(task, cluster.pull_policy)
     if cluster.pull_secrets:
@@ -95,10 +95,10 @@ def _set_pod(task: Any, cluster: Cluster) -> None:
 def _variables(wanted: Resources, cluster: Cluster) -> dict[str, str]:
     variables = dict(_QUIET)
     if wanted.cpu:
-        # And so how many workers and threads there are. A request is no limit that a container
-        # could see: on a node of 64 cores there would be 64.
+        # These determine the numbers of workers and threads. A container cannot see a request as a
+        # limit: on a node with 64 cores, there would be 64.
         variables |= core_variables(max(1, math.ceil(quantity(wanted.cpu))))
     if cluster.volume:
-        # Models that one step fetched are there for the next, and for the next run.
+        # Models that one step downloaded are available to the next, and to later runs.
         variables["HF_HOME"] = f"{cluster.volume_path}/.cache/huggingface"
     return variables | dict(cluster.variables)

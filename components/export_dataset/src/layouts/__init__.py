@@ -1,4 +1,4 @@
-"""The layouts that an export may have: a module each, and a row in this table."""
+"""The layouts of an export: one module each, registered in this table."""
 
 from typing import Final
 

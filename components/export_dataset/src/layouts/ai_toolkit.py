@@ -1,8 +1,8 @@
 """`ai-toolkit`: each image with a `.txt` of the same stem, and the job in `config.yaml`.
 
-The trainer takes a text as it is, its last newline included, and each image at any depth below the
-folder. It has trouble with WebP, by its own word. From images of the class it learns every other
-step. It repeats a dataset, each of which has a folder.
+The trainer uses a text verbatim, including a trailing newline, and every image at any depth below
+the folder. It has problems with WebP, according to its documentation. It trains on class images in
+every other step. Repeats are set per dataset, and each dataset is a folder.
 """
 
 from collections.abc import Iterator, Mapping
@@ -28,11 +28,11 @@ _MODELS: dict[str, dict[str, Any]] = {
 
 
 class AiToolkitLayout(Layout):
-    """What ai-toolkit's `run.py` reads, given `config.yaml`."""
+    """The input of ai-toolkit's `run.py`, given `config.yaml`."""
 
     image_kinds = frozenset({"JPEG", "PNG"})
 
-    masked_splits = (TRAIN, VALIDATION)  # images of the class have none
+    masked_splits = (TRAIN, VALIDATION)  # class images have none
     divides = True
 
     def text(self, caption: str) -> str:
@@ -40,13 +40,13 @@ class AiToolkitLayout(Layout):
         return one_line(caption)
 
     def write(self, pair: Pair) -> None:
-        """Write the image, the caption beside it, and the mask in a folder of masks."""
+        """Write the image, the caption beside it, and the mask to a folder of masks."""
         (caption,) = self.captions[pair.split, pair.stem]
         self.write_beside(pair, ".txt", caption)
         self.write_mask(pair, f"{_MASKS}/{self.place_of(pair)}.png")
 
     def close(self) -> None:
-        """Write the job."""
+        """Write the job configuration."""
         process = {
             "type": "sd_trainer",
             "training_folder": "output",
@@ -122,7 +122,7 @@ A LoRA for {self.model.name} with ai-toolkit; `$AI_TOOLKIT` is its checkout:
 {held_out if self.validates else ""}"""
 
     def read(self) -> Iterator[ReadPair]:
-        """Yield all pairs: of training, from `config.yaml`; of validation, which it leaves out."""
+        """Yield all pairs: for training by `config.yaml`, and for validation, which it omits."""
         content = yaml.safe_load((self.folder.path / "config.yaml").read_text(encoding="utf-8"))
         datasets = content["config"]["process"][0]["datasets"]
         for dataset in datasets:

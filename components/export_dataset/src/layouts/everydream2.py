@@ -1,10 +1,10 @@
 """`everydream2`: each image with a `.yaml` of the same stem, and `train.json`.
 
-Of a `.txt` the trainer makes a prompt and tags, divided at commas, and drops tags that come twice;
-of a YAML it takes `main_prompt` as it is, and `tags` by themselves. It shuffles tags by their
-weights if `local.yaml` has it shuffle them at all. It repeats an image as its `multiply` says. It
-walks through all folders below those it is given, and knows no images of the class: it learns from
-them as from any, a prior loss of weight 1.
+The trainer splits a `.txt` at commas into a prompt and tags, and drops duplicate tags; of a YAML
+file, it uses `main_prompt` verbatim, and `tags` separately. It shuffles tags by their weights if
+`local.yaml` enables shuffling. It repeats an image according to its `multiply`. It reads all
+folders below the given ones, and does not support class images: it trains on them like on others,
+which is a prior loss of weight 1.
 """
 
 import json
@@ -32,14 +32,14 @@ From the images of the class, in `{REGULARIZATION}`, it learns as from any.
 
 
 class EveryDream2Layout(Layout):
-    """What EveryDream2's `train.py` reads with `--config train.json`."""
+    """The input of EveryDream2's `train.py` with `--config train.json`."""
 
     def __init__(self, name: str, folder: HashedFolder, settings: ExportSettings) -> None:
         super().__init__(name, folder, settings)
         self._weighted: set[str] = set()
 
     def texts(self, pair: Pair) -> tuple[str, ...]:
-        """Return one caption with its tags, those of more weight first, as the trainer has them."""
+        """Return one caption with its tags, by descending weight, as the trainer has them."""
         by_weight = replace(pair.texts, tags=_by_weight(pair.texts.tags))
         return (by_weight.with_tags(pair.texts.drawn(pair.stem)),)
 
@@ -52,13 +52,13 @@ class EveryDream2Layout(Layout):
             content["multiply"] = pair.repeats
         if any(tag.weight != 1 for tag in pair.texts.tags):
             self._weighted.add(pair.split)
-        # Line ends of Unicode come back as spaces where they are not spelled out.
+        # Unicode line ends would be read back as spaces unless they are escaped.
         plain = not any(map(_LINE_ENDS.search, (*pair.texts.captions, *map(str, pair.texts.tags))))
         text = yaml.safe_dump(content, allow_unicode=plain, width=2**16, sort_keys=False)
         self.write_beside(pair, ".yaml", text)
 
     def close(self) -> None:
-        """Write the configuration, that of the validation, and whether tags are shuffled."""
+        """Write the configurations of training and validation, and whether to shuffle tags."""
         for split in sorted(self._weighted):
             self.folder.write(f"{split}/local.yaml", b"shuffle_tags: true\n")
         config = {

@@ -1,6 +1,6 @@
 """`imagefolder`: `train/metadata.jsonl` with `file_name` and `text`, images flat beside it.
 
-Where types have to be told it is `metadata.parquet`. `datasets` loads it, and with `datasets` the
+If types have to be declared, it is `metadata.parquet`. It is read by `datasets`, and so by the
 training scripts of `diffusers`.
 """
 
@@ -26,7 +26,7 @@ from image_toolkit.training.splits import REGULARIZATION
 
 _FULL = "train_text_to_image{suffix}.py --train_data_dir train"
 _LORA = "train_dreambooth_lora_flux.py --dataset_name ."
-_MASK_NAME = "mask_file_name"  # by which `datasets` has an image in the column `mask`
+_MASK_NAME = "mask_file_name"  # which `datasets` loads as the image column `mask`
 _SCRIPTS = {
     "sd15": f"text_to_image/{_FULL.format(suffix='')} --use_ema --learning_rate 1e-5",
     "sdxl": f"text_to_image/{_FULL.format(suffix='_lora_sdxl')} --rank 16 --learning_rate 1e-4",
@@ -35,7 +35,7 @@ _SCRIPTS = {
 
 
 class ImageFolderLayout(DatasetsLayout):
-    """What `load_dataset("imagefolder")` reads."""
+    """The input of `load_dataset("imagefolder")`."""
 
     def __init__(self, name: str, folder: HashedFolder, settings: ExportSettings) -> None:
         super().__init__(name, folder, settings)
@@ -56,7 +56,7 @@ class ImageFolderLayout(DatasetsLayout):
         self._files[pair.split].write(text.encode())
 
     def close(self) -> None:
-        """Close the metadata, and see to it that it is read as it is meant."""
+        """Close the metadata, and make sure that its types are read correctly."""
         for file in self._files.values():
             file.close()
         schemas = [self._schema_read(split) for split in self._files]
@@ -65,21 +65,21 @@ class ImageFolderLayout(DatasetsLayout):
                 self._tell_types(split)
 
     def _schema_read(self, split: str) -> pa.Schema:
-        """Return the types that readers give to the metadata of a split."""
+        """Return the types that readers infer for the metadata of a split."""
         return paj.read_json(self.folder.path / split / "metadata.jsonl").schema
 
     def _is_misread(self, schema: pa.Schema) -> bool:
-        """Return whether readers take a text for a point in time."""
+        """Return whether readers take a text for a timestamp."""
         return any(
             pa.types.is_string(meant) and name in schema.names and not _is_text(schema.field(name))
             for name, meant in self.columns.types.items()
         )
 
     def _tell_types(self, split: str) -> None:
-        """Have the metadata of a split in a table, which says what type a column has.
+        """Convert the metadata of a split to Parquet, which declares the types of columns.
 
-        Of JSON `datasets` takes the types from the values: it loads nothing where a field has some
-        in one split but none in the other, and takes texts for dates that are spelled like them.
+        For JSON, `datasets` infers types from values: loading fails if a field has values in one
+        split but none in the other, and texts that look like dates become dates.
         """
         lines = self.folder.take(f"{split}/metadata.jsonl").splitlines()
         columns = {"file_name": pa.string(), **self.columns.types}
@@ -90,7 +90,7 @@ class ImageFolderLayout(DatasetsLayout):
         file.close()
 
     def usage(self) -> str:
-        """Return how to load the folder, and how `diffusers` trains from it."""
+        """Return how to load the folder, and how to train on it with `diffusers`."""
         return f"""\
 ```python
 from datasets import load_dataset
@@ -114,14 +114,14 @@ here they would train without captions, and not say so. There is a layout for ea
 """
 
     def front_matter(self, config: str) -> dict[str, Any]:
-        """Return where the splits are."""
+        """Return the locations of the splits."""
         return told_files(config, {split: f"{split}/**" for split in self.splits})
 
     def read(self) -> Iterator[ReadPair]:
         """Yield all pairs, as `datasets` loads the folder."""
         with tempfile.TemporaryDirectory() as cache, literal_path(self.folder.path) as path:
             splits = datasets.load_dataset("imagefolder", data_dir=str(path), cache_dir=cache)
-            if self.regularizes:  # a split of which the README alone knows
+            if self.regularizes:  # a split declared only in the README
                 told = datasets.load_dataset(str(path), cache_dir=cache)
                 splits[REGULARIZATION] = told[REGULARIZATION]
             for split, dataset in splits.items():

@@ -1,13 +1,13 @@
 """`kohya`: each image with a `.txt` of the same stem, and `dataset.toml`; for kohya's sd-scripts.
 
-Of `[[datasets]]` with `validation_split = 1.0` the trainer takes all images for validation. Images
-lie in `1_images`, repeats and name, as the trainer without the file and its graphical interface
-want it. Those of the class it repeats itself until they are as many as the others. It turns no
-image, whatever the file says.
+A `[[datasets]]` entry with `validation_split = 1.0` is used for validation only. Images are in
+folders like `1_images`, repeats and name, as the trainer without a configuration file and its
+graphical interface expect. Class images are repeated by the trainer itself until they are as many
+as the others. It ignores the orientation in EXIF.
 
-With `enable_wildcard` it draws one line of a text each time, and in it one of `{many|few}`: braces
-are doubled then, which stand for themselves. `metadata.json` has the same, tags by themselves, for
-the scripts that train from metadata.
+With `enable_wildcard`, it picks one line of a text each time, and one option of `{many|few}` in it:
+literal braces are then doubled. `metadata.json` has the same content, with tags separate, for the
+scripts that train from metadata.
 """
 
 import json
@@ -53,10 +53,10 @@ _SCRIPTS = {
 
 
 class KohyaLayout(Layout):
-    """What kohya's sd-scripts read with `--dataset_config dataset.toml`."""
+    """The input of kohya's sd-scripts with `--dataset_config dataset.toml`."""
 
     takes_several = True
-    masked_splits = (TRAIN,)  # with masks, the trainer validates on nothing
+    masked_splits = (TRAIN,)  # with masks, the trainer does not validate
 
     def __init__(self, name: str, folder: HashedFolder, settings: ExportSettings) -> None:
         super().__init__(name, folder, settings)
@@ -65,11 +65,11 @@ class KohyaLayout(Layout):
 
     @classmethod
     def most_tokens(cls, model: BaseModel) -> int:
-        """Return 225 for CLIP, as the command says: it reads three parts of a caption."""
+        """Return 225 for CLIP, as set by the command: captions are read in three chunks."""
         return 225 if model.encoder == "CLIP" else model.most_tokens
 
     def folder_of(self, part: Part) -> str:
-        """Return the folder of a part, whose name says its repeats."""
+        """Return the folder of a part, whose name contains its repeats."""
         return f"{part.split}/{part.repeats}_images"
 
     def text(self, caption: str) -> str:
@@ -77,7 +77,7 @@ class KohyaLayout(Layout):
         return one_line(caption)
 
     def write(self, pair: Pair) -> None:
-        """Write the image, the captions beside it, one a line, and the mask."""
+        """Write the image, its captions beside it, one per line, and the mask."""
         texts = self.captions[pair.split, pair.stem]
         self.write_beside(pair, ".txt", "\n".join(map(self._escaped, texts)))
         self.write_mask(pair, f"{_MASKS}/{pair.split}/{pair.stem}.png")
@@ -102,7 +102,7 @@ class KohyaLayout(Layout):
         self.folder.write("metadata.toml", content.encode())
 
     def _listed(self, part: Part) -> str:
-        """Write the metadata of a part, and return the subset that names it."""
+        """Write the metadata of a part, and return the subset that refers to it."""
         name = "metadata.json" if part.repeats == 1 else f"metadata_{part.repeats}.json"
         told = (f"{_json(name)}: {_json(entry)}" for name, entry in self._metadata[part].items())
         self.folder.write(name, ("{\n" + ",\n".join(told) + "\n}\n").encode())
@@ -112,8 +112,8 @@ class KohyaLayout(Layout):
     def _trained(self) -> list[str]:
         """The splits with a dataset of their own.
 
-        Images of the class are a subset of the training images' dataset, which cannot be where
-        these have masks.
+        Class images are a subset of the training images' dataset, which is impossible if these have
+        masks.
         """
         apart = [split for split in self.splits if split != REGULARIZATION]
         return self.splits if self.masks else apart
@@ -203,7 +203,7 @@ captions with the tags by themselves.
         """Compare the metadata with the captions of the training split.
 
         Raises:
-            ValueError: an image has others.
+            ValueError: the captions of an image differ.
         """
         config = tomllib.loads((self.folder.path / "metadata.toml").read_text(encoding="utf-8"))
         for subset in config["datasets"][0]["subsets"]:
@@ -229,16 +229,16 @@ def _json(value: Any) -> str:
 
 
 def _split_of(subset: Mapping[str, Any]) -> str:
-    """Return the split of a subset: that of images of the class, if the trainer is told so."""
+    """Return the split of a subset: that of class images, if it is marked as such."""
     of_class = subset["image_dir"].startswith(f"{REGULARIZATION}/")
     return REGULARIZATION if subset.get("is_reg") or of_class else TRAIN
 
 
 def _drawn(line: str) -> str:
-    """Return a line as the trainer makes it of its text with `enable_wildcard`.
+    """Return the text that the trainer makes of a line with `enable_wildcard`.
 
     Raises:
-        ValueError: it would draw one of several words.
+        ValueError: it would pick one of several words.
     """
     plain = line.replace("{{", "").replace("}}", "")
     if _WILDCARD.search(plain):

@@ -1,8 +1,8 @@
-"""`musubi-tuner`: `dataset.toml` that names a JSONL of `image_path` and `caption`.
+"""`musubi-tuner`: `dataset.toml`, which names a JSONL file of `image_path` and `caption`.
 
-The trainer takes all datasets of a configuration for training, so the validation split has none. A
-dataset of a JSONL needs a cache folder of its own. It knows no images of the class: it learns from
-them as from any, which is a prior loss of weight 1. What is repeated is a dataset.
+The trainer trains on all datasets of a configuration, so the validation split has none. A JSONL
+dataset needs a cache folder of its own. Class images are not supported: it trains on them like on
+others, which is a prior loss of weight 1. Repeats are set per dataset.
 """
 
 import json
@@ -21,7 +21,7 @@ from image_toolkit.training.splits import REGULARIZATION, TRAIN, VALIDATION
 
 
 class MusubiTunerLayout(Layout):
-    """What musubi-tuner's scripts read with `--dataset_config dataset.toml`."""
+    """The input of musubi-tuner's scripts with `--dataset_config dataset.toml`."""
 
     divides = True
 
@@ -30,7 +30,7 @@ class MusubiTunerLayout(Layout):
         self._files: dict[Part, HashedFile] = {}
 
     def write(self, pair: Pair) -> None:
-        """Write the image, and a line that names it."""
+        """Write the image, and a line that refers to it."""
         if pair.part not in self._files:
             listing = f"{self.folder_of(pair.part)}.jsonl"
             self._files[pair.part] = self.folder.create(listing)
@@ -79,7 +79,7 @@ folder with the model's files. Latents and texts are cached first:
 """
 
     def read(self) -> Iterator[ReadPair]:
-        """Yield all pairs: of training, from `dataset.toml`; of validation, which it leaves out."""
+        """Yield all pairs: for training by `dataset.toml`, and for validation, which it omits."""
         root = self.folder.path
         config = tomllib.loads((root / "dataset.toml").read_text(encoding="utf-8"))
         for dataset in config["datasets"]:

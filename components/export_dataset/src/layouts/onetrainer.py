@@ -1,9 +1,9 @@
 """`onetrainer`: each image with a `.txt` of the same stem, `concepts.json` and `config.json`.
 
-The trainer draws a line of a text each time, and passes files by that end in `-masklabel` or
-`-condlabel`: the former are masks. For images of the class it has the model predict what it did
-before. It repeats a concept, which is a folder, by its `balancing`. `config.json` goes on top of
-one of its own presets.
+The trainer picks one line of a text each time, and skips images whose names end in `-masklabel` or
+`-condlabel`: the former are masks. For class images, the model is trained to predict what it
+predicted before. Repeats are the `balancing` of a concept, which is a folder. `config.json` is
+applied on top of one of the trainer's presets.
 """
 
 import json
@@ -32,10 +32,10 @@ _CONCEPT_VERSION = 2
 
 
 class OneTrainerLayout(Layout):
-    """What OneTrainer reads with a concepts file."""
+    """The input of OneTrainer with a concepts file."""
 
     takes_several = True
-    masked_splits = (TRAIN, VALIDATION)  # images of the class have none
+    masked_splits = (TRAIN, VALIDATION)  # class images have none
     divides = True
 
     def text(self, caption: str) -> str:
@@ -43,7 +43,7 @@ class OneTrainerLayout(Layout):
         return one_line(caption)
 
     def write(self, pair: Pair) -> None:
-        """Write the image, the captions beside it, one a line, and the mask."""
+        """Write the image, its captions beside it, one per line, and the mask."""
         self.write_beside(pair, ".txt", "\n".join(self.captions[pair.split, pair.stem]))
         self.write_mask(pair, self.place_of(pair) + _MASK)
 

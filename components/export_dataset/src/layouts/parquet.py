@@ -1,6 +1,6 @@
-"""`parquet`: tables with the bytes of the images, a caption and the metadata in a row.
+"""`parquet`: tables with the image bytes, caption and metadata of a pair in each row.
 
-The files tell `datasets` themselves that the column `image` holds images.
+The files themselves declare to `datasets` that the column `image` holds images.
 """
 
 import json
@@ -25,11 +25,11 @@ from image_toolkit.publishing.hashed_folder import HashedFile, HashedFolder
 
 IMAGE: Final = "image"
 _GROUP_BYTES: Final = 32 * 2**20
-"""Most bytes of images in a row group: what a reader holds at once."""
+"""Most bytes of images in a row group, which a reader holds at once."""
 
 
 class ParquetLayout(DatasetsLayout):
-    """What `load_dataset("parquet")` reads, images decoded."""
+    """The input of `load_dataset("parquet")`, with images decoded."""
 
     def __init__(self, name: str, folder: HashedFolder, settings: ExportSettings) -> None:
         super().__init__(name, folder, settings)
@@ -45,7 +45,7 @@ class ParquetLayout(DatasetsLayout):
         self._open: dict[str, tuple[pq.ParquetWriter, HashedFile]] = {}
 
     def write(self, pair: Pair) -> None:
-        """Keep the row, and write those kept when they make a row group."""
+        """Add the row, and write a row group once it is full."""
         image = {"bytes": pair.image, "path": pair.stem + pair.suffix}
         row = {IMAGE: image, **self.columns.row(pair, self.tokens)}
         if mask := self.mask(pair):
@@ -73,7 +73,7 @@ want files do not read tables: there are layouts for them.
 """
 
     def front_matter(self, config: str) -> dict[str, Any]:
-        """Return where the splits are."""
+        """Return the locations of the splits."""
         return told_files(config, {split: f"{split}-*.parquet" for split in self.splits})
 
     def read(self) -> Iterator[ReadPair]:

@@ -1,9 +1,9 @@
 """`simpletuner`: images, `train.parquet` with captions and sizes, and SimpleTuner's configuration.
 
-With sizes in the table the trainer buckets images without opening them. It looks rows up by the
-image's path without the folder's, which it only cuts off where the folder is given in full: so
-`instance_data_dir` is. A dataset is refused that has no backend for text embeddings beside it.
-Its `repeats` are how often a dataset is seen once more.
+With sizes in the table, the trainer buckets images without opening them. It looks rows up by the
+image's path relative to the folder, which works only if `instance_data_dir` is an absolute path. A
+dataset without a backend for text embeddings is rejected. `repeats` are additional passes over a
+dataset.
 """
 
 import json
@@ -29,22 +29,22 @@ _MASKS = "masks"
 
 
 class SimpleTunerLayout(Layout):
-    """What `simpletuner train` reads, started in the folder."""
+    """The input of `simpletuner train`, started in the folder."""
 
     def __init__(self, name: str, folder: HashedFolder, settings: ExportSettings) -> None:
         super().__init__(name, folder, settings)
         self._rows: dict[Part, list[dict[str, Any]]] = defaultdict(list)
 
     takes_several = True
-    masked_splits = (TRAIN,)  # the trainer has no use for others
+    masked_splits = (TRAIN,)  # the trainer ignores others
     divides = True
 
     def text(self, caption: str) -> str:
-        """Return the caption without space around it, which the trainer takes off."""
+        """Strip the caption, as the trainer does."""
         return caption.strip()
 
     def write(self, pair: Pair) -> None:
-        """Write the image, keep the row that names it, and write the mask."""
+        """Write the image and the mask, and keep the row for the table."""
         name = pair.stem + pair.suffix
         captions = self.captions[pair.split, pair.stem]
         folder = self.folder_of(pair.part)
@@ -57,7 +57,7 @@ class SimpleTunerLayout(Layout):
                 "height": pair.height,
             }
         )
-        if mask := self.mask(pair):  # the trainer looks for the image's own name
+        if mask := self.mask(pair):  # the trainer expects the image's own name
             self.folder.write(f"{_MASKS}/{folder}/{name}", mask.as_file(pair.suffix))
 
     def close(self) -> None:
@@ -201,7 +201,7 @@ A LoRA for {self.model.name} with SimpleTuner:
     def _pairs(
         self, backend: Mapping[str, Any], masks: Mapping[str, Mapping[str, Any]]
     ) -> Iterator[ReadPair]:
-        """Yield the pairs of a backend, looked up by the images that are there."""
+        """Yield the pairs of a backend, looked up by the existing images."""
         split = TRAIN if backend["dataset_type"] == "image" else VALIDATION
         split = REGULARIZATION if backend.get("is_regularisation_data") else split
         images = self._inside(backend["instance_data_dir"])
@@ -211,7 +211,7 @@ A LoRA for {self.model.name} with SimpleTuner:
         for path in sorted(images.iterdir()):
             row = rows.get(path.name)
             if row is None:
-                continue  # the trainer passes an image without a row by
+                continue  # the trainer skips an image without a row
             told = row[names["caption_column"]]
             captions = (told.strip(),) if isinstance(told, str) else tuple(told)
             beside = masks.get(backend["id"], {}).get("instance_data_dir")
@@ -225,10 +225,10 @@ A LoRA for {self.model.name} with SimpleTuner:
                 yield ReadPair(split, path.stem, captions, image, mask, repeats)
 
     def _inside(self, folder: str) -> Path:
-        """Return where a folder that is named for its later place lies now."""
+        """Return where a folder, named by its final location, is now."""
         return self.folder.path / Path(folder).relative_to(self.settings.place)
 
 
 def _name(folder: str) -> str:
-    """Return what a dataset is called, which names its caches, too."""
+    """Return the name of a dataset, which its caches are also named after."""
     return folder.replace("/", "-")

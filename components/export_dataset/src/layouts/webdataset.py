@@ -1,7 +1,7 @@
 """`webdataset`: tar archives of `<key>.jpg`, `<key>.txt` and `<key>.json`.
 
-`datasets` guesses the types of the JSON from the first five pairs where the README does not tell
-them: it would fail at a field that is null there and a text later on.
+`datasets` infers the types of the JSON from the first five pairs if the README does not declare
+them: it would fail at a field that is null in these and a text later on.
 """
 
 import io
@@ -30,7 +30,7 @@ _MASKED = "; masks are in the column `mask.png`"
 class WebDatasetLayout(DatasetsLayout):
     """Tar archives of a fixed number of pairs; the last of a split has what is left."""
 
-    # Readers take the kinds of files in the first samples for those of all.
+    # Readers assume that all samples have the file types of the first ones.
     image_kinds = frozenset({"JPEG"})
 
     def __init__(self, name: str, folder: HashedFolder, settings: ExportSettings) -> None:
@@ -71,7 +71,7 @@ that want files do not read archives: there are layouts for them. Further captio
 """
 
     def front_matter(self, config: str) -> dict[str, Any]:
-        """Return where the splits are, and which types the columns have."""
+        """Return the locations of the splits, and the types of the columns."""
         objects = pa.struct(self.columns.types)
         features = datasets.Features.from_arrow_schema(
             pa.schema({"txt": pa.string(), "json": objects, "__key__": pa.string()})
@@ -84,7 +84,7 @@ that want files do not read archives: there are layouts for them. Further captio
         return told_files(config, files) | told
 
     def read(self) -> Iterator[ReadPair]:
-        """Yield all pairs with all that is told of them, as the README has them loaded."""
+        """Yield all pairs with their metadata, loaded as the README says."""
         with tempfile.TemporaryDirectory() as cache, literal_path(self.folder.path) as path:
             splits = datasets.load_dataset(str(path), cache_dir=cache)
             for split, dataset in splits.items():
@@ -95,13 +95,13 @@ that want files do not read archives: there are layouts for them. Further captio
                     yield ReadPair(str(split), stem, captions, row["jpg"], mask, repeats)
 
     def _archive(self, split: str) -> tarfile.TarFile:
-        """Return the archive that the next pair of a split goes into."""
+        """Return the archive for the next pair of a split."""
         number, place = divmod(self.counts[split] - 1, self.settings.pairs_per_archive)
         if place == 0:
             if split in self._open:
                 self._finish(split)
             file = self.folder.create(f"{split}-{number:05d}.tar")  # `_finish` closes both
-            written = cast("IO[bytes]", file)  # of which a stream of tar needs `write` alone
+            written = cast("IO[bytes]", file)  # a tar stream needs only its `write`
             self._open[split] = tarfile.open(fileobj=written, mode="w|"), file  # noqa: SIM115
         return self._open[split][0]
 

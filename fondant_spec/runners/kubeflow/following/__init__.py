@@ -1,1 +1,1 @@
-"""Following a run on a host, and telling its user how it goes, why it failed, and how it ended."""
+"""Following a run on a host: its progress, why it failed, and how it ended."""

@@ -1,9 +1,9 @@
-"""The nodes of a workflow of Argo: which task of a run lies where.
+"""The nodes of an Argo workflow: which task of a run is nested where.
 
-A host tells the ids of a task's children, but not the task's own. Argo makes a node's id of its
-name (`<workflow>-<FNV-1a of the name>`), and its name of those of the layers that it lies in: a
+A host reports the ids of a task's children, but not the task's own. Argo derives a node's id from
+its name (`<workflow>-<FNV-1a of the name>`), and its name from those of the layers around it: a
 task of a graph is `.task`, a try `(0)`, an iteration of a loop `(0:0)`. So names are found by
-trying those that the listed tasks can form (argo-workflows, workflow/util: `NodeID`).
+hashing all candidates that the listed tasks allow (argo-workflows, workflow/util: `NodeID`).
 """
 
 import re
@@ -17,19 +17,19 @@ _TRY: Final = re.compile(r"\((\d+)\)$")
 
 
 def children(task: Mapping[str, Any]) -> list[str]:
-    """Return the ids of the nodes that a task tells to be its children."""
+    """Return the node ids of a task's children, as reported."""
     found = task.get("child_tasks") or []
     return [child["pod_name"] for child in found if child.get("pod_name")]
 
 
 def workflow_of(tasks: Iterable[Mapping[str, Any]]) -> str:
-    """Return the name of the workflow; empty where no task tells it."""
+    """Return the name of the workflow; empty if no task reports it."""
     node_id = next((child for task in tasks for child in children(task)), "")
     return node_id.rpartition("-")[0]
 
 
 def node_names(tasks: Sequence[Mapping[str, Any]]) -> dict[str, str]:
-    """Return the name of each node that is the child of a listed task, by its id."""
+    """Return the name of each child of a listed task, by node id."""
     ids = {child for task in tasks for child in children(task)}
     workflow = workflow_of(tasks)
     shown = {task["display_name"] for task in tasks}
@@ -49,13 +49,13 @@ def node_names(tasks: Sequence[Mapping[str, Any]]) -> dict[str, str]:
 
 
 def parted(name: str) -> tuple[str, int]:
-    """Return a name without the number of its try, and that number; -1 where it has none."""
+    """Split a name into the part before its try's number, and that number; -1 without one."""
     match = _TRY.search(name)
     return (name[: match.start()], int(match[1])) if match else (name, -1)
 
 
 def _by_layer(shown: Iterable[str]) -> dict[str, list[str]]:
-    """Return the layers inside each name that is shown: `executor` has `(0)`."""
+    """Return the layers nested in each displayed name: `executor` has `(0)`."""
     inner: dict[str, list[str]] = {}
     for name in shown:
         if match := _LAST_LAYER.search(name):
@@ -64,7 +64,7 @@ def _by_layer(shown: Iterable[str]) -> dict[str, list[str]]:
 
 
 def _hash(text: str, before: int = _OFFSET) -> int:
-    """Return FNV-1a of 32 bits of a text, or of one that goes on after that with a hash before."""
+    """Return the 32-bit FNV-1a hash of a text, or of a continuation, given the hash before it."""
     for byte in text.encode():
         before = (before ^ byte) * _PRIME & 0xFFFFFFFF
     return before

@@ -1,4 +1,4 @@
-"""How a run that succeeded is told: rows, rejects, and where the training set is."""
+"""The summary of a successful run: rows, rejects, and the location of the training set."""
 
 from collections import Counter
 
@@ -12,7 +12,7 @@ from fondant_spec.runners.kubeflow.submission import show_command
 
 
 def describe_end(run: SubmittedRun, outcomes: Outcomes, now: RunState) -> str:
-    """Return one line on a run that succeeded, of what is seen of it here or in its pods' logs."""
+    """Summarise a successful run in one line, from its results or the logs of its pods."""
     last = run.plan.steps[-1]
     took = f" in {duration(now.seconds)}" if now.seconds else ""
     made = outcomes.of(now, last)
@@ -26,7 +26,7 @@ def describe_end(run: SubmittedRun, outcomes: Outcomes, now: RunState) -> str:
 
 
 def _all_rejects(run: SubmittedRun, outcomes: Outcomes, now: RunState) -> str:
-    """Return the rejects of all steps; nothing if those of one are not known."""
+    """Describe the rejects of all steps; empty if those of any step are unknown."""
     rejects: Counter[str] = Counter()
     for planned in run.plan.steps:
         made = outcomes.of(now, planned)

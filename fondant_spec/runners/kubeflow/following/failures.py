@@ -1,7 +1,7 @@
-"""Why a run failed, which the host itself does not say: the logs of the pods that did.
+"""The cause of a failed run, which the host itself does not report: logs of the failed pods.
 
-A pod fails by what runs in it, by Kubeflow's own driver before it, or from outside. Where none is
-to blame, Argo ended the run.
+A pod fails because of its own program, Kubeflow's driver before it, or an outside cause. If no pod
+failed, Argo ended the run.
 """
 
 import re
@@ -17,10 +17,10 @@ from fondant_spec.runners.kubeflow.following.run_state import FAILED, RUNNING, P
 from fondant_spec.runners.kubeflow.following.submitted_run import SubmittedRun
 
 _TAIL: Final = 20
-"""Lines of a log that are shown."""
+"""Lines of a log to show."""
 
 _MOST_LOGS: Final = 20
-"""Logs that are read, of slices that failed."""
+"""The most logs to read, of failed slices."""
 
 _FROM_OUTSIDE: Final = "was stopped from outside, as when memory runs out or its node goes away."
 _DIGITS: Final = re.compile(r"\d+")
@@ -28,9 +28,9 @@ _DIGITS: Final = re.compile(r"\d+")
 
 @dataclass(frozen=True)
 class _Failure:
-    """How one pod failed, in words, the end of what it printed, and what to do to see more.
+    """The failure of a pod, described, with the end of its output, and how to see more.
 
-    `temporary` says that its step ended so because what it asks for is away.
+    `temporary` says that its step failed because a service is unavailable.
     """
 
     pod: Pod
@@ -41,13 +41,13 @@ class _Failure:
 
     @property
     def kind(self) -> tuple[str, ...]:
-        """What it shares with the same failure of another slice: all but numbers, as of times."""
+        """What it shares with the same failure of another slice: all but numbers such as times."""
         words = (self.pod.step, str(self.pod.driver), self.how, *self.lines[-1:])
         return tuple(_DIGITS.sub("#", word) for word in words)
 
 
 def failure_of(run: SubmittedRun, now: RunState) -> StepFailedError:
-    """Return what went wrong in a run as an error: the log of the step that failed first."""
+    """Return the failure of a run as an error: the log of the step that failed first."""
     pods = sorted((pod for pod in now.pods if pod.state == FAILED), key=lambda p: p.slice or 0)
     kinds: dict[tuple[str, ...], list[_Failure]] = {}
     for failure in (_failure(run, pod) for pod in pods[:_MOST_LOGS]):
@@ -78,7 +78,7 @@ def _failure(run: SubmittedRun, pod: Pod) -> _Failure:
 
 
 def _how(run: SubmittedRun, pod: Pod, log: PodLog) -> str:
-    """Return how a pod failed; empty where Kubeflow's launcher in it does not say."""
+    """Describe how a pod failed; empty if Kubeflow's launcher in it does not say."""
     if log.killed:
         return _out_of_memory(run, pod)
     if log.exit_status is not None:
@@ -127,6 +127,6 @@ def _by_argo(run: SubmittedRun, now: RunState) -> str:
 
 
 def _with_limit(planned: PlannedStep) -> str:
-    """Return a step, and how long it may take: Argo ends one that takes longer without a word."""
+    """Return a step with its time limit, which Argo enforces without a message."""
     limit = planned.step.resources.timeout
     return planned.id if limit is None else f"{planned.id} (its @timeout is {limit} s)"

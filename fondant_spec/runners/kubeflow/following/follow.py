@@ -17,7 +17,7 @@ from fondant_spec.runners.kubeflow.obstacles import NotOnHostError
 from fondant_spec.shown_text import tell
 
 PATIENCE: Final = 900.0
-"""Seconds that a host may be away before we give up on following the run."""
+"""Seconds that a host may be unavailable before following is given up."""
 
 _ENDED: Final = frozenset({SUCCEEDED, FAILED, "CANCELED", "SKIPPED"})
 
@@ -27,18 +27,18 @@ Say = Callable[[str], None]
 def follow(
     run: SubmittedRun, say: Say = tell, *, interval: float, patience: float = PATIENCE
 ) -> None:
-    """Tell how the steps of a run go until it ends, and how it ended.
+    """Report the progress of a run until it ends, and how it ended.
 
     Args:
-        run: what is followed.
-        say: is given each line.
-        interval: seconds between two looks.
-        patience: seconds that the host may be away.
+        run: the run to follow.
+        say: called with each line.
+        interval: seconds between two polls.
+        patience: seconds that the host may be unavailable.
 
     Raises:
         StepFailedError: the run failed; the message has the end of the failed step's log.
-        RunCancelledError: somebody ended the run, or deleted it.
-        HostError: the host stays away, or no longer lets us look.
+        RunCancelledError: the run was cancelled or deleted.
+        HostError: the host stays unavailable, or no longer grants access.
     """
     teller = _Teller(run, say, Waiting(run, interval), StepProgress(run, interval), Outcomes(run))
     while True:
@@ -58,7 +58,7 @@ def follow(
 
 @dataclass
 class _Teller:
-    """Says what is new in each look."""
+    """Reports what is new in each poll."""
 
     run: SubmittedRun
     say: Say
@@ -69,7 +69,7 @@ class _Teller:
     cancelling: bool = False
 
     def tell(self, now: RunState) -> None:
-        """Say what changed since the look before."""
+        """Report what has changed since the previous poll."""
         if now.cancelled and not self.cancelling and now.state not in _ENDED:
             self.cancelling = True
             self.say("the run is being cancelled; the host ends its pods, which takes a minute")
@@ -87,7 +87,7 @@ class _Teller:
 
 
 def _look(run: SubmittedRun, say: Say, interval: float, patience: float) -> RunState:
-    """Return the state of a run, once the host answers."""
+    """Return the state of a run, once the host responds."""
     away_since: float | None = None
     while True:
         try:

@@ -1,35 +1,35 @@
-"""The commands that show on the cluster what the host does not tell."""
+"""The kubectl commands for what the host does not report."""
 
 from dataclasses import dataclass
 from typing import Final
 
 ALONE: Final = "kubeflow"
-"""The namespace that a host with one user runs its pods in, unless it was installed elsewhere."""
+"""The default namespace of the pods on a host with a single user."""
 
 
 @dataclass(frozen=True)
 class Kubectl:
-    """Commands on the pods of a run; every pod carries the run's id as a label."""
+    """Commands for the pods of a run, each of which has the run's id as a label."""
 
     namespace: str
     run_id: str
 
     def log(self, node_id: str) -> str:
-        """Show the log of a pod; its name ends with the number in the node's id, on any host."""
+        """Return the command for a pod's log; pod names end with the number of the node id."""
         number = node_id.rpartition("-")[2]
         pods = f"{self._run} get pods -o name"
         return f"{pods} | grep -e '-{number}$' | xargs {self._run} logs -c main"
 
     def pending(self) -> str:
-        """Show what pods that have not started wait for; the scheduler's reason stands last."""
+        """Return the command that shows why pods are pending; the scheduler's reason comes last."""
         return f"{self._pods('Pending')} | xargs {self._run} describe"
 
     def failed(self) -> str:
-        """Show the end of the logs of the pods that failed."""
+        """Return the command for the end of the logs of the failed pods."""
         return f"{self._pods('Failed')} | xargs -n 1 {self._run} logs -c main --tail 20"
 
     def workflow(self) -> str:
-        """Show the end of the workflow, in Argo's words."""
+        """Return the command for the end of Argo's description of the workflow."""
         return f"{self._run} get workflow {self._of_run} -o jsonpath='{{.items[*].status.message}}'"
 
     def _pods(self, phase: str) -> str:

@@ -1,4 +1,4 @@
-"""What the steps of a run made: as its base path says, or else as their pods printed."""
+"""The results of a run's steps, from its base path, or else from the logs of their pods."""
 
 import re
 from collections import Counter
@@ -17,26 +17,26 @@ from fondant_spec.runners.kubeflow.following.submitted_run import SubmittedRun
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a step made: rows, where they are, and how many it gave up on, by reason."""
+    """The result of a step: rows, their location, and rejects by reason."""
 
     rows: int
     place: str
     rejects: Mapping[str, int]
 
     def __str__(self) -> str:
-        """Return rows and rejects, as `422 rows, 3 rejects (gone 2, slow 1)`."""
+        """Format rows and rejects, as `422 rows, 3 rejects (gone 2, slow 1)`."""
         return f"{self.rows:,} rows{describe_rejects(self.rejects)}"
 
 
 @dataclass
 class Outcomes:
-    """What the steps of a run made, each looked up once it is wanted."""
+    """The results of a run's steps, each looked up when first requested."""
 
     run: SubmittedRun
     _known: dict[str, Outcome] = field(default_factory=dict)
 
     def of(self, now: RunState, planned: PlannedStep) -> Outcome | None:
-        """Return what a step that ended made; None if neither place tells."""
+        """Return the result of a finished step; None if neither source has it."""
         if planned.id not in self._known:
             manifest = self.run.results.manifest(planned)
             found = _committed(manifest) if manifest else self._printed(now, planned)
@@ -46,7 +46,7 @@ class Outcomes:
         return self._known[planned.id]
 
     def _printed(self, now: RunState, planned: PlannedStep) -> Outcome | None:
-        """Return what a step printed; a step that is spread prints it as it is committed."""
+        """Return the result that a step logged; a sliced step logs it when it commits."""
         pods = [pod for pod in self.run.pods_of(now, planned) if pod.slice is None]
         try:
             return _read(self.run.log(pods[0]), planned.id) if pods else None
@@ -66,7 +66,7 @@ def _committed(manifest: Manifest) -> Outcome:
 
 
 def _read(log: PodLog, step_id: str) -> Outcome | None:
-    """Return what the last lines of a step say, which the executor writes as it commits."""
+    """Parse the last lines of a step's log, which the executor writes as it commits."""
     name = re.escape(step_id)
     done = log.find(rf"(?:^|\s){name}: (?:already done, )?([\d,]+) rows at (\S.*)")
     if done is None:

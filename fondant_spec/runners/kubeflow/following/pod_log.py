@@ -1,4 +1,4 @@
-"""The log of a pod: what the step printed, among the lines of Kubeflow's own programs around it."""
+"""The log of a pod: the step's output, separated from the lines of Kubeflow's own programs."""
 
 import re
 from collections.abc import Iterator
@@ -8,7 +8,7 @@ from typing import Final, Self
 _GO_LINE: Final = re.compile(
     r"(?P<level>[IWEF])\d{4} \d\d:\d\d:\d\d\.\d+ +\d+ [\w.-]+\.go:\d+\] (?P<text>.*)"
 )
-"""A line of KFP's launcher or driver, as klog writes it."""
+"""Matches a line of KFP's launcher or driver, in klog's format."""
 
 _END: Final = re.compile(r"failed to execute component: (.+)")
 _EXIT: Final = re.compile(r"exit status (\d+)")
@@ -18,12 +18,12 @@ _ARGO: Final = " argo=true"
 
 @dataclass(frozen=True)
 class PodLog:
-    """A log, taken apart.
+    """A parsed log.
 
     Attributes:
-        lines: what the step printed.
-        told: what Kubeflow's own programs say went wrong.
-        end: how the step's process ended, in their words; empty where they do not say.
+        lines: the output of the step.
+        told: the errors that Kubeflow's own programs report.
+        end: how the step's process ended, in their words; empty if they do not say.
     """
 
     lines: tuple[str, ...] = ()
@@ -32,7 +32,7 @@ class PodLog:
 
     @classmethod
     def of(cls, text: str) -> Self:
-        """Take the text of a log apart."""
+        """Parse the text of a log."""
         told, end = [], ""
         for match in filter(None, map(_GO_LINE.match, text.splitlines())):
             if match["level"] in "EF":
@@ -48,17 +48,17 @@ class PodLog:
 
     @property
     def killed(self) -> bool:
-        """Whether the step's process was killed, as it is when memory runs out."""
+        """Whether the step's process was killed, as by running out of memory."""
         return _KILLED in self.end
 
     @property
     def exit_status(self) -> int | None:
-        """The exit code of the step's process; None where it did not end by one."""
+        """The exit code of the step's process; None if it did not exit by itself."""
         code = _EXIT.fullmatch(self.end)
         return int(code[1]) if code else None
 
     def find(self, pattern: str) -> re.Match[str] | None:
-        """Return the match of a pattern in the last line that the step printed with one."""
+        """Return the match of a pattern in the last line of the step's output that has one."""
         return next(filter(None, (re.search(pattern, line) for line in reversed(self.lines))), None)
 
 

@@ -1,4 +1,4 @@
-"""What the pods of a package ask of the cluster: an image, and a node that has what they need."""
+"""The requests of a package's pods: an image, and the resources of a node."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -9,26 +9,26 @@ from fondant_spec.runners.kubeflow.package import documents, slices_name, task_n
 
 @dataclass(frozen=True)
 class PodRequest:
-    """What the pods of a step ask for, in words, the scarcest first; `memory` is its limit."""
+    """The requests of a step's pods, formatted, scarcest first; `memory` is the limit."""
 
     image: str = ""
     wants: tuple[str, ...] = ()
     memory: str = ""
 
     def __str__(self) -> str:
-        """Return it for a person."""
+        """Format the requests for a message."""
         return ", ".join([*self.wants, f"the image {self.image}"])
 
 
 @dataclass(frozen=True)
 class PodRequests:
-    """The requests of all steps of a package, by the names of their executors."""
+    """The requests of all steps of a package, by executor name."""
 
     executors: Mapping[str, PodRequest] = field(default_factory=dict)
 
     @classmethod
     def of(cls, package: str) -> "PodRequests":
-        """Read them off a package."""
+        """Read the requests from a package."""
         pipeline, platform = documents(package)
         executors = pipeline.get("deploymentSpec", {}).get("executors", {})
         kubernetes = platform.get("platforms", {}).get("kubernetes", {}).get("deploymentSpec", {})
@@ -41,7 +41,7 @@ class PodRequests:
         )
 
     def step(self, step_id: str) -> PodRequest:
-        """Return what the pods that compute a step ask for."""
+        """Return the requests of the pods that compute a step."""
         names = (f"exec-{slices_name(step_id)}", f"exec-{task_name(step_id)}")
         return next((self.executors[n] for n in names if n in self.executors), PodRequest())
 

@@ -1,8 +1,8 @@
-"""What this machine sees of a run on its base path: rows done, and results.
+"""A run's progress and results, as far as this machine can read its base path.
 
-A volume of the cluster is not there on a laptop, and the keys of a store may be missing: then
-nothing is seen, which is no error. Each step notes as it starts which result it makes or takes, so
-that the right one is looked at, whatever paths the cluster has.
+A laptop has no access to a volume of the cluster, and may lack the keys of a store: then nothing is
+visible, which is not an error. Each step records as it starts which result it makes or reuses, so
+that the right one is found, whatever paths the cluster uses.
 """
 
 from collections.abc import Callable
@@ -22,7 +22,7 @@ T = TypeVar("T")
 
 @dataclass
 class ResultsSeen:
-    """The results of a plan, and of a run of it that began, as far as they are seen from here."""
+    """The results of a plan, and of a run of it, as far as they are visible from here."""
 
     plan: Plan
     run_id: str = ""
@@ -31,7 +31,7 @@ class ResultsSeen:
     _blind: bool = False
 
     def manifest(self, planned: PlannedStep) -> Manifest | None:
-        """Return what a step made or took, once it is there."""
+        """Return the manifest that a step made or reused, once it exists."""
         if planned.id not in self._manifests:
             found = self._seen(lambda: self._committed(planned))
             if found is not None:
@@ -39,11 +39,11 @@ class ResultsSeen:
         return self._manifests.get(planned.id)
 
     def counts(self, planned: PlannedStep) -> Counts | None:
-        """Return how many rows a running step has done, as its finished partitions tell."""
+        """Return how many rows a running step has done, from its finished partitions."""
         return self._seen(lambda: self._counts(planned))
 
     def hits(self) -> dict[str, Manifest]:
-        """Return the results that the steps of the plan would take as they are."""
+        """Return the existing results that the steps of the plan would reuse."""
         return self._seen(self.plan.committed) or {}
 
     def _committed(self, planned: PlannedStep) -> Manifest | None:
@@ -81,7 +81,7 @@ class ResultsSeen:
         return PipelineFolder.of(self.plan.base_path, self.plan.pipeline_name)
 
     def _seen(self, look: Callable[[], T]) -> T | None:
-        """Return what a look gives; what cannot be read once is not asked again."""
+        """Return the result of a lookup; after one failure, nothing is looked up again."""
         if self._blind:
             return None
         try:

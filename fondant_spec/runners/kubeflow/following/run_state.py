@@ -1,4 +1,4 @@
-"""A run as the host tells it: how its steps stand, and which pods are theirs.
+"""The state of a run as the host reports it: its steps, and their pods.
 
 The host lists every layer of the workflow as a task: each step, the executor in it, its drivers,
 the loop over its slices, and around each of these another one for the tries (`executor`, then
@@ -28,26 +28,26 @@ _EXECUTOR: Final = "executor"
 _DRIVER: Final = "-driver"
 _SLICE: Final = re.compile(r"\((\d+):")
 _DEEP: Final = 3
-"""Layers that lie around the executor of a step: the workflow, the root, and the step."""
+"""The number of layers around the executor of a step: the workflow, the root, and the step."""
 
 _TOGETHER: Final = 2.0
-"""Seconds: a task and its first try begin at once, but for what it takes to stamp them."""
+"""Seconds: a task and its first try start together, except for the time it takes to stamp them."""
 
 Task = Mapping[str, Any]
 
 
 @dataclass(frozen=True)
 class Pod:
-    """The newest pod of a task: the work of a step or of a slice, or Kubeflow's driver before it.
+    """The latest pod of a task: that of a step or slice, or Kubeflow's driver before it.
 
     Attributes:
         step: the step's name on the host; empty for the driver of the whole run.
-        slice: the number of the slice, of a step that is spread.
+        slice: the number of the slice, of a sliced step.
         driver: whether it is Kubeflow's own.
-        node_id: by which the host knows it.
-        state: how it stands; empty where the host does not tell.
-        alike: the tasks that may be this pod, by their ids: those that began at the same moment
-            are told apart by nothing.
+        node_id: its id on the host.
+        state: its state; empty if the host does not report it.
+        alike: ids of the tasks that may be this pod: tasks that started at the same moment cannot
+            be told apart.
     """
 
     step: str
@@ -60,14 +60,14 @@ class Pod:
 
 @dataclass(frozen=True)
 class RunState:
-    """A run at one moment: its state, and the tasks that the host lists.
+    """The state of a run at one moment, and the tasks that the host lists.
 
     Attributes:
         state: PENDING, RUNNING, SUCCEEDED, FAILED or another word of the host.
-        cancelled: whether somebody asked for its end; the host ends such a run as FAILED.
-        tasks: as the host gives them; none, or old ones, of a workflow that is too large for it.
-        message: the host's own words, where it has any.
-        seconds: that it took, once it ended.
+        cancelled: whether it was cancelled; the host reports such a run as FAILED.
+        tasks: as the host lists them; none, or stale ones, if the workflow is too large for it.
+        message: the host's own message, if any.
+        seconds: its duration, once it has ended.
     """
 
     state: str
@@ -78,7 +78,7 @@ class RunState:
 
     @classmethod
     def of(cls, answer: Mapping[str, Any]) -> Self:
-        """Return what an answer says."""
+        """Parse the host's response."""
         tasks = (answer.get("run_details") or {}).get("task_details") or []
         history = answer.get("state_history") or []
         return cls(
@@ -97,19 +97,19 @@ class RunState:
 
     @property
     def workflow(self) -> str:
-        """The name of the workflow in the cluster; empty where no task tells it."""
+        """The name of the workflow in the cluster; empty if no task reports it."""
         return workflow_of(self.tasks)
 
     @cached_property
     def pods(self) -> tuple[Pod, ...]:
-        """The newest pod of each task that has one."""
+        """The latest pod of each task that has one."""
         return tuple(_pods(self.tasks))
 
     @cached_property
     def not_started(self) -> tuple[tuple[tuple[Pod, ...], int], ...]:
-        """Pods that have not started, each with those like it, and how many of these it holds for.
+        """Groups of indistinguishable pods, and how many of each group have not started.
 
-        One of several pods that began together may have started: then all of them stand here.
+        Of several pods that were created together, some may have started; all are listed.
         """
         groups: dict[frozenset[str], list[Pod]] = {}
         for pod in self.pods:
@@ -146,7 +146,7 @@ def _pods(tasks: Sequence[Task]) -> Iterator[Pod]:
 
 
 def _indexed(tasks: Sequence[Task]) -> tuple[dict[str, list[Task]], dict[str, list[Task]]]:
-    """Return the tasks by their names, and by the ids of their children."""
+    """Index the tasks by their names, and by the ids of their children."""
     shown: dict[str, list[Task]] = {}
     around: dict[str, list[Task]] = {}
     for task in tasks:
@@ -157,7 +157,7 @@ def _indexed(tasks: Sequence[Task]) -> tuple[dict[str, list[Task]], dict[str, li
 
 
 def _step(layers: Sequence[str]) -> str:
-    """Return the step in whose layers something lies; its own driver lies beside it."""
+    """Return the step that a nested task belongs to; the step's own driver is next to it."""
     if len(layers) < _DEEP:
         return ""
     name = parted(layers[_DEEP - 1])[0]
@@ -165,13 +165,13 @@ def _step(layers: Sequence[str]) -> str:
 
 
 def _holder(around: Sequence[Task], name: str) -> Task:
-    """Return the task that a pod is a try of; where tries have no layer, the step around it."""
+    """Return the task that a pod is a try of; if tries have no layer, the step around it."""
     same = [task for task in around if task["display_name"] == name]
     return next(iter(same or (around if name == _EXECUTOR else [])), {})
 
 
 def _alike(tries: Sequence[Task], holder: Task, number: int) -> list[Task]:
-    """Return those that may be the try of a task, if that is still going on."""
+    """Return the tries that may belong to a task, if that is still running."""
     if _state(holder) != RUNNING:
         return []
     began = _began(holder)
@@ -188,6 +188,6 @@ def _began(task: Task) -> float:
 
 
 def _seconds_at(answer: Task, name: str) -> float:
-    """Return a time of the host; 0 where it is not known yet."""
+    """Return a timestamp of the host in seconds; 0 if it is not known yet."""
     text = answer.get(name)
     return datetime.fromisoformat(text).timestamp() if text else 0.0

@@ -17,22 +17,22 @@ _PACE: Final = 30.0
 """Seconds between two lines of a step."""
 
 _LOOKS: Final = 6
-"""The same, in looks at the run, for who looks more often."""
+"""The same as a number of polls, for callers that poll more often."""
 
 _WINDOW: Final = 20
-"""Lines over which the rate is taken."""
+"""Lines over which the rate is averaged."""
 
 
 @dataclass
 class _Meter:
-    """When a step was seen to run, when it was told last, and its rows over time."""
+    """When a step was first seen running and last reported, and its row counts over time."""
 
     began: float
     told: float
     seen: deque[tuple[float, int]] = field(default_factory=lambda: deque(maxlen=_WINDOW))
 
     def rate(self, rows: int, now: float) -> float | None:
-        """Return the rows a second, once two counts are known."""
+        """Return rows per second, once two counts are known."""
         self.seen.append((now, rows))
         then, before = self.seen[0]
         return (rows - before) / (now - then) if rows > before and now > then else None
@@ -40,14 +40,14 @@ class _Meter:
 
 @dataclass
 class StepProgress:
-    """Tells, now and then, how far the running steps are."""
+    """Reports at intervals how far the running steps are."""
 
     run: SubmittedRun
     interval: float
     _meters: dict[str, _Meter] = field(default_factory=dict)
 
     def lines(self, now: RunState) -> Iterator[str]:
-        """Yield a line for each running step that has not been told for a while."""
+        """Yield a line for each running step that was not reported for a while."""
         for planned in self.run.plan.steps:
             if self.run.step_state(now, planned) == RUNNING:
                 line = self._line(now, planned, time.monotonic())
@@ -70,7 +70,7 @@ class StepProgress:
         return self._told_by_pods(self.run.pods_of(now, planned), planned)
 
     def _told_by_pods(self, pods: Sequence[Pod], planned: PlannedStep) -> str:
-        """Return what is known without the base path: slices done, and what one pod printed."""
+        """Describe what is known without the base path: slices done, and what one pod printed."""
         running = next((pod for pod in pods if pod.state == RUNNING), None)
         printed = self._printed(running, planned.id) if running else ""
         if planned.step.fan_out == 1:
@@ -81,10 +81,10 @@ class StepProgress:
         return f"{told}; slice {slice_of}: {printed}" if printed and slice_of is not None else told
 
     def _printed(self, pod: Pod, step_id: str) -> str:
-        """Return the counts of rows that a pod printed last."""
+        """Return the row counts that a pod printed last."""
         try:
             log = self.run.log(pod)
-        except HostError:  # what cannot be seen is not told; the steps' states still are
+        except HostError:  # no counts then; the steps' states are still shown
             return ""
         counts = log.find(rf"(?:^|\s){re.escape(step_id)} ([\d,]+(?:/[\d,]+)?, \S.*)")
         return counts[1].rstrip() if counts else ""

@@ -1,4 +1,4 @@
-"""A run that was submitted, and all that is known of it on this side."""
+"""A submitted run, and everything that this side knows about it."""
 
 from dataclasses import dataclass, replace
 from typing import Self
@@ -20,10 +20,10 @@ class SubmittedRun:
 
     Attributes:
         host: where it runs.
-        id: the host's own name for it.
+        id: its id on the host.
         plan: what was submitted.
-        requests: what its pods ask for.
-        results: what is seen of its base path.
+        requests: the resource requests of its pods.
+        results: what is visible of its base path.
         kubectl: the commands that show more.
         volume: the claim that the base path is on; empty for a store.
     """
@@ -44,10 +44,10 @@ class SubmittedRun:
 
         Args:
             host: where it runs.
-            run_id: the host's own name for it.
+            run_id: its id on the host.
             package: what was submitted.
             cluster: has the namespace that it runs in.
-            results: what is seen of its plan's results.
+            results: what is visible of its plan's results.
         """
         return cls(
             host=host,
@@ -61,11 +61,11 @@ class SubmittedRun:
 
     @property
     def url(self) -> str:
-        """Where a person looks at it."""
+        """The URL of its page on the host."""
         return self.host.run_url(self.id)
 
     def look(self) -> RunState:
-        """Return how it stands.
+        """Return its current state.
 
         Raises:
             HostError: the host refuses, or cannot be reached.
@@ -73,7 +73,7 @@ class SubmittedRun:
         return RunState.of(self.host.run(self.id))
 
     def log(self, pod: Pod) -> PodLog:
-        """Return the log of a pod, an empty one where it printed nothing yet or is gone.
+        """Return the log of a pod; empty if it has printed nothing yet or is gone.
 
         Raises:
             HostError: the host refuses, or cannot be reached.
@@ -81,7 +81,7 @@ class SubmittedRun:
         return PodLog.of(self.host.log(self.id, pod.node_id))
 
     def step_of(self, pod: Pod) -> PlannedStep | None:
-        """Return the step that a pod belongs to; None for those of the whole run."""
+        """Return the step that a pod belongs to; None for a pod of the whole run."""
         steps = (planned for planned in self.plan.steps if task_name(planned.id) == pod.step)
         return next(steps, None)
 
@@ -94,7 +94,7 @@ class SubmittedRun:
     def step_state(self, now: RunState, planned: PlannedStep) -> str:
         """Return the state of a step; PENDING as long as none of its pods has started.
 
-        The host says RUNNING from the moment that it asks for a pod.
+        The host reports RUNNING from the moment that it requests a pod.
         """
         state = now.step(task_name(planned.id))
         if state != RUNNING or not now.pods:

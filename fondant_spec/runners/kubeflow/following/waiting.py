@@ -1,4 +1,4 @@
-"""Telling of pods that do not start: what they ask for, and how to see why."""
+"""Reporting pods that do not start: what they request, and how to find out why."""
 
 import time
 from collections.abc import Iterator, Sequence
@@ -11,15 +11,15 @@ from fondant_spec.runners.kubeflow.following.run_state import PENDING, Pod, RunS
 from fondant_spec.runners.kubeflow.following.submitted_run import SubmittedRun
 
 _LONG: Final = 20.0
-"""Seconds that a pod may take to start before it is told; most take ten."""
+"""Seconds that a pod may take to start before it is reported; most take ten."""
 
 _LOOKS: Final = 4
-"""The same, in looks at the run, for who looks more often."""
+"""The same as a number of polls, for callers that poll more often."""
 
 
 @dataclass
 class Waiting:
-    """Tells, once for each pod, that it has not started for long."""
+    """Reports, once per pod, that it has not started for a long time."""
 
     run: SubmittedRun
     interval: float
@@ -27,7 +27,7 @@ class Waiting:
     _told: set[tuple[str, ...]] = field(default_factory=set)
 
     def lines(self, now: RunState) -> Iterator[str]:
-        """Yield a line for pods, or a whole run, that have not started for long."""
+        """Yield a line for pods, or a whole run, that have not started for a long time."""
         if now.state == PENDING and not now.tasks and (waited := self._long(())):
             yield (
                 f"the run has not started for {duration(waited)}: Argo has not taken it up. "
@@ -40,7 +40,7 @@ class Waiting:
                 yield self._line(silent, min(count, len(silent)), len(pods), waited)
 
     def _long(self, ids: tuple[str, ...]) -> float:
-        """Return the seconds that something waits, once, when they have become many; else 0."""
+        """Return the waiting time in seconds, once, when it has become long; else 0."""
         waited = time.monotonic() - self._since.setdefault(ids, time.monotonic())
         if ids in self._told or waited < min(_LONG, _LOOKS * self.interval):
             return 0.0
@@ -48,7 +48,7 @@ class Waiting:
         return waited
 
     def _has_started(self, pod: Pod) -> bool:
-        """Whether a pod prints already: the list of tasks may be old, or not tell two apart."""
+        """Return whether a pod has output: the list of tasks may be stale, or ambiguous."""
         try:
             return not self.run.log(pod).empty
         except HostError:
