@@ -1,4 +1,4 @@
-"""What of a report a person should look at before training."""
+"""What a person should look at before training."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -8,7 +8,7 @@ from explorer.report.report import Report
 from explorer.report.sizes import Arrangement
 
 _BOUND: Final = 0.8
-"""A phrase in such a share of the captions is learned with the subject."""
+"""A phrase in at least this share of the captions is learned along with the subject."""
 
 _ONE_HOST: Final = 0.5
 _REPEATED: Final = 0.2
@@ -16,7 +16,7 @@ _REPEATED: Final = 0.2
 
 @dataclass(frozen=True)
 class Finding:
-    """A sentence, and the section that shows more."""
+    """A sentence, and the section with the details."""
 
     section: str
     text: str
