@@ -22,7 +22,7 @@ class Agreement:
 
     @property
     def interval(self) -> tuple[float, float]:
-        """The 95 % Wilson score interval for the share among all rows; (0, 1) if none was reviewed."""
+        """The 95 % Wilson score interval for the share among all rows; (0, 1) for no rows."""
         n = self.reviewed
         if not n:
             return 0.0, 1.0

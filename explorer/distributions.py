@@ -170,7 +170,7 @@ def _values(tables: Tables, source: str, query: Query, name: str, kind: str) -> 
     )
     if bars and bars[0].rows == 1:  # all values differ: bars of one row each show nothing
         bars = ()
-    words = f"{told['kinds']:,} different" + (
+    words = f"{told['kinds']:,} distinct" + (
         f", the {_FEW} most frequent shown" if told["kinds"] > _FEW and bars else ""
     )
     missing = f"; {told['missing']:,} without a value" if told["missing"] else ""

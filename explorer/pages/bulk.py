@@ -58,7 +58,7 @@ async def apply_bulk(site: Site, request: Request) -> Response:
         written = await run_in_threadpool(_apply, site, request, digest)
     except FondantError as error:
         return JSONResponse({"told": str(error)}, HTTPStatus.BAD_REQUEST)
-    return JSONResponse({"told": f"changed: {written:,} images"})
+    return JSONResponse({"told": f"changed: {written:,} image{'s' * (written != 1)}"})
 
 
 def _apply(site: Site, request: Request, digest: str) -> int:
