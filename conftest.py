@@ -1,4 +1,4 @@
-"""What all tests share: how they run side by side, and the documents, whose code runs, too."""
+"""Setup shared by all tests: parallel runs, and running the code in the documents."""
 
 import contextlib
 import os

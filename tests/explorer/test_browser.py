@@ -1,4 +1,4 @@
-"""The explorer in Chromium, on what a real pipeline made: every page, every correction."""
+"""The explorer in Chromium, on the result of a real pipeline: every page and every edit."""
 
 import json
 import os

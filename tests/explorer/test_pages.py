@@ -1,4 +1,4 @@
-"""What the pages show of a dataset, asked for as a browser asks."""
+"""The pages of a dataset, requested as a browser does."""
 
 import io
 import re

@@ -1,4 +1,4 @@
-"""`fondant-spec report`: what it tells of datasets whose truth is known, as JSON and as a page."""
+"""`fondant-spec report` on datasets whose content is known, as JSON and as a page."""
 
 import json
 import re
