@@ -1,4 +1,4 @@
-"""Setup shared by all tests: parallel runs, and running the code in the documents."""
+"""What all tests share: how they run side by side, and the documents, whose code runs, too."""
 
 import contextlib
 import os
