@@ -90,7 +90,7 @@ def seed_subjects(manifests: Mapping[str, Manifest], root: Path = ROOT) -> dict[
 
 
 def newest_run(base_path: str) -> dict[str, Manifest]:
-    """Return the manifests of the newest successful run, by step id.
+    """Return the manifests of the newest run that succeeded, by step id.
 
     Raises:
         InputDataError: there is none.
@@ -103,7 +103,7 @@ def newest_run(base_path: str) -> dict[str, Manifest]:
 
 
 def read_rows(manifest: Manifest, names: tuple[str, ...]) -> list[dict[str, Any]]:
-    """Return the rows of a small dataset, with `id` and the named fields."""
+    """Return the rows of a small dataset, with `id` and the fields named."""
     fields = {name: manifest.fields[name] for name in names}
     return [
         row

@@ -55,7 +55,7 @@ class Place:
         }
 
     def results(self) -> list[tuple[str, str, str]]:
-        """Return pipeline, step and key of all results, including those that belong to no run."""
+        """Return pipeline, step and key of all results, including those that no run mentions."""
         return [
             (pipeline, step, key)
             for pipeline in storage.folders(self.base_path)

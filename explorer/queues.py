@@ -91,7 +91,7 @@ class Queue:
         return f"(SELECT * FROM {table.shown} WHERE {where})"
 
     def sql(self, source: str) -> tuple[str, list[Any]]:
-        """Return the query for the ids of the queue, in order, and its values."""
+        """Return the SQL query for the ids of the queue, in order, and the query's parameters."""
         column = quoted(self.field)
         orders: dict[str, tuple[str, list[Any], str]] = {
             RANDOM: ("hash(id || ?::VARCHAR)", [str(self.seed)], "true"),

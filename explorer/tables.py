@@ -198,7 +198,7 @@ class _Rows:
         self._schema = pa.schema([*columns, pa.field(KEY, pa.string())])
 
     def read(self) -> pa.RecordBatchReader:
-        """Return the rows; unreadable partitions are listed in the problems."""
+        """Return the rows; what cannot be read is listed among the problems."""
         return pa.RecordBatchReader.from_batches(self._schema, self._batches())
 
     def _batches(self) -> Iterator[pa.RecordBatch]:
