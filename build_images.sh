@@ -91,7 +91,8 @@ find_engine() {
       return
     fi
   done
-  [[ $dry_run == yes ]] || die "found neither docker nor podman; install one of them." 1
+  [[ $dry_run == yes ]] ||
+    die "found no ${CONTAINER_ENGINE:-docker or podman}; install it, or have CONTAINER_ENGINE name another." 1
   echo "${CONTAINER_ENGINE:-docker}"
 }
 
@@ -158,11 +159,16 @@ code_of() { # image: the digest of the code in it, read without running it
   [[ $found == yes ]]
 }
 
+digest_in() { # image's name without the tag; reads an image's digests: the one in its registry
+  local name=${1#docker.io/} # which engines leave out, or put before
+  grep -m 1 -E "(^|/)${name//./\\.}@"
+}
+
 lock_of() { # folder: the lock file for its image; fondant_spec/runners/image_lock.py looks there
   local beside=${1%/*}
   if [[ -n $lock ]]; then
     echo "$lock"
-  elif [[ ${beside##*/} == components || ${beside%/*} == "$root" ]]; then
+  elif [[ ${beside##*/} == components || -f ${beside%/*}/build_images.sh ]]; then
     echo "${beside%/*}/images.lock"
   else
     echo "$beside/images.lock"
@@ -170,15 +176,17 @@ lock_of() { # folder: the lock file for its image; fondant_spec/runners/image_lo
 }
 
 write_lock() { # file, component, image, id, digest, code: replace the component's line, or nothing
-  local new="$1.tmp"
-  {
-    echo "# Written by build_images.sh: component, image, its id here, its digest in a registry, its code."
+  (
+    if command -v flock >/dev/null; then flock 9; fi # builds side by side lose no line
     {
-      if [[ -f $1 ]]; then awk -v name="$2" '!/^#/ && $1 != name' "$1"; fi
-      echo "${*:2}"
-    } | sort
-  } >"$new"
-  mv -- "$new" "$1"
+      echo "# Written by build_images.sh: component, image, its id here, its digest in a registry, its code."
+      {
+        if [[ -f $1 ]]; then awk -v name="$2" '!/^#/ && $1 != name' "$1"; fi
+        echo "${*:2}"
+      } | sort
+    } >"$1.tmp"
+    mv -- "$1.tmp" "$1"
+  ) 9<"$(dirname -- "$1")"
 }
 
 image_of() { # folder: the name of its image
@@ -207,11 +215,12 @@ build() { # folder, image
     run "$engine" push -- "$image" || die "pushing $component failed." 1
   fi
   [[ $dry_run == no ]] || return 0
-  id=$("$engine" image inspect --format '{{.Id}}' -- "$image")
+  id=$("$engine" image inspect --format '{{.Id}}' -- "$image") ||
+    die "$image was built, but $engine does not have it; to a builder of buildx, pass: -- --load" 1
   code=$(code_of "$image") || die "$image has no digest of its code." 1
   if [[ $push == yes ]]; then
     digest=$("$engine" image inspect --format '{{join .RepoDigests "\n"}}' -- "$image" |
-      grep -m 1 -E "(^|/)${prefix}$component@") || die "$image was pushed, but has no digest." 1
+      digest_in "$prefix$component") || die "$image was pushed, but has no digest." 1
   fi
   write_lock "$(lock_of "$folder")" "$component" "$image" "sha256:${id#sha256:}" "$digest" "$code"
 }
@@ -221,25 +230,40 @@ known=${all[*]}
 ((${#chosen[@]})) || die "name a --component: all, some of: $known, or the folder of your own."
 [[ $push == no || -n $namespace ]] || die "--push needs a --namespace, for whose images they are."
 
+want() { # folder: to be built, once
+  local other
+  for other in ${wanted[@]+"${wanted[@]}"}; do
+    if [[ $other == "$1" ]]; then return; fi
+  done
+  wanted+=("$1")
+}
+
 wanted=()
 for component in "${chosen[@]}"; do
   if [[ $component == all ]]; then
-    for name in "${all[@]}"; do wanted+=("$root/components/$name"); done
+    for name in "${all[@]}"; do want "$root/components/$name"; done
   elif [[ $component != */* && -f components/$component/fondant_component.yaml ]]; then
-    wanted+=("$root/components/$component")
+    want "$root/components/$component"
   elif folder=$(cd -- "$caller" && cd -P -- "$component" 2>/dev/null && pwd) &&
     [[ -f $folder/fondant_component.yaml ]]; then
-    wanted+=("$folder")
+    want "$folder"
   else
     die "there is no component $component; choose all, some of: $known, or a folder with a spec."
   fi
 done
 
 prefix=${registry:+$registry/}${namespace:-fondant}/
+[[ -z $lock || $lock == /* ]] || lock=$caller/$lock
 images=()
 for folder in "${wanted[@]}"; do
   image=$(image_of "$folder")
+  for other in ${images[@]+"${images[@]}"}; do
+    [[ $other != "$image" ]] || die "$folder and another folder make one image, $image; rename one of them."
+  done
   images+=("$image")
+  place=$(dirname -- "$(lock_of "$folder")")
+  [[ $dry_run == yes || -d $place && -w $place ]] ||
+    die "$place, for images.lock, is no folder that can be written; name another with --lock."
 done
 
 engine=$(find_engine)

@@ -7,7 +7,6 @@ without imports.
 """
 
 # ruff: noqa: PLC0415 - each peer has its own packages, and its imports are not timed
-import io
 import json
 import sys
 import time
@@ -178,75 +177,11 @@ def requests_threads(urls: list[str], folder: Path, mode: str) -> Result:
 
 
 def limit(urls: list[str], _folder: Path, mode: str) -> Result:
-    """Run the least that the work can be: fetch by libcurl, then the codecs, nothing else.
+    """Run the least that the work can be: see `download_limit.py`."""
+    sys.path.insert(0, str(Path(__file__).parents[1]))
+    from benchmarks.download_limit import least
 
-    Two processes, no checks, no hashes, no order, nothing written. What a downloader that does
-    check, hash and write can at best come close to.
-    """
-    from multiprocessing import get_context
-
-    parts = [urls[n::PROCESSES] for n in range(PROCESSES)]
-    with get_context("spawn").Pool(PROCESSES) as pool:
-        pool.map(abs, range(PROCESSES))
-        start = time.perf_counter()
-        counts = pool.starmap(_least, [(part, mode) for part in parts])
-    return sum(counts), time.perf_counter() - start
-
-
-def _least(urls: list[str], mode: str) -> int:
-    """Fetch and encode a share of the URLs on one core, overlapped with a thread for the codecs."""
-    import asyncio
-
-    import cv2
-    import numpy as np
-    import pycurl
-    import simplejpeg
-
-    from image_toolkit.crawl.multi import Multi
-
-    cv2.setNumThreads(1)
-
-    def work(body: bytes) -> bool:
-        try:
-            if mode == "no":
-                return bool(simplejpeg.decode_jpeg_header(body)[0])
-            pixels: Any = simplejpeg.decode_jpeg(body)
-        except ValueError:
-            return False
-        height, width = pixels.shape[:2]
-        side = min(height, width)
-        top, left = (height - side) // 2, (width - side) // 2
-        square = pixels[top : top + side, left : left + side]
-        resized = cv2.resize(square, (SIZE, SIZE), interpolation=cv2.INTER_CUBIC)
-        made = simplejpeg.encode_jpeg(
-            np.ascontiguousarray(resized), quality=QUALITY, colorsubsampling="420"
-        )
-        return len(made) > 0
-
-    async def fetch_all() -> int:
-        multi, queue, done = Multi(), iter(urls), 0
-        loop = asyncio.get_running_loop()
-
-        async def fetch_some() -> None:
-            nonlocal done
-            for url in queue:
-                body = io.BytesIO()
-                handle = pycurl.Curl()
-                handle.setopt(pycurl.URL, url)
-                handle.setopt(pycurl.WRITEFUNCTION, body.write)
-                handle.setopt(pycurl.TIMEOUT, TIMEOUT)
-                try:
-                    await multi.perform(handle)
-                except pycurl.error:
-                    continue
-                made = await loop.run_in_executor(codecs, work, body.getvalue())
-                done += made
-
-        with ThreadPoolExecutor(1) as codecs:
-            await asyncio.gather(*[fetch_some() for _ in range(64)])
-        return done
-
-    return asyncio.run(fetch_all())
+    return least(urls, resize=mode != "no", size=SIZE, quality=QUALITY, timeout=TIMEOUT)
 
 
 CONTESTANTS: dict[str, Callable[[list[str], Path, str], Result]] = {

@@ -11,7 +11,8 @@ import torch
 
 from fondant_spec.cpu import cpu_count
 from fondant_spec.dataset.rejects import Rejects
-from image_toolkit.models.runtime.feed import Feed, prepared, rows_of
+from image_toolkit.models.runtime.feed import Feed, prepared
+from image_toolkit.models.runtime.feed_rows import rows_of
 from image_toolkit.models.runtime.preparation import PixelPreparation
 from image_toolkit.models.runtime.preparing_processes import LEAST_CORES, PreparingProcesses
 from image_toolkit.models.runtime.slots import stacked

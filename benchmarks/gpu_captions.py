@@ -7,8 +7,8 @@ import torch
 
 from benchmarks.gpu_steps import step
 from benchmarks.gpu_world import DEVICE, ON_GPU, World, as_images, rate_of
-from image_toolkit.models.captioning.captioners import LocalCaptioner
 from image_toolkit.models.captioning.generation import Generation
+from image_toolkit.models.captioning.local_captioner import LocalCaptioner
 from image_toolkit.models.runtime.device import Placement
 from image_toolkit.models.runtime.hub import find_model
 

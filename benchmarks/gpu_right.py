@@ -11,8 +11,8 @@ from benchmarks.gpu_steps import step
 from benchmarks.gpu_world import DEVICE, ON_GPU, World, as_images
 from fondant_spec.errors import InputDataError
 from fondant_spec.testing import read_rejects, read_table
-from image_toolkit.models.captioning.captioners import LocalCaptioner
 from image_toolkit.models.captioning.generation import Generation
+from image_toolkit.models.captioning.local_captioner import LocalCaptioner
 from image_toolkit.models.embedding.embedders import image_encoder
 from image_toolkit.models.embedding.embedding_stream import Embedder
 from image_toolkit.models.runtime.device import Placement

@@ -3,6 +3,8 @@
 import logging
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -42,44 +44,57 @@ def step(world: World, name: str, rows: int, **arguments: Any) -> tuple[dict[str
     words = {"base_path": folder, "input_manifest_path": location, **arguments}
     argv = [word for key, value in words.items() for word in (f"--{key}", str(value))]
     component = component_class(COMPONENTS / name)
-    setup, transform = component.setup, component.transform_batches
-    ready: list[float] = []
-    out: list[tuple[float, int]] = []
-
-    def timed_setup(self: Any, context: Any) -> None:
-        setup(self, context)
-        wait()
-        ready.append(time.time())
-
-    def timed_transform(self: Any, batches: Any, context: Any) -> Iterator[Any]:
-        for made in transform(self, batches, context):
-            out.append((time.time(), len(made)))
-            yield made
-
     watch = Watch(world.folder / f"watch-{time.monotonic_ns()}")
-    component.setup, component.transform_batches = timed_setup, timed_transform
     if ON_GPU:
         torch.cuda.reset_peak_memory_stats()
     began = time.time()
-    try:
+    with _timed(component) as times:
         manifest = run(component, argv)
-    finally:
-        component.setup, component.transform_batches = setup, transform
     end = time.time()
     assert manifest is not None
     found: dict[str, Any] = {
         "rows": manifest.rows,
-        "load_s": ready[0] - began,
-        "whole": manifest.rows / (end - ready[0]),
+        "load_s": times.ready[0] - began,
+        "whole": manifest.rows / (end - times.ready[0]),
     }
     if ON_GPU:
         found["peak_mb"] = torch.cuda.max_memory_allocated() // 2**20
-    first, last = _steady(out)
+    first, last = _steady(times.out)
     if last[0] > first[0]:
         found["steady"] = (last[1] - first[1]) / (last[0] - first[0])
         found |= watch.between(first[0], last[0])
     watch.close()
     return found | {"log": lines.lines[-12:]}, manifest
+
+
+@dataclass
+class _Times:
+    """When each worker's model was ready, and when how many rows came out."""
+
+    ready: list[float] = field(default_factory=list)
+    out: list[tuple[float, int]] = field(default_factory=list)
+
+
+@contextmanager
+def _timed(component: Any) -> Iterator[_Times]:
+    """Have a component's setup and its batches timed meanwhile."""
+    setup, transform, times = component.setup, component.transform_batches, _Times()
+
+    def timed_setup(self: Any, context: Any) -> None:
+        setup(self, context)
+        wait()
+        times.ready.append(time.time())
+
+    def timed_transform(self: Any, batches: Any, context: Any) -> Iterator[Any]:
+        for made in transform(self, batches, context):
+            times.out.append((time.time(), len(made)))
+            yield made
+
+    component.setup, component.transform_batches = timed_setup, timed_transform
+    try:
+        yield times
+    finally:
+        component.setup, component.transform_batches = setup, transform
 
 
 def _steady(out: list[tuple[float, int]]) -> list[tuple[float, int]]:

@@ -77,8 +77,8 @@ def alone(folder: Path, model: Path, what: str, precision: str = "auto") -> Resu
     """Run only the model, in its fastest way, on images that are prepared already."""
     import torch
 
-    from image_toolkit.models.captioning.captioners import LocalCaptioner
     from image_toolkit.models.captioning.generation import Generation
+    from image_toolkit.models.captioning.local_captioner import LocalCaptioner
     from image_toolkit.models.embedding.embedders import image_encoder
     from image_toolkit.models.runtime.batching import BatchSize
     from image_toolkit.models.runtime.device import devices, place

@@ -18,8 +18,8 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from demo.tiny_models import BLIP_FOLDER, CLIP_FOLDER
 from demo.training_data import samples
-from image_toolkit.models.captioning.captioners import LocalCaptioner
 from image_toolkit.models.captioning.generation import Generation
+from image_toolkit.models.captioning.local_captioner import LocalCaptioner
 from image_toolkit.models.embedding.embedders import image_encoder
 from image_toolkit.models.runtime.batching import BatchSize
 from image_toolkit.models.runtime.device import EXACT, place

@@ -31,9 +31,10 @@ prepare_torch()
 from transformers import BertTokenizerFast, BlipConfig, BlipForConditionalGeneration
 from transformers.models.blip.image_processing_pil_blip import BlipImageProcessorPil
 
+from image_toolkit.models.captioning.captioner import Captioner
 from image_toolkit.models.captioning.captioner_process import side_by_side
-from image_toolkit.models.captioning.captioners import Captioner, LocalCaptioner
 from image_toolkit.models.captioning.generation import Generation
+from image_toolkit.models.captioning.local_captioner import LocalCaptioner
 from image_toolkit.models.runtime.device import Placement
 from image_toolkit.models.runtime.hub import find_model
 from image_toolkit.models.runtime.preparation import probe_images

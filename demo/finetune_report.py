@@ -6,7 +6,7 @@ from typing import Any, Final
 
 from demo import NEW_SUBJECT
 from demo.evaluate import names
-from demo.report import newest_run, read_rows
+from demo.newest_run import newest_run, read_rows
 from fondant_spec.dataset import storage
 from fondant_spec.dataset.manifest import Manifest
 

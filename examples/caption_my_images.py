@@ -17,49 +17,50 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from fondant_spec.dataset import storage
 from fondant_spec.dataset.writable_places import why_no_folder
 from fondant_spec.errors import InvalidArgumentError
 from fondant_spec.option_values import count
-from fondant_spec.pipeline import Pipeline
+from fondant_spec.pipeline import Pipeline, Step
 from fondant_spec.runners.command_line import launch
 from fondant_spec.spec.component_spec import ComponentSpec
+from image_toolkit.edits.corrected_captions import take_over
 from image_toolkit.edits.journal import Journal, edits_folder
 from image_toolkit.edits.replay import with_edits
-from image_toolkit.edits.texts import take_over
+from image_toolkit.publishing.published_folder import check_replaceable
+from image_toolkit.training.trained_models import model_to_train
 
 EXAMPLES = Path(__file__).parent
 COMPONENTS = EXAMPLES.parent / "components"
+CAPTION_SUFFIXES = (".txt", ".caption")
 EXPORT = ComponentSpec.from_file(COMPONENTS / "export_dataset").arguments
 
 
 def build(options: argparse.Namespace) -> Pipeline:
-    """Describe the pipeline, once what was corrected since the last run is taken over."""
+    """Describe the pipeline, once what was corrected since the last run is taken over.
+
+    Raises:
+        InvalidArgumentError: a trainer does not train the base model, or there is no room for what
+            comes last; told before any model runs.
+        StorageError: the trainer's folder is not as it was exported.
+    """
+    for trainer in options.trainer:
+        model_to_train(trainer, options.base_model, "--base-model")
     pipeline = Pipeline("my-captions", options.base_path)
     output = Path(options.output)
-    keep = options.keep_captions is not None
-    images = pipeline.add(
-        COMPONENTS / "load_from_hub",
-        arguments={
-            "dataset_name": options.dataset,
-            "image_column": options.image_column,
-            "column_name_mapping": {options.keep_captions: "caption"} if keep else {},
-        },
-        produces={"caption": "string"} if keep else {},
-    )
-    if options.resize or options.min_size:
-        images = pipeline.add(
-            EXAMPLES / "fit_images",
-            after=images,
-            arguments={"image_size": options.resize, "min_size": options.min_size},
-        )
+    if not _keeps(options):
+        _tell_of_captions(Path(options.dataset))
+    images = _images(pipeline, options)
     pipeline.add(EXAMPLES / "near_copies", after=images)
     captions = pipeline.add(
         COMPONENTS / "caption_images",
         after=images,
-        arguments={"model_id": options.model, "keep_existing": keep},
+        arguments={"model_id": options.model, "keep_existing": _keeps(options)},
     )
     if not (options.dry_run or options.compile_only):
         _check_output(output)
+        if options.until in (None, "export_dataset"):
+            check_replaceable(storage.normalize(output / "training"))
         _take_over(output / "look" / "texts", pipeline.base_path)
     corrected = with_edits(pipeline, captions, COMPONENTS / "apply_edits")
     pipeline.add(
@@ -80,8 +81,44 @@ def build(options: argparse.Namespace) -> Pipeline:
     return pipeline
 
 
+def _images(pipeline: Pipeline, options: argparse.Namespace) -> Step:
+    """Add what loads the images, with their captions if they are kept, and what scales them."""
+    keep = _keeps(options)
+    images = pipeline.add(
+        COMPONENTS / "load_from_hub",
+        arguments={
+            "dataset_name": options.dataset,
+            "image_column": options.image_column,
+            "column_name_mapping": {options.keep_captions: "caption"} if keep else {},
+        },
+        produces={"caption": "string"} if keep else {},
+    )
+    if options.resize or options.min_size:
+        images = pipeline.add(
+            EXAMPLES / "fit_images",
+            after=images,
+            arguments={"image_size": options.resize, "min_size": options.min_size},
+        )
+    return images
+
+
+def _keeps(options: argparse.Namespace) -> bool:
+    """Return whether captions that the images have are kept."""
+    return options.keep_captions is not None
+
+
+def _tell_of_captions(folder: Path) -> None:
+    """Say that images have captions beside them, which are about to be passed over."""
+    files = sorted(folder.rglob("*")) if folder.is_dir() else []
+    images = {file.with_suffix("") for file in files if file.suffix not in CAPTION_SUFFIXES}
+    texts = [f for f in files if f.suffix in CAPTION_SUFFIXES and f.with_suffix("") in images]
+    if texts:
+        told = f"{folder}: captions lie beside {len(texts):,} images, such as {texts[0].name}"
+        print(f"{told}; --keep-captions keeps them, else all images are captioned anew")
+
+
 def _check_output(output: Path) -> None:
-    """Make sure that there is room for what comes last, before any model runs.
+    """Make sure that there is room for what comes last.
 
     Raises:
         InvalidArgumentError: files cannot be written there.

@@ -10,8 +10,7 @@ import secrets
 import socket
 
 from explorer.extra import need
-from fondant_spec.dataset import storage
-from fondant_spec.dataset.trusted_places import trust
+from fondant_spec.dataset.trust_option import trust
 from fondant_spec.errors import InvalidArgumentError
 from fondant_spec.shared_options import add_base_path, add_trust
 from fondant_spec.shown_text import tell
@@ -64,7 +63,7 @@ def run(args: argparse.Namespace) -> int:
     from explorer.place import find_place  # noqa: PLC0415
     from explorer.site import Site  # noqa: PLC0415
 
-    trust(map(storage.normalize, args.trust))
+    trust(args.trust)
     place = find_place(args.path or args.base_path, args.base_path)
     site = Site(
         place,

@@ -16,12 +16,12 @@ from fondant_spec import __version__
 from fondant_spec.cpu import wait_patiently
 from fondant_spec.dataset import storage
 from fondant_spec.dataset.disk_space import disk_use
-from fondant_spec.dataset.trusted_places import trust
+from fondant_spec.dataset.trust_option import trust
 from fondant_spec.errors import InvalidArgumentError
 from fondant_spec.exit_codes import end_program, exit_code
 from fondant_spec.option_values import count
 from fondant_spec.pipeline import garbage_collection as gc
-from fondant_spec.pipeline.find_dataset import find_dataset, find_mark
+from fondant_spec.pipeline.find_dataset import find_dataset, find_mark, find_unfinished
 from fondant_spec.pipeline.find_run import find_run
 from fondant_spec.pipeline.run_listing import describe_runs, when
 from fondant_spec.plain_words import size
@@ -171,7 +171,7 @@ class _HelpOfComponent(argparse.Action):
 def _validate(options: argparse.Namespace) -> int:
     from fondant_spec.dataset import validate  # noqa: PLC0415 - the run side loads when needed
 
-    trust(map(storage.normalize, options.trust))
+    trust(options.trust)
     for name in options.dataset:
         if mark := find_mark(name):
             count = validate.check_written(mark)
@@ -185,16 +185,20 @@ def _validate(options: argparse.Namespace) -> int:
 
 def _show(options: argparse.Namespace) -> int:
     from fondant_spec.dataset import lineage as show  # noqa: PLC0415
-    from fondant_spec.dataset.reject_listing import FIRST, list_rejects  # noqa: PLC0415
+    from fondant_spec.dataset import reject_listing as rejects  # noqa: PLC0415
     from fondant_spec.dataset.row_search import told_row  # noqa: PLC0415
 
-    trust(map(storage.normalize, options.trust))
+    trust(options.trust)
+    most = None if options.all else rejects.FIRST
+    if options.rejects is not None and (failed := find_unfinished(options.dataset)):
+        tell(rejects.list_unfinished_rejects(failed, options.rejects, most))
+        return 0
     manifest = find_dataset(options.dataset, options.base_path)
     tell(f"step      {show.origin(manifest)}")
     if options.id:
         tell(told_row(manifest, options.id))
     elif options.rejects is not None:
-        tell(list_rejects(manifest, options.rejects, None if options.all else FIRST))
+        tell(rejects.list_rejects(manifest, options.rejects, most))
     else:
         tell(show.describe(manifest))
         tell(f"ids       {', '.join(show.some_ids(manifest)) or 'none'}")

@@ -43,7 +43,7 @@ def exit_code(
 
     Args:
         command: returns an exit code of its own, or None for success.
-        interrupted: the sentence for Ctrl-C.
+        interrupted: the sentence for Ctrl-C, where what was interrupted says nothing of its own.
         debug: show the traceback of a defect, which is any error but a `FondantError`, instead of
             naming the file that it is kept in.
         hidden: leave out of it what lies in this folder, if anything else is left.
@@ -57,8 +57,8 @@ def exit_code(
         code, sentence = EXIT_INTERRUPTED, str(error)
     except FondantError as error:
         code, sentence = _error_code(error), str(error)
-    except KeyboardInterrupt:
-        code, sentence = EXIT_INTERRUPTED, interrupted
+    except KeyboardInterrupt as interrupt:
+        code, sentence = EXIT_INTERRUPTED, str(interrupt) or interrupted
     except Exception as error:  # noqa: BLE001 - the net for what nobody thought of
         if isinstance(error, BrokenPipeError) and _nobody_reads():
             return EXIT_PIPE

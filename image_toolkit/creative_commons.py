@@ -1,8 +1,7 @@
-"""Creative Commons' licences in texts that are understood as a whole, and in no others.
+"""Recognise Creative Commons licences in texts, but only if the whole text is understood.
 
-A text that begins like `CC BY 4.0` may go on to take back what that gives: `CC BY 4.0, no
-commercial use`. So what restricts is looked for in the whole text, and a single word that is not
-known here leaves the text without a licence.
+A text that begins with `CC BY 4.0` may go on to restrict it: `CC BY 4.0, no commercial use`. So the
+whole text is searched for restrictions, and a single unknown word means that there is no licence.
 """
 
 import re
@@ -15,7 +14,7 @@ _PAGE: Final = re.compile(
     r"(?:/(?:[a-z]{2}|igo|scotland)(?![a-z]))?(?:/(?:deed|legalcode)(?:[.-]\w+)*)?/?(?:[?#][^\s()<>\[\]\"',;]*)?"
 )
 _UNSEEN: Final = re.compile(r"[\u00ad\u200b-\u200f\u2060\ufeff]")
-_BETWEEN: Final = re.compile(r"[\s\-‐‑‒–—_/,.;:()\[\]{}+&|\"'“”‘’©®™]+")  # noqa: RUF001 - as they come
+_BETWEEN: Final = re.compile(r"[\s\-‐‑‒–—_/,.;:()\[\]{}+&|\"'“”‘’©®™]+")  # noqa: RUF001 - as found
 _TOKEN: Final = re.compile(r"\d+(?:\.\d+)*|[^\W\d_]+")
 
 _HYPHENATED: Final = re.compile(r"(?<!\d)(1[-‐‑_]0|2[-‐‑_][015]|[34][-‐‑_]0)(?!\d)")  # noqa: RUF001
@@ -37,10 +36,10 @@ TAIL: Final = frozenset(
         *("deed", "legalcode", "licence", "license", "licences", "licenses"),
     }
 )
-"""Words that say nothing more of a licence."""
+"""Words that add nothing to a licence."""
 
 OF_ZERO: Final = frozenset({"universal", "public", "domain", "dedication"})
-"""Words that say nothing more of CC0, and nothing of a licence."""
+"""Words that add nothing to CC0, and are unknown for other licences."""
 
 COUNTRIES: Final = frozenset(
     {
@@ -56,7 +55,7 @@ COUNTRIES: Final = frozenset(
         *("states", "uk", "us", "usa", "venezuela", "vietnam"),
     }
 )
-"""Words in the names of countries that versions before 4.0 were written for."""
+"""Words in the names of countries that versions before 4.0 were ported to."""
 
 CODES: Final = frozenset(
     {
@@ -66,19 +65,19 @@ CODES: Final = frozenset(
         *("pl", "pr", "pt", "ro", "rs", "se", "sg", "si", "th", "tw", "ug", "ve", "vn", "za"),
     }
 )
-"""Their codes, of which that of Norway is also a word that takes something back."""
+"""Their codes; that of Norway is also a word that restricts."""
 
 
 @dataclass
 class _Said:
-    """What a text says, piece by piece; `versions` are those that it names."""
+    """The statements of a text, by kind; `versions` are those that it names."""
 
     parts: set[str] = field(default_factory=set)
     versions: set[str] = field(default_factory=set)
     tail: set[str] = field(default_factory=set)
 
     def licence(self) -> str | None:
-        """Return the licence, if all of it is of one."""
+        """Return the licence, if everything belongs to one."""
         versions = {f"{one}.0" if one.isdigit() else one for one in self.versions}
         if len(versions) > 1 or not versions <= _VERSIONS or "cc" not in self.parts:
             return None
@@ -99,7 +98,7 @@ class _Said:
 
 
 def cc_licence(text: str) -> str | None:
-    """Return the identifier of the licence that a text names; None where there is any doubt."""
+    """Return the identifier of the licence that a text names; None in case of any doubt."""
     text = _UNSEEN.sub("", text.casefold())
     said = _Said()
     for kind, version in _PAGE.findall(text):
@@ -123,7 +122,7 @@ def cc_licence(text: str) -> str | None:
 
 
 def _words(text: str) -> list[str] | None:
-    """Return the words of a text, those of Creative Commons in short; None with other signs."""
+    """Return the words of a text, with licence terms abbreviated; None if it has other signs."""
     if _TOKEN.sub("", _BETWEEN.sub("", text)):
         return None
     spaced = " ".join(_TOKEN.findall(text))

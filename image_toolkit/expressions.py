@@ -1,6 +1,6 @@
-"""SQL expressions that people write about the fields of a dataset, run where nothing else is.
+"""SQL expressions that people write about a dataset's fields, run in a sandbox.
 
-A number that is none (NaN) is null in them, wherever it arises: DuckDB has it above all others, so
+NaN is treated as null in them, wherever it arises: DuckDB orders NaN above all other numbers, so
 that `width / height > 0.9` would hold for an image without width or height.
 """
 
@@ -19,33 +19,32 @@ _FORBIDDEN: Final = {
     "WINDOW": "window functions",
 }
 _ENDLESS: Final = {"range", "generate_series", "repeat", "lpad", "rpad", "list_resize"}
-"""Functions that make as much as a number says, in one go that no clock can interrupt."""
+"""Functions whose output is as large as an argument says, in one uninterruptible call."""
 
 _LONGEST: Final = 4000
 
 _VALUES: Final = {"COLUMN_REF", "FUNCTION", "CAST"}
-"""What a NaN can come from; all other expressions hand on what is in them."""
+"""What a NaN can come from; all other expressions pass it on."""
 
 _PLUCKED: Final = {"ARRAY_EXTRACT", "STRUCT_EXTRACT"}
 _FLOATS: Final = {"FLOAT", "DOUBLE"}
 _SUMS: Final = {"+", "-", "*", "/"}
-"""What is NaN where a part of it is NaN, and null where one is null: the whole is cleared, not each
-part."""
+"""NaN if a part is NaN, and null if one is null: so the whole is cleared, rather than each part."""
 
 _HOLE: Final = "hole"
 _CLEARED: Final = f"list_extract(list_filter([{_HOLE}], lambda one: NOT isnan(one)), 1)"
-"""A float, or null where it is NaN. The value stands in it once: the `CASE` that says the same has
-it twice, and of values in values that makes thousands."""
+"""A float, or null if it is NaN. The value occurs in it only once: in the equivalent `CASE` it
+occurs twice, and so thousands of times in nested expressions."""
 
 _CLEARED_IF_FLOAT: Final = (
     f"list_extract(list_filter([{_HOLE}], lambda one: NOT (typeof(one) IN ('FLOAT', 'DOUBLE') "
     "AND one::VARCHAR IN ('nan', '-nan'))), 1)"
 )
-"""The same of a value whose type cannot be told beforehand, as of what a lambda is called with."""
+"""The same for a value whose type is not known beforehand, such as a lambda's argument."""
 
 
 def lock(connection: duckdb.DuckDBPyConnection) -> None:
-    """Take from a database, for good, every way to files, networks and other programs."""
+    """Disable, permanently, all access of a database to files, networks and other programs."""
     connection.execute("SET enable_external_access = false")
     connection.execute("SET autoload_known_extensions = false")
     connection.execute("SET autoinstall_known_extensions = false")
@@ -59,10 +58,10 @@ def check_expression(
     fields: list[str],
     what: str = "the filter",
 ) -> str:
-    """Return an expression over fields of a table that can stand in a query, in brackets.
+    """Return an expression over the fields of a table, in brackets, that can be put into a query.
 
     Raises:
-        InvalidArgumentError: it is none, it is more than one, or it names what is no field.
+        InvalidArgumentError: it is not exactly one expression, or it names an unknown field.
     """
     if len(text) > _LONGEST:
         msg = f"{what} has {len(text):,} characters; {_LONGEST:,} are the most."
@@ -75,10 +74,10 @@ def check_expression(
 
 
 def named_fields(text: str, what: str) -> list[str]:
-    """Return the fields that an expression names, in their order, as it writes them.
+    """Return the fields that an expression names, in order, in its spelling.
 
     Raises:
-        InvalidArgumentError: it is none, or it is more than one.
+        InvalidArgumentError: it is not exactly one expression.
     """
     with duckdb.connect() as connection:
         selected = _only_selected(_parsed(connection, text, what), text, what)
@@ -92,7 +91,7 @@ def named_fields(text: str, what: str) -> list[str]:
 def _checked(
     connection: duckdb.DuckDBPyConnection, text: str, rows: str, fields: list[str], what: str
 ) -> str:
-    # As it is, and in brackets, as it will stand: neither may come to more than an expression.
+    # Checked as it is, and in brackets as it will be used: neither may be more than one expression.
     _only_selected(_parsed(connection, text, what), text, what)
     tree = _parsed(connection, f"({text}\n)", what)
     selected = _only_selected(tree, text, what)
@@ -112,7 +111,7 @@ def _checked(
 
 
 def _without_nan(connection: duckdb.DuckDBPyConnection, tree: dict[str, Any], rows: str) -> str:
-    """Return an expression with NaN as null; nothing where there are no floats in it."""
+    """Return an expression with NaN turned into null; empty if there are no floats in it."""
     selected = _only_expression(tree)
     alone = [node for node in _nodes(selected, within=False) if _is_value(node)]
     types = {
@@ -134,7 +133,7 @@ def _is_value(node: dict[str, Any]) -> bool:
 
 
 def _summed(node: dict[str, Any]) -> list[dict[str, Any]]:
-    """Return the parts of a sum, a difference, a product or a quotient."""
+    """Return the operands of a sum, a difference, a product or a quotient."""
     if node.get("function_name") not in _SUMS:
         return []
     parts = node.get("arguments") or node.get("children") or []
@@ -144,13 +143,13 @@ def _summed(node: dict[str, Any]) -> list[dict[str, Any]]:
 def _types(
     connection: duckdb.DuckDBPyConnection, tree: dict[str, Any], nodes: list[Any], rows: str
 ) -> list[str]:
-    """Return the types of expressions over a table; empty ones where they cannot be told."""
+    """Return the types of expressions over a table; empty strings if unknown."""
     if not nodes:
         return []
     try:
         listed = _listed(connection, tree, nodes)
         described = connection.execute(f"DESCRIBE SELECT {listed} FROM {rows}").fetchall()  # noqa: S608
-    except duckdb.Error:  # whatever is wrong is told when the whole expression is run
+    except duckdb.Error:  # reported when the whole expression is run
         return [""] * len(nodes)
     return [str(row[1]) for row in described]
 
@@ -158,7 +157,7 @@ def _types(
 def _listed(
     connection: duckdb.DuckDBPyConnection, tree: dict[str, Any], expressions: list[Any]
 ) -> str:
-    """Return the SQL of parsed expressions, with commas between; `tree` is what they stood in."""
+    """Return the SQL of parsed expressions, separated by commas; `tree` is their query."""
     (statement,) = tree["statements"]
     node = {**statement["node"], "select_list": expressions}
     text = json.dumps({**tree, "statements": [{**statement, "node": node}]})
@@ -167,10 +166,10 @@ def _listed(
 
 
 def _put_into(connection: duckdb.DuckDBPyConnection, frame: str, node: dict[str, Any]) -> None:
-    """Have an expression stand in the hole of another one, in its place."""
+    """Replace an expression by a frame with the expression in its hole."""
     inner = dict(node)
     outer = _only_expression(_parsed(connection, frame, "")) or {}
-    # The first only: what is put there may name a field that is called the same.
+    # Only the first: the inserted expression may contain a field of the same name.
     hole = next(one for one in _nodes(outer) if one.get("column_names") == [_HOLE])
     hole.clear()
     hole.update(inner)
@@ -179,7 +178,7 @@ def _put_into(connection: duckdb.DuckDBPyConnection, frame: str, node: dict[str,
 
 
 def _parsed(connection: duckdb.DuckDBPyConnection, text: str, what: str) -> dict[str, Any]:
-    """Return a query for an expression as DuckDB has parsed it."""
+    """Return DuckDB's parse tree of a query that selects an expression."""
     query = f"SELECT {text}\n"
     ((told,),) = connection.execute("SELECT json_serialize_sql(?::VARCHAR)", [query]).fetchall()
     tree: dict[str, Any] = json.loads(told)
@@ -198,13 +197,13 @@ def _only_selected(tree: dict[str, Any], text: str, what: str) -> dict[str, Any]
 
 
 def _lambda_names(node: dict[str, Any]) -> list[str]:
-    """Return the names that a lambda gives to what it is called with."""
+    """Return the names of a lambda's parameters."""
     names = (one.get("column_names") for one in _named(node))
     return [name for path in names if path for name in path]
 
 
 def _named(node: dict[str, Any]) -> list[dict[str, Any]]:
-    """Return the parts of a lambda that only name what it is called with."""
+    """Return the nodes of a lambda that only name its parameters."""
     return list(_nodes(node.get("lhs"))) if node.get("class") == "LAMBDA" else []
 
 
@@ -217,7 +216,7 @@ def _check_field(name: str, fields: list[str], what: str) -> None:
 
 
 def _only_expression(tree: dict[str, Any]) -> dict[str, Any] | None:
-    """Return the one thing that a query selects, if the query is nothing but that."""
+    """Return the only expression that a query selects, if the query is nothing more."""
     statements = tree["statements"]
     node = statements[0]["node"] if len(statements) == 1 else {}
     selected = node.get("select_list", [])
@@ -232,7 +231,7 @@ def _has_clauses(node: dict[str, Any]) -> bool:
 
 
 def _nodes(value: Any, *, within: bool = True) -> Iterator[dict[str, Any]]:
-    """Yield every part of an expression; without those of lambdas where not `within`."""
+    """Yield every node of an expression; without those of lambdas if not `within`."""
     waiting = [value]
     while waiting:
         one = waiting.pop()

@@ -1,4 +1,4 @@
-"""Vectors of all rows of a dataset, held at length 1, and what is wrong with the others."""
+"""The vectors of all rows of a dataset, normalised, and which rows have invalid ones."""
 
 from collections.abc import Mapping
 from typing import Any, Final
@@ -14,13 +14,13 @@ WRONG_DIMENSION: Final = "wrong_dimension"
 BAD_EMBEDDING: Final = "bad_embedding"
 
 Bad = Mapping[int, tuple[str, str]]
-"""By the numbers of rows, values that are none: a reason, and a message."""
+"""Invalid values by row number: a reason, and a message."""
 
 _Rows = npt.NDArray[np.int64]
 
 
 def dimension_of(field: Field) -> int | None:
-    """Return the dimension that a field says its vectors have; None where it says nothing."""
+    """Return the dimension that a field declares for its vectors; None if it declares none."""
     if pa.types.is_fixed_size_list(field.type):
         return int(field.type.list_size)
     said = field.metadata.get("dimension")
@@ -28,10 +28,10 @@ def dimension_of(field: Field) -> int | None:
 
 
 class GatheredVectors:
-    """Takes the vectors of a column, batch by batch; null is no vector, and nothing wrong.
+    """Collects the vectors of a column, batch by batch; null is no vector, but not an error.
 
-    Where `dimension` is not known, it is the one that most vectors have (of those that as many
-    have, the largest): which rows are odd must not depend on which of them come first.
+    If `dimension` is unknown, it is the most frequent one (the largest, in a tie): which rows are
+    invalid must not depend on which come first.
     """
 
     def __init__(self, dimension: int | None, dtype: type[np.floating[Any]]) -> None:
@@ -43,7 +43,7 @@ class GatheredVectors:
         self._held: dict[int, list[tuple[_Rows, npt.NDArray[Any]]]] = {}
 
     def add(self, values: pa.Array) -> None:
-        """Take the vectors of a batch."""
+        """Add the vectors of a batch."""
         lengths = pc.fill_null(pc.list_value_length(values), -1).to_numpy(zero_copy_only=False)
         for length in np.unique(lengths).tolist():
             places = np.flatnonzero(lengths == length)
@@ -54,9 +54,9 @@ class GatheredVectors:
         self._rows += len(values)
 
     def joined(self) -> tuple[npt.NDArray[Any], npt.NDArray[np.bool_], Bad]:
-        """Return the vectors of all rows, which of them have one, and what is wrong with others.
+        """Return the vectors of all rows, which rows have one, and which have an invalid one.
 
-        To be called once: what was held is given away.
+        To be called only once: it releases what was held.
         """
         lengths = np.concatenate(self._lengths)
         dimension = self._dimension or _usual(lengths)
@@ -70,7 +70,7 @@ class GatheredVectors:
         known = np.zeros(self._rows, np.bool_)
         parts = self._held.pop(dimension, [])
         self._held.clear()
-        while parts:  # no vector is in memory twice for long
+        while parts:  # so that no vector is in memory twice for long
             rows, part = parts.pop()
             vectors[rows], known[rows] = part, True
         return vectors, known, dict(sorted(bad.items()))
@@ -86,6 +86,6 @@ class GatheredVectors:
 
 
 def _usual(lengths: _Rows) -> int:
-    """Return the length that most have; 0 if none has any."""
+    """Return the most frequent length; 0 if there is none."""
     found, counts = np.unique(lengths[lengths > 0], return_counts=True)
     return max(zip(counts.tolist(), found.tolist(), strict=True), default=(0, 0))[1]

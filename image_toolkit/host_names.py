@@ -1,4 +1,4 @@
-"""Names of hosts in one form, that of the DNS: `münchen.de` is `xn--mnchen-3ya.de`."""
+"""Host names in their DNS form: `münchen.de` is `xn--mnchen-3ya.de`."""
 
 import ipaddress
 import re
@@ -10,10 +10,10 @@ _NAME: Final = re.compile(r"(?=.{1,253}$)[a-z0-9_]([a-z0-9_.-]*[a-z0-9_])?\.?")
 
 
 def ascii_host(name: str) -> str:
-    """Return a host name in lower case and ASCII, or an IPv6 address in its usual form.
+    """Return a host name in lower-case ASCII, or an IPv6 address in canonical form.
 
     Raises:
-        ValueError: it is none.
+        ValueError: it is neither.
     """
     if ":" in name:
         return str(ipaddress.IPv6Address(name.partition("%")[0]))

@@ -1,4 +1,4 @@
-"""What goes wrong with the Hugging Face hub, in one line that says what to do."""
+"""Errors of the Hugging Face hub as a single line that says what to do."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -17,11 +17,11 @@ from huggingface_hub.errors import (
 from fondant_spec.errors import InputDataError
 
 HTTP_ERROR: Final = cast("type[Exception]", HfHubHTTPError.__bases__[0])
-"""The base of all errors of the hub's HTTP package, a lost connection too: which one that is
-depends on the hub's version."""
+"""The base class of all errors of the hub's HTTP package, including lost connections; which package
+it is depends on the version of the hub's client."""
 
 _LONGEST_REASON: Final = 300
-_REASONS: Final[dict[type[Exception], str]] = {  # the narrower classes first
+_REASONS: Final[dict[type[Exception], str]] = {  # narrower classes first
     HFValidationError: "neither a folder nor the id of a {kind} such as `owner/name`.",
     GatedRepoError: "it is gated: accept its terms on the hub, then set HF_TOKEN to your token.",
     RevisionNotFoundError: "the hub has no revision {revision!r} of it.",
@@ -37,15 +37,15 @@ _REASONS: Final[dict[type[Exception], str]] = {  # the narrower classes first
 
 @contextmanager
 def hub_failures_told(kind: str, name: str, revision: str | None = None) -> Iterator[None]:
-    """Turn what goes wrong with a repository of the hub into one line for the user.
+    """Turn an error about a hub repository into a single line for the user.
 
     Args:
         kind: What it is to the user, such as `model`.
         name: Its id.
-        revision: The branch, tag or commit that was asked for.
+        revision: The branch, tag or commit that was requested.
 
     Raises:
-        InputDataError: in place of what the hub's client raised, but for a file that is not in the
+        InputDataError: in place of the client's errors, except for a file that is not in the
             repository: the caller knows what that means.
     """
     try:
@@ -60,7 +60,7 @@ def hub_failures_told(kind: str, name: str, revision: str | None = None) -> Iter
 
 def _told(error: Exception, kind: str, name: str, revision: str | None) -> InputDataError:
     if isinstance(error.__cause__, HfHubHTTPError):
-        error = error.__cause__  # it was reached, and looking on this machine came afterwards
+        error = error.__cause__  # the hub was reached; the local lookup came afterwards
     reason = next(reason for known, reason in _REASONS.items() if isinstance(error, known))
     words = " ".join(str(error).split())[:_LONGEST_REASON]
     why = reason.format(kind=kind, revision=revision, error=words)

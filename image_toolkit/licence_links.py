@@ -1,6 +1,6 @@
-"""Licences that are written as HTML links: `<a href="...">CC BY 4.0</a>`.
+"""Licences given as HTML links: `<a href="...">CC BY 4.0</a>`.
 
-What a link says counts as much as its words do, and where the two disagree neither is believed.
+The target of a link counts as much as its text, and if the two disagree, neither is believed.
 """
 
 import re
@@ -15,30 +15,30 @@ _OTHERS: Final = rf"(?:\s+(?:rel|target)\s*=\s*{_VALUE})*"
 _LINK: Final = re.compile(
     rf"<a{_OTHERS}\s+href\s*=\s*({_VALUE}){_OTHERS}\s*>([^<>]*)</a\s*>", re.IGNORECASE
 )
-"""A link of words alone; what other attributes say, such as `title`, would be lost."""
+"""A link with plain text; the content of other attributes, such as `title`, would be lost."""
 
 _OF_CC: Final = re.compile(
     r"creativecommons\.org/(?:licen[cs]es|publicdomain)"
     r"|(?<![a-z])(?:cc)?(?:by)?(?:sa)?n[cd](?:sa|nd)?(?![a-z])"
     r"|non[-_ ]?commercial|no[-_ ]?deriv"
 )
-"""Links that say a licence of Creative Commons, or something that one may restrict."""
+"""Links to a Creative Commons licence, or to something that may restrict one."""
 
 _OF_ANY: Final = re.compile(r"/licen[cs]es/\w")
 _VERSION: Final = re.compile(r"-\d\.\d$")
 
 
 def without_links(text: str) -> tuple[str, str]:
-    """Return the words of a text with links, and where the links lead to."""
+    """Return a text without its links' markup, and the targets of the links."""
     links = [unquote(unescape(link[1].strip("\"'"))).strip() for link in _LINK.finditer(text)]
     return _LINK.sub(r"\2", text), " ".join(links)
 
 
 def linked_licence(words: str, links: str) -> str | None:
-    """Return the licence of Creative Commons that words and links name; None if they name none.
+    """Return the Creative Commons licence that words and links name; None if they name none.
 
     Raises:
-        ValueError: the links say another licence than the words do.
+        ValueError: the links name another licence than the words.
     """
     named = cc_licence(words)
     if not _OF_CC.search(links.casefold()):

@@ -1,7 +1,8 @@
 """Licences under their many names: one short identifier for each, and what to do with it.
 
-Sources write `CC BY 2.0`, `cc-by-2.0` or `https://creativecommons.org/licenses/by/2.0/`. The
-identifier is the hub's where it has one (https://huggingface.co/docs/hub/repositories-licenses).
+Sources write `CC BY 2.0`, `cc-by-2.0`, `https://creativecommons.org/licenses/by/2.0/` or
+`https://spdx.org/licenses/CC-BY-2.0.html`. The identifier is the hub's, if it has one
+(https://huggingface.co/docs/hub/repositories-licenses).
 """
 
 import re
@@ -11,6 +12,7 @@ from typing import Any, Final
 from image_toolkit.blank_texts import is_blank
 from image_toolkit.creative_commons import cc_licence
 from image_toolkit.licence_links import linked_licence, without_links
+from image_toolkit.spdx import hub_id, spdx_page, with_cc_pages, without_spdx
 
 UNKNOWN: Final = "unknown"
 
@@ -34,21 +36,22 @@ _ON_HUB: Final = frozenset(
 def licence_id(text: str | None) -> str:
     """Return the identifier of a licence: lower-case letters, digits, `.` and `-`; or `unknown`.
 
-    A text that is not understood as a whole is an identifier of its own, that of no known licence.
-    One with a link to another licence than its words name is unknown.
+    A text that is not fully understood gets its own identifier, different from any known licence.
+    One with a link to another licence than the one it names is unknown.
     """
     if is_blank(text):
         return UNKNOWN
     words, links = without_links(str(text))
+    words, links = without_spdx(words), with_cc_pages(links)
     try:
         named = linked_licence(words, links) if links else cc_licence(words)
     except ValueError:
         return UNKNOWN
-    return named or _own_id(words)
+    return named or hub_id(_own_id(words))
 
 
 def _own_id(text: str) -> str:
-    """Return the identifier of what is no licence of Creative Commons, or not understood as one."""
+    """Return an identifier for a text that does not name a Creative Commons licence."""
     words = re.sub(r"[^\w.+-]+|_+", "-", text.casefold()).strip("-.")
     words = re.sub(r"-licen[cs]e\b", "", words)[:_LONGEST]
     if words in _NOT_SAID or not words:
@@ -62,18 +65,12 @@ def is_one_of(licence: str, wanted: Collection[str]) -> bool:
 
 
 def on_the_hub(licences: Collection[str]) -> dict[str, Any]:
-    """Return what the front matter of a dataset's card says of the licences of its images."""
+    """Return the licence entries for the front matter of a dataset card."""
     if len(licences) == 1 and (only := next(iter(licences))) in _ON_HUB:
         return {"license": only}
     return {"license": "other", "license_name": "various", "license_link": "credits.csv"}
 
 
 def pages(licences: Mapping[str, int]) -> list[str]:
-    """Return the SPDX pages of those licences that have one."""
-    names = sorted(name for name in licences if name in _ON_HUB and _VERSION.search(name))
-    return [f"https://spdx.org/licenses/{_spdx(name)}.html" for name in names]
-
-
-def _spdx(name: str) -> str:
-    """Return an identifier as SPDX spells it."""
-    return {"mit": "MIT", "apache-2.0": "Apache-2.0"}.get(name, name.upper())
+    """Return the SPDX pages of the licences that have one."""
+    return [spdx_page(name) for name in sorted(licences) if name in _ON_HUB and name != UNKNOWN]

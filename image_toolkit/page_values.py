@@ -1,4 +1,4 @@
-"""How values are written on a page: texts that hide nothing, numbers, shares."""
+"""Format values for a page: texts without hidden characters, numbers, shares."""
 
 import re
 import unicodedata
@@ -9,14 +9,14 @@ from markupsafe import Markup
 _HIDDEN: Final = re.compile(
     "[\u0000-\u0008\u000b-\u001f\u007f-\u009f\u061c\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff]"
 )
-"""Characters that nobody sees, some of which turn text round. U+200D, which joins emoji, stays."""
+"""Invisible characters, some of which reverse text. U+200D, which joins emoji, is kept."""
 
 _JOINER: Final = "\u200d"
 _SHORTEST: Final = 0.001
 
 
 def visible(value: Any) -> Markup:
-    """Return a text with a mark for each character that nobody would see."""
+    """Return a text with a visible mark for each invisible character."""
     parts: list[str | Markup] = []
     end = 0
     text = str(value)
@@ -29,7 +29,7 @@ def visible(value: Any) -> Markup:
 
 
 def number(value: float | None) -> str:
-    """Return a number with as many digits as say something."""
+    """Return a number with its significant digits."""
     if value is None:
         return "none"
     if isinstance(value, int):
@@ -40,7 +40,7 @@ def number(value: float | None) -> str:
 
 
 def share(part: float, whole: float) -> str:
-    """Return a part in percent, never rounded to nothing or to all."""
+    """Return a share in percent, never rounded to 0 or 100."""
     percent = 100 * part / whole if whole else 0.0
     if 0 < percent < 1:
         return "< 1 %"

@@ -1,4 +1,4 @@
-"""Dataclasses as JSON that people and programs read."""
+"""Dataclasses as JSON for people and programs."""
 
 import json
 from collections.abc import Mapping
@@ -7,9 +7,9 @@ from typing import Any
 
 
 def as_json(value: Any, digits: int | None = None) -> str:
-    """Return a value as JSON: attributes by name; keys of two parts as `512x768`.
+    """Return a value as JSON: attributes by name; pairs as keys in the form `512x768`.
 
-    A number that is none is null. With `digits`, others have so many that say something.
+    NaN and infinities become null. With `digits`, floats are rounded to so many significant digits.
     """
     plain = _plain(value, digits)
     return json.dumps(plain, indent=2, ensure_ascii=False, allow_nan=False) + "\n"

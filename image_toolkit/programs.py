@@ -1,8 +1,8 @@
-"""Starting this package's own programs, which work for the process that starts them.
+"""Start this package's own programs, which work for the process that starts them.
 
-They are programs of their own, not forks: whatever starts them may have threads and a GPU, may be a
-worker process that must have no children of the kind that `multiprocessing` makes, and may have a
-main module that is better not run twice.
+They are separate programs rather than forks, since the parent may have threads and a GPU, may be a
+daemonic worker that must not have `multiprocessing` children, and may have a main module that must
+not run twice.
 """
 
 import os
@@ -16,7 +16,7 @@ _ONE_THREAD: Final = dict.fromkeys(("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS"), 
 
 
 def start_program(module: str, file: int, **environment: str) -> "subprocess.Popen[bytes]":
-    """Start a module as a program that has one thread, and an open file whose number it is told."""
+    """Start a module as a single-threaded program, and pass it the number of an open file."""
     paths = [str(_ROOT), os.environ.get("PYTHONPATH", "")]
     own = {"PYTHONPATH": os.pathsep.join(filter(None, paths)), **_ONE_THREAD, **environment}
     return subprocess.Popen(  # noqa: S603 - this program, without a shell

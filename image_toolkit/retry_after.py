@@ -1,17 +1,17 @@
-"""The Retry-After header of HTTP (RFC 9110, 10.2.3), for everything here that tries again."""
+"""The Retry-After header of HTTP (RFC 9110, 10.2.3), for all retries."""
 
 import time
 from datetime import UTC
 from email.utils import parsedate_to_datetime
 from typing import Final
 
-_MOST_DIGITS: Final = 9  # some thirty years: longer numbers are longer than anybody waits
+_MOST_DIGITS: Final = 9  # some thirty years: nobody waits longer
 
 
 def retry_after(value: str | None) -> float | None:
-    """Return how many seconds a Retry-After header asks to wait: a number, or a date from now on.
+    """Return the seconds that a Retry-After header asks to wait: a number, or until a date.
 
-    None where there is no header, or none that can be read.
+    None if there is no header, or it cannot be parsed.
     """
     text = (value or "").strip()
     if text.isascii() and text.isdigit():

@@ -1,4 +1,4 @@
-"""How far two sets of images are apart, by their vectors."""
+"""The distance between two sets of images, by their vectors."""
 
 from dataclasses import dataclass
 from typing import Final
@@ -10,7 +10,7 @@ from image_toolkit.evaluation.gaussian_mmd import discrepancies, gaussian_kernel
 from image_toolkit.unit_vectors import unit_vectors
 
 MOST: Final = 1_500
-"""Vectors of a set beyond which a sample of so many stands for it."""
+"""The number of vectors above which a sample of this size is used."""
 
 _SHUFFLES: Final = 200
 _CHANCE: Final = 0.95
@@ -18,15 +18,15 @@ _CHANCE: Final = 0.95
 
 @dataclass(frozen=True)
 class Drift:
-    """How far two sets of vectors are apart.
+    """The distance between two sets of vectors.
 
     Attributes:
-        mean_cosine: Of all pairs of one vector of each set.
-        distance: That of CMMD, by the estimate without bias: see `gaussian_mmd`. Around 0, and
-            below it too, where they are samples of the same.
-        by_chance: What that does not exceed in 95 of 100 cases where the vectors of both sets are
-            mixed, and two sets of those sizes drawn from them.
-        compared: How many vectors of each set were compared: all, or a sample.
+        mean_cosine: Over all pairs with one vector from each set.
+        distance: CMMD, by the unbiased estimate: see `gaussian_mmd`. About 0, possibly below, for
+            samples of the same distribution.
+        by_chance: The 95th percentile of the distance between random sets of these sizes, drawn
+            from the vectors of both sets.
+        compared: The number of vectors compared from each set: all, or a sample.
     """
 
     mean_cosine: float
@@ -36,16 +36,16 @@ class Drift:
 
     @property
     def is_more_than_chance(self) -> bool:
-        """Whether the sets are farther apart than two samples of the same would be."""
+        """Whether the sets are further apart than two samples of the same distribution would be."""
         return self.distance > self.by_chance
 
 
 def drift_between(ones: NDArray[np.float32], others: NDArray[np.float32]) -> Drift:
-    """Return how far two sets of vectors are apart; the same each time.
+    """Return the distance between two sets of vectors, deterministically.
 
     Args:
-        ones: of shape (n, dimension), two vectors or more, of any length above 0.
-        others: of shape (m, dimension), likewise, of the same model.
+        ones: shape (n, dimension), at least two vectors, of any length above 0.
+        others: shape (m, dimension), likewise, from the same model.
 
     Raises:
         ValueError: a set has fewer than two vectors, or the dimensions differ.
@@ -72,7 +72,7 @@ def drift_between(ones: NDArray[np.float32], others: NDArray[np.float32]) -> Dri
 def sample(
     vectors: NDArray[np.float32], most: int, generator: np.random.Generator
 ) -> NDArray[np.float32]:
-    """Return all vectors, or some of them in their order where there are more than `most`."""
+    """Return all vectors, or a sample of `most` in order if there are more."""
     if len(vectors) <= most:
         return vectors
     return vectors[np.sort(generator.choice(len(vectors), most, replace=False))]

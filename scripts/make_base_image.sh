@@ -8,6 +8,10 @@
 # Needs root, mmdebstrap and a Docker engine.
 set -euo pipefail
 
+if [[ $# -gt 1 || ${1:-} == -* ]]; then
+  echo "usage: bash scripts/make_base_image.sh [NAME]" >&2
+  exit 2
+fi
 name=${1:-python:3.11-slim}
 engine=${CONTAINER_ENGINE:-docker}
 suite=bookworm # the Debian release with Python 3.11

@@ -6,6 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from fondant_spec.runners.image_lock import read_lock
+
 CHOICES = "choose all, some of: one two, or a folder with a spec."
 ROOT = Path(__file__).parents[1]
 SCRIPT = ROOT / "build_images.sh"
@@ -180,12 +182,18 @@ def test_help(copy):
         assert option in done.stdout
 
 
-def test_no_engine(copy):
+@pytest.mark.parametrize(
+    ("named", "told"), [("nosuchengine", "nosuchengine"), ("", "docker or podman")]
+)
+def test_no_engine(copy, tmp_path, named, told):
     """Without an engine it says what to install."""
-    done = run("-C", "one", "-t", "v1", script=copy, CONTAINER_ENGINE="nosuchengine")
+    for program in ("dirname", "basename", "paste", "sed", "grep"):
+        (tmp_path / program).symlink_to(shutil.which(program))
+    words = ("-C", "one", "-t", "v1")
+    done = run(*words, script=copy, CONTAINER_ENGINE=named, PATH=str(tmp_path))
     assert (done.returncode, done.stderr) == (
         1,
-        "error: found neither docker nor podman; install one of them.\n",
+        f"error: found no {told}; install it, or have CONTAINER_ENGINE name another.\n",
     )
 
 
@@ -255,3 +263,80 @@ def test_a_remote_keeps_its_secret(copy, url, told):
     done = run("-C", "one", "--dry-run", script=copy)
     assert f"SOURCE={told} " in done.stdout
     assert "secret" not in done.stdout + done.stderr
+
+
+@pytest.mark.parametrize("words", [["--help"], ["mine:1", "yours:1"]])
+def test_the_base_image_takes_one_name(words):
+    """A wrong word is told before minutes of making an image that cannot be called so."""
+    done = run(*words, script=ROOT / "scripts" / "make_base_image.sh")
+    usage = "usage: bash scripts/make_base_image.sh [NAME]\n"
+    assert (done.returncode, done.stdout, done.stderr) == (2, "", usage)
+
+
+def test_a_component_that_is_named_twice(copy):
+    """It is built once."""
+    done = run("-C", "all", "-C", "one", "-t", "v1", "--dry-run", script=copy)
+    assert done.stdout.count("building fondant/one:v1\n") == 1
+
+
+def test_two_folders_of_one_name(copy, own):
+    """Two components that would be one image are refused: it would have the files of both."""
+    other = shutil.copytree(own, own.parent / "other" / own.name)
+    done = run("-C", str(own), "-C", str(other), "-t", "v1", "--dry-run", script=copy)
+    message = (
+        f"{other} and another folder make one image, fondant/my_filter:v1; rename one of them."
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (2, "", f"error: {message}\n")
+
+
+def test_a_lock_file_without_a_place(copy, tmp_path):
+    """Where the lock file goes is looked at before anything is built, from where the caller is."""
+    words = ("-C", "one", "-t", "v1", "--lock", "locks/images.lock")
+    done = run(*words, script=copy, cwd=tmp_path, CONTAINER_ENGINE="false")
+    message = "for images.lock, is no folder that can be written; name another with --lock."
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr == f"error: {tmp_path / 'locks'}, {message}\n"
+    (tmp_path / "locks").mkdir()
+    done = run(*words, script=copy, cwd=tmp_path, CONTAINER_ENGINE="false")
+    assert done.stderr == "error: building one failed.\n"
+
+
+def start(function: str, *words: str) -> "subprocess.Popen[str]":
+    """Start one function of the script alone."""
+    text = SCRIPT.read_text(encoding="utf-8")
+    own = text[text.index(f"\n{function}() {{") :].partition("\n}\n")[0]
+    command = f'set -euo pipefail{own}\n}}\n{function} "$@"'
+    return subprocess.Popen(
+        ["/bin/bash", "-c", command, "bash", *words],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+
+
+def test_builds_side_by_side(tmp_path):
+    """Builds that end at the same time lose none of each other's lines."""
+    file = tmp_path / "images.lock"
+    digest = f"sha256:{'0' * 64}"
+    names = [f"component_{number}" for number in range(24)]
+    started = [start("write_lock", str(file), n, f"me/{n}:v1", digest, "-", digest) for n in names]
+    assert [process.wait() for process in started] == [0] * len(names)
+    assert sorted(read_lock(file)) == sorted(names)
+
+
+@pytest.mark.parametrize(
+    ("name", "digests", "found"),
+    [
+        ("docker.io/me/one", "me/one@sha256:1", "me/one@sha256:1"),
+        ("docker.io/me/one", "docker.io/me/one@sha256:1", "docker.io/me/one@sha256:1"),
+        ("me/one", "localhost/me/one@sha256:1", "localhost/me/one@sha256:1"),
+        ("ghcr.io/me/one", "ghcr.io/you/one@sha256:2\nghcr.io/me/one@sha256:1", "ghcr.io/me/one@s"),
+        ("ghcr.io/me/one", "ghcr-io/me/one@sha256:1\nghcr.io/me/one_two@sha256:1", ""),
+    ],
+)
+def test_the_digest_of_what_was_pushed(name, digests, found):
+    """It is found under the name that the engine has for it, and no other's is taken."""
+    process = start("digest_in", name)
+    told, _ = process.communicate(f"{digests}\n")
+    assert told.startswith(found)
+    assert process.returncode == (0 if found else 1)

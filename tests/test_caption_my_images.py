@@ -22,7 +22,7 @@ def _signals_as_they_were() -> Iterator[None]:
         signal.signal(number, handler)
 
 
-def test_a_folder_of_images_becomes_one_to_train_from(tmp_path, capfd):
+def test_a_folder_of_images_becomes_one_to_train_from(tmp_path, capfd, monkeypatch):
     """One command captions and exports; what is corrected after that is taken over by the next."""
     photos, look = tmp_path / "photos", tmp_path / "out" / "look"
     photos.mkdir()
@@ -32,7 +32,8 @@ def test_a_folder_of_images_becomes_one_to_train_from(tmp_path, capfd):
     first.resize((80, 80)).save(photos / "copy.png")
     first.resize((40, 40)).save(photos / "small.jpg")
     (photos / "0.txt").write_text(" my own words\n")
-    options = ["--base-path", str(tmp_path / "made"), "--output", str(tmp_path / "out")]
+    monkeypatch.chdir(tmp_path)
+    options = ["--base-path", "made", "--output", "out"]
     options += ["--trainer", "kohya", "--base-model", "sdxl", "--resize", "64", "--min-size", "60"]
     options += ["--model", str(make_model("blip", tmp_path / "blip")), "--keep-captions"]
     for setting in ("trigger_word=sks", "min_new_tokens=3", "precision=fp32"):
@@ -48,6 +49,14 @@ def test_a_folder_of_images_becomes_one_to_train_from(tmp_path, capfd):
     assert {Image.open(file).size for file in train.glob("*.jpg")} == {(64, 64)}
     assert "1024" in (train.parents[1] / "dataset.toml").read_text()
     assert (look / "index.html").is_file()
+
+    trained = train.parents[1] / "lora.safetensors"
+    trained.touch()
+    assert main([str(photos), *options]) == 1
+    told = capfd.readouterr()
+    assert "kohya/lora.safetensors was added. Nothing was overwritten." in told.err
+    assert "load_from_hub" not in told.out
+    trained.unlink()
 
     (look / "texts" / "1.jpg.txt").write_text("as I see it\n")
     assert main([str(photos), *options, "--until", "apply_edits"]) == 0
@@ -66,6 +75,30 @@ def test_the_plan_takes_nothing_over(tmp_path, capsys):
     assert "layouts = ['kohya', 'ai-toolkit']" in told
     assert "base_model = 'flux'" in told
     assert not (tmp_path / "made").exists()
+
+
+def test_a_model_that_a_trainer_does_not_train(tmp_path, capsys):
+    """It is told before any step runs, in a plan as well."""
+    words = ["--dry-run", "--trainer", "kohya", "everydream2", "--base-model", "sdxl"]
+    assert main([str(tmp_path), *words, "--base-path", str(tmp_path / "made")]) == 1
+    assert capsys.readouterr().err == (
+        "error: --base-model: the trainer of layout 'everydream2' trains no 'sdxl'; choose 'sd15', "
+        "or leave the layout out.\n"
+    )
+
+
+def test_captions_beside_images_are_not_passed_over_in_silence(tmp_path, capsys):
+    """Who has some is told how to keep them; a text of another name is none."""
+    for name in ("a.jpg", "a.txt", "notes.txt", "sub/b.png", "sub/b.caption"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).touch()
+    words = [str(tmp_path), "--dry-run", "--base-path", f"{tmp_path}/made"]
+    assert main(words) == 0
+    assert capsys.readouterr().out.startswith(
+        f"{tmp_path}: captions lie beside 2 images, such as a.txt; --keep-captions keeps them, "
+    )
+    assert main([*words, "--keep-captions"]) == 0
+    assert "lie beside" not in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("taken", ["out", "out/look", "out/training"])

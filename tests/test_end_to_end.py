@@ -15,8 +15,9 @@ from demo.collection import MARKER, make_collection
 from demo.evaluate import evaluate, read_truth
 from demo.host import ADDRESS, serving
 from demo.index import build_index
+from demo.newest_run import newest_run, read_rows
 from demo.prepare import DemoFiles
-from demo.report import FIELDS, newest_run, read_rows, seed_subjects
+from demo.report import FIELDS, seed_subjects
 from demo.run import ARGUMENTS
 from demo.seeds import make_seeds
 from demo.tiny_models import BLIP_FOLDER, CLIP_FOLDER

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final
 
 from explorer.extra import need
 from fondant_spec.dataset import storage
-from fondant_spec.dataset.trusted_places import trust
+from fondant_spec.dataset.trust_option import trust
 from fondant_spec.dataset.writable_places import why_no_file
 from fondant_spec.errors import InvalidArgumentError
 from fondant_spec.pipeline.find_dataset import find_dataset
@@ -57,7 +57,7 @@ def run(args: argparse.Namespace) -> int:
     from explorer.report.report import report_of  # noqa: PLC0415
     from image_toolkit.plain_json import as_json  # noqa: PLC0415
 
-    trust(map(storage.normalize, args.trust))
+    trust(args.trust)
     places = {
         option: storage.normalize(file) for option, file in _asked(args).items() if file is not None
     }

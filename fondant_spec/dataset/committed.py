@@ -1,12 +1,13 @@
 """Results that are there already: whether one still stands, and whether it is good enough."""
 
+import shlex
 from collections.abc import Iterable
 
 from fondant_spec.dataset import storage
 from fondant_spec.dataset.confinement import Reach
 from fondant_spec.dataset.layout import PARTITION_ENDING
 from fondant_spec.dataset.manifest import Manifest
-from fondant_spec.dataset.reject_listing import count_reasons, in_words
+from fondant_spec.dataset.reject_listing import count_reasons, first_failure, in_words
 from fondant_spec.dataset.written_files import is_as_written
 from fondant_spec.errors import InvalidManifestError, RejectThresholdError
 
@@ -49,12 +50,16 @@ def check_reject_share(manifest: Manifest, most: float) -> None:
     share = manifest.failed / max(manifest.rows_in, 1)
     if share <= most:
         return
-    failed = in_words(count_reasons(manifest.rejects_location).failed)
+    failed = count_reasons(manifest.rejects_location).failed
+    commonest = max(failed, key=lambda reason: failed[reason])
+    example = first_failure(manifest.rejects_location, commonest)
+    such = f" Such as {commonest}: {example}" if example else ""
     msg = (
         f"{manifest.step_id}: {manifest.failed} of {manifest.rows_in} rows failed ({share:.0%}), "
-        f"more than max_reject_share {most:.0%} allows. Reasons: {failed}. The rows are at "
-        f"{manifest.rejects_location}. Mend their cause, or allow a greater share with `--set "
-        f"{manifest.step_id}.@max_reject_share=1`, and run again."
+        f"more than max_reject_share {most:.0%} allows. Reasons: {in_words(failed)}.{such}\n"
+        f"`fondant-spec show {shlex.quote(manifest.folder)} --rejects` lists the rows. Mend their "
+        f"cause, or allow a greater share with `--set {manifest.step_id}.@max_reject_share=1`, and "
+        "run again."
     )
     raise RejectThresholdError(msg)
 

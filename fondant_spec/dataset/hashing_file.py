@@ -26,7 +26,7 @@ class HashingFile:
         return self.bytes_written
 
     def flush(self) -> None:
-        """Pass on what is buffered."""
+        """Flush the buffer."""
         self._file.flush()
 
     def close(self) -> None:

@@ -56,7 +56,7 @@ class StepFolder:
 
     @property
     def pieces(self) -> str:
-        """The folder of what is finished of partitions that are not."""
+        """The folder for the finished rows of partitions that are still being computed."""
         return storage.join(self.location, "pieces")
 
     @property

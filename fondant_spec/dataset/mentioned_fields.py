@@ -7,8 +7,8 @@ from typing import Any, Final
 import pyarrow as pa
 
 from fondant_spec.dataset.manifest import Field
+from fondant_spec.spec.argument_texts import texts_in
 from fondant_spec.spec.component_spec import ComponentSpec
-from fondant_spec.spec.texts import texts_in
 
 _SCALARS: Final = (
     pa.types.is_boolean,

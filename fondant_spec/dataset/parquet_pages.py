@@ -110,7 +110,7 @@ class CheckedFile(io.RawIOBase):
         self._starts: list[int] = []
 
     def hold_to(self, metadata: pq.FileMetaData) -> None:
-        """Hold what is read from now on against the file's footer."""
+        """Check all reads from now on against the file's footer."""
         groups = [metadata.row_group(number) for number in range(metadata.num_row_groups)]
         columns = [group.column(number) for group in groups for number in range(group.num_columns)]
         # Of a column without values no page is read, and its offset may be that of the file.

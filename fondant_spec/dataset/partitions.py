@@ -44,12 +44,14 @@ def read_batches(
 ) -> Iterator[pa.RecordBatch]:
     """Yield the rows of one partition: `id`, then each input under its key in `inputs`.
 
-    The rows are those of `read_ids`, or `only` those of them with the ids given. Only the columns
+    The rows are those of `read_ids`, or `only` those of them with the ids given, and have the types
+    that `inputs` say: Parquet has no seconds of a day, and one kind of date. Only the columns
     asked for are read, from the files that hold them. A batch holds about 16 MB at most, and
     `batch_rows` rows where that is given.
 
     Raises:
-        InvalidDatasetError: a file is missing or broken, or lacks rows or columns it should have.
+        InvalidDatasetError: a file is missing or broken, or lacks rows or columns that it should
+            have, or has them of other types.
     """
     ids = read_ids(index_location, partition, branches)
     whole = only is None and not branches
@@ -72,6 +74,8 @@ def read_batches(
         columns: dict[str, pa.Array] = {"id": part}
         for source in sources:
             columns |= source.take(start, len(part))
+        for name, field in inputs.items():
+            columns[name] = _typed(columns[name], field)
         yield pa.RecordBatch.from_arrays([columns[name] for name in names], names=names)
 
 
@@ -202,6 +206,14 @@ def _reading(path: str) -> Iterator[None]:
 def _ids_of(file: pq.ParquetFile, path: str) -> pa.Array:
     with _reading(path):
         return _one_array(file.read(columns=["id"]).column("id"))
+
+
+def _typed(column: pa.Array, field: Field) -> pa.Array:
+    """Return a column as its manifest has it."""
+    if column.type.equals(field.type):
+        return column
+    with _reading(f"{field.location}: field {field.name!r}"):
+        return column.cast(field.type)
 
 
 def _take(batch: pa.RecordBatch, rows: "npt.NDArray[np.int64]") -> pa.RecordBatch:

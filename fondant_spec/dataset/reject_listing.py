@@ -1,15 +1,16 @@
 """Telling a person which rows a step gave up on, and why."""
 
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Final
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from fondant_spec.dataset import storage
-from fondant_spec.dataset.layout import PARTITION_ENDING, partition_file
+from fondant_spec.dataset.layout import PARTITION_ENDING, StepFolder, partition_file
 from fondant_spec.dataset.manifest import Field, Manifest
 from fondant_spec.dataset.partitions import open_partition
 from fondant_spec.dataset.resolution import by_root
@@ -89,26 +90,61 @@ def list_rejects(manifest: Manifest, reason: str = "", most: int | None = FIRST)
     Raises:
         InvalidArgumentError: no reject has that reason; the message says which there are.
     """
-    if reason and reason not in manifest.rejects:
-        hint = did_you_mean(reason, [*manifest.rejects])
-        there = in_words(manifest.rejects) or "none"
-        msg = f"{manifest.step_id}: no reject has the reason {reason!r}{hint} Rejects: {there}."
+    names = partial(_file_names, manifest)
+    return _listed(manifest.step_id, manifest.rejects_location, reason, most, names)
+
+
+def list_unfinished_rejects(folder: StepFolder, reason: str = "", most: int | None = FIRST) -> str:
+    """Return the rejects of a step that has no result, for it failed, as `list_rejects` does.
+
+    What it read is not known, so messages alone say of which file or URL a row is.
+
+    Raises:
+        InvalidArgumentError: no reject has that reason; the message says which there are.
+    """
+    return _listed(folder.step_id, folder.rejects, reason, most, lambda _: {})
+
+
+def _listed(
+    step_id: str,
+    folder: str,
+    reason: str,
+    most: int | None,
+    names_of: Callable[[set[str]], Mapping[str, str]],
+) -> str:
+    counts = count_reasons(folder)
+    there = {**counts.failed, **counts.filtered}
+    if reason and reason not in there:
+        hint = did_you_mean(reason, [*there])
+        msg = (
+            f"{step_id}: no reject has the reason {reason!r}{hint} Rejects: "
+            f"{in_words(there) or 'none'}."
+        )
         raise InvalidArgumentError(msg)
+    if not there:
+        return f"{step_id}: no rejects"
     shown: list[dict[str, Any]] = []
     total = 0
-    for rows in _tables(manifest.rejects_location):
+    for rows in _tables(folder):
         wanted = rows.filter(pc.equal(rows["reason"], reason)) if reason else rows
         total += len(wanted)
         room = len(wanted) if most is None else most - len(shown)
         shown += wanted.slice(0, max(room, 0)).to_pylist()
-    if not total:
-        return f"{manifest.step_id}: no rejects"
-    names = _file_names(manifest, {row["id"] for row in shown})
-    lines = [f"{manifest.step_id}: {count_reasons(manifest.rejects_location).describe()}"]
+    names = names_of({row["id"] for row in shown})
+    lines = [f"{step_id}: {counts.describe()}"]
     lines += [reject_line(row, names.get(row["id"]), whole=most is None) for row in shown]
     if total > len(shown):
         lines.append(f"and {total - len(shown):,} more; --all lists them")
     return "\n".join(lines)
+
+
+def first_failure(folder: str, reason: str) -> str:
+    """Return what is said of the first row in a folder of rejects that failed for a reason."""
+    for rows in _tables(folder, ["reason", "message", "filtered"]):
+        meant = pc.and_(pc.equal(rows["reason"], reason), pc.invert(rows["filtered"]))
+        for message in rows["message"].filter(meant).to_pylist():
+            return " ".join(str(message or "").split())
+    return ""
 
 
 def reject_line(row: Mapping[str, Any], name: str | None = None, *, whole: bool = False) -> str:

@@ -174,7 +174,7 @@ def remove(url: str) -> None:
 
 
 def _remove_by_name(fs: Any, path: str) -> None:
-    """Remove what is named; fsspec's own `rm` takes names for patterns."""
+    """Remove exactly the named paths: fsspec's own `rm` would expand them as patterns."""
     if fs.isfile(path):
         fs.rm_file(path)
         return

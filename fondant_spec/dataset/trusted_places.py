@@ -6,10 +6,7 @@ their own.
 
 import os
 import stat
-from collections.abc import Iterable
 from typing import Final
-
-from fondant_spec.errors import InvalidArgumentError
 
 TRUSTED: Final = "FONDANT_TRUSTED_PATHS"
 
@@ -17,20 +14,6 @@ TRUSTED: Final = "FONDANT_TRUSTED_PATHS"
 def trusted_places() -> list[str]:
     """Return the places that the user lists, as they are written."""
     return [place.strip() for place in os.environ.get(TRUSTED, "").split(",") if place.strip()]
-
-
-def trust(places: Iterable[str]) -> None:
-    """Add places to the list, for this process and those that it starts.
-
-    Raises:
-        InvalidArgumentError: there is a comma in one, which would make two of it.
-    """
-    places = list(places)
-    for place in places:
-        if "," in place:
-            msg = f"--trust {place}: a path with a comma cannot be named there; rename the folder."
-            raise InvalidArgumentError(msg)
-    os.environ[TRUSTED] = ",".join([*trusted_places(), *places])
 
 
 def is_below(place: str, root: str) -> bool:

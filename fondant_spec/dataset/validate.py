@@ -1,7 +1,9 @@
 """Checking a dataset against its manifest, offline: nothing is believed, everything is read."""
 
+import io
 import json
 from collections.abc import Iterable, Iterator
+from functools import cache
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -115,9 +117,21 @@ def _check_columns(
     for field in fields:
         if field.name not in schema.names:
             yield f"{path}: has no field {field.name!r}, which the manifest names."
-        elif partition.rows and not schema.field(field.name).type.equals(field.type):
+        elif partition.rows and not _holds(schema.field(field.name).type, field.type):
             found = schema.field(field.name).type
             yield f"{path}: field {field.name!r} is {found}, but the manifest says {field.type}."
+
+
+def _holds(found: pa.DataType, declared: pa.DataType) -> bool:
+    """Return whether a file's type is the declared one, or what Parquet makes of that."""
+    return bool(found.equals(declared) or found.equals(_as_stored(declared)))
+
+
+@cache
+def _as_stored(declared: pa.DataType) -> pa.DataType:
+    file = io.BytesIO()
+    pq.write_table(pa.table({"field": pa.array([], declared)}), file)
+    return pq.read_schema(file).field("field").type
 
 
 def _check_ids(location: str, ids: list[pa.ChunkedArray]) -> Iterator[str]:

@@ -138,7 +138,7 @@ class ExportFolder:
             yield inside, OutgoingFile(told["bytes"], told["sha256"], path)
 
     def _without_place(self, content: bytes) -> bytes:
-        """Return a text without the path of its folder, in which the layouts' commands have it."""
+        """Return a text without the folder's path, which the commands of layouts contain."""
         for place in (self.path, self.root):
             content = content.replace(str(place).encode(), ELSEWHERE.encode())
         return content

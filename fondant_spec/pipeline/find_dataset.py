@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from typing import Final
 
 from fondant_spec.dataset import storage
-from fondant_spec.dataset.layout import MANIFEST_FILE, PipelineFolder
+from fondant_spec.dataset.layout import MANIFEST_FILE, PipelineFolder, StepFolder
 from fondant_spec.dataset.manifest import Manifest
 from fondant_spec.dataset.written_files import MARK, is_mark
 from fondant_spec.errors import InvalidArgumentError, did_you_mean
@@ -48,6 +48,14 @@ def find_dataset(name: str, base_path: str) -> Manifest:
             f"{did_you_mean(name, steps)} Steps: {', '.join(steps) or 'none'}."
         )
     raise InvalidArgumentError(msg)
+
+
+def find_unfinished(name: str) -> StepFolder | None:
+    """Return the folder of a step that has rejects and no result, since it failed; else None."""
+    folder = StepFolder(storage.normalize(name))
+    if storage.exists(folder.manifest) or not storage.exists(folder.rejects):
+        return None
+    return folder
 
 
 def find_mark(name: str) -> str | None:

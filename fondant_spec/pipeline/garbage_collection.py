@@ -96,7 +96,7 @@ def _remove(folder: StepFolder, referred: Callable[[], set[tuple[str, str]]]) ->
 
 
 def _first_kept(runs: Sequence[Mapping[str, Any]], keep: int) -> int:
-    """Return the place of the oldest of the newest `keep` runs that were whole."""
+    """Return the index of the oldest of the newest `keep` complete runs."""
     whole = [place for place, run in enumerate(runs) if not run.get("until")]
     if not keep:
         return len(runs)

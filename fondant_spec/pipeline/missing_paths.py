@@ -28,7 +28,7 @@ def check_paths(plan: Plan) -> None:
     missing = [
         f"{step}: {name}: {value}: there is no such file or folder."
         for step, name, value in _paths(plan, outputs=False)
-        if _is_path(value) and not _is_there(value) and not _is_below(value, made)
+        if is_path(value) and not _is_there(value) and not _is_below(value, made)
     ]
     if missing:
         raise InputDataError("\n".join(missing))
@@ -43,7 +43,7 @@ def _paths(plan: Plan, *, outputs: bool) -> Iterator[tuple[str, str, str]]:
                 yield planned.id, name, value
 
 
-def _is_path(value: str) -> bool:
+def is_path(value: str) -> bool:
     """Return whether a value is a path for certain, and neither an id on a hub nor a URL."""
     longer = ":" not in value and value.count("/") > _MOST_SLASHES
     return longer or value.startswith(_BEGINNINGS)

@@ -24,6 +24,9 @@ from fondant_spec.spec.executor_options import NAME_OF_FOLDER
 
 _FOLDER: Final = re.compile(NAME_OF_FOLDER)
 
+FAILED: Final = "failed"
+"""The state of a run that an error ended, and of the step at which it did."""
+
 _TOLD: Final = 3
 """How many reasons of rejects the table of a run names for each step."""
 
@@ -46,12 +49,19 @@ class RunLog:
         self._folder = PipelineFolder.of(plan.base_path, plan.pipeline_name).run(plan.run_id)
         self._started = _now()
         self._owner = asdict(Owner.of_this_process(plan.run_id))
+        self._at: str | None = None
         self.results: list[StepResult] = []
+        self._write("running")
+
+    def begin(self, step_id: str) -> None:
+        """Note which step the run is at; where it ends there, it is this one that failed."""
+        self._at = step_id
         self._write("running")
 
     def add(self, result: StepResult) -> None:
         """Note a step that is done."""
         self.results.append(result)
+        self._at = None
         self._write("running")
 
     def write_log(self, step_id: str, text: str) -> str:
@@ -83,6 +93,7 @@ class RunLog:
                 }
                 for result in self.results
             ],
+            "at": self._at,
             "until": self._plan.until,
             "planned": {step.id: step.cache_key for step in self._plan.steps},
             "after": {step.id: list(step.step.after) for step in self._plan.steps},
@@ -99,7 +110,7 @@ def recorded(plan: Plan) -> Iterator[RunLog]:
         yield log
         state = "succeeded"
     except Exception:
-        state = "failed"
+        state = FAILED
         raise
     finally:
         log.finish(state)

@@ -16,10 +16,10 @@ from fondant_spec.dataset.checkpoint import (
 from fondant_spec.dataset.layout import PipelineFolder, StepFolder
 from fondant_spec.dataset.lease import is_held
 from fondant_spec.dataset.manifest import Manifest
-from fondant_spec.dataset.reject_listing import in_words
+from fondant_spec.dataset.reject_listing import count_reasons, in_words
 from fondant_spec.dataset.resolution import by_root
 from fondant_spec.pipeline.find_run import Run
-from fondant_spec.pipeline.run_history import aligned
+from fondant_spec.pipeline.run_history import FAILED, aligned
 from fondant_spec.plain_words import duration
 
 _SLOWEST: Final = 3
@@ -79,8 +79,8 @@ class StepStatus:
     """How far a step is.
 
     `state` is `cached`, `done`, `running`, `begun` (partitions are there, but nobody is at it) or
-    `waiting`. `total`
-    is how many rows it reads, where that is known. `seconds` are those of the clock that the run
+    `waiting`; of the step at which a run ended, `failed`, `interrupted` or `killed`. `total` is how
+    many rows it reads, where that is known. `seconds` are those of the clock that the run
     took which made the result, and `rate` the rows that it settled in one of them.
     """
 
@@ -124,7 +124,8 @@ def step_statuses(base_path: str, run: Run) -> list[StepStatus]:
             manifests[step] = Manifest.read(place.manifest)
             statuses.append(_ended(step, place, manifests[step], cached=cached))
         else:
-            statuses.append(_begun(step, place, total))
+            ended = run.state if step == run.record.get("at") else None
+            statuses.append(_begun(step, place, total, ended))
     return statuses
 
 
@@ -144,24 +145,31 @@ def _ended(step: str, place: StepFolder, manifest: Manifest, *, cached: bool) ->
     )
 
 
-def _begun(step: str, place: StepFolder, total: int | None) -> StepStatus:
-    events, running = list(_events(step, place)), is_held(place)
-    if not events:
-        return StepStatus(step, "running" if running else "waiting", total=total)
+def _begun(step: str, place: StepFolder, total: int | None, ended: str | None) -> StepStatus:
+    """Return how far a step without a result is; `ended` is the state of a run that is at it."""
+    events = list(_events(step, place))
+    state = "running" if is_held(place) else ended or ("begun" if events else "waiting")
     rejects: Counter[str] = Counter()
-    for event in events:
-        rejects.update(event.rejects)
+    if state == FAILED:  # partitions with too many have no checkpoint
+        counts = count_reasons(place.rejects)
+        rejects.update({**counts.failed, **counts.filtered})
+    else:
+        for event in events:
+            rejects.update(event.rejects)
+    lost = dict(rejects.most_common())
+    if not events:
+        return StepStatus(step, state, total=total, rejects=lost)
     newest = max(events, key=lambda event: event.work.end).run
     ours = [event for event in events if event.run == newest]
     begin, end = min(event.work.begin for event in ours), max(event.work.end for event in ours)
     seconds = (end - begin).total_seconds()
     return StepStatus(
         step=step,
-        state="running" if running else "begun",
+        state=state,
         rows_in=sum(event.rows_in for event in events),
         total=total,
         rows=sum(event.rows for event in events),
-        rejects=dict(rejects.most_common()),
+        rejects=lost,
         seconds=seconds,
         rate=_rate(sum(event.done for event in ours), seconds),
         partitions=tuple(events),
@@ -193,14 +201,15 @@ def events_lines(statuses: Sequence[StepStatus]) -> str:
 
 
 def _row(status: StepStatus) -> tuple[str, ...]:
-    going_on = status.state in ("running", "begun")
-    of_total = f"/{status.total:,}" if going_on and status.total else ""
+    unfinished = status.state not in ("cached", "done")
+    of_total = f"/{status.total:,}" if unfinished and status.total else ""
+    known = status.partitions or status.state in ("cached", "done", "running")
     left = status.seconds_left
     return (
         status.step,
         status.state,
-        f"{status.rows_in:,}{of_total}" if status.state != "waiting" else "-",
-        f"{status.rows:,}" if status.state != "waiting" else "-",
+        f"{status.rows_in:,}{of_total}" if known else "-",
+        f"{status.rows:,}" if known else "-",
         in_words(status.rejects) or "-",
         f"{status.seconds:.1f}" if status.seconds else "-",
         f"{status.rate:,.1f}" if status.rate else "-",

@@ -124,8 +124,8 @@ def settled(step: Step) -> Step:
     for name, value in values.items():
         argument = step.spec.arguments[name]
         local = isinstance(value, str) and value and not storage.is_remote(value)
-        there = argument.path and local and Path(value).expanduser().exists()
-        if there or (argument.output and local):
+        path = argument.path and local and (not argument.hub or Path(value).expanduser().exists())
+        if path or (argument.output and local):
             values[name] = storage.normalize(value)
     return replace(step, arguments=values)
 
@@ -149,6 +149,7 @@ def assigned(step: Step, name: str, value: Any) -> Step:
 
     Raises:
         InvalidArgumentError: there is none of that name, or the value is not of its type.
+        InvalidPipelineError: no runner could give the step that.
     """
     option = declared(step, name)
     if name not in _OPTIONS:
@@ -156,7 +157,11 @@ def assigned(step: Step, name: str, value: Any) -> Step:
     value = checked(option, value, step.id)
     change: dict[str, Any] = {option.name: tuple(value) if isinstance(value, list) else value}
     if option.name in _RESOURCES:
-        return replace(step, resources=replace(step.resources, **change))
+        try:
+            return replace(step, resources=replace(step.resources, **change))
+        except InvalidPipelineError as error:
+            msg = f"{step.id}: {error}"
+            raise InvalidPipelineError(msg) from None
     return replace(step, **change)
 
 

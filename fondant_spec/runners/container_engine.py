@@ -6,9 +6,12 @@ import subprocess
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Final
 
 from fondant_spec.dataset import storage
 from fondant_spec.errors import InvalidConfigError
+
+_CHOSEN_GPUS: Final = "CUDA_VISIBLE_DEVICES"
 
 
 @dataclass(frozen=True)
@@ -33,8 +36,22 @@ class Engine:
     @property
     def hf_home(self) -> str:
         """The caller's Hugging Face cache."""
-        default = str(self.home / ".cache" / "huggingface")
-        return storage.normalize(self.environment.get("HF_HOME", default))
+        caches = Path(self.environment.get("XDG_CACHE_HOME") or self.home / ".cache")
+        return self._folder("HF_HOME") or str(caches / "huggingface")
+
+    @property
+    def hf_hub_cache(self) -> str | None:
+        """Where the caller keeps what comes from the hub, if not in that cache."""
+        return self._folder("HF_HUB_CACHE")
+
+    @property
+    def chosen_gpus(self) -> list[str]:
+        """The GPUs that the caller wants used, by number or id; none for any."""
+        return [one for one in self.environment.get(_CHOSEN_GPUS, "").split(",") if one.strip()]
+
+    def _folder(self, variable: str) -> str | None:
+        named = self.environment.get(variable)
+        return storage.normalize(named) if named else None
 
     @property
     def is_rootless_podman(self) -> bool:
@@ -61,7 +78,8 @@ def find_engine(environment: Mapping[str, str] = os.environ) -> Engine:
     return Engine(
         program=Path(program).name,
         user=f"{os.getuid()}:{os.getgid()}",
-        gpus=bool(shutil.which("nvidia-smi"))
+        gpus=environment.get(_CHOSEN_GPUS) not in ("", "-1")
+        and bool(shutil.which("nvidia-smi"))
         and call(["nvidia-smi", "-L"]).stdout.startswith("GPU"),
         cpus=os.cpu_count() or 1,
         environment=environment,

@@ -30,8 +30,10 @@ HF_HOME: Final = "/cache/huggingface"
 """Where the images look for models; the caller's cache is mounted there."""
 
 _PASSED: Final = (
+    "ALL_PROXY",
     "AWS_",
     "AZURE_STORAGE_",
+    "CURL_CA_BUNDLE",
     "DASK_",
     "FONDANT_TRUSTED_PATHS",
     "FSSPEC_",
@@ -44,14 +46,16 @@ _PASSED: Final = (
     "HTTP_PROXY",
     "NO_PROXY",
     "OPENAI_API_KEY",
+    "REQUESTS_CA_BUNDLE",
+    "SSL_CERT_FILE",
     "STORAGE_EMULATOR_HOST",
 )
 """Beginnings of the names of environment variables that a container inherits."""
 
-_OF_THE_IMAGE: Final = re.compile(
+OF_THE_IMAGE: Final = re.compile(
     r"/(bin|boot|cache|component|etc|lib|lib64|run|sbin|tmp|usr|var)?|/(dev|proc|sys)(/.*)?"
 )
-"""Paths that a container must not have mounted over its own."""
+"""Paths over which nothing must be mounted in a container."""
 
 _CACHED: Final = re.compile(r"(models|datasets|spaces)--.+")
 """The folder of a repository in the Hugging Face cache; its `snapshots` are links to `blobs`."""
@@ -86,7 +90,7 @@ def environment_options(planned: PlannedStep, engine: Engine) -> Iterator[str]:
 
 def mount_options(planned: PlannedStep, plan: Plan, engine: Engine, output: str) -> Iterator[str]:
     """Yield the options for what a container sees of this machine, each path once."""
-    writable = {output: output, engine.hf_home: HF_HOME}
+    writable = {output: output, **caches(engine)}
     places = (plan.base_path, *planned.written)
     writable |= {path: path for path in places if not storage.is_remote(path)}
     seen = chain(_readable(planned, engine), _made_before(planned, plan, engine))
@@ -94,7 +98,13 @@ def mount_options(planned: PlannedStep, plan: Plan, engine: Engine, output: str)
     for mode, paths in (("", writable), ("readonly", readable)):
         for source, target in sorted(paths.items()):
             words = ["type=bind", f"source={source}", f"target={target}", mode]
-            yield from ("--mount", _csv(filter(None, words)))
+            yield from ("--mount", csv_line(filter(None, words)))
+
+
+def caches(engine: Engine) -> dict[str, str]:
+    """Return the caller's folders of models and datasets, and where each is in a container."""
+    hub = engine.hf_hub_cache
+    return {engine.hf_home: HF_HOME} | ({hub: f"{HF_HOME}/hub"} if hub else {})
 
 
 def unseen(planned: PlannedStep, engine: Engine) -> Iterator[str]:
@@ -168,7 +178,7 @@ def _named_paths(planned: PlannedStep) -> Iterator[tuple[Argument, Path]]:
 
 def _has_neighbours(file: Path, engine: Engine) -> bool:
     """Return whether a file's folder may be seen: not a home folder, which holds anything."""
-    return not _OF_THE_IMAGE.fullmatch(str(file.parent)) and file.parent != engine.home
+    return not OF_THE_IMAGE.fullmatch(str(file.parent)) and file.parent != engine.home
 
 
 def _blobs(path: Path) -> Path | None:
@@ -187,7 +197,7 @@ def _named(value: str) -> Path | None:
     path = Path(value)
     if not path.exists() and (wildcard := _WILDCARD.search(value)):
         path = Path(value[: wildcard.start()].rpartition("/")[0] or "/")
-    return path if path.exists() and not _OF_THE_IMAGE.fullmatch(str(path)) else None
+    return path if path.exists() and not OF_THE_IMAGE.fullmatch(str(path)) else None
 
 
 def _urls(values: Iterable[object]) -> Iterator[str]:
@@ -206,7 +216,7 @@ def _is_this_machine(url: str) -> bool:
         return host == "localhost"
 
 
-def _csv(words: Iterable[str]) -> str:
+def csv_line(words: Iterable[str]) -> str:
     """Return words as the engines read those of --mount: separated by commas, quoted for safety."""
     line = io.StringIO()
     csv.writer(line, lineterminator="").writerow(words)

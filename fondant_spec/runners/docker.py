@@ -67,7 +67,7 @@ class DockerRunner(Runner):
         """Run the steps of a plan that are not done yet, once all images are there."""
         _check_images(plan, self.engine)
         written = (path for planned in plan.steps for path in planned.written)
-        for folder in (self.engine.hf_home, *written):
+        for folder in (*view.caches(self.engine), *written):
             if not storage.is_remote(folder):
                 Path(folder).mkdir(parents=True, exist_ok=True)
         return run_steps(plan, partial(self._command, plan), self._folder, say)
@@ -115,10 +115,19 @@ def _resources(planned: PlannedStep, engine: Engine) -> Iterator[str]:
     if wanted.shared_memory is not None:
         yield from ("--shm-size", f"{quantity(wanted.shared_memory):.0f}")
     if wanted.accelerator is not None and engine.gpus:
-        if engine.program == "podman":
-            yield from ("--device", "nvidia.com/gpu=all")
-        else:
-            yield from ("--gpus", str(wanted.accelerators))
+        yield from _gpus(wanted.accelerators, engine)
+
+
+def _gpus(count: int, engine: Engine) -> Iterator[str]:
+    """Yield the options for so many GPUs: of those that the caller has chosen, if any are."""
+    chosen = engine.chosen_gpus[:count]
+    if engine.program == "podman":
+        for one in chosen or ["all"]:
+            yield from ("--device", f"nvidia.com/gpu={one}")
+    elif chosen:
+        yield from ("--gpus", view.csv_line([f"device={','.join(chosen)}"]))
+    else:
+        yield from ("--gpus", str(count))
 
 
 def _check_images(plan: Plan, engine: Engine) -> None:

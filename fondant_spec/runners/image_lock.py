@@ -6,6 +6,7 @@ repository, one folder further up.
 
 import os
 import re
+import shlex
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -105,9 +106,10 @@ def build_command(spec: ComponentSpec) -> str:
     if spec.source is None:
         msg = f"{spec.name} is an image only."
         raise ValueError(msg)
-    listed = (spec.source.parents[1] / BUILD_SCRIPT).is_file()
+    listed = (spec.source.parent.parent / BUILD_SCRIPT).is_file()
     known = listed and spec.source.parent.name == "components"
-    return f"bash {BUILD_SCRIPT} -C {spec.source.name if known else os.path.relpath(spec.source)}"
+    component = spec.source.name if known else os.path.relpath(spec.source)
+    return f"bash {BUILD_SCRIPT} -C {shlex.quote(component)}"
 
 
 def refuse_other_code(steps: Iterable[PlannedStep]) -> None:

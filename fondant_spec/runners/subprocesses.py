@@ -37,6 +37,7 @@ from fondant_spec.spec.executor_options import EXECUTOR_ARGUMENTS
 from fondant_spec.spec.secret_arguments import opened
 
 MAX_REJECT_SHARE: Final[float] = EXECUTOR_ARGUMENTS["max_reject_share"].default
+_SIGNALLED: Final = 128
 _PATIENCE: Final = 10.0
 """Seconds that a step gets to end after Ctrl-C before it is killed."""
 
@@ -98,6 +99,7 @@ def run_steps(
         with recorded(plan) as log:
             for n, planned in enumerate(plan.steps, start=1):
                 number = f"{n}/{len(plan.steps)}"
+                log.begin(planned.id)
                 result = _step_result(number, planned, manifests, compile_step, log, say)
                 manifests[planned.id] = result.manifest
                 log.add(result)
@@ -107,7 +109,7 @@ def run_steps(
 
 
 def _learn_secrets(plan: Plan) -> None:
-    """Learn what the steps are given, so that none of it is shown; a step may print anything."""
+    """Note the secrets that the steps are given, so that none is shown, whatever a step prints."""
     for planned in plan.steps:
         for name, value in planned.arguments.items():
             if planned.spec.arguments[name].by_reference:
@@ -184,9 +186,24 @@ def _run_step(
     output = Path(command.output_path)
     if code == 0 and output.exists():
         return Manifest.read(output.read_text(encoding="utf-8"))
-    how = f"failed with exit code {code}." if code else "left no manifest; does main.py execute()?"
+    how = _how(command.step_id, code) if code else "left no manifest; does main.py execute()?"
     msg = f"step {command.step_id!r} {how} Its log is above, and kept as {kept}"
     raise StepFailedError(msg, temporary=code == EXIT_TEMPORARY)
+
+
+def _how(step_id: str, code: int) -> str:
+    """Return how a step's process failed; of one in a container, 128 is added to the signal."""
+    number = -code if code < 0 else code - _SIGNALLED
+    if number == signal.SIGKILL:
+        more = "" if code < 0 else f", or give it more with `--set {step_id}.@memory=...`"
+        return (
+            "was killed, most likely because memory ran out: have fewer workers "
+            f"(`--set {step_id}.@workers=1`) or smaller batches{more}."
+        )
+    for one in signal.Signals:
+        if one == number:
+            return f"was ended by {one.name}."
+    return f"failed with exit code {code}."
 
 
 def _end_the_rest(process: "subprocess.Popen[str]") -> None:

@@ -48,7 +48,8 @@ class Argument:
     """One argument of a component, as its spec declares it.
 
     `path` marks an argument that may name a local file or folder: it is made absolute, mounted into
-    containers, and its content is part of the cache key. With `neighbours`, a container also sees
+    containers, and its content is part of the cache key. Where it cannot be an id on the `hub`,
+    it is a path whether or not it is there. With `neighbours`, a container also sees
     what lies beside a file that it names. `output` marks one that names where to write: it is made
     absolute, and mounted to be written. One `by_reference` may name a secret, as env:NAME or
     file:/PATH. One that is `prominent` is among the first in a form, since people set it. One that
@@ -65,6 +66,7 @@ class Argument:
     default: Any = REQUIRED
     choices: tuple[Any, ...] = ()
     path: bool = False
+    hub: bool = True
     neighbours: bool = False
     output: bool = False
     by_reference: bool = False

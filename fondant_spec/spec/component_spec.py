@@ -2,9 +2,9 @@
 
 It accepts every component spec of Fondant 0.12's hub, and adds: `cardinality`, `network` and
 `resources`, which Fondant's own reader passes over; on a consumed field `optional`; on a field
-`description`; on an argument `choices`, `path`, `neighbours`, `output`, `prominent`, `revision_of`,
-`names_fields`, `needed_for`, and the bounds `minimum`, `maximum`, `exclusive_minimum`,
-`exclusive_maximum`, `pattern`.
+`description`; on an argument `choices`, `path`, `hub`, `neighbours`, `output`, `prominent`,
+`revision_of`, `names_fields`, `needed_for`, and the bounds `minimum`, `maximum`,
+`exclusive_minimum`, `exclusive_maximum`, `pattern`.
 Specs from before Fondant 0.8, which have their fields in subsets, are refused with what to write
 instead.
 """

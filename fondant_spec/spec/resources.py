@@ -12,6 +12,7 @@ from typing import Any, Final, Self, get_args, get_origin
 from fondant_spec.errors import InvalidComponentSpecError, InvalidPipelineError
 from fondant_spec.spec.arguments import Argument
 from fondant_spec.spec.attribute_types import wrong_attribute
+from fondant_spec.spec.node_choice import wrong_choice
 from fondant_spec.spec.quantities import quantity
 from fondant_spec.spec.types import reject_unknown_keys
 
@@ -33,7 +34,7 @@ class Resources:
 
     Raises:
         InvalidPipelineError: a value is of another type, a quantity is none, or a limit is less
-            than what is asked for.
+            than what is asked for; or Kubernetes knows no such label or toleration.
     """
 
     cpu: str | None = None
@@ -52,11 +53,17 @@ class Resources:
 
     def __post_init__(self) -> None:
         """Refuse what no runner could read."""
-        for value in (self.cpu, self.cpu_limit, self.memory, self.memory_limit, self.shared_memory):
-            if value is not None:
-                quantity(value)
-        if problem := wrong_attribute(self):
+        for name in ("cpu", "cpu_limit", "memory", "memory_limit", "shared_memory"):
+            value = getattr(self, name)
+            if value is not None and not quantity(value, name):
+                msg = f"Resources: {name} must be above 0, not {value!r}."
+                raise InvalidPipelineError(msg)
+        problem = wrong_attribute(self) or wrong_choice(self.node_selector, self.tolerations)
+        if problem:
             msg = f"Resources: {problem}."
+            raise InvalidPipelineError(msg)
+        if self.accelerators < 1:
+            msg = "Resources: accelerators must be 1 or more; leave accelerator empty for none."
             raise InvalidPipelineError(msg)
         for name in ("cpu", "memory"):
             asked, limit = getattr(self, name), getattr(self, f"{name}_limit")

@@ -12,7 +12,7 @@ from typing import Any, Final
 
 from fondant_spec.errors import InvalidArgumentError
 from fondant_spec.shown_text import remember, signs_in
-from fondant_spec.spec.texts import texts_in
+from fondant_spec.spec.argument_texts import texts_in
 
 _REFERENCE: Final = re.compile(r"env:(?P<variable>[A-Za-z_][A-Za-z0-9_]*)|file:(?P<file>/.*)")
 _LOOKS_LIKE_ONE: Final = re.compile(r"(env|file):")

@@ -45,7 +45,7 @@ def run_with(
 
 
 def _can_be_sent(error: Exception) -> bool:
-    """Return whether an error comes out of a pickle again; its class may want other arguments."""
+    """Return whether an error survives pickling: not every class can be made of what it keeps."""
     try:
         return type(pickle.loads(pickle.dumps(error))) is type(error)  # noqa: S301 - our own
     except Exception:  # noqa: BLE001 - whatever its class does

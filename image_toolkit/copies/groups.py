@@ -1,4 +1,4 @@
-"""From likeness to groups: what hangs together, and in it, which row stands for which others."""
+"""From similar rows to groups: connected components, and which row represents which others."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -15,11 +15,10 @@ class Groups:
     """Rows in groups.
 
     Attributes:
-        group: for each row, the first row of its group: those that hang together, be it by others
-            in between.
-        size: how many rows its group has.
-        stands_for: the row that stays for it: itself, or one that it is like.
-        by: the number of the likeness by which it is like that one; -1 where it stays itself.
+        group: the first row of each row's group: rows connected directly or through others.
+        size: the number of rows in each row's group.
+        stands_for: the row that is kept for each row: itself, or one that is like it.
+        by: the number of the likeness between the two; -1 if the row itself is kept.
     """
 
     group: IntArray
@@ -29,11 +28,11 @@ class Groups:
 
 
 def group_rows(likenesses: Sequence[Likeness], rows: int, best_first: IntArray) -> Groups:
-    """Return the groups of so many rows: of those that are alike in any respect.
+    """Group so many rows: those that are alike in any respect.
 
-    `best_first` has the rows that may stay. The best row of a group stays, and takes the place of
-    those that it is like itself, not of what those are like: of a chain A~B~C, whose ends are not
-    alike, A stays, and C as well.
+    `best_first` lists the rows that may be kept. The best row of a group is kept, and replaces the
+    rows that are like it, but not those that are only like these: of a chain A~B~C whose ends are
+    not alike, A and C are kept.
     """
     group = _connected(likenesses, rows)
     size = np.bincount(group, minlength=len(group))[group]
@@ -53,7 +52,7 @@ def group_rows(likenesses: Sequence[Likeness], rows: int, best_first: IntArray) 
 
 
 def _connected(likenesses: Sequence[Likeness], rows: int) -> IntArray:
-    """Return, for each row, the first one of those that it hangs together with."""
+    """Return, for each row, the first row of its connected component."""
     nodes = rows
     ones, others = [np.empty(0, np.int64)], [np.empty(0, np.int64)]
     for likeness in likenesses:

@@ -1,7 +1,7 @@
-"""One way for rows to be alike: each row has a key or several, and keys have neighbours.
+"""A way for rows to be alike: each row has one or more keys, and keys have neighbours.
 
-Rows of one key are alike, and so are rows of neighbouring keys. So a thousand copies of one file
-are a thousand rows of one key, and not half a million pairs.
+Rows with the same key are alike, and so are rows with neighbouring keys. So a thousand copies of a
+file are a thousand rows with one key, rather than half a million pairs.
 """
 
 from dataclasses import dataclass
@@ -24,9 +24,9 @@ class Likeness:
     """Which rows are alike in one respect.
 
     Attributes:
-        keys: the keys of each row, other ones each, of shape (rows, n), counted from 0; `NO_KEY`
-            where it has fewer. A row without any is like no other.
-        pairs: the keys that are neighbours, of shape (n, 2), each pair once, the smaller first.
+        keys: the distinct keys of each row, shape (rows, n), numbered from 0; `NO_KEY` if it has
+            fewer. A row without keys is like no other.
+        pairs: the neighbouring keys, shape (n, 2), each pair once, the smaller key first.
     """
 
     keys: IntArray
@@ -34,7 +34,7 @@ class Likeness:
 
     @property
     def key_count(self) -> int:
-        """How many keys there are."""
+        """The number of keys."""
         return int(self.keys.max(initial=NO_KEY)) + 1
 
     @property
@@ -48,7 +48,7 @@ class Likeness:
         return np.asarray(linked.any(axis=1))
 
     def like(self, row: int) -> IntArray:
-        """Return the rows that are like one, itself among them; none where it has no key."""
+        """Return the rows that are like a row, including itself; none if it has no key."""
         starts, others = self._neighbours
         found = [np.empty(0, np.int64)]
         for key in self.keys[row][self.keys[row] != NO_KEY].tolist():
@@ -75,17 +75,17 @@ class Likeness:
 
 
 def equal_values(values: pa.ChunkedArray) -> Likeness:
-    """Return the likeness of rows that have the same value; one that has null is like no other."""
+    """Return the likeness of rows with equal values; a null is like no other row."""
     encoded = values.combine_chunks().dictionary_encode()
     keys = pc.fill_null(encoded.indices.cast(pa.int64()), NO_KEY)
     return Likeness(keys.to_numpy(zero_copy_only=False)[:, None], no_pairs())
 
 
 def no_pairs() -> IntArray:
-    """Return pairs of keys, of which there are none."""
+    """Return an empty array of pairs."""
     return np.empty((0, 2), np.int64)
 
 
 def _starts(ordered: IntArray, count: int) -> IntArray:
-    """Return where each of `count` values begins in an ordered array, and its end."""
+    """Return where each of `count` values begins in a sorted array, and the end."""
     return np.searchsorted(ordered, np.arange(count + 1)).astype(np.int64)

@@ -1,8 +1,8 @@
-"""Perceptual hashes of 64 bits that differ in a few bits, all of them, without comparing all.
+"""Find all pairs of 64-bit perceptual hashes that differ in few bits, without comparing all pairs.
 
 Hashes that differ in at most `most_bits` bits agree in at least k of `most_bits` + k blocks of
-bits, wherever the differences fall. So for each choice of k blocks, those that agree in them are
-brought together by sorting, and compared: none is missed. The idea is that of Manku, Jain and Das
+bits, wherever the differences are. So for each choice of k blocks, hashes that agree in them are
+brought together by sorting, and compared: no pair is missed. The idea is from Manku, Jain and Das
 Sarma, "Detecting Near-Duplicates for Web Crawling" (WWW 2007).
 """
 
@@ -20,23 +20,23 @@ BITS: Final = 64
 
 _PAIRS_AT_ONCE: Final = 1 << 22
 _FEWEST_SET: Final = 8
-"""A hash with fewer bits set (or unset) is that of a picture without contrast: noise decides."""
+"""With fewer bits set (or unset), the picture has no contrast, and noise decides its hash."""
 
 _SORT_COST: Final = 100.0
-"""What sorting costs a hash, in comparisons of two."""
+"""The cost of sorting one hash, in comparisons of two."""
 
 
 def near_hashes(
     hashes: npt.NDArray[np.uint64], known: npt.NDArray[np.bool_], most_bits: int
 ) -> Likeness:
-    """Return the likeness of rows that have hashes which differ in at most `most_bits` bits.
+    """Return the likeness of rows with hashes that differ in at most `most_bits` bits.
 
-    Each row may have several, any of which may be near to any of another's: shape (rows, n).
-    `known` says which there are. Those of pictures without contrast count as none: all such
-    pictures have about the same.
+    A row may have several hashes, any of which may be near to any of another row's: shape (rows,
+    n). `known` says which exist. Hashes of pictures without contrast are ignored: they are all
+    about the same.
     """
     telling = known & shows_contrast(hashes)
-    for column in range(1, hashes.shape[1]):  # one that a row has twice counts once
+    for column in range(1, hashes.shape[1]):  # repeated hashes of a row count once
         again = (hashes[:, :column] == hashes[:, column, None]) & telling[:, :column]
         telling[:, column] &= ~again.any(axis=1)
     distinct, inverse = np.unique(hashes[telling], return_inverse=True)
@@ -46,14 +46,14 @@ def near_hashes(
 
 
 def shows_contrast(hashes: npt.NDArray[np.uint64]) -> npt.NDArray[np.bool_]:
-    """Return which hashes are those of pictures with enough contrast to tell them from others."""
+    """Return which hashes are from pictures with enough contrast to be distinctive."""
     bits = np.bitwise_count(hashes)
     enough: npt.NDArray[np.bool_] = (bits >= _FEWEST_SET) & (bits <= BITS - _FEWEST_SET)
     return enough
 
 
 def near_pairs(hashes: npt.NDArray[np.uint64], most_bits: int) -> IntArray:
-    """Return which distinct hashes differ in at most `most_bits` bits: places, of shape (n, 2)."""
+    """Return the pairs of distinct hashes within `most_bits` bits: indices, shape (n, 2)."""
     found: list[IntArray] = [np.empty(0, np.int64)]
     for mask in _masks(len(hashes), most_bits) if most_bits else ():
         masked = hashes & mask
@@ -68,7 +68,7 @@ def near_pairs(hashes: npt.NDArray[np.uint64], most_bits: int) -> IntArray:
 
 
 def _masks(count: int, most_bits: int) -> Iterator[np.uint64]:
-    """Yield the bits to agree in, one choice of blocks after the other, at the least cost."""
+    """Yield a bit mask for each choice of blocks that must agree, at the lowest total cost."""
 
     def cost(agreeing: int) -> float:
         blocks = most_bits + agreeing
@@ -85,10 +85,10 @@ def _masks(count: int, most_bits: int) -> Iterator[np.uint64]:
 def _pairs_in_runs(
     ordered: npt.NDArray[np.uint64],
 ) -> Iterator[tuple[IntArray, IntArray]]:
-    """Yield the places of all pairs of equal values in an ordered array, some at a time."""
+    """Yield the indices of all pairs of equal values in a sorted array, in chunks."""
     starts = np.flatnonzero(np.r_[True, ordered[1:] != ordered[:-1]])
     lengths = np.diff(np.r_[starts, len(ordered)])
-    # The value at a place has as many partners as come after it in its run.
+    # The value at an index is paired with each one after it in its run.
     partners = np.repeat(starts + lengths, lengths) - np.arange(len(ordered)) - 1
     ends = np.cumsum(partners)
     first = 0

@@ -1,9 +1,9 @@
-"""Vectors whose cosine is at least some value: found in few dimensions, and checked in all.
+"""Find all pairs of vectors above a cosine: searched in few dimensions, verified in all.
 
-Between unit vectors a cosine is a distance, and no projection onto orthogonal axes makes a distance
-longer. So a range search along the axes on which the vectors differ most (PCA) misses nothing, at
-an eighth of the cost, and each find is checked against the vectors as they are. Many vectors are
-searched by cells (FAISS's inverted file), few one and all.
+Between unit vectors, cosine determines distance, and no projection onto orthogonal axes increases a
+distance. So a range search along the axes with the most variance (PCA) misses nothing, at an eighth
+of the cost, and each find is verified with the full vectors. Many vectors are searched by cells
+(FAISS's inverted file), few exhaustively.
 """
 
 from hashlib import blake2b
@@ -20,7 +20,7 @@ from image_toolkit.copies.likeness import NO_KEY, BoolArray, IntArray, Likeness,
 FloatArray = npt.NDArray[np.floating[Any]]
 
 MOST_PAIRS: Final = 100_000_000
-"""Of near vectors; more would not be copies, but what the threshold takes for them."""
+"""The limit on near pairs; more would not be copies, but the effect of a low threshold."""
 
 _DIMENSIONS: Final = 64
 _SEARCHED_WHOLE: Final = 50_000
@@ -28,16 +28,16 @@ _SAMPLE: Final = 20_000
 _QUERIES: Final = 2048
 _PROBED: Final = 8
 _ROUNDING: Final = 2e-3
-"""By which vectors in 16 bits, and their projections, may be farther apart than they are."""
+"""How much 16-bit vectors, and their projections, may overstate a distance."""
 
 
 def near_vectors(vectors: FloatArray, known: BoolArray, least_cosine: float) -> Likeness:
     """Return the likeness of rows whose unit vectors have a cosine of at least `least_cosine`.
 
-    `vectors` has the shape (rows, dimension); those of rows that are not `known` are not looked at.
+    `vectors` has shape (rows, dimension); rows that are not `known` are ignored.
 
     Raises:
-        InvalidArgumentError: so many pairs are that near that they cannot be copies.
+        InvalidArgumentError: so many pairs are this near that they cannot be copies.
     """
     rows = np.flatnonzero(known)
     keys = np.full((len(vectors), 1), NO_KEY, np.int64)
@@ -49,7 +49,7 @@ def near_vectors(vectors: FloatArray, known: BoolArray, least_cosine: float) -> 
 
 
 def _distinct(vectors: FloatArray, rows: IntArray) -> tuple[IntArray, IntArray]:
-    """Return the place in `rows` of each distinct vector, and which of them each row has."""
+    """Return the index in `rows` of each distinct vector, and the number of each row's vector."""
     numbers: dict[bytes, int] = {}
     first: list[int] = []
     inverse = np.empty(len(rows), np.int64)
@@ -63,7 +63,7 @@ def _distinct(vectors: FloatArray, rows: IntArray) -> tuple[IntArray, IntArray]:
 
 
 def _near_pairs(vectors: FloatArray, rows: IntArray, least_cosine: float) -> IntArray:
-    """Return which of some rows are near, by their places in `rows`, of shape (n, 2)."""
+    """Return the near pairs among some rows, as indices into `rows`, shape (n, 2)."""
     projected = _projected(vectors, rows)
     index = _index(projected)
     radius = 2 * (1 - least_cosine) + _ROUNDING
@@ -72,7 +72,7 @@ def _near_pairs(vectors: FloatArray, rows: IntArray, least_cosine: float) -> Int
     for start in range(0, len(rows), _QUERIES):
         limits, _, others = index.range_search(projected[start : start + _QUERIES], radius)
         ones = np.repeat(np.arange(start, start + len(limits) - 1), np.diff(limits.astype(int)))
-        # Each may find the other in the cells that it looks into, so both are asked.
+        # A vector finds the other only in the cells that it searches, so both are queries.
         pairs = np.sort(np.stack([ones, others], axis=1)[ones != others], axis=1)
         found.append(pairs[_checked(vectors, rows, pairs, least_cosine)])
         count += len(found[-1])
@@ -98,7 +98,7 @@ def _checked(
 
 
 def _projected(vectors: FloatArray, rows: IntArray) -> npt.NDArray[np.float32]:
-    """Return vectors along the axes on which a sample of them differs most, as float32."""
+    """Project vectors to the axes with the most variance in a sample, as float32."""
     dimension = vectors.shape[1]
     if dimension <= _DIMENSIONS or len(rows) <= dimension:
         return vectors[rows].astype(np.float32)
@@ -112,7 +112,7 @@ def _projected(vectors: FloatArray, rows: IntArray) -> npt.NDArray[np.float32]:
 
 
 def _index(vectors: npt.NDArray[np.float32]) -> Any:
-    """Return an index for range searches of squared distances."""
+    """Return an index for range searches by squared distance."""
     faiss.omp_set_num_threads(cpu_count())
     count, dimension = vectors.shape
     whole = faiss.IndexFlatL2(dimension)
@@ -129,7 +129,7 @@ def _index(vectors: npt.NDArray[np.float32]) -> Any:
 
 
 def _sample(rows: IntArray, count: int) -> IntArray:
-    """Return some rows, the same each time."""
+    """Return a sample of rows, the same each time."""
     if len(rows) <= count:
         return rows
     return np.sort(np.random.default_rng(0).choice(rows, count, replace=False))

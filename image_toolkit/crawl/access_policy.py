@@ -1,5 +1,6 @@
-"""As whom a crawl makes its requests, where they may go, and which wishes of hosts it respects."""
+"""The identity of a crawl's requests, where they may go, and which opt-outs it respects."""
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
@@ -8,7 +9,7 @@ from image_toolkit.crawl.addresses import AddressPolicy
 
 @dataclass(frozen=True)
 class AccessPolicy:
-    """What a crawl may ask for, and under which name.
+    """What a crawl may request, and under which name.
 
     Args:
         user_agent: Begins with the product token, such as `name/1.0`, that robots.txt may name.
@@ -17,8 +18,7 @@ class AccessPolicy:
         respect_opt_outs: Obey X-Robots-Tag and TDM reservations.
         allow_private_hosts: Connect to loopback and private addresses as well.
         allowed_ports: The ports that URLs may name; empty allows all.
-        proxy: URL of a proxy; then it is the proxy that looks names up, and must keep private hosts
-            out.
+        proxy: URL of a proxy, which then resolves host names, and must keep private hosts out.
     """
 
     user_agent: str = "fondant-image-bot/1.0"
@@ -31,13 +31,13 @@ class AccessPolicy:
 
     @property
     def full_user_agent(self) -> str:
-        """The User-Agent header, with the contact where there is one."""
+        """The User-Agent header, with the contact if there is one."""
         return f"{self.user_agent} (+{self.contact})" if self.contact else self.user_agent
 
     @property
     def product_token(self) -> str:
-        """The name under which X-Robots-Tag may address this crawler, in lower case."""
-        return self.user_agent.split("/")[0].lower()
+        """The name of this crawler in robots.txt and X-Robots-Tag, in lower case."""
+        return re.split(r"[/\s]", self.user_agent.strip(), maxsplit=1)[0].lower()
 
     @property
     def ports(self) -> frozenset[int] | None:

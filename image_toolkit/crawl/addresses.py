@@ -1,4 +1,4 @@
-"""Which network addresses may be connected to: public ones, and no other way to write the rest."""
+"""Which network addresses may be connected to: public ones, however an address is written."""
 
 import ipaddress
 from collections.abc import Iterator
@@ -18,20 +18,20 @@ _LOCAL_BIT: Final = 0x0200_0000  # of the interface identifier's upper half: 000
 class AddressPolicy:
     """Allows public addresses, and the networks in `also`.
 
-    An IPv6 address that wraps an IPv4 address (mapped, NAT64, 6to4) counts as the latter; one that
-    ends in one (ISATAP) counts as both. Link-local, carrier-grade NAT and metadata addresses are
-    refused whatever `also` says.
+    An IPv6 address that wraps an IPv4 address (mapped, NAT64, 6to4) is checked as the latter; one
+    that ends in an IPv4 address (ISATAP) is checked as both. Link-local, carrier-grade NAT and
+    metadata addresses are refused even if `also` contains them.
     """
 
     also: tuple[Network, ...] = ()
 
     @classmethod
     def with_private_hosts(cls) -> "AddressPolicy":
-        """Return the policy that allows loopback and private networks as well."""
+        """Return the policy that also allows loopback and private networks."""
         return cls(PRIVATE)
 
     def allows(self, address: str) -> bool:
-        """Return whether a numeric address may be connected to; what is no address may not."""
+        """Return whether a numeric address may be connected to; False if it is not an address."""
         try:
             ip = ipaddress.ip_address(address.partition("%")[0])
         except ValueError:
@@ -49,7 +49,7 @@ class AddressPolicy:
 
 
 def _led_to(ip: Address) -> Iterator[Address]:
-    """Yield the addresses that a packet to `ip` may come out at."""
+    """Yield the addresses that a packet to `ip` may reach."""
     if isinstance(ip, ipaddress.IPv4Address):
         yield ip
         return

@@ -1,4 +1,4 @@
-"""Bounded memory: how many bytes of bodies may be under way or waiting to be taken."""
+"""A memory budget: the bytes of response bodies in transfer or not yet consumed."""
 
 from collections.abc import Callable
 from threading import Lock
@@ -8,10 +8,10 @@ _HARD: Final = 4
 
 
 class ByteBudget:
-    """Counts the bytes of bodies from their arrival until somebody has taken them.
+    """Counts the bytes of bodies from their arrival until they are consumed. Thread-safe.
 
-    Beyond `most` no transfer is started; beyond four times that, which takes many large bodies at
-    once, those that still grow are ended. From any thread.
+    Above `most`, no transfer is started; above four times that, which takes many large bodies at
+    once, growing transfers are aborted.
     """
 
     def __init__(self, most: int, wake: Callable[[], None]) -> None:
@@ -22,7 +22,7 @@ class ByteBudget:
         self._lock = Lock()
 
     def take(self, count: int) -> bool:
-        """Count bytes that arrived; False where there is no room for them at all."""
+        """Count bytes that arrived; return False if there is no room for them."""
         with self._lock:
             if self._held + count > _HARD * self._most:
                 return False
@@ -30,7 +30,7 @@ class ByteBudget:
             return True
 
     def give_back(self, count: int) -> None:
-        """Count bytes that are gone; whoever found no room is woken once there is."""
+        """Release bytes; wakes whoever found no room, once there is some."""
         with self._lock:
             self._held -= count
             wake = self._starved and self._held < self._most

@@ -1,8 +1,8 @@
-"""Content codings: undone in threads of their own, within bounds of bytes and of time.
+"""Content codings: decoded in separate threads, with limits on bytes and time.
 
-Hosts are asked for none. Those that compress all the same use one; several, one over the other, are
-how a few kilobytes become gigabytes. A word that is no coding at all, as many a store sends for an
-image, means that there is none.
+Requests ask for no coding. Hosts that compress anyway use a single one; several stacked codings are
+how a few kilobytes become gigabytes, so they are refused. An unknown word, which many object stores
+send with images, counts as no coding.
 """
 
 import asyncio
@@ -22,7 +22,7 @@ from image_toolkit.crawl.reply import Reply
 _THREADS: Final = 2
 _PIECE: Final = 64 << 10
 _SECONDS: Final = 2.0
-_BYTES_PER_SECOND: Final = 16 << 20  # slower than any coding, for bodies that are long
+_BYTES_PER_SECOND: Final = 16 << 20  # slower than any coding; for long bodies
 _GZIP: Final = b"\x1f\x8b"
 _WITH_GZIP_HEADER: Final = 31
 _WITH_ZLIB_HEADER: Final = 15
@@ -30,7 +30,7 @@ _BARE: Final = -15
 
 
 def coding_of(reply: Reply) -> str | None:
-    """Return the coding of a body that has to be undone, or None.
+    """Return the content coding of a body, or None.
 
     Raises:
         FetchError: `bad_content_encoding`, for more than one.
@@ -43,7 +43,7 @@ def coding_of(reply: Reply) -> str | None:
 
 
 class ContentDecoder:
-    """Undoes the coding of bodies, for one event loop; the bytes of a body stay in the budget."""
+    """Decodes bodies for one event loop; their bytes stay counted in the budget."""
 
     def __init__(self, budget: ByteBudget, most_bytes: int) -> None:
         self._budget = budget
@@ -52,10 +52,11 @@ class ContentDecoder:
         self._threads = ThreadPoolExecutor(_THREADS, thread_name_prefix="content-coding")
 
     async def decode(self, reply: Reply) -> None:
-        """Put the decoded body of a reply in the place of the one that came.
+        """Replace the body of a reply by its decoded form.
 
         Raises:
-            FetchError: `bad_content_encoding`, `too_large` or `no_memory`; the body is then gone.
+            FetchError: `bad_content_encoding`, `too_large` or `no_memory`; the body is then
+                dropped.
         """
         coding = coding_of(reply)
         if coding is None or not reply.body:
@@ -69,7 +70,7 @@ class ContentDecoder:
             raise
 
     def close(self) -> None:
-        """End the threads, without waiting for bodies that nobody wants any more."""
+        """End the threads, without waiting for bodies that nobody needs any more."""
         self._threads.shutdown(wait=False, cancel_futures=True)
 
     def _decode(self, reply: Reply, coding: str) -> None:
@@ -93,7 +94,7 @@ class ContentDecoder:
             raise
 
     def _check(self, reply: Reply, more: int, deadline: float) -> None:
-        """Refuse to go on where it takes too long, or there is no room for more bytes."""
+        """Stop if it takes too long, or if there is no room for more bytes."""
         host = reply.url.host
         if len(reply.body) + more > self._most_bytes:
             message = f"{host}: decoded, over {self._most_bytes} bytes"
@@ -106,19 +107,19 @@ class ContentDecoder:
 
     def _abandon(self, reply: Reply, decoding: "asyncio.Future[None]") -> None:
         if not decoding.cancelled():
-            decoding.exception()  # looked at: nobody else will
+            decoding.exception()  # retrieved, since nobody else will
         self._budget.give_back(len(reply.body))
 
 
 def _gunzip(body: bytes) -> Iterator[bytes]:
-    """Yield the members of a gzip file; what follows the last of them is ignored."""
+    """Yield the data of all members of a gzip file; anything after the last one is ignored."""
     position = 0
     while position == 0 or body.startswith(_GZIP, position):
         position = yield from _inflate(body, position, _WITH_GZIP_HEADER)
 
 
 def _undeflate(body: bytes) -> Iterator[bytes]:
-    """Yield the data of a `deflate` body: with the header that it should have, or without."""
+    """Yield the data of a `deflate` body, with the zlib header that it should have or without."""
     try:
         zlib.decompressobj(_WITH_ZLIB_HEADER).decompress(body[:_PIECE], 1)
     except zlib.error:
@@ -128,17 +129,18 @@ def _undeflate(body: bytes) -> Iterator[bytes]:
 
 
 def _inflate(body: bytes, position: int, wbits: int) -> Generator[bytes, None, int]:
-    """Yield the data that begins at `position`, empty pieces too; return where it ends."""
+    """Yield the data that begins at `position`, including empty pieces; return where it ends."""
     decoder = zlib.decompressobj(wbits)
     while not decoder.eof:
         rest = body[position : position + _PIECE]
-        if not rest:
+        position += len(rest)
+        piece = decoder.decompress(rest, _PIECE)
+        if not (rest or piece or decoder.eof):  # the last byte may stand for more than a piece
             msg = "cut short"
             raise zlib.error(msg)
-        position += len(rest)
-        while rest and not decoder.eof:
+        yield piece
+        while (rest := decoder.unconsumed_tail) and not decoder.eof:
             yield decoder.decompress(rest, _PIECE)
-            rest = decoder.unconsumed_tail
     return position - len(decoder.unused_data)
 
 

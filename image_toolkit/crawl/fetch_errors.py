@@ -4,8 +4,8 @@
 class FetchError(Exception):
     """A URL of `host` that was not fetched; `reason` is a short code for the reject table.
 
-    `passing` means that the same URL may work a little later; `retry_after` is how many seconds the
-    host asked to wait; `host_failed` counts against the host, not just the URL.
+    `passing`: the same URL may work later. `retry_after`: seconds that the host asked to wait.
+    `host_failed`: counts against the host, not just the URL.
     """
 
     def __init__(

@@ -1,4 +1,4 @@
-"""When to try again."""
+"""Which replies are errors, and how long to wait before a retry."""
 
 import random
 from typing import Final
@@ -16,20 +16,20 @@ _random = random.SystemRandom()
 
 
 def backoff(attempts: int) -> float:
-    """Return the seconds to wait after so many attempts: doubling, with full jitter."""
+    """Return the seconds to wait after so many attempts: exponential, with jitter."""
     return _random.uniform(0.5, 1.0) * min(_FIRST_WAIT * 2.0**attempts, _LONGEST_BACKOFF)
 
 
 def is_ok(reply: Reply) -> bool:
-    """Return whether the status of a reply says that its body is what was asked for."""
+    """Return whether the status means that the body is what was asked for."""
     return reply.status in _OK
 
 
 def check_status(reply: Reply) -> None:
-    """Refuse a reply whose body is no image for its status.
+    """Refuse a reply whose status means that its body is not the image.
 
     Raises:
-        FetchError: `http_<status>`, which may pass for a timeout, an overload or an outage.
+        FetchError: `http_<status>`; `passing` for a timeout, an overload or an outage.
     """
     if is_ok(reply) or redirect_of(reply) is not None:
         return
@@ -44,5 +44,5 @@ def check_status(reply: Reply) -> None:
 
 
 def redirect_of(reply: Reply) -> str | None:
-    """Return where a reply redirects to, or None where it does not say."""
+    """Return where a reply redirects to, or None if it does not."""
     return reply.location or None if reply.status in _REDIRECTS else None

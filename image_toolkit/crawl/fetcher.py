@@ -1,4 +1,4 @@
-"""Fetching many URLs at once: submitted from any thread, answered by callbacks."""
+"""Fetch many URLs concurrently: submitted from any thread, answered by callbacks."""
 
 import asyncio
 import logging
@@ -40,7 +40,7 @@ class Fetched:
 
 
 class Ticket:
-    """A URL on its way; `url` is that of the hop at hand."""
+    """A URL in progress; `url` is that of the current hop."""
 
     def __init__(
         self, url: Url, on_done: Callable[[Fetched], None], *, head_only: bool = False
@@ -55,7 +55,7 @@ class Ticket:
 
 
 class Fetcher:
-    """Fetches URLs on an event loop in a thread of its own, which starts with `start`."""
+    """Fetches URLs on an event loop in its own thread, which starts with `start`."""
 
     def __init__(
         self,
@@ -66,9 +66,9 @@ class Fetcher:
         lookup: Lookup = system_lookup,
         ca_file: str = "",
     ) -> None:
-        """Prepare a fetcher; `addresses` and `lookup` stand in for those of the policy and system.
+        """Prepare a fetcher; `addresses` and `lookup` override those of the policy and the system.
 
-        `ca_file` holds the certificates to trust instead of the usual ones.
+        `ca_file` contains the certificates to trust instead of the default ones.
         """
         self._limits = limits
         self._access = access
@@ -88,7 +88,7 @@ class Fetcher:
         asyncio.run_coroutine_threadsafe(self._set_up(), self._loop).result()
 
     def close(self) -> None:
-        """Close all connections and end the thread; what is under way ends with reason `closed`."""
+        """Close all connections and end the thread; pending URLs end with the reason `closed`."""
         asyncio.run_coroutine_threadsafe(self._tear_down(), self._loop).result()
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join()
@@ -99,8 +99,8 @@ class Fetcher:
     ) -> Ticket | None:
         """Queue a URL; `on_done` is called once, on the fetching thread unless the URL is invalid.
 
-        Call `release` with the length of the body when it has been taken. With `head_only` there is
-        none: the host is asked for the head alone, and in its turn, as for all else.
+        Call `release` with the length of the body once it is consumed. With `head_only` there is no
+        body: a HEAD request is sent, which waits for its turn like any other.
         """
         try:
             checked = parse_url(url, self._ports)
@@ -112,18 +112,18 @@ class Fetcher:
         return ticket
 
     def release(self, count: int) -> None:
-        """Say that a body of `count` bytes has been taken, so that others may follow."""
+        """Report that a body of `count` bytes was consumed, so that others may follow."""
         self._budget.give_back(count)
 
     def cancel(self, ticket: Ticket) -> None:
-        """Give a URL up: it ends as a `straggler`, unless it has ended already."""
+        """Abandon a URL: it ends as a `straggler`, unless it has already ended."""
         with suppress(RuntimeError):  # the loop is closed, and every URL settled
             self._loop.call_soon_threadsafe(self._cancel, ticket)
 
     async def _set_up(self) -> None:
         self._multi = Multi()
         self._resolver = Resolver(self._addresses, self._lookup)
-        self._robots = Robots(self._follow, self._access.full_user_agent)
+        self._robots = Robots(self._follow, self._access.product_token)
         self._budget = ByteBudget(self._limits.waiting_bytes, self._wake)
         self._decoder = ContentDecoder(self._budget, self._limits.max_bytes)
         self._turns = Turns(self._limits, self._budget.has_room)
@@ -148,7 +148,7 @@ class Fetcher:
         ticket.task = self._loop.create_task(self._run(ticket))
 
     async def _run(self, ticket: Ticket) -> None:
-        """Fetch a URL, however many hops and attempts it takes, and settle what comes of it."""
+        """Fetch a URL, with as many hops and attempts as needed, and report the result."""
         try:
             reply = await self._persist(ticket)
         except FetchError as error:
@@ -160,7 +160,7 @@ class Fetcher:
             self._finish(ticket, reply, None)
 
     async def _persist(self, ticket: Ticket) -> Reply:
-        """Return the reply at the end of all redirects, tried again where that may help."""
+        """Return the reply at the end of all redirects, retrying if that may help."""
         limits = self._limits
         while True:
             try:
@@ -181,7 +181,7 @@ class Fetcher:
                 await asyncio.sleep(wait)
 
     async def _request(self, url: Url, *, head_only: bool) -> Reply:
-        """Return the reply to a request that host and user allow, when its turn has come."""
+        """Make a request when its turn has come, if the host and the user permit it."""
         if self._access.respect_robots:
             delay = await self._robots.check(url)
             if delay:
@@ -220,10 +220,10 @@ class Fetcher:
             note_opt_out(reply, self._access.product_token, respected=respected)
 
     async def _follow(self, url: Url) -> Reply:
-        """Return what a URL leads to; each hop waits for its turn, and counts like any request.
+        """Return the reply after all redirects; each hop waits for its turn, like any request.
 
         Raises:
-            FetchError: there is no reply, or an error of the server: 429, or 500 and above.
+            FetchError: there is no reply, or a server error: 429, or 500 and above.
         """
         for _ in range(self._limits.redirects + 1):
             reply = await self._visit(url)
@@ -242,7 +242,7 @@ class Fetcher:
             return reply
 
     def _hop(self, ticket: Ticket, location: str) -> None:
-        """Send a URL on to where it redirects, which is checked and queued like any other."""
+        """Redirect a URL; the target is checked and queued like any other."""
         ticket.hops += 1
         if ticket.hops > self._limits.redirects:
             message = f"{ticket.url.host}: over {self._limits.redirects}"
@@ -267,4 +267,4 @@ class Fetcher:
 
 
 def _take_any(_reply: Reply) -> None:
-    """Refuse no head."""
+    """Accept every head."""

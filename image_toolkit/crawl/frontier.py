@@ -1,4 +1,4 @@
-"""Which URL is fetched next: hosts take turns, and none gets more than it should bear."""
+"""Which URL is fetched next: hosts take turns, and none gets more load than it should."""
 
 import asyncio
 from collections import deque
@@ -33,19 +33,19 @@ class _Host(Generic[Request]):
     rests_until: float = 0.0
 
     def is_forgettable(self, now: float) -> bool:
-        """Return whether nothing is under way here, and no pause is due."""
+        """Return whether nothing is in progress here, and no pause has to be kept."""
         in_use = self.queue or self.active or self.ready or self.timer is not None
         return not in_use and max(self.not_before, self.rests_until) <= now
 
 
 class Frontier(Generic[Request]):
-    """Queues by host, on one event loop.
+    """One queue per host, on one event loop.
 
-    `start` is called with each URL whose turn has come, `refuse` with those of a host that is left
-    alone for a while. While `has_room` says no, nothing is started; `pump` when it would say yes.
+    `start` is called with each URL whose turn has come, `refuse` with those of a host that is being
+    left alone. Nothing is started while `has_room` returns False; call `pump` when that changes.
 
-    Beyond `most_hosts`, hosts without work are forgotten, those asked longest ago first, once no
-    pause is due there. All that is lost with one is its count of failures in a row.
+    Beyond `most_hosts`, idle hosts are forgotten, least recently used first, once no pause has to
+    be kept for them. All that is lost is their count of consecutive failures.
     """
 
     def __init__(
@@ -68,7 +68,7 @@ class Frontier(Generic[Request]):
 
     @property
     def hosts(self) -> int:
-        """How many hosts are remembered."""
+        """The number of hosts remembered."""
         return len(self._hosts)
 
     def put(self, request: Request) -> None:
@@ -82,7 +82,7 @@ class Frontier(Generic[Request]):
         self.pump()
 
     def done(self, origin: str, error: FetchError | None) -> None:
-        """Take note of how a URL that was started at a host went, and start the next."""
+        """Record the outcome of a URL that was started, and start the next."""
         host = self._hosts[origin]
         host.active -= 1
         self._active -= 1
@@ -94,26 +94,26 @@ class Frontier(Generic[Request]):
         self.pump()
 
     def slow_down(self, origin: str, interval: float) -> None:
-        """Leave at least `interval` seconds between two requests to a host, from now on."""
+        """From now on, leave at least `interval` seconds between two requests to a host."""
         host = self._host(origin)
         if interval > host.interval:
             host.interval = interval
             host.not_before = max(host.not_before, self._loop.time() + interval)
 
     def _host(self, origin: str) -> _Host[Request]:
-        """Return a host, which is remembered from now on."""
+        """Return the state of a host, created if needed."""
         host = self._hosts.pop(origin, None)
         if host is None:
             self._forget_hosts()
             host = _Host(interval=self._limits.host_interval)
-        self._hosts[origin] = host  # at the end: the order is that of their last use
+        self._hosts[origin] = host  # at the end: ordered by last use
         return host
 
     def _forget_hosts(self) -> None:
-        """Make room for further hosts.
+        """Make room for more hosts.
 
-        Half of them go at once, and the next time is when as many have come as were kept, so that
-        the time for it, spread over all hosts, is small for each.
+        Half of them are dropped at once, and the next time is when as many have come as were kept,
+        which makes the amortised cost per host small.
         """
         if len(self._hosts) < self._forget_from:
             return
@@ -137,7 +137,7 @@ class Frontier(Generic[Request]):
                 self._refuse(request, _resting(request.origin, host.last_failure))
 
     def _offer(self, host: _Host[Request]) -> None:
-        """Give a host its place in the round, now or when it may be asked again."""
+        """Put a host in line, now or when it may be asked again."""
         if host.ready or not host.queue or host.active >= self._limits.connections_per_host:
             return
         if host.not_before > self._loop.time():
@@ -153,7 +153,7 @@ class Frontier(Generic[Request]):
         self.pump()
 
     def pump(self) -> None:
-        """Start what may be started."""
+        """Start whatever may start."""
         limits = self._limits
         while self._ready and self._active < limits.n_connections and self._has_room():
             host = self._ready.popleft()

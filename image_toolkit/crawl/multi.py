@@ -9,7 +9,7 @@ _IDLE_CONNECTIONS: Final = 256
 
 
 class Multi:
-    """Performs curl handles on the running event loop, sharing connections between them."""
+    """Performs curl handles on the running event loop, with a shared connection pool."""
 
     def __init__(self) -> None:
         self._loop = asyncio.get_running_loop()
@@ -23,10 +23,10 @@ class Multi:
         self._curl.setopt(pycurl.M_MAXCONNECTS, _IDLE_CONNECTIONS)
 
     async def perform(self, handle: pycurl.Curl) -> None:
-        """Run one transfer to its end; when cancelled, its connection is closed.
+        """Run one transfer to its end; cancelling closes its connection.
 
         Raises:
-            pycurl.error: with libcurl's number and message.
+            pycurl.error: with libcurl's error code and message.
         """
         future = self._loop.create_future()
         self._running[handle] = future

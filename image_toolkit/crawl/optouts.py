@@ -1,4 +1,4 @@
-"""Opt-outs that a host states in the headers of a reply: X-Robots-Tag and TDM reservation."""
+"""Opt-outs in response headers: X-Robots-Tag and the TDM Reservation Protocol."""
 
 import re
 from collections.abc import Iterable, Iterator
@@ -8,7 +8,7 @@ from image_toolkit.crawl.fetch_errors import FetchError
 from image_toolkit.crawl.reply import Reply
 
 OPT_OUTS: Final = frozenset({"noai", "noimageai", "noindex", "noimageindex", "noml", "none"})
-"""Directives of X-Robots-Tag that keep an image out; `none` is short for noindex, nofollow."""
+"""X-Robots-Tag directives that exclude an image; `none` is short for noindex, nofollow."""
 
 _AGENT: Final = re.compile(r"\s*([a-z0-9_.*-]+)\s*:\s*(.*)", re.DOTALL)
 _WITH_VALUE: Final = frozenset(
@@ -17,16 +17,16 @@ _WITH_VALUE: Final = frozenset(
 
 
 class OptOut(NamedTuple):
-    """What a host states: a short code for the reject table, and the words for a person."""
+    """An opt-out: a short code for the reject table, and a message for people."""
 
     reason: str
     message: str
 
 
 def opt_out_of(reply: Reply, agent: str) -> OptOut | None:
-    """Return how the host of a reply reserves it, if it does: `x_robots_tag`, `tdm_reservation`.
+    """Return the opt-out in a reply, if any: `x_robots_tag` or `tdm_reservation`.
 
-    `agent` is one's own product token, lower case.
+    `agent` is the crawler's own product token, in lower case.
     """
     for directive in robots_directives(reply.values("x-robots-tag"), agent):
         if directive in OPT_OUTS:
@@ -38,7 +38,7 @@ def opt_out_of(reply: Reply, agent: str) -> OptOut | None:
 
 
 def note_opt_out(reply: Reply, agent: str, *, respected: bool) -> None:
-    """Keep with a reply what its host states, and refuse it where that is respected.
+    """Record the opt-out of a reply, and refuse the reply if opt-outs are respected.
 
     Raises:
         FetchError: `x_robots_tag` or `tdm_reservation`.
@@ -52,9 +52,9 @@ def note_opt_out(reply: Reply, agent: str, *, respected: bool) -> None:
 
 
 def robots_directives(values: Iterable[str], agent: str) -> Iterator[str]:
-    """Yield the directives of X-Robots-Tag headers that are for everybody or for `agent`.
+    """Yield the directives of X-Robots-Tag headers that apply to all agents or to `agent`.
 
-    A name before a colon limits what follows it, in that header, to that agent.
+    A name before a colon restricts what follows in that header to that agent.
     """
     for value in values:
         applies = True

@@ -1,4 +1,4 @@
-"""What a host sent: the head, whose bytes anybody may have written, and the body."""
+"""A host's reply: the head, as untrusted bytes, and the body."""
 
 from dataclasses import dataclass, field
 from typing import Final
@@ -6,16 +6,15 @@ from typing import Final
 from image_toolkit.crawl.urls import Url, location_text
 
 _BLANK: Final = b" \t\r\n"
-_FIRST_FINAL: Final = 200  # 1xx are followed by the real head
+_FIRST_FINAL: Final = 200  # 1xx responses are followed by the real head
 
 
 @dataclass
 class Reply:
-    """What a host sent: a body that is whole, or only the head of one that was not wanted.
+    """A host's reply: with its whole body, or only the head if the body was not wanted.
 
-    `head` holds the values of the headers by lower-case name, in the order they came, as bytes:
-    HTTP says of no header in which encoding it is. `opt_out` is how the host reserves what it sent,
-    and None where it does not.
+    `head` maps lower-case header names to their values in order of arrival, as bytes: HTTP declares
+    no encoding for headers. `opt_out` is the host's opt-out, or None.
     """
 
     url: Url
@@ -27,7 +26,7 @@ class Reply:
     _last: list[bytes] = field(default_factory=list, repr=False)
 
     def values(self, name: str) -> list[str]:
-        """Return the values of a header as text: UTF-8 where they are that, else Latin-1."""
+        """Return the values of a header as text: UTF-8 if valid, else Latin-1."""
         return [_text(value) for value in self.head.get(name, ())]
 
     def header(self, name: str) -> str | None:
@@ -37,18 +36,18 @@ class Reply:
 
     @property
     def location(self) -> str | None:
-        """The last Location, each byte of it that is not ASCII percent-encoded, or None."""
+        """The last Location header, with non-ASCII bytes percent-encoded, or None."""
         values = self.head.get("location")
         return location_text(values[-1]) if values else None
 
     def take_line(self, line: bytes) -> bool:
-        """Take one line of the head, and return whether it was the last."""
+        """Parse one line of the head, and return whether it was the last."""
         stripped = line.strip(_BLANK)
         if stripped.startswith(b"HTTP/") and b":" not in stripped.split(b" ", 1)[0]:
             self._begin(stripped)
         elif not stripped:
             return self.status >= _FIRST_FINAL
-        elif line[:1] in (b" ", b"\t") and self._last:  # folded: more of the header before it
+        elif line[:1] in (b" ", b"\t") and self._last:  # folded: continues the header above
             self._last[-1] += b" " + stripped
         else:
             name, _, value = stripped.partition(b":")

@@ -1,7 +1,7 @@
-"""Names to addresses: looked up once, and every answer checked.
+"""Host names to addresses: looked up once, with every answer checked.
 
-The system's own resolver does the look-ups, on a few threads: with hundreds at a time, home routers
-and cloud resolvers drop queries, which is the commonest reason for failed downloads.
+The system resolver does the lookups, on a few threads: with hundreds at a time, home routers and
+cloud resolvers drop queries, which is the commonest cause of failed downloads.
 """
 
 import asyncio
@@ -18,7 +18,7 @@ from image_toolkit.crawl.addresses import AddressPolicy
 from image_toolkit.crawl.fetch_errors import FetchError
 
 Lookup = Callable[[str], list[str]]
-"""Returns the numeric addresses of a host name; raises `OSError` where it has none."""
+"""Returns the numeric addresses of a host name; raises `OSError` if it has none."""
 
 _THREADS: Final = 16
 _TRIES: Final = 2
@@ -29,7 +29,7 @@ _HOSTS: Final = 20_000
 
 
 def system_lookup(host: str) -> list[str]:
-    """Return the addresses that this machine finds for a host, in its order of preference."""
+    """Return the system resolver's addresses for a host, in its order of preference."""
     found = socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)
     return list(dict.fromkeys(str(entry[4][0]) for entry in found))
 
@@ -41,9 +41,9 @@ class _Answer:
 
 
 class Resolver:
-    """Looks names up and remembers the answers, the bad ones for a shorter time. One event loop.
+    """Resolves names and caches the answers, failures for a shorter time. For one event loop.
 
-    Of many hosts, the answers for those that were asked last are remembered.
+    The cache keeps the most recently used hosts.
     """
 
     def __init__(self, policy: AddressPolicy, lookup: Lookup = system_lookup) -> None:
@@ -53,10 +53,10 @@ class Resolver:
         self._threads = ThreadPoolExecutor(_THREADS, thread_name_prefix="dns")
 
     async def resolve(self, host: str) -> list[str]:
-        """Return the addresses of a host, all of which the policy allows.
+        """Return the addresses of a host, all of them allowed by the policy.
 
         Raises:
-            FetchError: `dns_failure`, or `private_address` if a single answer is not allowed.
+            FetchError: `dns_failure`, or `private_address` if any one address is not allowed.
         """
         answer = self._known.get(host)
         if answer is None or answer.expires < time.monotonic():
@@ -77,7 +77,7 @@ class Resolver:
         return addresses
 
     def close(self) -> None:
-        """End the threads, without waiting for look-ups that hang."""
+        """End the threads, without waiting for lookups that hang."""
         self._threads.shutdown(wait=False, cancel_futures=True)
 
     async def _ask(self, host: str) -> list[str]:

@@ -1,4 +1,4 @@
-"""robots.txt (RFC 9309), fetched once for each host."""
+"""robots.txt (RFC 9309), fetched once per host."""
 
 import asyncio
 import time
@@ -10,12 +10,12 @@ from cachetools import LRUCache
 from protego import Protego
 
 from image_toolkit.crawl.fetch_errors import FetchError
-from image_toolkit.crawl.fetch_retry import backoff
+from image_toolkit.crawl.fetch_retry import backoff, is_ok
 from image_toolkit.crawl.reply import Reply
 from image_toolkit.crawl.urls import Url, parse_url
 
 LONGEST: Final = 500 << 10
-"""Bytes that are read of a robots.txt, as the RFC has it."""
+"""Bytes of a robots.txt that are parsed, as in the RFC."""
 
 _LONGEST_DELAY: Final = 30.0
 _KEEP_BAD: Final = 300.0
@@ -23,14 +23,14 @@ _MOST_BYTES: Final = 64 << 20
 _BYTES_A_HOST: Final = 512  # besides those of its robots.txt
 
 FetchRobots = Callable[[Url], Awaitable[Reply]]
-"""Fetches a robots.txt, redirects and all; raises `FetchError`, for errors of the server too."""
+"""Fetches a robots.txt, following redirects; raises `FetchError`, including for server errors."""
 
 
 @dataclass(frozen=True)
 class Rules:
-    """What one host allows; without a `parser`, everything or, if `error`, nothing.
+    """The rules of a host; without a `parser`, everything is allowed or, with an `error`, nothing.
 
-    Of `size` bytes. An error holds until `expires`, on the monotonic clock, and has come back
+    `size` is in bytes. An error is valid until `expires`, on the monotonic clock, and has occurred
     `failures` times in a row.
     """
 
@@ -42,40 +42,43 @@ class Rules:
 
 
 class Robots:
-    """Decides which URLs an agent may fetch, by the rules of each host. One event loop.
+    """Decides which URLs an agent may fetch, by each host's rules. For one event loop.
 
-    The rules of the hosts that were asked last are remembered, so many as fit in `most_bytes`;
-    others are fetched anew. That a robots.txt cannot be had is remembered too, for a time that
-    doubles: a host with a thousand URLs is not asked for it a thousand times.
+    `agent` is the product token alone: the rest of a User-Agent header, such as a contact address,
+    may contain other names.
+
+    The rules of the most recently used hosts are cached, up to `most_bytes`; others are fetched
+    again. Failures to get a robots.txt are cached too, for increasing times: a host with a thousand
+    URLs is not asked for it a thousand times.
     """
 
-    def __init__(self, fetch: FetchRobots, user_agent: str, most_bytes: int = _MOST_BYTES) -> None:
+    def __init__(self, fetch: FetchRobots, agent: str, most_bytes: int = _MOST_BYTES) -> None:
         self._fetch = fetch
-        self._user_agent = user_agent
+        self._agent = agent
         self._known: LRUCache[str, Rules] = LRUCache(most_bytes, lambda r: _BYTES_A_HOST + r.size)
         self._under_way: dict[str, asyncio.Task[Rules]] = {}
 
     @property
     def hosts(self) -> int:
-        """How many hosts' rules are remembered."""
+        """The number of hosts whose rules are cached."""
         return len(self._known)
 
     async def check(self, url: Url) -> float:
-        """Return the seconds that the host wants between two requests; 0 where it does not say.
+        """Return the seconds that the host wants between two requests; 0 if it does not say.
 
         Raises:
-            FetchError: `robots_txt` where the host disallows the URL, `robots_unreachable` where
-                its robots.txt cannot be had at present: the RFC takes that for a complete "no".
+            FetchError: `robots_txt` if the host disallows the URL, `robots_unreachable` if its
+                robots.txt is unavailable, which the RFC treats as a complete disallow.
         """
         rules = await self._rules(url)
         if rules.error is not None:
             raise _again(rules.error)
         if rules.parser is None:
             return 0.0
-        if not rules.parser.can_fetch(url.text, self._user_agent):
+        if not rules.parser.can_fetch(url.text, self._agent):
             message = f"{url.host}: disallowed by robots.txt"
             raise FetchError(reason="robots_txt", message=message)
-        return min(rules.parser.crawl_delay(self._user_agent) or 0.0, _LONGEST_DELAY)
+        return min(rules.parser.crawl_delay(self._agent) or 0.0, _LONGEST_DELAY)
 
     async def _rules(self, url: Url) -> Rules:
         known = self._known.get(url.origin)
@@ -88,7 +91,7 @@ class Robots:
         return await asyncio.shield(task)
 
     async def _learn(self, url: Url, failures: int) -> Rules:
-        """Fetch the rules of a host, and remember them."""
+        """Fetch the rules of a host, and cache them."""
         try:
             rules = await self._ask(url, failures)
             self._known[url.origin] = rules
@@ -103,14 +106,14 @@ class Robots:
             if error.reason == "too_many_redirects":
                 return Rules()
             return _unreachable(url, error, failures)
-        if reply.status != 200:  # noqa: PLR2004 - no rules there: all is allowed
+        if not is_ok(reply):  # no rules there: everything is allowed
             return Rules()
-        text = bytes(reply.body[:LONGEST]).decode("utf-8", "replace")
+        text = bytes(reply.body[:LONGEST]).decode("utf-8-sig", "replace")  # a mark hides line one
         return Rules(Protego.parse(text), len(text))
 
 
 def _unreachable(url: Url, error: FetchError, failures: int) -> Rules:
-    """Return the rules of a host whose robots.txt was not to be had, once more."""
+    """Return the rules of a host whose robots.txt was unavailable once more."""
     answered = error.reason.startswith("http_")
     passing = answered or error.passing
     why = error.reason.replace("http_", "status ") if answered else error.reason
@@ -126,7 +129,7 @@ def _unreachable(url: Url, error: FetchError, failures: int) -> Rules:
 
 
 def _again(error: FetchError) -> FetchError:
-    """Return an error of one's own: each goes with one URL, and is raised once."""
+    """Return a copy of an error, since each is raised once, for one URL."""
     return FetchError(
         reason=error.reason,
         message=error.message,

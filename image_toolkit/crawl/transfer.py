@@ -1,4 +1,4 @@
-"""One GET or HEAD: a checked URL and its checked addresses in, a bounded reply out."""
+"""One GET or HEAD: takes a checked URL and its checked addresses, returns a bounded reply."""
 
 import asyncio
 import os
@@ -20,16 +20,16 @@ from image_toolkit.crawl.reply import Reply
 from image_toolkit.crawl.urls import Url
 
 CheckHead = Callable[[Reply], None]
-"""Looks at a reply as soon as its headers are in; raises `FetchError` to have no body sent."""
+"""Inspects a reply once its headers have arrived; raises `FetchError` to reject the body."""
 
 _SocketAddress = tuple[int, int, int, tuple[str, *tuple[int, ...]]]
 
 _ACCEPTED: Final = ["Accept: image/*,*/*;q=0.5", "Accept-Encoding: identity"]
 _BUFFER: Final = 128 << 10
 _DNS_SECONDS: Final = 60
-_MOOT_BODY: Final = 64 << 10  # of an error page or a redirect: read so that the connection lives on
+_MOOT_BODY: Final = 64 << 10  # of an error page or redirect: read, to keep the connection alive
 _E_HTTP2_STREAM: Final = 92
-_FAILURES: Final[dict[int, tuple[str, bool]]] = {  # reason, and whether it may pass
+_FAILURES: Final[dict[int, tuple[str, bool]]] = {  # reason, and whether it may be temporary
     pycurl.E_COULDNT_CONNECT: ("connect_failed", True),
     pycurl.E_COULDNT_RESOLVE_HOST: ("dns_failure", False),
     pycurl.E_GOT_NOTHING: ("connection_reset", True),
@@ -50,7 +50,7 @@ _OF_THE_HOST: Final = frozenset(
 
 @dataclass(frozen=True)
 class Transport:
-    """How requests are made: as whom, to which addresses, within which limits."""
+    """How requests are made: user agent, allowed addresses, limits."""
 
     user_agent: str
     policy: AddressPolicy
@@ -58,7 +58,7 @@ class Transport:
     proxy: str = ""
 
     ca_file: str = ""
-    """Certificates to trust; else the file SSL_CERT_FILE names, or Mozilla's."""
+    """Certificates to trust; by default the file named by SSL_CERT_FILE, or Mozilla's."""
 
     async def get(
         self,
@@ -70,14 +70,15 @@ class Transport:
         *,
         head_only: bool = False,
     ) -> Reply:
-        """Return the reply to a GET of `url`, sent to one of `addresses`. No redirect is followed.
+        """Return the reply to a GET of `url`, sent to one of `addresses`; follow no redirect.
 
-        With `head_only` it is a HEAD, and there is no body.
-        The body is as it was sent: its content coding, one at most, is still to be undone.
-        The bytes of the body are taken from the budget, and it is for the caller to give them back.
+        With `head_only` it is a HEAD, and there is no body. The body is as it was sent: at most one
+        content coding remains to be decoded. Its bytes are taken from the budget; the caller must
+        give them back.
 
         Raises:
-            FetchError: no reply, a body over the limit or cut short, or what `check_head` raised.
+            FetchError: no reply, a body that is too large or cut short, or what `check_head`
+                raised.
         """
         exchange = _Exchange(Reply(url), check_head, self, budget)
         handle = self._handle(url, addresses, exchange)
@@ -103,7 +104,8 @@ class Transport:
             (pycurl.URL, url.text),
             (pycurl.PROTOCOLS, pycurl.PROTO_HTTP | pycurl.PROTO_HTTPS),
             (pycurl.FOLLOWLOCATION, 0),
-            (pycurl.PROXY, self.proxy),  # an empty one overrules the environment
+            (pycurl.PROXY, self.proxy),  # an empty one overrides the environment
+            (pycurl.NOPROXY, ""),  # likewise: no request may bypass the proxy, unchecked
             (pycurl.HTTP_VERSION, pycurl.CURL_HTTP_VERSION_2TLS),
             (pycurl.NOSIGNAL, 1),
             (pycurl.USERAGENT, self.user_agent),
@@ -151,8 +153,8 @@ class _Exchange:
     def open_socket(self, _purpose: int, address: _SocketAddress) -> object:
         """Open the socket for a connection, unless its address is not allowed.
 
-        The last word: whatever the URL, the resolver and libcurl made of the name, it is this very
-        address that the connection goes to.
+        This is the final check: however the URL, the resolver and libcurl interpreted the name,
+        this is the address that the connection goes to.
         """
         family, kind, protocol, (host, *_rest) = address
         if not self._policy.allows(host):
@@ -179,7 +181,7 @@ class _Exchange:
         return None
 
     def take_body(self, piece: bytes) -> int | None:
-        """Take a piece of the body, unless it grows too long."""
+        """Take a piece of the body, unless the body is too large."""
         if len(self.reply.body) + len(piece) > self._body_bytes:
             self.refusal = FetchError(
                 reason="too_large", message=f"body over {self._body_bytes} bytes"

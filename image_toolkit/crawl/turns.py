@@ -1,4 +1,4 @@
-"""A turn at a host: what every single request waits for, whatever it is for."""
+"""Turns at a host: every single request waits for one, whatever its purpose."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
@@ -10,7 +10,7 @@ from image_toolkit.crawl.frontier import Frontier
 
 
 class _Turn:
-    """A place in the queue of a host; `come` is done when it is this one's turn."""
+    """A place in the queue of a host; `come` is done when the turn has come."""
 
     def __init__(self, origin: str) -> None:
         self.origin = origin
@@ -18,7 +18,7 @@ class _Turn:
 
 
 class Turns:
-    """Has requests wait for their turns at hosts, as a frontier deals them out. One event loop."""
+    """Makes requests wait for their turn at a host, as dealt by a frontier. For one event loop."""
 
     def __init__(self, limits: FetchLimits, has_room: Callable[[], bool]) -> None:
         self._frontier: Frontier[_Turn] = Frontier(limits, self._start, _refuse, has_room)
@@ -27,12 +27,12 @@ class Turns:
 
     @asynccontextmanager
     async def at(self, origin: str) -> AsyncIterator[None]:
-        """Wait for a turn at a host; with the block, the turn ends.
+        """Wait for a turn at a host; the turn ends with the block.
 
-        A `FetchError` that leaves the block is counted against the host, if it is the host's.
+        A `FetchError` raised in the block counts against the host, if it is the host's fault.
 
         Raises:
-            FetchError: `host_down`, the host is left alone for a while.
+            FetchError: `host_down`: the host is being left alone.
         """
         turn = _Turn(origin)
         self._frontier.put(turn)
@@ -52,7 +52,7 @@ class Turns:
             self._frontier.done(origin, error)
 
     def _start(self, turn: _Turn) -> None:
-        if turn.come.done():  # cancelled while it waited
+        if turn.come.done():  # cancelled while waiting
             self._frontier.done(turn.origin, None)
         else:
             turn.come.set_result(None)

@@ -1,7 +1,7 @@
-"""Reading URLs that anybody may have written.
+"""Parsing untrusted URLs.
 
-What is requested is put together anew from the parts that were checked, so that the HTTP library
-cannot understand a URL in another way than the checks did.
+The requested URL is rebuilt from the checked parts, so that the HTTP library cannot interpret it
+differently from the checks.
 """
 
 import re
@@ -35,13 +35,13 @@ class Url:
 
     @property
     def origin(self) -> str:
-        """Scheme, host and port: what a robots.txt is about, and what per-host limits count."""
+        """Scheme, host and port: the scope of a robots.txt and of the per-host limits."""
         host = f"[{self.host}]" if ":" in self.host else self.host
         return f"{self.scheme}://{host}:{self.port}"
 
 
 def parse_url(text: str | None, ports: Container[int] | None = None) -> Url:
-    """Return the checked form of a URL. `ports` are those allowed; None allows any.
+    """Return the checked form of a URL. `ports` are the allowed ones; None allows any.
 
     Raises:
         FetchError: `empty_url`, `url_too_long`, `invalid_url`, `scheme_not_allowed`,
@@ -72,10 +72,10 @@ def parse_url(text: str | None, ports: Container[int] | None = None) -> Url:
 
 
 def location_text(location: bytes) -> str:
-    """Return a Location header as the URL that it means, whatever encoding it is in.
+    """Return a Location header as the URL that it means, whatever its encoding.
 
-    Beyond the host, which is a name, each byte that is not ASCII stands for itself, as it does in
-    the request that follows from it.
+    After the host name, non-ASCII bytes are percent-encoded one by one, so that the next request
+    sends the same bytes.
     """
     location = location.strip(b" \t\r\n")
     named = _AUTHORITY.match(location)
@@ -84,7 +84,7 @@ def location_text(location: bytes) -> str:
 
 
 def join(base: Url, location: str, ports: Container[int] | None = None) -> Url:
-    """Return where a redirect from `base` leads, checked like any other URL.
+    """Return the target of a redirect from `base`, checked like any other URL.
 
     Raises:
         FetchError: as `parse_url`.
@@ -108,13 +108,13 @@ def _split(text: str) -> tuple[SplitResult, int | None]:
 
 
 def _refuse_tricks(text: str) -> None:
-    """Refuse what parsers disagree on; spaces are common, and harmless once quoted."""
+    """Refuse what URL parsers disagree on; spaces are common, and harmless once quoted."""
     if _TRICKS.search(text):
         raise FetchError(reason="invalid_url", message="control character or backslash")
 
 
 def _host(name: str) -> str:
-    """Return a host name in ASCII, or a literal address in its usual form."""
+    """Return a host name in ASCII, or a literal address in its canonical form."""
     try:
         return ascii_host(name)
     except ValueError as error:

@@ -1,1 +1,1 @@
-"""Diffusion models: loading pipelines, LoRA files on top of them, and what they generate from."""
+"""Diffusion models: load text-to-image pipelines from safetensors, with LoRA files on top."""

@@ -1,4 +1,4 @@
-"""A LoRA on top of a pipeline: found, checked to be safetensors and for that model, applied."""
+"""LoRA files: found, checked to be safetensors and to fit the model, and applied to a pipeline."""
 
 import logging
 import re
@@ -16,7 +16,7 @@ from image_toolkit.models.runtime.weights import PREFIX, file_digest
 logger = logging.getLogger(__name__)
 
 LORA_FILE: Final = "pytorch_lora_weights.safetensors"
-"""What diffusers calls the file."""
+"""The name that diffusers gives the file."""
 
 ADAPTER: Final = "lora"
 _SUFFIX: Final = ".safetensors"
@@ -25,18 +25,17 @@ _UNFIT: Final = (
     *(OSError, ValueError, KeyError, IndexError, TypeError, AttributeError),
     *(RuntimeError, AssertionError, NotImplementedError),
 )
-"""What diffusers and peft raise, given weights that are not for the model."""
+"""What diffusers and peft raise for weights that do not fit the model."""
 
 _DOWN: Final = re.compile(r"(lora_A|lora[._]down)(\.\w+)?\.weight$")
-"""Finds in the names of weights the one that each layer has which the LoRA changes."""
+"""Matches the name of one weight for each layer that a LoRA changes."""
 
 
 @dataclass(frozen=True)
 class Lora:
-    """A file with a LoRA, in the layout of diffusers, peft or kohya.
+    """A LoRA file, in the layout of diffusers, peft or kohya.
 
-    `name` says which it is on any machine, `revision` which of the hub's commits, if it is of
-    the hub.
+    `name` identifies it on any machine; `revision` is its commit on the hub, if it is from there.
     """
 
     name: str
@@ -50,10 +49,10 @@ class Lora:
 
 
 def find_lora(location: str, revision: str | None = None) -> Lora:
-    """Return a LoRA: a file, a folder with one, an id of the hub, or `hf://OWNER/NAME/FILE`.
+    """Return a LoRA: a file, a folder with one, an id on the hub, or `hf://OWNER/NAME/FILE`.
 
     Raises:
-        InputDataError: there is none, it is not safetensors, or it cannot be had.
+        InputDataError: there is none, it is not safetensors, or it cannot be downloaded.
     """
     if location.startswith("hf://"):
         file = find_file(location)
@@ -71,10 +70,10 @@ def find_lora(location: str, revision: str | None = None) -> Lora:
 
 
 def apply_lora(pipeline: Any, lora: Lora, scale: float, model: str) -> None:
-    """Put a LoRA on top of a pipeline, at a scale: 1 is as it was trained, 0 as if it were not.
+    """Apply a LoRA to a pipeline at a scale: 1 is as trained, 0 has no effect.
 
     Raises:
-        InputDataError: it is no LoRA, or none for this model, `model` by its name.
+        InputDataError: it is not a LoRA, or does not fit this model, whose name is `model`.
     """
     asked = _asked_layers(lora)
     try:
@@ -108,7 +107,7 @@ def apply_lora(pipeline: Any, lora: Lora, scale: float, model: str) -> None:
 
 
 def _asked_layers(lora: Lora) -> int:
-    """Return how many layers a file has something for.
+    """Return how many layers a file has weights for.
 
     Raises:
         InputDataError: the file is damaged.
@@ -122,7 +121,7 @@ def _asked_layers(lora: Lora) -> int:
 
 
 def _only_file(location: str, folder: Path) -> Path:
-    """Return the file of a folder with a LoRA: the one of diffusers' name, or the only one."""
+    """Return the LoRA file in a folder: the one with diffusers' name, or the only one."""
     if (folder / LORA_FILE).is_file():
         return folder / LORA_FILE
     found = sorted(folder.glob(f"*{_SUFFIX}"))

@@ -1,4 +1,4 @@
-"""From a model id or a folder to the files of a diffusers pipeline that are safe to load."""
+"""Resolve a model id or folder to the files of a diffusers pipeline that are safe to load."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,22 +14,22 @@ from image_toolkit.models.runtime.weights import folder_digest
 
 INDEX: Final = "model_index.json"
 LEFT_OUT: Final = ("safety_checker", "feature_extractor", "image_encoder")
-"""Parts that are not loaded: the filter of what is generated, and what only reads given images."""
+"""Parts that are not loaded: the filter for generated images, and what encodes input images."""
 
 _VARIANTS: Final = ("*.fp16*", "*.non_ema*", "*.ema*")
-"""Further copies of the weights. Those that are loaded have no such word in their name."""
+"""Further copies of the weights; the names of those that are loaded do not match."""
 
 _PICKLED: Final = ("*.bin", "*.pt", "*.pth", "*.ckpt", "*.msgpack", "*.h5")
 
 
 def find_pipeline(model_id: str, revision: str | None = None) -> ModelFiles:
-    """Return the files of a pipeline, fetched from the hub unless `model_id` is a local folder.
+    """Return the files of a pipeline, downloaded from the hub unless `model_id` is a local folder.
 
-    Of the hub, only configuration and safetensors weights are fetched, all of one commit.
+    From the hub, only configuration and safetensors weights are downloaded, all of the same commit.
 
     Raises:
-        InputDataError: there is no such model, it is gated, it cannot be had offline, it is no
-            diffusers pipeline, or weights of it are not safetensors.
+        InputDataError: there is no such model, it is gated, it is not available offline, it is not
+            a diffusers pipeline, or some of its weights are not safetensors.
     """
     if not model_id.strip():
         msg = "No model is named: give an id of the Hugging Face hub, or the folder of a pipeline."
@@ -44,16 +44,16 @@ def find_pipeline(model_id: str, revision: str | None = None) -> ModelFiles:
 
 
 def read_index(folder: Path) -> dict[str, Any]:
-    """Return what `model_index.json` says of a pipeline.
+    """Return the content of a pipeline's `model_index.json`.
 
     Raises:
-        InputDataError: the file is not there, or holds no JSON object.
+        InputDataError: the file does not exist, or is not a JSON object.
     """
     return read_json(folder / INDEX)
 
 
 def parts_of(index: dict[str, Any]) -> dict[str, tuple[str, str]]:
-    """Return the library and class of each part of a pipeline that is loaded, by its name."""
+    """Return the library and class of each part of a pipeline that is loaded, by name."""
     return {
         name: (value[0], value[1])
         for name, value in index.items()
@@ -65,7 +65,7 @@ def parts_of(index: dict[str, Any]) -> dict[str, tuple[str, str]]:
 
 
 def _fetched(model_id: str, revision: str | None) -> Path:
-    """Return the folder of a pipeline of the hub, after fetching what is loaded of it."""
+    """Return the folder of a hub pipeline, after downloading the parts that are loaded."""
     try:
         with hub_failures_told("model", model_id, revision):
             index = Path(hf_hub_download(model_id, INDEX, revision=revision))
@@ -83,7 +83,7 @@ def _fetched(model_id: str, revision: str | None) -> Path:
 
 
 def _check_parts(model_id: str, folder: Path) -> None:
-    """Refuse a folder that is no pipeline, or has a model without safetensors weights."""
+    """Refuse a folder that is not a pipeline, or has a model without safetensors weights."""
     if not (folder / INDEX).is_file():
         raise _no_pipeline(model_id)
     for part in parts_of(read_index(folder)):
@@ -103,7 +103,7 @@ def _variants(folder: Path) -> set[Path]:
 
 
 def loaded_files(folder: Path) -> Iterator[Path]:
-    """Yield all files of a pipeline's folder that are loaded."""
+    """Yield all files in a pipeline's folder that are loaded."""
     yield folder / INDEX
     for part in sorted(parts_of(read_index(folder))):
         variants = _variants(folder / part)

@@ -1,7 +1,7 @@
-"""From the files of a text-to-image pipeline to the pipeline: nothing of it made up, no code run.
+"""Load a text-to-image pipeline from its files: no weights made up, no code run.
 
-The filter that some models come with, their "safety checker", is never loaded: a picture that it
-blackens would be taken for what the model draws.
+The "safety checker" of some models is never loaded: an image that it blackens would be mistaken for
+the model's output.
 """
 
 from collections.abc import Mapping
@@ -19,29 +19,29 @@ from image_toolkit.models.runtime.hub import ModelFiles
 from image_toolkit.models.runtime.loading import check_tokenizer, check_whole, loading
 
 _GUIDED_BY_IMAGES: Final = ("controlnet", "-control", "kontext", "inpaint")
-"""What the names of kinds have in them that want more than a text."""
+"""Parts of the names of pipelines that need more than a text."""
 
 _SWITCHED_OFF: Final = {"requires_safety_checker": False, "add_watermarker": False}
-"""Where a kind of pipeline has it: the word about a filter that is left out, and a mark in the
-pixels of SDXL, which would depend on what is installed."""
+"""Arguments of some pipelines: do not warn about the missing safety checker, and do not add SDXL's
+invisible watermark, which would depend on what is installed."""
 
 
 def load_pipeline(files: ModelFiles, dtype: torch.dtype = torch.float32) -> Any:
     """Return a text-to-image pipeline of diffusers, on the CPU, with all weights as stored.
 
-    It is put together here, and not by diffusers' own loader, some releases of which run Python
-    files that lie in a model's folder.
+    It is assembled here rather than by diffusers' own loader, since some of its releases run Python
+    files in a model's folder.
 
     Args:
         files: of the pipeline; see `find_pipeline`.
-        dtype: that the weights are brought to.
+        dtype: the type to convert weights to.
 
     Raises:
-        InputDataError: it makes no images of texts, cannot be loaded, or lacks weights: diffusers
-            would make them up at random.
+        InputDataError: it does not generate images from text, cannot be loaded, or lacks weights:
+            diffusers would initialise them at random.
     """
     with loading(files.name):
-        import diffusers  # noqa: PLC0415 - torch has to be prepared first
+        import diffusers  # noqa: PLC0415 - torch must be set up first
 
         diffusers.utils.logging.set_verbosity_error()
         diffusers.utils.logging.disable_progress_bar()
@@ -62,10 +62,10 @@ def load_pipeline(files: ModelFiles, dtype: torch.dtype = torch.float32) -> Any:
 
 
 def place_pipeline(name: str, pipeline: Any, placement: Placement) -> None:
-    """Bring a pipeline to a device.
+    """Move a pipeline to a device.
 
     Raises:
-        DoesNotFitError: it is too large for that.
+        DoesNotFitError: it is too large.
     """
     models = [part for part in pipeline.components.values() if isinstance(part, nn.Module)]
     with placing(name, nn.ModuleList(models), placement):
@@ -73,13 +73,13 @@ def place_pipeline(name: str, pipeline: Any, placement: Placement) -> None:
 
 
 def placement_on(device: torch.device, precision: str = "auto") -> Placement:
-    """Return how a diffusion model runs on a device.
+    """Return the placement of a diffusion model on a device.
 
-    `auto` is bf16 on a GPU, or fp16 on one without it, and fp32 on a CPU. Not bf16 there even where
-    that is faster: its small errors add up over the steps.
+    `auto` is bf16 on a GPU, or fp16 on one without it, and fp32 on a CPU. Not bf16 on a CPU, even
+    if it is faster: its small errors add up over the steps.
 
     Raises:
-        InvalidArgumentError: the device is slow at the precision, or cannot do it at all.
+        InvalidArgumentError: the precision is slow on the device, or not supported.
     """
     return place(device, EXACT if precision == "auto" and device.type == "cpu" else precision)
 
@@ -88,7 +88,7 @@ def _pipeline_class(name: str, index: dict[str, Any]) -> Any:
     """Return the class of a pipeline.
 
     Raises:
-        InputDataError: it makes no images of texts alone.
+        InputDataError: it does not generate images from text alone.
     """
     from diffusers.pipelines import auto_pipeline  # noqa: PLC0415 - torch has to be prepared first
 
@@ -113,7 +113,7 @@ def _classes(name: str, index: dict[str, Any]) -> dict[str, type]:
     """Return the classes of a pipeline's parts.
 
     Raises:
-        InputDataError: one is of a library that is not known: what it names would be run.
+        InputDataError: one is from an unknown library, whose code would be run.
     """
     import diffusers  # noqa: PLC0415 - torch has to be prepared first
     import transformers  # noqa: PLC0415
@@ -138,7 +138,7 @@ def _load_part(files: ModelFiles, part: str, class_: Any, dtype: torch.dtype) ->
     """Return a part of a pipeline, as it is stored.
 
     Raises:
-        InputDataError: weights of it are missing.
+        InputDataError: it lacks weights.
     """
     folder = str(files.folder / part)
     options: dict[str, Any] = {"local_files_only": True}
@@ -156,7 +156,7 @@ def _load_part(files: ModelFiles, part: str, class_: Any, dtype: torch.dtype) ->
 
 
 def _check_tokenizers(files: ModelFiles, parts: Mapping[str, Any]) -> None:
-    """Refuse a tokenizer that is not that of the encoder which it is for."""
+    """Refuse a tokenizer that belongs to another encoder."""
     for name, part in parts.items():
         encoder = parts.get(name.replace("tokenizer", "text_encoder"))
         if name.startswith("tokenizer") and part is not None and encoder is not None:

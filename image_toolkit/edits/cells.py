@@ -1,4 +1,4 @@
-"""What all edits together come to: for each cell, what it holds, and where people disagree."""
+"""The result of all edits: the value of each cell, and where people disagree."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -8,37 +8,37 @@ from image_toolkit.edits.edit import CAPTION, TAG, Edit, Value, text_cell, text_
 
 @dataclass(frozen=True)
 class Cell:
-    """The edits of one cell that no other edit took the place of, the oldest first.
+    """The edits of a cell that no other edit supersedes, oldest first.
 
-    There are several where people edited it without seeing each other's edit. The oldest one
-    stands until somebody settles it.
+    There are several if people edited it without seeing each other's edit. The oldest one applies
+    until somebody resolves it.
     """
 
     heads: tuple[Edit, ...]
 
     @property
     def edit(self) -> Edit:
-        """The edit that stands."""
+        """The edit that applies."""
         return self.heads[0]
 
     @property
     def value(self) -> Value:
-        """What the cell holds; None where it is the steps' again."""
+        """The cell's value; None if it is that of the steps again."""
         return self.edit.value
 
     @property
     def stands(self) -> bool:
-        """Whether somebody says something of the cell."""
+        """Whether any edit applies to the cell."""
         return self.value is not None or bool(self.rivals)
 
     @property
     def ids(self) -> tuple[str, ...]:
-        """The ids of the edits that one more would take the place of."""
+        """The ids of the edits that the next edit would supersede."""
         return tuple(edit.id for edit in self.heads)
 
     @property
     def rivals(self) -> tuple[Edit, ...]:
-        """The later edits that say otherwise, and do not stand."""
+        """The later edits with another value, which do not apply."""
         return tuple(edit for edit in self.heads[1:] if edit.value != self.value)
 
 
@@ -46,10 +46,10 @@ Cells = Mapping[tuple[str, str], Cell]
 
 
 def cells_of(edits: Iterable[Edit]) -> dict[tuple[str, str], Cell]:
-    """Return what each edited cell holds.
+    """Return the edited cells.
 
-    What an edit was made on top of is in the edit, so the order in which they come, and the clocks
-    of the machines that they come from, change nothing but who was first.
+    Each edit contains the ids of those it supersedes, so the order in which they arrive, and the
+    clocks of the machines that they come from, only affect which one was first.
     """
     by_cell: dict[tuple[str, str], dict[str, Edit]] = {}
     for edit in edits:
@@ -58,7 +58,7 @@ def cells_of(edits: Iterable[Edit]) -> dict[tuple[str, str], Cell]:
 
 
 def by_image(cells: Cells) -> dict[str, dict[str, Cell]]:
-    """Return the cells of each image by field."""
+    """Return the cells of each image, by field."""
     found: dict[str, dict[str, Cell]] = {}
     for (image, field), cell in cells.items():
         found.setdefault(image, {})[field] = cell
@@ -66,9 +66,9 @@ def by_image(cells: Cells) -> dict[str, dict[str, Cell]]:
 
 
 def for_text(cells: Mapping[str, Cell], text: Value) -> dict[str, Cell]:
-    """Return an image's cells as they are for a row for which the steps wrote a caption.
+    """Return an image's cells for a row with a given caption from the steps.
 
-    What is said of that caption alone goes before what is said of the image, until it is undone.
+    Edits of that caption alone take precedence over those of the image, until they are undone.
     """
     found = {field: cell for field, cell in cells.items() if text_of(field) is None}
     own = cells.get(text_cell(text))
@@ -78,7 +78,7 @@ def for_text(cells: Mapping[str, Cell], text: Value) -> dict[str, Cell]:
 
 
 def ids_for_text(cells: Mapping[str, Cell], text: Value) -> tuple[str, ...]:
-    """Return the ids that one more edit of a row's caption takes the place of."""
+    """Return the ids of the edits that one more edit of a row's caption supersedes."""
     both = (for_text(cells, text).get(CAPTION), cells.get(text_cell(text)))
     return tuple(dict.fromkeys(id_ for cell in both if cell is not None for id_ in cell.ids))
 
@@ -94,7 +94,7 @@ def tags_of(cells: Mapping[str, Cell]) -> tuple[list[str], list[str]]:
 
 
 def with_tags(tags: Iterable[str], cells: Mapping[str, Cell]) -> list[str]:
-    """Return an image's tags after the edits: its own in their order, then those added."""
+    """Return an image's tags after the edits: its own in order, then those added."""
     added, removed = tags_of(cells)
     return [tag for tag in dict.fromkeys([*tags, *added]) if tag not in removed]
 
@@ -102,5 +102,5 @@ def with_tags(tags: Iterable[str], cells: Mapping[str, Cell]) -> list[str]:
 def _cell(edits: list[Edit]) -> Cell:
     replaced = {id_ for edit in edits for id_ in edit.after}
     heads = [edit for edit in edits if edit.id not in replaced]
-    # Edits that name each other are nobody's honest work; then all of them count.
+    # Edits that supersede each other are not genuine; then all of them count.
     return Cell(tuple(sorted(heads or edits, key=lambda edit: (edit.at, edit.id))))

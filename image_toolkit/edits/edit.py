@@ -1,4 +1,4 @@
-"""One edit: what a person said of one cell, which is a field of an image."""
+"""An edit: a new value that a person gave to one cell, that is, to one field of an image."""
 
 import json
 import uuid
@@ -13,11 +13,11 @@ CAPTION: Final = "caption"
 DROPPED: Final = "dropped"
 ACCEPTED: Final = "accepted"
 TAG: Final = "tag:"
-"""What the field of a tag begins with; its name follows. Each tag is a cell of its own, so that two
-people who add one each are not in each other's way."""
+"""The prefix of a tag's field, followed by the tag's name. Each tag is its own cell, so that two
+people who each add one do not conflict."""
 
 WRITTEN_CAPTION: Final = "written_caption"
-"""The field in which `apply_edits` keeps the caption as the steps wrote it."""
+"""The field in which `apply_edits` keeps the caption as written by the steps."""
 
 _OF_TEXT: Final = "caption:"
 
@@ -31,15 +31,15 @@ Value = str | bool | None
 
 @dataclass(frozen=True)
 class Edit:
-    """What one person said of one cell.
+    """A new value that a person gave to a cell.
 
-    `image` is the key of the image: see `image_key`. `value` is what the cell holds from now on:
-    the text of a caption, the name of a split, whether it is dropped, accepted, or has the tag;
-    None gives the cell back to the steps. `after` are the edits of the same cell that the person
-    saw, and that this one takes the place of. `beneath` is what the steps had written there.
-    `action` is shared by edits that were made at once, and are undone at once; `undoes` is the
-    action that this one takes back. `dataset` and `row` say where the person saw it. `of_text` is
-    true of a caption where rows of the image have several: it is of those that have `beneath`.
+    `image` is the key of the image: see `image_key`. `value` is the cell's new value: the text of a
+    caption, the name of a split, or whether the image is dropped, accepted, or has the tag; None
+    restores the value of the steps. `after` lists the edits of the same cell that the person saw,
+    which this one supersedes. `beneath` is the value of the steps. `action` is shared by edits that
+    were made together, and are undone together; `undoes` is the action that this one reverts.
+    `dataset` and `row` say where the person saw the cell. `of_text` is true for a caption if rows
+    of the image have several captions: it applies to those equal to `beneath`.
     """
 
     id: str
@@ -58,25 +58,25 @@ class Edit:
 
     @property
     def cell(self) -> tuple[str, str]:
-        """The image and the field, or a name for one of its texts."""
+        """The image and the field, or a name for one of the image's texts."""
         own = self.of_text and self.field == CAPTION
         return (self.image, text_cell(self.beneath) if own else self.field)
 
     def to_json(self) -> str:
-        """Return the edit as one line, with its end."""
+        """Return the edit as one line, including the line feed."""
         return json.dumps(asdict(self), ensure_ascii=False, separators=(",", ":")) + "\n"
 
     @classmethod
     def from_json(cls, line: str) -> "Edit":
-        """Read an edit from its line.
+        """Parse an edit from its line.
 
         Raises:
-            ValueError: it is none; the message says why.
+            ValueError: it is not an edit; the message says why.
         """
         content = json.loads(line)
         if not isinstance(content, dict):
             msg = "it is no JSON object"
-            raise ValueError(msg)  # noqa: TRY004 - all that is wrong with a line is one error
+            raise ValueError(msg)  # noqa: TRY004 - every fault of a line is the same error
         texts = {"id", "at", "by", "image", "field"}
         others = {name: content.get(name, "") for name in ("action", "undoes", "dataset", "row")}
         for name in sorted(texts):
@@ -93,7 +93,7 @@ class Edit:
         of_text = content.get("of_text", False)
         if not isinstance(of_text, bool):
             msg = f"of_text must be true or false, not {of_text!r}"
-            raise ValueError(msg)  # noqa: TRY004 - all that is wrong with a line is one error
+            raise ValueError(msg)  # noqa: TRY004 - every fault of a line is the same error
         value, beneath = content.get("value"), content.get("beneath")
         if problem := what_is_wrong(content["field"], value):
             raise ValueError(problem)
@@ -109,27 +109,27 @@ class Edit:
 
 
 def text_cell(beneath: Value) -> str:
-    """Return what the cell of one of several captions of an image is called by."""
+    """Return the name of the cell for one of several captions of an image."""
     return f"{_OF_TEXT}{beneath if isinstance(beneath, str) else ''}"
 
 
 def text_of(cell: str) -> str | None:
-    """Return the caption that a cell is of; None where it is of the whole image."""
+    """Return the caption that a cell is for; None if it is for the whole image."""
     return cell.removeprefix(_OF_TEXT) if cell.startswith(_OF_TEXT) else None
 
 
 def new_id() -> str:
-    """Return an id that nobody else has."""
+    """Return a unique id."""
     return uuid.uuid4().hex
 
 
 def now() -> str:
-    """Return this moment, in UTC, as it stands in edits; later ones sort behind."""
+    """Return the current time in UTC, in the form used in edits; it sorts chronologically."""
     return datetime.now(UTC).isoformat(timespec="microseconds")
 
 
 def check_value(field: str, value: Any) -> None:
-    """Make sure that a cell can hold a value.
+    """Check that a cell can hold a value.
 
     Raises:
         InvalidArgumentError: it cannot, or there is no such cell.
@@ -140,7 +140,7 @@ def check_value(field: str, value: Any) -> None:
 
 
 def what_is_wrong(field: str, value: Any) -> str:
-    """Return why a cell cannot hold a value, as the end of a sentence; empty where it can."""
+    """Return why a cell cannot hold a value, without a full stop; empty if it can."""
     if value is None:
         return "" if _is_field(field) else f"there is no field {field!r} to edit"
     if field == CAPTION:
@@ -165,7 +165,7 @@ def _is_field(field: str) -> bool:
 
 
 def _is_text(value: str) -> bool:
-    """Return whether a text has a form in UTF-8, as half a surrogate pair has not."""
+    """Return whether a text can be encoded in UTF-8, unlike one with a lone surrogate."""
     try:
         value.encode()
     except UnicodeEncodeError:

@@ -1,7 +1,7 @@
-"""What an edit calls an image by: the SHA-256 of the file that it came from.
+"""The key of an image in edits: the SHA-256 of its source file.
 
-That is the field `sha256`, which `download_images` writes and which stays the same when images are
-rendered anew; where a dataset has none, the hash of the bytes in `image`.
+This is the field `sha256`, which `download_images` writes and which stays the same when images are
+rendered again; if a dataset has none, it is the hash of the bytes in `image`.
 """
 
 import hashlib
@@ -16,12 +16,12 @@ IMAGE: Final = "image"
 
 
 def key_field(fields: Collection[str]) -> str | None:
-    """Return the field that images are told by; None where a dataset has no images."""
+    """Return the field that identifies images; None if a dataset has no images."""
     return next((name for name in (SOURCE, IMAGE) if name in fields), None)
 
 
 def image_keys(column: pa.Array) -> pa.Array:
-    """Return the keys of images, given their hashes or their bytes; null where there is none.
+    """Return the keys of images, given their hashes or their bytes; null if there is none.
 
     The column is that of `key_field`.
     """

@@ -1,9 +1,9 @@
-"""Where edits are kept: one line of JSON each, in files that only grow, below the base path.
+"""The journal of edits: one line of JSON each, in append-only files below the base path.
 
-Each writer has files of its own, so that two people never write the same one, on a folder or on an
-object store. With each edit the writer's file is put in place whole, one line longer than before:
-whatever ends the writer, an edit is there or it is not. A full file is left alone, and a new one
-begun.
+Each writer has its own files, so that two people never write to the same one, in a folder or an
+object store. Each edit replaces the writer's file with one that is a line longer, atomically:
+whatever happens to the writer, an edit is either stored or not. When a file is full, a new one is
+started.
 """
 
 import hashlib
@@ -23,30 +23,30 @@ ENDING: Final = ".jsonl"
 _OWN_NAME: Final = re.compile(rf"[0-9]{{8}}T[0-9]{{6}}-[0-9a-f]{{12}}{re.escape(ENDING)}")
 
 _LINES: Final = 200
-"""Of a file that is still written: what one more edit has to write anew."""
+"""Limit on a file that is still written to: each further edit rewrites it."""
 
 
 def edits_folder(base_path: str) -> str:
-    """Return the folder of all edits of the datasets below a base path."""
+    """Return the folder with all edits of the datasets below a base path."""
     return storage.join(storage.normalize(base_path), FOLDER)
 
 
 def is_journal(name: str) -> bool:
-    """Return whether a file has a name such as writers give to theirs."""
+    """Return whether a file has the form of name that writers use."""
     return _OWN_NAME.fullmatch(name) is not None
 
 
 def edits_version(folder: str) -> str:
-    """Return what changes with every edit, and is empty before the first.
+    """Return a hash that changes with every edit; empty before the first.
 
-    Files only grow, so their names and sizes tell.
+    Files only grow, so their names and sizes are enough.
     """
     files = sorted(_files(folder).items())
     return hashlib.sha256(json.dumps(files).encode()).hexdigest()[:16] if files else ""
 
 
 class Journal:
-    """Reads all edits in a folder, and adds some. For any number of threads."""
+    """Reads all edits in a folder, and adds new ones. Thread-safe."""
 
     def __init__(self, folder: str) -> None:
         self._folder = folder
@@ -56,10 +56,10 @@ class Journal:
         self._file = ""
 
     def edits(self) -> list[Edit]:
-        """Return all edits, in no order that matters; only files that have grown are read.
+        """Return all edits, in no particular order; only files that have grown are read.
 
         Raises:
-            InvalidDatasetError: a line is no edit.
+            InvalidDatasetError: a line is not an edit.
             StorageError: a file cannot be read.
         """
         with self._lock:
@@ -71,13 +71,13 @@ class Journal:
             return [edit for _, edits in self._read.values() for edit in edits]
 
     def add(self, edits: Sequence[Edit]) -> None:
-        """Keep edits, all of them or none; they are on the disk, or the store, on return.
+        """Store edits, all of them or none; they are durable on return.
 
         Raises:
             StorageError: they could not be written.
         """
         with self._lock:
-            gone = self._file not in _files(self._folder)  # as when somebody removed the folder
+            gone = self._file not in _files(self._folder)  # such as when the folder was removed
             if gone or len(self._own) + len(edits) > _LINES:
                 self._file, self._own = f"{_stamp()}-{new_id()[:12]}{ENDING}", []
             lines = [*self._own, *edits]
@@ -87,7 +87,7 @@ class Journal:
 
 
 def _stamp() -> str:
-    """Return this second as the beginning of a file's name."""
+    """Return the current second, as the beginning of a file name."""
     return now().partition(".")[0].replace("-", "").replace(":", "")
 
 
@@ -98,7 +98,7 @@ def _files(folder: str) -> dict[str, int]:
 
 def _parsed(file: str) -> list[Edit]:
     edits = []
-    # Only line feeds end lines: captions hold other characters that `splitlines` would part at.
+    # Only line feeds end lines: captions may contain other characters at which `splitlines` splits.
     for number, line in enumerate(storage.read_text(file).split("\n"), 1):
         if line:
             try:

@@ -1,4 +1,4 @@
-"""The step of a pipeline that replays what people corrected."""
+"""The pipeline step that applies people's corrections."""
 
 import logging
 from collections.abc import Mapping
@@ -14,7 +14,7 @@ logger = logging.getLogger(__name__)
 
 
 class Steps(Protocol[StepT]):
-    """What is asked of a `Pipeline` here; the tools do not know the side that describes them."""
+    """The part of `Pipeline` that is used here; the toolkit cannot import that package."""
 
     base_path: str
 
@@ -23,20 +23,20 @@ class Steps(Protocol[StepT]):
 
 
 def with_edits(pipeline: Steps[StepT], step: StepT, component: str | Path) -> StepT:
-    """Add the step that replays the edits below the base path, if there are any, and return it.
+    """Add the step that applies the edits below the base path, if there are any, and return it.
 
     Args:
-        pipeline: what the step is added to.
-        step: what it comes after: the last step before the export.
+        pipeline: the pipeline to add it to.
+        step: the step before it: the last one before the export.
         component: the folder of `apply_edits`.
 
     Returns:
-        The new step, or `step` where nobody has edited anything.
+        The new step, or `step` if there are no edits.
     """
     folder = edits_folder(pipeline.base_path)
     try:
         version = edits_version(folder)
-    except StorageError as error:  # as where a laptop submits what only a cluster can open
+    except StorageError as error:  # such as when a laptop submits what only a cluster can open
         logger.warning("no edits are replayed, since their folder cannot be listed: %s", error)
         return step
     if not version:

@@ -1,1 +1,1 @@
-"""How sets of images compare, by their vectors: pure functions, the same each time for a seed."""
+"""Comparing sets of images by their vectors: pure functions, deterministic for a seed."""

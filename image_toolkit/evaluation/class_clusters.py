@@ -1,10 +1,10 @@
-"""Clusters of vectors inside classes: the bins over which sets of images are compared.
+"""Clusters of vectors within classes: the bins over which sets of images are compared.
 
-As Richardson and Weiss have it ("On GANs and GMMs", 2018), but inside classes: k-means on the first
-principal components. All sets that are compared must be in it: in many dimensions clusters fit what
-they were made of, and a set that was left out looks as if it differed. With more bins than vectors
-would fill, any two sets differ: there are about as many as the root of the smallest set's size, and
-one at least for each class.
+As in Richardson and Weiss, "On GANs and GMMs" (2018), but within classes: k-means on the first
+principal components. All sets to be compared must be included: in many dimensions, clusters fit the
+data that they were made from, and a set that was left out would appear to differ. With too many
+bins, any two sets differ: so there are about as many as the square root of the smallest set's size,
+and at least one per class.
 """
 
 from collections.abc import Sequence
@@ -25,11 +25,11 @@ _ITERATIONS: Final = 50
 
 
 class ClassClusters:
-    """Finds the bin of a vector, by its class and by the nearest middle of a cluster there.
+    """Assigns vectors to bins, by class and by the nearest cluster centre within it.
 
     Attributes:
         bin_classes: The class of each bin.
-        dimensions: How many principal components are looked at.
+        dimensions: The number of principal components.
     """
 
     def __init__(
@@ -42,10 +42,10 @@ class ClassClusters:
         """Find the clusters of all sets together.
 
         Args:
-            vectors: of shape (n, dimension), in an order that is always the same.
-            classes: the class of each.
-            smallest_set: the size of the smallest set that will be compared.
-            seed: of k-means.
+            vectors: shape (n, dimension), in an order that is always the same.
+            classes: the class of each vector.
+            smallest_set: the size of the smallest set to be compared.
+            seed: for k-means.
         """
         units = exact_unit_vectors(vectors)
         self._mean = units.mean(axis=0)
@@ -63,7 +63,7 @@ class ClassClusters:
         self._first = dict(zip(self._middles, sizes.tolist(), strict=False))
 
     def bins_of(self, vectors: NDArray[np.floating], classes: Sequence[str]) -> NDArray[np.int64]:
-        """Return the bin of each vector; its class is one of those that clusters were found in."""
+        """Return the bin of each vector; its class must be one of those given before."""
         points, own = self._projected(exact_unit_vectors(vectors)), np.asarray(classes, object)
         found = np.empty(len(points), np.int64)
         for name, middles in self._middles.items():
@@ -77,7 +77,7 @@ class ClassClusters:
 
 
 def _middles(points: Floats, wanted: int, seed: int) -> Floats:
-    """Return the middles of clusters: as many as wanted, or fewer where points are alike."""
+    """Return cluster centres: as many as wanted, or fewer if points coincide."""
     generator = np.random.default_rng(seed)
     best, least = points.mean(axis=0, keepdims=True), np.inf
     for number in range(min(wanted, len(np.unique(points, axis=0))), 1, -1):
@@ -86,7 +86,7 @@ def _middles(points: Floats, wanted: int, seed: int) -> Floats:
                 middles, _ = kmeans2(
                     points, number, _ITERATIONS, minit="++", missing="raise", seed=generator
                 )
-            except ClusterError:  # one is empty
+            except ClusterError:  # an empty cluster
                 continue
             spread = float((vq(points, middles)[1] ** 2).sum())
             if spread < least:

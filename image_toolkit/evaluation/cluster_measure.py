@@ -1,8 +1,8 @@
-"""How three sets of images share out over clusters: originals, a base's and a tuned model's.
+"""How three sets of images are distributed over clusters: originals, base model, tuned model.
 
-Divergences between each two of them, over clusters inside classes. By the chain rule each is that
-over the classes, and what the clusters inside them add. With few images chance alone gives more
-than 0, so each stands beside its null.
+Pairwise divergences over clusters within classes. By the chain rule, each is the sum of the
+divergence over classes and the contribution of the clusters within them. With few images, chance
+alone gives more than 0, so each is reported with its null distribution.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -30,9 +30,10 @@ DIVERGENCES: Final[Mapping[str, Divergence]] = {
 
 @dataclass(frozen=True)
 class Binned:
-    """How many crops of each image lie in each bin, of shape (images, bins).
+    """The number of crops of each image in each bin, shape (images, bins).
 
-    The images of `base` and of `tuned` at one place are a pair. `bin_classes` are the classes.
+    Images of `base` and `tuned` at the same index form a pair. `bin_classes` is the class of each
+    bin.
     """
 
     originals: Floats
@@ -41,11 +42,11 @@ class Binned:
     bin_classes: Sequence[str]
 
     def of(self, name: str) -> Floats:
-        """Return one of the three sets by its name."""
+        """Return one of the three sets by name."""
         return {ORIGINALS: self.originals, BASE: self.base, TUNED: self.tuned}[name]
 
     def counts(self, name: str) -> Floats:
-        """Return how many crops of a set lie in each bin."""
+        """Return the number of crops of a set in each bin."""
         return np.asarray(self.of(name).sum(axis=0))
 
 
@@ -54,10 +55,9 @@ class ClusterFigures:
     """Divergences in nats.
 
     Attributes:
-        pairs: By the names of two sets, such as `base/tuned`, then of a divergence, then of its
-            part.
-        gain: By its part: how much nearer the originals the tuned model is than the base, by JS.
-        drift: By its part: how far the tuned model is from the base, by JS.
+        pairs: By the names of two sets, such as `base/tuned`, then by divergence, then by part.
+        gain: By part: how much nearer to the originals the tuned model is than the base, by JS.
+        drift: By part: how far the tuned model is from the base, by JS.
     """
 
     pairs: Mapping[str, Mapping[str, Mapping[str, Figure]]]
@@ -66,7 +66,7 @@ class ClusterFigures:
 
 
 def cluster_figures(binned: Binned, resamples: Resamples) -> ClusterFigures:
-    """Return all divergences, each with its null; gain and drift with an interval, too."""
+    """Return all divergences with their nulls, and gain and drift with intervals as well."""
     measure = _Measure(binned, resamples)
     return ClusterFigures(
         {"/".join(pair): measure.divergences(*pair) for pair in COMPARED},
@@ -76,7 +76,7 @@ def cluster_figures(binned: Binned, resamples: Resamples) -> ClusterFigures:
 
 
 class _Measure:
-    """The three sets as counts, drawn again in three ways."""
+    """The counts of the three sets, resampled in three ways."""
 
     def __init__(self, binned: Binned, resamples: Resamples) -> None:
         self._binned, self._resamples = binned, resamples
@@ -109,7 +109,7 @@ class _Measure:
         return made
 
     def gain(self) -> dict[str, Figure]:
-        """Return how much nearer the originals the tuned model is than the base."""
+        """Return how much nearer to the originals the tuned model is than the base."""
         return self._figures(self._gains)
 
     def drift(self) -> dict[str, Figure]:
@@ -135,7 +135,7 @@ class _Measure:
         return {part: before[part] - after[part] for part in PARTS}
 
     def _null_counts(self, one: str, other: str) -> tuple[Floats, Floats]:
-        """Return the counts of two sets, mixed: pairs are swapped, others shuffled."""
+        """Return the counts of two sets under the null: pairs are swapped, other sets shuffled."""
         if {one, other} == {BASE, TUNED}:
             return self._swapped[one], self._swapped[other]
         ones, others = self._binned.of(one), self._binned.of(other)
@@ -143,7 +143,7 @@ class _Measure:
         return first, self._counts[one] + self._counts[other] - first
 
     def _parts(self, divergence: Divergence, ones: Floats, others: Floats) -> dict[str, Floats]:
-        """Return a divergence as a whole, over the classes, and inside them, of shape (many,)."""
+        """Return a divergence as a whole, over classes, and within them, shape (many,)."""
         p, q = smoothed(ones), smoothed(others)
         whole = divergence(p, q)
         over = divergence(self._to_classes @ p, self._to_classes @ q)

@@ -8,24 +8,24 @@ from numpy.typing import NDArray
 Floats = NDArray[np.float64]
 
 ADDED: Final = 0.5
-"""To the count of each bin (Laplace smoothing), so that none is empty."""
+"""Added to each bin's count (Laplace smoothing), so that none is empty."""
 
 
 def smoothed(counts: Floats) -> Floats:
-    """Return the distributions that counts, of shape (bins, many), stand for; no bin is empty."""
+    """Convert counts, shape (bins, many), to distributions without empty bins."""
     added = counts + ADDED
     return np.asarray(added / added.sum(axis=0))
 
 
 def kl(ones: Floats, others: Floats) -> Floats:
-    """Return the Kullback-Leibler divergence of `ones` from `others`, of shape (many,).
+    """Return the Kullback-Leibler divergence of `ones` from `others`, shape (many,).
 
-    Of two samples of one distribution it is about (bins - 1) / 2N for each of them, not 0.
+    For two samples of size N from the same distribution, each adds about (bins - 1) / 2N, not 0.
     """
     return np.asarray((ones * np.log(ones / others)).sum(axis=0))
 
 
 def js(ones: Floats, others: Floats) -> Floats:
-    """Return the Jensen-Shannon divergence, from 0 to log 2, of shape (many,)."""
+    """Return the Jensen-Shannon divergence, from 0 to log 2, shape (many,)."""
     middle = (ones + others) / 2
     return (kl(ones, middle) + kl(others, middle)) / 2

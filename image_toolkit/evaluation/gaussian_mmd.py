@@ -1,9 +1,9 @@
 """The maximum mean discrepancy of two sets of vectors, with a Gaussian kernel: CMMD.
 
-Jayasumana et al., "Rethinking FID" (CVPR 2024): vectors of CLIP at length 1, a kernel of width 10,
-and the squared discrepancy times 1,000. The estimate is the one without bias of Gretton et al.
-(2012), eq. 3: around 0, and below it too, for two samples of the same. The paper's own code takes
-the biased one, which also counts each vector's likeness to itself; that can be asked for.
+Jayasumana et al., "Rethinking FID" (CVPR 2024): unit vectors of CLIP, a kernel of width 10, and the
+squared discrepancy times 1,000. The estimate is the unbiased one of Gretton et al. (2012), eq. 3:
+about 0, possibly below, for two samples of the same distribution. The paper's own code uses the
+biased one, which includes each vector's similarity to itself; it is available as an option.
 """
 
 from typing import Final
@@ -20,12 +20,12 @@ Floats = NDArray[np.float64]
 
 
 def gaussian_kernel(vectors: NDArray[np.floating]) -> Floats:
-    """Return the kernel of each two vectors less 1, of shape (n, n), zeros on the diagonal.
+    """Return the kernel of each pair of vectors minus 1, shape (n, n), with zeros on the diagonal.
 
-    Less 1, for what all values share makes no difference, and would cost digits.
+    Minus 1, since a constant makes no difference, and would cost precision.
 
     Args:
-        vectors: of shape (n, dimension), of any length above 0; they are brought to length 1.
+        vectors: shape (n, dimension), of any length above 0; they are normalised.
     """
     units = exact_unit_vectors(vectors)
     squared = 2 - 2 * np.clip(units @ units.T, -1, 1)
@@ -35,15 +35,15 @@ def gaussian_kernel(vectors: NDArray[np.floating]) -> Floats:
 
 
 def discrepancies(kernel: Floats, ones: Floats, others: Floats, *, biased: bool = False) -> Floats:
-    """Return the discrepancy of many pairs of sets that are drawn from the same vectors.
+    """Return the discrepancy of many pairs of sets drawn from the same vectors.
 
-    A vector that is drawn twice is compared with the others only, not with itself.
+    A vector that is drawn twice is only compared with others, not with itself.
 
     Args:
-        kernel: of `gaussian_kernel`, of shape (n, n).
-        ones: of shape (n, pairs): how often each vector is in the first set of each pair.
-        others: likewise, in the second.
-        biased: As the paper's code has it.
+        kernel: from `gaussian_kernel`, shape (n, n).
+        ones: shape (n, pairs): how often each vector is in the first set of each pair.
+        others: likewise, for the second set.
+        biased: As in the paper's code.
     """
     to_ones, to_others = kernel @ ones, kernel @ others
     within = (to_ones * ones).sum(axis=0) / _pairs_of(ones, biased=biased)
@@ -52,22 +52,7 @@ def discrepancies(kernel: Floats, ones: Floats, others: Floats, *, biased: bool 
     return np.asarray(SCALE * (within - 2 * across))
 
 
-def cmmd(
-    ones: NDArray[np.floating], others: NDArray[np.floating], *, biased: bool = False
-) -> float:
-    """Return the discrepancy of two sets of vectors, times 1,000.
-
-    Args:
-        ones: of shape (n, dimension), two vectors or more.
-        others: of shape (m, dimension), likewise.
-        biased: As the paper's code has it.
-    """
-    kernel = gaussian_kernel(np.concatenate([ones, others]))
-    first = (np.arange(len(kernel)) < len(ones)).astype(np.float64)[:, None]
-    return float(discrepancies(kernel, first, 1 - first, biased=biased)[0])
-
-
 def _pairs_of(weights: Floats, *, biased: bool) -> Floats:
-    """Return how many pairs of a set are compared, itself with itself where that is biased."""
+    """Return the number of pairs compared within a set, including self-pairs if biased."""
     with_itself = 0 if biased else (weights**2).sum(axis=0)
     return np.asarray(weights.sum(axis=0) ** 2 - with_itself)

@@ -1,8 +1,9 @@
 """Precision and recall of generated images, by the neighbourhoods of their vectors.
 
-Kynkäänniemi et al., "Improved Precision and Recall" (NeurIPS 2019): the real images' manifold is
-made of balls around them, each as wide as the distance to the third nearest; precision is the share
-of generated images in it, and recall the share of real ones in the generated images' manifold.
+Kynkäänniemi et al., "Improved Precision and Recall" (NeurIPS 2019): the manifold of the real images
+consists of balls around them, each reaching to the third nearest neighbour; precision is the share
+of generated images within it, and recall the share of real images within the generated images'
+manifold.
 """
 
 from typing import Final, NamedTuple
@@ -28,21 +29,21 @@ class PrecisionRecall(NamedTuple):
 def precision_and_recall(
     real: NDArray[np.floating], generated: NDArray[np.floating], neighbours: int = NEIGHBOURS
 ) -> PrecisionRecall:
-    """Return how much of the generated images looks real, and how much of the real ones is covered.
+    """Return how many generated images look real, and how many real images are covered.
 
-    Both depend on how many images there are: compare sets of one size only.
+    Both depend on the number of images: compare only sets of the same size.
 
     Args:
-        real: of shape (n, dimension), more than `neighbours`.
-        generated: of shape (m, dimension), likewise.
-        neighbours: How many of its own kind a ball reaches.
+        real: shape (n, dimension), with n above `neighbours`.
+        generated: shape (m, dimension), likewise.
+        neighbours: How many neighbours of its own kind a ball reaches.
     """
     ones, others = exact_unit_vectors(real), exact_unit_vectors(generated)
     return PrecisionRecall(_covered(others, ones, neighbours), _covered(ones, others, neighbours))
 
 
 def _covered(points: Floats, centres: Floats, neighbours: int) -> float:
-    """Return the share of points that lie in a ball around one of the centres."""
+    """Return the share of points within a ball around any of the centres."""
     squared = np.concatenate(
         [
             np.partition(_squared(part, centres), neighbours, axis=1)[:, neighbours]
@@ -58,6 +59,6 @@ def _parts(points: Floats) -> list[Floats]:
 
 
 def _squared(ones: Floats, others: Floats) -> Floats:
-    """Return squared distances, those of like vectors as exactly 0 as their product can tell."""
+    """Return squared distances, exactly 0 for equal vectors, despite rounding."""
     squared = 2 - 2 * (ones @ others.T)
-    return np.asarray(np.where(squared < 1e-12, 0, squared))  # noqa: PLR2004 - of double precision
+    return np.asarray(np.where(squared < 1e-12, 0, squared))  # noqa: PLR2004 - of doubles

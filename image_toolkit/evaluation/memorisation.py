@@ -1,9 +1,9 @@
 """Whether generated images are copies of training images.
 
-A generated image that is nearer to its nearest training image than held-out images, which nobody
-trained on, are to theirs may be remembered. Figures of likeness alone do not tell that apart from
+A generated image may be memorised if it is nearer to its nearest training image than held-out
+images, which were not trained on, are to theirs. Similarity alone does not distinguish this from
 quality (Stein et al., "Exposing flaws of generative model evaluation metrics", NeurIPS 2023), so
-the nearest pairs are there to be looked at.
+the nearest pairs are kept for inspection.
 """
 
 from dataclasses import dataclass
@@ -23,9 +23,9 @@ class Memorisation:
     """How near generated images are to training images.
 
     Attributes:
-        nearest: For each generated image, which training image is the nearest.
-        cosines: And how near it is, from -1 to 1.
-        baseline: For each percentile, the cosine that so many in a hundred held-out images exceed.
+        nearest: The index of the nearest training image, for each generated image.
+        cosines: The cosine to it, from -1 to 1.
+        baseline: For each percentile, the cosine that this percentage of held-out images exceeds.
         nearer: For each percentile, the share of generated images that exceed it.
     """
 
@@ -40,12 +40,12 @@ def memorisation(
     training: NDArray[np.floating],
     held_out: NDArray[np.floating],
 ) -> Memorisation:
-    """Return how near generated images are to training images, against held-out ones.
+    """Compare generated images with training images, against held-out ones as a baseline.
 
     Args:
-        generated: of shape (n, dimension).
-        training: of shape (m, dimension), one or more.
-        held_out: of shape (k, dimension); where there are none, there is no baseline.
+        generated: shape (n, dimension).
+        training: shape (m, dimension), at least one.
+        held_out: shape (k, dimension); if empty, there is no baseline.
     """
     nearest, cosines = nearest_of(generated, training)
     baseline: dict[int, float] = {}
@@ -59,7 +59,7 @@ def memorisation(
 def nearest_of(
     ones: NDArray[np.floating], others: NDArray[np.floating]
 ) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
-    """Return which of the others is nearest to each vector, and the cosine of the two."""
+    """Return the index of the nearest other for each vector, and their cosine."""
     wanted, known = exact_unit_vectors(ones), exact_unit_vectors(others)
     places = np.empty(len(wanted), np.int64)
     cosines = np.empty(len(wanted))

@@ -12,7 +12,7 @@ from image_toolkit.evaluation.resampling import Figure, Resamples, interval_of, 
 
 @dataclass(frozen=True)
 class MmdFigures:
-    """CMMD of two models from the originals, and from one another; and how much nearer one is."""
+    """CMMD of both models from the originals, and from each other; and how much nearer one is."""
 
     base: Figure
     tuned: Figure
@@ -28,15 +28,15 @@ def mmd_figures(
     tuned: NDArray[np.floating],
     resamples: Resamples,
 ) -> MmdFigures:
-    """Return how far the base's and the tuned model's images are from the originals.
+    """Return how far the images of the base and the tuned model are from the originals.
 
-    The null of the gain and of the drift swaps the two images within pairs; that of a distance from
-    the originals shuffles both sets. The biased estimate, as the paper's code has it, stands by.
+    The null of gain and drift swaps the two images within pairs; that of a distance from the
+    originals shuffles both sets. The biased estimate, as in the paper's code, is reported as well.
 
     Args:
-        originals: of shape (n, dimension).
-        base: of shape (m, dimension).
-        tuned: likewise; the vectors at one place are a pair.
+        originals: shape (n, dimension).
+        base: shape (m, dimension).
+        tuned: likewise; vectors at the same index form a pair.
         resamples: for m pairs and n originals.
     """
     sets = _Sets(originals, base, tuned, resamples)
@@ -51,7 +51,7 @@ def mmd_figures(
 
 
 class _Sets:
-    """The three sets in one kernel, and how they are drawn again."""
+    """The three sets in one kernel matrix, and their resamples."""
 
     def __init__(
         self,
@@ -86,7 +86,7 @@ class _Sets:
         }
 
     def value(self, one: str, other: str, *, biased: bool = False) -> float:
-        """Return the discrepancy of two of the sets."""
+        """Return the discrepancy between two of the sets."""
         pair = self._whole[one], self._whole[other]
         return float(discrepancies(self._kernel, *pair, biased=biased)[0])
 
@@ -101,14 +101,14 @@ class _Sets:
         return Figure(value, interval_of(value, self._from_originals[model]), null_of(mixed))
 
     def drift(self) -> Figure:
-        """Return how far the two models' images are from one another."""
+        """Return how far the two models' images are from each other."""
         value = self.value("base", "tuned")
         drawn = self._discrepancies(self._drawn["base"], self._drawn["tuned"])
         swapped = self._discrepancies(self._swapped["base"], self._swapped["tuned"])
         return Figure(value, interval_of(value, drawn), null_of(swapped))
 
     def gain(self) -> Figure:
-        """Return how much nearer the originals the tuned model's images are."""
+        """Return how much nearer to the originals the tuned model's images are."""
         value = self.value("base", "originals") - self.value("tuned", "originals")
         drawn = self._from_originals["base"] - self._from_originals["tuned"]
         before, after = (
@@ -121,7 +121,7 @@ class _Sets:
         return discrepancies(self._kernel, ones, others)
 
     def _weights(self, sets: Mapping[str, Floats]) -> Floats:
-        """Return how often each vector is in a set that is put together of the named ones."""
+        """Return how often each vector is in a set composed of the named ones."""
         columns = next(iter(sets.values())).shape[1]
         made = np.zeros((self._places["tuned"].stop, columns))
         for name, own in sets.items():

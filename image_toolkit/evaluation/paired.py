@@ -1,4 +1,4 @@
-"""A score of two models' images, pair by pair: one prompt and one seed, drawn by both."""
+"""Paired scores of two models' images: each pair has the same prompt and the same seed."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -14,12 +14,12 @@ class Paired:
     """A score of two sets of images.
 
     Attributes:
-        base: The mean of the base's, or the score of the set.
-        tuned: Likewise of the tuned model's.
-        difference: Tuned less base; its null swaps the images within pairs.
-        wins: The share of pairs in which the tuned model's is the higher, ties as half; None where
-            single images have no score.
-        pairs: How many pairs were compared.
+        base: The mean of the base's scores, or the score of its set.
+        tuned: Likewise for the tuned model.
+        difference: Tuned minus base; its null swaps the images within pairs.
+        wins: The share of pairs in which the tuned model scores higher, ties counting half; None if
+            individual images have no score.
+        pairs: The number of pairs compared.
     """
 
     base: float
@@ -30,7 +30,7 @@ class Paired:
 
 
 def paired_means(base: Floats, tuned: Floats, seed: int, count: int) -> Paired:
-    """Return the means of scores, of shape (pairs,), drawn again `count` times."""
+    """Compare the means of scores, shape (pairs,), with `count` resamples."""
     resamples = Resamples(len(base), 0, seed, count)
     higher = tuned - base
     value = float(higher.mean())
@@ -52,16 +52,16 @@ def paired_sets(
     seed: int,
     count: int,
 ) -> Paired:
-    """Return a score that only a set has, with the null of the difference by `count` swaps.
+    """Compare a score that only sets have, with a null from `count` swaps.
 
-    It has no interval: what is drawn twice is no diversity, and no neighbour.
+    It has no interval: an image drawn twice adds no diversity, and is not a neighbour.
 
     Args:
-        score: of vectors, of shape (pairs, dimension).
+        score: a function of vectors, shape (pairs, dimension).
         base: such vectors.
-        tuned: likewise; those at one place are a pair.
-        seed: of the swaps.
-        count: of the swaps; 0 for no null.
+        tuned: likewise; vectors at the same index form a pair.
+        seed: for the swaps.
+        count: the number of swaps; 0 for no null.
     """
     one, other = score(base), score(tuned)
     null = None

@@ -1,7 +1,7 @@
-"""What chance does to a figure: intervals by the bootstrap, and nulls by swaps and shuffles.
+"""The effect of chance on a figure: bootstrap intervals, and nulls by swaps and shuffles.
 
-The unit is the image. Those of the base and of the tuned model are pairs, made of one prompt and
-one seed: a pair is drawn, or swapped, as a whole.
+The unit is the image. Images of the base and the tuned model form pairs, generated from the same
+prompt and seed: a pair is drawn, or swapped, as a whole.
 """
 
 from dataclasses import dataclass
@@ -14,12 +14,12 @@ from numpy.typing import NDArray
 Floats = NDArray[np.float64]
 
 LEVEL: Final = 0.95
-"""Of the intervals."""
+"""Coverage of the intervals."""
 
 
 @dataclass(frozen=True)
 class Interval:
-    """The two ends of an interval of 95 %."""
+    """The two ends of a 95 % interval."""
 
     low: float
     high: float
@@ -27,7 +27,7 @@ class Interval:
 
 @dataclass(frozen=True)
 class Null:
-    """What a figure is where there is no difference: its mean, 95th and 99th percentile."""
+    """The distribution of a figure without a difference: mean, 95th and 99th percentile."""
 
     mean: float
     p95: float
@@ -36,7 +36,7 @@ class Null:
 
 @dataclass(frozen=True)
 class Figure:
-    """A figure, with its interval and its null where it has them."""
+    """A figure, with its interval and its null, if any."""
 
     value: float
     interval: Interval | None = None
@@ -44,7 +44,7 @@ class Figure:
 
     @property
     def is_above_chance(self) -> bool:
-        """Whether chance gives as much in less than 1 of 100 cases, and the interval is above 0."""
+        """Whether chance gives as much in less than 1 % of cases, and the interval is above 0."""
         return (
             self.null is not None
             and self.value > self.null.p99
@@ -54,13 +54,13 @@ class Figure:
 
 @dataclass(frozen=True)
 class Resamples:
-    """How pairs and originals are drawn again; the same for the same seed.
+    """Resamples of pairs and originals, the same for the same seed.
 
     Attributes:
-        pairs: How many pairs of a base's and a tuned model's image there are.
-        originals: How many originals they are compared with.
-        seed: Of all that is drawn.
-        count: How often it is drawn.
+        pairs: The number of pairs of a base's and a tuned model's image.
+        originals: The number of originals that they are compared with.
+        seed: The seed of all resamples.
+        count: The number of resamples.
     """
 
     pairs: int
@@ -70,24 +70,24 @@ class Resamples:
 
     @cached_property
     def drawn_pairs(self) -> Floats:
-        """How often each pair is drawn, of shape (pairs, count)."""
+        """How often each pair is drawn, shape (pairs, count)."""
         return self._drawn(self.pairs, 0)
 
     @cached_property
     def drawn_originals(self) -> Floats:
-        """How often each original is drawn, of shape (originals, count)."""
+        """How often each original is drawn, shape (originals, count)."""
         return self._drawn(self.originals, 1)
 
     @cached_property
     def swapped(self) -> Floats:
-        """Which pairs are swapped, 1 or 0, of shape (pairs, count)."""
+        """Which pairs are swapped, 1 or 0, shape (pairs, count)."""
         generator = np.random.default_rng([self.seed, 2])
         return generator.integers(0, 2, (self.pairs, self.count)).astype(np.float64)
 
     def shuffled(self, ones: int, others: int) -> Floats:
-        """Return which of two sets' members, put together, are now in the first: 1 or 0.
+        """Shuffle two sets together: return which members are now in the first, 1 or 0.
 
-        Of shape (ones + others, count).
+        Shape (ones + others, count).
         """
         generator = np.random.default_rng([self.seed, 3])
         first = np.repeat([1.0, 0.0], [ones, others])
@@ -101,16 +101,16 @@ class Resamples:
 
 
 def interval_of(value: float, replicates: Floats) -> Interval:
-    """Return the interval that the bootstrap gives, by its pivot.
+    """Return the basic (pivot) bootstrap interval.
 
-    A divergence of drawn samples is larger than that of the whole ones; so the distance of the
-    replicates from the value is taken to the other side of it.
+    A divergence of resampled sets is larger than that of the full ones; so the deviations of the
+    replicates are mirrored around the value.
     """
     low, high = np.quantile(replicates, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
     return Interval(float(2 * value - high), float(2 * value - low))
 
 
 def null_of(replicates: Floats) -> Null:
-    """Return what a figure is by chance."""
+    """Return the null distribution's mean and percentiles."""
     p95, p99 = np.quantile(replicates, [0.95, 0.99])
     return Null(float(replicates.mean()), float(p95), float(p99))

@@ -1,8 +1,8 @@
-"""Which bins hold another share of one set than of another: two proportions, bin by bin.
+"""Which bins hold different shares of two sets: a test of two proportions per bin.
 
-The bins that differ are NDB, the number of statistically different bins of Richardson and Weiss
-(2018). Here each is tested exactly (Fisher), since few images fall into most of them, and held
-against all (Holm): one of twenty even bins would be called different otherwise.
+The number of bins that differ is NDB, the number of statistically different bins of Richardson and
+Weiss (2018). Here the tests are exact (Fisher), since most bins contain few images, and corrected
+for multiple testing (Holm): otherwise, one in twenty equal bins would be called different.
 """
 
 from collections.abc import Sequence
@@ -18,7 +18,7 @@ LEVEL: Final = 0.05
 
 @dataclass(frozen=True)
 class ShareTest:
-    """What share a bin holds of each set, and how likely so large a difference is by chance.
+    """The share of each set in a bin, and the probability of such a difference by chance.
 
     `p` is corrected for the number of bins.
     """
@@ -29,7 +29,7 @@ class ShareTest:
 
     @property
     def moved(self) -> bool:
-        """Whether that is less likely than 1 in 20, over all bins together."""
+        """Whether the difference is significant at 5 %, over all bins together."""
         return self.p < LEVEL
 
     @property
@@ -39,7 +39,7 @@ class ShareTest:
 
 
 def share_tests(ones: NDArray[np.float64], others: NDArray[np.float64]) -> list[ShareTest]:
-    """Return the test of each bin; `ones` and `others` are the counts of the two sets."""
+    """Test each bin; `ones` and `others` are the counts of the two sets."""
     totals = round(float(ones.sum())), round(float(others.sum()))
     counts = [(round(one), round(other)) for one, other in zip(ones, others, strict=True)]
     found = [
@@ -55,7 +55,7 @@ def share_tests(ones: NDArray[np.float64], others: NDArray[np.float64]) -> list[
 
 
 def _corrected(found: Sequence[float]) -> list[float]:
-    """Return likelihoods for all tests together, by Holm's steps."""
+    """Return p-values corrected for multiple testing, by Holm's method."""
     order = np.argsort(found, kind="stable")
     corrected = np.empty(len(found))
     highest = 0.0

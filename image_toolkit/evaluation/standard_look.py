@@ -1,7 +1,7 @@
 """One resize and one codec for all images that are compared.
 
-Another resize alone moves FID by six, and JPEG's traces do as much (Parmar et al., "On Aliased
-Resizing", CVPR 2022): originals are JPEGs as a rule, and what a model generates is not.
+Another resize alone changes FID by six, and JPEG artefacts do as much (Parmar et al., "On Aliased
+Resizing", CVPR 2022): originals are usually JPEGs, while generated images are not.
 """
 
 from typing import Final
@@ -14,14 +14,14 @@ from PIL import Image
 from image_toolkit.images.decoding import image_header, pixels_of
 
 QUALITY: Final = 95
-"""Of the JPEG that every image becomes, the generated ones too: what the originals have been
-through cannot be undone, so the others go through it as well."""
+"""The JPEG quality that every image is encoded with, including generated ones: the compression of
+the originals cannot be undone, so the others undergo it as well."""
 
 Pixels = NDArray[np.uint8]
 
 
 def standard_pixels(data: bytes, side: int) -> Pixels:
-    """Return the middle square of an image at `side` pixels, resized without aliases (bicubic).
+    """Return the central square of an image, resized to `side` pixels with antialiasing (bicubic).
 
     Raises:
         NotAnImageError: it cannot be decoded.

@@ -1,6 +1,6 @@
 """ICC profiles: which are sRGB, and how the others are converted to it.
 
-Both are remembered by the profile's hash, in so many bytes: each image may bring another profile.
+Both are cached by the profile's hash, within a memory limit: each image may bring its own profile.
 """
 
 import hashlib
@@ -12,11 +12,11 @@ from cachetools import LRUCache, cached
 from PIL import Image, ImageCms
 
 MAX_PROFILE_BYTES: Final = 4 << 20
-"""Those of printing presses have 2 MB."""
+"""Profiles for printing presses have 2 MB."""
 
 _NAMES: Final = 1024
 _TRANSFORM_BYTES: Final = 64 << 20
-_TABLE_BYTES: Final = 2 << 20  # what LittleCMS makes of a profile of any size
+_TABLE_BYTES: Final = 2 << 20  # of LittleCMS, whatever the size of the profile
 _ERRORS: Final = (ImageCms.PyCMSError, OSError, ValueError, TypeError)
 
 
@@ -26,7 +26,7 @@ def _key(profile: bytes, *modes: str) -> tuple[bytes | str, ...]:
 
 @cached(LRUCache(_NAMES), _key, Lock())
 def is_srgb(profile: bytes) -> bool:
-    """Return whether a profile calls itself sRGB: then there is nothing to convert."""
+    """Return whether a profile calls itself sRGB, so that nothing needs converting."""
     try:
         name = ImageCms.getProfileDescription(ImageCms.ImageCmsProfile(io.BytesIO(profile)))
     except _ERRORS:
@@ -35,7 +35,12 @@ def is_srgb(profile: bytes) -> bool:
 
 
 def to_srgb(image: Image.Image, profile: bytes | None) -> Image.Image:
-    """Return the image in sRGB; a profile that is broken, or of another mode, is left aside."""
+    """Return the image in sRGB; a profile that is broken, or for another mode, is ignored."""
+    if image.mode == "LA":  # unknown to LittleCMS
+        grey, alpha = image.split()
+        colours = to_srgb(grey, profile)
+        colours.putalpha(alpha)
+        return colours
     target = "RGBA" if image.mode == "RGBA" else "RGB"
     transform = None if profile is None else _transform(profile, image.mode, target)
     if transform is not None:

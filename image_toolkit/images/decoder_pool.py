@@ -1,4 +1,4 @@
-"""Decoder processes, as many as are asked at once: started when needed, kept, ended if need be."""
+"""A pool of decoder processes: started on demand, reused, and killed when they take too long."""
 
 import atexit
 import json
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 _PROGRAM: Final = "image_toolkit.images.decoder_process"
 _PATIENCE_S: Final = 60.0
-"""How long is waited for an answer on a machine that is busy, whatever the kernel counts."""
+"""Wall-clock seconds to wait for an answer, in case the kernel's CPU-time limit never triggers."""
 
 _MOST_ANSWERED: Final = 1 << 20
 _LOST: Final = (EOFError, OSError, ValueError, BufferTooShort)
@@ -33,11 +33,11 @@ Made = TypeVar("Made")
 
 
 class _KilledError(Exception):
-    """A decoder was killed, and not by what it decoded: most likely for want of memory."""
+    """A decoder was killed, but not by its CPU-time limit: most likely for lack of memory."""
 
 
 class _Decoder:
-    """One process, which is asked by one thread at a time."""
+    """One process, used by one thread at a time."""
 
     def __init__(self) -> None:
         self._connection, theirs = Pipe()
@@ -54,15 +54,15 @@ class _Decoder:
 
     @property
     def is_alive(self) -> bool:
-        """Whether it can be asked."""
+        """Whether it can take requests."""
         return self._process.poll() is None
 
     def ask(self, request: dict[str, Any], data: bytes) -> dict[str, Any]:
         """Return the answer to a request.
 
         Raises:
-            NotAnImageError: the image cannot be had, or the process had to be ended.
-            _KilledError: somebody ended the process.
+            NotAnImageError: the image cannot be decoded, or the process had to be killed.
+            _KilledError: something else killed the process.
         """
         try:
             self._connection.send_bytes(json.dumps(request).encode())
@@ -88,13 +88,13 @@ class _Decoder:
         return pixels
 
     def end(self) -> None:
-        """End it, whatever it is at."""
+        """Kill the process, whatever it is doing."""
         self._connection.close()
         self._process.kill()
         self._process.wait()
 
     def _ended(self, wanted: str = "pixels", *, late: bool = False) -> Exception:
-        """Return why there is no answer; the process is no more."""
+        """Return why there is no answer; the process is gone afterwards."""
         with suppress(subprocess.TimeoutExpired):
             self._process.wait(0 if late else 1)
         self.end()
@@ -110,7 +110,7 @@ class _Decoder:
 
 
 class DecoderPool:
-    """Decoder processes, no more than there are cores."""
+    """Decoder processes, at most one per core."""
 
     def __init__(self) -> None:
         self._idle: list[_Decoder] = []
@@ -133,21 +133,21 @@ class DecoderPool:
         return self._use(asked)
 
     def loads(self, data: bytes) -> bool:
-        """Return whether Pillow has no complaint of a file; see `pixel_decoding.loads`."""
+        """Return whether Pillow loads a file without complaint; see `pixel_decoding.loads`."""
         return bool(self._use(lambda decoder: decoder.ask({"wanted": "check"}, data))["loads"])
 
     def close(self) -> None:
-        """End the processes that nobody uses."""
+        """End the idle processes."""
         with self._lock:
             idle, self._idle = self._idle, []
         for decoder in idle:
             decoder.end()
 
     def _use(self, asked: Callable[[_Decoder], Made]) -> Made:
-        """Ask a decoder, and another one where that is killed: once may be no fault of the image.
+        """Ask a decoder, and another if it is killed: it may not be the fault of the image.
 
         Raises:
-            NotAnImageError: the image cannot be had, or two decoders were ended over it.
+            NotAnImageError: the image cannot be decoded, or two decoders were killed over it.
         """
         with suppress(_KilledError):
             return self._ask(asked)
@@ -165,7 +165,7 @@ class DecoderPool:
             except NotAnImageError:
                 self._keep(decoder)
                 raise
-            except BaseException:  # interrupted: its answer must not be taken for the next one's
+            except BaseException:  # interrupted: its answer must not be mistaken for the next one's
                 decoder.end()
                 raise
             self._keep(decoder)
@@ -183,7 +183,7 @@ class DecoderPool:
 
 
 DECODERS: Final = DecoderPool()
-"""Those of this process; a fork of it has its own."""
+"""The pool of this process; a fork gets its own."""
 
 atexit.register(DECODERS.close)
-os.register_at_fork(after_in_child=DECODERS.__init__)  # type: ignore[misc]  # begins anew
+os.register_at_fork(after_in_child=DECODERS.__init__)  # type: ignore[misc]  # starts afresh

@@ -1,10 +1,10 @@
-"""A process that decodes for another one, so that an image that takes too long can be ended.
+"""A process that decodes for another, so that an image that takes too long can be stopped.
 
     python -P -m image_toolkit.images.decoder_process FD
 
-FD is its end of a socket. It is asked for one image after the other, and ends with whoever asks.
-Each image gets so much of the processor's time, after which the kernel ends this process: nothing
-that a decoder is at can put that off. Memory is bounded by the kernel as well.
+FD is its end of a socket pair. It serves one request after another, and exits when the other end is
+closed. Each image gets a limited amount of CPU time; then the kernel kills this process, which no
+decoder can delay. The kernel limits its memory as well.
 """
 
 import contextlib
@@ -32,19 +32,19 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 DEADLINES_S: Final = {"header": 1.0, "pixels": 4.0, "check": 4.0}
-"""Seconds of the processor's time, by what is wanted: 64 megapixels take about 2."""
+"""Seconds of CPU time by what is wanted; 64 megapixels take about 2."""
 
 MEMORY_BYTES: Final = 1536 << 20
-"""What may be taken beside the program itself: an AVIF of 64 megapixels and 10 bits takes 1 GB."""
+"""Memory on top of the program itself; a 10-bit AVIF of 64 megapixels takes 1 GB."""
 
 READY: Final = b"ready"
 
 
 def main() -> None:
-    """Answer requests until there are no more."""
+    """Serve requests until there are no more."""
     connection = Connection(int(sys.argv[1]))
     _prepare()
-    with contextlib.suppress(EOFError, ConnectionError):  # whoever asked is gone
+    with contextlib.suppress(EOFError, ConnectionError):  # the other end is gone
         connection.send_bytes(READY)
         while True:
             _serve(connection)
@@ -63,7 +63,7 @@ def _serve(connection: Connection) -> None:
 def _answer(
     request: Mapping[str, Any], data: bytes
 ) -> tuple[dict[str, Any], "NDArray[np.uint8] | None"]:
-    """Return what is asked for: a header, pixels with their shape, or whether a file loads."""
+    """Return what was asked for: a header, pixels with their shape, or whether a file loads."""
     try:
         if request["wanted"] == "header":
             header = read_header(data, structure_of(data), request["max_pixels"])
@@ -78,10 +78,10 @@ def _answer(
 
 
 def _prepare() -> None:
-    """Leave interruptions to the one who asks, and set the bounds."""
+    """Leave interrupts to the parent, and set the limits."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGPROF, signal.SIG_DFL)
-    # Threads of its own are memory, and the time of all of them counts.
+    # Pillow's and pi-heif's own threads take memory, and the CPU time of all threads counts.
     AvifImagePlugin.DEFAULT_MAX_THREADS = 1
     if "HEIF" in FORMATS:
         with contextlib.suppress(ImportError):

@@ -1,14 +1,14 @@
-"""Untrusted bytes to pixels: the one place where images are decoded.
+"""Untrusted bytes to pixels: the only place where images are decoded.
 
-What comes out is 8-bit RGB, upright, in sRGB, over white: orientation, colour profiles, CMYK,
-16-bit, palettes and transparency are taken care of; of an animation it is the first frame. A JPEG
-that only lacks its end marker is accepted; one that lacks image data is `truncated`.
+The result is 8-bit RGB, upright, in sRGB, on white: orientation, colour profiles, CMYK, 16 bits,
+palettes and transparency are handled; of an animation, the first frame is taken. A JPEG that lacks
+only its end marker is accepted; one that lacks image data is `truncated`.
 
-Three bounds hold for every image. Its parts and its pixels are counted before a decoder sees it.
-Where that does not show it to be cheap (unusual formats, huge ones, many scans), another process
-decodes it, which ends when its time is up. And all that this process decodes at once, itself or in
-others, shares one budget of memory. A process that is one of many may leave to another one what
-takes a decoder of its own, or much memory.
+Every image is bounded in three ways. Its parts and pixels are counted before a decoder sees it. If
+that does not prove it cheap (unusual formats, huge images, many scans), another process decodes it,
+which is killed when its time is up. And all that is being decoded at once, here or in decoder
+processes, shares one memory budget. A worker process may refuse heavy images, those that need a
+decoder process or much memory, and leave them to its parent.
 """
 
 from dataclasses import replace
@@ -28,20 +28,20 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 MEMORY_BYTES: Final = 20 * MAX_PIXELS
-"""What all decoding of a process may take at once: as much as the largest image takes."""
+"""The budget for all decoding of a process: what the largest image takes."""
 
-_CHEAP_PIXELS: Final = 25_000_000  # three quarters of a second, as PNG
+_CHEAP_PIXELS: Final = 25_000_000  # 0.75 s as PNG
 _CHEAP_SCANNED: Final = 20 * _CHEAP_PIXELS
 
 _memory: Final = MemoryBudget(MEMORY_BYTES)
 
 
 class TooHeavyError(Exception):
-    """An image that this process leaves to another one; see `decode_light_images_only`."""
+    """An image that this process leaves to another; see `decode_light_images_only`."""
 
 
 class _Left:
-    """What this process leaves to another one: nothing, unless it is told how heavy that is."""
+    """What this process leaves to another: nothing, unless a limit is set."""
 
     heaviest: int | None = None
 
@@ -54,16 +54,16 @@ _left: Final = _Left()
 
 
 def decode_light_images_only(memory_bytes: int) -> None:
-    """From now on, raise TooHeavyError for what takes more memory, or a decoder of its own."""
+    """From now on, raise TooHeavyError for images that need more memory or a decoder process."""
     _left.heaviest = memory_bytes
 
 
 def image_header(data: bytes, *, max_pixels: int = MAX_PIXELS) -> ImageHeader:
-    """Return what an image says of itself, its pixels not decoded.
+    """Return the header of an image, without decoding its pixels.
 
     Raises:
-        NotAnImageError: no image, a format that is not accepted, more than `max_pixels`, more parts
-            than an image has, or a progressive JPEG that was cut between its scans.
+        NotAnImageError: not an image, an unsupported format, more than `max_pixels`, more parts
+            than an image has, or a progressive JPEG that was cut off between scans.
     """
     if not data:
         raise NotAnImageError(reason="empty", message="no bytes")
@@ -99,15 +99,15 @@ def decode_pixels(
 def pixels_of(
     header: ImageHeader, data: bytes, *, target_side: int | None = None, strict: bool = False
 ) -> "NDArray[np.uint8]":
-    """Return the pixels of a file that has this header: RGB, shape (height, width, 3).
+    """Return the pixels of a file with this header: RGB, shape (height, width, 3).
 
-    With `target_side`, a JPEG whose sides are at least twice that may come out at a half, a quarter
-    or an eighth of its size, both sides still at least `target_side`: much faster, and about as
-    good as it gets if the result is scaled down to that side. With `strict`, a JPEG that has
-    anything wrong with it is an error.
+    With `target_side`, a JPEG whose sides are at least twice as long may be decoded at a half, a
+    quarter or an eighth of its size, with both sides still at least `target_side`: much faster, and
+    about as good if the result is then scaled down to that side. With `strict`, a JPEG with any
+    fault is an error.
 
     Raises:
-        NotAnImageError: it cannot be decoded, is cut short, or takes too long.
+        NotAnImageError: it cannot be decoded, is truncated, or takes too long.
     """
     weight = memory_of(header, target_side)
     _left.check(weight, isolated=header.isolated)

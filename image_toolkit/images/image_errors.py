@@ -1,4 +1,4 @@
-"""Why bytes cannot be had as an image: a closed list of reasons for the reject table."""
+"""Why bytes could not be decoded as an image: a closed list of reasons for the reject table."""
 
 from typing import Literal
 
@@ -16,7 +16,7 @@ Reason = Literal[
 
 
 class NotAnImageError(Exception):
-    """Bytes that cannot be had as an image; `reason` is a short code for the reject table."""
+    """Bytes that are not a usable image; `reason` is a short code for the reject table."""
 
     def __init__(self, *, reason: Reason, message: str) -> None:
         super().__init__(message)
@@ -25,7 +25,7 @@ class NotAnImageError(Exception):
 
 
 def failed(image_format: str, error: Exception) -> NotAnImageError:
-    """Return what the error of a decoder comes to: hostile bytes have it raise nearly anything."""
+    """Convert any error of a decoder: on hostile bytes it may raise nearly anything."""
     if isinstance(error, NotAnImageError):
         return error
     if isinstance(error, MemoryError):

@@ -1,4 +1,4 @@
-"""What an image file says of itself, read without decoding its pixels."""
+"""The header of an image file, read without decoding its pixels."""
 
 import io
 import re
@@ -17,7 +17,7 @@ from image_toolkit.images.structure import MOST_SCANNED, Structure
 
 
 def _heif() -> tuple[str, ...]:
-    """Have Pillow read HEIF, if there is a package for it."""
+    """Enable HEIF in Pillow, if a package for it is installed."""
     for package in ("pi_heif", "pillow_heif"):
         try:
             module = import_module(package)
@@ -29,37 +29,40 @@ def _heif() -> tuple[str, ...]:
 
 
 MAX_PIXELS: Final = 64_000_000
-"""The default cap on width times height: 192 MB of pixels; cameras make 24 to 61 million."""
+"""The default limit on width times height: 192 MB of pixels; cameras make 24 to 61 million."""
 
-FORMATS: Final = ("JPEG", "PNG", "WEBP", "GIF", "AVIF", *_heif())
-"""What is decoded; HEIF where a reader of it is installed.
+_HEIF: Final = _heif()
+_WHY_NO_HEIF: Final = "it is broken" if _HEIF else "the package pi-heif is missing; install it"
 
-Never SVG, EPS, PSD or TIFF: they are programs, or hold anything."""
+FORMATS: Final = ("JPEG", "PNG", "WEBP", "GIF", "AVIF", *_HEIF)
+"""The formats that are decoded; HEIF if a decoder for it is installed.
+
+Never SVG, EPS, PSD or TIFF: they are programs, or containers for anything."""
 
 JPEGS: Final = ("JPEG", "MPO")
 
 _NOT_READ: Final = (
-    (re.compile(rb"....ftyp(?:hei|mif1|msf1)"), "HEIF: broken, or the package pi-heif is missing"),
+    (re.compile(rb"....ftyp(?:hei|mif1|msf1)"), f"HEIF: {_WHY_NO_HEIF}"),
     (re.compile(rb"\xff\x0a|\x00{3}\x0cJXL "), "JPEG XL, which is not read; convert it"),
     (re.compile(rb"II\*\x00|MM\x00\*"), "TIFF, which is not read; convert it"),
     (re.compile(rb"BM.{4}\x00{4}", re.DOTALL), "BMP, which is not read; convert it"),
 )
 
-_STILL: Final = ("GIF", "AVIF", "HEIF")  # formats of which nobody asks whether they are still
+_STILL: Final = ("GIF", "AVIF", "HEIF")  # formats whose images count as still, unchecked
 
-# Pillow warns between its own limit and twice that, where `max_pixels` refuses, and of all that is
-# wrong with metadata. Anybody's images would fill the log.
+# Pillow warns about sizes between its own limit and twice that (`max_pixels` decides here), and
+# about faulty metadata. Images from the web would fill the log.
 warnings.filterwarnings("ignore", category=Image.DecompressionBombWarning)
 warnings.filterwarnings("ignore", category=UserWarning, module=r"PIL\.")
 
 
 @dataclass(frozen=True)
 class ImageHeader:
-    """What an image file says of itself.
+    """The header of an image file.
 
     `width` and `height` are in pixels, as displayed; `turned` is the EXIF orientation, 1 to 8, that
-    brings the stored pixels there. `profile` is what colours its values are: "" where it tells
-    none. `animated` is told of PNG and WebP. `isolated`: it is decoded in another process.
+    maps the stored pixels to the display. `profile` is the colour profile, "" if the file has none.
+    `animated` is only known for PNG and WebP. `isolated`: decode it in another process.
     """
 
     format: str
@@ -76,7 +79,7 @@ class ImageHeader:
 
     @property
     def pixels(self) -> int:
-        """How many there are."""
+        """The number of pixels."""
         return self.width * self.height
 
     @property
@@ -86,17 +89,17 @@ class ImageHeader:
 
     @property
     def is_plain(self) -> bool:
-        """Whether it is a JPEG that shows as it is: upright, sRGB or grey."""
+        """Whether it is a JPEG that needs no conversion: upright, and sRGB or grey."""
         usual = self.format == "JPEG" and self.mode in ("RGB", "L") and self.turned == 1
         return usual and self.profile != "other"
 
 
 def read_header(data: bytes, structure: Structure, max_pixels: int) -> ImageHeader:
-    """Return what an image file says of itself.
+    """Return the header of an image file.
 
     Raises:
-        NotAnImageError: no image, a format that is not accepted, more than `max_pixels` or than a
-            decoder should go over, or a progressive JPEG that was cut between its scans.
+        NotAnImageError: not an image, an unsupported format, more than `max_pixels` or than a
+            decoder should process, or a progressive JPEG that was cut off between scans.
     """
     if structure.frame is not None:
         _check_size(structure.frame[1:], structure.scans, max_pixels)
@@ -127,10 +130,10 @@ def read_header(data: bytes, structure: Structure, max_pixels: int) -> ImageHead
 
 
 def open_image(data: bytes) -> Image.Image:
-    """Return the image in `data`, not decoded.
+    """Return the image in `data`, not yet decoded.
 
     Raises:
-        NotAnImageError: no image, or a format that is not accepted.
+        NotAnImageError: not an image, or an unsupported format.
     """
     try:
         return Image.open(io.BytesIO(data), formats=FORMATS)
@@ -145,7 +148,7 @@ def open_image(data: bytes) -> Image.Image:
 
 
 def _looks_like(data: bytes) -> str:
-    """Return what bytes that are no image seem to be, and none of them: they may be a secret."""
+    """Say what bytes that are not an image look like, without quoting any: they may be a secret."""
     start = data[:512].lstrip(b"\xef\xbb\xbf \t\r\n")
     if start.startswith(b"<"):
         return "a web page, or other markup"

@@ -1,4 +1,4 @@
-"""JPEG files as a row of segments: what they are, and what can go without touching the picture."""
+"""JPEG files as sequences of segments: reading them, and dropping what is not the picture."""
 
 import re
 import struct
@@ -12,24 +12,24 @@ END: Final = 0xD9
 JPEG_END: Final = b"\xff\xd9"
 
 _MARKER: Final = re.compile(rb"\xff+[^\x00\xff\xd0-\xd7]", re.DOTALL)
-_END_MARKER: Final = re.compile(JPEG_END)  # which finds two bytes faster than `bytes.find`
+_END_MARKER: Final = re.compile(JPEG_END)  # finds two bytes faster than `bytes.find` does
 _START: Final = b"\xff\xd8"
 _COMMENT: Final = 0xFE
 _APPLICATION: Final = range(0xE1, 0xF0)
 _TAIL: Final = 64  # some writers leave a few bytes after the end
-_ADOBE: Final = 0xEE  # says how the colours are coded, so it stays
-_MARKS: Final = 0xFF  # what markers begin with
-_IS_MARKER: Final = np.ones(256, np.int64)  # by what follows such a byte
+_ADOBE: Final = 0xEE  # says how colours are coded, so it is kept
+_MARKS: Final = 0xFF  # the byte that begins a marker
+_IS_MARKER: Final = np.ones(256, np.int64)  # by the byte after it
 _IS_MARKER[[0x00, *range(0xD0, 0xD8)]] = 0
 _COUNTED_AT_ONCE: Final = 1 << 20
 _MODES: Final = {1: "L", 3: "RGB"}
 _BASELINE: Final = (0xC0, 0xC1)  # frames of JPEGs whose scans do not refine each other
-_TABLES: Final = (0xC4, 0xDB, 0xDD, 0xE0, 0xFE)  # with the head of JFIF, and comments
+_TABLES: Final = (0xC4, 0xDB, 0xDD, 0xE0, 0xFE)  # including JFIF headers and comments
 _FRAME: Final = struct.Struct(">BHHB")  # bits, height, width, colours; then 3 bytes for each colour
 
 
 class Segment(NamedTuple):
-    """A segment: its marker, its place, its content, and how many bytes before it are of none."""
+    """A segment: marker, offset, content, and the number of stray bytes before it."""
 
     marker: int
     start: int
@@ -38,7 +38,7 @@ class Segment(NamedTuple):
 
 
 class Frame(NamedTuple):
-    """What a frame says of the picture: its mode, as Pillow calls it, and its size in pixels."""
+    """What a frame header declares: the mode, in Pillow's terms, and the size in pixels."""
 
     mode: str
     width: int
@@ -46,14 +46,14 @@ class Frame(NamedTuple):
 
 
 class MarkerCounts(NamedTuple):
-    """How many markers of a kind there are at most: bytes in other segments may look like some."""
+    """Upper bounds on the numbers of markers: bytes inside other segments may look like some."""
 
     scans: int
     all: int
 
 
 def segments(jpeg: bytes) -> Iterator[Segment]:
-    """Yield the segments up to the end marker; coded pixels are skipped."""
+    """Yield the segments up to the end marker; entropy-coded data is skipped."""
     position = 2
     while found := _MARKER.search(jpeg, position):
         after = found.end()
@@ -66,10 +66,10 @@ def segments(jpeg: bytes) -> Iterator[Segment]:
 
 
 def bare_frame(jpeg: bytes) -> Frame | None:
-    """Return the frame of a JPEG that is not progressive and holds its picture, and nothing else.
+    """Return the frame of a non-progressive JPEG that contains only its picture.
 
-    None for any other: one that has a second frame, metadata, a profile, bytes between segments, or
-    more bits or other colours than usual.
+    None for any other: one with a second frame, metadata, a colour profile, bytes between segments,
+    or an unusual bit depth or number of colours.
     """
     found, position = None, 2
     try:
@@ -86,7 +86,7 @@ def bare_frame(jpeg: bytes) -> Frame | None:
                 return None
             position += max(length, 2) + 2
     except IndexError:
-        pass  # it ends before its first scan
+        pass  # ends before its first scan
     return None
 
 
@@ -99,7 +99,7 @@ def _frame(content: bytes) -> Frame | None:
 
 
 def count_markers(jpeg: bytes) -> MarkerCounts:
-    """Return how many markers there are at most, and how many of them begin scans."""
+    """Return upper bounds on the number of markers, and on those that begin a scan."""
     values = np.frombuffer(jpeg, np.uint8)
     kinds = np.zeros(256, np.int64)
     for start in range(0, len(jpeg) - 1, _COUNTED_AT_ONCE):
@@ -109,10 +109,10 @@ def count_markers(jpeg: bytes) -> MarkerCounts:
 
 
 def without_metadata(jpeg: bytes) -> bytes:
-    """Return a JPEG without EXIF, XMP, profiles, comments, or bytes behind its end.
+    """Return a JPEG without EXIF, XMP, profiles, comments, or bytes after its end.
 
     Raises:
-        ValueError: it is no row of segments that ends in a scan.
+        ValueError: it is not a sequence of segments that ends in a scan.
     """
     kept = [_START]
     for marker, start, content, skipped in segments(jpeg if jpeg.startswith(_START) else b""):
@@ -129,5 +129,5 @@ def without_metadata(jpeg: bytes) -> bytes:
 
 
 def has_end(jpeg: bytes) -> bool:
-    """Return whether a JPEG has its end marker, which one that was cut short lacks."""
+    """Return whether a JPEG has its end marker; a truncated one lacks it."""
     return JPEG_END in jpeg[-_TAIL:]

@@ -1,7 +1,7 @@
-"""Progressive JPEG: whether all of the picture was sent.
+"""Progressive JPEG: whether the whole picture arrived.
 
-It comes in scans, each of which adds to all of the picture. Cut between two of them it is a
-well-formed file that decodes without complaint, and is blurred.
+A progressive JPEG consists of scans, each of which refines the whole picture. Cut off between two
+scans, it is a well-formed file that decodes without complaint, but is blurred.
 """
 
 from typing import Final
@@ -13,8 +13,8 @@ _COEFFICIENTS: Final = 64
 
 
 def lacks_scans(jpeg: bytes) -> bool:
-    """Return whether a progressive JPEG lacks bits of any coefficient of any colour."""
-    left: dict[int, list[int]] = {}  # bits still to come, by colour and coefficient
+    """Return whether a progressive JPEG lacks bits of any coefficient of any colour component."""
+    left: dict[int, list[int]] = {}  # bits still missing, by colour and coefficient
     for marker, _, segment, _ in segments(jpeg):
         if marker == _PROGRESSIVE and len(segment) > 6:  # noqa: PLR2004 - its fixed part
             colours = segment[6 : 6 + 3 * segment[5] : 3]

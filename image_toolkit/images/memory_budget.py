@@ -1,12 +1,12 @@
-"""One budget of memory for all threads that decode: they wait for each other."""
+"""A memory budget shared by all decoding threads, which wait for each other."""
 
 from threading import Condition, Lock
 
 
 class MemoryBudget:
-    """A semaphore whose holders weigh so many bytes each; one that weighs more than all runs alone.
+    """A semaphore that counts bytes; a request for more than the total runs alone.
 
-    Whoever came first is served first, so that a large image does not wait for ever.
+    First come, first served, so that a large image does not wait for ever.
     """
 
     def __init__(self, total: int) -> None:
@@ -18,11 +18,11 @@ class MemoryBudget:
         self._served = 0
 
     def hold(self, weight: int) -> "Share":
-        """Return what holds so many bytes, once they are free, for as long as it is entered."""
+        """Return a context manager that holds so many bytes, once they are free."""
         return Share(self, min(max(weight, 0), self._total))
 
     def take(self, held: int) -> None:
-        """Wait for so many bytes."""
+        """Wait until so many bytes are free, and take them."""
         with self._lock:
             turn, self._next = self._next, self._next + 1
             if turn != self._served or held > self._free:
@@ -32,18 +32,18 @@ class MemoryBudget:
             self._tell()
 
     def give_back(self, held: int) -> None:
-        """Let others have so many bytes."""
+        """Release so many bytes."""
         with self._lock:
             self._free += held
             self._tell()
 
     def _tell(self) -> None:
-        if self._served != self._next:  # seldom: most images take next to nothing
+        if self._served != self._next:  # seldom true: most images take next to nothing
             self._changed.notify_all()
 
 
 class Share:
-    """A part of a budget: a context, as plain as can be, since every image enters one."""
+    """A part of a budget: a context manager kept minimal, since every image enters one."""
 
     __slots__ = ("_budget", "_held")
 

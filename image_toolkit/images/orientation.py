@@ -1,8 +1,8 @@
-"""How an image is to be turned, wherever its file says so, by the rules of those who train on it.
+"""The orientation of an image, wherever its file stores it, as trainers would read it.
 
 Trainers read with Pillow, which takes the orientation from EXIF (in a JPEG, a WebP, an AVIF; in a
-PNG before or after its pixels, or as text), else from XMP. What is decoded here has to come out as
-it does there.
+PNG before or after its pixels, or as text), else from XMP. An image must come out here as it does
+there.
 """
 
 from typing import Final
@@ -25,21 +25,21 @@ _TRANSPOSES: Final = {
     8: Image.Transpose.ROTATE_90,
 }
 _READ: Final = frozenset({"exif", "xmp"})
-"""Under which names Pillow keeps what of a JPEG may tell; most have neither."""
+"""Pillow's names for the parts of a JPEG that may hold an orientation; most have neither."""
 
 _PIXELS: Final = b"IDAT"
 _TELLING: Final = frozenset({b"eXIf", b"tEXt", b"zTXt", b"iTXt"})
 
 
 def orientation(image: Image.Image) -> int:
-    """Return the orientation of an opened image, 1 to 8; 1 where it has none or nonsense.
+    """Return the orientation of an opened image, 1 to 8; 1 if it has none or an invalid one.
 
-    Of a PNG, one that was opened with what `told_first` returns.
+    A PNG must have been opened from what `told_first` returns.
     """
     if image.format == "JPEG" and not _READ & image.info.keys():
         return 1
     try:
-        # Not `PngImageFile.getexif`, which decodes every PNG to look behind its pixels.
+        # Not `PngImageFile.getexif`: it decodes every PNG to read what follows the pixels.
         value = Image.Image.getexif(image).get(_TAG, 1)
     except Exception:  # noqa: BLE001 - hostile metadata raises nearly anything
         return 1
@@ -47,15 +47,15 @@ def orientation(image: Image.Image) -> int:
 
 
 def upright(image: Image.Image, turned: int) -> Image.Image:
-    """Return an image as an orientation asks for."""
+    """Return an image with an orientation applied."""
     method = _TRANSPOSES.get(turned)
     return image if method is None else image.transpose(method)
 
 
 def told_first(png: bytes) -> bytes:
-    """Return a PNG with all that it says of itself before its pixels, and only the first of these.
+    """Return a PNG with all its metadata before its pixels, and only the first chunk of pixels.
 
-    Where it says nothing after them it is returned as it is.
+    A PNG without metadata after its pixels is returned unchanged.
     """
     chunks = list(png_chunks(png))
     first = next((n for n, chunk in enumerate(chunks) if chunk.kind == _PIXELS), len(chunks))

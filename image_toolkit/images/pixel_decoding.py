@@ -1,7 +1,8 @@
-"""From a file and its header to pixels, in this process: 8-bit RGB, upright, in sRGB, over white.
+"""From a file and its header to pixels, in this process: 8-bit RGB, upright, in sRGB, on white.
 
-JPEG is decoded by libjpeg-turbo (`simplejpeg`), everything else, and every unusual JPEG, by Pillow.
-What comes after Pillow's decoding is done strip by strip, so that no second image is ever whole.
+JPEG is decoded by libjpeg-turbo (`simplejpeg`); everything else, and every unusual JPEG, by Pillow.
+All conversions after Pillow's decoding are done in strips, so that there is never a second full
+image in memory.
 """
 
 from typing import TYPE_CHECKING, Final
@@ -21,15 +22,15 @@ if TYPE_CHECKING:
 
 _STRIP_PIXELS: Final = 1 << 20
 
-# Large enough for the system to take it back at once. Pillow's own pieces of 16 MB stay with the
-# thread that freed them: with many threads, far more than any budget of memory.
+# Blocks large enough for the system to reclaim at once. Pillow's own of 16 MB stay with the thread
+# that freed them: with many threads, far more than any memory budget.
 Image.core.set_block_size(64 << 20)  # type: ignore[attr-defined]
 
 _PILLOW_BYTES: Final = 20
-"""What a pixel takes at most: a WebP's is held by its decoder (8), twice on its way (8), as RGB."""
+"""Bytes per pixel, at most: WebP is held by its decoder (8), twice in transit (8), and as RGB."""
 
-_JPEG_BYTES: Final = 8  # as RGB, turned
-_COEFFICIENT_BYTES: Final = 6  # of a progressive JPEG: two for each colour, whatever comes out
+_JPEG_BYTES: Final = 8  # as RGB, rotated
+_COEFFICIENT_BYTES: Final = 6  # of a progressive JPEG: two per colour, whatever the output size
 
 
 def decode(
@@ -56,9 +57,9 @@ def _decode_any(header: ImageHeader, data: bytes) -> "NDArray[np.uint8]":
 
 
 def loads(data: bytes) -> bool:
-    """Return whether Pillow, which is what trainers read with, has no complaint of a file.
+    """Return whether Pillow, with which trainers read, loads a file without complaint.
 
-    It is stricter than `decode`: it takes no JPEG that lacks its end marker.
+    It is stricter than `decode`: it refuses a JPEG without its end marker.
     """
     try:
         open_image(data).load()
@@ -68,7 +69,7 @@ def loads(data: bytes) -> bool:
 
 
 def memory_of(header: ImageHeader, target_side: int | None = None) -> int:
-    """Return about how many bytes decoding takes at most, beside the file."""
+    """Return about how many bytes decoding takes at most, without the file itself."""
     if not _is_turbo(header):
         return _PILLOW_BYTES * header.pixels
     side = min(header.size)
@@ -78,7 +79,7 @@ def memory_of(header: ImageHeader, target_side: int | None = None) -> int:
 
 
 def _eighths(header: ImageHeader, number: int) -> tuple[int, int]:
-    """Return height and width of an image at so many eighths of its size."""
+    """Return the height and width of an image scaled to a number of eighths."""
     return -(-header.height * number // 8), -(-header.width * number // 8)
 
 
@@ -89,10 +90,10 @@ def _is_turbo(header: ImageHeader) -> bool:
 def _decode_jpeg(
     data: bytes, target_side: int | None, *, strict: bool
 ) -> "NDArray[np.uint8] | None":
-    """Return the pixels as stored, or None where Pillow, which forgives more, has to try.
+    """Return the pixels as stored; None if Pillow, which is more tolerant, must try.
 
     Raises:
-        NotAnImageError: image data is missing, or anything is not as it should be if `strict`.
+        NotAnImageError: image data is missing, or there is any fault if `strict`.
     """
     ended = data if has_end(data) else data + JPEG_END
     side = target_side or 0
@@ -110,12 +111,13 @@ def _decode_jpeg(
 
 
 def _finish(header: ImageHeader, pixels: "NDArray[np.uint8]", data: bytes) -> "NDArray[np.uint8]":
-    """Return decoded pixels upright and in sRGB, by what the header says of them."""
-    other = header.profile == "other" and header.mode == "RGB"
+    """Convert decoded pixels to upright sRGB, according to the header."""
+    other = header.profile == "other"
     if header.turned == 1 and not other:
         return pixels
     profile = open_image(data).info.get("icc_profile") if other else None
-    return _in_strips(upright(Image.fromarray(pixels), header.turned), profile)
+    image = Image.fromarray(pixels[..., 0] if header.mode == "L" else pixels)
+    return _in_strips(upright(image, header.turned), profile)
 
 
 def _in_strips(image: Image.Image, profile: bytes | None) -> "NDArray[np.uint8]":
@@ -136,17 +138,25 @@ def _as_rgb(image: Image.Image, profile: bytes | None) -> Image.Image:
 
 
 def _to_8_bit(image: Image.Image) -> Image.Image:
-    """Return an image of 8 bits a channel; 16-bit values are scaled down, not cut off."""
+    """Convert to 8 bits per channel; 16-bit values are scaled down, not clipped."""
+    see_through = "transparency" in image.info
     if image.mode.startswith("I"):
-        values = np.asarray(image).astype(np.uint32)
-        return Image.fromarray((values >> 8).clip(0, 255).astype(np.uint8))
-    if image.mode == "P":
-        return image.convert("RGBA" if "transparency" in image.info else "RGB")
-    if image.mode in ("1", "LA", "PA") or (image.mode == "L" and "transparency" in image.info):
-        return image.convert("L" if image.mode == "1" else "RGBA")
-    if image.mode == "RGB" and "transparency" in image.info:
-        return image.convert("RGBA")
-    return image
+        return _from_16_bit(image)
+    if image.mode in ("1", "L"):
+        return image.convert("LA" if see_through else "L")
+    if image.mode in ("P", "RGB"):
+        return image.convert("RGBA" if see_through else "RGB")
+    return image.convert("RGBA") if image.mode == "PA" else image
+
+
+def _from_16_bit(image: Image.Image) -> Image.Image:
+    """Convert 16-bit grey to 8 bits; one of its values may be transparent."""
+    values = np.asarray(image).astype(np.uint32)
+    grey = Image.fromarray((values >> 8).clip(0, 255).astype(np.uint8))
+    if "transparency" in image.info:
+        opaque = values != image.info["transparency"]
+        grey.putalpha(Image.fromarray(opaque.astype(np.uint8) * 255))
+    return grey
 
 
 def _over_white(image: Image.Image) -> Image.Image:

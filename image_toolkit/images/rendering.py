@@ -1,8 +1,8 @@
 """From the bytes of a fetched image to the bytes of a training image: size, shape and format.
 
-Downscaling below two-fold and upscaling are bicubic, more than two-fold averages areas after a
-DCT-scaled decode: within 0.99 SSIM of a Lanczos resize, at a fifth of its time. A JPEG that needs
-no change keeps its own compressed data, cleared of metadata and of whatever follows its end.
+Upscaling, and downscaling by less than two, are bicubic; downscaling by more averages areas after a
+DCT-scaled decode: within 0.99 SSIM of a Lanczos resize, in a fifth of the time. A JPEG that needs
+no change keeps its compressed data, without metadata and without bytes after its end.
 """
 
 import hashlib
@@ -27,10 +27,10 @@ ResizeMode = Literal["no", "keep_ratio", "center_crop", "border"]
 EncodeFormat = Literal["jpg", "webp", "png"]
 
 _AREA_FROM: Final = 2.0
-_SQUARE: Final = 32  # side of the image that the perceptual hash looks at
+_SQUARE: Final = 32  # side of the image that the perceptual hash is computed on
 _WHITE: Final = (255, 255, 255)
 
-cv2.setNumThreads(1)  # the caller spreads images over threads, not pieces of an image
+cv2.setNumThreads(1)  # the caller runs one image per thread
 
 
 class UnwantedImageError(Exception):
@@ -56,10 +56,11 @@ class Rendered:
 
 @dataclass(frozen=True)
 class Rendering:
-    """What every image is made into.
+    """How every image is rendered.
 
-    `keep_ratio` scales the shorter side to `image_size`; `center_crop` also cuts the longer side to
-    it; `border` scales the longer side and pads to a white square. `quality` is for jpg and webp.
+    `keep_ratio` scales the shorter side to `image_size`; `center_crop` also crops the longer side
+    to it; `border` scales the longer side and pads to a white square. `quality` is for jpg and
+    webp.
     """
 
     image_size: int = 512
@@ -71,10 +72,10 @@ class Rendering:
     max_aspect_ratio: float = 2.5
     max_pixels: int = MAX_PIXELS
     decode_kept: bool = True
-    """Decode JPEGs that stay as they are as well: finds the damaged ones, and gives their hash."""
+    """Also decode JPEGs that are kept unchanged: finds damaged ones, and yields their hash."""
 
     def render(self, data: bytes) -> Rendered:
-        """Return the training image made of `data`.
+        """Return the training image made from `data`.
 
         Raises:
             NotAnImageError: see `decoding.image_header` and `decoding.pixels_of`.
@@ -102,7 +103,7 @@ class Rendering:
             raise UnwantedImageError(reason="aspect_ratio", message=message)
 
     def _side(self, width: int, height: int) -> int:
-        """Return the side that becomes `image_size`."""
+        """Return the side that is scaled to `image_size`."""
         return max(width, height) if self.resize_mode == "border" else min(width, height)
 
     def _changes_size(self, width: int, height: int) -> bool:
@@ -115,14 +116,14 @@ class Rendering:
         return (width, height) != (self.image_size, self.image_size)
 
     def _least_side(self, width: int, height: int) -> int | None:
-        """Return how small the shorter side may be decoded, for the resize to be as good."""
+        """Return how small the shorter side may be decoded without loss in the resize."""
         if not self._changes_size(width, height):
             return None
         scale = self.image_size / self._side(width, height)
         return int(2 * scale * min(width, height)) or None
 
     def _kept(self, header: ImageHeader, data: bytes) -> tuple[bytes, str | None] | None:
-        """Return the bytes of a JPEG that can stay, and its hash; None if it has to be encoded."""
+        """Return a JPEG that can be kept, with its hash; None if it must be re-encoded."""
         if self.encode_format != "jpg" or not header.is_plain:
             return None
         try:
@@ -134,7 +135,7 @@ class Rendering:
             return None
 
     def _resize(self, pixels: "NDArray[np.uint8]", width: int, height: int) -> "NDArray[np.uint8]":
-        """Return decoded pixels of an image of `width` x `height` in their final size and shape."""
+        """Return decoded pixels of a `width` x `height` image in their final size and shape."""
         if not self._changes_size(width, height):
             return pixels
         size = self.image_size
@@ -169,7 +170,7 @@ def encode(pixels: "NDArray[np.uint8]", encode_format: EncodeFormat, quality: in
 
 
 def phash(pixels: "NDArray[np.uint8]") -> str:
-    """Return the perceptual hash: 64 bits in hexadecimal, of which alike images share most.
+    """Return the perceptual hash: 64 bits in hexadecimal; similar images share most of them.
 
     The signs of the 8x8 lowest frequencies against their median, as in ImageHash's `phash`.
     """
@@ -184,7 +185,7 @@ def phash(pixels: "NDArray[np.uint8]") -> str:
 
 
 def _halved(pixels: "NDArray[np.uint8]") -> "NDArray[np.uint8]":
-    """Return large pixels at half their size, which is the fastest way towards a small image."""
+    """Return large pixels at half size: the fastest first step towards a small image."""
     height, width = pixels.shape[0] // 2, pixels.shape[1] // 2
     if min(height, width) < 4 * _SQUARE:
         return pixels

@@ -1,8 +1,8 @@
-"""What a file's parts may cost, told from its bytes before a decoder sees them.
+"""Bounds on the cost of a file's parts, from its bytes, before a decoder sees them.
 
 A decoder takes time for each part of a file (segments, chunks, boxes, blocks), for each scan of a
-progressive JPEG, and for metadata that it takes apart. A file of many times more parts than an
-image has is refused; one that is not known to be cheap is left to a process that can be ended.
+progressive JPEG, and for metadata that it parses. A file with many times more parts than an image
+needs is refused; one that is not known to be cheap is left to a process that can be killed.
 """
 
 import struct
@@ -19,16 +19,16 @@ MOST_PARTS: Final = 50_000
 """A PNG of 64 megapixels has some 25,000 chunks; decoders take up to 5 microseconds for each."""
 
 MOST_SCANNED: Final = 1_000_000_000
-"""Scans times pixels, for each of which a decoder takes a nanosecond; 64 megapixels in 14 scans."""
+"""Scans times pixels, at a nanosecond each in a decoder: 64 megapixels in 14 scans stay below."""
 
 _MOST_PARSED: Final = 64 << 10
-"""Bytes of metadata that are taken apart here: entries may overlap, and come to their square."""
+"""Bytes of metadata parsed in this process: entries may overlap, so the cost can be quadratic."""
 
 _FEW_SCANS: Final = 24
 _FEW_MARKERS: Final = 2000
 
 _JPEG_KNOWN: Final = frozenset({0xC0, 0xC1, 0xC2, 0xC4, 0xDA, 0xDB, 0xDD, 0xFE, *range(0xE0, 0xF0)})
-"""Markers of which all readers know that a length follows."""
+"""Markers that, as all readers know, are followed by a length."""
 
 _EXIF: Final = 0xE1
 _PHOTOSHOP: Final = 0xED
@@ -40,10 +40,10 @@ _PNG_PARSED: Final = frozenset({b"eXIf", b"tEXt", b"zTXt", b"iTXt", b"iCCP"})
 class Structure:
     """What is known of a file's parts.
 
-    `simple`: they are few, of a format that is decoded in so many steps a pixel. `scans`: how often
-    its pixels are gone over. `size`: width and height, where a decoder takes memory for them before
-    it tells them. `frame`: that of a JPEG of which there is nothing else to know, as it has neither
-    metadata nor a profile, and is not progressive.
+    `simple`: they are few, in a format with a bounded cost per pixel. `scans`: passes over its
+    pixels. `size`: width and height, if a decoder would allocate memory for them before reporting
+    them. `frame`: the frame of a JPEG about which there is nothing else to know: no metadata, no
+    profile, not progressive.
     """
 
     simple: bool = False
@@ -56,7 +56,7 @@ def structure_of(data: bytes) -> Structure:
     """Return what is known of a file's parts.
 
     Raises:
-        NotAnImageError: it has more of them than an image.
+        NotAnImageError: it has more parts than an image needs.
     """
     if data.startswith(b"\xff\xd8"):
         return _jpeg(data)
@@ -75,7 +75,7 @@ def structure_of(data: bytes) -> Structure:
 
 
 def _jpeg(data: bytes) -> Structure:
-    """Return what is known of a JPEG: in its head each byte counts that is in no segment."""
+    """Return what is known of a JPEG; before its first scan, each stray byte counts as a part."""
     counted = jpeg.count_markers(data)
     few = counted.all <= _FEW_MARKERS and counted.scans <= _FEW_SCANS
     frame = jpeg.bare_frame(data) if few else None
@@ -92,19 +92,19 @@ def _jpeg(data: bytes) -> Structure:
         if marker == _PHOTOSHOP or (marker == _EXIF and content.startswith(b"Exif")):
             parsed += len(content)
     else:
-        parts += max(len(data) - end, 0)  # a reader looks for the first scan up to there
+        parts += max(len(data) - end, 0)  # a reader searches up to there for the first scan
     _refuse(max(parts, most.all if known else counted.all), "JPEG")
     return Structure(known and parsed <= _MOST_PARSED, max(most.scans, 1))
 
 
 def _marked(data: bytes) -> jpeg.MarkerCounts:
-    """Return how many markers there are, those in other segments left out."""
+    """Return the number of markers, without those inside other segments."""
     counts = Counter(segment.marker for segment in islice(jpeg.segments(data), MOST_PARTS + 1))
     return jpeg.MarkerCounts(counts[jpeg.START_OF_SCAN], counts.total())
 
 
 class Chunk(NamedTuple):
-    """A part that says how long it is; `parsed` if its content is metadata that is taken apart."""
+    """A part that states its length; `parsed` if its content is metadata that decoders parse."""
 
     kind: bytes
     start: int
@@ -113,7 +113,7 @@ class Chunk(NamedTuple):
 
 
 def png_chunks(data: bytes) -> Iterator[Chunk]:
-    """Yield the chunks of a PNG; `start` is that of the length, `size` that of the content."""
+    """Yield the chunks of a PNG: `start` is the offset of the length, `size` is of the content."""
     position = 8
     while position + 8 <= len(data):
         length, kind = struct.unpack_from(">I4s", data, position)
@@ -151,7 +151,7 @@ def _boxes(data: bytes) -> Iterator[Chunk]:
 
 
 def _webp_size(data: bytes) -> tuple[int, int] | None:
-    if len(data) < 30:  # noqa: PLR2004 - the headers of all three kinds are within
+    if len(data) < 30:  # noqa: PLR2004 - enough for the headers of all three kinds
         return None
     if data[12:16] == b"VP8X":
         return int.from_bytes(data[24:27], "little") + 1, int.from_bytes(data[27:30], "little") + 1

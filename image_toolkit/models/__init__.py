@@ -1,12 +1,14 @@
-"""Models: loading them safely, feeding them well, and running them as fast as the machine allows.
+"""Models: loaded safely, kept supplied with inputs, and run as fast as the machine allows.
 
-`hub` finds a model's files, `loading` makes the model of them, `device` chooses where and how
-precisely it runs, `preparation` makes its inputs from image bytes, `feed` prepares ahead of the
-device, `batching` fits batches to the memory. `embedders` and `captioners` are the models
-themselves. `cpu` leans on private parts of torch and transformers: `shortcuts` is the way in, which
-`checked_versions` opens.
+- `runtime`: what all models need: `hub` finds the files, `loading` builds the model, `device`
+  chooses device and precision, `preparation` turns image bytes into inputs, `feed` prepares them
+  ahead of the device, `batching` fits batches to the memory
+- `embedding`: images and texts to vectors (`embedders`)
+- `captioning`: images to captions (`captioners`)
+- `cpu`, `gpu`: faster layers. They rely on private parts of torch and transformers:
+  `runtime.shortcuts` applies them, and only with versions that `runtime.checked_versions` lists.
 """
 
 from fondant_spec.cpu import wait_patiently
 
-wait_patiently()  # before torch is loaded, which then keeps to it
+wait_patiently()  # read by torch when it is loaded

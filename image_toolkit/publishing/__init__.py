@@ -1,1 +1,1 @@
-"""Folders of files that steps write for others, whole or not at all, and never over another's."""
+"""Output folders for others: written completely or not at all, and never over foreign files."""

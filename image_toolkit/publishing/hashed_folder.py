@@ -1,4 +1,4 @@
-"""A folder that is being filled, with the size and hash of each file as it was written."""
+"""A folder being written, with the size and hash of each file."""
 
 import hashlib
 import json
@@ -15,7 +15,7 @@ from fondant_spec.dataset.hashing_file import HashingFile
 
 _DIGEST_LENGTH: Final = 12
 _SHARED: Final = 2
-"""Of a pair, the image and its mask are written to several layouts."""
+"""The files kept for sharing: of a pair, image and mask are written to several layouts."""
 
 
 class WrittenFile(NamedTuple):
@@ -27,7 +27,7 @@ class WrittenFile(NamedTuple):
 
 @dataclass
 class _Written:
-    """What was written below a root, and the last files that may have several names."""
+    """What was written below a root, and the last files that may get further names."""
 
     root: Path
     files: dict[str, WrittenFile] = field(default_factory=dict)
@@ -38,7 +38,7 @@ class _Written:
 
 
 class HashedFolder:
-    """A local folder, or one inside it that is being filled, too."""
+    """A local folder being written, or a folder inside one."""
 
     def __init__(self, path: Path, written: _Written | None = None) -> None:
         self.path = path
@@ -46,11 +46,11 @@ class HashedFolder:
 
     @property
     def files(self) -> Mapping[str, WrittenFile]:
-        """All files that were written, by their paths relative to the outermost folder."""
+        """All files written, by path relative to the outermost folder."""
         return self._written.files
 
     def below_here(self) -> dict[str, WrittenFile]:
-        """Return the files that were written at any depth below this folder, by relative paths."""
+        """Return the files written below this folder at any depth, by relative path."""
         inside = "" if self.path == self._written.root else f"{self._written.name(self.path)}/"
         return {
             name.removeprefix(inside): file
@@ -59,11 +59,11 @@ class HashedFolder:
         }
 
     def below(self, name: str) -> "HashedFolder":
-        """Return a folder in this one, whose files are entered here."""
+        """Return a folder inside this one, whose files are recorded here."""
         return HashedFolder(self.path / name, self._written)
 
     def create(self, name: str) -> "HashedFile":
-        """Open a new file, in a folder that is made where there is none; the caller closes it."""
+        """Open a new file, creating its folder if needed; the caller closes it."""
         target = self._target(name)
         return HashedFile(target.open("xb"), self._written.files, self._written.name(target))
 
@@ -73,23 +73,23 @@ class HashedFolder:
             file.write(content)
 
     def write_json(self, name: str, content: object) -> None:
-        """Write a new file of JSON that people may read, too."""
+        """Write a new JSON file, indented for people."""
         self.write(name, (json.dumps(content, indent=2) + "\n").encode())
 
     def enter(self, name: str) -> None:
-        """Enter a file that something else wrote here: it is read once, for its hash."""
+        """Record a file that something else wrote here; it is read once, for its hash."""
         path = self.path / name
         with path.open("rb") as file:
             sha256 = hashlib.file_digest(file, "sha256").hexdigest()
         self._written.files[self._written.name(path)] = WrittenFile(path.stat().st_size, sha256)
 
     def write_shared(self, name: str, content: bytes) -> None:
-        """Write a new file; if it is one of those last written so, as another name of that.
+        """Write a new file; if its content is one of the last written this way, as a hard link.
 
-        Where a file cannot have two names, it is copied.
+        If the file system has no hard links, it is copied.
 
         Raises:
-            FileExistsError: there is a file of this name.
+            FileExistsError: there is already a file with this name.
         """
         written, target = self._written, self._target(name)
         source = next((file for known, file in written.shared if known is content), None)
@@ -101,12 +101,12 @@ class HashedFolder:
             os.link(source, target)
         except FileExistsError:
             raise
-        except OSError:  # another file system, or one without links
+        except OSError:  # another file system, or one without hard links
             shutil.copyfile(source, target)
         written.files[written.name(target)] = written.files[written.name(source)]
 
     def take(self, name: str) -> bytes:
-        """Remove a file that was written, and return what was in it."""
+        """Remove a file that was written, and return its content."""
         target = self._target(name)
         content = target.read_bytes()
         target.unlink()
@@ -125,7 +125,7 @@ class HashedFolder:
 
 
 class HashedFile(HashingFile):
-    """A file of such a folder, which is entered there when it is closed."""
+    """A file in such a folder, which is recorded when it is closed."""
 
     def __init__(self, file: IO[bytes], files: dict[str, WrittenFile], name: str) -> None:
         super().__init__(file)
@@ -133,7 +133,7 @@ class HashedFile(HashingFile):
         self._name = name
 
     def close(self) -> None:
-        """Close the file itself, too."""
+        """Close the underlying file, too."""
         super().close()
         self._file.close()
         self._files[self._name] = WrittenFile(self.bytes_written, self.sha256)

@@ -1,7 +1,7 @@
-"""Which folders below another one hold what these programs wrote: results, exports, pages.
+"""Which subfolders hold output of these programs: results, exports, pages.
 
-Whoever reads a folder of somebody's images leaves them out: what is made of images may lie below
-them, and would be taken for more of them in the next run.
+When reading a folder of somebody's images they are skipped: output may be below the images, and
+would be read as more images in the next run.
 """
 
 import os
@@ -15,7 +15,7 @@ from fondant_spec.dataset.layout import MANIFEST_FILE, PipelineFolder, RunFolder
 from fondant_spec.dataset.written_files import MARK, listed_files
 from fondant_spec.errors import StorageError
 from image_toolkit.edits import journal
-from image_toolkit.edits.texts import listed_texts
+from image_toolkit.edits.caption_files import listed_texts
 from image_toolkit.images.image_files import is_of_the_system
 from image_toolkit.publishing.page_names import PAGE, PICTURES, TEXTS, picture_name
 from image_toolkit.publishing.replacement_note import NOTE
@@ -26,8 +26,8 @@ _KEY: Final = re.compile("[0-9a-f]{16}")
 def own_folders(folder: Path) -> frozenset[str]:
     """Return the names of what a pipeline, an export or a page wrote in this folder.
 
-    Others may have folders called `edits`, `pictures` or `texts`: with any file in it that is not
-    known for ours, such a folder is none of these, and of its files only the journal's are.
+    Other programs may have folders called `edits`, `pictures` or `texts`: a folder with any file
+    that is not recognised does not count, and in `edits` only the journal's files do.
     """
     if folder.name == journal.FOLDER and any(map(_is_pipeline, _folders(folder.parent))):
         return frozenset(filter(journal.is_journal, _names(folder)))
@@ -41,11 +41,11 @@ def own_folders(folder: Path) -> frozenset[str]:
 
 
 def _of_page(folder: Path) -> set[str]:
-    """Return which of the folders in this one a page wrote: those of all its own files."""
+    """Return which folders in this one a page wrote: those that contain only its files."""
     texts = listed_texts(folder / TEXTS)
     if texts is None:
         return set()
-    # There is a picture for each text, and what had its name before was written over.
+    # There is a picture for each text; earlier files of the same name were overwritten.
     pictures = {picture_name(number) for number in range(len(texts))}
     found = {TEXTS} if _has_only(folder / TEXTS, texts.__contains__) else set()
     if (folder / PAGE).is_file() and _has_only(folder / PICTURES, pictures.__contains__):
@@ -54,7 +54,7 @@ def _of_page(folder: Path) -> set[str]:
 
 
 def _has_only(folder: Path, is_own: Callable[[str], bool]) -> bool:
-    """Return whether all that lies below a folder is known, by its path; not if it is unread."""
+    """Return whether everything below a folder is recognised by its path; False if unreadable."""
     try:
         return all(map(is_own, _files_below(folder)))
     except OSError:
@@ -62,7 +62,7 @@ def _has_only(folder: Path, is_own: Callable[[str], bool]) -> bool:
 
 
 def _files_below(folder: Path, inside: str = "") -> Iterator[str]:
-    """Yield what lies below a folder and is no folder itself, but for the system's own."""
+    """Yield all files below a folder, except those of the operating system."""
     with os.scandir(folder) as entries:
         for one in entries:
             if is_of_the_system(one.name):
@@ -74,7 +74,7 @@ def _files_below(folder: Path, inside: str = "") -> Iterator[str]:
 
 
 def _is_export(folder: Path) -> bool:
-    """Return whether a folder has the mark of an export, or the note of one that broke off."""
+    """Return whether a folder has the mark of an export, or the note of an interrupted one."""
     if (folder / NOTE).is_file():
         return True
     try:
@@ -84,7 +84,7 @@ def _is_export(folder: Path) -> bool:
 
 
 def _is_pipeline(folder: Path) -> bool:
-    """Return whether a folder holds runs, or results of steps under their cache keys."""
+    """Return whether a folder contains runs, or results of steps by cache key."""
     runs = Path(PipelineFolder(str(folder)).runs)
     if any(Path(RunFolder(str(one)).record).is_file() for one in _folders(runs)):
         return True
@@ -106,6 +106,6 @@ def _names(folder: Path) -> list[str]:
 
 
 def _folders(folder: Path) -> Iterator[Path]:
-    """Yield the folders in another one, as far as it may be read; links are none."""
+    """Yield the readable folders in another one, without links."""
     with suppress(OSError), os.scandir(folder) as entries:
         yield from (Path(one.path) for one in entries if one.is_dir(follow_symlinks=False))

@@ -1,4 +1,4 @@
-"""What a page of captions has beside it: small pictures by number, and the texts to correct."""
+"""The names of the files beside a page of captions: numbered thumbnails, and texts to correct."""
 
 from typing import Final
 
@@ -8,5 +8,5 @@ TEXTS: Final = "texts"
 
 
 def picture_name(number: int) -> str:
-    """Return the file of a small picture in its folder; the first has number 0."""
+    """Return the file name of a thumbnail in its folder; the first has number 0."""
     return f"{number:06d}.jpg"

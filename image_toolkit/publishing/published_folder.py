@@ -1,8 +1,8 @@
-"""A folder of files that is whole when it has its mark, and may be replaced by a later one.
+"""A folder of files that is complete once it has its mark, and may be replaced by a later run.
 
-It is built in a folder of its own, then moved, its mark last. The mark lists the files, which tells
-later runs that the folder is theirs to replace; what else lies at the target, or was changed there,
-is never touched. A move that breaks off leaves a note, by which the next run makes way.
+It is built in a separate folder, then moved, the mark last. The mark lists the files, which tells
+later runs that they may replace the folder; anything else at the target, and anything modified, is
+never touched. An interrupted move leaves a note, by which the next run can clean up.
 """
 
 import json
@@ -34,15 +34,15 @@ _KEEP: Final = (
 
 @contextmanager
 def published(target: str, told: Mapping[str, Any]) -> Iterator[HashedFolder]:
-    """Yield an empty local folder, the content of which then replaces what is at `target`.
+    """Yield an empty local folder, whose content then replaces what is at `target`.
 
-    `target` is a local folder, new, empty or published before, or a URL. `told` is read at the end
-    and goes into the mark, a JSON file. If the block raises, `target` stays as it is. If it can
-    only be written in part, it has no mark, and may be published to again.
+    `target` is a URL or a local folder: new, empty or previously published. `told` is read at the
+    end and stored in the mark, a JSON file. If the block raises, `target` is left unchanged. If it
+    can only be written in part, it has no mark, and may be published to again.
 
     Raises:
-        StorageError: the target holds what was not published or was changed since, or cannot be
-            written.
+        StorageError: the target contains files that were not published there or were modified
+            since, or cannot be written.
     """
     check_replaceable(target)
     try:
@@ -63,10 +63,10 @@ def published(target: str, told: Mapping[str, Any]) -> Iterator[HashedFolder]:
 
 
 def check_replaceable(target: str) -> None:
-    """Make sure that nothing at `target` is anybody else's, nor was changed by anybody.
+    """Check that everything at `target` was published there, and is unmodified.
 
     Raises:
-        StorageError: it holds files that were not published there, or others than were.
+        StorageError: it contains other files, or modified ones.
     """
     if storage.is_file(target):
         msg = f"{target}: is a file; choose an empty or a new folder."
@@ -90,7 +90,7 @@ def _changes(target: str, names: Iterable[str]) -> list[str]:
     """Return how these files differ from those that the mark lists.
 
     Raises:
-        StorageError: it lists none.
+        StorageError: the mark does not list files.
     """
     mark = storage.join(target, MARK)
     listed = listed_files(mark)
@@ -102,7 +102,7 @@ def _changes(target: str, names: Iterable[str]) -> list[str]:
 
 
 def _clearable(folder: HashedFolder, target: str) -> dict[str, set[str]]:
-    """Return the hashes that each file at a target, checked before, has now and will have."""
+    """Return the current and future hashes of each file at a target that was checked before."""
     if _is_noted(target):
         found = {name: set(hashes) for name, hashes in clearable_files(target).items()}
     else:
@@ -114,7 +114,7 @@ def _clearable(folder: HashedFolder, target: str) -> dict[str, set[str]]:
 
 
 def _listing(folder: HashedFolder, target: str) -> dict[str, dict[str, Any]]:
-    """Return what the mark says of each file: as it was written, and its stamp where it lies."""
+    """Return the mark's entry for each file: as written, with its stamp at the target."""
     found = files_below(target)
     return {
         name: {**file._asdict(), "stamp": found[name].stamp if name in found else ""}
@@ -124,7 +124,7 @@ def _listing(folder: HashedFolder, target: str) -> dict[str, dict[str, Any]]:
 
 @contextmanager
 def _workshop(target: str) -> Iterator[Path]:
-    """Yield an empty local folder; inside a local target, which may be a mount of its own."""
+    """Yield an empty local folder; inside a local target, which may be a separate mount."""
     if storage.is_remote(target):
         with tempfile.TemporaryDirectory() as temporary:
             yield Path(temporary)
@@ -149,7 +149,7 @@ def _files(target: str) -> list[str]:
 
 
 def _remove_published(target: str) -> None:
-    """Remove an export, its mark first: from then on nobody takes the rest for a whole one."""
+    """Remove an export, its mark first: from then on, the rest does not count as complete."""
     names = _files(target)
     storage.remove(storage.join(target, MARK))
     for name in sorted({name.partition("/")[0] for name in names} - {MARK}):

@@ -1,7 +1,7 @@
-"""A note in a folder that is being replaced: what may be cleared there, should that break off.
+"""A note in a folder that is being replaced: what may be deleted there if that is interrupted.
 
-Neither a file system nor an object store replaces a folder at once, so a run that is stopped leaves
-parts of the old and of the new. The note tells the next run that both are the step's own.
+Neither a file system nor an object store replaces a folder atomically, so an interrupted run leaves
+parts of the old and the new content. The note tells the next run that both belong to the step.
 """
 
 import json
@@ -15,12 +15,12 @@ _CLEARABLE: Final = "may_be_cleared"
 
 
 def note(clearable: Mapping[str, Iterable[str]]) -> dict[str, dict[str, list[str]]]:
-    """Return a note, as JSON has it: the hashes of the contents that each path may have."""
+    """Return a note for JSON: the hashes of the contents that each path may have."""
     return {_CLEARABLE: {name: sorted(hashes) for name, hashes in clearable.items()}}
 
 
 def clearable_files(folder: str) -> dict[str, list[str]]:
-    """Return what the note says; nothing, if it is none of ours.
+    """Return the content of the note; empty if it is not one of ours.
 
     Raises:
         StorageError: it cannot be read.
@@ -33,9 +33,9 @@ def clearable_files(folder: str) -> dict[str, list[str]]:
 
 
 def foreign_files(folder: str, names: Iterable[str]) -> Iterator[str]:
-    """Yield what became of each file that may not be cleared: `<path> was added`, or `edited`.
+    """Yield what happened to each file that must not be deleted: `<path> was added` or `edited`.
 
-    All are read: what was on its way when a run was stopped has no stamp to believe.
+    All files are read: what was in transit when a run was stopped has no reliable stamp.
     """
     clearable = clearable_files(folder)
     for name in names:

@@ -1,4 +1,4 @@
-"""What is searched: an index of files or a service, opened in the same way."""
+"""What to search: an index of files or a service, opened in the same way."""
 
 from dataclasses import dataclass
 
@@ -18,15 +18,15 @@ class SearchTarget:
     Args:
         index: A folder or file in one of the layouts that `IndexFolder` reads, or one on the
             Hugging Face hub, as `hf://datasets/OWNER/NAME[@REVISION][/FOLDER]`.
-        url: Address of a clip-retrieval service.
-        indice_name: Which index, where there are several.
-        metadata: Folder of the metadata of an index on disk, where its layout has none.
-        modality: `image` or `text`: the vectors to search among.
-        index_model_id: The CLIP model of the index, where it does not state it itself.
+        url: URL of a clip-retrieval service.
+        indice_name: Which index, if there are several.
+        metadata: Metadata folder of an index on disk, if its layout has none.
+        modality: `image` or `text`: the vectors to search.
+        index_model_id: The CLIP model of the index, if it does not state it itself.
         faiss_options: Search options of a FAISS index, such as `nprobe=64`.
 
     Raises:
-        InvalidArgumentError: neither of the two is named, or both are.
+        InvalidArgumentError: neither or both of `index` and `url` are given.
     """
 
     index: str | None = None
@@ -59,7 +59,7 @@ class SearchTarget:
             raise InvalidArgumentError(msg)
 
     def open(self, aesthetics: Aesthetics, service: ServiceSettings) -> Index:
-        """Return the index; both arguments are for a service alone.
+        """Open the index; both arguments only matter for a service.
 
         Raises:
             InputDataError: it cannot be read or reached.

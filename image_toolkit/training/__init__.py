@@ -1,1 +1,1 @@
-"""What those who train a model ask of images and captions."""
+"""What trainers need of images and captions: buckets, token budgets, repeats and splits."""

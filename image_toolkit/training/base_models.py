@@ -1,4 +1,4 @@
-"""The models that are fine-tuned: what a trainer's configuration has to know of each."""
+"""Models to fine-tune, with what a trainer's configuration needs to know about each."""
 
 from dataclasses import dataclass
 from typing import Final
@@ -9,9 +9,9 @@ class BaseModel:
     """A model to fine-tune.
 
     Attributes:
-        resolution: The side in pixels that it trains at.
-        encoder: What reads its captions; see `text_budgets`.
-        most_tokens: How many tokens of a caption that reads.
+        resolution: The side in pixels that it is trained at.
+        encoder: Its text encoder; see `text_budgets`.
+        most_tokens: The number of tokens of a caption that the encoder reads.
         hub_id: Its id on the hub.
     """
 

@@ -1,8 +1,8 @@
-"""Aspect-ratio buckets: the sizes that trainers bring images to, so that a batch has one size.
+"""Aspect-ratio buckets: the sizes that trainers resize images to, so that a batch has one size.
 
-All have about as many pixels as the square that a model trains at, and sides in steps of 64. An
-image goes to the one whose aspect ratio is nearest; trainers that do not enlarge keep a smaller
-image at its own size, cut to the steps. So kohya's sd-scripts do it, and the others much alike.
+All have about as many pixels as the square that a model is trained at, and sides in steps of 64. An
+image goes to the bucket with the nearest aspect ratio; trainers that do not enlarge keep a smaller
+image at its own size, cropped to the steps. This follows kohya's sd-scripts; others are similar.
 """
 
 from collections import Counter
@@ -14,10 +14,10 @@ from typing import Final
 
 STEP: Final = 64
 SHORTEST: Final = 256
-"""Pixels of the shortest side of a bucket, but for those of images that are smaller yet."""
+"""The shortest side of a bucket in pixels, except for images that are smaller still."""
 
 _LONGEST: Final = 2
-"""So many times the square's side is the longest side of a bucket."""
+"""The longest side of a bucket, as a multiple of the square's side."""
 
 Size = tuple[int, int]
 """Width and height, in pixels."""
@@ -25,13 +25,13 @@ Size = tuple[int, int]
 
 @dataclass(frozen=True)
 class Buckets:
-    """Into which buckets images of some sizes go, at a resolution.
+    """How images are distributed over buckets, at a resolution.
 
     Attributes:
         resolution: The side of the square, in pixels.
-        enlarges: Whether images smaller than their bucket are enlarged; else they are kept as they
-            are, in buckets of their own.
-        images: How many images each bucket has.
+        enlarges: Whether images smaller than their bucket are enlarged; otherwise they keep their
+            size, in their own buckets.
+        images: The number of images in each bucket.
         enlarged: How many of them are smaller than their bucket.
         unusable: How many have a side shorter than a step, so that no bucket takes them.
     """
@@ -43,18 +43,18 @@ class Buckets:
     unusable: int = 0
 
     def short(self, batch: int) -> dict[Size, int]:
-        """Return the buckets that have fewer images than a batch."""
+        """Return the buckets with fewer images than a batch."""
         return {size: count for size, count in self.images.items() if count < batch}
 
 
 def sort_into_buckets(
     sizes: Mapping[Size, int], resolution: int, *, enlarges: bool = True
 ) -> Buckets:
-    """Return into which buckets images go.
+    """Distribute images over buckets.
 
     Args:
-        sizes: How many images have each width and height.
-        resolution: The side of the square that is trained at, a multiple of 64 pixels.
+        sizes: The number of images with each width and height.
+        resolution: The side of the training square, a multiple of 64 pixels.
         enlarges: Whether the trainer enlarges images that are smaller than their bucket.
     """
     images: Counter[Size] = Counter()
@@ -71,11 +71,11 @@ def sort_into_buckets(
 
 
 def bucket_of(size: Size, resolution: int, *, enlarges: bool = True) -> Size:
-    """Return the bucket of an image; one with a side of 0 where the image is less than a step."""
+    """Return the bucket of an image, with a side of 0 if the image is smaller than a step."""
     width, height = size
     ratio = width / height
     if enlarges:
-        # Of those with the same ratio, the one that the image has already.
+        # Of several with the same ratio, prefer the image's own size.
         return min(
             bucket_sizes(resolution),
             key=lambda one: (abs(one[0] / one[1] - ratio), one != size, one),
@@ -86,13 +86,13 @@ def bucket_of(size: Size, resolution: int, *, enlarges: bool = True) -> Size:
     by_width = in_steps(sqrt(pixels * ratio))
     by_height = in_steps(sqrt(pixels / ratio))
     candidates = [(by_height * ratio, by_height), (by_width, by_width / ratio)]
-    kept = min(candidates, key=lambda one: _ratio_off(one, ratio))  # one side is cut, as little
+    kept = min(candidates, key=lambda one: _ratio_off(one, ratio))  # cropped least
     return in_steps(kept[0]), in_steps(kept[1])
 
 
 @cache
 def bucket_sizes(resolution: int) -> tuple[Size, ...]:
-    """Return the buckets of a resolution: for each width the greatest height, and turned round."""
+    """Return the buckets of a resolution: for each width the greatest height, and vice versa."""
     pixels, longest = resolution * resolution, _LONGEST * resolution
     found = {(in_steps(resolution),) * 2}
     for side in range(SHORTEST, longest + 1, STEP):
@@ -103,11 +103,11 @@ def bucket_sizes(resolution: int) -> tuple[Size, ...]:
 
 
 def in_steps(side: float) -> int:
-    """Return a side cut to the steps, after rounding it to pixels."""
+    """Return a side rounded to pixels, then cut to the steps."""
     return int(side + 0.5) // STEP * STEP
 
 
 def _ratio_off(size: tuple[float, float], ratio: float) -> float:
-    """Return by how much the aspect ratio is another once both sides are in steps."""
+    """Return how much the aspect ratio changes when both sides are cut to the steps."""
     width, height = map(in_steps, size)
     return abs(width / height - ratio) if height else inf

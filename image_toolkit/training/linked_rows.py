@@ -1,7 +1,7 @@
-"""Rows that must lie on one side of a split: of one group, or with the same image.
+"""Rows that must be on the same side of a split: in the same group, or with the same image.
 
-They are linked through others, too: where an image is in a group in one row, and in none in
-another, the second belongs to the group as well.
+Links are transitive: if an image has a group in one row and none in another, the second row belongs
+to the group as well.
 """
 
 import hashlib
@@ -11,20 +11,20 @@ from typing import Any, Final
 from image_toolkit.training.splits import TRAIN, VALIDATION, group_of
 
 Link = bytes
-"""What rows are linked by: a group's or an image's hash; groups come before images."""
+"""What links rows: the hash of a group or an image; groups sort before images."""
 
 _SIDES: Final = {TRAIN: 1, VALIDATION: 2}
 _BOTH: Final = 3
 
 
 class LinkedRows:
-    """Takes rows, in some 300 bytes for each that has a group."""
+    """Collects rows, in some 300 bytes for each that has a group."""
 
     def __init__(self) -> None:
         self._above: dict[Link, Link] = {}
 
     def add(self, row: Mapping[str, Any]) -> Link | None:
-        """Take a row, and return what it is linked by; None if there is nothing."""
+        """Add a row, and return its link; None if it has none."""
         group, image = group_of(row), row["image"]
         by_group = None if group is None else _link(b"\0", group.encode())
         by_image = _link(b"\1", image) if image else None
@@ -35,24 +35,24 @@ class LinkedRows:
         return by_group or by_image
 
     def root(self, link: Link) -> Link:
-        """Return the one link that stands for all that are linked: the same in any order."""
+        """Return the representative of all linked rows, which does not depend on their order."""
         root = link
         while root in self._above:
             root = self._above[root]
-        while link != root:  # so that the way is short the next time
+        while link != root:  # path compression
             self._above[link], link = root, self._above[link]
         return root
 
 
 class SplitSides:
-    """Notes on which sides of a split linked rows are."""
+    """Records which sides of a split linked rows are on."""
 
     def __init__(self) -> None:
         self._rows = LinkedRows()
         self._sides: dict[Link, int] = {}
 
     def add(self, row: Mapping[str, Any], split: str) -> None:
-        """Take a row and its split; images of the class are on neither side."""
+        """Add a row and its split; images of the class are on neither side."""
         if split in _SIDES and (link := self._rows.add(row)):
             self._sides[link] = self._sides.get(link, 0) | _SIDES[split]
 
@@ -66,7 +66,7 @@ class SplitSides:
 
 
 def torn_told(torn: int) -> str:
-    """Return what to say of sets of linked rows that are on both sides."""
+    """Return the warning about sets of linked rows that are on both sides."""
     return (
         "Groups of images that are the same, or all but the same, with some to train on and some "
         f"held out: {torn:,}. Somebody has chosen so for some of them, or an image has a group in "
@@ -75,10 +75,10 @@ def torn_told(torn: int) -> str:
 
 
 def drawn_share(link: Link) -> float:
-    """Return where a link falls between 0 and 1: as `splits.drawn_split` draws its name."""
+    """Return a number from 0 to 1 for a link, as drawn by `splits.drawn_split` for its name."""
     return int.from_bytes(link[-8:], "little") / 2**64
 
 
 def _link(kind: bytes, name: bytes) -> Link:
-    """Return a link, turned round: the least of several must not be drawn the lowest."""
+    """Return a link, reversed: else the smallest of several would also be drawn the lowest."""
     return kind + hashlib.sha256(name).digest()[::-1]

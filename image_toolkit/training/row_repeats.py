@@ -1,4 +1,4 @@
-"""How often an epoch has the image of a row."""
+"""How often a row's image occurs in an epoch."""
 
 from collections.abc import Mapping
 from typing import Any, Final
@@ -7,14 +7,14 @@ from image_toolkit.training.bad_rows import BadRowError
 
 REPEATS: Final = "repeats"
 MOST: Final = 1000
-"""More is taken for a number that means something else: some trainers list an image that often."""
+"""A larger number must mean something else: some trainers list an image that often."""
 
 
 def repeats_of(row: Mapping[str, Any]) -> int:
-    """Return how often the image of a row is to be seen: once, where nobody says.
+    """Return how often a row's image is used per epoch: once by default.
 
     Raises:
-        BadRowError: it would be never, or more than a thousand times.
+        BadRowError: never, or more than a thousand times.
     """
     repeats = row.get(REPEATS)
     if repeats is None:

@@ -1,4 +1,4 @@
-"""The splits of a dataset, and how it is drawn which of them an image falls into."""
+"""The splits of a dataset, and how an image is assigned to one."""
 
 import hashlib
 from collections.abc import Mapping
@@ -8,25 +8,25 @@ from image_toolkit.blank_texts import is_blank
 from image_toolkit.training.bad_rows import BadRowError
 
 SPLIT: Final = "split"
-"""The field that says which split a row is in."""
+"""The field with the split of a row."""
 
 GROUP: Final = "group_id"
-"""The field that is the same for images that are all but the same."""
+"""The field that is equal for near-duplicates."""
 
 CLASS_PROMPT: Final = "class_prompt"
-"""The field that rows of the class alone have, by which their images were found."""
+"""The field that only rows of the class have: the prompt by which their images were found."""
 
 TRAIN: Final = "train"
 VALIDATION: Final = "validation"
 REGULARIZATION: Final = "regularization"
-"""Images of the class alone, which keep the model from forgetting it."""
+"""Images of the class, which keep the model from forgetting it."""
 
 
 def split_of(row: Mapping[str, Any], validation_fraction: float) -> str:
-    """Return the split of a row: that of its class, or the chosen one, or the drawn one.
+    """Return the split of a row: that of its class, or the chosen one, or a drawn one.
 
     Raises:
-        BadRowError: the chosen one is none that is known, or there is nothing to draw one by.
+        BadRowError: the chosen split is unknown, or there is nothing to draw one by.
     """
     chosen = chosen_split(row)
     if not is_blank(row.get(CLASS_PROMPT)):
@@ -38,15 +38,16 @@ def split_of(row: Mapping[str, Any], validation_fraction: float) -> str:
 
 
 def group_of(row: Mapping[str, Any]) -> str | None:
-    """Return the group of a row; a blank one is none, as null is."""
+    """Return the group of a row; None if it is null or blank."""
     group: str | None = row.get(GROUP)
     return None if is_blank(group) else group
 
 
 def drawn_split(image: bytes, group: str | None, validation_fraction: float) -> str:
-    """Return the split that is drawn by the name of an image's group, or else by its bytes.
+    """Draw a split by the name of an image's group, or else by its bytes.
 
-    So what is alike, or at least equal, falls on the same side, in every step and every run.
+    So near-duplicates, or at least equal images, are always on the same side, in every step and
+    run.
     """
     drawn_by = image if group is None else group.encode()
     drawn = int.from_bytes(hashlib.sha256(drawn_by).digest()[:8], "big") / 2**64
@@ -54,9 +55,9 @@ def drawn_split(image: bytes, group: str | None, validation_fraction: float) -> 
 
 
 def none_held_out(rows: Mapping[str, int], validation_fraction: float) -> str:
-    """Return what to say where a share was to be held out, and no row is; else an empty text.
+    """Return the warning if a fraction should be held out, but no row is; otherwise empty.
 
-    `rows` are how many there are in each split.
+    `rows` is the number of rows in each split.
     """
     if not validation_fraction or not rows.get(TRAIN) or rows.get(VALIDATION):
         return ""
@@ -68,10 +69,11 @@ def none_held_out(rows: Mapping[str, int], validation_fraction: float) -> str:
 
 
 def chosen_split(row: Mapping[str, Any]) -> str | None:
-    """Return the split that somebody has chosen for a row; None where nobody has.
+    """Return the split that was chosen for a row; None if there is none.
 
     Raises:
-        BadRowError: it is none that is known: what is kept apart must not end up in another.
+        BadRowError: it is unknown: an image that is to be kept apart must not end up in another
+            split.
     """
     split: str | None = row.get(SPLIT) or None
     is_class = not is_blank(row.get(CLASS_PROMPT))

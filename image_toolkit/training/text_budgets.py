@@ -1,7 +1,7 @@
-"""How many tokens captions have, and which are longer than the model's text encoder reads.
+"""Token counts of captions, and which captions exceed what the model's text encoder reads.
 
-Counted with the encoder's own tokenizer if the cache of the Hugging Face hub has it, which it has
-where the model itself was loaded; else estimated. Nothing is cut here, nor fetched.
+Counted with the encoder's own tokenizer if it is in the cache of the Hugging Face hub, which is the
+case if the model itself was loaded; otherwise estimated. Nothing is truncated or downloaded here.
 """
 
 import logging
@@ -18,10 +18,10 @@ logger = logging.getLogger(__name__)
 
 
 class Encoder(NamedTuple):
-    """What reads captions: the files that may have its tokenizer, and how to do without.
+    """A text encoder: the files that may contain its tokenizer, and parameters for an estimate.
 
-    `tokens_a_piece` is the estimate's; `marks` are tokens that count among those it reads, such as
-    the one that ends a text.
+    `tokens_a_piece` is for the estimate; `marks` is the number of special tokens that count towards
+    the limit, such as the end of text.
     """
 
     files: tuple[tuple[str, str], ...]
@@ -45,16 +45,16 @@ ENCODERS: Final = {
 
 _PIECES: Final = re.compile(r"[^\W\d_]+|\d|[^\w\s]+|_+")
 _PLAIN_LETTERS: Final = 5
-"""So many letters of a word, and of its rest, make a token, about."""
+"""The approximate number of letters per token, in the beginning of a word and in the rest."""
 
 _OTHER_BYTES: Final = 1.5
-"""So many bytes of other scripts do."""
+"""The approximate number of bytes per token, in other scripts."""
 
 
 class Budget:
     """Counts the tokens of captions, of which a model's text encoder reads `most`.
 
-    `longest` is the number of the longest caption; `over` of `seen` captions are longer than that.
+    `longest` is the token count of the longest caption; `over` of `seen` captions exceed `most`.
     """
 
     def __init__(self, encoder: str, most: int) -> None:
@@ -65,11 +65,11 @@ class Budget:
 
     @property
     def field(self) -> str:
-        """The name of the field that has the number of tokens: `clip_tokens`, `t5_tokens`, ..."""
+        """The name of the field for the number of tokens: `clip_tokens`, `t5_tokens`, ..."""
         return f"{self.encoder.lower()}_tokens"
 
     def count(self, captions: Sequence[str]) -> int:
-        """Enter the captions of an image, and return the number of tokens of the longest."""
+        """Add the captions of an image, and return the number of tokens of the longest."""
         tokens = [self._tokens(caption) for caption in captions]
         self.seen += len(tokens)
         self.over += sum(number > self.most for number in tokens)
@@ -77,7 +77,7 @@ class Budget:
         return max(tokens)
 
     def in_words(self) -> str:
-        """Return what came of it, as a sentence or two."""
+        """Return the result in a sentence or two."""
         counted = "by its own tokenizer" if self.is_exact else "by an estimate"
         read = f"{self.encoder} reads {self.most} tokens of a caption; the longest has"
         told = f"{read} {self.longest:,}, {counted}."
@@ -87,13 +87,13 @@ class Budget:
         return f"{told} Of {captions}, which are longer, the ends are not read."
 
     def tell(self, layout: str) -> None:
-        """Warn of captions that are too long."""
+        """Warn about captions that are too long."""
         if self.over:
             logger.warning("%s: %s", layout, self.in_words())
 
 
 def counter_of(encoder: str) -> tuple[Callable[[str], int], bool]:
-    """Return what counts the tokens of a text, and whether that is the encoder's own tokenizer."""
+    """Return a token counter, and whether it uses the encoder's own tokenizer."""
     about = ENCODERS[encoder]
     for repository, name in about.files:
         file = try_to_load_from_cache(repository, name)
@@ -115,9 +115,9 @@ def _tokens(tokenizer: Tokenizer, marks: int, text: str) -> int:
 
 
 def estimate(text: str) -> int:
-    """Return about how many tokens CLIP makes of a text.
+    """Estimate the number of CLIP tokens of a text.
 
-    Of English prose it is within a tenth for most texts; of other scripts, within a third.
+    For most English prose, it is within a tenth; for other scripts, within a third.
     """
     return sum(map(_tokens_of, _PIECES.findall(text.lower())))
 

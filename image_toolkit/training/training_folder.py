@@ -1,4 +1,4 @@
-"""The folder that a fine-tuning step wrote, found from the manifests of what comes after it."""
+"""The output folder of a fine-tuning step, found from the manifests of later steps."""
 
 import json
 import shutil
@@ -16,7 +16,7 @@ from fondant_spec.dataset.written_files import is_mark
 from fondant_spec.errors import InputDataError
 
 TRAINING: Final = "training.json"
-"""The file that says what was trained, on what, and how it went."""
+"""The file that records what was trained, on what, and with what result."""
 
 
 @dataclass(frozen=True)
@@ -24,7 +24,7 @@ class TrainingFolder:
     """A folder with a trained model.
 
     Attributes:
-        step_id: of the step that wrote it.
+        step_id: the step that wrote it.
         location: a local path, or a URL.
         told: the content of its `training.json`.
     """
@@ -39,7 +39,7 @@ class TrainingFolder:
         return bool(self.told.get("method") == "lora")
 
     def local(self, lasting: ExitStack) -> Path:
-        """Return the folder on this machine: fetched, and kept until `lasting` is closed."""
+        """Return the folder on this machine; a download is kept until `lasting` is closed."""
         if not storage.is_remote(self.location):
             return Path(self.location)
         folder = Path(lasting.enter_context(TemporaryDirectory()))
@@ -53,14 +53,14 @@ class TrainingFolder:
 
 
 def training_before(manifests: Iterable[str]) -> TrainingFolder | None:
-    """Return what the nearest of the earlier steps that trained a model wrote; None without one.
+    """Return the output of the nearest earlier step that trained a model; None if there is none.
 
     Args:
-        manifests: where the manifests lie that a step reads.
+        manifests: the locations of the manifests that a step reads.
 
     Raises:
-        InputDataError: what it says of its training cannot be read, it was written over, or what a
-            later step of the same component wrote is not to be seen.
+        InputDataError: its `training.json` cannot be read, its output was overwritten, or the
+            output of a later step of the same component is not visible here.
     """
     unseen: list[Manifest] = []
     for manifest in reversed(steps_before(manifests)):
@@ -76,7 +76,7 @@ def training_before(manifests: Iterable[str]) -> TrainingFolder | None:
 
 
 def _check_nearest(found: Manifest, unseen: Iterable[Manifest]) -> None:
-    """Refuse an earlier training in place of a later one whose folder is not to be seen."""
+    """Refuse an earlier training in place of a later one whose folder is not visible."""
     for later in unseen:
         if later.component.get("name") == found.component.get("name"):
             msg = (

@@ -40,8 +40,17 @@ def pairs() -> Iterator[tuple[str, str, list[str], bool, int]]:
 
 
 def _read(concepts: list[dict]) -> Iterator[tuple[str, list[str], object]]:
+    """Yield (file, captions, mask or None) of the images of some concepts, repeats and all."""
+    reader = MGDS(torch.device("cpu"), concepts, {}, [_modules()], 1, 0)
+    reader.start_next_epoch()
+    for item in reader:
+        yield item["image_path"], item["prompts"], item.get("mask")
+
+
+def _modules() -> list[object]:
+    """Return the modules that OneTrainer has read files, captions and masks."""
     extensions = path_util.supported_image_extensions()
-    modules = [
+    return [
         CollectPaths(
             concept_in_name="concept",
             path_in_name="path",
@@ -84,7 +93,3 @@ def _read(concepts: list[dict]) -> Iterator[tuple[str, list[str], object]]:
         ),
         OutputPipelineModule(names=["image_path", "image", "prompts", "mask"]),
     ]
-    reader = MGDS(torch.device("cpu"), concepts, {}, [modules], 1, 0)
-    reader.start_next_epoch()
-    for item in reader:
-        yield item["image_path"], item["prompts"], item.get("mask")

@@ -63,8 +63,8 @@ def test_the_share_of_failures(tmp_path):
         dataset(tmp_path, number=[1]), rows_in=4, failed=2, rejects={"bad": 2, "small": 1}
     )
     rejects = Rejects()
-    rejects.add("a", "bad")
-    rejects.add("b", "bad")
+    rejects.add("a", "bad", "no picture: a.png")
+    rejects.add("b", "bad", "no picture: b.png")
     rejects.filter("c", "small")
     Path(made.rejects_location).mkdir()
     pq.write_table(rejects.to_table(), f"{made.rejects_location}/part-00000.parquet")
@@ -73,6 +73,7 @@ def test_the_share_of_failures(tmp_path):
         check_reject_share(made, 0.49)
     assert str(caught.value) == (
         "given: 2 of 4 rows failed (50%), more than max_reject_share 49% allows. Reasons: bad 2. "
-        f"The rows are at {made.rejects_location}. Mend their cause, or allow a greater share with "
-        "`--set given.@max_reject_share=1`, and run again."
+        "Such as bad: no picture: a.png\n"
+        f"`fondant-spec show {made.folder} --rejects` lists the rows. Mend their cause, or allow a "
+        "greater share with `--set given.@max_reject_share=1`, and run again."
     )

@@ -213,6 +213,9 @@ def test_an_empty_partition(tmp_path):
         (pa.duration("us"), [5, None]),
         (pa.null(), [None, None]),
         (pa.large_string(), ["x", None]),
+        (pa.time32("s"), [3600, None]),
+        (pa.date64(), [86_400_000, None]),
+        (pa.list_(pa.struct([("day", pa.date64())])), [[{"day": 0}], None]),
     ],
 )
 def test_types_survive_a_file(tmp_path, data_type, values):

@@ -1,11 +1,14 @@
 """Which rows a step gave up on, and why, through the command line."""
 
 import json
+import re
+import shlex
 
 import pytest
 
 from fondant_spec.cli import main
 from fondant_spec.dataset.reject_listing import count_reasons, reject_line
+from fondant_spec.errors import RejectThresholdError
 from tests.small import dataset
 
 
@@ -16,10 +19,10 @@ def told(capsys) -> list[str]:
     return lines
 
 
-def odd(enter, tmp_path, count: int, **columns: object):
+def odd(enter, tmp_path, count: int, share: str = "1", **columns: object):
     """Return the doubles of the even of some numbers, and thus the odd ones as rejects."""
     made = dataset(tmp_path, 4, number=list(range(count)), **columns)
-    return enter("double", made, reject_odd=True, words=["--max_reject_share", "1"])
+    return enter("double", made, reject_odd=True, words=["--max_reject_share", share])
 
 
 def test_rejects_are_listed(enter, tmp_path, capsys):
@@ -49,6 +52,19 @@ def test_a_reason_that_no_reject_has(enter, tmp_path, capsys):
     assert capsys.readouterr().err == (
         "error: double: no reject has the reason 'od'; did you mean 'odd'? Rejects: odd 1.\n"
     )
+
+
+def test_a_step_that_failed(enter, tmp_path, capsys):
+    """Its rejects are listed though it has no result, as the error that it ended with says."""
+    with pytest.raises(RejectThresholdError) as caught:
+        odd(enter, tmp_path, 50, share="0.4")
+    command = re.search("`fondant-spec (.*?)` lists", str(caught.value))
+    assert command
+    assert main(shlex.split(command[1])) == 0
+    head, first, *_, last = capsys.readouterr().out.splitlines()
+    assert head == "double: 25 failed (odd 25)"
+    assert first == "000000000001  odd  3 attempts  1 is odd"
+    assert last == "and 5 more; --all lists them"
 
 
 @pytest.mark.parametrize("field", ["file_name", "image_url"])

@@ -12,6 +12,7 @@ from fondant_spec.dataset.manifest import Manifest
 from fondant_spec.dataset.storage import sha256_of
 from fondant_spec.dataset.validate import check, validate
 from fondant_spec.errors import InvalidDatasetError
+from fondant_spec.testing import write_dataset
 from tests.small import dataset
 
 
@@ -39,6 +40,15 @@ def test_a_sound_dataset(made):
     """Nothing is found where nothing is wrong."""
     assert validate(made) == []
     check(made)
+
+
+@pytest.mark.parametrize(
+    "data_type", [pa.time32("s"), pa.date64(), pa.duration("us"), pa.list_(pa.time32("s"))]
+)
+def test_types_that_parquet_has_not(tmp_path, data_type):
+    """What it holds them as is no mistake of the file."""
+    made = write_dataset(pa.table({"x": pa.array([None, None], data_type)}), tmp_path)
+    assert validate(made) == []
 
 
 def test_a_missing_file(made):

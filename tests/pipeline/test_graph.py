@@ -226,6 +226,21 @@ def test_options_of_another_type(pipeline, options, message):
             "retries and backoff must be 0 or more, timeout 1 (second)",
         ),
         ({"timeout": 0}, "retries and backoff must be 0 or more, timeout 1 (second)"),
+        ({"memory": "0Gi"}, "Resources: memory must be above 0, not '0Gi'."),
+        ({"cpu": "\N{ARABIC-INDIC DIGIT TWO}"}, "is no quantity of Kubernetes; write it like "),
+        ({"accelerators": 0}, "accelerators must be 1 or more; leave accelerator empty for none."),
+        (
+            {"node_selector": {"pool": "a b"}},
+            "node_selector has 'pool': 'a b', which is no label of Kubernetes.",
+        ),
+        (
+            {"tolerations": ({"key": "gpu", "tolerationSeconds": "9"},)},
+            "a toleration has 'tolerationSeconds'; it may say key, operator, value, effect.",
+        ),
+        (
+            {"tolerations": ({"key": "gpu", "operator": "Exist"},)},
+            "the operator of a toleration is 'Exist', not Exists or Equal.",
+        ),
         ({"accelerators": "1"}, "Resources: accelerators must be of type int, not '1'."),
         ({"node_selector": {"a": 1}}, "must be of type Mapping[str, str], not {'a': 1}."),
         ({"tolerations": [{"key": "a"}]}, "must be of type tuple[Mapping[str, str], ...], not [{"),

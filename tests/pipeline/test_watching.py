@@ -1,6 +1,7 @@
 """How far a run is, what differs between two, and what a greater one would cost."""
 
 import json
+import shutil
 from pathlib import Path
 
 import pytest
@@ -9,7 +10,9 @@ from fondant_spec.cli import main
 from fondant_spec.dataset.layout import StepFolder
 from fondant_spec.dataset.lease import held
 from fondant_spec.dataset.manifest import Manifest
+from fondant_spec.errors import StepFailedError
 from fondant_spec.pipeline.graph import Pipeline
+from fondant_spec.runners import LocalRunner
 from tests.small import COMPONENTS, run_here
 
 
@@ -59,6 +62,43 @@ def test_a_run_that_goes_on(tmp_path, ask):
     assert ask("status").splitlines()[-1].split()[:4] == ["double", "begun", "8/10", "8"]
     (Path(double.folder) / "checkpoints" / "part-00000.json").write_text("{}", encoding="utf-8")
     assert ask("status").splitlines()[-1].split()[:4] == ["double", "begun", "4/10", "4"]
+
+
+def test_a_step_that_failed(tmp_path, ask):
+    """It is named as what ended the run, with the rows that it lost; those after it wait."""
+    pipeline = Pipeline("small", tmp_path)
+    numbers = pipeline.add(COMPONENTS / "numbers", rows_per_partition=4)
+    double = pipeline.add(
+        COMPONENTS / "double",
+        after=numbers,
+        arguments={"reject_odd": True},
+        workers=1,
+        max_reject_share=0.1,
+    )
+    pipeline.add(COMPONENTS / "keep_even", after=double)
+    with pytest.raises(StepFailedError):
+        LocalRunner().run(pipeline.plan("run-1"), say=lambda _: None)
+    title, _, _, *steps = ask("status").splitlines()
+    assert title.startswith("small, run run-1: failed, ")
+    assert [line.split()[:6] for line in steps] == [
+        ["numbers", "done", "10", "10", "-", steps[0].split()[5]],
+        ["double", "failed", "-", "-", "odd", "5"],
+        ["keep_even", "waiting", "-", "-", "-", "-"],
+    ]
+
+
+@pytest.mark.parametrize(("gone", "state"), [(False, "running"), (True, "killed")])
+def test_a_step_that_has_just_begun(tmp_path, ask, gone, state):
+    """It is at work before it writes anything, and was killed if the run is no more."""
+    _, double = run(tmp_path, "run-1")
+    shutil.rmtree(double.folder)
+    record = tmp_path / "small" / "runs" / "run-1" / "run.json"
+    content = json.loads(record.read_text(encoding="utf-8"))
+    content |= {"state": "running", "at": "double"}
+    if gone:
+        content["owner"]["born"] = "0"
+    record.write_text(json.dumps(content), encoding="utf-8")
+    assert ask("status").splitlines()[-1].split()[:2] == ["double", state]
 
 
 def test_events(tmp_path, ask):

@@ -247,7 +247,9 @@ def test_an_unknown_runner(tmp_path, capsys):
 
 
 @pytest.mark.parametrize("words", [["--dry-run"], []])
-def test_a_path_that_leads_nowhere_is_told_before_anything_runs(tmp_path, capsys, words):
+def test_a_path_that_leads_nowhere_is_told_before_anything_runs(
+    tmp_path, capsys, monkeypatch, words
+):
     """A dataset, a model or an index that is not there is an error of the plan; an id is not."""
     there = tmp_path / "part [1].csv"
     there.touch()
@@ -260,13 +262,17 @@ def test_a_path_that_leads_nowhere_is_told_before_anything_runs(tmp_path, capsys
         model = {"model_id": "./blip", "clip_model_id": "models/openai/clip"}
         captions = COMPONENTS.parents[1] / "components" / "caption_images"
         pipeline.add(captions, after=pipeline.steps["load_0"], arguments=model)
+        prompts = COMPONENTS.parents[1] / "components" / "generate_prompts"
+        pipeline.add(prompts, arguments={"prompts": "interior_desing"})  # of no hub
         return pipeline
 
+    monkeypatch.chdir(tmp_path)
     assert launch(build, argparse.ArgumentParser(), words) == 1
     told = capsys.readouterr()
     assert told.out == ""
     assert told.err == (
         f"error: load_0: dataset_name: {tmp_path}/photos: there is no such file or folder.\n"
+        f"generate_prompts: prompts: {tmp_path}/interior_desing: there is no such file or folder.\n"
         "caption_images: model_id: ./blip: there is no such file or folder.\n"
         "caption_images: clip_model_id: models/openai/clip: there is no such file or folder.\n"
     )

@@ -124,6 +124,18 @@ def test_a_runner_that_is_killed_takes_the_container_along(waiting):
     assert not is_there()
 
 
+def test_a_container_that_is_killed(engine, waiting):
+    """A step that is killed in its container, as for its memory, is told as such."""
+    process, base, is_there = waiting
+    [run] = read_runs(str(base), "small")
+    call(engine.program, "kill", f"fondant-{run['run_id']}-waits")
+    output = process.communicate(timeout=60)[0]
+    assert process.returncode == 1, output
+    assert "error: step 'waits' was killed, most likely because memory ran out: " in output
+    assert "or give it more with `--set waits.@memory=...`" in output
+    assert not is_there()
+
+
 @pytest.mark.usefixtures("engine")
 def test_an_image_that_was_not_built(tmp_path):
     """Before anything runs it is said which image is missing, and how to build it."""
@@ -289,12 +301,13 @@ def test_one_container_draws_with_what_another_has_trained(tmp_path):
     assert (told["images"]["samples"], told["training"]["step_id"]) == (16, "fine_tune")
 
 
-def test_a_build_that_fails(engine):
+def test_a_build_that_fails(engine, tmp_path):
     """A base image that does not exist stops the script, which names the component."""
     done = subprocess.run(
         [
             *("bash", "build_images.sh", "-C", "generate_prompts", "-t", "none"),
-            *("--base-image", "fondant-test/no-such-base:none", "--lock", "/dev/null"),
+            *("--base-image", "fondant-test/no-such-base:none"),
+            *("--lock", str(tmp_path / "images.lock")),
         ],
         cwd=ROOT,
         check=False,

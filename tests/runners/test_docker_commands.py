@@ -363,6 +363,55 @@ def test_resources(pipeline):
 
 
 @pytest.mark.parametrize(
+    ("chosen", "docker", "podman"),
+    [
+        ("1", "device=1", ["nvidia.com/gpu=1"]),
+        ("3,GPU-ab12,0", '"device=3,GPU-ab12"', ["nvidia.com/gpu=3", "nvidia.com/gpu=GPU-ab12"]),
+    ],
+)
+def test_the_gpus_that_the_caller_has_chosen(pipeline, chosen, docker, podman):
+    """On a machine that is shared no step takes a GPU that is not the caller's."""
+    pipeline.change("numbers", resources=Resources(accelerator="nvidia.com/gpu", accelerators=2))
+    environment = {"HF_HOME": "/models", "CUDA_VISIBLE_DEVICES": chosen}
+    engine = replace(ENGINE, gpus=True, environment=environment)
+    assert value(argv(pipeline, "numbers", engine), "--gpus") == docker
+    words = argv(pipeline, "numbers", replace(engine, program="podman"))
+    assert [after for word, after in pairwise(words) if word == "--device"] == podman
+
+
+@pytest.mark.parametrize(
+    ("environment", "folders"),
+    [
+        ({}, ["/home/me/.cache/huggingface -> /cache/huggingface"]),
+        ({"XDG_CACHE_HOME": "/big"}, ["/big/huggingface -> /cache/huggingface"]),
+        (
+            {"HF_HOME": "/models", "HF_HUB_CACHE": "/hub"},
+            ["/hub -> /cache/huggingface/hub", "/models -> /cache/huggingface"],
+        ),
+    ],
+)
+def test_the_hugging_face_cache(pipeline, environment, folders):
+    """It is mounted from where Hugging Face's own libraries have it outside."""
+    words = argv(
+        pipeline, "numbers", replace(ENGINE, environment={"HOME": "/home/me"} | environment)
+    )
+    found = re.findall(r"source=(\S+),target=(/cache\S+)", " ".join(mounts(words)))
+    assert [f"{source} -> {target}" for source, target in found] == folders
+
+
+def test_certificates_of_ones_own(pipeline, tmp_path):
+    """What a company's proxy signs with is trusted in a container as it is outside."""
+    file = tmp_path / "ca.pem"
+    file.touch()
+    names = ["CURL_CA_BUNDLE", "REQUESTS_CA_BUNDLE", "SSL_CERT_FILE"]
+    environment = {"HF_HOME": "/models", "all_proxy": "http://p"} | dict.fromkeys(names, str(file))
+    words = argv(pipeline, "numbers", replace(ENGINE, environment=environment))
+    passed = [after for word, after in pairwise(words) if word == "--env"]
+    assert passed[2:] == [*names, "all_proxy"]
+    assert f"type=bind,source={file},target={file},readonly" in mounts(words)
+
+
+@pytest.mark.parametrize(
     ("text", "number"),
     [("2", 2), ("500m", 0.5), ("8Gi", 8 << 30), ("1.5G", 1.5e9), ("64Ki", 65536)],
 )

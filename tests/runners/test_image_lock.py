@@ -161,6 +161,8 @@ def test_how_to_build(tmp_path, monkeypatch):
     (tmp_path / "build_images.sh").touch()
     assert build_command(inside) == "bash build_images.sh -C numbers"
     assert build_command(outside) == "bash build_images.sh -C my/one"
+    spaced = copied(tmp_path / "my own" / "one")
+    assert build_command(spaced) == "bash build_images.sh -C 'my own/one'"
 
 
 def test_doubts(tmp_path):

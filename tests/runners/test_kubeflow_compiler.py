@@ -11,6 +11,7 @@ import pytest
 import yaml
 from kfp.components import load_component_from_text
 
+from examples.train_and_evaluate import with_training
 from fondant_spec.errors import InvalidConfigError, InvalidPipelineError
 from fondant_spec.pipeline import Pipeline, Resources
 from fondant_spec.runners.kubeflow import Cluster, KubeflowRunner
@@ -233,6 +234,20 @@ def test_the_real_pipeline():
         assert pods[label]["nodeSelector"] == {"labels": {"node_pool": "a100"}}
 
 
+def test_the_whole_way():
+    """The longest of our pipelines, with all that can be set, has a form that servers keep."""
+    every = replace(
+        CONFIGS,
+        PROMPTS="interior_design",
+        NEGATIVE_PROMPT="a drawing",
+        CLASS_PROMPT="a photo of a dog",
+        CURATE="usual",
+    )
+    pipeline = with_training(build(every), every, "user/model", grid=True)
+    found, _ = documents(KubeflowRunner(Cluster()).compile(pipeline.plan()))
+    assert len(found["root"]["dag"]["tasks"]) == len(pipeline.steps) > 15
+
+
 def test_images_come_from_the_lock_file(tmp_path):
     """A package names the image that was pushed, by its digest."""
     folder = tmp_path / "components" / "numbers"
@@ -322,9 +337,9 @@ BREAKAGES: dict[str, tuple[Callable[[Any, Any], object], str]] = {
     ),
     "parameters": (
         lambda p, _: p["root"]["inputDefinitions"]["parameters"]["base_path"].update(
-            defaultValue="x" * 10_000
+            defaultValue="é" * 33_000
         ),
-        "bytes, more than the 10000 that it keeps",
+        "bytes, more than the 65,535 that servers keep; base_path takes 66,002 of them",
     ),
     "empty parameter": (
         lambda p, _: p["root"]["inputDefinitions"]["parameters"]["base_path"].pop("defaultValue"),
@@ -396,13 +411,54 @@ def test_paths_of_this_machine_are_refused(tmp_path):
     )
 
 
-def test_names_that_kubeflow_takes_for_equal():
-    """Two ids that differ in their dashes would be one task."""
+@pytest.mark.parametrize(
+    "path",
+    ["./words", "../words", "~/words", "words/of/mine", "file:///home/me/words", "/data/../words"],
+)
+def test_a_mistyped_path_is_refused_too(path):
+    """What can be nothing but a path is refused although nothing is there, here or in a volume."""
+    pipeline = forked("/data/base")
+    pipeline.override("double", "lexicon", path)
+    cluster = Cluster(volume="claim")
+    with pytest.raises(InvalidPipelineError, match=f"lexicon is {path}, a path of this machine, "):
+        compile_plan(pipeline.plan(), cluster)
+    pipeline.override("double", "lexicon", "file:///data/words")
+    compile_plan(pipeline.plan(), cluster)
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "name"),
+    [
+        ("a-b", "a_b", "a-b"),
+        ("a_b", "a__b_", "a-b"),
+        ("double_slices", "double", "double-slices"),
+        ("double", "double_commit", "double-commit"),
+    ],
+)
+def test_names_that_kubeflow_takes_for_equal(first, second, name):
+    """Two steps of one name there would be taken for each other."""
     pipeline = Pipeline("p", "s3://bucket")
-    pipeline.add(COMPONENTS / "numbers", step_id="a-b")
-    pipeline.add(COMPONENTS / "numbers", step_id="a_b")
-    with pytest.raises(InvalidPipelineError, match="differ in `-` and `_` only"):
+    numbers = pipeline.add(COMPONENTS / "numbers")
+    for step in (first, second):
+        fan_out = 2 if step == "double" else 1
+        pipeline.add(COMPONENTS / "double", step_id=step, after=numbers, fan_out=fan_out)
+    with pytest.raises(InvalidPipelineError) as caught:
         compile_plan(pipeline.plan(), Cluster())
+    assert str(caught.value).startswith(
+        f"the steps {first!r} and {second!r} would both have a {name!r} on Kubeflow, which "
+    )
+
+
+@pytest.mark.parametrize("step", ["a__b", "a_", "a--b_-"])
+def test_ids_that_kubeflow_shortens(step):
+    """A step is found under the name that the SDK makes of its id, and so is a pipeline."""
+    pipeline = Pipeline(f"p{step}", "s3://bucket")
+    pipeline.add(COMPONENTS / "numbers", step_id=step)
+    package = KubeflowRunner(Cluster()).compile(pipeline.plan())
+    found, _ = documents(package)
+    name = step.rstrip("_-").replace("_", "-").replace("--", "-")
+    assert found["root"]["dag"]["tasks"].keys() == {name}
+    assert found["pipelineInfo"]["name"] == f"p{name}"
 
 
 def test_a_load_cannot_be_spread():
@@ -451,11 +507,14 @@ def test_retries_and_timeouts():
     """A step is tried again, and ended, as its resources say."""
     pipeline = Pipeline("p", "s3://bucket")
     pipeline.add(COMPONENTS / "numbers", resources=Resources(retries=0))
-    pipeline.add(COMPONENTS / "numbers", resources=Resources(retries=5, timeout=60))
+    wanted = Resources(retries=5, backoff=600, timeout=60)
+    pipeline.add(COMPONENTS / "numbers", resources=wanted)
     found, platform = documents(compile_plan(pipeline.plan(), Cluster()))
     tasks = found["root"]["dag"]["tasks"]
     assert "retryPolicy" not in tasks["numbers"]
-    assert tasks["numbers-2"]["retryPolicy"]["maxRetryCount"] == 5
+    policy = tasks["numbers-2"]["retryPolicy"]
+    assert (policy["maxRetryCount"], policy["backoffDuration"]) == (5, "600s")
+    assert policy["backoffMaxDuration"] == "600s"
     assert pods(platform)["exec-numbers-2"]["activeDeadlineSeconds"] == "60"
 
 
@@ -464,6 +523,14 @@ def test_retries_and_timeouts():
     [
         ("KUBEFLOW_VOLUME", "sd data", "KUBEFLOW_VOLUME must be CLAIM or CLAIM:/MOUNT/PATH"),
         ("KUBEFLOW_VOLUME", "claim:data", "KUBEFLOW_VOLUME must be CLAIM or CLAIM:/MOUNT/PATH"),
+        ("KUBEFLOW_VOLUME", "claim:/data:ro", "KUBEFLOW_VOLUME must be CLAIM or CLAIM:/MOUNT/PATH"),
+        ("KUBEFLOW_VOLUME", "claim:/", "KUBEFLOW_VOLUME would hide / of the images; mount it "),
+        ("KUBEFLOW_VOLUME", "claim:/x/../component/", "would hide /x/../component/ of the images"),
+        (
+            "KUBEFLOW_SECRETS",
+            "A=s/k,A=t/k",
+            "KUBEFLOW_SECRETS names A twice; leave one of them out",
+        ),
         ("KUBEFLOW_SECRETS", "HF_TOKEN=hf_abc", "this is not: HF_TOKEN=***"),
         ("KUBEFLOW_SECRETS", "hf_abc", "this is not: ***"),
         ("KUBEFLOW_ENV", "http://minio", "KUBEFLOW_ENV must be NAME=value, separated by commas"),

@@ -1,10 +1,12 @@
 """Following a run on a Kubeflow Pipelines host: what a real one answers, told as it is."""
 
+import _thread
 from collections.abc import Sequence
 
 import pytest
 
 from fondant_spec.errors import HostError, RunCancelledError, StepFailedError
+from fondant_spec.pipeline.plan import Plan
 from fondant_spec.runners.kubeflow import Cluster
 from fondant_spec.runners.kubeflow.following.follow import follow
 from fondant_spec.runners.kubeflow.following.results_seen import ResultsSeen
@@ -224,13 +226,13 @@ POD = ("numbers(0)", "executor(0)")
 SOME = {"numbers": "SUCCEEDED", "double": ["FAILED", "SUCCEEDED", "FAILED"]}
 
 
-def failure(look: Look, logs: dict[str, str] | None = None) -> list[str]:
-    """Return the lines of the error that a look at the small pipeline gives."""
+def failure(look: Look, logs: dict[str, str] | None = None, plan: Plan | None = None) -> list[str]:
+    """Return the lines of the error that a look at a plan gives, by default of the small one."""
     server = KfpServer([look], logs=logs)
     if logs is None:
         server.logs = None
     with serving(server), pytest.raises(StepFailedError) as caught:
-        submit(server)
+        submit(server, plan)
     [run_id] = server.runs
     text = str(caught.value).replace(server.url, "URL").replace(run_id, "RUN")
     *lines, last = text.splitlines()
@@ -314,6 +316,15 @@ def test_argo_fails():
     """A run that ends without a step that failed is told so, in the host's words if it has any."""
     lines = failure(Look("FAILED", {"numbers": "SUCCEEDED"}, error="deadline exceeded"))
     assert lines[0].startswith("the run failed: deadline exceeded. The host lists no step that did")
+
+
+def test_a_step_that_took_too_long():
+    """Of a run that Argo ended it is told what ran then, and how long that was allowed to."""
+    pipeline = pair()
+    pipeline.assign("double", "@timeout", 60)
+    look = Look("FAILED", {"numbers": "SUCCEEDED", "double": ["RUNNING"] * 3})
+    told = failure(look, plan=pipeline.plan("run-1"))[0]
+    assert " At its end there ran double (its @timeout is 60 s). Argo's own words, " in told
 
 
 @pytest.mark.parametrize("state", ["SKIPPED", "CANCELED"])
@@ -402,6 +413,36 @@ def test_a_host_that_stays_away():
         with pytest.raises(HostError, match="The run goes on: ") as caught:
             follow(run, lambda _: None, interval=0.01, patience=0.05)
         assert run.id in str(caught.value)
+
+
+class Interrupting(Look):
+    """A look during which somebody presses Ctrl-C."""
+
+    def answer(self) -> Answer:
+        """Return what the server would say."""
+        _thread.interrupt_main()
+        return super().answer()
+
+
+def test_ctrl_c_ends_the_following_alone(launch):
+    """It is said that the run goes on, and not to run again, which would be a second run."""
+    with serving(KfpServer([Look("RUNNING"), Interrupting("RUNNING")])) as server:
+        code, _, err = launch(server)
+    url = "URL/#/runs/details/RUN"
+    told = f"error: no longer following; the run goes on, and can be terminated at {url}"
+    assert (code, err) == (130, [told])
+
+
+def test_a_run_that_is_deleted():
+    """A run that is no more is not taken for a wrong HOST, nor said to go on."""
+    with serving(KfpServer([Look("RUNNING")])) as server:
+        run = followed(server)
+        server.runs.clear()
+        with pytest.raises(RunCancelledError) as caught:
+            follow(run, lambda _: None, interval=0.01)
+        assert str(caught.value) == (
+            f"the run was deleted; what is finished is kept, run again to go on. {run.url}"
+        )
 
 
 def test_a_token_that_runs_out():

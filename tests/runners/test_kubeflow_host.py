@@ -60,6 +60,15 @@ def refusal(url: str, timeout: tuple[float, float] = (3, 5)) -> str:
             "there is no Kubeflow Pipelines 2 at URL (404); check the path of HOST, which on many ",
         ),
         ((200, {}, PAGE), f"URL answers with a page, perhaps to log in, instead of data; {LOGIN}."),
+        (
+            (404, JSON, b'{"code": 5, "message": "Not Found"}'),
+            "there is no Kubeflow Pipelines 2 at URL (404); check the path of HOST, which on many ",
+        ),
+        (
+            (404, JSON, b'{"code": 5, "message": "Run 7 not found."}'),
+            "URL does not have what is asked for (404): Run 7 not found.",
+        ),
+        ((407, {}, b""), "the proxy to URL does not know us (407); check HTTPS_PROXY, "),
         ((200, JSON, b"[1]"), "URL answers with a page, perhaps to log in, instead of data; "),
         ((302, {"Location": "/dex/auth"}, b""), f"URL sends us to a login page; {LOGIN}."),
         ((500, {}, PAGE), "URL is in trouble (500); try again later."),
@@ -82,7 +91,27 @@ def test_answers_that_are_no_welcome(answer, message):
 
 
 @pytest.mark.parametrize(
-    "url", ["x86_64-conda-linux-gnu", "my-laptop", "kubeflow.example.com", "ftp://kfp", "https://"]
+    ("location", "told"),
+    [
+        ("https://kfp.example.com/pipeline/PATH", "on to https://kfp.example.com/pipeline; set "),
+        ("/other/PATH", "on to URL/other; set HOST to that."),
+        ("/PATH/?x=1", "to a login page; "),
+        ("https://login.example.com/auth?rd=/PATH", "to a login page; "),
+    ],
+)
+def test_redirects(location, told):
+    """A host that has moved, as from http to https, is told from one that wants a login."""
+    location = location.replace("PATH", "apis/v2beta1/healthz")
+    with listening(answering(301, {"Location": location}, b"")) as url:
+        assert refusal(url).replace(url, "URL").startswith(f"URL sends us {told}")
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        *("x86_64-conda-linux-gnu", "my-laptop", "kubeflow.example.com", "ftp://kfp", "https://"),
+        *("http://kfp..example.com", f"http://{'a' * 64}.example.com", "http://kfp:99999"),
+    ],
 )
 def test_not_a_url(url):
     """A HOST that a shell set by itself is told from an address."""
@@ -117,16 +146,23 @@ def test_refused():
     )
 
 
-def test_a_proxy_that_is_not_there(monkeypatch):
-    """A proxy that cannot be reached is not taken for the host."""
+@pytest.mark.parametrize(
+    ("proxy", "told"),
+    [
+        ("http://127.0.0.1:PORT", "does not serve; "),
+        ("kfp:proxy", "cannot be used (Please check proxy URL. It is malformed and could be "),
+        ("ftp://127.0.0.1:PORT", "cannot be used (Proxy URL had unsupported scheme ftp, "),
+    ],
+)
+def test_a_proxy_that_does_not_serve(monkeypatch, proxy, told):
+    """A proxy that cannot be reached, or be used at all, is not taken for the host."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port = listener.getsockname()[1]
-    monkeypatch.setenv("http_proxy", f"http://127.0.0.1:{port}")
+    monkeypatch.setenv("http_proxy", proxy.replace("PORT", str(port)))
     monkeypatch.setenv("no_proxy", "")
-    assert refusal("http://kfp.example.com") == (
-        "the proxy to http://kfp.example.com does not serve; check HTTPS_PROXY, HTTP_PROXY and "
-        "NO_PROXY."
-    )
+    text = refusal("http://kfp.example.com")
+    assert text.startswith(f"the proxy to http://kfp.example.com {told}")
+    assert text.endswith("; check HTTPS_PROXY, HTTP_PROXY, ALL_PROXY and NO_PROXY.")
 
 
 def test_a_path_that_speaks_of_refusal():
@@ -185,6 +221,21 @@ def test_tls(tmp_path):
     assert text.endswith("name that authority's file in REQUESTS_CA_BUNDLE.")
 
 
+def test_https_where_http_is_spoken():
+    """A certificate is not blamed where there is none."""
+    with serving(KfpServer()) as server:
+        text = refusal(server.url.replace("http:", "https:"))
+    assert "; check that it speaks https, and the file that REQUESTS_CA_BUNDLE names" in text
+
+
+def test_a_file_of_certificates_that_is_not_there(monkeypatch, tmp_path):
+    """The file is named, and the variable that names it."""
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(tmp_path / "ca.pem"))
+    text = refusal("https://127.0.0.1:1/pipeline")
+    assert text.startswith("no safe connection to https://127.0.0.1:1/pipeline: ")
+    assert text.endswith(f"invalid path: {tmp_path / 'ca.pem'}; check REQUESTS_CA_BUNDLE.")
+
+
 def certificate(folder: Path) -> Path:
     """Write a certificate for loopback, signed by itself, with its key."""
     key = ec.generate_private_key(ec.SECP256R1())
@@ -220,9 +271,11 @@ def certificate(folder: Path) -> Path:
 def test_the_address_may_be_pasted_from_a_browser(pasted):
     """What a browser adds to the address is left away."""
     with serving(KfpServer()) as server:
-        host = Host(pasted.format(server.url))
-        assert host.check().version == "2.17.0"
-        assert host.run_url("7") == f"{server.url}/#/runs/details/7"
+        assert "/pipeline" in server.url
+        for url in (server.url, server.url.replace("/pipeline", "/_/pipeline")):
+            host = Host(pasted.format(url))
+            assert host.check().version == "2.17.0"
+            assert host.run_url("7") == f"{server.url}/#/runs/details/7"
 
 
 @pytest.mark.parametrize(
@@ -247,6 +300,42 @@ def test_signing_in(environment, headers, tmp_path):
             file.unlink()
             with pytest.raises(HostError, match=r"cannot read the token file .*No such file"):
                 Host(server.url, credentials).check()
+
+
+def test_a_token_that_was_copied_with_its_line_end():
+    """White space around a token or cookie is left away."""
+    for credentials, headers in (
+        (Credentials("abc\n"), {"Authorization": "Bearer abc"}),
+        (Credentials(cookie=" session=x\r\n"), {"Cookie": "session=x"}),
+    ):
+        with serving(KfpServer(headers=headers)) as server:
+            assert Host(server.url, credentials).check().version == "2.17.0"
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("hush\nhush", " holds a character that none can have; copy the token or cookie again"),
+        ("hush\N{HORIZONTAL ELLIPSIS}", " holds a character that none can have; copy the token or"),
+        (" \n", " is empty; copy the token or cookie again, as it is."),
+    ],
+)
+def test_what_no_header_can_hold(tmp_path, content, message):
+    """What is wrong with a token is told before the host is asked, and it is not shown."""
+    file = tmp_path / "token"
+    file.write_text(content, encoding="utf-8")
+    for where, credentials in (
+        ("KUBEFLOW_TOKEN", Credentials(content)),
+        ("KUBEFLOW_COOKIE", Credentials(cookie=content)),
+        (f"the token file {file}", Credentials(token_file=str(file))),
+    ):
+        with pytest.raises(HostError) as caught:
+            Host("http://127.0.0.1:1", credentials).check()
+        assert str(caught.value).startswith(f"{where}{message}")
+        assert "hush" not in str(caught.value)
+    file.write_bytes(b"\xff")
+    with pytest.raises(HostError, match=r"cannot read the token file .* \(it is no text\)"):
+        Host("http://127.0.0.1:1", Credentials(token_file=str(file))).check()
 
 
 def test_who_signs_in(monkeypatch, tmp_path):

@@ -1,5 +1,6 @@
 """Submission to a Kubeflow Pipelines host: what a run is given, and what is refused."""
 
+import _thread
 import shutil
 
 import pytest
@@ -138,6 +139,32 @@ def test_a_run_that_is_refused():
         )
         with pytest.raises(HostError, match="no field named"):
             host.upload(f"{EMPTY}\nrooot: {{}}", "p", "v1")
+
+
+def test_an_answer_that_does_not_come(launch):
+    """A run that the host may have taken is not submitted again without a look."""
+
+    def no_answer(_: str) -> None:
+        raise ConnectionAbortedError
+
+    with serving(KfpServer()) as server:
+        server.starts = no_answer
+        code, _, err = launch(server, "--run-name", "first")
+        assert (code, len(server.runs)) == (1, 1)
+        assert err[0].startswith("error: the connection to URL broke off (")
+        assert err[0].endswith(
+            "All the same, the host may have taken the run 'first': look at URL/#/runs before you "
+            "submit it again."
+        )
+
+
+def test_ctrl_c_while_the_host_takes_a_run(launch):
+    """The same is said to who does not wait for the answer."""
+    with serving(KfpServer()) as server:
+        server.starts = lambda _: _thread.interrupt_main()
+        code, _, err = launch(server, "--run-name", "first")
+        assert (code, len(server.runs)) == (130, 1)
+        assert err[0].startswith("error: interrupted; the host may have taken the run 'first': ")
 
 
 def test_command_line(launch, tmp_path):

@@ -205,8 +205,29 @@ def test_a_step_that_is_killed(tmp_path):
         pids = [int(pid) for pid in wait_for(gate.with_suffix(".pids")).split()]
         os.kill(pids[0], signal.SIGKILL)
         error = run.exception(timeout=30)
-    assert str(error).startswith("step 'waits' failed with exit code -9.")
+    assert str(error).startswith(
+        "step 'waits' was killed, most likely because memory ran out: have fewer workers "
+        "(`--set waits.@workers=1`) or smaller batches. Its log is above"
+    )
     assert ended(pids)
+
+
+@pytest.mark.parametrize(
+    ("program", "told"),
+    [
+        ("raise SystemExit(137)", "was killed, most likely because memory ran out: have fewer wo"),
+        ("import os; os.kill(os.getpid(), 11)", "was ended by SIGSEGV. Its log is above"),
+        ("raise SystemExit(255)", "failed with exit code 255. Its log is above"),
+    ],
+)
+def test_how_a_step_failed(tmp_path, program, told):
+    """A signal is told as such, also as the client of a container engine passes it on."""
+    pipeline = Pipeline("small", tmp_path)
+    pipeline.add(_component(tmp_path, program))
+    with pytest.raises(StepFailedError) as caught:
+        LocalRunner().run(pipeline.plan("run-1"), lambda _: None)
+    assert str(caught.value).startswith(f"step 'own' {told}")
+    assert ("`--set own.@memory=...`" in str(caught.value)) == ("137" in program)
 
 
 @pytest.mark.parametrize(

@@ -58,6 +58,7 @@ def _wait_for(url: str, process: "subprocess.Popen[bytes]") -> None:
 
 
 @pytest.mark.usefixtures("images")
+@pytest.mark.timeout(900)
 def test_push(engine, registry, tmp_path):
     """A pushed image is noted with its digest, by which it can be pulled again."""
     lock = tmp_path / "images.lock"

@@ -73,6 +73,8 @@ def test_options(tmp_path, capsys):
         (["--set", "double.@worker=2"], "double: unknown argument '@worker'; did you mean '@work"),
         (["--set", "double.workers=2"], "double: unknown argument 'workers'; did you mean '@work"),
         (["--set", "double.@workers=0"], "double: argument 'workers' must be at least 1, not 0."),
+        (["--set", "double.@memory=2GB"], "double: memory: '2GB' is no quantity of Kubernetes; "),
+        (["--set", "double.@cpu=0"], "double: Resources: cpu must be above 0, not '0'."),
         (["--set", "double.@cache=maybe"], "double: argument 'cache' must be of type bool in JS"),
         (["--unset", "double.fator"], "double: unknown argument 'fator'; did you mean 'factor'?"),
         (["--unset", "double"], "--unset double: expected STEP.ARGUMENT, such as caption_images."),

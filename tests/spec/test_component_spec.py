@@ -171,8 +171,8 @@ RESERVED = "an argument needs a name of letters, digits and `_` that is not rese
             (
                 "s: args.a: unknown key 'defualt'; did you mean 'default'? Known: "
                 "affects_result, by_reference, choices, default, description, exclusive_maximum, "
-                "exclusive_minimum, items, maximum, minimum, names_fields, needed_for, neighbours, "
-                "output, path, pattern, prominent, revision_of, type."
+                "exclusive_minimum, hub, items, maximum, minimum, names_fields, needed_for, "
+                "neighbours, output, path, pattern, prominent, revision_of, type."
             ),
         ),
         ({**BASE, "tags": "x"}, "s: `tags` must be a list of texts."),
@@ -233,8 +233,8 @@ RESERVED = "an argument needs a name of letters, digits and `_` that is not rese
         (
             {**BASE, "resources": {"memory": "2GB"}},
             (
-                "s: resources: '2GB' is no quantity of Kubernetes; write it like '500m', '2', "
-                "'8Gi' or '16G'."
+                "s: resources: memory: '2GB' is no quantity of Kubernetes; write it like '500m', "
+                "'2', '8Gi' or '16G'."
             ),
         ),
         ({**BASE, "previous_index": 1}, "s: `previous_index` must be a field name, not 1."),

@@ -290,8 +290,9 @@ def test_too_many_rejects(enter, tmp_path):
     (folder,) = tmp_path.glob("pipeline/double/*")
     assert str(caught.value) == (
         "double: 3 of 4 rows failed (75%), more than max_reject_share 50% allows. Reasons: odd 3. "
-        f"The rows are at {folder}/rejects. Mend their cause, or allow a greater share with "
-        "`--set double.@max_reject_share=1`, and run again."
+        "Such as odd: 1 is odd\n"
+        f"`fondant-spec show {folder} --rejects` lists the rows. Mend their cause, or allow a "
+        "greater share with `--set double.@max_reject_share=1`, and run again."
     )
     assert not (folder / "manifest.json").exists()
     assert len(pq.read_table(folder / "rejects")) == 3

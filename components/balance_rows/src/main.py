@@ -12,6 +12,7 @@ import pyarrow.compute as pc
 from grouping import clusters, field_of, host_of
 
 from fondant_spec.component import GatherComponent, RowContext, SetupContext
+from fondant_spec.dataset.mentioned_fields import is_scalar
 from fondant_spec.dataset.rejects import Rejects
 from fondant_spec.errors import InputDataError, InvalidArgumentError, did_you_mean
 from fondant_spec.executor import execute
@@ -19,6 +20,7 @@ from image_toolkit.gathered_vectors import Bad, GatheredVectors, dimension_of
 
 logger = logging.getLogger(__name__)
 
+EMBEDDING = "embedding"
 REPEATS = "repeats"
 
 
@@ -59,16 +61,14 @@ class BalanceRows(GatherComponent):
             InputDataError: one is not, or is of a type that it cannot have.
             InvalidArgumentError: the step would do nothing, or produces something else.
         """
-        there = context.input_fields
-        for name in filter(None, (self._by, self._best, "embedding" if self._clusters else None)):
-            if name not in there:
-                hint = did_you_mean(name, list(context.dataset_fields))
-                msg = f"balance_rows: there is no field {name!r} to go by{hint}"
-                raise InputDataError(msg)
-        if self._best and not _is_number(there[self._best].type):
+        if self._by:
+            _check_groups(self._by, _type_of(self._by, context), hosts=self._hosts)
+        if self._best and not _is_number(_type_of(self._best, context)):
             msg = f"balance_rows: best={self._best!r} is no field of numbers."
             raise InputDataError(msg)
-        self._dimension = dimension_of(there["embedding"]) if self._clusters else None
+        if self._clusters:
+            _type_of(EMBEDDING, context)
+        self._dimension = dimension_of(context.input_fields[EMBEDDING]) if self._clusters else None
         self._repeats = REPEATS in context.output_fields
         if context.output_fields - {REPEATS} or (self._most is None and not self._repeats):
             msg = (
@@ -119,7 +119,7 @@ class BalanceRows(GatherComponent):
                 values = _without_nan(batch.column(self._by)).to_pylist()
                 groups += map(host_of, values) if self._hosts else values
             else:
-                vectors.add(_checked(batch.column("embedding")))
+                vectors.add(_checked(batch.column(EMBEDDING)))
             scores = batch.column(self._best) if self._best else pa.nulls(len(batch), pa.float64())
             filled = pc.fill_null(scores.cast(pa.float64()), -np.inf).to_numpy()
             worth += np.nan_to_num(filled, nan=-np.inf, neginf=-np.inf).tolist()
@@ -158,6 +158,37 @@ def _without_nan(values: pa.Array) -> pa.Array:
     if not pa.types.is_floating(values.type):
         return values
     return pc.if_else(pc.is_nan(values), pa.scalar(None, values.type), values)
+
+
+def _type_of(name: str, context: SetupContext) -> pa.DataType:
+    """Return the type of a field of the dataset, consumed or not.
+
+    Raises:
+        InputDataError: there is none of this name.
+    """
+    found = {**context.dataset_fields, **context.input_fields}
+    if name not in found:
+        hint = did_you_mean(name, list(context.dataset_fields))
+        msg = f"balance_rows: there is no field {name!r} to go by{hint}"
+        raise InputDataError(msg)
+    return found[name].type
+
+
+def _check_groups(name: str, data_type: pa.DataType, *, hosts: bool) -> None:
+    """Check that rows can be grouped by a field; by hosts, if it is a text.
+
+    Raises:
+        InputDataError: they cannot.
+    """
+    if hosts and not (pa.types.is_string(data_type) or pa.types.is_large_string(data_type)):
+        msg = f"balance_rows: by='host({name})' needs a field of URLs, and {name!r} is {data_type}."
+        raise InputDataError(msg)
+    if not is_scalar(data_type):
+        msg = (
+            f"balance_rows: by={name!r} is {data_type}; rows are grouped by a field that holds one "
+            "text, number, time or truth value a row."
+        )
+        raise InputDataError(msg)
 
 
 def _is_number(data_type: pa.DataType) -> bool:

@@ -90,6 +90,25 @@ def test_what_it_cannot_do(tmp_path, arguments, error, message):
         run(tmp_path, {"class": ["cat"]}, **arguments)
 
 
+@pytest.mark.parametrize(
+    ("by", "column", "message"),
+    [
+        ("tags", [["a", "b"]], "by='tags' is list<.*string>; rows are grouped by a field that"),
+        ("about", [{"class": "a"}], "by='about' is struct<.*>; rows are grouped"),
+        ("image", [b"GIF"], "by='image' is binary; rows are grouped"),
+        ("embedding", [[0.5, 0.5]], "by='embedding' is list<.*float>; rows are grouped"),
+        ("host(size)", [1], r"by='host\(size\)' needs a field of URLs, and 'size' is int64"),
+        ("host(urls)", [["http://a/"]], r"by='host\(urls\)' needs a field of URLs"),
+    ],
+)
+def test_fields_without_one_value_a_row(tmp_path, by, column, message):
+    """Lists, objects and bytes are no groups, and only texts have hosts."""
+    name = by.removeprefix("host(").removesuffix(")")
+    values = pa.array(column, pa.list_(pa.float32()) if name == "embedding" else None)
+    with pytest.raises(InputDataError, match=message):
+        run(tmp_path, {name: values}, by=by, most=1)
+
+
 def test_a_dataset_without_rows(tmp_path):
     """Nothing in, nothing out."""
     assert len(run(tmp_path, {"class": pa.array([], pa.string())}, by="class", most=1).table) == 0

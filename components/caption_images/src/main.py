@@ -21,7 +21,7 @@ from image_toolkit.models.captioning.presets import (
     make_generation,
     with_preset,
 )
-from image_toolkit.models.runtime.feed import SAMPLES
+from image_toolkit.models.runtime.feed_rows import SAMPLES
 
 logger = logging.getLogger(__name__)
 

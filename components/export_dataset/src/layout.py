@@ -19,11 +19,12 @@ from read_pairs import ReadPair
 from repeats import NOT_REPEATED, Part
 from training_pairs import SPLITS, SUFFIXES, Pair
 
-from fondant_spec.errors import InvalidArgumentError, InvalidDatasetError
+from fondant_spec.errors import InvalidDatasetError
 from image_toolkit.publishing.hashed_folder import HashedFolder
-from image_toolkit.training.base_models import BASE_MODELS, BaseModel
+from image_toolkit.training.base_models import BaseModel
 from image_toolkit.training.splits import REGULARIZATION, TRAIN, VALIDATION
 from image_toolkit.training.text_budgets import Budget
+from image_toolkit.training.trained_models import model_to_train
 
 
 @dataclass(frozen=True)
@@ -63,9 +64,6 @@ class Layout(ABC):
     image_kinds: ClassVar[frozenset[str]] = frozenset(SUFFIXES)
     """The image formats that the trainer reads well."""
 
-    base_models: ClassVar[tuple[str, ...]] = ("sd15", "sdxl", "flux")
-    """The models that the trainer trains."""
-
     read_by_datasets: ClassVar[bool] = False
     """Whether it is `datasets` that opens the folder: tags have a column of their own then."""
 
@@ -82,7 +80,7 @@ class Layout(ABC):
         self.name = name
         self.folder = folder
         self.settings = settings
-        self.model = self.model_of(name, settings.base_model)
+        self.model = model_to_train(name, settings.base_model)
         self.resolution = settings.resolution or self.model.resolution
         self.captions: dict[tuple[str, str], tuple[str, ...]] = {}
         self.looks: dict[tuple[str, str], Look] = {}
@@ -92,22 +90,6 @@ class Layout(ABC):
         self.counts: Counter[str] = Counter()
         self.sizes: Counter[Part] = Counter()
         self.tokens = 0  # of the pair at hand
-
-    @classmethod
-    def model_of(cls, name: str, base_model: str | None) -> BaseModel:
-        """Return the model to fine-tune.
-
-        Raises:
-            InvalidArgumentError: the trainer does not train it.
-        """
-        key = base_model or cls.base_models[0]
-        if key not in cls.base_models:
-            msg = (
-                f"export_dataset: the trainer of layout {name!r} trains no {key!r}; as base_model "
-                f"choose {' or '.join(map(repr, cls.base_models))}, or leave the layout out."
-            )
-            raise InvalidArgumentError(msg)
-        return BASE_MODELS[key]
 
     @classmethod
     def most_tokens(cls, model: BaseModel) -> int:
@@ -150,7 +132,12 @@ class Layout(ABC):
     @property
     def enter(self) -> str:
         """The shell command that enters the folder, from where its configuration is right."""
-        return f"cd {shlex.quote(self.settings.place or 'path/to/this/folder')}"
+        return f"cd {shlex.quote(self.shown_place)}"
+
+    @property
+    def shown_place(self) -> str:
+        """Where the folder is going to lie, or what stands for that where nobody knows."""
+        return self.settings.place or "path/to/this/folder"
 
     def add(self, pair: Pair) -> None:
         """Write a pair."""

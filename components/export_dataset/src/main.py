@@ -14,15 +14,16 @@ from credit_table import LICENCE, Credits
 from croissant import FILE as CROISSANT
 from croissant import croissant
 from dataset_card import Counts, DatasetCard
+from exported_fields import NAME, check_fields
 from file_names import SourceNames
 from layout import ExportSettings, Layout
 from layouts import LAYOUTS
 from literal_paths import what_means_more
 from masks import MASK
-from pair_texts import CAPTION, CLASS_PROMPT, MORE_CAPTIONS, TAGS
+from pair_texts import CLASS_PROMPT, MORE_CAPTIONS
 from picture_looks import FileLooks
 from sample_pairs import Samples
-from training_pairs import SOURCE_NAME, PairMaker, metadata_types
+from training_pairs import PairMaker, metadata_types
 
 from fondant_spec.component import RowContext, SetupContext, WriteComponent
 from fondant_spec.dataset import storage
@@ -40,14 +41,11 @@ from image_toolkit.training.bad_rows import BadRowError
 from image_toolkit.training.linked_rows import SplitSides, torn_told
 from image_toolkit.training.row_repeats import REPEATS
 from image_toolkit.training.splits import TRAIN, none_held_out
+from image_toolkit.training.trained_models import model_to_train
 
 logger = logging.getLogger(__name__)
 
 CARD: Final = "README.md"
-NAME: Final = "file_name"
-_NEEDED_BY: Final = {NAME: ("name_files_by", "image_url"), LICENCE: ("licenses", "LICENSE")}
-"""Of fields, the arguments that need them, and what they may be called in a dataset."""
-RESERVED: Final = ("file_names", "text", "label", SOURCE_NAME)
 
 
 class ExportDataset(WriteComponent):
@@ -71,7 +69,7 @@ class ExportDataset(WriteComponent):
         self._several = layouts is not None
         self._layouts = _checked(layouts) if layouts is not None else [layout]
         for name in self._layouts:
-            LAYOUTS[name].model_of(name, base_model)
+            model_to_train(name, base_model)
         self._licences = {licence_id(str(licence)) for licence in licenses or ()}
         self._settings = ExportSettings(base_model, resolution, pairs_per_archive)
         kinds = frozenset.intersection(*(LAYOUTS[name].image_kinds for name in self._layouts))
@@ -90,29 +88,9 @@ class ExportDataset(WriteComponent):
             StorageError: the target holds somebody else's files, or some that were changed.
         """
         needed = {NAME: self._maker.names is not None, LICENCE: bool(self._licences)}
-        for name, is_needed in needed.items():
-            if is_needed and name not in context.input_fields:
-                argument, example = _NEEDED_BY[name]
-                msg = (
-                    f"export_dataset: the rows have no field {name!r}, which {argument} goes by; "
-                    f"say which it is, as in consumes={{{name!r}: {example!r}}}."
-                )
-                raise InputDataError(msg)
-        if not {CAPTION, MORE_CAPTIONS, TAGS} & {*context.input_fields}:
-            msg = (
-                f"export_dataset: the rows have no field {CAPTION!r}; say which it is, as in "
-                f"consumes={{{CAPTION!r}: 'text'}}, or {{{MORE_CAPTIONS!r}: ...}} for a list."
-            )
-            raise InputDataError(msg)
-        for name, field in context.input_fields.items():
-            problem = None
-            if name in RESERVED or name.endswith((f"_{NAME}", f"_{NAME}s")):
-                problem = "has a meaning of its own to the readers; give it another name"
-            elif name not in ("image", MASK) and _is_binary(field.type):
-                problem = "is binary, which metadata cannot hold; leave it out"
-            if problem:
-                msg = f"export_dataset: field {name!r} {problem}."
-                raise InputDataError(msg)
+        check_fields(
+            context.input_fields, [name for name, is_needed in needed.items() if is_needed]
+        )
         self._target = self._output_path or context.output_directory
         # In the step's own folder, what a stopped run left, without a mark, makes way by itself.
         if self._output_path or storage.exists(storage.join(self._target, MARK)):
@@ -273,10 +251,6 @@ def _class_last(batches: Iterator[pa.RecordBatch], context: RowContext) -> Itera
         for batch in batches:
             yield apart.without(batch)
         yield from apart.apart(context.rejects)
-
-
-def _is_binary(data_type: pa.DataType) -> bool:
-    return bool(pa.types.is_binary(data_type) or pa.types.is_large_binary(data_type))
 
 
 if __name__ == "__main__":

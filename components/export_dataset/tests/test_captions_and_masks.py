@@ -22,13 +22,14 @@ from fondant_spec.testing import Result, run_component
 from fondant_spec.worker.component_code import load_module
 from image_toolkit.publishing.hashed_folder import HashedFolder
 from image_toolkit.training.text_budgets import estimate
+from image_toolkit.training.trained_models import TRAINED_MODELS
 from tests.made_images import photo
 
 COMPONENT = Path(__file__).parents[1]
 TEXTS, NUMBERS = pa.list_(pa.string()), pa.list_(pa.float32())
 CLASS = "a photo of a dog"
 LAYOUTS = load_module(COMPONENT, "layouts").LAYOUTS
-SD15 = [name for name, layout in LAYOUTS.items() if "sd15" in layout.base_models]
+SD15 = [name for name, models in TRAINED_MODELS.items() if "sd15" in models]
 
 
 def mask(left: int, size: tuple[int, int] = (40, 30)) -> bytes:

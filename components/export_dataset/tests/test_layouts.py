@@ -25,6 +25,7 @@ from fondant_spec.testing import Result, run_component
 from fondant_spec.worker.component_code import load_module
 from image_toolkit.publishing.hashed_folder import HashedFolder
 from image_toolkit.training.base_models import BASE_MODELS
+from image_toolkit.training.trained_models import TRAINED_MODELS
 from tests.made_images import photo
 
 COMPONENT = Path(__file__).parents[1]
@@ -101,7 +102,7 @@ def test_the_spec_names_the_layouts_and_their_base_models():
     """A layout is a module, a row in the table, and a choice in the spec."""
     arguments = ComponentSpec.from_file(COMPONENT).arguments
     assert arguments["layout"].choices == tuple(LAYOUTS)
-    trained = {model for layout in LAYOUTS.values() for model in layout.base_models}
+    trained = {model for models in TRAINED_MODELS.values() for model in models}
     assert set(arguments["base_model"].choices) == trained
 
 
@@ -320,7 +321,7 @@ def test_a_field_may_be_empty_in_one_split(tmp_path):
     assert told == ["x"]
 
 
-EACH = [(name, model) for name, layout in LAYOUTS.items() for model in layout.base_models]
+EACH = [(name, model) for name, models in TRAINED_MODELS.items() for model in models]
 
 
 @pytest.mark.parametrize(("name", "model"), EACH)
@@ -368,8 +369,8 @@ def test_what_else_a_trainer_would_take_is_told(tmp_path):
         (
             {"layout": "everydream2", "base_model": "sdxl"},
             (
-                "the trainer of layout 'everydream2' trains no 'sdxl'; as base_model choose "
-                "'sd15', or leave the layout out."
+                "base_model: the trainer of layout 'everydream2' trains no 'sdxl'; choose 'sd15', "
+                "or leave the layout out."
             ),
         ),
         ({"layouts": []}, "argument 'layouts' must name some of "),
@@ -382,3 +383,8 @@ def test_layouts_that_cannot_be_are_refused(tmp_path, arguments, message):
     with pytest.raises(FondantError, match=f"^export_dataset: {re.escape(message)}"):
         export(pairs(1), tmp_path, **arguments)
     assert not (tmp_path / "out").exists()
+
+
+def test_the_models_of_every_trainer_are_known():
+    """A layout that is added says there which models its trainer trains."""
+    assert list(TRAINED_MODELS) == list(LAYOUTS)

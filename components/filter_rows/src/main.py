@@ -74,7 +74,7 @@ class FilterRows(GatherComponent):
                 first, *others = np.flatnonzero(breaks[:, place]).tolist()
                 ending = "_unknown" if outcomes[first, place] == UNKNOWN else ""
                 also = f"; also {', '.join(names[one] for one in others)}" if others else ""
-                message = f"{self._texts[names[first]]}{also}"
+                message = f"{self._rules.told(names[first], batch, place)}{also}"
                 context.rejects.filter(ids[place].as_py(), f"{names[first]}{ending}", message)
             rows, stayed = rows + len(batch), stayed + int(stays.sum())
             yield pa.RecordBatch.from_pydict({"id": ids.filter(pa.array(stays))})

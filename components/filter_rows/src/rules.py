@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Mapping, Sequence
-from typing import Final
+from typing import Any, Final
 
 import duckdb
 import numpy as np
@@ -10,10 +10,13 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from fondant_spec.errors import InvalidArgumentError
-from image_toolkit.expressions import check_expression, lock
+from image_toolkit.expressions import check_expression, lock, named_fields
 
 UNKNOWN: Final = -1
 """What a rule says of a row where it is neither true (1) nor false (0)."""
+
+_LONGEST: Final = 60
+"""Signs that are told of a text."""
 
 _LOST: Final = re.compile(r'column "([^"]+)" not found')
 
@@ -35,6 +38,11 @@ class Rules:
         self._others = others
         self._query = self._checked(rules, schema)
         self._check_types(schema)
+        columns = {name.lower(): name for name in schema.names}
+        self._named = {}
+        for rule, text in rules.items():
+            named = map(str.lower, named_fields(text, rule))
+            self._named[rule] = [columns[one] for one in dict.fromkeys(named) if one in columns]
 
     def close(self) -> None:
         """Let go of the database."""
@@ -54,6 +62,12 @@ class Rules:
             pc.fill_null(column.cast(pa.int8()), UNKNOWN).to_numpy() for column in answer.columns
         ]
         return np.stack(columns)
+
+    def told(self, name: str, batch: pa.RecordBatch, place: int) -> str:
+        """Return a rule, and the values that it judged of a row."""
+        fields = self._named[name]
+        values = (f"{field} {_in_words(batch.column(field)[place].as_py())}" for field in fields)
+        return f"{self._rules[name]} ({', '.join(values)})" if fields else self._rules[name]
 
     def _checked(self, rules: Mapping[str, str], schema: pa.Schema) -> str:
         """Return the rules as a query selects them."""
@@ -90,3 +104,12 @@ class Rules:
             raise InvalidArgumentError(msg) from None
         finally:
             self._connection.unregister("given")
+
+
+def _in_words(value: Any) -> str:
+    if value is None:
+        return "null"
+    if isinstance(value, float):
+        return f"{value:.4g}"
+    text = str(value)
+    return text if len(text) <= _LONGEST else f"{text[:_LONGEST]}..."

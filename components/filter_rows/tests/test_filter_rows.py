@@ -58,12 +58,11 @@ def test_named_rules(tmp_path, caplog):
         result = run(tmp_path, rules=rules)
     assert kept(result) == [0]
     assert reasons(result) == {1: "pretty", 2: "pretty_unknown", 3: "plain", 4: "plain_unknown"}
-    told = result.rejects.to_pylist()
-    assert [row["message"].partition("; ")[2] for row in told] == [
-        "also plain",
-        "",
-        "also named",
-        "",
+    assert result.rejects["message"].to_pylist() == [
+        "aesthetic_score > 5 (aesthetic_score 4); also plain",
+        "aesthetic_score > 5 (aesthetic_score nan)",
+        "text_area < 0.1 (text_area 0.5); also named",
+        "text_area < 0.1 (text_area null)",
     ]
     for line in (
         "pretty alone takes 2 of 5",
@@ -86,6 +85,19 @@ def test_named_rules(tmp_path, caplog):
 def test_what_an_expression_may_say(tmp_path, where, expected):
     """Functions, texts that look like fields, letters of either case, the id."""
     assert kept(run(tmp_path, where=where)) == expected
+
+
+def test_what_a_rule_judged_is_told(tmp_path):
+    """Each field that it names, once, by its own name; of a long text the beginning."""
+    where = "image_width > 9 AND length(HOST) > 9 AND host <> 'x'"
+    result = run(tmp_path, where=where)
+    assert result.rejects["message"].to_pylist()[:2] == [
+        f"{where} (image_width 512, host a.org)",
+        f"{where} (image_width 512, host b.org)",
+    ]
+    assert run(tmp_path, where="false").rejects["message"].to_pylist()[0] == "false"
+    long = run_component(FOLDER, pa.table({"host": ["x" * 99]}), tmp_path, where="host = 'y'")
+    assert long.rejects["message"].to_pylist() == [f"host = 'y' (host {'x' * 60}...)"]
 
 
 def test_when_no_row_is_left(tmp_path, caplog):

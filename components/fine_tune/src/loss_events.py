@@ -32,7 +32,7 @@ class LossEvents:
         self._show("validation_loss", look.loss, look.step)
 
     def close(self) -> None:
-        """Have all of it on disk."""
+        """Make sure that all of it is on disk."""
         if self._writer is not None:
             self._writer.close()
 

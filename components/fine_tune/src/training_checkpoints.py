@@ -17,7 +17,7 @@ from tensor_store import synced, write_tensors
 logger = logging.getLogger(__name__)
 
 _KEPT: Final = 2
-"""A second one, should a power cut have spoilt the last."""
+"""A second copy, in case a power cut damages the first."""
 
 _UNFINISHED: Final = "unfinished"
 _WEIGHTS, _OPTIMIZER, _STATE = "weights.safetensors", "optimizer.pt", "state.json"

@@ -10,7 +10,7 @@ from fondant_spec.component import RowContext, SetupContext, StreamTransformComp
 from fondant_spec.executor import execute
 from image_toolkit.models.embedding.embedders import image_encoder
 from image_toolkit.models.embedding.embedding_stream import Embedder
-from image_toolkit.models.runtime.feed import SAMPLES
+from image_toolkit.models.runtime.feed_rows import SAMPLES
 
 
 class ImageEmbedding(StreamTransformComponent):

@@ -42,7 +42,7 @@ class DataFile:
         return pa.CompressedInputStream(pa.PythonFile(file, "r"), packed) if packed else file
 
     def seekable(self) -> Any:
-        """Return what pyarrow reads with jumps: the open file."""
+        """Return the open file, which pyarrow reads by seeking."""
         return self.open()
 
     def _remote(self) -> Any:

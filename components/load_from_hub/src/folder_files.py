@@ -192,5 +192,5 @@ def _is_url(path: str) -> BadCellError:
 
 
 def _outside(path: str, root: str) -> BadCellError:
-    message = f"{path!r} leads out of the dataset at {root}"
-    return BadCellError(reason="path_outside_dataset", message=message)
+    message = f"{path!r} leads out of the dataset at {root}; move the list to a folder "
+    return BadCellError(reason="path_outside_dataset", message=message + "that holds both")

@@ -74,7 +74,7 @@ class Layout:
 
     @property
     def beside_tables(self) -> int:
-        """How many images there are that are no rows, since there are files of rows."""
+        """How many images are passed over, since the rows come from table files beside them."""
         return 0 if self.is_image_folder else len(self.images)
 
     def left_out(self) -> str:

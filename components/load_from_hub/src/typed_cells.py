@@ -6,7 +6,7 @@ number is declared. A cell that cannot be what is declared is the fault of its r
 
 import datetime as dt
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from decimal import Decimal
 from typing import Any, Final
 
@@ -53,6 +53,8 @@ def typed(cells: Cells, declared: pa.DataType) -> tuple[pa.Array, dict[int, str]
     """Return cells as an array of the declared type, and what is wrong with those that are null."""
     if isinstance(cells, pa.Array):
         cells = plain_array(cells)
+        if pa.types.is_temporal(cells.type):
+            return _times(cells, declared)
         try:
             if _keeps_values(cells.type, declared):
                 return _checked(cells.cast(declared), cells), {}
@@ -103,7 +105,38 @@ def _keeps_values(source: pa.DataType, declared: pa.DataType) -> bool:
         exact = pa.types.is_integer(source) and declared.bit_width > _HALF
         narrow = pa.types.is_floating(source) and source.bit_width <= declared.bit_width
         return bool(exact or narrow)
-    return not (pa.types.is_boolean(declared) or pa.types.is_nested(declared))
+    of_other_kind = (pa.types.is_boolean, pa.types.is_nested, pa.types.is_temporal)
+    return not any(is_kind(declared) for is_kind in of_other_kind)
+
+
+def _times(cells: pa.Array, declared: pa.DataType) -> tuple[pa.Array, dict[int, str]]:
+    """Return times as texts or as others, and which of them have parts that these do not hold.
+
+    Never by way of Python's, which have no nanoseconds, and end with the year 9999.
+    """
+    nothing = pa.nulls(len(cells), declared)
+    if not (is_text(declared) or pa.types.is_temporal(declared)):
+        return nothing, {row: _shown(one) + _lack(declared) for row, one in _given(cells)}
+    try:
+        return cells.cast(declared), {}
+    except pa.ArrowException:
+        pass  # some cells are at fault; which they are is found below
+    values, problems = [nothing.slice(row, 1) for row in range(len(cells))], {}
+    for row, one in _given(cells):
+        try:
+            values[row] = one.cast(declared)
+        except pa.ArrowException:
+            problems[row] = _shown(one) + _lack(declared)
+    return pa.concat_arrays(values), problems
+
+
+def _given(cells: pa.Array) -> Iterator[tuple[int, pa.Array]]:
+    """Yield the cells that are not null, with their rows, as arrays of one."""
+    return ((row, cells.slice(row, 1)) for row in range(len(cells)) if cells[row].is_valid)
+
+
+def _shown(one: pa.Array) -> str:
+    return f"{one.cast(pa.string())[0].as_py()!r} "
 
 
 def _checked(cast: pa.Array, source: pa.Array) -> pa.Array:
@@ -127,7 +160,7 @@ def _one_by_one(cells: Sequence[Any], declared: pa.DataType) -> tuple[pa.Array, 
     return pa.array(values, declared), problems
 
 
-def _lack(declared: pa.DataType, error: Exception) -> str:
+def _lack(declared: pa.DataType, error: Exception | None = None) -> str:
     """Return what keeps a cell from the declared type, as it goes on after the cell."""
     if isinstance(error, UnicodeError):
         return "is no valid UTF-8"
@@ -178,7 +211,9 @@ def _single(cell: Any, declared: pa.DataType) -> Any:
         return whole(cell) if pa.types.is_integer(declared) else floating(cell, declared)
     if isinstance(cell, str):
         return _parsed(cell, declared)
-    if isinstance(cell, dt.time | dt.timedelta):
+    if pa.types.is_temporal(declared):
+        if not isinstance(cell, dt.date | dt.time | dt.timedelta):
+            raise TypeError  # a number of what, since when?
         return pa.scalar(cell).cast(declared).as_py()  # Python's objects would be cut to the unit
     return cell
 

@@ -120,7 +120,7 @@ def test_images_are_known_by_what_they_are(fill, load, photo, caplog):
     result = load(fill(**files))
     assert result.table["file_name"].to_pylist() == sorted(list(files)[:5])
     assert sorted(reasons(result)) == [
-        ("not_an_image", "w.HEIC: HEIF: broken, or the package pi-heif is missing"),
+        ("not_an_image", "w.HEIC: HEIF: it is broken"),
         ("not_an_image", "z.bmp: BMP, which is not read; convert it"),
         ("not_an_image", "z.jxl: JPEG XL, which is not read; convert it"),
     ]

@@ -165,7 +165,9 @@ def test_metadata_that_points_outside_is_refused(tmp_path):
     result = load(tmp_path / "photos", tmp_path)
     assert result.table["image"].to_pylist() == [photo(1)]
     assert rejected(result) == [("000000000000", "path_outside_dataset")]
-    assert "'../secret.jpg' leads out of the dataset" in result.rejects["message"][0].as_py()
+    told = result.rejects["message"][0].as_py()
+    assert "'../secret.jpg' leads out of the dataset" in told
+    assert told.endswith("; move the list to a folder that holds both")
 
 
 def test_images_inside_a_zip_are_read(tmp_path):

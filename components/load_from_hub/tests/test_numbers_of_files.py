@@ -28,6 +28,27 @@ HUGE = "9007199254740993.0"
         ([HUGE, "1e999999", "1e2"], "int64", [2**53 + 1, 100], ["'1e999999' is out of the range"]),
         ([b"\xff", b"ok"], "string", ["ok"], ["is no valid UTF-8"]),
         ([dt.time(1, 1, 1, 5), dt.time(1)], "time32", [dt.time(1)], ["cannot be read as time32"]),
+        (
+            pa.array([1_500, 2_000], pa.timestamp("ns")),
+            "timestamp",
+            [dt.datetime(1970, 1, 1, 0, 0, 0, 2)],  # noqa: DTZ001 - it has no zone
+            ["'1970-01-01 00:00:00.000001500' cannot be read as timestamp"],
+        ),
+        (
+            pa.array([1_500, 2_000], pa.duration("ns")),
+            "duration",
+            [dt.timedelta(microseconds=2)],
+            ["'1500' cannot be read as duration"],
+        ),
+        (
+            pa.array([10**18], pa.timestamp("us")),
+            "int8",
+            [],
+            [" is no whole number"],
+        ),
+        ([1_700_000_000], "timestamp", [], ["'1700000000' cannot be read as timestamp"]),
+        ([1.5], {"type": "string", "format": "date-time"}, [], ["cannot be read as timestamp"]),
+        ([dt.time(1)], "int64", [], ["'01:00:00.000000' is no whole number"]),
         ([[1.5], [2.0]], {"type": "array", "items": {"type": "int32"}}, [[2]], ["'[1.5]'"]),
         (
             [[1e300], [2.0]],

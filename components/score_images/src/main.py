@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any
+from typing import Any, Final
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -18,6 +18,10 @@ from image_toolkit.images.decoding import decode_pixels
 from image_toolkit.images.image_errors import NotAnImageError
 
 TEXT_AREA = "text_area"
+_AT_ONCE: Final = 8
+"""Images a core that are looked through for text before any counts as done: some seconds' work,
+after which progress is seen, and which is what an interruption loses."""
+
 TYPES: Mapping[str, pa.DataType] = {
     **{name: made for name, (_, made) in MEASURES.items()},
     TEXT_AREA: pa.float32(),
@@ -61,6 +65,7 @@ class ScoreImages(ArrowTransformComponent):
             from text_area import TextArea  # noqa: PLC0415 - nobody else need load its model
 
             self._measures[TEXT_AREA] = TextArea().measure
+            self.batch_rows = min(self.batch_rows, _AT_ONCE * cpu_count())
         names = [name for name in asked if name in SCORES]
         self._vectors = VectorScores(names, self._settings, context.input_fields) if names else None
         self._pool = ThreadPoolExecutor(cpu_count())

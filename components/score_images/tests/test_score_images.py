@@ -17,13 +17,17 @@ from PIL import Image, ImageDraw, ImageFilter, ImageOps
 from safetensors.torch import save_file
 from skimage import data
 
+from fondant_spec.component import SetupContext
+from fondant_spec.cpu import cpu_count
 from fondant_spec.errors import InputDataError, InvalidArgumentError
 from fondant_spec.testing import Result, run_component
+from fondant_spec.worker.component_code import component_class, load_module
 from image_toolkit.images.decoding import decode_pixels
 from image_toolkit.images.rendering import phash
 from tests.hub_server import hub_of
 
 FOLDER = Path(__file__).parents[1]
+SETTINGS = load_module(FOLDER, "vector_scores").VectorSettings
 CLIP = str(FOLDER.parents[1] / "demo" / "models" / "clip")
 TYPES = {
     "class": "string",
@@ -172,6 +176,26 @@ def test_text_is_found(tmp_path):
     without, with_text = made["text_area"].to_pylist()
     assert without == 0
     assert 0.02 < with_text < 0.15
+
+
+def test_slow_measures_are_told_of_as_they_come(tmp_path):
+    """Where an image takes long, few are a batch: none counts, or is kept, before all of it is."""
+    rows = {}
+    for name in ("blur", "text_area"):
+        context = SetupContext(
+            input_fields={},
+            output_fields=frozenset({name}),
+            output_types={name: pa.float32()},
+            dataset_fields={},
+            output_directory=str(tmp_path),
+            unfinished_directory=str(tmp_path),
+            cache_key="0" * 16,
+        )
+        component = component_class(FOLDER)(settings=SETTINGS())
+        component.setup(context)
+        rows[name] = component.batch_rows
+        component.teardown()
+    assert rows == {"blur": 256, "text_area": min(256, 8 * cpu_count())}
 
 
 def test_bytes_that_are_no_image(tmp_path):

@@ -12,7 +12,7 @@ from fondant_spec.executor import execute
 from image_toolkit.models.embedding.embedders import TextEncoder, text_encoder
 from image_toolkit.models.embedding.embedding_stream import Embedder
 from image_toolkit.models.embedding.text_lengths import TOKENS, TextLengths
-from image_toolkit.models.runtime.feed import SAMPLES
+from image_toolkit.models.runtime.feed_rows import SAMPLES
 
 
 class TextEmbedding(StreamTransformComponent):

@@ -13,9 +13,10 @@ from fondant_spec.dataset import storage
 from fondant_spec.dataset.writable_places import why_no_file, why_no_folder
 from fondant_spec.errors import InvalidArgumentError
 from fondant_spec.executor import execute
+from image_toolkit.edits.caption_file_names import text_names
+from image_toolkit.edits.caption_files import Written, listed_texts, write_texts
 from image_toolkit.edits.edit import WRITTEN_CAPTION
 from image_toolkit.edits.image_key import image_keys, key_field
-from image_toolkit.edits.texts import Written, listed_texts, text_names, write_texts
 from image_toolkit.images.image_errors import NotAnImageError
 from image_toolkit.publishing.page_names import PAGE, PICTURES, TEXTS, picture_name
 

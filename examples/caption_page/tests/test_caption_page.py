@@ -9,8 +9,8 @@ from PIL import Image
 
 from fondant_spec.errors import InvalidArgumentError
 from fondant_spec.testing import Result, run_component
+from image_toolkit.edits.corrected_captions import take_over
 from image_toolkit.edits.journal import Journal
-from image_toolkit.edits.texts import take_over
 
 FOLDER = Path(__file__).parents[1]
 ODD = '<script>alert(1)</script> & "two" 猫'

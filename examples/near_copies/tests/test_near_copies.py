@@ -38,6 +38,15 @@ def test_near_copies_are_named(tmp_path, caplog):
     assert rows[1:] == [["a, small.webp", "a.jpg"], ["000000000006", "e.jpg"]]
 
 
+def test_pictures_without_contrast_are_left_aside(tmp_path):
+    """A white page, and a black one with a dot: both have a hash that noise decides."""
+    white, black = Image.new("RGB", (100, 100), "white"), Image.new("RGB", (100, 100), "black")
+    black.putpixel((50, 50), (255, 255, 255))
+    table = pa.table({"image": [saved(one, "PNG", 100) for one in (white, black, white)]})
+    result = run_component(COMPONENT, table, tmp_path)
+    assert Path(result.manifest.artifacts[0]).read_text() == "image,near_copy_of\n"
+
+
 def test_nothing_to_compare(tmp_path):
     """Where no image can be decoded, there are no pairs."""
     result = run_component(COMPONENT, pa.table({"image": [b"x"]}), tmp_path)

@@ -129,8 +129,8 @@ class KubeflowRunner(Runner):
             try:
                 follow(run, say, interval=self.cluster.interval)
             except KeyboardInterrupt:
-                say(f"no longer following; the run goes on: {run.url}")
-                raise
+                msg = f"no longer following; the run goes on, and can be terminated at {run.url}"
+                raise KeyboardInterrupt(msg) from None
         return []
 
     @cached_property

@@ -18,7 +18,11 @@ from fondant_spec.pipeline.plan import Plan
 from fondant_spec.runners.kubeflow.package import documents, slices_name, task_name
 
 MAX_PACKAGE_BYTES: Final = 32 << 20
-MAX_PARAMETER_BYTES: Final = 10_000
+MAX_PARAMETER_BYTES: Final = 65_535
+"""What the column holds in which servers before 2.15 keep the values of a run, as JSON.
+
+Their `MAX_PARAMETER_BYTES`, of 10,000, is asked of runs of version 1 alone."""
+
 SCHEMA_VERSION: Final = "2.1.0"
 
 _NAME: Final = re.compile(r"[a-z0-9][a-z0-9-]{0,127}")
@@ -100,9 +104,18 @@ def _parameter_faults(pipeline: Mapping[str, Any]) -> Iterator[str]:
     for name, value in values.items():
         if value is None:
             yield f"parameter {name} has no value"
-    size = len(json.dumps(values).encode())
+    sizes = {name: _json_bytes(value) for name, value in values.items()}
+    size = _json_bytes(values)
     if size > MAX_PARAMETER_BYTES:
-        yield f"the parameters take {size} bytes, more than the {MAX_PARAMETER_BYTES} that it keeps"
+        longest = max(sizes, key=lambda name: sizes[name])
+        yield (
+            f"the values of its form take {size:,} bytes, more than the {MAX_PARAMETER_BYTES:,} "
+            f"that servers keep; {longest} takes {sizes[longest]:,} of them"
+        )
+
+
+def _json_bytes(value: Any) -> int:
+    return len(json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode())
 
 
 def _container_faults(pipeline: Mapping[str, Any]) -> Iterator[str]:

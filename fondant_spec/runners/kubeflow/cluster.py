@@ -3,11 +3,13 @@
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from os.path import normpath
 from pathlib import Path
 from typing import Final, Self
 from urllib.parse import unquote
 
 from fondant_spec.errors import HostError, InvalidConfigError
+from fondant_spec.runners.container_view import OF_THE_IMAGE
 from fondant_spec.runners.kubeflow.pod_settings import read_labels, read_variables
 from fondant_spec.shown_text import HIDDEN
 from fondant_spec.signing import authorization
@@ -17,7 +19,7 @@ MAX_INTERVAL: Final = 3600
 TOKEN_FILE: Final = "/var/run/secrets/kubeflow/pipelines/token"  # noqa: S105 - where it lies
 
 _SECRET: Final = re.compile(r"([A-Za-z_][A-Za-z0-9_]*)=([a-z0-9.-]+)/([A-Za-z0-9._-]+)")
-_VOLUME: Final = re.compile(r"([a-z0-9][a-z0-9.-]*)(?::(/.+))?")
+_VOLUME: Final = re.compile(r"([a-z0-9][a-z0-9.-]*)(?::(/[^:]*))?")
 
 
 @dataclass(frozen=True)
@@ -107,20 +109,35 @@ class Credentials:
         """Return the headers; a token file is read each time, since its content is renewed.
 
         Raises:
-            HostError: the token file cannot be read.
+            HostError: the token file cannot be read, or what a header would hold is no such text.
         """
         if self.cookie:
-            return {"Cookie": self.cookie}
-        token = self.token
-        if not token and self.token_file:
-            try:
-                token = Path(self.token_file).read_text(encoding="utf-8").strip()
-            except OSError as error:
-                msg = f"cannot read the token file {self.token_file} ({error.strerror})."
-                raise HostError(msg) from None
-        if token:
-            return {"Authorization": f"Bearer {token}"}
+            return {"Cookie": _word(self.cookie, "KUBEFLOW_COOKIE")}
+        if self.token:
+            return {"Authorization": f"Bearer {_word(self.token, 'KUBEFLOW_TOKEN')}"}
+        if self.token_file:
+            return {"Authorization": f"Bearer {_token_in(self.token_file)}"}
         return authorization(unquote(self.user))
+
+
+def _token_in(file: str) -> str:
+    try:
+        text = Path(file).read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        reason = getattr(error, "strerror", None) or "it is no text"
+        msg = f"cannot read the token file {file} ({reason})."
+        raise HostError(msg) from None
+    return _word(text, f"the token file {file}")
+
+
+def _word(text: str, where: str) -> str:
+    """Return what a header can hold, without the ends of lines that come along with it."""
+    text = text.strip()
+    if not text or not text.isascii() or not text.isprintable():
+        what = "is empty" if not text else "holds a character that none can have"
+        msg = f"{where} {what}; copy the token or cookie again, as it is."
+        raise HostError(msg)
+    return text
 
 
 def _pull_policy(text: str) -> str:
@@ -159,6 +176,11 @@ def _volume(text: str) -> tuple[str, str | None]:
     if match is None:
         msg = f"KUBEFLOW_VOLUME must be CLAIM or CLAIM:/MOUNT/PATH, such as sd-data:/data: {text!r}"
         raise InvalidConfigError(msg)
+    if match[2] and OF_THE_IMAGE.fullmatch(normpath(match[2])):
+        msg = (
+            f"KUBEFLOW_VOLUME would hide {match[2]} of the images; mount it elsewhere, as at /data."
+        )
+        raise InvalidConfigError(msg)
     return match[1], match[2]
 
 
@@ -171,6 +193,9 @@ def _secrets(text: str) -> dict[str, tuple[str, str]]:
                 "KUBEFLOW_SECRETS must be VARIABLE=SECRET/KEY, separated by commas, such as "
                 f"HF_TOKEN=hugging-face/token; this is not: {_without_value(word)}"
             )
+            raise InvalidConfigError(msg)
+        if match[1] in secrets:
+            msg = f"KUBEFLOW_SECRETS names {match[1]} twice; leave one of them out."
             raise InvalidConfigError(msg)
         secrets[match[1]] = (match[2], match[3])
     return secrets

@@ -17,7 +17,12 @@ from fondant_spec.runners.docker import COMMAND
 from fondant_spec.runners.image_lock import image_of
 from fondant_spec.runners.kubeflow.cluster import Cluster
 from fondant_spec.runners.kubeflow.form import BASE_PATH, NOTE, Field, fields_of, literals
-from fondant_spec.runners.kubeflow.package import package_text, slices_name, task_name
+from fondant_spec.runners.kubeflow.package import (
+    commit_name,
+    package_text,
+    slices_name,
+    task_name,
+)
 from fondant_spec.runners.kubeflow.plan_check import check_plan
 
 try:
@@ -147,7 +152,7 @@ def _spread(plan: Plan, planned: PlannedStep, fields: Iterable[Field], cluster: 
             configure(task, planned, cluster, computes=True)
             task.set_display_name(f"{planned.id} slice")
         done = {SLICES: dsl.Collected(task.outputs[OUTPUT])}
-        commit = _component(plan, planned, fields, f"{task_name(planned.id)}-commit", SLICES)
+        commit = _component(plan, planned, fields, commit_name(planned.id), SLICES)
         task = commit(**words, **_OF_THE_RUN, **done)
         configure(task, planned, cluster, computes=False)
         task.set_display_name(f"{planned.id} commit")

@@ -3,9 +3,7 @@
 Redirects are not followed, since they lead to a login page; every call has a deadline.
 """
 
-import socket
-import ssl
-from collections.abc import Iterator
+import re
 from dataclasses import replace
 from typing import Any, Final
 from urllib.parse import SplitResult, urlsplit
@@ -18,15 +16,15 @@ except ImportError as error:
     message = f"Kubeflow needs the extra `kubeflow`: pip install 'fondant-spec[kubeflow]' ({error})"
     raise MissingDependencyError(message) from None
 
+from fondant_spec.runners.kubeflow import obstacles
 from fondant_spec.runners.kubeflow.cluster import Credentials
 from fondant_spec.shown_text import HIDDEN
 from fondant_spec.signing import signing
 
 TIMEOUT: Final = (3.0, 5.0)
 
-_LOGIN: Final = (
-    "set KUBEFLOW_TOKEN, KUBEFLOW_TOKEN_FILE or KUBEFLOW_COOKIE (see docs/kubeflow.md, Signing in)"
-)
+_FRAME: Final = re.compile("^/_(?=/)")
+"""What Kubeflow's dashboard puts before the path of a page that it shows in a frame."""
 
 
 class Connection:
@@ -64,8 +62,7 @@ class Connection:
         except ValueError:
             content = None
         if not isinstance(content, dict):
-            msg = f"{self.url} answers with a page, perhaps to log in, instead of data; {_LOGIN}."
-            raise HostError(msg)
+            raise obstacles.no_data(self.url)
         return content
 
     def text(self, path: str, most: int) -> str:
@@ -80,7 +77,7 @@ class Connection:
                 for chunk in response.iter_content(1 << 16):
                     end = (end + chunk)[-most:]
             except requests.RequestException as error:
-                raise _unreachable(self.url, error) from None
+                raise obstacles.unreachable(self.url, error) from None
         return end.decode(errors="replace")
 
     def _call(
@@ -100,14 +97,17 @@ class Connection:
                 **options,
             )
         except requests.RequestException as error:
-            raise _unreachable(self.url, error) from None
+            raise obstacles.unreachable(self.url, error) from None
+        except OSError as error:  # what `requests` says of a file of certificates that is not there
+            msg = f"no safe connection to {self.url}: {error}; check REQUESTS_CA_BUNDLE."
+            raise HostError(msg) from None
         if response.status_code != requests.codes.ok:
-            raise _refused(self.url, response)
+            raise obstacles.refused(self.url, path, response)
         return response
 
 
 def _checked(url: str) -> tuple[str, str]:
-    """Return an address without what a browser adds to it, or a slash at the end; and who signs in.
+    """Return an address without what a browser shows beside it; and who signs in.
 
     That is `user:password`, if it stands in the address.
     """
@@ -125,7 +125,7 @@ def _checked(url: str) -> tuple[str, str]:
         )
         raise HostError(msg)
     user, _, host = parts.netloc.rpartition("@")
-    return f"{parts.scheme}://{host}{parts.path}".rstrip("/"), user
+    return f"{parts.scheme}://{host}{_FRAME.sub('', parts.path)}".rstrip("/"), user
 
 
 def _parts(url: str) -> SplitResult | None:
@@ -133,60 +133,7 @@ def _parts(url: str) -> SplitResult | None:
     try:
         parts = urlsplit(url)
         _ = parts.port
+        (parts.hostname or "").encode("idna")  # no part of a name is empty, or too long
     except ValueError:
         return None
     return parts if parts.scheme in ("http", "https") and parts.hostname else None
-
-
-def _unreachable(url: str, error: requests.RequestException) -> HostError:
-    causes = list(_causes(error))
-    if isinstance(error, requests.exceptions.SSLError):
-        reason = next((cause for cause in causes if isinstance(cause, ssl.SSLError)), error)
-        return HostError(
-            f"no safe connection to {url} ({reason}); if its certificate is from an authority of "
-            "your own, name that authority's file in REQUESTS_CA_BUNDLE."
-        )
-    if isinstance(error, requests.exceptions.ProxyError):
-        msg = f"the proxy to {url} does not serve; check HTTPS_PROXY, HTTP_PROXY and NO_PROXY."
-    elif isinstance(error, requests.exceptions.Timeout):
-        msg = f"{url} does not answer in time; check HOST, and the VPN or port-forward to it."
-    elif any(isinstance(cause, socket.gaierror) for cause in causes):
-        msg = f"there is no host named {urlsplit(url).hostname}; check HOST, and the VPN to it."
-    elif any(isinstance(cause, ConnectionRefusedError) for cause in causes):
-        msg = f"{url} refuses connections; check the port of HOST, and the port-forward to it."
-    else:
-        msg = f"the connection to {url} broke off ({type(error).__name__})."
-    return HostError(msg, temporary=True)
-
-
-def _causes(error: BaseException | None) -> Iterator[BaseException]:
-    while error is not None:
-        yield error
-        error = error.__cause__ or error.__context__
-
-
-def _refused(url: str, response: requests.Response) -> HostError:
-    code = response.status_code
-    message = _message_of(response)
-    meanings = {
-        401: f"{url} does not know us (401); {_LOGIN}.",
-        403: f"{url} does not allow this (403){message}; check KUBEFLOW_NAMESPACE and your rights "
-        f"there, or {_LOGIN}.",
-        404: f"there is no Kubeflow Pipelines 2 at {url} (404); check the path of HOST, which on "
-        "many hosts ends in /pipeline.",
-    }
-    if response.is_redirect:
-        return HostError(f"{url} sends us to a login page; {_LOGIN}.")
-    if code >= requests.codes.server_error or code == requests.codes.too_many_requests:
-        return HostError(f"{url} is in trouble ({code}){message}; try again later.", temporary=True)
-    return HostError(meanings.get(code, f"{url} refuses the request ({code}){message}"))
-
-
-def _message_of(response: requests.Response) -> str:
-    """Return what the host says of an error in its own words, if these are for us."""
-    try:
-        answer = response.json()
-        message = answer.get("message") or answer.get("error_message")
-    except (ValueError, AttributeError):
-        return ""
-    return f": {' '.join(str(message).split())[:500]}" if message else ""

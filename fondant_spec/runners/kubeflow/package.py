@@ -1,5 +1,6 @@
 """What is known of a package without Kubeflow's own software."""
 
+import re
 from collections.abc import Mapping
 from typing import Any, Final
 
@@ -7,18 +8,25 @@ import yaml
 
 from fondant_spec.errors import InvalidPipelineError
 
+_DASHES: Final = re.compile("[-_]+")
+
 _Loader: Final = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 """Reads a package ten times as fast, where PyYAML was built with it."""
 
 
 def task_name(step_id: str) -> str:
-    """Return what Kubeflow makes of a step's id."""
-    return step_id.replace("_", "-")
+    """Return what Kubeflow makes of a step's id, or of a pipeline's name."""
+    return _DASHES.sub("-", step_id).strip("-")
 
 
 def slices_name(step_id: str) -> str:
     """Return the name of the component that computes the slices of a step that is spread."""
     return f"{task_name(step_id)}-slices"
+
+
+def commit_name(step_id: str) -> str:
+    """Return the name of the component that commits what the slices of a step have computed."""
+    return f"{task_name(step_id)}-commit"
 
 
 def package_text(pipeline: Mapping[str, Any], platform: Mapping[str, Any]) -> str:

@@ -1,16 +1,18 @@
 """What is refused of a plan before it is compiled: what would be another thing on the cluster."""
 
 from collections.abc import Iterator
+from os.path import normpath
 from pathlib import Path
 from typing import Final
 
 from fondant_spec.dataset import storage
 from fondant_spec.errors import InvalidPipelineError
+from fondant_spec.pipeline.missing_paths import is_path
 from fondant_spec.pipeline.plan import Plan
 from fondant_spec.runners.kubeflow.cluster import Cluster
-from fondant_spec.runners.kubeflow.package import task_name
+from fondant_spec.runners.kubeflow.package import commit_name, slices_name, task_name
+from fondant_spec.spec.argument_texts import texts_in
 from fondant_spec.spec.secret_arguments import file_of, variable_of
-from fondant_spec.spec.texts import texts_in
 
 _PLACEHOLDERS: Final = {"{{": "Argo", "$(": "Kubernetes", "$$": "Kubernetes"}
 """Where something else may be put in its place, and by whom.
@@ -34,9 +36,7 @@ def check_plan(plan: Plan, cluster: Cluster) -> None:
     Raises:
         InvalidPipelineError: naming the step and the argument.
     """
-    if len({task_name(step.id) for step in plan.steps}) < len(plan.steps):
-        msg = "two steps have ids that differ in `-` and `_` only, which Kubeflow takes for equal."
-        raise InvalidPipelineError(msg)
+    _check_names(plan)
     if _slices(plan) > MOST_SLICES:
         msg = (
             f"{_slices(plan)} slices are more than one run of Kubeflow can hold; {MOST_SLICES} at "
@@ -61,6 +61,24 @@ def slice_doubts(plan: Plan) -> Iterator[str]:
             f"{_slices(plan)} slices: beyond about {LISTED_SLICES} the host stops listing the "
             "run's steps while it goes on; what is finished is on the base path"
         )
+
+
+def _check_names(plan: Plan) -> None:
+    """Refuse steps whose pods would be taken for each other's."""
+    taken: dict[str, str] = {}
+    for planned in plan.steps:
+        names = [task_name(planned.id)]
+        if planned.step.fan_out > 1:
+            names += [slices_name(planned.id), commit_name(planned.id)]
+        for name in names:
+            if name in taken:
+                msg = (
+                    f"the steps {taken[name]!r} and {planned.id!r} would both have a {name!r} on "
+                    "Kubeflow, which takes `_` for `-`, and one for several; give one of them "
+                    "another step_id."
+                )
+                raise InvalidPipelineError(msg)
+            taken[name] = planned.id
 
 
 def _slices(plan: Plan) -> int:
@@ -94,9 +112,9 @@ def _check_paths(plan: Plan, cluster: Cluster) -> None:
     for planned in plan.steps:
         for name, value in planned.arguments.items():
             argument = planned.spec.arguments[name]
-            if value is None:
+            if not isinstance(value, str):
                 continue
-            here = argument.output or (argument.path and Path(str(value)).is_absolute())
+            here = argument.output or (argument.path and is_path(value))
             if here and not (storage.is_remote(value) or _mounted(value, cluster)):
                 msg = (
                     f"{planned.id}: {name} is {value}, a path of this machine, which the cluster "
@@ -127,4 +145,7 @@ def _check_references(plan: Plan, cluster: Cluster) -> None:
 
 
 def _mounted(path: str, cluster: Cluster) -> bool:
-    return bool(cluster.volume) and Path(path).is_relative_to(cluster.volume_path)
+    """Return whether a path is one of the volume, without a `..` that leads out of it."""
+    if not cluster.volume or not path.startswith(("/", "file://")):
+        return False
+    return Path(normpath(storage.normalize(path))).is_relative_to(cluster.volume_path)

@@ -6,13 +6,10 @@ from typing import Final
 
 from fondant_spec.errors import InvalidConfigError
 from fondant_spec.shown_text import signs_in
+from fondant_spec.spec.node_choice import is_label
 
 _VARIABLE: Final = re.compile(r"\s*([A-Za-z_][A-Za-z0-9_]*)=(.*)", re.DOTALL)
 _CONFIDENTIAL: Final = re.compile(r"(?i).*(TOKEN|SECRET|PASSWORD|API_KEY|ACCESS_KEY|ACCOUNT_KEY)")
-
-_NAME: Final = r"[A-Za-z0-9](?:[A-Za-z0-9_.-]{0,61}[A-Za-z0-9])?"
-_LABEL: Final = re.compile(rf"(?:[a-z0-9](?:[a-z0-9.-]{{0,251}}[a-z0-9])?/)?({_NAME})=({_NAME})?")
-"""https://kubernetes.io/docs/concepts/overview/working-with-objects/labels/"""
 
 
 def read_variables(text: str, secrets: Container[str]) -> dict[str, str]:
@@ -60,12 +57,12 @@ def read_labels(text: str) -> dict[str, str]:
     """
     labels = {}
     for word in filter(None, map(str.strip, text.split(","))):
-        if not _LABEL.fullmatch(word):
+        key, equals, value = word.partition("=")
+        if not equals or not is_label(key, value):
             msg = (
                 "KUBEFLOW_LABELS must be key=value as Kubernetes takes them, separated by commas, "
                 f"such as team=vision; this is not: {word!r}"
             )
             raise InvalidConfigError(msg)
-        key, _, value = word.partition("=")
         labels[key] = value
     return labels

@@ -53,7 +53,7 @@ def submit(
         source = inline(package)
     values = _form_values(package)
     submission = Submission(name, experiment, source, values, description, cluster.service_account)
-    return host.submit(submission)
+    return _started(host, submission)
 
 
 def foreseen(plan: Plan, hits: Mapping[str, Any]) -> str:
@@ -71,6 +71,24 @@ def show_command(plan: Plan) -> str:
     """Return the command that shows what the last step of a plan made."""
     last = f"{plan.pipeline_name}/{plan.steps[-1].id}"
     return f"fondant-spec show {last} --base-path {shlex.quote(plan.base_path)}"
+
+
+def _started(host: Host, submission: Submission) -> str:
+    """Start a run; where no answer came, the host may have taken it, and another try doubles it."""
+    unsure = (
+        f"the host may have taken the run {submission.name!r}: look at {host.url}/#/runs before "
+        "you submit it again."
+    )
+    try:
+        return host.submit(submission)
+    except KeyboardInterrupt:
+        msg = f"interrupted; {unsure}"
+        raise KeyboardInterrupt(msg) from None
+    except HostError as error:
+        if not error.temporary:
+            raise
+        msg = f"{error} All the same, {unsure}"
+        raise HostError(msg, temporary=False) from None
 
 
 def _form_values(package: str) -> dict[str, Any]:

@@ -22,6 +22,10 @@ _QUIET: Final = {
 """Progress bars of libraries fill a pod's log; each redraw is a line."""
 
 
+_LONGEST_PAUSE: Final = 300
+"""Seconds between two tries, unless the first pause is longer."""
+
+
 def configure(task: Any, planned: PlannedStep, cluster: Cluster, *, computes: bool) -> None:
     """Give a task what it wants of the cluster; one that only commits wants no device."""
     task.set_display_name(planned.id)
@@ -29,9 +33,11 @@ def configure(task: Any, planned: PlannedStep, cluster: Cluster, *, computes: bo
     wanted = planned.step.needs
     if wanted.retries:
         # Of pods that were lost; after a failure that may pass, the step itself tries again.
-        pause = f"{max(1, round(wanted.backoff))}s"
+        pause = max(1, round(wanted.backoff))
         task.set_retry(
-            num_retries=wanted.retries, backoff_duration=pause, backoff_max_duration="300s"
+            num_retries=wanted.retries,
+            backoff_duration=f"{pause}s",
+            backoff_max_duration=f"{max(_LONGEST_PAUSE, pause)}s",
         )
     if wanted.timeout:
         kubernetes.set_timeout(task, wanted.timeout)

@@ -1,1 +1,1 @@
-"""Models that say what an image shows."""
+"""Captioning: models in this process (`captioners`), or behind an HTTP endpoint (`endpoint`)."""

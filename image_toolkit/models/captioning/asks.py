@@ -1,4 +1,4 @@
-"""What a captioner is asked for, once or several times."""
+"""What a captioner is asked for: one caption or several per image."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields, replace
@@ -13,10 +13,10 @@ _SETTINGS: Final = frozenset(setting.name for setting in fields(Generation)) - {
 
 @dataclass(frozen=True)
 class Ask:
-    """One caption that is asked for: in which words, and how it is generated.
+    """A request for one caption: its prompt, and how it is generated.
 
-    `prompt` may name fields of the row in braces; None is the captioner's own. `style` is
-    `sentence`, or `tags` for a list of them.
+    `prompt` may name fields of the row in braces; None is the captioner's default. `style` is
+    `sentence`, or `tags` for a list of tags.
     """
 
     generation: Generation
@@ -27,12 +27,12 @@ class Ask:
 def make_asks(
     generation: Generation, prompt: str | None, prompts: Sequence[Any] | None
 ) -> list[Ask]:
-    """Return what is asked for: `prompt` alone, or all of `prompts`.
+    """Return the requests: `prompt` alone, or all of `prompts`.
 
     Each of these is a text, or a mapping with `prompt`, `style` and settings of `Generation`.
 
     Raises:
-        InvalidArgumentError: both are given, or one of them is of another form.
+        InvalidArgumentError: both are given, or an entry has another form.
     """
     if prompts is None:
         return [Ask(generation, prompt)]

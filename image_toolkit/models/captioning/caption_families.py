@@ -1,4 +1,4 @@
-"""Which intake each architecture has, and what a prompt is for it."""
+"""The intake for each architecture, and what a prompt means to it."""
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
@@ -21,11 +21,11 @@ _LONGEST_EDGE: Final = 1024
 
 
 def intake_for(files: ModelFiles, config: Any, prompt: str | None) -> Intake:
-    """Return the intake of a model; `config` is its configuration.
+    """Return the intake for a model; `config` is its configuration.
 
     Raises:
-        InputDataError: it is none that captions, or lacks a file.
-        InvalidArgumentError: it has no such prompt.
+        InputDataError: the model does not caption, or lacks a file.
+        InvalidArgumentError: it does not support the prompt.
     """
     make = _FAMILIES.get(files.kind, _chat)
     return make(files, config, prompt or "")

@@ -1,4 +1,4 @@
-"""How long captions are for those who read them: Stable Diffusion, and what makes CLIP scores."""
+"""Caption lengths compared with what reads them: Stable Diffusion, and the CLIP score's model."""
 
 import logging
 from collections.abc import Iterable
@@ -10,22 +10,22 @@ from image_toolkit.models.embedding.clip_score import ClipScore
 logger = logging.getLogger(__name__)
 
 CLIP_TOKENS: Final = 77
-"""How many tokens (start and end included) Stable Diffusion 1 and 2 read of a caption."""
+"""How many tokens (including start and end) Stable Diffusion 1 and 2 read of a caption."""
 
 
 @dataclass
 class CaptionLengths:
-    """Tells of the captions of a partition whose ends are not read, if they were counted."""
+    """Reports a partition's truncated captions, if they were counted."""
 
     scorer: ClipScore | None
     _tokens: list[int] = field(default_factory=list)
 
     def add(self, tokens: Iterable[int]) -> None:
-        """Count captions, given the number of tokens of each."""
+        """Add captions, given the number of tokens of each."""
         self._tokens.extend(tokens)
 
     def tell(self) -> None:
-        """Warn of those that are too long."""
+        """Warn about those that are too long."""
         self._warn(CLIP_TOKENS, "Stable Diffusion 1 and 2 do not read their ends.")
         if self.scorer is not None:
             cut = "their CLIP scores are those of their beginnings, all that the model reads."

@@ -1,15 +1,9 @@
-"""Starting what captions: a model on each device, checked against fp32, or an endpoint."""
+"""Start captioners: a model on each device, or an endpoint."""
 
-import gc
-import logging
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import dataclass
 from functools import partial
-from itertools import pairwise
 from typing import Final
-
-import torch
-from torch.nn.functional import cosine_similarity
 
 from fondant_spec.errors import InvalidArgumentError
 from image_toolkit.models.captioning.asks import Ask
@@ -17,11 +11,12 @@ from image_toolkit.models.captioning.caption_stream import (
     EXTRA_COLUMNS,
     MORE_CAPTIONS,
     Captioning,
-    CaptionWriter,
 )
 from image_toolkit.models.captioning.caption_text import Frame
+from image_toolkit.models.captioning.caption_writer import CaptionWriter
+from image_toolkit.models.captioning.captioner import Captioner
 from image_toolkit.models.captioning.captioner_process import side_by_side
-from image_toolkit.models.captioning.captioners import Captioner, LocalCaptioner
+from image_toolkit.models.captioning.checked_captioner import checked_captioner
 from image_toolkit.models.captioning.drafts import Choice
 from image_toolkit.models.captioning.endpoint import (
     MAX_PIXELS,
@@ -30,29 +25,18 @@ from image_toolkit.models.captioning.endpoint import (
     refuse_unsupported,
 )
 from image_toolkit.models.captioning.generation import Generation
+from image_toolkit.models.captioning.local_captioner import LocalCaptioner
 from image_toolkit.models.embedding.clip_score import ClipScore
 from image_toolkit.models.runtime.batching import BatchSize, check_asked
-from image_toolkit.models.runtime.checked_versions import (
-    check_same,
-    with_private_parts,
-    without_private_parts,
-)
-from image_toolkit.models.runtime.device import EXACT, Placement, devices, place
-from image_toolkit.models.runtime.hub import ModelFiles, find_model
-from image_toolkit.models.runtime.model_runner import FP16_ROOM, LEAST_COSINE
-from image_toolkit.models.runtime.out_of_memory import is_out_of_memory
+from image_toolkit.models.runtime.device import Placement, devices, place
+from image_toolkit.models.runtime.hub import find_model
 from image_toolkit.models.runtime.preparing_processes import preparing_processes
-
-logger = logging.getLogger(__name__)
 
 _CPU_BATCH: Final = 16
 _CPU_ROWS: Final = 64
 _GROUPS_AHEAD: Final = 3
 _ANSWERS_WAITING: Final = 3
-"""So many answers for each request of an endpoint wait for a slow one before them."""
-
-
-Load = Callable[[Placement], LocalCaptioner]
+"""How many answers per request slot of an endpoint may wait for a slow one before them."""
 
 
 @dataclass(frozen=True)
@@ -81,12 +65,12 @@ class CaptionModels:
     ) -> Captioning:
         """Load the models.
 
-        `samples` are a few of the images that will come: on a GPU, precision is chosen by them.
+        `samples` are a few of the images to come: on a GPU, they determine the precision.
 
         Raises:
-            InputDataError: a model cannot be had.
+            InputDataError: a model cannot be loaded.
             InvalidArgumentError: an extra column is unknown, or needs `clip_model_id`, or an
-                endpoint cannot do what is asked for.
+                endpoint does not support what is asked for.
         """
         self._check(asks, choice, extras)
         placements = [place(one, self.precision) for one in devices(self.device)]
@@ -96,7 +80,7 @@ class CaptionModels:
             waiting = _ANSWERS_WAITING * len(many)
             return Captioning(many, extras, ahead=_GROUPS_AHEAD, waiting=waiting)
         on_gpu = placements[0].is_cuda
-        processes = preparing_processes(on_gpu=on_gpu)  # which get ready meanwhile
+        processes = preparing_processes(on_gpu=on_gpu)  # start up meanwhile
         try:
             writers = self._writers(placements, asks, choice, frame, samples if on_gpu else ())
         except BaseException:
@@ -135,7 +119,7 @@ class CaptionModels:
         choice: Choice,
         frame: Frame,
     ) -> CaptionWriter:
-        """Return what many threads caption with at once, each an image: none waits for others."""
+        """Return a writer for many threads, each with one image at a time: none waits."""
         captioner = EndpointCaptioner(
             endpoint,
             self.model_id,
@@ -185,7 +169,7 @@ class CaptionModels:
     def _size(self, asks: Sequence[Ask], captioner: Captioner) -> BatchSize:
         if self.batch_size or captioner.batch_size:
             return BatchSize(self.batch_size or captioner.batch_size)
-        # of the decoder, for each image
+        # decoder rows per image
         rows = max(max(ask.generation.num_beams, ask.generation.candidates) for ask in asks)
         return BatchSize(min(_CPU_BATCH, max(1, _CPU_ROWS // rows)))
 
@@ -196,104 +180,10 @@ def _start(
     samples: Sequence[bytes],
     placement: Placement,
 ) -> LocalCaptioner:
-    """Return the captioner, more precise than asked for where it would stray from fp32."""
+    """Return the captioner of a device, with a batch size that fits there."""
     files = find_model(models.model_id, models.revision)
-    load = partial(_load, files, models.prompt, samples)
-    captioner = with_private_parts(partial(_checked, files, load, generations, placement))
+    captioner = checked_captioner(files, models.prompt, samples, generations, placement)
     if placement.is_cuda and not models.batch_size:
         captioner.find_batch_size(generations[0])
     captioner.use.begin()
-    return captioner
-
-
-def _checked(
-    files: ModelFiles, load: Load, generations: Sequence[Generation], placement: Placement
-) -> LocalCaptioner:
-    captioner = _compared(files, load, placement)
-    captioner.check_decoder(generations)
-    return captioner
-
-
-def _compared(files: ModelFiles, load: Load, placement: Placement) -> LocalCaptioner:
-    """Return the captioner, which has run once: what is wrong with its parts would show."""
-    exact = replace(placement, precision=EXACT)
-    made_for_it = files.stored_dtype == str(placement.dtype).removeprefix("torch.")
-    if placement.precision == EXACT or (made_for_it and placement.precision != "int8"):
-        return _told(_tried(load(placement)))
-    with without_private_parts():
-        wanted = _first_logits(partial(load, exact))
-    if wanted is not None and placement.others:
-        placement = _closest(load, placement, wanted)
-    for faster, closer in pairwise([placement, *placement.closer()]):
-        captioner = load(faster)
-        if wanted is None:
-            how = ", which was not compared: fp32 does not fit in the memory"
-            return _told(_tried(captioner), how)
-        cosine = _cosine(captioner, wanted)
-        if cosine >= LEAST_COSINE:  # which no cosine of numbers that are not finite is
-            return _told(captioner, f"; cosine of logits to fp32 is {cosine:.5f}")
-        logger.warning(
-            "%s strays from fp32: cosine of logits %.5f, least allowed %s. Going on with %s.",
-            faster,
-            cosine,
-            LEAST_COSINE,
-            closer,
-        )
-        del captioner
-    captioner = load(exact)
-    if wanted is not None:
-        check_same(_cosine(captioner, wanted))
-    return _told(captioner)
-
-
-def _closest(load: Load, placement: Placement, wanted: torch.Tensor) -> Placement:
-    """Return the placement whose precision, of those that are as fast, is closest to fp32."""
-    found: dict[Placement, float] = {}
-    for one in placement.alike():
-        captioner = load(one)
-        narrow = one.precision == "fp16" and not captioner.range_used() <= FP16_ROOM
-        found[one] = -1.0 if narrow else _cosine(captioner, wanted)
-        logger.info(
-            "%s: %s.",
-            captioner,
-            "ends too early for a layer"
-            if narrow
-            else f"cosine of logits to fp32 {found[one]:.6f}",
-        )
-        del captioner
-    return max(reversed(found), key=lambda one: found[one])  # of equals, the one with more bits
-
-
-def _cosine(captioner: LocalCaptioner, wanted: torch.Tensor) -> float:
-    """Return the least cosine of logits to fp32."""
-    logits = captioner.first_logits(captioner.probes())
-    return float(cosine_similarity(logits.double(), wanted.double(), dim=-1).min())
-
-
-def _load(
-    files: ModelFiles, prompt: str | None, samples: Sequence[bytes], placement: Placement
-) -> LocalCaptioner:
-    # Two at once may not fit, and one that was let go refers to itself, so only this frees it.
-    gc.collect()
-    return LocalCaptioner(files, placement, prompt, samples)
-
-
-def _first_logits(make: Callable[[], LocalCaptioner]) -> torch.Tensor | None:
-    """Return the logits of a captioner for a few images; None if these do not fit in the memory."""
-    try:
-        captioner = make()
-        return captioner.first_logits(captioner.probes())
-    except Exception as error:
-        if not is_out_of_memory(error):
-            raise
-        return None
-
-
-def _tried(captioner: LocalCaptioner) -> LocalCaptioner:
-    _first_logits(lambda: captioner)
-    return captioner
-
-
-def _told(captioner: LocalCaptioner, how: str = "") -> LocalCaptioner:
-    logger.info("Captions on %s%s.", captioner, how)
     return captioner

@@ -1,45 +1,22 @@
-"""Rows in, captions out: what decides which caption a row gets."""
+"""Captioning as a stream: rows in, captions out."""
 
 import logging
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict, dataclass, field, replace
-from functools import partial
-from itertools import islice
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict
 from typing import Any, Final
 
-import numpy as np
 import pyarrow as pa
 
 from fondant_spec.dataset.rejects import Rejects
-from image_toolkit.blank_texts import is_blank
-from image_toolkit.models.captioning.asks import Ask
 from image_toolkit.models.captioning.caption_lengths import CaptionLengths
-from image_toolkit.models.captioning.caption_text import Frame, as_tags, clean
-from image_toolkit.models.captioning.captioners import Captioner
+from image_toolkit.models.captioning.caption_writer import CaptionWriter
 from image_toolkit.models.captioning.drafts import (
-    CAPTION,
-    CLASS_PROMPT,
-    Choice,
     Draft,
-    alt_text_of,
-    is_poor,
 )
-from image_toolkit.models.captioning.generation import Generation
-from image_toolkit.models.captioning.placeholders import filled, places_in
-from image_toolkit.models.captioning.refusals import refuses
-from image_toolkit.models.embedding.clip_score import ClipScore
-from image_toolkit.models.runtime.batching import BatchSize, run_batch
-from image_toolkit.models.runtime.feed import (
-    Feed,
-    FeedRow,
-    Group,
-    UnusableError,
-    prepared,
-    rows_of,
-)
+from image_toolkit.models.runtime.feed import Feed
+from image_toolkit.models.runtime.feed_rows import rows_of
 from image_toolkit.models.runtime.preparing_processes import PreparingProcesses
-from image_toolkit.models.runtime.slots import Slot
 from image_toolkit.models.runtime.spread import spread
 
 logger = logging.getLogger(__name__)
@@ -52,164 +29,11 @@ EXTRA_COLUMNS: Final = {
     "caption_source": pa.string(),
     MORE_CAPTIONS: pa.list_(pa.string()),
 }
-"""Columns that a step may ask for beside the caption."""
-
-
-@dataclass
-class CaptionWriter:
-    """Gives rows their captions, with one captioner on one device.
-
-    A caption that repeats itself (or, from a chat model, refuses or was cut off) is asked for once
-    more, with settings under which no pair of tokens can come twice. It stays if that gives none,
-    but for one that refuses or was cut off, which is a reject. Of several that are asked for, the
-    first is the row's caption; where another fails, it is without that.
-    """
-
-    captioner: Captioner
-    size: BatchSize
-    asks: Sequence[Ask]
-    choice: Choice = field(default_factory=Choice)
-    frame: Frame = field(default_factory=Frame)
-    scorer: ClipScore | None = None
-
-    @property
-    def fields(self) -> tuple[str, ...]:
-        """The fields of rows that captions may come from, or have in their words."""
-        words = [*(ask.prompt for ask in self.asks), *asdict(self.frame).values()]
-        named = set().union(*map(places_in, words))
-        return tuple({*self.choice.columns, *named, CLASS_PROMPT})
-
-    @property
-    def preparations(self) -> list[Callable[[bytes], Any]]:
-        """What makes something of a row's image: for the captioner, for CLIP."""
-        scorers = [] if self.scorer is None else [self.scorer.prepare]
-        return [self.captioner.prepare, *scorers]
-
-    def prepare(self, row: FeedRow, slot: Slot | None, clip_slot: Slot | None = None) -> Draft:
-        """Return a draft with what its caption needs: called in many threads at once.
-
-        Raises:
-            NotAnImageError: the image cannot be decoded.
-            UnusableError: there is no image.
-        """
-        draft = Draft(row)
-        given = self.choice.given(row, self.asks[0].generation.seed)
-        if given is not None:
-            draft.text, draft.source = given
-            draft.said = draft.text
-        if given is None or (len(self.asks) > 1 and draft.is_asked_more):
-            draft.pixels = prepared(self.captioner.prepare, row, slot)
-        if self.scorer is not None:
-            draft.clip_pixels = prepared(self.scorer.prepare, row, clip_slot)
-        return draft
-
-    def write(self, group: Group[Draft]) -> None:
-        """Fill in the drafts of a group; two partitions may do so at a time."""
-        if self.scorer is not None:
-            self._see(group.items)
-        first, *others = self.asks
-        self._caption(first, [draft for draft in group.items if not draft.text])
-        for draft in group.items:
-            self._settle(draft)
-        asked = [draft for draft in group.items if draft.is_asked_more]
-        for ask in others:
-            self._ask_more(ask, asked)
-        if self.choice.keep_alt_text:
-            for draft in asked:
-                self._add_alt_text(draft)
-        if self.scorer is not None:
-            self._score([draft for draft in group.items if draft.problem is None])
-
-    def _see(self, drafts: Sequence[Draft]) -> None:
-        assert self.scorer is not None  # noqa: S101 - write() looked
-        vectors = self.scorer.vectors([draft.clip_pixels for draft in drafts])
-        for draft, vector in zip(drafts, vectors, strict=True):
-            draft.clip_vector = vector
-
-    def _caption(self, ask: Ask, drafts: Sequence[Draft]) -> None:
-        """Fill in what is asked of drafts: a second time, where the first answer is poor."""
-        for draft in drafts:
-            said = {CAPTION: draft.said} if draft.said else {}
-            draft.prompt = ask.prompt and filled(ask.prompt, draft.row.fields | said)
-        self._ask(ask, drafts)
-        if ask.generation.retry_poor:
-            self._ask_again(ask, [draft for draft in drafts if draft.is_poor])
-
-    def _ask_more(self, ask: Ask, drafts: Sequence[Draft]) -> None:
-        further = [draft.once_more() for draft in drafts]
-        self._caption(ask, further)
-        for draft, one in zip(drafts, further, strict=True):
-            self._settle(one)
-            draft.take(one)
-
-    def _add_alt_text(self, draft: Draft) -> None:
-        if text := alt_text_of(draft.row):
-            draft.add(self.frame.filled(draft.row.fields).around(text))
-
-    def _ask(self, ask: Ask, drafts: Sequence[Draft]) -> None:
-        for draft, answer in zip(drafts, self._answers(ask, drafts), strict=True):
-            if isinstance(answer, UnusableError):
-                draft.problem = answer
-            elif not answer:
-                draft.problem = UnusableError("empty_caption", "the model generated no text")
-            else:
-                draft.text = answer
-
-    def _ask_again(self, ask: Ask, drafts: Sequence[Draft]) -> None:
-        answers = self._answers(replace(ask, generation=ask.generation.stronger()), drafts)
-        for draft, answer in zip(drafts, answers, strict=True):
-            if isinstance(answer, str) and answer and not refuses(answer):
-                draft.text, draft.source = answer, "model, second attempt"
-                draft.problem = None
-
-    def _answers(self, ask: Ask, drafts: Sequence[Draft]) -> list[str | UnusableError]:
-        """Return each draft's best caption, which may be empty, or why there is none."""
-        answers = run_batch(drafts, partial(self._captions, ask), self.size)
-        candidates = [_good(answer) if isinstance(answer, list) else [] for answer in answers]
-        best = self._best(ask.generation, drafts, candidates)
-        return [
-            text if isinstance(answer, list) else answer or _TOO_LARGE
-            for text, answer in zip(best, answers, strict=True)
-        ]
-
-    def _captions(self, ask: Ask, drafts: Sequence[Draft]) -> Sequence[list[str] | UnusableError]:
-        pixels, rows = [draft.pixels for draft in drafts], [draft.row.id for draft in drafts]
-        prompts = [draft.prompt for draft in drafts if draft.prompt is not None] or None
-        made = self.captioner.captions(pixels, rows, ask.generation, prompts)
-        if ask.style != "tags":
-            return made
-        return [[*map(as_tags, one)] if isinstance(one, list) else one for one in made]
-
-    def _best(
-        self, generation: Generation, drafts: Sequence[Draft], candidates: Sequence[list[str]]
-    ) -> list[str]:
-        """Return the candidate that fits each draft's image best, "" where there is none."""
-        if self.scorer is None or generation.candidates == 1:
-            return [texts[0] if texts else "" for texts in candidates]
-        pairs = zip(drafts, candidates, strict=True)
-        vectors = [draft.clip_vector for draft, texts in pairs for _ in texts]
-        scores = iter(self.scorer.scores(vectors, [text for texts in candidates for text in texts]))
-        return [_fittest(texts, list(islice(scores, len(texts)))) for texts in candidates]
-
-    def _settle(self, draft: Draft) -> None:
-        if draft.problem is not None or draft.stays:
-            return
-        if draft.source != "alt_text" and refuses(draft.text):
-            draft.problem = UnusableError("refused", draft.text)
-        draft.said = draft.text
-        draft.text = self.frame.filled(draft.row.fields).around(draft.text)
-
-    def _score(self, drafts: Sequence[Draft]) -> None:
-        assert self.scorer is not None  # noqa: S101 - write() looked
-        vectors = [draft.clip_vector for draft in drafts]
-        scores = self.scorer.scores(vectors, [draft.text for draft in drafts])
-        for draft, score in zip(drafts, scores, strict=True):
-            draft.clip_score = score
-            draft.caption_tokens = self.scorer.tokens(draft.text)
+"""Columns that a step may request in addition to the caption."""
 
 
 class Captioning:
-    """Captions the rows of partitions with a writer on each device, or one in many threads."""
+    """Captions the rows of partitions, with a writer per device, or one writer in many threads."""
 
     def __init__(
         self,
@@ -229,7 +53,7 @@ class Captioning:
             first.prepare,
             lambda: first.size.now,
             ahead=ahead,
-            # Where captioners have processes of their own, pixels are sent there first.
+            # Captioners in their own processes receive the pixels first.
             pinned=pinned and len(writers) == 1,
             into=first.preparations,
             processes=processes,
@@ -237,7 +61,7 @@ class Captioning:
 
     @property
     def partitions_at_once(self) -> int:
-        """How many partitions to caption side by side."""
+        """The number of partitions to caption concurrently."""
         return self._feed.partitions_at_once
 
     def batches(
@@ -265,10 +89,10 @@ class Captioning:
             logger.warning("Further captions that could not be had: %s.", told)
 
     def metadata(self) -> dict[str, Any]:
-        """Return what the field's metadata says of its captions."""
+        """Return the field metadata for the captions."""
         first = self._writers[0]
         generation = asdict(first.asks[0].generation)
-        del generation["attempt"]  # which the source of each caption has
+        del generation["attempt"]  # part of each caption's source
         scorer = {} if first.scorer is None else first.scorer.metadata()
         return {
             "model_id": first.captioner.name,
@@ -281,24 +105,10 @@ class Captioning:
         }
 
     def close(self) -> None:
-        """Stop what prepares images, and the captioners."""
+        """Stop the feed and the captioners."""
         self._feed.close()
         for captioner in {id(one): one.captioner for one in self._writers}.values():
             captioner.close()
-
-
-_TOO_LARGE: Final = UnusableError("out_of_memory", "does not fit in the memory, even alone")
-
-
-def _good(candidates: Sequence[str]) -> list[str]:
-    """Return the candidates that are no poor text, cleaned; or all that are a text, if none is."""
-    cleaned = [text for text in map(clean, candidates) if not is_blank(text)]
-    return [text for text in cleaned if not is_poor(text)] or cleaned
-
-
-def _fittest(candidates: Sequence[str], scores: Sequence[float]) -> str:
-    # A candidate without a score loses against any that has one.
-    return candidates[int(np.nan_to_num(scores, nan=-2).argmax())] if candidates else ""
 
 
 def _batch(drafts: Sequence[Draft], extras: Sequence[str]) -> pa.RecordBatch:

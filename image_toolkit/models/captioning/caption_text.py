@@ -1,4 +1,4 @@
-"""Captions as texts: cleaned, checked for repetition, put together."""
+"""Captions as texts: cleaned, checked for repetition, and framed with prefix and suffix."""
 
 import re
 from collections import Counter
@@ -12,18 +12,18 @@ from image_toolkit.models.captioning.placeholders import filled
 _REPEATED_WORDS: Final = 3
 _CONTENT_LENGTH: Final = 4
 _MOST_OF_A_WORD: Final = 3
-# Made-up words that BLIP is known to begin captions with.
+# Non-words that BLIP is known to begin captions with.
 _ARTEFACT: Final = re.compile(r"\b(?:arafed|araffe|arafe|araffes|arafes)\b\s*", re.IGNORECASE)
-# What a model thought before it answered. Some chat templates open the block in the prompt.
+# A model's reasoning before its answer. Some chat templates open the block in the prompt.
 _THOUGHTS: Final = re.compile(
     r"\A(?:.*</think(?:ing)?>|\s*<think(?:ing)?>.*)", re.DOTALL | re.IGNORECASE
 )
-# A point in front of a digit is no end of a sentence: "a .50 calibre gun".
+# A full stop before a digit does not end a sentence: "a .50 calibre gun".
 _LOOSE_MARK: Final = re.compile(r"\s+([,;:!?]|\.(?!\d))")
-# A pair around the whole text. An apostrophe in a word is no quote.
+# A pair around the whole text. An apostrophe within a word is not a quote.
 _QUOTED: Final = re.compile(r"""(["'])((?:(?!\1).|(?<=\w)\1(?=\w))*)\1""")
 _BETWEEN_TAGS: Final = re.compile(r"[,;\n]")
-# Numbers and marks of a list before a tag, quotes around it, a full stop at the end.
+# List numbers and bullets before a tag, quotes around it, a full stop at the end.
 _AROUND_TAG: Final = re.compile(r"""^\s*(?:\d+[.)]\s|[-*\u2022#]+\s?)?\s*["'`]*|["'`.\s]*$""")
 _SEPARATORS: Final = ",;:\uff0c\u3001\uff1b\uff1a"
 _STOPS: Final = ".\u3002"
@@ -32,21 +32,21 @@ _MARKED: Final = re.compile(rf"[{_SEPARATORS}!?\u3002]|\.(?!\d)")
 
 @dataclass(frozen=True)
 class Frame:
-    """What is put around each caption: `<trigger word>, <prefix><caption><suffix>`."""
+    """What surrounds each caption: `<trigger word>, <prefix><caption><suffix>`."""
 
     trigger_word: str | None = None
     prefix: str | None = None
     suffix: str | None = None
 
     def filled(self, row: Mapping[str, Any]) -> "Frame":
-        """Return the frame of a row, with what that has in the fields that it names in braces."""
+        """Fill in the fields of a row that the frame names in braces."""
         texts = {name: text and filled(text, row) for name, text in asdict(self).items()}
         return Frame(**texts)
 
     def around(self, caption: str) -> str:
-        """Return the caption with everything around it.
+        """Return the caption in its frame.
 
-        A separator that one of them brings, as in `sks,` or `style:`, is not followed by another.
+        No second separator is added after one that a part brings, as in `sks,` or `style:`.
         """
         text = _joined(_joined(self.prefix or "", caption), self.suffix or "").strip()
         word = (self.trigger_word or "").rstrip(", ").strip()
@@ -56,7 +56,7 @@ class Frame:
 
 
 def clean(text: str) -> str:
-    """Return a generated text as one line, without thoughts and typical artefacts."""
+    """Return a generated text as one line, without reasoning and known artefacts."""
     line = " ".join(_ARTEFACT.sub("", _THOUGHTS.sub("", text)).split())
     whole = _LOOSE_MARK.sub(r"\1", line).strip()
     quoted = _QUOTED.fullmatch(whole)
@@ -64,7 +64,7 @@ def clean(text: str) -> str:
 
 
 def as_tags(text: str) -> str:
-    """Return a generated list, in lines or between commas, as tags between commas, each once."""
+    """Convert a generated list, by lines or commas, to unique tags separated by commas."""
     parts = (_AROUND_TAG.sub("", part) for part in _BETWEEN_TAGS.split(_THOUGHTS.sub("", text)))
     tags = [" ".join(part.split()) for part in parts]
     first = {tag.casefold(): tag for tag in reversed(tags)}
@@ -72,9 +72,9 @@ def as_tags(text: str) -> str:
 
 
 def repeats(text: str) -> bool:
-    """Return whether a text says something twice.
+    """Return whether a text repeats itself.
 
-    Twice the same three words, the same word twice in a row, or one longer word four times.
+    The same three words twice, the same word twice in a row, or one longer word four times.
     """
     words = re.findall(r"\w+", text.lower())
     runs = [tuple(words[n : n + _REPEATED_WORDS]) for n in range(len(words) - _REPEATED_WORDS + 1)]
@@ -87,9 +87,9 @@ def repeats(text: str) -> bool:
 
 
 def _joined(left: str, right: str) -> str:
-    """Return two texts with a space between; before a mark none, nor the mark that it follows.
+    """Join two texts with a space; before a mark, without the space and the mark that precedes it.
 
-    Of the marks at the end, a question or an exclamation stays, and needs no full stop.
+    Of the marks where they join, a question or exclamation mark is kept, and needs no full stop.
     """
     left, right = left.rstrip(), right.lstrip()
     if not left or not right:

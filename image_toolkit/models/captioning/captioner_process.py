@@ -1,8 +1,8 @@
-"""Captioners in processes of their own, so that several GPUs caption side by side.
+"""Captioners in separate processes, so that several GPUs caption in parallel.
 
-On a GPU, what limits most captioners is Python, several milliseconds a token whatever the batch,
-and a process runs one line of it at a time: two captioners in the threads of one process get no
-further than one.
+On a GPU, most captioners are limited by Python, at several milliseconds per token whatever the
+batch size, and a process runs only one Python thread at a time: two captioners in threads of the
+same process are no faster than one.
 """
 
 import traceback
@@ -16,25 +16,25 @@ from typing import Any, Final
 from fondant_spec.errors import FondantError, StepFailedError
 from fondant_spec.lifeline import end_with_parent
 from fondant_spec.shown_text import log_to_stderr
-from image_toolkit.models.captioning.captioners import Captioner
+from image_toolkit.models.captioning.captioner import Captioner
 from image_toolkit.models.captioning.generation import Generation
 from image_toolkit.models.runtime.device import Placement
-from image_toolkit.models.runtime.feed import UnusableError
+from image_toolkit.models.runtime.feed_rows import UnusableError
 
 Start = Callable[[Placement], Captioner]
-"""Loads a captioner for a placement. It goes to another process, so it is a function by name."""
+"""Loads a captioner for a placement. Sent to another process, so it must be picklable by name."""
 
 _ENDED: Final = (EOFError, ConnectionError)
 
 
 class CaptionerProcess:
-    """A captioner that runs in a process of its own; see `captioners.Captioner`.
+    """A captioner that runs in its own process; see `captioner.Captioner`.
 
-    Images are prepared in this process. Calls from several threads are under way at the same time.
+    Images are prepared in this process. Several threads may call it concurrently.
     """
 
     def __init__(self, start: Start, placement: Placement) -> None:
-        """Load the captioner, in a new process.
+        """Load the captioner in a new process.
 
         Raises:
             FondantError: it cannot be loaded.
@@ -58,7 +58,7 @@ class CaptionerProcess:
         generation: Generation,
         prompts: Sequence[str] | None = None,
     ) -> Sequence[list[str] | UnusableError]:
-        """Return the candidates for each image; an error for one that the model does not take."""
+        """Return the candidates for each image; an error for one that the model does not accept."""
         made: Sequence[list[str] | UnusableError] = self._call(
             self._there.captions, list(items), list(rows), generation, prompts
         )
@@ -80,7 +80,7 @@ class CaptionerProcess:
 
 
 def side_by_side(start: Start, placements: Sequence[Placement]) -> list[CaptionerProcess]:
-    """Return a captioner for each placement, each in a process of its own, loaded all at once.
+    """Return a captioner for each placement, each in its own process, loaded concurrently.
 
     Raises:
         FondantError: one cannot be loaded.
@@ -135,10 +135,11 @@ _Manager.register("captioner", _Served, _Proxy, exposed=("load", "captions"))
 
 
 def _noted(work: Callable[..., Any], *arguments: Any) -> Any:
-    """Do the work; of an error, say where it arose, and let go of it.
+    """Do the work; note an error's traceback in the error, and drop the traceback.
 
     The server keeps an error until it has served the next call, which may be the same batch in
-    halves: by then its tensors must be gone.
+    halves:
+    by then, its tensors must be released.
     """
     try:
         return work(*arguments)

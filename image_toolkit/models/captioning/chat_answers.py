@@ -1,26 +1,26 @@
-"""What a chat completion says: the texts of those choices that ended by themselves."""
+"""Parse chat completions: the texts of the choices that were not cut off."""
 
 from typing import Any, Final
 
-from image_toolkit.models.runtime.feed import UnusableError
+from image_toolkit.models.runtime.feed_rows import UnusableError
 
 CUT_OFF: Final = "cut_off"
-"""The reason of a row whose caption was cut in the middle of a sentence."""
+"""The reject reason of a caption that was cut off in the middle of a sentence."""
 
 _UNFINISHED: Final = {
     "length": (CUT_OFF, "it ended at max_new_tokens, which may be too few"),
     "content_filter": ("refused", "a content filter stopped it"),
 }
-"""What is wrong with a choice, by its `finish_reason`. All other reasons are whole captions."""
+"""What is wrong with a choice, by its `finish_reason`. Any other reason is a complete caption."""
 
 
 def whole_texts(completion: Any) -> list[str] | UnusableError:
-    """Return the texts of a completion, which is parsed JSON.
+    """Return the texts of a completion, given as parsed JSON.
 
-    Choices that were cut are left out. Where all of them were, the error tells of the first.
+    Choices that were cut off are left out. If all of them were, the error is about the first.
 
     Raises:
-        KeyError, TypeError, AttributeError: it is no chat completion.
+        KeyError, TypeError, AttributeError: it is not a chat completion.
     """
     texts, problems = [], []
     for choice in completion["choices"]:
@@ -34,7 +34,7 @@ def whole_texts(completion: Any) -> list[str] | UnusableError:
 
 
 def _text(message: Any) -> str:
-    """Return what a message says; some servers give it in parts, not all of which are text."""
+    """Return the text of a message; some servers send it in parts, not all of which are text."""
     content = message["content"] or ""
     if isinstance(content, str):
         return content

@@ -1,4 +1,4 @@
-"""What becomes of a row on its way to its captions, and which of them it brings along."""
+"""The state of a row while it is captioned, and which captions it already has."""
 
 import hashlib
 from dataclasses import dataclass, field
@@ -10,23 +10,23 @@ from image_toolkit.models.captioning.caption_text import repeats
 from image_toolkit.models.captioning.chat_answers import CUT_OFF
 from image_toolkit.models.captioning.refusals import refuses
 from image_toolkit.models.embedding.embedders import Vectors
-from image_toolkit.models.runtime.feed import FeedRow, UnusableError
+from image_toolkit.models.runtime.feed_rows import FeedRow, UnusableError
 
 ALT_TEXT: Final = "alt_text"
 CAPTION: Final = "caption"
 CLASS_PROMPT: Final = "class_prompt"
 _AS_IT_IS: Final = ("existing", "class")
-"""Sources of captions that nothing is put around."""
+"""Sources of captions that are not framed."""
 
 
 @dataclass(frozen=True)
 class Choice:
     """Which captions are taken from the dataset instead of a model.
 
-    `keep_existing`: a row's `caption`, where it has one. `alt_text_ratio`: the share of rows that
-    keep their `alt_text`, where they have one; which rows these are depends on their id and a seed.
-    `keep_alt_text`: all keep it, as a further caption. An image of the class alone, which has a
-    `class_prompt`, is called by that and nothing else.
+    `keep_existing`: a row's `caption`, if it has one. `alt_text_ratio`: the share of rows that use
+    their `alt_text`, if they have one; which rows depends on their id and a seed. `keep_alt_text`:
+    all keep it as a further caption. An image of the class, which has a `class_prompt`, has only
+    that as its caption.
     """
 
     keep_existing: bool = False
@@ -37,7 +37,7 @@ class Choice:
         """Check the ratio.
 
         Raises:
-            InvalidArgumentError: it is no share.
+            InvalidArgumentError: it is not from 0 to 1.
         """
         if not 0 <= self.alt_text_ratio <= 1:
             msg = "alt_text_ratio: must be from 0 to 1."
@@ -45,12 +45,12 @@ class Choice:
 
     @property
     def columns(self) -> tuple[str, ...]:
-        """The columns that this needs, where the dataset has them."""
+        """The columns that this needs, if the dataset has them."""
         alt_text = self.alt_text_ratio > 0 or self.keep_alt_text
         return (CAPTION,) * self.keep_existing + (ALT_TEXT,) * alt_text
 
     def given(self, row: FeedRow, seed: int) -> tuple[str, str] | None:
-        """Return the caption that a row brings along, and its source; None if it needs one."""
+        """Return a row's existing caption, and its source; None if it needs one."""
         of_class = row.fields.get(CLASS_PROMPT) or ""
         if not is_blank(of_class):
             return of_class, "class"
@@ -65,10 +65,10 @@ class Choice:
 
 @dataclass
 class Draft:
-    """A row's caption in the making; `problem` says why there is none.
+    """A row's caption in progress; `problem` says why there is none.
 
-    `prompt` is what is asked, None for the captioner's own words. `said` is the caption without
-    what is put around it. `further` are captions beside it, `missed` why some are not there.
+    `prompt` is the question, None for the captioner's default. `said` is the caption without its
+    frame. `further` are additional captions; `missed` says why some of them are missing.
     """
 
     row: FeedRow
@@ -94,12 +94,12 @@ class Draft:
 
     @property
     def stays(self) -> bool:
-        """Whether the caption stays as it is, with nothing around it."""
+        """Whether the caption is used as it is, without a frame."""
         return self.source in _AS_IT_IS
 
     @property
     def is_asked_more(self) -> bool:
-        """Whether there are to be further captions."""
+        """Whether further captions are requested."""
         return self.problem is None and self.source != "class"
 
     def once_more(self) -> "Draft":
@@ -107,7 +107,7 @@ class Draft:
         return Draft(self.row, said=self.said, pixels=self.pixels, clip_vector=self.clip_vector)
 
     def take(self, further: "Draft") -> None:
-        """Enter a further caption, or why there is none."""
+        """Add a further caption, or the reason why there is none."""
         if further.problem is not None:
             self.missed.append(further.problem)
             return
@@ -115,19 +115,19 @@ class Draft:
         self.add(further.text)
 
     def add(self, text: str) -> None:
-        """Enter a further caption, unless there is the same."""
+        """Add a further caption, unless it is already there."""
         if text not in (self.text, *self.further):
             self.further.append(text)
 
 
 def alt_text_of(row: FeedRow) -> str:
-    """Return a row's alt text as one line; empty where it has none."""
+    """Return a row's alt text as one line; empty if it has none."""
     text = " ".join((row.fields.get(ALT_TEXT) or "").split())
     return "" if is_blank(text) else text
 
 
 def is_poor(text: str) -> bool:
-    """Return whether a text says something twice, or declines to describe."""
+    """Return whether a text repeats itself, or declines to describe the image."""
     return repeats(text) or refuses(text)
 
 

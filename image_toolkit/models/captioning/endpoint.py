@@ -17,7 +17,7 @@ from image_toolkit.models.captioning.caption_families import CHAT_PROMPT
 from image_toolkit.models.captioning.chat_answers import whole_texts
 from image_toolkit.models.captioning.endpoint_images import EndpointImages
 from image_toolkit.models.captioning.generation import Generation
-from image_toolkit.models.runtime.feed import UnusableError
+from image_toolkit.models.runtime.feed_rows import UnusableError
 
 KEY_VARIABLE: Final = "OPENAI_API_KEY"
 
@@ -25,7 +25,7 @@ REQUESTS: Final = 32
 MAX_PIXELS: Final = 1024 * 1024
 _TIMEOUT: Final = (10, 300)
 _REFUSALS: Final = 8
-"""So many refusals, and not one caption before them, are about the model or the settings."""
+"""So many refusals, without a single caption, must be about the model or the settings."""
 
 _TRIES: Final = 4
 _ASK_AGAIN: Final = Retry(
@@ -37,7 +37,7 @@ _ASK_AGAIN: Final = Retry(
     retry_after_max=30,
     raise_on_status=False,
 )
-"""A busy server is asked again when it says so, or else after 0, 2 and 4 seconds."""
+"""A busy server is retried when it says so, or else after 0, 2 and 4 seconds."""
 
 _AWAY: Final = frozenset({429, 502, 503, 504})
 _PROBE_TIMEOUT: Final = (10, 10)
@@ -48,7 +48,7 @@ _USERS_MATTER: Final = {
     403: f"forbids it to this key: check {KEY_VARIABLE}",
     404: "does not know the model, or the path: the URL ends in /v1 as a rule",
 }
-# What has no counterpart in a request, and the values with which none is needed. No server has the
+# Settings without a counterpart in a request, and the values that need none. No server has the
 # n-gram rule, which is on by default.
 _CANNOT: Final[dict[str, tuple[int, ...]]] = {
     "num_beams": (1,),
@@ -58,11 +58,11 @@ _CANNOT: Final[dict[str, tuple[int, ...]]] = {
 
 
 class EndpointCaptioner:
-    """Asks a server for captions, in as many threads as call it: one request for each image.
+    """Requests captions from a server, one image per request, in as many threads as call it.
 
-    `most_requests` is how many connections are kept open between requests. A server that refuses an
-    image (a safety filter does) costs its row; one that refuses the first images, and has captioned
-    none, ends the step.
+    `most_requests` is how many connections are kept open. If a server refuses an image (as safety
+    filters do), its row is rejected; if it refuses the first images without having captioned any,
+    the step fails.
     """
 
     revision = ""
@@ -82,7 +82,7 @@ class EndpointCaptioner:
         self._url = url.rstrip("/") + "/chat/completions"
         self._prompt = prompt or CHAT_PROMPT
         self._session = _session(most_requests)
-        # Refusals come at once, captions take their time: those asked for beside come first.
+        # Refusals are fast, captions take their time: leave room for those requested concurrently.
         self._most_refusals = max(_REFUSALS, most_requests)
         key = os.environ.get(KEY_VARIABLE)
         self._session.auth = signing({"Authorization": f"Bearer {key}"} if key else {})
@@ -98,13 +98,13 @@ class EndpointCaptioner:
         generation: Generation,
         prompts: Sequence[str] | None = None,
     ) -> Sequence[list[str] | UnusableError]:
-        """Return the candidates for each image; an image that the server fails on is an error.
+        """Return the candidates for each image, or an error for one that the server fails on.
 
-        `items` are images as `prepare` returns them.
+        `items` are images as returned by `prepare`.
 
         Raises:
-            InputDataError: the server cannot be reached, is away, does not accept the model or the
-                key, or refuses whatever it is asked.
+            InputDataError: the server cannot be reached, is unavailable, does not accept the model
+                or the key, or refuses all requests.
         """
         asked = prompts or [self._prompt] * len(items)
         bodies = [
@@ -143,16 +143,16 @@ class EndpointCaptioner:
             raise self._unreachable(error) from error
 
     def _ask_again(self, body: dict[str, Any]) -> list[str] | UnusableError:
-        """Ask for a second caption: as there is a first one, no failure ends the step."""
+        """Request a second caption: since there is a first one, no failure ends the step."""
         try:
             return self._ask(body)
         except InputDataError as error:
             return UnusableError("endpoint_error", str(error))
 
     def _post(self, body: dict[str, Any], tries: int = _TRIES) -> requests.Response:
-        """Return the response to a request, which is made anew if the response breaks off.
+        """Return the response to a request, which is repeated if the response is cut off.
 
-        What else may pass is up to the session, which does not look into the response.
+        Other temporary failures are left to the session, which does not look into responses.
         """
         try:
             return self._session.post(self._url, json=body, timeout=_TIMEOUT, allow_redirects=False)
@@ -189,8 +189,7 @@ class EndpointCaptioner:
         """Return whether the server does not even list its models, so that no image is to blame."""
         url = self._url.removesuffix("/chat/completions") + "/models"
         try:
-            # On a connection of its own: one that is kept open may break off, with a server that
-            # is there.
+            # On a separate connection: one that is kept open may be closed by a server that is up.
             answer = requests.get(
                 url, auth=self._session.auth, timeout=_PROBE_TIMEOUT, allow_redirects=False
             )
@@ -199,10 +198,10 @@ class EndpointCaptioner:
         return answer.status_code in _AWAY
 
     def _refusal(self, response: requests.Response) -> UnusableError:
-        """Return the message for a row that the server refuses.
+        """Return the error for a row that the server refuses.
 
         Raises:
-            InputDataError: it has refused as many rows, and captioned none.
+            InputDataError: it has refused too many rows, and captioned none.
         """
         with self._lock:
             self._refused += 1
@@ -217,10 +216,10 @@ class EndpointCaptioner:
 
 
 def refuse_unsupported(generation: Generation) -> None:
-    """Check that an endpoint can do what is asked for.
+    """Check that an endpoint supports what is requested.
 
     Raises:
-        InvalidArgumentError: it cannot.
+        InvalidArgumentError: it does not.
     """
     if generation.candidates > 1 and not generation.sample:
         msg = f"candidates: {generation.candidates} of them need sample, with an endpoint."
@@ -234,9 +233,9 @@ def refuse_unsupported(generation: Generation) -> None:
 
 
 def _choosing(generation: Generation) -> dict[str, Any]:
-    """Return the part of a request that says how words are chosen.
+    """Return the part of a request that says how tokens are chosen.
 
-    The second attempt is drawn in any case: the likeliest words would be the same again.
+    The second attempt is sampled in any case: the likeliest tokens would be the same again.
     """
     drawn = generation.sample or generation.attempt > 1
     choosing = {
@@ -248,7 +247,7 @@ def _choosing(generation: Generation) -> dict[str, Any]:
 
 
 def _session(most_requests: int) -> requests.Session:
-    """Return a session that asks again by itself, as `_ASK_AGAIN` says."""
+    """Return a session that retries by itself, according to `_ASK_AGAIN`."""
     session = requests.Session()
     adapter = HTTPAdapter(pool_maxsize=most_requests, max_retries=_ASK_AGAIN)
     session.mount("http://", adapter)
@@ -257,12 +256,12 @@ def _session(most_requests: int) -> requests.Session:
 
 
 def _breaks_off(error: requests.RequestException) -> bool:
-    """Return whether a response had begun, and did not end."""
+    """Return whether a response began, but did not end."""
     return isinstance(error, ChunkedEncodingError) or isinstance(_cause(error), ReadTimeoutError)
 
 
 def _is_too_late(error: requests.RequestException) -> bool:
-    """Return whether the server was reached, and gave no response in time, however often."""
+    """Return whether the server was reached, but did not respond in time in any attempt."""
     cause = _cause(error)
     return isinstance(cause, MaxRetryError) and isinstance(cause.reason, ReadTimeoutError)
 

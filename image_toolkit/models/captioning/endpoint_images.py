@@ -1,4 +1,4 @@
-"""Images as a caption server is sent them: no larger than it looks at, as JPEGs in `data:` URLs."""
+"""Images as sent to a caption server: as small as it needs, as JPEGs in `data:` URLs."""
 
 import io
 from math import sqrt
@@ -13,17 +13,17 @@ _QUALITY: Final = 90
 
 
 class EndpointImages:
-    """Makes a `data:` URL of an image, with `max_pixels` at most and its aspect ratio kept.
+    """Converts an image to a `data:` URL, with at most `max_pixels` and its aspect ratio kept.
 
-    A server scales to its model's own budget in any case, one image after the other; what it is
-    sent beyond that is read, decoded and thrown away there.
+    A server scales images to its model's own limit anyway, one after another; it would receive,
+    decode and discard whatever exceeds that.
     """
 
     def __init__(self, max_pixels: int) -> None:
         self._max_pixels = max_pixels
 
     def __call__(self, data: bytes) -> str:
-        """Return the URL; called in many threads at once.
+        """Return the URL. Thread-safe.
 
         Raises:
             NotAnImageError: the image cannot be decoded.
@@ -37,7 +37,7 @@ class EndpointImages:
 
 
 def data_url(image: Image.Image) -> str:
-    """Return an RGB image as a JPEG in a URL."""
+    """Return an RGB image as a JPEG in a `data:` URL."""
     file = io.BytesIO()
     image.save(file, "JPEG", quality=_QUALITY)
     return data_address(file.getvalue())

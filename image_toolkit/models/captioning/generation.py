@@ -1,4 +1,4 @@
-"""How captions are generated: lengths, beams or sampling, and what keeps them from repeating."""
+"""How captions are generated: lengths, beams or sampling, and what prevents repetition."""
 
 import hashlib
 from collections.abc import Sequence
@@ -23,12 +23,12 @@ _STRONG_NGRAM: Final = 2
 
 @dataclass(frozen=True)
 class Generation:
-    """The settings of one generation. Lengths are in tokens, without the prompt's.
+    """Generation settings. Lengths are in tokens, without the prompt's.
 
-    `attempt` is 2 in the settings by which a poor caption is asked for once more.
+    `attempt` is 2 in the settings for regenerating a poor caption.
 
     Raises:
-        InvalidArgumentError: settings that contradict each other.
+        InvalidArgumentError: the settings contradict each other.
     """
 
     max_new_tokens: int = 50
@@ -45,7 +45,7 @@ class Generation:
     attempt: int = 1
 
     def __post_init__(self) -> None:
-        """Check that the settings make sense together."""
+        """Check that the settings are consistent."""
         wrong = [message for message, holds in self._rules() if not holds]
         if wrong:
             raise InvalidArgumentError(wrong[0])
@@ -75,7 +75,7 @@ class Generation:
         return not self.sample or self.num_beams == 1
 
     def stronger(self) -> Self:
-        """Return settings under which no pair of tokens can come twice."""
+        """Return settings under which no pair of tokens can occur twice."""
         return replace(
             self,
             num_beams=1 if self.sample else max(self.num_beams, _STRONG_BEAMS),
@@ -85,10 +85,10 @@ class Generation:
         )
 
     def arguments(self, rows: Sequence[str], *, ignored: int = 0) -> dict[str, Any]:
-        """Return the arguments of `generate` for these rows, given by their ids.
+        """Return the arguments of `generate` for rows with these ids.
 
-        `ignored` is how many tokens at the start of each row are no part of the caption: what they
-        say is no repetition when the caption says it.
+        `ignored` is the number of tokens at the start of each row that are not part of the caption:
+        a caption may repeat them.
         """
         arguments: dict[str, Any] = {
             "max_new_tokens": self.max_new_tokens,
@@ -110,7 +110,7 @@ class Generation:
         return arguments
 
     def _past(self, ignored: int) -> list[LogitsProcessor]:
-        """Return what `generate` makes of the two settings against repetition, past the prompt."""
+        """Return the two processors against repetition, applied only past the prompt."""
         own: list[LogitsProcessor] = []
         if self.repetition_penalty != 1:
             own.append(RepetitionPenaltyLogitsProcessor(float(self.repetition_penalty)))
@@ -122,11 +122,11 @@ class Generation:
         return RowSampling(self.seeds_of_candidates(rows), self.temperature, self.top_p)
 
     def seeds_of_candidates(self, rows: Sequence[str]) -> list[int]:
-        """Return a seed for each candidate of each row, one row after the other."""
+        """Return a seed for each candidate of each row, row by row."""
         return [seed + number for seed in self.seeds(rows) for number in range(self.candidates)]
 
     def seeds(self, rows: Sequence[str]) -> list[int]:
-        """Return a seed for each row and attempt, the row given by its id: a number below 2**53."""
+        """Return a seed below 2**53 for each row id and attempt."""
         which = f"{self.seed}" if self.attempt == 1 else f"{self.seed}:{self.attempt}"
         texts = [f"{which}:{row}".encode() for row in rows]
         return [
@@ -135,22 +135,22 @@ class Generation:
 
 
 class PastPrompt(LogitsProcessor):  # type: ignore[misc]  # transformers has no types
-    """Has another processor see only the tokens past the prompt."""
+    """Applies another processor to the tokens past the prompt only."""
 
     def __init__(self, processor: LogitsProcessor, ignored: int) -> None:
         self._processor = processor
         self._ignored = ignored
 
     def __call__(self, input_ids: torch.Tensor, scores: torch.Tensor) -> torch.Tensor:
-        """Return what the other processor makes of the scores."""
+        """Return the scores as changed by the other processor."""
         changed: torch.Tensor = self._processor(input_ids[:, self._ignored :], scores)
         return changed
 
 
 class RowSampling(LogitsProcessor):  # type: ignore[misc]  # transformers has no types
-    """Samples each row with random numbers of its own: the same whatever else is in the batch.
+    """Samples each row with its own random numbers, independent of the rest of the batch.
 
-    The other tokens are ruled out, so that what `generate` draws afterwards is this one.
+    All other tokens are ruled out, so that `generate` then samples this one.
     """
 
     def __init__(self, seeds: Sequence[int], temperature: float, top_p: float) -> None:
@@ -158,14 +158,14 @@ class RowSampling(LogitsProcessor):  # type: ignore[misc]  # transformers has no
         self._draw = Draw(temperature, top_p)
 
     def __call__(self, input_ids: torch.Tensor, scores: torch.Tensor) -> torch.Tensor:
-        """Return scores in which only the drawn token of each row is left."""
+        """Return scores that leave only the sampled token of each row."""
         lots = torch.cat([torch.rand(1, generator=own) for own in self._generators])
         drawn = self._draw(input_ids, scores, lots.to(scores.device)[:, None])
         return torch.full_like(scores, float("-inf")).scatter_(1, drawn, 0.0)
 
 
 class Draw:
-    """Draws a token for each row, given the row's lot."""
+    """Samples a token for each row, given a uniform random number per row."""
 
     def __init__(self, temperature: float, top_p: float) -> None:
         self._temperature = temperature
@@ -174,25 +174,25 @@ class Draw:
     def __call__(
         self, tokens: torch.Tensor, scores: torch.Tensor, lots: torch.Tensor
     ) -> torch.Tensor:
-        """Return tokens of shape (rows, 1), as the lots are, which are from 0 to 1."""
+        """Return tokens, shape (rows, 1), for `lots` of the same shape, from 0 to 1."""
         return inverted(self._top_p(tokens, scores.float() / self._temperature), lots)
 
 
 def lots_of(seeds: Sequence[int], count: int) -> torch.Tensor:
-    """Return the first lots of rows by their seeds, (rows, count), as `RowSampling` takes them."""
+    """Return the first random numbers for each seed, (rows, count), as in `RowSampling`."""
     return torch.stack(
         [torch.rand(count, generator=torch.Generator().manual_seed(seed)) for seed in seeds]
     )
 
 
 def inverted(scores: torch.Tensor, lots: torch.Tensor) -> torch.Tensor:
-    """Return the token of each row at which its probabilities add up to more than its lot.
+    """Sample by inverse transform: the token at which cumulative probability exceeds the lot.
 
-    `scores` are of shape (rows, tokens), with -inf for tokens that are ruled out; `lots`, from 0 to
-    1, and the result are of shape (rows, 1).
+    `scores` have shape (rows, tokens), with -inf for tokens that are ruled out; `lots`, from 0 to
+    1, and the result have shape (rows, 1).
     """
     ends = scores.softmax(-1).cumsum(-1)
     drawn = torch.searchsorted(ends, lots * ends[:, -1:], right=True).clamp_(max=ends.shape[1] - 1)
-    # Rounding may end on a token that was ruled out.
+    # Rounding may select a token that was ruled out.
     possible = scores.gather(1, drawn).isfinite()
     return torch.where(possible, drawn, scores.argmax(-1, keepdim=True))

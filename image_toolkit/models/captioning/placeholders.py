@@ -10,15 +10,15 @@ _PLACE: Final = re.compile(r"\{(\w+)\}")
 
 
 def places_in(text: str | None) -> set[str]:
-    """Return the names of fields that stand in braces in a text."""
+    """Return the names of the fields in braces in a text."""
     return {*_PLACE.findall(text or "")}
 
 
 def check_places(text: str | None, what: str, known: Collection[str]) -> None:
-    """Check that the fields that a text names are there.
+    """Check that the fields named in a text exist.
 
     Raises:
-        InvalidArgumentError: one is not.
+        InvalidArgumentError: one does not.
     """
     for name in sorted(places_in(text) - {*known}):
         there = ", ".join(sorted(known)) or "none"
@@ -30,7 +30,7 @@ def check_places(text: str | None, what: str, known: Collection[str]) -> None:
 
 
 def filled(text: str, row: Mapping[str, Any]) -> str:
-    """Return a text with what a row has in the fields that it names; nothing for a null."""
+    """Fill the fields of a row into a text; nulls become empty."""
     return _PLACE.sub(lambda place: _said(row.get(place[1])), text)
 
 

@@ -1,4 +1,4 @@
-"""The settings of captions as a user gives them, and the well-known recipes that complete them."""
+"""Caption settings as given by the user, and well-known presets that complete them."""
 
 from dataclasses import asdict, dataclass, fields, replace
 from typing import TYPE_CHECKING, Any, Final, TypeVar
@@ -20,9 +20,9 @@ PRESETS: Final[dict[str, dict[str, Any]]] = {
         "repetition_penalty": 1.0,
         "no_repeat_ngram_size": 0,
     },
-    # That script as a well-known report on fine-tuning with Unsplash photographs used it:
-    # q_factor 1.4, and `min_words` 30, which counted tokens. The n-gram rule is ours: without it
-    # these settings are known to give "a body of water in the middle of a body of water".
+    # That script as used in a well-known report on fine-tuning with Unsplash photographs: q_factor
+    # 1.4, and `min_words` 30, which counted tokens. The n-gram rule is ours: without it, these
+    # settings are known to give "a body of water in the middle of a body of water".
     "unsplash_report": {
         "num_beams": 16,
         "min_new_tokens": 30,
@@ -36,9 +36,9 @@ PRESETS: Final[dict[str, dict[str, Any]]] = {
 
 @dataclass(frozen=True)
 class Decoding:
-    """How the words of a caption are searched for. Lengths are in tokens.
+    """How the text of a caption is searched for. Lengths are in tokens.
 
-    None leaves a setting to the preset, and what that leaves open to the defaults of `Generation`.
+    None leaves a setting to the preset, or else to the defaults of `Generation`.
     """
 
     max_new_tokens: int | None = None
@@ -51,7 +51,7 @@ class Decoding:
 
 @dataclass(frozen=True)
 class Sampling:
-    """How words are drawn instead, and how many captions there are to choose from."""
+    """How tokens are sampled instead, and how many candidates to choose from."""
 
     sample: bool = False
     temperature: float = 1.0
@@ -61,17 +61,17 @@ class Sampling:
 
 
 def with_preset(name: str, settings: Settings) -> Settings:
-    """Return settings, those that are None replaced by what the preset has for them."""
+    """Return settings with each None replaced by the preset's value, if it has one."""
     preset = PRESETS[name]
     own = {field.name for field in fields(settings) if getattr(settings, field.name) is None}
     return replace(settings, **{key: value for key, value in preset.items() if key in own})
 
 
 def make_generation(decoding: Decoding, sampling: Sampling) -> Generation:
-    """Return the settings of a generation.
+    """Return the generation settings.
 
     Raises:
-        InvalidArgumentError: settings that contradict each other.
+        InvalidArgumentError: the settings contradict each other.
     """
     settings = {**asdict(decoding), **asdict(sampling)}
     return Generation(**{name: value for name, value in settings.items() if value is not None})

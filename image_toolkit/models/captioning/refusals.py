@@ -1,6 +1,6 @@
-"""Telling a chat model's refusal from a caption: it speaks of itself, in the first person.
+"""Distinguish a chat model's refusal from a caption: it speaks of itself in the first person.
 
-A sign in a picture may be sorry, and a picture may be one of an AI or a language teacher.
+A sign in a picture may say sorry, and a picture may show an AI or a language teacher.
 """
 
 import re

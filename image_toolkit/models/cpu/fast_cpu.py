@@ -1,4 +1,4 @@
-"""What makes a transformer fast on a CPU: fast linear layers, and attention that fits them."""
+"""Make a transformer fast on a CPU: fast linear layers, and attention that fits the cache."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -39,8 +39,8 @@ _ATTENTION: Final = "cached_scores"
 _COLOURS: Final = 3
 _IMAGE_DIMENSIONS: Final = 4  # batch, colours, height, width
 _ONEDNN: Final = torch.backends.mkldnn.is_available() and machine().lower() in ("x86_64", "amd64")
-_PACKED: Final = ("fp32", "bf16", "int8")  # oneDNN packs fp16 on a few CPUs only
-_CACHE_BYTES: Final = 1_500_000  # of a core
+_PACKED: Final = ("fp32", "bf16", "int8")  # oneDNN packs fp16 on few CPUs only
+_CACHE_BYTES: Final = 1_500_000  # per core
 _GELU: Final = Activation("gelu", "none", torch.ops.aten.gelu_)
 _GELU_TANH: Final = Activation("gelu", "tanh", partial(torch.ops.aten.gelu_, approximate="tanh"))
 _SILU: Final = Activation("swish", "", partial(functional.silu, inplace=True))
@@ -53,9 +53,10 @@ _FUSED: Final[dict[type, tuple[Activation, float]]] = {
 
 
 def speed_up(model: nn.Module, placement: Placement) -> nn.Module:
-    """Make a model fast where it runs on a CPU, in place; afterwards it computes as placed.
+    """Speed up a model that runs on a CPU, in place; it then computes in the placement's precision.
 
-    Best while its weights are in fp32: they are rounded once, after the factors went in.
+    Best applied while its weights are in fp32: they are then rounded once, after folding in
+    factors.
     """
     if placement.device.type != "cpu" or not _ONEDNN or placement.precision not in _PACKED:
         return model.to(placement.device, placement.dtype)
@@ -71,7 +72,7 @@ def speed_up(model: nn.Module, placement: Placement) -> nn.Module:
             setattr(module, name, make(child))
         elif _cuts_patches(child):
             setattr(module, name, PackedPatches(child, layers.hidden))
-    keep_freed_memory()  # from here on: the plain weights, which are gone now, are given back
+    keep_freed_memory()  # from here on, so that the plain weights, now gone, are returned to the OS
     model = model.to(placement.dtype)
     _go_in_pieces(model)
     return model
@@ -86,11 +87,11 @@ def attention(
     scaling: float | None = None,
     **_: Any,
 ) -> tuple[torch.Tensor, None]:
-    """Attend in bf16, a few images at a time; the form that `transformers` calls.
+    """Compute attention in bf16, a few images at a time, with the signature of `transformers`.
 
-    Two batched products and a softmax whose scores stay in the cache take 40 % of the time of
-    `scaled_dot_product_attention` for 577 tokens and a third for 257, on a CPU that multiplies in
-    bf16 (Zen 5, one core): the fused kernel is written for fp32 and converts.
+    Two batched products, and a softmax whose scores stay in the cache, take 40 % of the time of
+    `scaled_dot_product_attention` for 577 tokens and a third for 257, on a CPU with bf16
+    instructions (Zen 5, one core): the fused kernel is written for fp32 and converts.
 
     `query` is (batch, heads, tokens, width), and the result (batch, tokens, heads, width).
     """
@@ -99,7 +100,8 @@ def attention(
     result = query.new_empty(batch, tokens, heads, width)
     cached = _CACHE_BYTES * torch.get_num_threads()
     step = min(batch, max(1, cached // (2 * heads * tokens * key.shape[2])))
-    # Memory that is new each time is cleared by the system first, which costs a third of a product.
+    # The OS clears newly allocated memory, which costs a third of a product: so the buffer is
+    # reused.
     held = query.new_empty(step, heads, tokens, key.shape[2], dtype=torch.bfloat16)
     for start in range(0, batch, step):
         chunk = (part[start : start + step] for part in (query, key, value))
@@ -114,9 +116,9 @@ def attention(
 
 @dataclass(frozen=True)
 class _Layers:
-    """How the layers of a model are made: those that take pixels of 0 to 255, and all others.
+    """How the layers of a model are made: one for pixels of 0 to 255, one for all others.
 
-    `words` is for the last layer of a language model: its few products decide each word.
+    `words` is for the output layer of a language model: its few products decide each word.
     """
 
     hidden: MakeLayer
@@ -125,7 +127,7 @@ class _Layers:
 
     @classmethod
     def of(cls, placement: Placement) -> Self:
-        """Return the layers of a placement."""
+        """Return the layers for a placement."""
         packed = partial(PackedLinear, dtype=placement.dtype)
         if placement.precision != "int8":
             return cls(packed, packed, packed)
@@ -142,13 +144,13 @@ def _children(model: nn.Module) -> list[tuple[nn.Module, str, nn.Module]]:
 
 
 def _give_words(model: nn.Module) -> list[nn.Module]:
-    """Return the layers of a model whose values are those of its vocabulary."""
+    """Return the output layers of a model, whose values are scores of its vocabulary."""
     models = [one for one in model.modules() if isinstance(one, PreTrainedModel)]
     return [layer for one in models if (layer := one.get_output_embeddings()) is not None]
 
 
 def _go_in_pieces(model: nn.Module) -> None:
-    """Have the image towers in a model take a few images at a time, whatever the batch."""
+    """Make the image towers in a model process a few images at a time, whatever the batch size."""
     for tower in model.modules():
         if isinstance(tower, PreTrainedModel) and tower.main_input_name == "pixel_values":
             side = getattr(tower.config, "patch_size", None)
@@ -158,14 +160,14 @@ def _go_in_pieces(model: nn.Module) -> None:
 
 
 def _in_pieces(whole: Callable[..., Any], side: int, tokens: int) -> Callable[..., Any]:
-    """Return a tower's forward that goes through its images in pieces of so many tokens a core.
+    """Return a tower's forward that processes its images in pieces of so many tokens per core.
 
-    `side` is that of a patch in pixels.
+    `side` is the side of a patch in pixels.
     """
 
     @wraps(whole)
     def forward(pixel_values: torch.Tensor, **options: Any) -> Any:
-        # What else a tower gets of each image (masks, sizes) would have to be split as well.
+        # Other inputs per image (masks, sizes) would have to be split as well.
         if pixel_values.dim() != _IMAGE_DIMENSIONS or any(map(_is_data, options.values())):
             return whole(pixel_values=pixel_values, **options)
         patches = pixel_values.shape[-2] * pixel_values.shape[-1] // side**2
@@ -181,7 +183,7 @@ def _is_data(option: Any) -> bool:
 
 
 def _joined(parts: Sequence[Any]) -> Any:
-    """Return what the parts of a batch came to as one: tensors, and tuples of them."""
+    """Concatenate the outputs of the parts of a batch: tensors, and tuples of them."""
     first = parts[0]
     if len(parts) == 1 or first is None:
         return first
@@ -193,7 +195,7 @@ def _joined(parts: Sequence[Any]) -> Any:
 
 
 def _attend_fast(model: nn.Module, placement: Placement) -> None:
-    """Have the image towers in a model attend in the fastest way."""
+    """Make the image towers in a model use the fastest attention."""
     in_bf16 = placement.precision == "bf16" or (
         placement.precision == "int8" and multiplies_in_bf16()
     )
@@ -206,7 +208,7 @@ def _attend_fast(model: nn.Module, placement: Placement) -> None:
 
 
 def _cuts_patches(layer: nn.Module) -> bool:
-    """Return whether a layer is a convolution that looks at each pixel once."""
+    """Return whether a layer is a patch embedding: a convolution without overlap."""
     if type(layer) is not nn.Conv2d:
         return False
     plain = layer.groups == 1 and layer.padding == (0, 0) and layer.dilation == (1, 1)
@@ -214,9 +216,9 @@ def _cuts_patches(layer: nn.Module) -> bool:
 
 
 def _fuse_normalising(module: nn.Module, make: MakeLayer) -> None:
-    """Put a module's normalising of pixels into the one layer that cuts patches out of them.
+    """Fold a module's pixel normalisation into the only layer that cuts patches.
 
-    That this layer gets the pixels untouched is what the comparison with fp32 sees to.
+    The comparison with fp32 verifies that this layer gets the pixels untouched.
     """
     normalise = getattr(module, "normalise", None)
     if not isinstance(normalise, Normalise):
@@ -229,14 +231,14 @@ def _fuse_normalising(module: nn.Module, make: MakeLayer) -> None:
 
 
 def _sees(config: Any) -> bool:
-    """Return whether a configuration is that of an image tower, where nothing is causal."""
-    if isinstance(config, VisionEncoderDecoderConfig):  # what is set in it reaches the decoder too
+    """Return whether a configuration is that of an image tower, where attention is not causal."""
+    if isinstance(config, VisionEncoderDecoderConfig):  # settings in it reach the decoder too
         return False
     return "vision" in type(config).__name__.lower() or isinstance(config, ViTConfig)
 
 
 def _fuse_activation(module: nn.Module, make: MakeLayer) -> None:
-    """Put the activation between a module's two linear layers into the first of them."""
+    """Fuse the activation between a module's two linear layers into the first of them."""
     first, second = getattr(module, "fc1", None), getattr(module, "fc2", None)
     fused = _FUSED.get(type(getattr(module, "activation_fn", None)))
     if fused is None or type(first) is not nn.Linear or type(second) is not nn.Linear:

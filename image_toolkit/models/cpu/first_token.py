@@ -1,8 +1,8 @@
-"""The last layer of CLIP's image tower, for the one token that is read of it.
+"""The last layer of CLIP's image tower, computed only for the token that is used.
 
-A CLIP's image vector is made of the first token. The last layer needs all tokens as keys and
-values; its queries, its projection and its two wide layers are computed for that token alone, which
-leaves out 7 % of the multiplications of ViT-B/32 and 3 % of those of ViT-L/14.
+CLIP makes the image vector from the first token. The last layer needs all tokens as keys and
+values, but its query, its projection and its MLP are computed for that token alone, which saves 7 %
+of the multiplications of ViT-B/32 and 3 % of those of ViT-L/14.
 """
 
 from types import MethodType
@@ -15,7 +15,7 @@ from transformers.models.clip.modeling_clip import CLIPVisionModel
 
 
 def only_first_token(model: nn.Module) -> None:
-    """Have the CLIP image towers in a model give their first token only, in place."""
+    """Make the CLIP image towers in a model return only their first token, in place."""
     for tower in model.modules():
         if isinstance(tower, CLIPVisionModel):
             layer = tower.encoder.layers[-1]
@@ -23,7 +23,7 @@ def only_first_token(model: nn.Module) -> None:
 
 
 def _last_layer(layer: Any, hidden_states: torch.Tensor, *_: Any, **__: Any) -> torch.Tensor:
-    """Stand in for the forward of a layer; returns (batch, 1, width)."""
+    """Replace the forward of a layer; returns (batch, 1, width)."""
     values = layer.layer_norm1(hidden_states)
     attention = layer.self_attn
     query, key, value = (

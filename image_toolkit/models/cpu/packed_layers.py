@@ -1,9 +1,9 @@
-"""Linear layers on a CPU, their weights laid out once for oneDNN, in fp32 or bf16.
+"""Linear layers on a CPU with weights packed once for oneDNN, in fp32 or bf16.
 
-Measured on one core: in bf16 on Zen 5 such a layer, with the activation inside the same kernel,
-runs at 490 GFLOP/s; the plain layer and its GELU at 280 to 300. In fp32 it is as fast as PyTorch's
-own library on Intel, and faster on AMD. There the activation may be faster beside the kernel, which
-a trial tells: on Zen 3, whose AVX2 oneDNN computes it with, by a tenth to a quarter of the layer.
+Measured on one core: in bf16 on Zen 5, such a layer with its activation in the same kernel runs at
+490 GFLOP/s; the plain layer with GELU runs at 280 to 300. In fp32 it is as fast as PyTorch's own
+library on Intel, and faster on AMD. In fp32 the activation may be faster outside the kernel, which
+a trial decides: on Zen 3, where oneDNN computes it with AVX2, by a tenth to a quarter of the layer.
 """
 
 from collections.abc import Callable
@@ -21,7 +21,7 @@ _ROWS_HINT: Final = 1024
 
 @dataclass(frozen=True)
 class Activation:
-    """What is done with a layer's values: as oneDNN calls it, and in place on a tensor."""
+    """An activation: its name in oneDNN, and the same function in place on a tensor."""
 
     kernel: str = "none"
     algorithm: str = ""
@@ -32,16 +32,16 @@ _NONE: Final = Activation()
 
 
 class MakeLayer(Protocol):
-    """Makes a fast layer of a plain one, which is let go."""
+    """Makes a fast layer from a plain one, which is released."""
 
     def __call__(self, linear: nn.Linear, activation: Activation = ...) -> nn.Module:
-        """Return a layer that takes and gives what `linear` and then `activation` would."""
+        """Return a layer that computes `linear` followed by `activation`."""
 
 
 class PackedLinear(nn.Module):  # type: ignore[misc]  # torch has no types
-    """A linear layer with its weight laid out for oneDNN, and an activation.
+    """A linear layer with its weight packed for oneDNN, and an activation.
 
-    That is computed `inside` the product's kernel or, after it, in place.
+    The activation is computed `inside` the product's kernel or, after it, in place.
     """
 
     def __init__(
@@ -51,10 +51,10 @@ class PackedLinear(nn.Module):  # type: ignore[misc]  # torch has no types
         *,
         dtype: torch.dtype,
     ) -> None:
-        """Take over a layer; `dtype` is that of the weights and of the values that it takes."""
+        """Pack a layer; `dtype` is the type of its weights and inputs."""
         super().__init__()
         self.in_features, self.out_features = linear.in_features, linear.out_features
-        # Some models look at the type of a layer's weight; the values are in the packed one.
+        # Some models check the type of a layer's weight; the values are in the packed one.
         self.weight = torch.empty(0, dtype=dtype)
         weight = linear.weight.detach().to(dtype).contiguous()
         self.weight_bytes: int = weight.nbytes
@@ -64,7 +64,7 @@ class PackedLinear(nn.Module):  # type: ignore[misc]  # torch has no types
         self.inside = True
 
     def forward(self, values: torch.Tensor) -> torch.Tensor:
-        """Return the activated values, of shape (..., features out)."""
+        """Return the activated values, shape (..., features out)."""
         inside = self.activation if self.inside else _NONE
         product = torch.ops.mkldnn._linear_pointwise(  # noqa: SLF001 - no public name
             values, self._weight, self.bias, inside.kernel, [], inside.algorithm
@@ -73,9 +73,9 @@ class PackedLinear(nn.Module):  # type: ignore[misc]  # torch has no types
 
 
 class PackedPatches(nn.Module):  # type: ignore[misc]  # torch has no types
-    """A convolution whose windows do not overlap, as a fast linear layer over patches.
+    """A patch embedding (a convolution without overlap) as a fast linear layer.
 
-    With `normalise` it takes pixels as they are, which bf16 holds exactly up to 256.
+    With `normalise` it takes raw pixels, which bf16 represents exactly up to 256.
     """
 
     def __init__(
@@ -84,20 +84,20 @@ class PackedPatches(nn.Module):  # type: ignore[misc]  # torch has no types
         make: MakeLayer,
         normalise: Normalise | None = None,
     ) -> None:
-        """Take over the weights of a convolution, and the normalising before it."""
+        """Take the weights of a convolution, and fold in the normalisation before it."""
         super().__init__()
         weight, bias = convolution.weight.detach(), convolution.bias
         if normalise is not None:
             factor, shift = (values.view(-1, 1, 1) for values in normalise.constants())
             moved = -(weight * shift).sum((1, 2, 3))
             weight, bias = weight * factor, moved if bias is None else bias.detach() + moved
-        # Colours last, as they lie in the memory: a row of a window is copied in one piece.
+        # Colours last, as in memory: each row of a window is copied in one piece.
         self._linear = make(linear(weight.permute(0, 2, 3, 1).flatten(1), bias))
         self._side = convolution.kernel_size
         self.weight = self._linear.weight
 
     def forward(self, pixels: torch.Tensor) -> torch.Tensor:
-        """Return what the convolution returns: (batch, features, rows, columns)."""
+        """Return the convolution's result: (batch, features, rows, columns)."""
         batch, colours, height, width = pixels.shape
         rows, columns = height // self._side[0], width // self._side[1]
         cut = pixels[:, :, : rows * self._side[0], : columns * self._side[1]]
@@ -108,8 +108,8 @@ class PackedPatches(nn.Module):  # type: ignore[misc]  # torch has no types
 
 
 class ColoursFirst(nn.Module):  # type: ignore[misc]  # torch has no types
-    """Stands where pixels were normalised, once their normalising is in the weights."""
+    """Replaces pixel normalisation that was folded into the weights."""
 
     def forward(self, pixels: torch.Tensor) -> torch.Tensor:
-        """Return pixels (batch, height, width, 3) as (batch, 3, height, width)."""
+        """Transpose pixels (batch, height, width, 3) to (batch, 3, height, width)."""
         return pixels.permute(0, 3, 1, 2)

@@ -1,11 +1,9 @@
-"""Linear layers on a CPU that multiplies bytes: int8 weights, and values quantised on the way in.
+"""Linear layers on a CPU with int8 instructions: int8 weights, and inputs quantised on the fly.
 
-Each row of the values (a token) is divided by its own largest value, each row of the weight (an
-output) by its. So a token that stands out costs the others nothing, nothing needs to be calibrated,
-and what a row comes to does not depend on what else is in the batch.
-
-Measured on one core of a Sapphire Rapids: 420 to 550 GFLOP/s for the layers of ViT-B/32, quantising
-included; 150 in fp32.
+Each row of the inputs (a token) is scaled by its own largest value, and so is each row of the
+weight (an output). So an outlier token costs the others no precision, nothing needs calibration,
+and the result for a row does not depend on the rest of the batch. Measured on one core of a
+Sapphire Rapids: 420 to 550 GFLOP/s for the layers of ViT-B/32, including quantisation; 150 in fp32.
 """
 
 from typing import Final
@@ -22,10 +20,10 @@ _SHAPE_HINT: Final = 1024
 
 
 class RowQuantiser:
-    """Turns values into bytes, row by row.
+    """Quantises values to bytes, row by row.
 
-    The layers that read one and the same tensor (query, key, value) share its bytes. A model that
-    changed it in place between two of them would be found by the comparison with fp32.
+    The layers that read the same tensor (query, key, value) share its bytes. A model that changed
+    it in place between two of them would fail the comparison with fp32.
     """
 
     def __init__(self) -> None:
@@ -34,7 +32,7 @@ class RowQuantiser:
         self._scratch = torch.empty(0)
 
     def __call__(self, values: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """Return bytes of shape (rows, width), and the factor of each row, (rows, 1)."""
+        """Return bytes, shape (rows, width), and the scale of each row, (rows, 1)."""
         if self._made is None or values is not self._last:
             self._made, self._last = self._quantised(values.flatten(0, -2)), values
         return self._made
@@ -44,16 +42,17 @@ class RowQuantiser:
         factor = largest.div_(_LEVELS).clamp_(min=_SMALLEST)
         if self._scratch.numel() < values.numel():
             self._scratch = torch.empty(values.numel())
-        scratch = self._scratch[: values.numel()].view_as(values)  # the same, so it stays in cache
+        scratch = self._scratch[: values.numel()].view_as(values)  # reused, so it stays in cache
         levels = torch.mul(values, factor.reciprocal(), out=scratch).round_()
-        # PyTorch is four times as fast at signed bytes as at unsigned ones.
+        # PyTorch converts to signed bytes four times as fast as to unsigned ones.
         return levels.to(torch.int8).view(torch.uint8).bitwise_xor_(_MIDDLE), factor
 
 
 class QuantisedLinear(nn.Module):  # type: ignore[misc]  # torch has no types
-    """A linear layer whose products are of bytes; it gives fp32.
+    """A linear layer with int8 products and fp32 outputs.
 
-    It takes fp32, and its quantiser makes bytes of it; without one it takes bytes as they are.
+    It takes fp32, which its quantiser converts to bytes; without a quantiser it takes bytes
+    directly.
     """
 
     def __init__(
@@ -63,14 +62,14 @@ class QuantisedLinear(nn.Module):  # type: ignore[misc]  # torch has no types
         *,
         quantiser: RowQuantiser | None,
     ) -> None:
-        """Take over a layer."""
+        """Quantise the weights of a layer."""
         super().__init__()
         self.in_features, self.out_features = linear.in_features, linear.out_features
         weight = linear.weight.detach().float()
         factor = weight.abs().amax(1).div_(_LEVELS).clamp_(min=_SMALLEST)
         levels = (weight / factor[:, None]).round_().to(torch.int8).contiguous()
         self.weight_bytes: int = levels.nbytes
-        # Some models look at the type of a layer's weight; the values are in the packed one.
+        # Some models check the type of a layer's weight; the values are in the packed one.
         self.weight = torch.empty(0, dtype=torch.uint8 if quantiser is None else torch.float32)
         self._weight = torch.ops.onednn.qlinear_prepack(levels, [_SHAPE_HINT, levels.shape[1]])
         self._factor = factor
@@ -80,7 +79,7 @@ class QuantisedLinear(nn.Module):  # type: ignore[misc]  # torch has no types
         self._quantiser = quantiser
 
     def forward(self, values: torch.Tensor) -> torch.Tensor:
-        """Return the activated values, of shape (..., features out)."""
+        """Return the activated values, shape (..., features out)."""
         if self._quantiser is None:
             product = self._product(values.flatten(0, -2), 0)
         else:
@@ -93,7 +92,7 @@ class QuantisedLinear(nn.Module):  # type: ignore[misc]  # torch has no types
     def _product(self, levels: torch.Tensor, zero: int) -> torch.Tensor:
         return torch.ops.onednn.qlinear_pointwise(
             levels,
-            1.0,  # of a level, before `zero` is taken from it
+            1.0,  # scale of a level, after subtracting `zero`
             zero,
             self._weight,
             self._factor,

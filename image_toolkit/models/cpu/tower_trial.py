@@ -1,14 +1,14 @@
-"""How an image tower had best compute on this CPU, found by trying its own layers.
+"""How an image tower computes fastest on this CPU, found by trying its own layers.
 
-How many tokens at once: few enough stay in the cache of a core, and many enough keep its matrix
-unit busy. Which number does both differs between CPUs: a Zen 5 is as fast with 400 as with 1,600,
-and a Xeon with AMX multiplies at a third of its rate on the way back from the wide layer with 800,
-and at three quarters with 400. And in fp32, where activations are computed: inside the kernel of
-the product or beside it. The values that come out are the same but for rounding of fp32, as with
+First, how many tokens at once: few enough to stay in the cache of a core, and enough to keep its
+matrix unit busy. The best number differs between CPUs: a Zen 5 is as fast with 400 as with 1,600,
+while a Xeon with AMX multiplies, on the way back from the wide layer, at a third of its rate with
+800 and at three quarters with 400. Second, in fp32, whether activations are computed inside the
+kernel of the product or after it. The results are the same except for fp32 rounding, as with
 another number of threads.
 
-A trial takes one thread, whose processor time hardly depends on what else runs, and a fraction of
-a second; where a core does no more than 70 GFLOP/s, the two take one.
+A trial takes one thread, whose CPU time hardly depends on what else is running, and a fraction of a
+second; if a core does no more than 70 GFLOP/s, the two trials take one second.
 """
 
 import logging
@@ -26,28 +26,28 @@ from image_toolkit.models.cpu.quantised_layers import QuantisedLinear
 logger = logging.getLogger(__name__)
 
 USUAL: Final = 800
-"""Tokens of a core."""
+"""Tokens per core."""
 
 _SIZES: Final = (USUAL, 400)
 _BETTER: Final = 0.97
-"""Another way than the usual one has to take no more than so much of its time."""
+"""An alternative must take at most this share of the usual way's time to be chosen."""
 
 _TRIES: Final = 3
 _FEWEST_WEIGHTS: Final = 1_000_000
-"""A tower with fewer is not worth a trial."""
+"""A tower with fewer weights is not worth a trial."""
 
 _MOST_BYTES: Final = 32_000_000
-"""More than the caches hold, so that weights come from where they come from in a whole tower."""
+"""More than caches hold, so that weights are read from memory as in a whole tower."""
 
 Layer = PackedLinear | QuantisedLinear
 
 
 def best_piece(tower: nn.Module) -> int:
-    """Return how many tokens of a core an image tower had best take at once.
+    """Return how many tokens per core an image tower should process at once.
 
     Args:
-        tower: with the layers that it will compute with; one that has few of those made for CPUs
-            takes the usual number.
+        tower: with its final layers; one with few of the layers made for CPUs gets the usual
+            number.
     """
     layers = _first(tower.modules())
     if sum(map(_weights, layers)) < _FEWEST_WEIGHTS:
@@ -61,10 +61,10 @@ def best_piece(tower: nn.Module) -> int:
 
 
 def place_activations(tower: nn.Module) -> None:
-    """Have a tower's activations computed where that is faster: inside the products, or beside.
+    """Compute a tower's activations where it is faster: inside the products, or after them.
 
-    In fp32 alone: in bf16, activations beside the products would be of rounded values, which is
-    more than another order of additions. The first such layer is tried.
+    Only in fp32: in bf16, activations after the products would be computed on rounded values, which
+    is a larger change than another order of additions. The first such layer is tried.
     """
     layers = [one for one in tower.modules() if isinstance(one, PackedLinear) and _may_move(one)]
     if not layers or _weights(layers[0]) < _FEWEST_WEIGHTS:
@@ -94,7 +94,7 @@ def _put(layers: Iterable[PackedLinear], *, inside: bool) -> None:
 
 
 def _first(modules: Iterable[nn.Module]) -> list[Layer]:
-    """Return the first of the layers that are made for CPUs, as many as a trial needs."""
+    """Return the first layers that are made for CPUs, as many as a trial needs."""
     layers = [module for module in modules if isinstance(module, PackedLinear | QuantisedLinear)]
     before = accumulate((layer.weight_bytes for layer in layers), initial=0)
     return [layer for layer, sum_ in zip(layers, before, strict=False) if sum_ < _MOST_BYTES]
@@ -106,7 +106,7 @@ def _weights(layer: Layer) -> int:
 
 
 def _seconds_a_token(layers: Sequence[Layer], size: int) -> float:
-    """Return the processor time that a token takes in some layers, so many tokens at once."""
+    """Return the CPU time per token in some layers, with so many tokens at once."""
     values = [torch.ones(size, layer.in_features).to(layer.weight.dtype) for layer in layers]
     threads = torch.get_num_threads()
     torch.set_num_threads(1)

@@ -1,1 +1,1 @@
-"""Models that turn images and texts into vectors."""
+"""Models that embed images and texts as vectors: CLIP from transformers or open_clip."""

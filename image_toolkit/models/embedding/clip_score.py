@@ -1,4 +1,4 @@
-"""How well a caption fits its image, by CLIP."""
+"""CLIP scores: how well a caption fits its image."""
 
 from collections.abc import Sequence
 from functools import partial
@@ -15,13 +15,13 @@ _BATCH: Final = 64
 
 
 class ClipScore:
-    """Compares images and texts in the space of one CLIP-like model, on one device."""
+    """Compares images and texts in the space of a CLIP-like model, on one device."""
 
     def __init__(self, model_id: str, revision: str | None, placement: Placement) -> None:
         """Load both towers.
 
         Raises:
-            InputDataError: the model cannot be had.
+            InputDataError: the model cannot be loaded.
         """
         size = partial(BatchSize, _BATCH)
         images = partial(image_encoder, model_id, revision)
@@ -33,18 +33,18 @@ class ClipScore:
         self.longest = self._texts.encoder.longest
 
     def metadata(self) -> dict[str, str]:
-        """Return what the field's metadata says of the model."""
+        """Return the model's entries in the field metadata."""
         encoder = self._images.encoder
         return {"clip_model_id": encoder.name, "clip_revision": encoder.revision}
 
     def vectors(self, items: Sequence[Any]) -> list[Vectors | None]:
-        """Return the vector of each prepared image; None where the memory did not suffice."""
+        """Return the vector of each prepared image; None if memory was insufficient."""
         return self._images(items)
 
     def scores(self, images: Sequence[Vectors | None], texts: Sequence[str]) -> list[float]:
-        """Return the cosine, -1 to 1, of each image's vector with the text at its place.
+        """Return the cosine, -1 to 1, of each image's vector with the text at the same position.
 
-        NaN where there is no vector of the image or of the text.
+        NaN if the image or the text has no vector.
         """
         return [
             float("nan") if image is None or text is None else float(np.dot(image, text))

@@ -1,4 +1,4 @@
-"""Image and text towers of models that put both into one space: CLIP, SigLIP, SigLIP 2, ..."""
+"""Image and text towers of models with a joint embedding space: CLIP, SigLIP, SigLIP 2, ..."""
 
 import re
 from collections.abc import Callable, Mapping, Sequence
@@ -13,7 +13,7 @@ from torch import nn
 from fondant_spec.errors import InputDataError
 from image_toolkit.blank_texts import is_blank
 from image_toolkit.models.embedding.open_clip import PREFIX, OpenClipImages, OpenClipTexts
-from image_toolkit.models.runtime.feed import UnusableError
+from image_toolkit.models.runtime.feed_rows import UnusableError
 from image_toolkit.models.runtime.hub import ModelFiles, find_model
 from image_toolkit.models.runtime.loading import load_model, load_tokenizer, loading
 from image_toolkit.models.runtime.preparation import (
@@ -29,27 +29,29 @@ from image_toolkit.models.runtime.slots import stacked
 Vectors = npt.NDArray[np.float32]
 Inputs = Mapping[str, torch.Tensor]
 
-_PADS_TO_FULL_LENGTH: Final = ("siglip", "siglip2")
+_SIGLIP: Final = ("siglip", "siglip2")
+"""Trained on lower-case texts padded to full length; only some of its tokenizers do that."""
+
 _UNUSED: Final = {
     "image": re.compile("^(text|logit)_"),
     "text": re.compile("^(vision|visual|logit)_"),
 }
-"""The weights that a tower does without, by their names: those of the other one."""
+"""The weights that a tower does not use, by name: those of the other one."""
 
 
 class Encoder(Protocol):
-    """One tower of a model, ready to be placed: what it takes, and how to call it."""
+    """A tower of a model, ready to be placed: its inputs, and how to call it."""
 
     name: str
     revision: str
     weights: str
     """The digest of the model's weights."""
     tower: nn.Module
-    """Takes the tensors that `collate` makes; returns vectors (batch, dimension), any length."""
+    """Takes the tensors from `collate`; returns vectors (batch, dimension), of any length."""
 
     @property
     def prepare(self) -> Callable[[Any], Any]:
-        """Makes one prepared item of one cell; called in many threads at once."""
+        """A thread-safe function that prepares an item from a cell."""
 
     def collate(self, items: Sequence[Any]) -> Inputs:
         """Return the tower's input for some prepared items."""
@@ -59,7 +61,7 @@ class Encoder(Protocol):
 
 
 class ImageEncoder:
-    """The image tower of a `transformers` model, with what prepares its images."""
+    """The image tower of a `transformers` model, with its image preparation."""
 
     prepare: Callable[[Any], Any]
 
@@ -101,19 +103,20 @@ class TextEncoder:
         self.prepare: Callable[[Any], Any] = stripped
         model = _load(files, "text")
         self._tokenizer = load_tokenizer(files, model.config)
-        self._lock = Lock()  # a tokenizer keeps how it cuts and pads from call to call
+        self._lock = Lock()  # a tokenizer stores its truncation and padding between calls
         text = model.config.get_text_config()
-        self.longest = int(text.max_position_embeddings)
-        self._padding = "max_length" if files.kind in _PADS_TO_FULL_LENGTH else "longest"
+        # A tokenizer may permit fewer: in RoBERTa's kind, not all positions are for tokens.
+        self.longest = min(text.max_position_embeddings, self._tokenizer.model_max_length)
+        self._is_siglip = files.kind in _SIGLIP
         self.tower = _Tower(model, "text")
 
     def collate(self, items: Sequence[Any]) -> Inputs:
-        """Return token ids (and a mask) for some texts; longer ones are cut at the model's end."""
+        """Return token ids (and a mask) for some texts, truncated to the model's limit."""
         with self._lock:
             return dict(
                 self._tokenizer(
-                    list(items),
-                    padding=self._padding,
+                    self._as_trained(items),
+                    padding="max_length" if self._is_siglip else "longest",
                     truncation=True,
                     max_length=self.longest,
                     return_tensors="pt",
@@ -125,20 +128,24 @@ class TextEncoder:
         return ["a photo of a cat", "two boats on a lake at dusk", "red", ""]
 
     def tokens(self, text: str) -> int:
-        """Return how many tokens a text is for this model, start and end included."""
+        """Return the number of tokens of a text for this model, including start and end."""
         return self.token_counts([text])[0]
 
     def token_counts(self, texts: Sequence[str]) -> list[int]:
         """Return `tokens` of several texts, which is cheaper than one at a time."""
         with self._lock:
-            return [len(ids) for ids in self._tokenizer([*texts], verbose=False)["input_ids"]]
+            counted = self._tokenizer(self._as_trained(texts), verbose=False)
+        return [len(ids) for ids in counted["input_ids"]]
+
+    def _as_trained(self, texts: Sequence[str]) -> list[str]:
+        return [text.lower() if self._is_siglip else text for text in texts]
 
 
 def image_encoder(model_id: str, revision: str | None = None) -> Encoder:
     """Return the image tower of a model: a `transformers` id or folder, or `open_clip:...`.
 
     Raises:
-        InputDataError: the model cannot be had, or has no image tower.
+        InputDataError: the model cannot be loaded, or has no image tower.
     """
     if model_id.startswith(PREFIX):
         return OpenClipImages(model_id)
@@ -149,7 +156,7 @@ def text_encoder(model_id: str, revision: str | None = None) -> TextEncoder | Op
     """Return the text tower of a model: a `transformers` id or folder, or `open_clip:...`.
 
     Raises:
-        InputDataError: the model cannot be had, or has no text tower.
+        InputDataError: the model cannot be loaded, or has no text tower.
     """
     if model_id.startswith(PREFIX):
         return OpenClipTexts(model_id, stripped)
@@ -157,10 +164,10 @@ def text_encoder(model_id: str, revision: str | None = None) -> TextEncoder | Op
 
 
 def stripped(text: str) -> str:
-    """Return a text without white space around it.
+    """Return a text without surrounding white space.
 
     Raises:
-        UnusableError: nothing of it shows.
+        UnusableError: it has no visible character.
     """
     if is_blank(text):
         raise UnusableError(reason="empty_text", message="the text is empty, or invisible")
@@ -168,7 +175,7 @@ def stripped(text: str) -> str:
 
 
 class _Tower(nn.Module):  # type: ignore[misc]  # torch has no types
-    """One half of a dual encoder; the other half is let go."""
+    """One half of a dual encoder; the other half is released."""
 
     def __init__(self, model: Any, modality: str) -> None:
         super().__init__()
@@ -186,7 +193,7 @@ class _Tower(nn.Module):  # type: ignore[misc]  # torch has no types
 
 
 class _PixelTower(nn.Module):  # type: ignore[misc]  # torch has no types
-    """A tower that takes pixels as they were prepared, uint8, and normalises them itself."""
+    """A tower that takes prepared pixels, uint8, and normalises them itself."""
 
     def __init__(self, normalise: Normalise, tower: nn.Module) -> None:
         super().__init__()

@@ -1,4 +1,4 @@
-"""Rows in, vectors out: what the embedding components share."""
+"""Embedding as a stream: rows in, vectors out; shared by the embedding components."""
 
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
@@ -11,7 +11,9 @@ from fondant_spec.dataset.rejects import Rejects
 from image_toolkit.models.embedding.embedders import Encoder, Vectors
 from image_toolkit.models.runtime.batching import BatchSize, check_asked
 from image_toolkit.models.runtime.device import devices, place
-from image_toolkit.models.runtime.feed import Feed, Group, prepared, rows_of
+from image_toolkit.models.runtime.feed import Feed, prepared
+from image_toolkit.models.runtime.feed_groups import Group
+from image_toolkit.models.runtime.feed_rows import rows_of
 from image_toolkit.models.runtime.model_runner import (
     Embedding,
     EncoderRunner,
@@ -26,14 +28,14 @@ from image_toolkit.models.runtime.preparing_processes import (
 from image_toolkit.models.runtime.spread import delayed, spread
 
 _BATCH: Final = 32
-"""Of a CPU; on a GPU, what trials begin with."""
+"""On a CPU; on a GPU, before the trials."""
 
 _GROUPS_AHEAD: Final = 2
-"""For each partition that is fed and each GPU; there is one more, which it works on."""
+"""Per partition being fed and per GPU, in addition to the one in progress."""
 
 
 class Embedder:
-    """Embeds the cells of one column with a model that is loaded once for each device."""
+    """Embeds the cells of a column with a model that is loaded once per device."""
 
     def __init__(
         self,
@@ -54,12 +56,12 @@ class Embedder:
         self._processes: PreparingProcesses | None = None
 
     def load(self, samples: Sequence[Any] = ()) -> None:
-        """Load the model, once for each device, and start what prepares its input.
+        """Load the model, once per device, and start the preparation of its inputs.
 
-        `samples` are a few of the cells that will come: on a GPU, precision is chosen by them.
+        `samples` are a few of the cells to come: on a GPU, they determine the precision.
 
         Raises:
-            InputDataError: the model cannot be had, or does not fit.
+            InputDataError: the model cannot be loaded, or does not fit.
         """
         on_gpu = self._placements[0].is_cuda
         size = partial(BatchSize, self._most or _BATCH)
@@ -83,7 +85,7 @@ class Embedder:
         )
 
     def _made(self) -> Encoder:
-        """Load the encoder; if it takes pixels, processes get ready while it is tried."""
+        """Load the encoder; if it takes pixels, start the preparing processes meanwhile."""
         encoder = self._make()
         if self._processes is None and isinstance(encoder.prepare, PixelPreparation):
             self._processes = preparing_processes(on_gpu=self._placements[0].is_cuda)
@@ -91,13 +93,13 @@ class Embedder:
 
     @property
     def partitions_at_once(self) -> int:
-        """How many partitions to embed side by side."""
+        """The number of partitions to embed concurrently."""
         assert self._feed is not None, "load() comes first"  # noqa: S101
         return self._feed.partitions_at_once
 
     @property
     def encoder(self) -> Encoder:
-        """The encoder, as it is on the first device."""
+        """The encoder on the first device."""
         return self._runners[0].encoder
 
     def batches(
@@ -113,17 +115,18 @@ class Embedder:
         behind = 1 if self._placements[0].is_cuda else 0
         for group, embedding in delayed(spread(workers, groups), behind):
             vectors = embedding.vectors()
-            fits = [number for number, vector in enumerate(vectors) if vector is not None]
-            for number in set(range(len(vectors))) - set(fits):
-                rejects.add(group.rows[number].id, "out_of_memory", "does not fit even alone")
-            yield vector_batch(
-                [group.rows[number].id for number in fits],
-                [vector for vector in vectors if vector is not None],
-                self._runners[0].dimension,
-            )
+            sound: dict[str, Vectors] = {}
+            for row, vector in zip(group.rows, vectors, strict=True):
+                if vector is None:
+                    rejects.add(row.id, "out_of_memory", "does not fit even alone")
+                elif not np.isfinite(vector).all():
+                    rejects.add(row.id, "bad_embedding", "what the model makes of it is no number")
+                else:
+                    sound[row.id] = vector
+            yield vector_batch([*sound], [*sound.values()], self._runners[0].dimension)
 
     def metadata(self, modality: str) -> dict[str, Any]:
-        """Return what the field's metadata says of its vectors."""
+        """Return the field metadata for the vectors."""
         first = self._runners[0]
         return {
             "model_id": first.encoder.name,
@@ -137,7 +140,7 @@ class Embedder:
         }
 
     def close(self) -> None:
-        """Stop what prepares the input, and tell what of a GPU was used."""
+        """Stop the preparation of inputs, and log the GPU utilisation."""
         if self._feed is not None:
             self._feed.close()
         elif self._processes is not None:
@@ -151,7 +154,7 @@ def vector_batch(
     vectors: Sequence[Vectors],
     dimension: int,
 ) -> pa.RecordBatch:
-    """Return ids and their vectors as a record batch, the vectors as lists of a fixed size."""
+    """Return ids and their vectors as a record batch, the vectors as fixed-size lists."""
     values = np.concatenate([np.empty(0, np.float32), *vectors])
     lists = pa.FixedSizeListArray.from_arrays(pa.array(values, pa.float32()), dimension)
     return pa.record_batch([pa.array(ids, pa.string()), lists], names=["id", "embedding"])

@@ -1,4 +1,4 @@
-"""Engines: what multiplies the matrices of a tower that is already placed."""
+"""Engines: what runs a tower that is already placed."""
 
 import importlib.util
 from collections.abc import Callable
@@ -14,17 +14,17 @@ from image_toolkit.models.runtime.device import EXACT, Placement
 from image_toolkit.models.runtime.shortcuts import only_first_token, speed_up
 
 Launched = Callable[[], Vectors]
-"""A batch that a device works on: returns its vectors, once they are there."""
+"""A batch in progress on a device: returns its vectors once they are computed."""
 
 
 class Engine:
-    """Runs a tower on batches that are on the CPU."""
+    """Runs a tower on batches that are in CPU memory."""
 
     def __init__(self, launch: Callable[[Inputs], Launched]) -> None:
         self.launch = launch
 
     def __call__(self, inputs: Inputs) -> Vectors:
-        """Return unit vectors, float32 of shape (batch, dimension)."""
+        """Return unit vectors, float32, shape (batch, dimension)."""
         return self.launch(inputs)()
 
 
@@ -38,9 +38,9 @@ def choose_engine(name: str, placement: Placement, inputs: Inputs) -> str:
     which takes half a minute and twice the memory.
 
     Raises:
-        InvalidArgumentError: OpenVINO was asked for on a GPU, for inputs other than pixels, or for
+        InvalidArgumentError: OpenVINO was requested on a GPU, for inputs other than pixels, or for
             int8.
-        MissingDependencyError: OpenVINO was asked for, and is not installed.
+        MissingDependencyError: OpenVINO was requested, but is not installed.
     """
     able = not placement.is_cuda and set(inputs) == {"pixels"} and placement.precision != "int8"
     installed = importlib.util.find_spec("openvino") is not None
@@ -64,7 +64,7 @@ def start_engine(
     placement: Placement,
     inputs: Inputs,
 ) -> Engine:
-    """Return the engine that runs `tower`; `inputs` is an example of what it will get."""
+    """Return the engine that runs `tower`; `inputs` is an example of its inputs."""
     only_first_token(tower)
     module = _UnitVectors(tower).eval()
     if name == "openvino":
@@ -73,12 +73,12 @@ def start_engine(
 
 
 def exact_engine(tower: nn.Module, device: torch.device) -> Engine:
-    """Return `tower` as it was loaded, in fp32 on a device: what others are compared with."""
+    """Return `tower` as loaded, in fp32 on a device: the reference for comparisons."""
     return _torch(_UnitVectors(tower).eval().to(device), Placement(device, EXACT))
 
 
 class _UnitVectors(nn.Module):  # type: ignore[misc]  # torch has no types
-    """A tower whose vectors have length 1."""
+    """A tower with unit-length vectors."""
 
     def __init__(self, tower: nn.Module) -> None:
         super().__init__()
@@ -89,7 +89,7 @@ class _UnitVectors(nn.Module):  # type: ignore[misc]  # torch has no types
 
 
 class _FromPixels(nn.Module):  # type: ignore[misc]  # torch has no types
-    """A module of one positional argument, which is what tracing wants."""
+    """A module with one positional argument, as tracing requires."""
 
     def __init__(self, module: nn.Module) -> None:
         super().__init__()
@@ -100,13 +100,13 @@ class _FromPixels(nn.Module):  # type: ignore[misc]  # torch has no types
 
 
 class _OnItsWay:
-    """Vectors that a GPU has yet to compute, and to copy to memory that it may write."""
+    """Vectors that a GPU has yet to compute, and to copy to pinned memory."""
 
     def __init__(self, vectors: torch.Tensor, inputs: Inputs) -> None:
-        self._inputs: Inputs | None = inputs  # which the GPU may have yet to read
+        self._inputs: Inputs | None = inputs  # the GPU may still have to read them
         self._vectors = torch.empty(vectors.shape, dtype=vectors.dtype, pin_memory=True)
         self._vectors.copy_(vectors, non_blocking=True)
-        self._there = torch.cuda.Event(blocking=True)  # whoever waits leaves its core to others
+        self._there = torch.cuda.Event(blocking=True)  # waiting leaves the core to others
         self._there.record(torch.cuda.current_stream(vectors.device))
 
     def __call__(self) -> Vectors:
@@ -130,7 +130,7 @@ def to_device(
     inputs: Inputs,
     placement: Placement,
 ) -> Inputs:
-    """Return the inputs on the device; to a GPU they go without waiting, if they are pinned."""
+    """Return the inputs on the device; the copy to a GPU is asynchronous if they are pinned."""
     if not placement.is_cuda:
         return inputs
     return {k: v.to(placement.device, non_blocking=True) for k, v in inputs.items()}
@@ -140,7 +140,7 @@ def pinned(
     inputs: Inputs,
     placement: Placement,
 ) -> Inputs:
-    """Return the inputs in memory that a GPU can read; elsewhere as they are."""
+    """Return the inputs in pinned memory for a GPU; otherwise unchanged."""
     return {k: v.pin_memory() for k, v in inputs.items()} if placement.is_cuda else inputs
 
 
@@ -161,7 +161,7 @@ def _openvino(
             "INFERENCE_PRECISION_HINT": _OPENVINO_NAMES[placement.precision],
             "INFERENCE_NUM_THREADS": torch.get_num_threads(),
             "NUM_STREAMS": 1,
-            # Pinned threads of two processes would all sit on the first cores.
+            # Pinned threads of two processes would all run on the first cores.
             "ENABLE_CPU_PINNING": False,
         },
     )

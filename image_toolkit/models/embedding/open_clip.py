@@ -1,7 +1,7 @@
-"""Models of open_clip, by `open_clip:<model>/<pretrained>`.
+"""Models of open_clip, named `open_clip:<model>/<pretrained>`.
 
-`<pretrained>` is a tag that open_clip knows, or the path of a safetensors file. The package is
-optional: `pip install open_clip_torch`, which brings torchvision.
+`<pretrained>` is a tag of open_clip, or the path of a safetensors file. The package is optional:
+`pip install open_clip_torch`, which also installs torchvision.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -28,9 +28,13 @@ from image_toolkit.models.runtime.weights import file_digest, weights_digest
 PREFIX: Final = "open_clip:"
 _WEIGHTS: Final = "open_clip_model.safetensors"
 _DIGEST_LENGTH: Final = 16
+_PREPARATION: Final = ("mean", "std", "interpolation", "resize_mode")
+"""open_clip's settings for the images that weights were trained on."""
+
 _RESAMPLE: Final = {
     "bicubic": Image.Resampling.BICUBIC,
     "bilinear": Image.Resampling.BILINEAR,
+    "random": Image.Resampling.BICUBIC,  # only in training
 }
 
 
@@ -43,11 +47,14 @@ class OpenClipImages:
         settings = model.visual.preprocess_cfg
         size = settings["size"]
         side = size if isinstance(size, int) else int(size[0])
-        squashes = settings.get("resize_mode") == "squash"
+        if settings["resize_mode"] not in ("shortest", "squash"):
+            msg = f"Model {model_id!r}: its resize_mode {settings['resize_mode']!r} is not known."
+            raise InputDataError(msg)
+        squashes = settings["resize_mode"] == "squash"
         self._preparation = PixelPreparation(
             size=(side, side) if squashes else side,
             crop=None if squashes else (side, side),
-            resample=_RESAMPLE[settings.get("interpolation", "bicubic")],
+            resample=_RESAMPLE[settings["interpolation"]],
             scale=1 / 255,
             mean=tuple(settings["mean"]),
             std=tuple(settings["std"]),
@@ -73,18 +80,18 @@ class OpenClipTexts:
         model, self.revision, self.weights = _load(model_id)
         with loading(model_id):
             self._tokenizer = _package().get_tokenizer(_parts(model_id)[0])
-        self._lock = Lock()  # a tokenizer keeps how it cuts and pads from call to call
+        self._lock = Lock()  # a tokenizer stores its truncation and padding between calls
         self.longest = int(self._tokenizer.context_length)
         self.tower = _Texts(model)
 
     def collate(self, items: Sequence[Any]) -> Mapping[str, torch.Tensor]:
-        """Return token ids; longer texts are cut at the model's end (`longest`)."""
+        """Return token ids; longer texts are truncated to the model's limit (`longest`)."""
         with self._lock:
             return {"tokens": self._tokenizer(list(items))}
 
     def tokens(self, text: str) -> int:
-        """Return how many tokens a text is for this model, start and end included."""
-        own = getattr(self._tokenizer, "tokenizer", None)  # of Hugging Face, for some models
+        """Return the number of tokens of a text for this model, including start and end."""
+        own = getattr(self._tokenizer, "tokenizer", None)  # Hugging Face's, for some models
         if own is None:
             return len(self._tokenizer.encode(text)) + 2
         with self._lock:
@@ -121,12 +128,19 @@ class _Texts(nn.Module):  # type: ignore[misc]  # torch has no types
 
 
 def _load(model_id: str) -> tuple[Any, str, str]:
-    """Return a model with its weights, and the revision and digest of these."""
+    """Return a model with its weights, and their revision and digest."""
     package = _package()
     name, pretrained = _parts(model_id)
-    path, revision, quick = _weights(package, model_id, name, pretrained)
+    path, revision, settings = _weights(package, model_id, name, pretrained)
     with loading(model_id):
-        model = package.create_model(name, pretrained=None, force_quick_gelu=quick)
+        model = package.create_model(
+            name,
+            pretrained=None,  # nor those of either half: all weights are in the file
+            pretrained_image=False,
+            pretrained_text=False,
+            force_quick_gelu=bool(settings.get("quick_gelu", False)),
+            force_preprocess_cfg={key: settings[key] for key in _PREPARATION if key in settings},
+        )
         model.load_state_dict(load_file(path))
     return model.eval(), revision, weights_digest([path])
 
@@ -142,18 +156,19 @@ def _parts(model_id: str) -> tuple[str, str]:
     return name, pretrained
 
 
-def _weights(package: Any, model_id: str, name: str, pretrained: str) -> tuple[Path, str, bool]:
-    """Return the file of the weights, their revision, and if they were trained with QuickGELU."""
+def _weights(
+    package: Any, model_id: str, name: str, pretrained: str
+) -> tuple[Path, str, Mapping[str, Any]]:
+    """Return the weights' file, their revision, and open_clip's settings for them."""
     own = Path(pretrained).expanduser()
     if own.suffix == ".safetensors" and own.is_file():
-        return own, f"sha256:{file_digest(own)[:_DIGEST_LENGTH]}", False
+        return own, f"sha256:{file_digest(own)[:_DIGEST_LENGTH]}", _usual_settings(package, name)
     settings = package.get_pretrained_cfg(name, pretrained)
     if not settings:
         known = ", ".join(package.list_pretrained_tags_by_model(name)) or "none; no such model"
         msg = f"Model {model_id!r}: open_clip knows no such weights. For {name!r}: {known}."
         raise InputDataError(msg)
     repository = str(settings.get("hf_hub", "")).strip("/")
-    quick = bool(settings.get("quick_gelu", False))
     try:
         with hub_failures_told("model", model_id):
             path = Path(hf_hub_download(repository, _WEIGHTS)) if repository else None
@@ -162,7 +177,18 @@ def _weights(package: Any, model_id: str, name: str, pretrained: str) -> tuple[P
     if path is None:
         msg = f"Model {model_id!r} is published as pickled weights only, which are refused."
         raise InputDataError(msg)
-    return path, path.parent.name, quick
+    return path, path.parent.name, settings
+
+
+def _usual_settings(package: Any, name: str) -> Mapping[str, Any]:
+    """Return the image settings that all weights of a model have in common."""
+    tags = package.list_pretrained_tags_by_model(name)
+    known = [package.get_pretrained_cfg(name, tag) for tag in tags]
+    return {
+        key: known[0][key]
+        for key in _PREPARATION
+        if known and all(settings.get(key) == known[0].get(key) for settings in known)
+    }
 
 
 def _package() -> Any:

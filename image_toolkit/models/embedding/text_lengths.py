@@ -1,4 +1,4 @@
-"""How long texts are for a model, which reads so many tokens of one and no more."""
+"""Text lengths: a model reads only so many tokens of a text."""
 
 import logging
 from collections.abc import Iterator
@@ -17,9 +17,9 @@ TOO_LONG: Final = "text_too_long"
 
 
 class TextLengths:
-    """Counts the tokens of the texts of a partition, and tells of those that are cut.
+    """Counts the tokens of a partition's texts, and reports those that are truncated.
 
-    With `refuse`, texts that would be cut are rejects instead.
+    With `refuse`, texts that would be truncated are rejected instead.
     """
 
     def __init__(self, encoder: TextEncoder | OpenClipTexts, *, refuse: bool) -> None:
@@ -40,12 +40,12 @@ class TextLengths:
             yield batch.filter(pa.array(kept, pa.bool_()))
 
     def beside(self, made: pa.RecordBatch) -> pa.RecordBatch:
-        """Return a batch of the same rows with the number of tokens of each text, int32."""
+        """Append the number of tokens of each text, int32, to a batch of the same rows."""
         counts = [self._counts.pop(row) for row in made.column("id").to_pylist()]
         return made.append_column(TOKENS, pa.array(counts, pa.int32()))
 
     def tell(self) -> None:
-        """Warn of texts of which the ends were not read."""
+        """Warn about truncated texts."""
         if self._cut:
             logger.warning(
                 "%d of %d texts are longer than the %d tokens that %s reads, up to %d: their ends "

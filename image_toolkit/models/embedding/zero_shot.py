@@ -1,4 +1,4 @@
-"""What an image shows, of some labels, by CLIP without training."""
+"""Zero-shot classification: which of some labels fits an image, by CLIP without training."""
 
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Final, NamedTuple
@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from fondant_spec.dataset.rejects import Rejects
 from fondant_spec.errors import InvalidArgumentError
 
-if TYPE_CHECKING:  # torch takes seconds, and the labels are wanted before
+if TYPE_CHECKING:  # torch takes seconds to import, and the labels are needed before
     from image_toolkit.models.embedding.embedding_stream import Embedder
 
 Vectors = NDArray[np.float32]
@@ -29,25 +29,25 @@ LABELS: Final = (
 )
 PROMPT: Final = "a photo of {}"
 
-_TEMPERATURE: Final = 100.0  # with which CLIP was trained
+_TEMPERATURE: Final = 100.0  # the one that CLIP was trained with
 
 
 class Shown(NamedTuple):
-    """Which label suits each image best, by its place, and with what probability of all labels."""
+    """The index of the best label of each image, and its probability among all labels."""
 
     labels: NDArray[np.int64]
     chances: Vectors
 
 
 class ZeroShot:
-    """Tells which of some labels suits an image best, by its vector.
+    """Finds which of some labels fits an image best, by its vector.
 
     Raises:
-        InvalidArgumentError: there is nothing to choose from, or a label is blank.
+        InvalidArgumentError: there are fewer than two labels, or one is blank.
     """
 
     def __init__(self, labels: Sequence[str], prompt: str, texts: "Embedder", step: str) -> None:
-        """Embed the labels with `texts`, which is loaded; `step` is named in errors."""
+        """Embed the labels with `texts`, which must be loaded; `step` is named in errors."""
         check_labels(labels, step)
         self.labels = tuple(map(str, labels))
         prompts = [prompt.replace("{}", label) for label in self.labels]
@@ -58,24 +58,24 @@ class ZeroShot:
         self._vectors = np.stack([found[name] for name in sorted(found)])
 
     def shown(self, vectors: Vectors) -> Shown:
-        """Return the label of each vector, of shape (n, dimension) and length 1."""
+        """Classify vectors, shape (n, dimension), of unit length."""
         likeness = _TEMPERATURE * vectors @ self._vectors.T
         likeness = np.exp(likeness - likeness.max(axis=1, keepdims=True, initial=-np.inf))
         chances = likeness / likeness.sum(axis=1, keepdims=True)
         return Shown(chances.argmax(axis=1), chances.max(axis=1, initial=0))
 
     def names(self, vectors: Vectors) -> list[str]:
-        """Return the label of each vector as it is written."""
+        """Return the name of the label for each vector."""
         return [self.labels[place] for place in self.shown(vectors).labels]
 
 
 def check_labels(labels: Sequence[str], step: str) -> None:
-    """Make sure that there is a choice.
+    """Check that there are labels to choose from.
 
     Raises:
-        InvalidArgumentError: there is none.
+        InvalidArgumentError: there are fewer than two.
     """
-    if len(labels) < 2:  # noqa: PLR2004 - a choice
+    if len(labels) < 2:  # noqa: PLR2004 - the least for a choice
         msg = f"{step}: class needs two labels or more to choose from."
         raise InvalidArgumentError(msg)
 
@@ -83,7 +83,7 @@ def check_labels(labels: Sequence[str], step: str) -> None:
 def vectors_by_id(
     texts: "Embedder", cells: Sequence[tuple[str, str]]
 ) -> Iterator[tuple[str, Vectors]]:
-    """Yield the id and the vector, of length 1, of each text that is not blank."""
+    """Yield the id and the unit vector of each text that is not blank."""
     if not cells:
         return
     batch = pa.record_batch(
@@ -94,6 +94,6 @@ def vectors_by_id(
 
 
 def rows_of_vectors(made: pa.RecordBatch) -> Vectors:
-    """Return the vectors that an embedder made, of shape (rows, dimension)."""
+    """Return the vectors that an embedder made, shape (rows, dimension)."""
     flat = made.column("embedding").flatten().to_numpy(zero_copy_only=False)
     return np.asarray(flat, np.float32).reshape(len(made), -1)

@@ -1,1 +1,1 @@
-"""What makes models fast on a GPU."""
+"""Faster layers for the GPU."""

@@ -1,6 +1,6 @@
-"""Attention of BLIP's image tower in a way of one's choice: its own class knows one, a slow one.
+"""Replace the attention of BLIP's image tower: its own class implements only a slow one.
 
-It leans on private parts of transformers: see `shortcuts`, the way into such modules.
+It relies on private parts of transformers: see `shortcuts`, which guards such modules.
 """
 
 from collections.abc import Callable
@@ -14,7 +14,7 @@ from torch.nn.functional import scaled_dot_product_attention
 from transformers.models.blip.modeling_blip import BlipAttention
 
 Attend = Callable[..., tuple[torch.Tensor, None]]
-"""Attends in the form that `transformers` calls; see `fused_attention`."""
+"""An attention function with the signature of `transformers`; see `fused_attention`."""
 
 
 def fused_attention(
@@ -25,7 +25,7 @@ def fused_attention(
     attention_mask: torch.Tensor | None,
     scaling: float,
 ) -> tuple[torch.Tensor, None]:
-    """Attend with PyTorch's own kernel, which is fast on a GPU, and on a CPU in fp32.
+    """Compute attention with PyTorch's kernel, fast on a GPU, and on a CPU in fp32.
 
     `query` is (batch, heads, tokens, width), and the result (batch, tokens, heads, width).
     """
@@ -34,7 +34,7 @@ def fused_attention(
 
 
 def attend_with(attend: Attend, model: nn.Module) -> None:
-    """Have the image towers of BLIP in a model attend in a way, in place."""
+    """Make BLIP's image towers in a model use an attention function, in place."""
     for module in model.modules():
         if isinstance(module, BlipAttention):
             module.forward = MethodType(partial(_forward, attend), module)
@@ -43,7 +43,7 @@ def attend_with(attend: Attend, model: nn.Module) -> None:
 def _forward(
     attend: Attend, module: Any, hidden_states: torch.Tensor, **_: Any
 ) -> tuple[torch.Tensor, None]:
-    """Stand in for the forward of an attention: (images, tokens, width) in and out."""
+    """Replace the forward of an attention module: (images, tokens, width) in and out."""
     batch, tokens, width = hidden_states.shape
     mixed = module.qkv(hidden_states).view(batch, tokens, 3, module.num_heads, -1)
     query, key, value = mixed.permute(2, 0, 3, 1, 4)

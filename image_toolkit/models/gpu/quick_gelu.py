@@ -1,4 +1,4 @@
-"""QuickGELU in one kernel in place of three: 18 % of the time of ViT-L/14 on an H100."""
+"""QuickGELU in one kernel instead of three: saves 18 % of the time of ViT-L/14 on an H100."""
 
 from torch import nn
 from transformers.activations import QuickGELUActivation
@@ -7,9 +7,9 @@ from image_toolkit.models.runtime.scaled_layers import QUICK, scaled
 
 
 def fold_quick_gelu(model: nn.Module) -> None:
-    """Have a model multiply out QuickGELU's factors once, in its weights, in place.
+    """Fold QuickGELU's factors into the weights of a model, in place.
 
-    Best while these are in fp32: they are rounded once, afterwards.
+    Best applied while these are in fp32: they are then rounded once, afterwards.
     """
     for module in model.modules():
         first, second = getattr(module, "fc1", None), getattr(module, "fc2", None)

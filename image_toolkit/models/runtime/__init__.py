@@ -1,1 +1,1 @@
-"""What all models need: their files, a device, and inputs that never run out."""
+"""What all models need: their files, a device, and a steady supply of prepared inputs."""

@@ -1,7 +1,7 @@
-"""The cells of a column as they lie in Arrow's memory.
+"""Access to the cells of an Arrow column without copies.
 
-Arrow copies a cell to hand it out, and once more to make it Python's: images are large enough for
-that to count.
+Arrow copies a cell to return it, and once more to convert it for Python: for images, that is
+noticeable.
 """
 
 from typing import Any
@@ -11,7 +11,7 @@ import pyarrow as pa
 
 
 class Cells:
-    """A column, of which each cell can be had alone."""
+    """A column whose cells can be read one at a time."""
 
     def __init__(self, column: pa.Array) -> None:
         self._column = column
@@ -25,14 +25,14 @@ class Cells:
             self._valid = column.is_valid().to_pylist()
 
     def value(self, number: int) -> Any:
-        """Return a cell as Python's; None if it is null."""
+        """Return a cell as a Python value; None if it is null."""
         if not self._is_bytes:
             return self._column[number].as_py()
         there = self.view(number)
         return None if there is None else bytes(there)
 
     def view(self, number: int) -> memoryview | None:
-        """Return a cell of bytes where it is, without a copy; None if it is null."""
+        """Return a view of a binary cell, without a copy; None if it is null."""
         if not self._valid[number]:
             return None
         return self._data[self._offsets[number] : self._offsets[number + 1]]

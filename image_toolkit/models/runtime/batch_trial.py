@@ -1,8 +1,8 @@
-"""The batch size at which a model on a GPU is fastest, found by trying: once, before the rows.
+"""Find by trial the batch size at which a model on a GPU is fastest, once, before the first row.
 
-Sizes double while there is memory, until a batch takes so long that what each costs beside its
-items is nothing. What is tried is a few images over and over: no row waits for it, and the size
-does not depend on which rows came when.
+Sizes double as long as memory permits, until batches take so long that their fixed cost is
+negligible. The trial uses a few images over and over: no row waits for it, and the size does not
+depend on which rows arrive when.
 """
 
 import logging
@@ -21,13 +21,13 @@ logger = logging.getLogger(__name__)
 _SMALLEST: Final = 32
 _LARGEST: Final = 1024
 _AS_FAST: Final = 0.98
-"""Of the sizes within so much of the best rate, the smallest is taken: it needs least memory."""
+"""Of the sizes whose rate is at least this share of the best, the smallest is chosen."""
 
 _LAUNCHED: Final = 0.05
-"""Seconds that a batch should take at least: in a step, what launches it has to wait for others."""
+"""Seconds a batch should take at least: in a step, the thread that launches it may be delayed."""
 
 _SPARE: Final = 0.8
-"""Of the memory that is free, so much may be taken: images differ, and so do captions."""
+"""The share of free memory that may be used: images and captions vary in size."""
 
 
 def best_batch_size(
@@ -36,10 +36,10 @@ def best_batch_size(
     """Return the smallest batch size at which a model is about as fast as it gets.
 
     Args:
-        ready: makes a batch of so many items; returns what runs the model on it, and waits for what
-            comes out.
-        placement: where it runs: a GPU.
-        longest: seconds of the longest batch that is taken: rows come out in batches.
+        ready: prepares a batch of so many items; returns a function that runs the model on it and
+            waits for the result.
+        placement: where the model runs: a GPU.
+        longest: the most seconds per batch, since rows come out in batches.
     """
     rates: dict[int, float] = {}
     size = _SMALLEST
@@ -52,7 +52,7 @@ def best_batch_size(
             break
         size *= 2
     if not rates:
-        return max(1, _SMALLEST // 2)  # which is halved further where it does not fit
+        return max(1, _SMALLEST // 2)  # halved further if it does not fit
     fast = [size for size, rate in rates.items() if rate >= _AS_FAST * max(rates.values())]
     best = next((size for size in fast if size / rates[size] >= _LAUNCHED), fast[-1])
     told = ", ".join(f"{size}: {rate:,.0f}/s" for size, rate in rates.items())
@@ -66,7 +66,7 @@ def _seconds(
     """Return the seconds that a batch takes; None if it does not fit."""
     try:
         run = ready(size)
-        run()  # the first of a size chooses its kernels
+        run()  # the first run of a size selects its kernels
         torch.cuda.reset_peak_memory_stats(placement.device)
         start = time.perf_counter()
         run()
@@ -79,7 +79,7 @@ def _seconds(
 
 
 def _twice_fits(placement: Placement) -> bool:
-    """Return whether twice the batch just tried would fit, by the memory that this one took."""
+    """Return whether a batch of twice the size would fit, judged by the memory of this one."""
     kept = torch.cuda.memory_allocated(placement.device)
     taken = torch.cuda.max_memory_allocated(placement.device) - kept
     free, _ = memory_of(placement.device)

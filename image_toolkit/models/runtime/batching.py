@@ -1,4 +1,4 @@
-"""Batches as large as the memory allows: halved when it runs out, grown again when it is there."""
+"""Batches as large as memory permits: halved when it runs out, grown again when there is room."""
 
 import logging
 from collections.abc import Callable, Iterable, Sequence
@@ -18,7 +18,7 @@ _CALM_BATCHES: Final = 16
 
 
 def check_asked(batch_size: int) -> None:
-    """Check the batch size that a user asks for: 0 leaves it to the memory.
+    """Check a batch size given by the user: 0 chooses by the memory.
 
     Raises:
         InvalidArgumentError: it is negative.
@@ -31,9 +31,9 @@ def check_asked(batch_size: int) -> None:
 class BatchSize:
     """How many items go to the model at once.
 
-    Starts at `start`. Every failure for lack of memory halves it; every `calm` full batches in a
-    row without one double it, up to `most`. A size that has failed is tried again only after four
-    times as many calm batches as the time before, since memory may have been short for a moment.
+    Starts at `start`. Every out-of-memory failure halves it; every `calm` full batches in a row
+    without one double it, up to `most`. After each failure, four times as many calm batches are
+    needed to grow again, since memory may have been short only for a moment.
     """
 
     def __init__(self, start: int, most: int | None = None, calm: int = _CALM_BATCHES) -> None:
@@ -45,8 +45,8 @@ class BatchSize:
         self._quiet = 0
 
     def failed(self, size: int) -> None:
-        """Note that a batch of `size` items did not fit."""
-        # Another thread may have halved it meanwhile, for a batch as large as this one.
+        """Record that a batch of `size` items did not fit."""
+        # Another thread may have halved it in the meantime, for a batch as large as this one.
         self.now = max(1, min(self.now, size // 2))
         self.halvings += 1
         self._patience = min(self._patience * 4, self._calm * 256)
@@ -54,7 +54,7 @@ class BatchSize:
         logger.warning("Out of memory with a batch of %d; going on with %d.", size, self.now)
 
     def succeeded(self, size: int) -> None:
-        """Note that a batch of `size` items went through."""
+        """Record that a batch of `size` items succeeded."""
         if size < self.now or self.now >= self.most:
             return
         self._quiet += 1
@@ -68,10 +68,10 @@ def run_batch(
     run: Callable[[Sequence[Item]], Iterable[Result]],
     size: BatchSize,
 ) -> list[Result | None]:
-    """Run a model over items, in pieces where memory asks for it.
+    """Run a model over items, in smaller pieces if memory requires it.
 
     Returns:
-        One result an item, in order; None for an item that does not fit even alone.
+        One result per item, in order; None for an item that does not fit even alone.
     """
     results: list[Result | None] = []
     position = 0
@@ -94,7 +94,7 @@ def _try(
     piece: Sequence[Item],
     run: Callable[[Sequence[Item]], Iterable[Result]],
 ) -> Iterable[Result] | None:
-    """Return the results, or None when memory ran out; the failed tensors are then released."""
+    """Return the results, or None if memory ran out; the failed tensors are then released."""
     try:
         return run(piece)
     except Exception as error:

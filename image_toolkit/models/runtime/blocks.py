@@ -1,7 +1,8 @@
-"""Blocks of memory for the pixels of a batch, which other processes and a GPU may share.
+"""Memory blocks for the pixels of a batch, which other processes and a GPU may share.
 
-A shared one has no name, so that nothing of it is left however this process ends, and is no part of
-/dev/shm, of which a container has 64 MB. A GPU reads it directly once the driver knows it.
+A shared block has no name, so that nothing of it is left however this process ends, and is not in
+/dev/shm, which is limited to 64 MB in a container. A GPU reads it directly once it is registered
+with the driver.
 """
 
 import logging
@@ -18,15 +19,15 @@ _FOR_ALL_DEVICES = 1  # cudaHostRegisterPortable
 
 
 class Block:
-    """Memory for so many images: uint8 of shape (images, height, width, 3).
+    """Memory for so many images: uint8, shape (images, height, width, 3).
 
-    `file` is a descriptor by which other processes have the same memory; None if it is not shared.
+    `file` is the descriptor through which other processes map the same memory; None if not shared.
     """
 
     def __init__(
         self, count: int, shape: tuple[int, int, int], *, pinned: bool, shared: bool
     ) -> None:
-        """Take memory; where `pinned`, of the kind that a GPU reads directly."""
+        """Allocate memory; if `pinned`, of the kind that a GPU reads directly."""
         self.file: int | None = None
         if not shared:
             self.images = torch.empty((count, *shape), dtype=torch.uint8, pin_memory=pinned)
@@ -50,7 +51,7 @@ _refused: list[str] = []
 
 
 def _register(address: int, size: int) -> bool:
-    """Have the driver know of memory, and return whether it does: without, batches are copied."""
+    """Register memory with the driver; return whether that worked: if not, batches are copied."""
     if _refused:
         return False
 
@@ -59,7 +60,7 @@ def _register(address: int, size: int) -> bool:
             torch.cuda.cudart().cudaHostRegister(address, size, _FOR_ALL_DEVICES)
         )
 
-    # A refusal stays its thread's last error, which the next kernel of that thread would raise.
+    # A failure stays its thread's last error, which the next kernel in that thread would raise.
     with ThreadPoolExecutor(1) as apart:
         refusal = apart.submit(call).exception()
     if refusal is None:

@@ -1,8 +1,8 @@
-"""The versions of torch and transformers whose private parts are known, and what is done elsewhere.
+"""Versions of torch and transformers whose private parts may be used, and what happens with others.
 
-What makes models fast here leans on parts that both may change in any release. It is used only with
-versions that the tests of these modules were run with; with others, and where a part is missing or
-takes other arguments all the same, models run as their libraries run them.
+Whatever makes models fast here relies on parts that either may change in any release. They are used
+only with versions that the tests were run with. With other versions, or if a part turns out to be
+missing or to take other arguments, models run as in their libraries.
 """
 
 import logging
@@ -26,7 +26,7 @@ CHECKED: Final = {
     "torch": SpecifierSet(">=2.13,<2.15"),
     "transformers": SpecifierSet(">=5.18,<5.25"),
 }
-"""Each from the oldest release with which all tests pass, up to the newest that was tried."""
+"""Each from the oldest release with which all tests pass, to the newest that was tried."""
 
 _LEANT_ON: Final = "transformers"
 """The package without whose private parts there is nothing that could fail."""
@@ -40,9 +40,9 @@ COST: Final = (
 
 
 def private_parts_usable(*packages: str) -> bool:
-    """Return whether this process may use private parts; the first time, log why it may not.
+    """Return whether this process may use private parts; if not, log the reason once.
 
-    `packages` are those whose private parts are leant on; without any, all of `CHECKED`.
+    `packages` are those whose private parts are needed; all of `CHECKED` by default.
     """
     if _set_aside.get() or _known_to_fail:
         return False
@@ -51,7 +51,7 @@ def private_parts_usable(*packages: str) -> bool:
 
 @contextmanager
 def without_private_parts() -> Iterator[None]:
-    """Have this thread use none for a while: what they give is compared with what is made then."""
+    """Disable private parts in this thread for a while, to compute a reference without them."""
     before = _set_aside.set(True)
     try:
         yield
@@ -60,10 +60,10 @@ def without_private_parts() -> Iterator[None]:
 
 
 def check_same(cosine: float) -> None:
-    """Check that fp32 with private parts is what it is without, by the least cosine between them.
+    """Check that fp32 gives the same with private parts as without, by the least cosine.
 
     Raises:
-        RuntimeError: it is not; `with_private_parts` then does without.
+        RuntimeError: it does not; `with_private_parts` then does without them.
     """
     if private_parts_usable(_LEANT_ON) and not cosine >= _SAME:
         msg = f"cosine of fp32 with private parts to fp32 without: {cosine:.5f}"
@@ -71,11 +71,11 @@ def check_same(cosine: float) -> None:
 
 
 def with_private_parts(make: Callable[[], Made]) -> Made:
-    """Return what `make` makes; if it fails with private parts, what it makes without them.
+    """Return the result of `make`; if it fails with private parts, the result without them.
 
-    From then on this process does without, which is logged once. `make` is called anew, so nothing
-    half changed is left; it has to run what it makes, for only then it is known to work. An error
-    that a user can fix, want of memory, and one that comes without private parts too, are raised.
+    The process then stops using them, which is logged once. `make` is called again, so nothing half
+    modified is left; it must run what it makes, since only that proves that it works. Errors that a
+    user can fix, out-of-memory errors, and errors that also occur without private parts are raised.
     """
     if not private_parts_usable(_LEANT_ON):
         return make()

@@ -1,4 +1,4 @@
-"""Where a model runs, and how precisely."""
+"""The device that a model runs on, and its precision."""
 
 import time
 from dataclasses import dataclass, replace
@@ -25,9 +25,9 @@ _TRIED_ROWS, _TRIED_WIDTH, _TRIES = 256, 1024, 7
 
 @dataclass(frozen=True)
 class Placement:
-    """A device, and how precisely it multiplies: fp32, bf16, fp16, or int8.
+    """A device and a precision: fp32, bf16, fp16 or int8.
 
-    `others` are precisions that are as fast there: a trial tells which is closest to fp32.
+    `others` are precisions that are as fast there: a trial finds which is closest to fp32.
     """
 
     device: torch.device
@@ -36,20 +36,20 @@ class Placement:
 
     @property
     def dtype(self) -> torch.dtype:
-        """The type of the values between the layers; with int8 only their products are of bytes."""
+        """The type of the values between layers; with int8, only the products are of bytes."""
         return _DTYPES[self.precision]
 
     @property
     def is_cuda(self) -> bool:
-        """True on a GPU, where copies and work may overlap."""
+        """True on a GPU, where copies and computation may overlap."""
         return bool(self.device.type == "cuda")
 
     def alike(self) -> list[Self]:
-        """Return the placements that a trial decides between, the likeliest to win as the last."""
+        """Return the placements that a trial compares, the likeliest winner last."""
         return [replace(self, precision=name, others=()) for name in (self.precision, *self.others)]
 
     def closer(self) -> list[Self]:
-        """Return what to fall back to, one after the other, where this strays; fp32 is the last."""
+        """Return the fallbacks, in order, if this placement deviates from fp32; fp32 is last."""
         faster = [_fastest(self.device)] if self.precision == "int8" else []
         names = dict.fromkeys((*faster, EXACT))
         return [replace(self, precision=name, others=()) for name in names]
@@ -60,10 +60,10 @@ class Placement:
 
 
 def devices(name: str = "auto") -> list[torch.device]:
-    """Return the devices to use: `auto` is all GPUs, or else the CPU.
+    """Return the devices to use: `auto` means all GPUs, or else the CPU.
 
     Raises:
-        InvalidArgumentError: there is no such device on this machine.
+        InvalidArgumentError: this machine has no such device.
     """
     if name == "auto":
         count = torch.cuda.device_count() if torch.cuda.is_available() else 0
@@ -76,13 +76,13 @@ def devices(name: str = "auto") -> list[torch.device]:
 
 
 def place(device: torch.device, precision: str) -> Placement:
-    """Return the placement for a device; `auto` is what multiplies fastest there, but for int8.
+    """Return the placement for a device; `auto` is the fastest precision there, other than int8.
 
-    A GPU with tensor cores for bf16 is as fast in fp16, which has three more bits for each value
-    and ends at 65,504: which of both is closer to fp32, the model and the images decide.
+    A GPU with tensor cores for bf16 is as fast in fp16, which has three more bits of precision but
+    ends at 65,504: which of the two is closer to fp32 depends on the model and the images.
 
     Raises:
-        InvalidArgumentError: the device is slow at it, or cannot do it at all.
+        InvalidArgumentError: the precision is slow on the device, or not supported.
     """
     if precision == "auto":
         fastest = _fastest(device)
@@ -103,7 +103,7 @@ def place(device: torch.device, precision: str) -> Placement:
 
 
 def unable_in_int8() -> InvalidArgumentError:
-    """Return the message about int8 where private parts are not usable: its layers are of them."""
+    """Return the error for int8 without private parts, which its layers need."""
     return InvalidArgumentError(
         f"precision: int8 does not run with {installed()}; use auto, or versions it was checked "
         f"with: {checked()}."
@@ -114,14 +114,14 @@ def unable_in_int8() -> InvalidArgumentError:
 def multiplies_in_bf16() -> bool:
     """Return whether this machine's CPU multiplies faster in bf16 than in fp32.
 
-    Found out by trying, which takes a fraction of a second. What the CPU says of itself is not
-    enough: an Intel Xeon with AVX-512 BF16 but no AMX is half as fast in bf16 as in fp32, and a
-    Zen 5 is four times as fast.
+    Measured, which takes a fraction of a second. The CPU's feature flags are not enough: an Intel
+    Xeon with AVX-512 BF16 but no AMX is half as fast in bf16 as in fp32, and a Zen 5 is four times
+    as fast.
     """
     if _lacks_bf16():
         return False
     threads = torch.get_num_threads()
-    torch.set_num_threads(1)  # the processor time of one thread hardly depends on what else runs
+    torch.set_num_threads(1)  # one thread's CPU time hardly depends on other load
     tries = [(_seconds(torch.bfloat16), _seconds(torch.float32)) for _ in range(_TRIES)]
     torch.set_num_threads(threads)
     in_bf16, in_fp32 = zip(*tries, strict=True)
@@ -129,7 +129,7 @@ def multiplies_in_bf16() -> bool:
 
 
 def _seconds(dtype: torch.dtype) -> float:
-    """Return the processor time that a product takes in this thread."""
+    """Return the CPU time of a product in this thread."""
     values = torch.ones(_TRIED_ROWS, _TRIED_WIDTH, dtype=dtype)
     weight = torch.ones(_TRIED_WIDTH, _TRIED_WIDTH, dtype=dtype)
     start = time.thread_time()
@@ -155,13 +155,13 @@ def _fastest(device: torch.device) -> str:
 
 
 def _gpu_has_bf16(device: torch.device) -> bool:
-    """Return whether a GPU multiplies in bf16; AMD's all do, by the judgement of PyTorch."""
+    """Return whether a GPU supports bf16; PyTorch assumes it for all of AMD's."""
     capability: tuple[int, int] = torch.cuda.get_device_capability(device)
     return torch.version.hip is not None or capability >= (8, 0)
 
 
 def _lacks_bf16() -> bool:
-    """Return whether oneDNN multiplies on this CPU, and has no bf16 for it."""
+    """Return whether oneDNN is used on this CPU, without support for bf16."""
     if not torch.backends.mkldnn.is_available():
         return False
     supported = getattr(torch.ops.mkldnn, "_is_mkldnn_bf16_supported", None)

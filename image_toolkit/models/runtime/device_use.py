@@ -1,4 +1,4 @@
-"""How much of a GPU a model used: what the log of a step ends with."""
+"""GPU utilisation of a model, which is logged at the end of a step."""
 
 import logging
 import time
@@ -17,21 +17,21 @@ Marks = tuple[torch.cuda.Event, torch.cuda.Event]
 
 
 class DeviceUse:
-    """Adds up how long a GPU had batches to work on; elsewhere it does nothing."""
+    """Measures how long a GPU was busy with batches; does nothing on a CPU."""
 
     def __init__(self, placement: Placement) -> None:
         self._placement = placement
         self.begin()
 
     def begin(self) -> None:
-        """Count from the next batch on: what came before was trying."""
+        """Count from the next batch on: those before were trials."""
         self._began = 0.0
         self._busy = 0.0
         self._marks: deque[Marks] = deque()
 
     @contextmanager
     def batch(self) -> Iterator[None]:
-        """Count what is launched meanwhile. Only marks are put before and behind: nothing waits."""
+        """Count what is launched in the block, by events before and after it: nothing waits."""
         if not self._placement.is_cuda:
             yield
             return
@@ -46,9 +46,9 @@ class DeviceUse:
             self._add(*self._marks.popleft())
 
     def tell(self) -> None:
-        """Log the share of the time since the first batch, and the most memory that was taken."""
+        """Log the GPU's busy share since the first batch, and its peak memory."""
         if self._began:
-            with suppress(RuntimeError):  # a device that has failed answers nothing more
+            with suppress(RuntimeError):  # a device that has failed no longer answers
                 self._tell()
 
     def _tell(self) -> None:

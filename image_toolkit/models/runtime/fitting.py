@@ -1,4 +1,4 @@
-"""Whether a model fits where it is placed, and what is said if it does not."""
+"""Whether a model fits on its device, and the error if it does not."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,10 +14,10 @@ from image_toolkit.models.runtime.out_of_memory import DoesNotFitError, is_out_o
 
 @contextmanager
 def placing(name: str, model: nn.Module, placement: Placement) -> Iterator[None]:
-    """Say what a model needs, and what there is, if it does not fit where it is placed.
+    """Report what a model needs and what is available, if it does not fit on its device.
 
     Raises:
-        DoesNotFitError: it does not.
+        DoesNotFitError: it does not fit.
     """
     try:
         yield
@@ -26,9 +26,9 @@ def placing(name: str, model: nn.Module, placement: Placement) -> Iterator[None]
             raise
     else:
         return
-    # Outside the handler: the traceback, which keeps what there is of the model, is gone by now.
+    # Outside the handler: the traceback, which keeps parts of the model alive, is gone by now.
     needed = sum(weight.numel() for weight in model.parameters()) * placement.dtype.itemsize
-    model.to("meta")  # lets go of what was placed already
+    model.to("meta")  # frees what was already placed
     free, total = memory_of(placement.device)
     msg = (
         f"Model {name!r} does not fit on {placement.device}: its weights alone take "
@@ -39,12 +39,12 @@ def placing(name: str, model: nn.Module, placement: Placement) -> Iterator[None]
 
 
 def memory_of(device: torch.device) -> tuple[int, int]:
-    """Return the bytes that a device has free for this process, and all that it has."""
+    """Return a device's memory in bytes: free for this process, and total."""
     if device.type != "cuda":
         memory = psutil.virtual_memory()
         return memory.available, memory.total
     torch.cuda.empty_cache()
     free, total = torch.cuda.mem_get_info(device)
-    # A process may be told to take a part of the card only; older releases do not say which.
+    # A process may be limited to a share of the card; older releases do not report it.
     share = getattr(torch.cuda, "get_per_process_memory_fraction", lambda _device: 1.0)(device)
     return min(free, int(share * total) - torch.cuda.memory_reserved(device)), total

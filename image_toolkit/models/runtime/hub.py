@@ -1,4 +1,4 @@
-"""From a model id or a folder to files that are safe to load: safetensors, no code, pinned."""
+"""Resolve a model id or folder to files that are safe to load: safetensors, no code, pinned."""
 
 import json
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ from image_toolkit.hub_errors import hub_failures_told
 from image_toolkit.models.runtime.weights import folder_digest, weights_digest
 
 SAFE_FILES: Final = ("*.json", "*.safetensors", "*.txt", "*.model", "*.jinja", "*.tiktoken")
-"""What is fetched of a repository: never Python code, never pickled weights."""
+"""What is downloaded from a repository: never Python code, never pickled weights."""
 
 _SKIPPED_FILES: Final = ("*/*", "open_clip_*", "*fp16*", "*fp32*")
 _PICKLED: Final = ("*.bin", "*.pt", "*.pth", "*.ckpt", "*.msgpack", "*.h5")
@@ -25,7 +25,7 @@ _CONVERSION_BOT: Final = "SFconvertbot"
 class ModelFiles:
     """A model's folder on this machine.
 
-    `name` says which model it is on any machine: the id on the hub, or the name of a local folder.
+    `name` identifies the model on any machine: the id on the hub, or the name of a local folder.
     `revision` is the commit on the hub, or a digest of the folder's content.
     """
 
@@ -40,7 +40,7 @@ class ModelFiles:
 
     @property
     def weights(self) -> str:
-        """The digest of the weights that are loaded; of every copy the same, whatever its name."""
+        """The digest of the weights, the same for every copy, whatever its name."""
         whole, listing = self.folder / _WHOLE, self.folder / f"{_WHOLE}.index.json"
         if whole.is_file():
             return weights_digest([whole])
@@ -56,17 +56,17 @@ class ModelFiles:
 
     @property
     def stored_dtype(self) -> str:
-        """The type that the weights are kept in, as the configuration says: `float32`, ..."""
+        """The type in which weights are stored, according to the configuration: `float32`, ..."""
         config = self.config
         return str(config.get("dtype") or config.get("torch_dtype") or "float32")
 
 
 def find_model(model_id: str, revision: str | None = None) -> ModelFiles:
-    """Return the files of a model, fetched from the hub unless `model_id` is a local folder.
+    """Return the files of a model, downloaded from the hub unless `model_id` is a local folder.
 
     Raises:
-        InputDataError: there is no such model, it is gated, it cannot be had offline, or it has no
-            safetensors weights.
+        InputDataError: there is no such model, it is gated, it is not available offline, or it has
+            no safetensors weights.
     """
     if not str(model_id).strip():
         msg = "No model is named: give an id of the Hugging Face hub, or the folder of a model."
@@ -82,10 +82,10 @@ def find_model(model_id: str, revision: str | None = None) -> ModelFiles:
 
 
 def local_folder(model_id: str) -> Path | None:
-    """Return the folder that a model's name leads to; None if it is an id of the hub.
+    """Return the folder that a model's name refers to; None if it is an id on the hub.
 
     Raises:
-        InputDataError: it is a path, and there is no folder.
+        InputDataError: it is a path without a folder.
     """
     folder = Path(model_id).expanduser()
     if folder.is_dir():
@@ -97,10 +97,10 @@ def local_folder(model_id: str) -> Path | None:
 
 
 def model_here(model_id: str, revision: str | None = None) -> ModelFiles | None:
-    """Return the files of a model, as `find_model`, but only if they are on this machine already.
+    """Return the files of a model, as `find_model`, but only if they are already on this machine.
 
     Raises:
-        InputDataError: it is a folder, and no model.
+        InputDataError: it is a folder, but not a model.
     """
     folder = Path(model_id).expanduser()
     if folder.is_dir():
@@ -123,7 +123,7 @@ def read_json(path: Path) -> dict[str, Any]:
     """Return the JSON object in a file of a model.
 
     Raises:
-        InputDataError: the file is not there, or holds no JSON object.
+        InputDataError: the file does not exist, or is not a JSON object.
     """
     try:
         value = json.loads(path.read_text(encoding="utf-8"))
@@ -137,7 +137,7 @@ def read_json(path: Path) -> dict[str, Any]:
 
 
 def check_config(model_id: str, folder: Path) -> None:
-    """Refuse a folder that is no model, or whose weights are not safetensors."""
+    """Refuse a folder that is not a model, or whose weights are not safetensors."""
     if not (folder / "config.json").is_file():
         msg = f"Model {model_id!r}: {folder} has no config.json, so it is no transformers model."
         raise InputDataError(msg)
@@ -148,7 +148,7 @@ def check_config(model_id: str, folder: Path) -> None:
 
 
 def _check_listing(listing: Path) -> None:
-    """Refuse a list of files with weights that names others than those beside it."""
+    """Refuse a weight index that names other files than those beside it."""
     named = read_json(listing).get("weight_map")
     if not isinstance(named, dict) or not all(isinstance(name, str) for name in named.values()):
         msg = f"Model file {listing} is damaged: it has no `weight_map` from weights to files."
@@ -188,9 +188,10 @@ def _snapshot(model_id: str, revision: str | None) -> Path:
 
 
 def _converted(model_id: str, revision: str | None) -> Path:
-    """Return the folder with the safetensors that the hub's own bot made of pickled weights.
+    """Return the folder with the safetensors that the hub's own bot made from pickled weights.
 
-    It made them of what was the newest then: they never stand in for a revision that was asked for.
+    They were made from the newest revision at that time: so they never substitute a requested
+    revision.
     """
     reference = _conversion(model_id)
     if reference is None:
@@ -206,7 +207,7 @@ def _converted(model_id: str, revision: str | None) -> Path:
 
 
 def _conversion(model_id: str) -> str | None:
-    """Return the revision that holds the hub's own conversion to safetensors, if there is one."""
+    """Return the revision of the hub's own conversion to safetensors, if there is one."""
     try:
         found = get_repo_discussions(
             model_id, author=_CONVERSION_BOT, discussion_type="pull_request"

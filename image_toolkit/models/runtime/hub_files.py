@@ -1,4 +1,4 @@
-"""Single files of a model that no library loads by itself: from a folder, or from the hub."""
+"""Individual files of a model that no library loads by itself, from a folder or the hub."""
 
 import re
 from collections.abc import Sequence
@@ -19,15 +19,15 @@ _ON_HUB: Final = re.compile(
 
 
 def find_files(model_id: str, names: Sequence[str], revision: str | None = None) -> ModelFiles:
-    """Return the folder that has some files of a model, all of one revision.
+    """Return the folder with some files of a model, all of the same revision.
 
     Args:
         model_id: a local folder, or an id on the hub.
-        names: of the files, such as `model.onnx`.
-        revision: commit, branch or tag on the hub; the newest if None.
+        names: file names, such as `model.onnx`.
+        revision: commit, branch or tag on the hub; None is the newest.
 
     Raises:
-        InputDataError: there is no such model, it has not all of the files, or it cannot be had.
+        InputDataError: there is no such model, it lacks a file, or it cannot be downloaded.
     """
     local = local_folder(model_id)
     if local is not None:
@@ -45,10 +45,10 @@ def find_files(model_id: str, names: Sequence[str], revision: str | None = None)
 
 
 def find_file(location: str) -> Path:
-    """Return a file on this machine, or one of the hub: `hf://OWNER/NAME[@REVISION]/FILE`.
+    """Return a file on this machine, or one from the hub: `hf://OWNER/NAME[@REVISION]/FILE`.
 
     Raises:
-        InputDataError: there is no such file, or it cannot be had.
+        InputDataError: there is no such file, or it cannot be downloaded.
     """
     if not location.startswith("hf://"):
         return Path(location).expanduser()

@@ -1,7 +1,7 @@
-"""What models that describe images take, around the model itself, and what they return.
+"""The inputs and outputs of models that describe images.
 
-Most take the pixels and the same few text tokens for every image (`PixelIntake`). Chat-style models
-put the image into a conversation and take both through their own processor (`ChatIntake`).
+Most take pixels and the same few text tokens for every image (`PixelIntake`). Chat models embed the
+image in a conversation, and process both with their own processor (`ChatIntake`).
 """
 
 import re
@@ -24,35 +24,35 @@ from image_toolkit.models.runtime.slots import stacked
 
 Inputs = Mapping[str, torch.Tensor]
 
-# BERT's vocabulary, BLIP's and GIT's among others, takes a hyphen for a word: "close - up".
+# BERT's vocabulary, used by BLIP and GIT among others, splits hyphens off: "close - up".
 _LOOSE_HYPHEN: Final = re.compile(r"(?<=\w) - (?=\w)")
 
 
 class Intake(Protocol):
-    """What a family of models takes and returns, around the model itself."""
+    """What a family of models takes and returns."""
 
     @property
     def prepare(self) -> Callable[[bytes], Any]:
-        """Makes one prepared item of an image's bytes."""
+        """A function that prepares an item from an image's bytes."""
 
     mixes: bool
-    """Whether images with different prompts can go to the model together."""
+    """Whether images with different prompts may be in the same batch."""
 
     def collate(self, items: Sequence[Any], prompts: Sequence[str] | None = None) -> Inputs:
         """Return the input for some prepared images, on the CPU.
 
-        `prompts` has one for each image; without them it is the intake's own.
+        `prompts` has one per image; by default, it is the intake's own.
 
         Raises:
-            InvalidArgumentError: the model has no such prompt.
-            ValueError: the model takes no image like one of these.
+            InvalidArgumentError: the model does not support a prompt.
+            ValueError: the model does not take an image like one of these.
         """
 
     def arrived(self, inputs: Inputs) -> Inputs:
-        """Return the input of `generate`, made of what `collate` returned, now on the device."""
+        """Return the input of `generate` from the result of `collate`, now on the device."""
 
     def unwritten(self, inputs: Inputs) -> int:
-        """Return how many tokens lead in a result that are no part of the caption."""
+        """Return how many leading tokens of a result are no part of the caption."""
 
     def texts(self, tokens: torch.Tensor) -> list[str]:
         """Return the captions in the tokens that `generate` returned."""
@@ -75,10 +75,10 @@ class PixelIntake:
         *,
         repeats: bool = False,
     ) -> None:
-        """`tokens_of` a prompt are what each image gets; `repeats` says they lead in each result.
+        """`tokens_of` returns a prompt's tokens; `repeats` says that they lead in each result.
 
         Raises:
-            InvalidArgumentError: the model has no such prompt.
+            InvalidArgumentError: the model does not support the prompt.
         """
         self._processor = image_processor
         self._tokenizer = tokenizer
@@ -92,7 +92,7 @@ class PixelIntake:
         self.prepare: Callable[[bytes], Any] = preparation or ProcessorPreparation()
 
     def collate(self, items: Sequence[Any], prompts: Sequence[str] | None = None) -> Inputs:
-        """Return `pixel_values` and the prompt's tokens, one row an image."""
+        """Return `pixel_values` and the prompt's tokens, one row per image."""
         if self._normalise is None:
             pixels = self._processor(images=list(items), return_tensors="pt")["pixel_values"]
         else:
@@ -102,13 +102,13 @@ class PixelIntake:
         return {"pixel_values": pixels, **rows}
 
     def arrived(self, inputs: Inputs) -> Inputs:
-        """Normalise the pixels where they are: as bytes they got there sooner."""
+        """Normalise the pixels on the device: as bytes they are copied there faster."""
         if self._normalise is None:
             return inputs
         return {**inputs, "pixel_values": self._normalise(inputs["pixel_values"])}
 
     def unwritten(self, inputs: Inputs) -> int:
-        """Return 0, but for models that repeat their whole prompt in front of the caption."""
+        """Return 0, except for models that repeat their whole prompt before the caption."""
         return int(inputs["input_ids"].shape[1]) if self._repeats else 0
 
     def texts(self, tokens: torch.Tensor) -> list[str]:
@@ -124,7 +124,7 @@ class PixelIntake:
 
 
 class ChatIntake:
-    """A conversation of one question with one image: Qwen2.5-VL, SmolVLM, LLaVA and their like."""
+    """A conversation with one image and one question: Qwen2.5-VL, SmolVLM, LLaVA and the like."""
 
     mixes = True
 
@@ -134,11 +134,11 @@ class ChatIntake:
         self._own = prompt
         first = processor.tokenizer.bos_token
         text = self._text(prompt)
-        self._starts = first is not None and text.startswith(first)  # not twice, then
+        self._starts = first is not None and text.startswith(first)  # then not added again
         self.prepare: Callable[[bytes], Any] = ProcessorPreparation(longest_edge)
 
     def collate(self, items: Sequence[Any], prompts: Sequence[str] | None = None) -> Inputs:
-        """Return what the model's own processor makes of the images and the conversations."""
+        """Return the output of the model's own processor for the images and conversations."""
         made = self._processor(
             text=[self._text(prompt) for prompt in prompts or [self._own] * len(items)],
             images=[[image] for image in items],
@@ -156,11 +156,11 @@ class ChatIntake:
         return text
 
     def arrived(self, inputs: Inputs) -> Inputs:
-        """Return the inputs as they are."""
+        """Return the inputs unchanged."""
         return inputs
 
     def unwritten(self, inputs: Inputs) -> int:
-        """Return the length of the conversation that leads to the answers."""
+        """Return the length of the conversation before the answers."""
         return int(inputs["input_ids"].shape[1])
 
     def texts(self, tokens: torch.Tensor) -> list[str]:
@@ -174,6 +174,6 @@ class ChatIntake:
 
 
 def _is_word_piece(tokenizer: Any) -> bool:
-    """Return whether a vocabulary is one of BERT's kind, which does not know what had spaces."""
+    """Return whether a vocabulary is WordPiece, as BERT's, which loses where spaces were."""
     backend = getattr(tokenizer, "backend_tokenizer", None)
     return backend is not None and isinstance(backend.model, WordPiece)

@@ -1,4 +1,4 @@
-"""How near the values between a model's layers come to the end of their type's range."""
+"""How close the activations of a model come to the limit of their type."""
 
 from collections.abc import Callable
 from typing import Any
@@ -8,19 +8,19 @@ from torch import nn
 
 
 def range_used(module: nn.Module, run: Callable[[], Any]) -> float:
-    """Return the largest value that any layer gives, as a share of what its type can hold.
+    """Return the largest output of any layer, as a fraction of the largest value of its type.
 
-    In fp16, where 65,504 is the end, values that go beyond come out infinite, and a later layer may
-    hide that. Infinite, or no number: some did.
+    In fp16, values beyond 65,504 become infinite, which a later layer may hide. A result that is
+    infinite or NaN means that some did.
 
     Args:
-        module: the model, whose layers are watched.
-        run: runs it, on what it is to be judged by.
+        module: the model whose layers are watched.
+        run: runs it, on the inputs to judge it by.
     """
     peaks: list[torch.Tensor] = []
 
     def watch(_module: nn.Module, _inputs: Any, output: Any) -> None:
-        # Not read here, which would wait for the device at each layer.
+        # Not read here, which would synchronise with the device at each layer.
         peaks.extend(
             values.detach().abs().amax().float() / torch.finfo(values.dtype).max
             for values in _tensors(output)

@@ -1,4 +1,4 @@
-"""From a model's files to the model: nothing of it made up, and one line where it cannot be had."""
+"""Load a model from its files: no weights made up, and a one-line error if it fails."""
 
 import json
 import re
@@ -20,7 +20,7 @@ _DAMAGE: Final = (
     *(OSError, ValueError, KeyError, IndexError, TypeError, AttributeError, ImportError),
     *(RuntimeError, AssertionError),
 )
-"""What the makers of models raise, given files that are not what they say."""
+"""What libraries raise for model files with unexpected content."""
 
 _DAMAGED: Final = (
     "a file of it cannot be read. It is damaged, cut short, or a Git LFS pointer to the file: "
@@ -31,7 +31,7 @@ _NO_TOKENIZER: Final = (
     "missing or another model's, and to be downloaded again, or a package is missing that reads "
     "them, such as sentencepiece. ({error})"
 )
-_REASONS: Final = {  # what transformers' own message holds, and what is said instead
+_REASONS: Final = {  # a part of transformers' message, and what to say instead
     "trust_remote_code": "it needs code that comes with it, and code from a repository is not run. "
     "Use its conversion for transformers, if there is one (for Florence-2 they are those of "
     "florence-community), or another model.",
@@ -50,12 +50,12 @@ def load_model(
 ) -> Any:
     """Return a model with all its weights as they were stored.
 
-    `auto_class` is the name of a class of `transformers`, such as `AutoModel`.
-    `unused` finds in the names of weights those that may be missing, as nothing is made of them.
+    `auto_class` is the name of a class of `transformers`, such as `AutoModel`. `unused` matches the
+    names of weights that may be missing, since they are not used.
 
     Raises:
         InputDataError: the model cannot be loaded, or weights are missing: `transformers` would
-            make them up at random.
+            initialise them at random.
     """
     with loading(files.name):
         model, report = getattr(transformers, auto_class).from_pretrained(
@@ -77,20 +77,20 @@ def check_whole(
     report: Mapping[str, Any],
     unused: re.Pattern[str] | None = None,
 ) -> None:
-    """Refuse a model of which weights were made up.
+    """Refuse a model with weights that were initialised at random.
 
     Args:
         name: of the model, as the user knows it.
-        part: of what kind it is, or which part of a larger one.
+        part: its kind, or which part of a larger model it is.
         model: as it was loaded.
-        report: what the library says of loading it.
-        unused: finds in the names of weights those that may be missing.
+        report: the library's report on loading it.
+        unused: matches the names of weights that may be missing.
 
     Raises:
         InputDataError: weights are missing or of another shape, and are not unused.
     """
     made_up = {*report["missing_keys"], *(key for key, *_ in report["mismatched_keys"])}
-    # Buffers, such as the numbers of positions, are computed, and not at random.
+    # Buffers, such as position numbers, are computed, not random.
     weights = {key for key, _ in model.named_parameters(remove_duplicate=False)}
     lost = sorted(key for key in made_up & weights if unused is None or not unused.search(key))
     if lost:
@@ -106,7 +106,7 @@ def load_tokenizer(files: ModelFiles, config: Any) -> Any:
     """Return a model's tokenizer; `config` is the model's configuration.
 
     Raises:
-        InputDataError: it cannot be made, or is not the model's.
+        InputDataError: it cannot be loaded, or is not the model's.
     """
     with loading(files.name):
         tokenizer = transformers.AutoTokenizer.from_pretrained(
@@ -117,10 +117,10 @@ def load_tokenizer(files: ModelFiles, config: Any) -> Any:
 
 
 def check_tokenizer(files: ModelFiles, tokenizer: Any, config: Any) -> None:
-    """Refuse a tokenizer that knows less than half of the tokens that its model knows.
+    """Refuse a tokenizer with less than half of the model's tokens.
 
-    Where files are missing, `transformers` makes one of a few tokens without a word. Models have
-    places for more tokens than there are, but for a few percent.
+    If files are missing, `transformers` silently makes one with a few tokens. A model's vocabulary
+    may be larger than the tokenizer's, but only by a few percent.
 
     Raises:
         InputDataError: it is such a tokenizer.
@@ -134,7 +134,7 @@ def check_tokenizer(files: ModelFiles, tokenizer: Any, config: Any) -> None:
 
 @contextmanager
 def loading(model_id: str) -> Iterator[None]:
-    """Turn what goes wrong while a model is built from its files into one line for the user."""
+    """Turn whatever fails while a model is loaded from its files into a one-line error."""
     prepare_torch()
     transformers.logging.set_verbosity_error()
     transformers.logging.disable_progress_bar()

@@ -1,4 +1,4 @@
-"""Runs an encoder on the devices of this machine: placed, checked against fp32, batch by batch."""
+"""Run an encoder on this machine's devices: placed, checked against fp32, batch by batch."""
 
 import gc
 import logging
@@ -32,14 +32,14 @@ logger = logging.getLogger(__name__)
 Model = TypeVar("Model", bound=Encoder)
 
 FP16_ROOM: Final = 0.5
-"""Of its range, fp16 may use so much on a few inputs: others may go further."""
+"""The share of fp16's range that a few inputs may use: others may go further."""
 
 LEAST_COSINE: Final = 0.999
-"""How close to fp32 a faster way of running a model has to stay."""
+"""How close to fp32 a faster way of running a model must be."""
 
 
 class EncoderRunner(Generic[Model]):
-    """One encoder on one device."""
+    """An encoder on a device."""
 
     def __init__(
         self,
@@ -60,15 +60,15 @@ class EncoderRunner(Generic[Model]):
             self.dimension = int(self._run(example).shape[1])
 
     def __call__(self, items: Sequence[Any]) -> list[Vectors | None]:
-        """Return one unit vector an item; None for an item that does not fit in the memory."""
+        """Return one unit vector per item; None for an item that does not fit in memory."""
         return self.launch(items).vectors()
 
     def launch(self, items: Sequence[Any]) -> "Embedding":
-        """Have items embedded; a GPU is not waited for."""
+        """Start embedding items, without waiting for a GPU."""
         return Embedding(run_batch(items, self._places, self.size))
 
     def vectors(self, items: Sequence[Any]) -> Vectors:
-        """Return unit vectors, float32 of shape (items, dimension)."""
+        """Return unit vectors, float32, shape (items, dimension)."""
         return self._launch(items)()
 
     def _places(self, items: Sequence[Any]) -> list[tuple[Launched, int]]:
@@ -77,16 +77,16 @@ class EncoderRunner(Generic[Model]):
 
     def _launch(self, items: Sequence[Any]) -> Launched:
         inputs = pinned(self.encoder.collate(items), self.placement)
-        # Of two partitions, one gets its batch ready while the other's runs.
+        # With two partitions, one prepares its batch while the other's runs.
         with self._lock, self.use.batch():
             try:
                 return self._run.launch(inputs)
             except Exception as error:
-                error.add_note(f"This was on {self.placement.device}.")  # of several, which one
+                error.add_note(f"This was on {self.placement.device}.")  # which of several
                 raise
 
     def find_batch_size(self) -> None:
-        """Find the batch size by trial: for a GPU, where nothing else was asked for."""
+        """Find the batch size by trial, for a GPU and unless a size was given."""
         example = self.encoder.collate(self.encoder.probes())
         count = len(next(iter(example.values())))
 
@@ -98,15 +98,15 @@ class EncoderRunner(Generic[Model]):
         self.size = BatchSize(best_batch_size(ready, self.placement))
 
     def __str__(self) -> str:
-        """Return how the encoder is run, as it is logged."""
+        """Return how the encoder runs, as it is logged."""
         return f"{self.placement} with {self.engine}"
 
 
 class Embedding:
-    """Items that are being embedded."""
+    """Items being embedded."""
 
     def __init__(self, places: Sequence[tuple[Launched, int] | None]) -> None:
-        """Take where the vector of each item will be; None if it does not fit in the memory."""
+        """Take the future place of each item's vector; None if it does not fit in memory."""
         self._places = places
 
     def wait(self) -> None:
@@ -115,20 +115,20 @@ class Embedding:
             launched()
 
     def vectors(self) -> list[Vectors | None]:
-        """Return one unit vector an item, once all are there; None for one that did not fit."""
+        """Wait, and return one unit vector per item; None for one that did not fit."""
         self.wait()
         return [place and place[0]()[place[1]] for place in self._places]
 
 
 class TwoAtOnce(Generic[Model]):
-    """Launches batches on one device, which has the next when it is done with one, and no more."""
+    """Keeps up to two batches in flight on a device, so that it never waits for the next."""
 
     def __init__(self, runner: EncoderRunner[Model]) -> None:
         self._runner = runner
         self._before: Embedding | None = None
 
     def __call__(self, items: Sequence[Any]) -> Embedding:
-        """Launch a batch, and wait for the one before."""
+        """Launch a batch, and wait for the previous one."""
         before, self._before = self._before, self._runner.launch(items)
         if before is not None:
             before.wait()
@@ -142,21 +142,21 @@ def start_runners(
     size: Callable[[], BatchSize],
     samples: Sequence[Any] = (),
 ) -> list[EncoderRunner[Model]]:
-    """Return one runner a device, each checked against fp32 on a few images or texts.
+    """Return one runner per device, each checked against fp32 on a few images or texts.
 
-    Of precisions that are as fast as one another the one closest to fp32 is used. A way of running
-    the model whose vectors are further from those of fp32 than `LEAST_COSINE` allows is not used:
-    a closer one is, and that is said.
+    Of precisions with the same speed, the one closest to fp32 is used. If the vectors are further
+    from those of fp32 than `LEAST_COSINE` allows, a more precise way is used instead, with a
+    warning.
 
     Args:
         make: loads the encoder.
         placements: where it is to run.
         engine: what runs it; see `choose_engine`.
         size: makes the batch size of a runner.
-        samples: cells of the user's own, which a GPU is judged by as well.
+        samples: cells of the user's data, by which a GPU is judged as well.
 
     Raises:
-        InputDataError: the model cannot be had, does not fit, or its vectors are no numbers.
+        InputDataError: the model cannot be loaded, does not fit, or its vectors are not finite.
     """
     return with_private_parts(partial(_started, make, placements, engine, size, samples))
 
@@ -178,7 +178,7 @@ def _started(
 
 @dataclass
 class _Loads(Generic[Model]):
-    """Makes runners of an encoder; the first takes what is loaded already."""
+    """Makes runners of an encoder; the first one takes what is already loaded."""
 
     make: Callable[[], Model]
     engine: str
@@ -193,7 +193,7 @@ class _Loads(Generic[Model]):
 
 
 def _closest(loads: _Loads[Model], placement: Placement, judge: Judge) -> EncoderRunner[Model]:
-    """Return the runner whose precision, of those that are as fast, is closest to fp32."""
+    """Return the runner closest to fp32, of those that are as fast."""
     if not placement.others:
         return loads.at(placement)
     found: dict[Placement, float] = {}

@@ -1,4 +1,4 @@
-"""How want of memory is told from other errors."""
+"""Recognise out-of-memory errors."""
 
 from typing import Final
 
@@ -11,16 +11,16 @@ _SIGNS: Final = (
     "not enough memory",
     "can't allocate memory",
     "bad allocation",
-    "status_alloc_failed",  # of cuBLAS and cuDNN
+    "status_alloc_failed",  # from cuBLAS and cuDNN
 )
 
 
 class DoesNotFitError(InputDataError):
-    """A model that is too large for the memory that is free."""
+    """A model is too large for the free memory."""
 
 
 def is_out_of_memory(error: BaseException) -> bool:
-    """Return whether an error says that a device, or the machine, has no memory left."""
+    """Return whether an error means that a device, or the machine, ran out of memory."""
     if isinstance(error, (MemoryError, torch.OutOfMemoryError, DoesNotFitError)):
         return True
     return isinstance(error, RuntimeError) and any(sign in str(error).lower() for sign in _SIGNS)

@@ -1,9 +1,9 @@
-"""From image bytes to what a model takes, as its own processor would do it, only faster.
+"""From image bytes to model inputs, with the result of the model's own processor, but faster.
 
-Most vision towers want the same few steps: resize, crop the centre, normalise. `PixelPreparation`
-does them on bytes (a JPEG is decoded at a fraction of its size where that is enough) and leaves the
-arithmetic to the device: it returns pixels as `uint8`. Whether it really gives what the model's own
-processor gives is checked when a model is loaded; where it does not, the processor itself is used.
+Most vision towers need the same few steps: resize, centre crop, normalise. `PixelPreparation` does
+them on bytes (a JPEG is decoded at reduced size if that is enough) and leaves the arithmetic to the
+device: it returns `uint8` pixels. Whether it matches the model's own processor is checked when a
+model is loaded; if it does not, the processor itself is used.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -21,11 +21,11 @@ from image_toolkit.images.decoding import decode_image, image_header, pixels_of
 from image_toolkit.models.runtime.resizing import Pixels, Stretch, resize
 
 _DECODE_MARGIN: Final = 1.25
-"""A JPEG is decoded at a fraction only if that leaves so many times the pixels that are needed:
-with less, the embeddings of some models stray by more than 0.001 in cosine."""
+"""A JPEG is decoded at reduced size only if its sides stay at least this many times as long as
+needed: with less, the embeddings of some models deviate by more than 0.001 in cosine."""
 
 _LONGEST_EDGE: Final = 2048
-"""More pixels than any processor here asks for: a photo of 12 megapixels is 36 MB once decoded."""
+"""More pixels than any processor here needs: a photo of 12 megapixels is 36 MB once decoded."""
 
 _CLOSE_ENOUGH: Final = 0.05
 _DEFAULT_RESAMPLE: Final = Image.Resampling.BICUBIC
@@ -33,7 +33,7 @@ _DEFAULT_RESAMPLE: Final = Image.Resampling.BICUBIC
 
 @dataclass(frozen=True)
 class PixelPreparation:
-    """Resizes, crops and normalises as an image processor's settings say.
+    """Resizes, crops and normalises according to an image processor's settings.
 
     `size` is `(height, width)`, or one number for the shorter edge; `crop` is `(height, width)`.
     """
@@ -47,7 +47,7 @@ class PixelPreparation:
 
     @classmethod
     def from_settings(cls, settings: Mapping[str, Any]) -> Self | None:
-        """Return the preparation that a processor's settings ask for; None if they ask for more."""
+        """Return the preparation for a processor's settings; None if they need anything else."""
         size = _size(settings.get("size") or {})
         if size is None or not settings.get("do_resize", True):
             return None
@@ -71,10 +71,10 @@ class PixelPreparation:
         return height, width, 3
 
     def __call__(self, data: bytes) -> Pixels:
-        """Return the pixels of an image: uint8 of shape (height, width, 3).
+        """Return the pixels of an image: uint8, shape (height, width, 3).
 
         Raises:
-            NotAnImageError: the bytes are no image that can be decoded.
+            NotAnImageError: the bytes cannot be decoded as an image.
         """
         needed = self.size if isinstance(self.size, int) else max(self.size)
         header = image_header(data)
@@ -84,9 +84,9 @@ class PixelPreparation:
     def pixels(self, decoded: Pixels, size: tuple[int, int] | None = None) -> Pixels:
         """Return the pixels of a decoded image; `size` is that of the file, if it was larger.
 
-        `decoded` is RGB of shape (height, width, 3), `size` is `(width, height)`. A fraction of an
-        odd size is rounded up when it is decoded. Counted in the file's own pixels, the picture
-        stays where it is.
+        `decoded` is RGB, shape (height, width, 3), `size` is `(width, height)`. Decoding at reduced
+        size rounds odd sizes up, so the resize is computed in the file's own pixels, to keep the
+        picture in place.
         """
         decoded_height, decoded_width, _ = decoded.shape
         true_width, true_height = size or (decoded_width, decoded_height)
@@ -102,7 +102,7 @@ class PixelPreparation:
         )
 
     def normalised(self, pixels: Pixels) -> npt.NDArray[np.float32]:
-        """Return pixels as the model's own processor gives them: float32, colours first."""
+        """Return pixels as the model's own processor does: float32, colours first."""
         mean, std = np.array(self.mean, np.float32), np.array(self.std, np.float32)
         values: npt.NDArray[np.float32] = (pixels * np.float32(self.scale) - mean) / std
         return values.transpose(2, 0, 1)
@@ -116,7 +116,7 @@ class PixelPreparation:
 
 
 class ProcessorPreparation:
-    """Only decodes; the model's own processor does the rest, a batch at a time.
+    """Only decodes; the model's own processor does the rest, one batch at a time.
 
     No edge is left longer than `longest_edge`, in pixels.
     """
@@ -125,7 +125,7 @@ class ProcessorPreparation:
         self._longest_edge = longest_edge
 
     def __call__(self, data: bytes) -> Image.Image:
-        """Return the decoded RGB image, made smaller if an edge is longer than allowed."""
+        """Return the decoded RGB image, scaled down if an edge is longer than allowed."""
         image = decode_image(data, target_side=self._longest_edge)
         if max(image.size) > self._longest_edge:
             image.thumbnail((self._longest_edge, self._longest_edge), Image.Resampling.BICUBIC)
@@ -133,7 +133,7 @@ class ProcessorPreparation:
 
 
 class Normalise(nn.Module):  # type: ignore[misc]  # torch has no types
-    """Turns uint8 pixels (batch, height, width, 3) into a model's input, on the model's device."""
+    """Converts uint8 pixels (batch, height, width, 3) to a model's input, on the model's device."""
 
     def __init__(self, preparation: PixelPreparation) -> None:
         super().__init__()
@@ -143,24 +143,24 @@ class Normalise(nn.Module):  # type: ignore[misc]  # torch has no types
         self.register_buffer("_shift", torch.tensor(shift), persistent=False)
 
     def constants(self) -> tuple[torch.Tensor, torch.Tensor]:
-        """Return what values are multiplied by, and what is then taken from them, by colour."""
+        """Return the factor and the shift, by colour: values are `pixels * factor - shift`."""
         return self._factor, self._shift
 
     def forward(self, pixels: torch.Tensor) -> torch.Tensor:
-        """Return float32 values of shape (batch, 3, height, width)."""
+        """Return float32 values, shape (batch, 3, height, width)."""
         if self._factor.device != pixels.device:
-            self.to(pixels.device)  # once: it need not be part of a model
+            self.to(pixels.device)  # once, since it need not be part of a model
         return (pixels * self._factor - self._shift).permute(0, 3, 1, 2)
 
     def _apply(self, change: Callable[[torch.Tensor], torch.Tensor], *_: Any) -> Self:
-        """Go where a model goes, but stay float32: rounded constants would shift every pixel."""
+        """Move with a model, but stay float32: rounded constants would shift every pixel."""
         for name, kept in list(self.named_buffers()):
             setattr(self, name, kept.to(change(kept).device))
         return self
 
 
 def preparation_for(processor: Any) -> PixelPreparation | None:
-    """Return a fast preparation that gives what `processor` gives; None if there is none."""
+    """Return a fast preparation that matches `processor`; None if there is none."""
     preparation = PixelPreparation.from_settings(processor.to_dict())
     if preparation is None:
         return None
@@ -173,7 +173,7 @@ def preparation_for(processor: Any) -> PixelPreparation | None:
 
 
 def probe_images(count: int = 2) -> Sequence[Image.Image]:
-    """Return smooth random images, wide and tall, the same each time: to compare two ways with."""
+    """Return smooth random images, wide and tall, the same each time, to compare two ways."""
     random = np.random.default_rng(0)
     sizes = [(417, 290), (301, 433)]
     coarse = random.integers(0, 256, (count, 12, 12, 3), dtype=np.uint8)
@@ -198,5 +198,5 @@ def _pair(size: Mapping[str, int] | tuple[int, int] | int) -> tuple[int, int]:
 
 
 def _fraction(whole: int, part: int) -> float:
-    """Return at which fraction a side was decoded: so many eighths, `part` being rounded up."""
+    """Return the scale at which a side was decoded, in eighths; `part` is rounded up."""
     return max(1, round(8 * part / whole)) / 8

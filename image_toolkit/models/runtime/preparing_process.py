@@ -1,13 +1,13 @@
-"""Processes that prepare images for another one, which has no core and no lock to spare for that.
+"""Processes that prepare images for another one, to spare it the CPU time and the Python lock.
 
     python -P -m image_toolkit.models.runtime.preparing_process FD
 
-FD is its end of a socket. The program imports once what takes seconds, and is forked for each
-process that is asked for; it has one thread. It ends with whoever asks, and ends the others then,
-whatever they are at: nobody else is there to see what they write.
+FD is its end of a socket pair. The program does its slow imports once, and forks for each requested
+process; it is single-threaded. When the other end is closed, it kills its children, whatever they
+are doing, since nobody else would read their results, and exits.
 
-Only the pixels of cheap images are prepared. The others are left to the one who asks, who has one
-budget of memory for them, and decoders that can be ended.
+Only the pixels of cheap images are prepared here. Other images are left to the parent, which has a
+single memory budget for them, and decoders that can be killed.
 """
 
 import json
@@ -32,15 +32,16 @@ from image_toolkit.models.runtime.preparation import PixelPreparation
 from image_toolkit.models.runtime.resizing import Pixels
 
 LIGHT_BYTES: Final = 128 << 20
-"""What decoding one image may take here: a PNG of 6 megapixels, a JPEG of any size that is cheap.
+"""The most memory for decoding one image here: a PNG of 6 megapixels, or any cheap JPEG.
 
-There are as many of these processes as cores: with more, they would take what the machine has."""
+There are as many of these processes as cores: with more, they would exhaust the machine's
+memory."""
 
 LEFT: Final = "left"
 """The answer for an image that is not prepared here."""
 
 NONE: Final = -1
-"""The number of a process that could not be started."""
+"""The process id returned if none could be started."""
 
 MOST_SENT: Final = 1 << 17
 """Bytes of a request or an answer."""
@@ -49,22 +50,22 @@ _MOST_BATCHES: Final = 8
 _LONGEST_MESSAGE: Final = 500
 
 Answer = None | str | tuple[str, str]
-"""Of an image: nothing if it is prepared, `LEFT`, or why it is none: reason and message."""
+"""For an image: None if it is prepared, `LEFT`, or an error as reason and message."""
 
 
 Job = tuple[int, Sequence[tuple[int, int]]]
-"""An image: how many bytes its file has, and its places: number of a batch, place in that."""
+"""An image: the size of its file in bytes, and its places: batch number and place in the batch."""
 
 Request = tuple[Sequence[Job], Sequence[bytes]]
-"""Images whose files lie side by side; and how those of each batch are prepared, pickled.
+"""Images whose files are stored back to back; and the preparation of each batch, pickled.
 
-The descriptors of the batches' memory come beside it, in the same order."""
+The descriptors of the batches' memory are sent along, in the same order."""
 
 
 def main() -> None:
-    """Start processes and end them, as asked, until nobody asks any more."""
+    """Start and kill processes on request, until the other end is closed."""
     control = socket.socket(fileno=int(sys.argv[1]))
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # whoever asks is interrupted, and closes this
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent is interrupted, and closes this
     torch.set_num_threads(1)
     decode_light_images_only(LIGHT_BYTES)
     children = set[int]()
@@ -82,17 +83,17 @@ def main() -> None:
                 return
     except ConnectionError:
         return
-    except OSError:  # most likely: no more processes
+    except OSError:  # most likely the process limit
         traceback.print_exc()
     finally:
         for child in [*children]:
             _end(child, children)
         sys.stderr.flush()
-        os._exit(0)  # to take torch apart takes seconds
+        os._exit(0)  # tearing down torch takes seconds
 
 
 def _end(child: int, children: set[int]) -> None:
-    """End a process; its number is not another one's, before it was waited for."""
+    """Kill a process; its id cannot be reused before it is waited for."""
     if child in children:
         children.remove(child)
         os.kill(child, signal.SIGKILL)
@@ -111,7 +112,7 @@ def _fork(control: socket.socket, theirs: int, inbox: int) -> int:
             control.close()
             _serve(socket.socket(fileno=theirs), inbox)
             status = 0
-        except BaseException:  # noqa: BLE001 - it must not go on as the program that it is a fork of
+        except BaseException:  # noqa: BLE001 - it must not return into the parent's code
             traceback.print_exc()
         finally:
             os._exit(status)
@@ -121,7 +122,7 @@ def _fork(control: socket.socket, theirs: int, inbox: int) -> int:
 
 
 def _serve(asked: socket.socket, inbox: int) -> None:
-    with suppress(ConnectionError):  # whoever asks is gone
+    with suppress(ConnectionError):  # the parent is gone
         while True:
             message, files, _, _ = socket.recv_fds(asked, MOST_SENT, _MOST_BATCHES)
             if not message:
@@ -130,7 +131,7 @@ def _serve(asked: socket.socket, inbox: int) -> None:
 
 
 def _answer(request: Request, inbox: int, files: Sequence[int]) -> bytes:
-    """Return, as JSON, an answer for each image; or one traceback, if it is about none of them."""
+    """Return, as JSON, one answer per image, or a traceback if the error is not about one image."""
     jobs, pickled = request
     try:
         preparations = [pickle.loads(one) for one in pickled]  # noqa: S301 - our own
@@ -140,7 +141,7 @@ def _answer(request: Request, inbox: int, files: Sequence[int]) -> bytes:
             data = os.pread(inbox, size, start)
             answers.append(_prepared(data, places, preparations, batches))
             start += size
-    except Exception:  # noqa: BLE001 - it is raised where it was asked for
+    except Exception:  # noqa: BLE001 - it is raised in the parent
         return json.dumps({"defect": traceback.format_exc()[-MOST_SENT // 16 :]}).encode()
     return json.dumps({"answers": answers}).encode()
 
@@ -159,7 +160,7 @@ def _prepared(
     preparations: Sequence[PixelPreparation],
     batches: Sequence[Pixels],
 ) -> Answer:
-    """Prepare an image, within the time that a decoder has; the kernel ends what takes longer."""
+    """Prepare an image within a decoder's time limit; the kernel kills what takes longer."""
     signal.setitimer(signal.ITIMER_PROF, DEADLINES_S["pixels"])
     try:
         for batch, place in places:

@@ -1,8 +1,8 @@
-"""Preparing images in processes, which write the pixels into memory that they share with this one.
+"""Prepare images in processes, which write the pixels into memory shared with this one.
 
-Threads do not scale where there are many cores: each image takes and lets go of Python's lock some
-ten times, and the thread that has a GPU start its work stands in line with all of them. Here a
-thread hands a process some sixteen files at once, and waits; it does next to nothing for an image.
+Threads do not scale to many cores: each image takes and releases the Python lock some ten times,
+and the thread that launches the GPU's work queues up behind all of them. Here, a thread sends some
+sixteen files to a process at once, and waits; it does next to nothing per image.
 """
 
 import logging
@@ -33,7 +33,7 @@ from image_toolkit.programs import start_program
 logger = logging.getLogger(__name__)
 
 ROWS_AT_ONCE: Final = 16
-"""So many images go to a process at once: a tenth of a second of its time, in most cases."""
+"""Images sent to a process at once: usually a tenth of a second of its time."""
 
 _PROGRAM: Final = "image_toolkit.models.runtime.preparing_process"
 LEAST_CORES: Final = 4
@@ -46,13 +46,13 @@ class _ClosedError(Exception):
 
 
 class PreparingProcesses:
-    """So many processes that prepare images: started when needed, kept, started again if killed.
+    """A pool of processes that prepare images: started on demand, reused, replaced if killed.
 
-    `fill` may be called in as many threads at once, each of which has a process to itself.
+    `fill` may be called from as many threads at once, each of which uses its own process.
     """
 
     def __init__(self, count: int) -> None:
-        """Have the program started of which they are forks; it is not waited for."""
+        """Start the program that they are forked from, without waiting for it."""
         self.count = count
         self._idle: list[PreparingWorker] = []
         self._lock = Lock()
@@ -66,15 +66,15 @@ class PreparingProcesses:
             raise
 
     def fill(self, rows: Sequence[Row]) -> list[NotAnImageError | None]:
-        """Fill the places of images; return an error for each that is none, None for the others."""
+        """Fill the slots of images; return an error for each that is not an image, else None."""
         return [error for some in _pieces(rows) for error in self._filled(some)]
 
     def close(self) -> None:
-        """End all processes, whatever they are at."""
+        """Kill all processes, whatever they are doing."""
         self._is_closed = True
-        with suppress(OSError):  # it has ended already
+        with suppress(OSError):  # it has already ended
             self._control.shutdown(socket.SHUT_RDWR)
-        if not self._is_used:  # then it may not even listen yet
+        if not self._is_used:  # it may not even be listening yet
             self._program.kill()
         try:
             self._program.wait(PATIENCE_S)
@@ -88,16 +88,16 @@ class PreparingProcesses:
             process.close()
 
     def _filled(self, rows: Sequence[Row]) -> list[NotAnImageError | None]:
-        """Have a process fill places, another one if that is killed, and then each image's alone.
+        """Have a process fill slots; if it is killed, another one; then each image's separately.
 
-        Once may be no fault of the images.
+        The first time may not be the fault of the images.
         """
         tries = 0
         while tries < _TRIES:
             try:
                 return self._ask(rows)
             except GoneError:
-                continue  # it never saw them, and is no longer one of the idle ones
+                continue  # it never saw them, and is no longer in the pool
             except KilledError:
                 tries += 1
         if len(rows) == 1:
@@ -125,7 +125,7 @@ class PreparingProcesses:
                 self._idle.append(process)
 
     def _take(self) -> "PreparingWorker | None":
-        """Return a process to ask; None if there can be no more."""
+        """Return a process to use; None if no more can be started."""
         with self._lock:
             if self._is_closed:
                 raise _ClosedError
@@ -147,7 +147,7 @@ class PreparingProcesses:
         return None
 
     def _end(self, process: "PreparingWorker", error: BaseException) -> None:
-        """Make sure that a process writes nothing more."""
+        """Make sure that a process does not write any more."""
         if self._is_closed:
             process.close()
             raise _ClosedError from None
@@ -157,15 +157,15 @@ class PreparingProcesses:
                 "want of memory; another one does its work.",
                 PATIENCE_S,
             )
-        with self._lock, suppress(OSError):  # they have all ended, then
+        with self._lock, suppress(OSError):  # if so, they have all ended
             self._control.send(str(process.id).encode())
         process.wait_for_its_end()
 
 
 def preparing_processes(*, on_gpu: bool) -> PreparingProcesses | None:
-    """Return processes that prepare images, one core being left for this one; None for threads.
+    """Return processes that prepare images, one fewer than cores; None to use threads.
 
-    A CPU has no core to spare for them while a model runs on it.
+    A model on a CPU leaves no cores for them.
     """
     count = cpu_count()
     if not on_gpu or count < LEAST_CORES or not hasattr(os, "memfd_create"):
@@ -178,7 +178,7 @@ def preparing_processes(*, on_gpu: bool) -> PreparingProcesses | None:
 
 
 def _pieces(rows: Sequence[Row]) -> Iterator[Sequence[Row]]:
-    """Yield the rows in pieces that one message may bring."""
+    """Yield the rows in pieces that fit in one message."""
     piece, size = list[Row](), 0
     for row in rows:
         own = file_of(row).nbytes
@@ -203,11 +203,11 @@ def _settled(row: Row, answer: Any) -> NotAnImageError | None:
 
 
 def _fill_here(row: Row) -> NotAnImageError | None:
-    """Fill the places of an image that no process takes."""
+    """Fill the slots of an image that no process takes."""
     data = bytes(file_of(row))
     try:
         for slot in row:
             slot.fill(slot.batch.preparation(data))
     except NotAnImageError as error:
-        return error.with_traceback(None)  # which leads back to here
+        return error.with_traceback(None)  # whose frames keep the image alive
     return None

@@ -1,4 +1,4 @@
-"""One of the processes that prepare images, as the step asks it: by messages, and shared memory."""
+"""One of the processes that prepare images, seen from the step: messages and shared memory."""
 
 import json
 import os
@@ -17,29 +17,29 @@ BYTES_AT_ONCE: Final = 8 << 20
 PATIENCE_S: Final = 120.0
 
 Row = Sequence[Slot]
-"""The places of one image, which await it."""
+"""The slots of one image, not yet filled."""
 
 
 class KilledError(Exception):
-    """A process has ended, or had to be."""
+    """A process has ended, or had to be killed."""
 
 
 class NoMoreError(OSError):
-    """The system starts no further process; those that there are go on."""
+    """The system starts no further process; the existing ones go on."""
 
 
 class GoneError(KilledError):
-    """A process had ended before it was asked."""
+    """A process had already ended when it was given work."""
 
 
 class PreparingWorker:
-    """One process, which is asked by one thread at a time."""
+    """One process, used by one thread at a time."""
 
     def __init__(self, control: socket.socket) -> None:
-        """Have it started.
+        """Start the process.
 
         Raises:
-            OSError: it cannot be.
+            OSError: it cannot be started.
         """
         self._inbox = os.memfd_create("inbox")
         self._socket, theirs = sockets(PATIENCE_S)
@@ -51,11 +51,11 @@ class PreparingWorker:
             raise
 
     def ask(self, rows: Sequence[Row]) -> list[Answer]:
-        """Return what becomes of each image.
+        """Return the answer for each image.
 
         Raises:
             KilledError: the process has ended, or does not answer.
-            RuntimeError: there is a defect, in what prepares images.
+            RuntimeError: the code that prepares images has a bug.
         """
         files = [file_of(row) for row in rows]
         size = self._put(files)
@@ -88,7 +88,7 @@ class PreparingWorker:
         return answers
 
     def _put(self, files: Sequence[memoryview]) -> int:
-        """Write files where the process reads them, side by side; return how large they are."""
+        """Write files where the process reads them, back to back; return their total size."""
         size = sum(file.nbytes for file in files)
         if os.pwritev(self._inbox, files, 0) != size:
             msg = f"{size} bytes of images cannot be handed on: the memory is full."
@@ -96,7 +96,7 @@ class PreparingWorker:
         return size
 
     def wait_for_its_end(self) -> None:
-        """Return once it can write nothing more.
+        """Return once the process can write no more.
 
         Raises:
             TimeoutError: not even the kernel can end it.
@@ -104,18 +104,18 @@ class PreparingWorker:
         try:
             with suppress(ConnectionError):
                 while self._socket.recv(MOST_SENT):
-                    pass  # an answer that came after all
+                    pass  # a late answer
         finally:
             self.close()
 
     def close(self) -> None:
-        """Let go of it: it ends when it looks for the next request."""
+        """Release it: the process ends when it looks for the next request."""
         self._socket.close()
         os.close(self._inbox)
 
 
 def _started(control: socket.socket, theirs: int, inbox: int) -> int:
-    """Have a process started, and return its number."""
+    """Start a process, and return its id."""
     socket.send_fds(control, [b"start"], [theirs, inbox])
     number = control.recv(MOST_SENT)
     if not number:
@@ -128,7 +128,7 @@ def _started(control: socket.socket, theirs: int, inbox: int) -> int:
 
 
 def sockets(patience_s: float) -> tuple[socket.socket, socket.socket]:
-    """Return two ends, of which messages go whole, and for this one not without end."""
+    """Return a socket pair that keeps message boundaries, with a timeout on this end."""
     ours, theirs = socket.socketpair(type=socket.SOCK_SEQPACKET)
     ours.settimeout(patience_s)
     return ours, theirs

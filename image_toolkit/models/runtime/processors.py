@@ -1,7 +1,7 @@
-"""Processors: what comes with a model to make its inputs of images and texts.
+"""Processors, which come with a model and make its inputs from images and texts.
 
-In `transformers` the half of a processor that reads videos needs torchvision, and the half for
-images does not. Captioning needs that for images only.
+In `transformers`, the part of a processor for videos needs torchvision; the part for images does
+not, and captioning needs only that one.
 """
 
 import importlib
@@ -16,14 +16,14 @@ _VIDEO: Final = "video_processor"
 
 
 class _NoVideo:
-    """In the place of a processor of videos: all its settings are None."""
+    """A stand-in for a video processor, with None for all settings."""
 
     def __getattr__(self, name: str) -> None:
         return None
 
 
 def load_image_processor(files: ModelFiles) -> Any:
-    """Return a model's own processor for images, which needs no torchvision."""
+    """Return a model's own image processor, which does not need torchvision."""
     return transformers.AutoImageProcessor.from_pretrained(
         files.folder, backend="pil", trust_remote_code=False
     )
@@ -53,7 +53,7 @@ def _without_video(files: ModelFiles, config: Any) -> Any:
             return _NoVideo
         return processor_class.check_argument_for_proper_class(self, name, argument)
 
-    # Its own representation would be the JSON of all its parts, which _NoVideo has none of.
+    # Its own repr would be the JSON of all its parts, and _NoVideo has none.
     own = {"check_argument_for_proper_class": check, "__repr__": object.__repr__}
     still: Any = type(processor_class.__name__, (processor_class,), own)
     tokenizer = transformers.AutoTokenizer.from_pretrained(files.folder, trust_remote_code=False)

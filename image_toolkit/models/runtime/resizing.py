@@ -1,8 +1,8 @@
-"""Resizing as Pillow does it, in code that leaves other threads their turn.
+"""Resize as Pillow does, without holding the Python lock.
 
-Models were trained on images that Pillow resized. PyTorch has the same filters for bytes, and comes
-within one level of 256 of it (two, where an image is made larger), in a third of the time. It needs
-no copy on the way in or out, during which no other thread could run Python: many cores stay busy.
+Models were trained on images that Pillow resized. PyTorch has the same filters for bytes, is within
+one level of 256 of it (two, when enlarging), and takes a third of the time. It needs no copy on the
+way in or out, which would block all other threads: so many cores stay busy.
 """
 
 from typing import Final, NamedTuple
@@ -20,19 +20,19 @@ _FILTERS: Final = {
     Image.Resampling.BILINEAR: "bilinear",
 }
 _VECTORISED: Final = ("AVX2", "AVX512")
-"""Where PyTorch resizes bytes in one thread, the caller's. Elsewhere each call starts a team."""
+"""Where PyTorch resizes bytes in the calling thread. Elsewhere each call starts a thread team."""
 
 _MOST_WASTED: Final = 4
-"""So many times the pixels that are kept may be made; of a mere line, nearly all are cropped."""
+"""The most pixels to compute per pixel kept; of an extreme aspect ratio, nearly all are cropped."""
 
 _MORE: Final = 1 + 1e-9
-"""So much larger than asked for, that rounding does not cost the last row."""
+"""Slightly larger than requested, so that rounding does not lose the last row."""
 
 
 class Stretch(NamedTuple):
-    """One direction of a resize: `made` pixels in all, of which `kept` are kept from `start` on.
+    """One direction of a resize: to `made` pixels, of which `kept` are kept, from `start` on.
 
-    `scale` is how many pixels of the image one of these stands for.
+    `scale` is the number of input pixels per output pixel.
     """
 
     scale: float
@@ -51,10 +51,10 @@ def resize(pixels: Pixels, down: Stretch, across: Stretch, resample: Image.Resam
 
 
 def _by_torch(pixels: Pixels, down: Stretch, across: Stretch, name: str) -> Pixels:
-    if not pixels.flags.writeable:  # as what Pillow decoded: PyTorch knows no such memory
+    if not pixels.flags.writeable:  # as decoded by Pillow: PyTorch does not support it
         pixels = pixels.copy()
-    # Views are NumPy's: for each of its own, PyTorch lets go of the lock, and waits for it again.
-    # By the strides of this one it knows that colours come last, and leaves them there.
+    # Views are made by NumPy: for its own, PyTorch releases the Python lock and waits for it again.
+    # The strides tell it that colours come last, which it preserves.
     image = torch.from_numpy(pixels.reshape(1, *pixels.shape).transpose(0, 3, 1, 2))
     factors = [_MORE / down.scale, _MORE / across.scale]
     made: Pixels = interpolate(image, scale_factor=factors, mode=name, antialias=True).numpy()
@@ -67,7 +67,7 @@ def _by_pillow(
     pixels: Pixels, down: Stretch, across: Stretch, resample: Image.Resampling
 ) -> Pixels:
     height, width, _ = pixels.shape
-    # Never beyond the image, by rounding.
+    # Rounding must not exceed the image.
     right = min((across.start + across.kept) * across.scale, width)
     bottom = min((down.start + down.kept) * down.scale, height)
     box = (across.start * across.scale, down.start * down.scale, right, bottom)

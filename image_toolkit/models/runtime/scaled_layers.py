@@ -1,4 +1,4 @@
-"""Linear layers whose weights take over a factor from the activation beside them."""
+"""Linear layers with a factor of the neighbouring activation folded into their weights."""
 
 from typing import Final
 
@@ -6,7 +6,7 @@ import torch
 from torch import nn
 
 QUICK: Final = 1.702
-"""QuickGELU(x) = SiLU(1.702 x) / 1.702: one kernel for three, the factors put into the weights."""
+"""QuickGELU(x) = SiLU(1.702 x) / 1.702: one kernel instead of three, with factors in weights."""
 
 
 def scaled(layer: nn.Linear, weight: float = 1.0, bias: float = 1.0) -> nn.Linear:
@@ -16,7 +16,7 @@ def scaled(layer: nn.Linear, weight: float = 1.0, bias: float = 1.0) -> nn.Linea
 
 
 def linear(weight: torch.Tensor, bias: torch.Tensor | None) -> nn.Linear:
-    """Return a layer with these weights, of shape (features out, features in)."""
+    """Return a layer with these weights, shape (features out, features in)."""
     layer = nn.Linear(1, 1, bias=bias is not None)
     layer.weight = nn.Parameter(weight, requires_grad=False)
     layer.bias = None if bias is None else nn.Parameter(bias.detach(), requires_grad=False)

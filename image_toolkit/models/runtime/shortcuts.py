@@ -1,7 +1,7 @@
-"""The way into what leans on private parts of torch and transformers: `models.cpu`, `models.gpu`.
+"""The only access to `models.cpu` and `models.gpu`, which rely on private parts of libraries.
 
-Nothing else imports from there, so that other versions of both do no harm before it is known
-that they are others. Each function is its plain counterpart where private parts are not usable.
+Nothing else imports from there, so that unknown versions of torch and transformers do no harm
+before they are checked. Without usable private parts, each function does what the libraries do.
 """
 
 from torch import nn
@@ -11,10 +11,10 @@ from image_toolkit.models.runtime.device import Placement, unable_in_int8
 
 
 def speed_up(model: nn.Module, placement: Placement) -> nn.Module:
-    """Return a model where it is placed, made fast there in place.
+    """Move a model to its placement, and make it fast there, in place.
 
     Raises:
-        InvalidArgumentError: it is placed in int8, which is there with private parts only.
+        InvalidArgumentError: the placement is in int8, which needs private parts.
     """
     if placement.is_cuda:
         if private_parts_usable("transformers"):
@@ -32,9 +32,9 @@ def speed_up(model: nn.Module, placement: Placement) -> nn.Module:
 
 
 def fuse_attention(model: nn.Module) -> None:
-    """Have the image towers in a model attend with PyTorch's own kernel, in place: for GPUs.
+    """Make the image towers in a model use PyTorch's fused attention, in place: for GPUs.
 
-    The others do so by themselves.
+    Only BLIP's needs it; the others use it by themselves.
     """
     if private_parts_usable("transformers"):
         from image_toolkit.models.gpu import blip_attention  # noqa: PLC0415 - see above
@@ -43,7 +43,7 @@ def fuse_attention(model: nn.Module) -> None:
 
 
 def only_first_token(model: nn.Module) -> None:
-    """Have the CLIP image towers in a model compute no token that is not read, in place."""
+    """Patch the CLIP image towers in a model so that they compute only the tokens that are read."""
     if private_parts_usable():
         from image_toolkit.models.cpu import first_token  # noqa: PLC0415 - see above
 

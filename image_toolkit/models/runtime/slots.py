@@ -1,8 +1,8 @@
-"""Places in the memory of a batch, filled side by side: a batch is never copied.
+"""Slots in the memory of a batch, filled in parallel: a batch is never copied.
 
-Threads fill them, or processes that share their memory. It is used again as soon as nothing refers
-to its pixels: what is new costs a fault for each page, and far more where a GPU is to read it
-(pinned).
+They are filled by threads, or by processes that share the memory. Memory is reused as soon as
+nothing refers to its pixels: new memory costs a page fault per page, and far more if a GPU is to
+read it (pinned).
 """
 
 from collections.abc import Callable, Sequence
@@ -22,9 +22,9 @@ from image_toolkit.models.runtime.resizing import Pixels
 
 @dataclass(frozen=True, eq=False, slots=True)
 class Batch:
-    """The memory of a batch: its pixels, of shape (images, height, width, 3), and what makes them.
+    """The memory of a batch: pixels, shape (images, height, width, 3), and how to prepare them.
 
-    `file` is a descriptor by which other processes have the same memory; None if it is not shared.
+    `file` is the descriptor through which other processes map the same memory; None if not shared.
     """
 
     pixels: Pixels
@@ -49,28 +49,28 @@ class Slot:
 
     @property
     def pixels(self) -> Pixels:
-        """The pixels: uint8 of shape (height, width, 3), a view."""
+        """The pixels: uint8, shape (height, width, 3), a view."""
         pixels: Pixels = self.batch.pixels[self.number]
         return pixels
 
     def fill(self, pixels: Pixels) -> None:
-        """Put pixels here."""
+        """Write pixels here."""
         self.batch.pixels[self.number] = pixels
         self.mark_filled()
 
     def mark_filled(self) -> None:
-        """Note that a process has put pixels here."""
+        """Record that a process has written pixels here."""
         self.is_filled = True
         self.awaits = None
 
     def move(self, number: int) -> None:
-        """Take the pixels to another place, where nothing is that counts."""
+        """Move the pixels to another place, overwriting what is there."""
         if number != self.number:
             self.batch.pixels[number] = self.pixels
             self.number = number
 
     def is_followed_by(self, other: Any) -> bool:
-        """Return whether another item is in the place right behind this one."""
+        """Return whether another item is in the place right after this one."""
         return (
             isinstance(other, Slot)
             and other.batch is self.batch
@@ -85,18 +85,18 @@ class Slot:
         return np.array(self.pixels, dtype, copy=copy)
 
     def __reduce__(self) -> tuple[Any, ...]:
-        """Return how to make it in another process: as an array, without its batch."""
+        """Pickle as an array, without the batch."""
         return np.array, (self.pixels,)
 
 
 MakeSlots = Callable[[int], Sequence[Slot | None]]
-"""Returns a place for each of so many rows, or None for each."""
+"""Returns a slot for each of so many rows, or None for each."""
 
 
 def slots_for(
     prepare: Callable[..., Any], *, pinned: bool = False, shared: bool = False
 ) -> MakeSlots:
-    """Return what makes the places for what `prepare` prepares: none, if that is not pixels."""
+    """Return what allocates the slots for what `prepare` makes: None each unless that is pixels."""
     if not isinstance(prepare, PixelPreparation):
         return lambda count: [None] * count
     memory = _Memory(prepare, pinned=pinned, shared=shared)
@@ -109,7 +109,7 @@ def slots_for(
 
 
 class _Memory:
-    """Memory for batches of pixels."""
+    """Reusable memory for batches of pixels."""
 
     def __init__(self, preparation: PixelPreparation, *, pinned: bool, shared: bool) -> None:
         self._preparation = preparation
@@ -118,23 +118,23 @@ class _Memory:
         self._free: list[Block] = []
 
     def take(self, count: int) -> Batch:
-        """Return room for so many images, theirs until no view of it is left."""
+        """Return memory for so many images, in use until no view of it is left."""
         block = self._unused(count)
         pixels: Pixels = block.images[:count].numpy()
         finalize(pixels, self._free.append, block).atexit = False
         return Batch(pixels, self._preparation, block.file)
 
     def _unused(self, count: int) -> Block:
-        with suppress(IndexError):  # there is none left: other partitions take some, too
+        with suppress(IndexError):  # none is free: other partitions use some, too
             while True:
                 block = self._free.pop()
-                if len(block.images) >= count:  # smaller ones are let go: batches have grown
+                if len(block.images) >= count:  # smaller ones are dropped: batches have grown
                     return block
         return Block(count, self._preparation.shape, pinned=self._pinned, shared=self._shared)
 
 
 def close_ranks(slots: Sequence[Slot | None]) -> None:
-    """Have the pixels in some slots of a batch, in order, fill its memory from the start on."""
+    """Move the pixels of a batch's filled slots, in order, to the start of its memory."""
     filled = [slot for slot in slots if slot is not None and slot.is_filled]
     for number, slot in enumerate(filled):
         slot.move(number)
@@ -143,7 +143,7 @@ def close_ranks(slots: Sequence[Slot | None]) -> None:
 def stacked(items: Sequence[Any]) -> torch.Tensor:
     """Return the pixels of prepared images, uint8 (images, height, width, 3).
 
-    Those of slots side by side are not copied.
+    Adjacent slots are not copied.
     """
     first, last = items[0], items[-1]
     if isinstance(first, Slot) and all(one.is_followed_by(two) for one, two in pairwise(items)):

@@ -1,4 +1,4 @@
-"""Work in threads, results in order."""
+"""Work in threads, with results in order."""
 
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
@@ -18,8 +18,8 @@ def spread(
 ) -> Iterator[tuple[Given, Result]]:
     """Run each input on whichever worker (device) is free; yield inputs and results in order.
 
-    One worker runs in the caller's thread; more get a thread each. While one is slow, the others go
-    on until so many results are `waiting` for its own.
+    A single worker runs in the caller's thread; more get one thread each. While one is slow, the
+    others go on until `waiting` results are queued behind its own.
     """
     if len(workers) == 1:
         yield from ((given, workers[0](given)) for given in inputs)
@@ -47,7 +47,7 @@ def spread(
 
 
 def delayed(results: Iterator[Result], count: int) -> Iterator[Result]:
-    """Yield each result when `count` more are drawn: they are under way while it is read."""
+    """Yield each result once `count` more are drawn, so that these are in progress meanwhile."""
     drawn: deque[Result] = deque()
     for result in results:
         drawn.append(result)

@@ -1,9 +1,9 @@
-"""What is done about torch before a process loads its first model; nothing is done at import.
+"""Set up torch before a process loads its first model; nothing happens at import.
 
-`loading.loading()`, through which every model goes, calls `prepare_torch()` first. That comes soon
-enough: `import transformers` brings neither torch nor torchvision, which come with the first of its
-classes that needs them. So the modules here name those of its classes that read images, and what
-they find by a model's name, where they are used: `transformers.AutoImageProcessor`.
+`loading.loading()`, through which every model is loaded, calls `prepare_torch()` first. That is
+soon enough: `import transformers` imports neither torch nor torchvision; the first of its classes
+that needs them does. So modules here refer to image classes, and to those found by a model's name,
+only where they are used, as `transformers.AutoImageProcessor`.
 """
 
 import sys
@@ -25,7 +25,7 @@ _kept: list[torch.library.Library] = []
 
 @cache
 def prepare_torch() -> None:
-    """Let torchvision be imported, and have torch start no more threads than there are cores.
+    """Make torchvision importable, and limit torch's threads to the available cores.
 
     Only the first call in a process does anything.
     """
@@ -34,16 +34,16 @@ def prepare_torch() -> None:
 
 
 def _let_torchvision_be_imported() -> None:
-    """Import torchvision, where it is installed, even if its library was made for another torch.
+    """Import torchvision, if it is installed, even if its library was built for another torch.
 
-    `transformers` imports it as soon as it is installed. It then wants two operators that its
-    library brings, and this cannot be loaded where it was made for CUDA and torch for CPUs. Nothing
-    here calls them.
+    `transformers` imports it whenever it is installed. It then requires two operators from its
+    library, which cannot be loaded if it was built for CUDA and torch for CPUs. Nothing here calls
+    them.
     """
     try:
         import_module("torchvision")
     except ImportError:
-        return  # not installed, or broken in a way that its next import reports
+        return  # not installed, or broken, which its next import reports
     except RuntimeError as error:
         if _UNREGISTERED not in str(error):
             raise
@@ -56,13 +56,13 @@ def _stand_in_for_operators() -> None:
     operators = torch.library.Library("torchvision", "FRAGMENT")
     for operator in _OPERATORS:
         operators.define(operator)
-    _kept.append(operators)  # the operators are gone when it is
+    _kept.append(operators)  # the operators exist as long as it does
     import_module("torchvision")
 
 
 def _spare_threads() -> None:
-    """Have torch start no more threads than this process may use cores.
+    """Limit torch's threads to the cores that this process may use.
 
-    It counts the cores that it sees, of which a container with a quota gets the time of a few.
+    torch counts the visible cores, of which a container with a CPU quota gets only a part.
     """
     torch.set_num_threads(min(torch.get_num_threads(), cpu_count()))

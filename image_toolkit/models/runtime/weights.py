@@ -1,4 +1,4 @@
-"""Which model it is, whatever its folder is called: digests of what the files hold."""
+"""Digests of model files, which identify a model whatever its folder is called."""
 
 import hashlib
 import re
@@ -13,10 +13,10 @@ _BLOB: Final = re.compile(r"[0-9a-f]{64}")
 
 
 def weights_digest(files: Sequence[Path]) -> str:
-    """Return `sha256:` and 64 digits that files of weights share with every copy of them.
+    """Return `sha256:` and 64 digits, the same for every copy of these weight files.
 
-    Of one file, that is its own SHA-256, as the hub shows it; of several, that of theirs in the
-    order of the names. Configuration and preparation are not part of it.
+    For one file, it is its own SHA-256, as the hub shows it; for several, that of their digests in
+    the order of names. Configuration and preparation are not included.
     """
     digests = [file_digest(file) for file in sorted(files)]
     if len(digests) == 1:
@@ -25,9 +25,9 @@ def weights_digest(files: Sequence[Path]) -> str:
 
 
 def folder_digest(folder: Path, files: Iterable[Path]) -> str:
-    """Return `sha256:` and 16 digits of what files of a folder are called and hold, in this order.
+    """Return `sha256:` and 16 digits over the names and contents of files, in this order.
 
-    It stands for the revision of a model that has no commit, and so in the keys of results.
+    It serves as the revision of a model that has no commit, and so is part of cache keys.
     """
     total = hashlib.sha256()
     for file in files:
@@ -37,7 +37,7 @@ def folder_digest(folder: Path, files: Iterable[Path]) -> str:
 
 
 def file_digest(file: Path) -> str:
-    """Return the SHA-256 of a file: its name in the hub's cache, or else read, once a process."""
+    """Return the SHA-256 of a file: its name in the hub's cache, or else computed once."""
     real = file.resolve()
     if real.parent.name == "blobs" and _BLOB.fullmatch(real.name):
         return real.name

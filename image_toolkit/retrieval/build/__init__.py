@@ -1,1 +1,1 @@
-"""Making an index of vectors or of images, and checking it."""
+"""Building an index from vectors or from images, and checking it."""

@@ -1,4 +1,4 @@
-"""Build an index in clip-retrieval's layout: in bounded memory, resumable, its recall measured."""
+"""Build an index in clip-retrieval's layout: in bounded memory, resumable, with measured recall."""
 
 import json
 import logging
@@ -15,11 +15,12 @@ import numpy as np
 
 from fondant_spec import __version__
 from fondant_spec.errors import InputDataError
+from fondant_spec.progress import Progress
 from image_toolkit.retrieval.build.build_inverted import build_inverted
 from image_toolkit.retrieval.build.index_kinds import Kind, kind_for
 from image_toolkit.retrieval.build.recall import NEIGHBOURS, Measurement, tune
 from image_toolkit.retrieval.build.staging import UNFINISHED, Staging
-from image_toolkit.retrieval.build.vector_sources import VectorSource
+from image_toolkit.retrieval.build.vector_source import VectorSource
 from image_toolkit.retrieval.search.exact import exact_neighbours
 from image_toolkit.retrieval.search.hits import FloatArray
 from image_toolkit.retrieval.search.index_listing import INDICES_PATHS
@@ -46,10 +47,10 @@ class BuildOptions:
         memory_gb: The memory that building and serving may take.
         target_recall: The recall@10 that the saved search options should reach.
         name: The index's name for a service.
-        model_id: The model of the vectors, where the source does not state it: a name, or a folder.
+        model_id: The model of the vectors, if the source does not state it: a name, or a folder.
         revision: Its commit, branch or tag on the hub.
         keep_vectors: Keep the vectors as `img_emb/*.npy`, for exact search.
-        lists_on_disk: Have a search map the lists of an `ivf_pq` index, though memory has room.
+        lists_on_disk: Map the lists of an `ivf_pq` index in searches, even if they fit in memory.
     """
 
     kind: str | None = None
@@ -67,10 +68,10 @@ class BuildOptions:
         return int(self.memory_gb * _GIB)
 
     def kind_of(self, rows: int, dimension: int) -> Kind:
-        """Return the kind of index that so many vectors become.
+        """Return the kind of index for so many vectors.
 
         Raises:
-            InputDataError: they cannot become one of the kind that is asked for.
+            InputDataError: the requested kind is not possible for them.
         """
         kind = kind_for(self.kind, rows, dimension, self.memory_bytes)
         on_disk = bool(kind.refined_by) and self.lists_on_disk
@@ -79,9 +80,9 @@ class BuildOptions:
 
 @dataclass(frozen=True)
 class Built:
-    """What was built; `measurements` are those of the held-out queries, the last one saved.
+    """The result of a build; `measurements` are with the held-out queries, the last one saved.
 
-    `which_part` of how many parts of a source it is, as `3/20`, if it is not all of it.
+    `which_part` is its part of the source, such as `3/20`, if it is not all of it.
     """
 
     kind: Kind
@@ -94,10 +95,10 @@ class Built:
 
 
 def build_index(source: VectorSource, folder: Path, options: BuildOptions) -> Built:
-    """Build an index of `source` in `folder`, or go on with one that was stopped.
+    """Build an index of `source` in `folder`, or resume one that was stopped.
 
     Raises:
-        InputDataError: the folder holds an index already, or the source no usable vector.
+        InputDataError: the folder is not empty, or the source has no usable vector.
     """
     start = time.perf_counter()
     if folder.exists() and any(folder.iterdir()):
@@ -124,7 +125,7 @@ def build_index(source: VectorSource, folder: Path, options: BuildOptions) -> Bu
 
 
 def _model(source: VectorSource, options: BuildOptions) -> ModelIdentity:
-    """Return the model of the vectors: the user's word for it, or else the source's."""
+    """Return the model of the vectors as stated by the user, or else by the source."""
     if options.model_id is not None:
         return identify(options.model_id, options.revision)
     return source.model or ModelIdentity()
@@ -138,9 +139,9 @@ def _filled(
     held_out: int,
     options: BuildOptions,
 ) -> tuple[Callable[[Path], None], Sequence[Measurement]]:
-    """Make an index of all vectors; return what saves it, and what its last `held_out` ones found.
+    """Build an index of all vectors; return a function to save it, and the measurements.
 
-    By those its search options are chosen; they are looked for before they go in.
+    The last `held_out` vectors are searched before they are added, to choose the search options.
     """
     target = options.target_recall
     if kind.refined_by:
@@ -148,8 +149,10 @@ def _filled(
         return made.save, made.measurements
     head = kind.rows - held_out
     index = kind.empty()
-    for chunk in _first(vectors, head):
-        index.add(chunk)
+    with Progress(f"index build: {kind.name}", head) as progress:
+        for chunk in _first(vectors, head):
+            index.add(chunk)
+            progress.advance(len(chunk))
     measurements: list[Measurement] = []
     if held_out:
         queries = vectors.take(np.arange(head, kind.rows))
@@ -180,7 +183,7 @@ def _finish(
     model: ModelIdentity,
     options: BuildOptions,
 ) -> None:
-    """Write the index and what describes it beside its metadata, and give all that its name."""
+    """Write the index and its description beside its metadata, then rename the folder."""
     last = built.measurements[-1] if built.measurements else None
     about = {
         "index_key": built.kind.factory_key,
@@ -201,7 +204,7 @@ def _finish(
     for name, content in (("image.json", about), (INDICES_PATHS, {options.name: listing})):
         (staging.folder / name).write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
     target = staging.folder / "image.index"
-    if target.is_dir():  # of a build that was stopped while it saved
+    if target.is_dir():  # from a build that was stopped while saving
         shutil.rmtree(target)
     target.unlink(missing_ok=True)
     save(target)

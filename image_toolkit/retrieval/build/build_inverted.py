@@ -1,7 +1,7 @@
-"""Building an inverted file in bounded memory: learnt from a sample, made in shards, merged.
+"""Build an inverted file in bounded memory: train on a sample, encode in shards, merge.
 
-What is learnt and each shard are kept on disk until the index is there: a build that was killed
-goes on after them, if it is to make the same of the same vectors.
+The trained parts and each shard stay on disk until the index is complete: a build that was killed
+resumes after them, if it is repeated with the same vectors and settings.
 """
 
 import hashlib
@@ -32,7 +32,7 @@ logger = logging.getLogger(__name__)
 
 _PROGRAM_BYTES: Final = 300 << 20
 _VECTORS_AT_ONCE: Final = 6 * 32_768
-"""How many vectors the memory of a process is worth that makes shards, beside the program."""
+"""What a process that makes shards needs on top of the program, in vectors."""
 
 _MERGED_SHARE: Final = 8
 _MOST_MERGED_BYTES: Final = 512 << 20
@@ -40,7 +40,7 @@ _MOST_MERGED_BYTES: Final = 512 << 20
 
 @dataclass(frozen=True)
 class Inverted:
-    """An inverted file in parts that FAISS maps, ready to be saved with its search options."""
+    """An inverted file in memory-mapped parts, ready to be saved with its search options."""
 
     kind: Kind
     learnt: Learnt
@@ -49,7 +49,7 @@ class Inverted:
     measurements: Sequence[Measurement]
 
     def save(self, target: Path) -> None:
-        """Write it to `target`: one file, or where lists stay on disk, a folder of files."""
+        """Write it to `target`: one file, or a folder of files if lists stay on disk."""
         options = self.measurements[-1].options if self.measurements else self.kind.options[0]
         if self.kind.mapped:
             self._save_mapped(MappedIndex(target), options)
@@ -72,9 +72,9 @@ class Inverted:
 def build_inverted(
     kind: Kind, files: Sequence[Path], folder: Path, held_out: int, target: float, memory: int
 ) -> Inverted:
-    """Make an inverted file of the vectors of `files`, in `folder`; see `build_index`.
+    """Build an inverted file of the vectors in `files`, in `folder`; see `build_index`.
 
-    The last `held_out` vectors are looked for among the others, to choose the search options.
+    The last `held_out` vectors are searched among the others, to choose the search options.
 
     Raises:
         StepFailedError: the cluster that makes shards failed.
@@ -98,20 +98,21 @@ def build_inverted(
 
 
 def processes(dimension: int, memory: int) -> int:
-    """Return how many processes make shards: one a core, as far as the memory goes."""
+    """Return how many processes make shards: one per core, as far as memory permits."""
     cores: int = cpu_count()
     return max(1, min(cores, (memory - _PROGRAM_BYTES) // process_bytes(dimension)))
 
 
 def process_bytes(dimension: int) -> int:
-    """Return the memory that one of them takes."""
+    """Return the memory that each of them takes."""
     return _PROGRAM_BYTES + 4 * dimension * _VECTORS_AT_ONCE
 
 
 def _learnt(kind: Kind, vectors: NpyVectors, held_out: int, folder: Path) -> Learnt:
-    """Learn lists and codes from a sample, unless that was done for the same index.
+    """Train lists and codes on a sample, unless that was done for the same index.
 
-    A folder of another name is for another one, so that no process which still is at that meddles.
+    The folder's name depends on the index, so that a process still building another one cannot
+    interfere.
     """
     plan = f"{kind.factory_key}, {vectors.file_rows}, {held_out}"
     learnt = Learnt(folder / hashlib.sha256(plan.encode()).hexdigest()[:16])
@@ -136,18 +137,18 @@ def _learnt(kind: Kind, vectors: NpyVectors, held_out: int, folder: Path) -> Lea
 
 
 def _put(source: Path, target: Path) -> None:
-    """Have a file at another place, too: until all is saved, a build that is stopped needs it."""
+    """Link or copy a file: until all is saved, a build that is stopped needs the original."""
     try:
         os.link(source, target)
-    except OSError:  # a file system without links
+    except OSError:  # a file system without hard links
         shutil.copyfile(source, target)
 
 
 def _train(index: Any, sample: FloatArray) -> None:
-    """Have an inverted file learn its lists, then its codes.
+    """Train an inverted file: first its lists, then its codes.
 
-    Codes are learnt in one thread: hundreds of tiny clusterings wait for each other in several,
-    many times as long as they compute when the machine has other work.
+    Codes are trained in one thread: with several, hundreds of tiny clusterings spend many times as
+    long waiting for each other as computing, if the machine has other work.
     """
     index.train_q1(len(sample), faiss.swig_ptr(sample), False, index.metric_type)  # noqa: FBT003
     threads = faiss.omp_get_max_threads()

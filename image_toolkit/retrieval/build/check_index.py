@@ -1,4 +1,4 @@
-"""Check an index on disk, and describe what it is and how well it finds."""
+"""Check an index on disk, and describe its contents and its recall."""
 
 from collections.abc import Iterator
 from typing import Final
@@ -19,14 +19,14 @@ _QUERIES: Final = 200
 
 
 def check_index(where: IndexFolder) -> Iterator[str]:
-    """Yield lines that describe an index, having checked that its parts fit.
+    """Yield lines that describe an index, after checking that its parts match.
 
-    Where its vectors are at hand as `img_emb/*.npy`, some are looked up, which proves that its rows
-    are those of the metadata, and its recall is measured: how many of the true neighbours of some
-    of its rows it finds, each row itself left out.
+    If its vectors are beside it, as `img_emb/*.npy`, some are looked up, which proves that its rows
+    match the metadata, and its recall is measured: the share of the true neighbours of some of its
+    rows that it finds, not counting each row itself.
 
     Raises:
-        InputDataError: a part is missing, broken, or does not fit the others.
+        InputDataError: a part is missing, damaged, or does not match the others.
     """
     index = where.open()
     info = index.info
@@ -43,7 +43,7 @@ def check_index(where: IndexFolder) -> Iterator[str]:
 
 
 def _looked_up(index: LocalIndex, where: IndexFolder) -> Iterator[str]:
-    """Yield what looking up the vectors beside the index shows."""
+    """Yield the results of looking up the vectors beside the index."""
     try:
         files = where.vectors_beside()
     except InputDataError as error:
@@ -79,5 +79,5 @@ def _recall(index: LocalIndex, vectors: NpyVectors) -> float:
 
 
 def _others(ids: IntArray, rows: IntArray, count: int) -> IntArray:
-    """Return the first `count` neighbours of each row, the row itself left out."""
+    """Return the first `count` neighbours of each row, without the row itself."""
     return np.stack([line[line != row][:count] for line, row in zip(ids, rows, strict=True)])

@@ -1,4 +1,4 @@
-"""Whether a model is the one that made an index, measured: its contents must find themselves."""
+"""Whether a model made an index, by measurement: the index's own contents must find themselves."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -22,16 +22,15 @@ _LEAST: Final = 5
 _AMONG: Final = 10
 _TIE: Final = 0.005
 _SHARE: Final = 0.5
-_COSINE: Final = 0.9  # another size or compression of an image keeps it above 0.95
+_COSINE: Final = 0.9  # above 0.95 for the same image in another size or compression
 _ERRORS: Final = 4
 
 
 @dataclass(frozen=True)
 class Evidence:
-    """How many of some images or captions, embedded by a model, an index finds at rank 1.
+    """How many of a sample of images or captions, embedded by a model, an index finds at rank 1.
 
-    `cosine` is the median of those that were found first, and `chance` the share that would be
-    found by chance.
+    `cosine` is the median for those found first, and `chance` the share expected by chance.
     """
 
     of: str
@@ -49,8 +48,8 @@ class Evidence:
     def fits(self) -> bool:
         """Whether this shows that the model is that of the index.
 
-        An image is nearly its own vector, while a caption is only near to it: so of captions, more
-        must be found than chance would, by four of its standard errors.
+        An image's vector is nearly its vector in the index, while a caption's is only near it: so
+        captions must be found more often than by chance, by four standard errors.
         """
         if self.of == "images":
             return self.share >= _SHARE and self.cosine >= _COSINE
@@ -58,7 +57,7 @@ class Evidence:
         return self.share > self.chance + _ERRORS * error
 
     def __str__(self) -> str:
-        """Return the figures in a line."""
+        """Return the figures as one line."""
         return (
             f"{self.found} of {self.asked} {self.of} found at rank 1 ({self.share:.0%}, by chance "
             f"{self.chance:.1%}), median cosine {self.cosine:.3f}"
@@ -116,7 +115,7 @@ def _embedded(cells: Mapping[int, str | bytes], encoders: QueryEncoders) -> dict
 
 
 def _of_images(index: LocalIndex, vectors: Mapping[int, FloatArray]) -> Evidence:
-    """Look images up; one is found, too, if what comes before it is a copy, as near as it."""
+    """Look images up; one also counts as found if those before it are copies, just as near."""
     hits = _nearest(index, list(vectors.values()), ())
     found = 0
     for place, own in enumerate(vectors):
@@ -130,7 +129,7 @@ def _of_images(index: LocalIndex, vectors: Mapping[int, FloatArray]) -> Evidence
 def _of_captions(
     index: LocalIndex, vectors: Mapping[int, FloatArray], captions: Sequence[str], column: str
 ) -> Evidence:
-    """Look captions up; one is found if the nearest image has the same."""
+    """Look captions up; one counts as found if the nearest image has the same caption."""
     hits = _nearest(index, list(vectors.values()), [column])
     first = hits.keep(hits.ranks() == 0)
     wanted = [captions[place] for place in vectors]

@@ -1,5 +1,6 @@
-"""A folder of images as the source of an index, embedded with a CLIP model on the way."""
+"""A folder of images as the source of an index, embedded with a CLIP model."""
 
+import hashlib
 import logging
 import os
 from collections import Counter
@@ -24,7 +25,7 @@ from image_toolkit.images.image_files import (
 )
 from image_toolkit.models.embedding.embedders import image_encoder
 from image_toolkit.models.embedding.embedding_stream import Embedder
-from image_toolkit.retrieval.build.vector_sources import Portion, Stretch, VectorSource
+from image_toolkit.retrieval.build.vector_source import Portion, Stretch, VectorSource
 from image_toolkit.retrieval.search.fingerprint import state_of
 from image_toolkit.retrieval.search.hits import FloatArray
 from image_toolkit.retrieval.search.model_identity import ModelIdentity
@@ -41,12 +42,12 @@ _READ_AT_ONCE: Final = 32
 class ImageFolderSource:
     """Images below a folder; the caption of `a.jpg` is the text of `a.txt`, if there is one.
 
-    Images are known by their names or first bytes. What is left out is told, by suffix.
+    Images are recognised by name or first bytes. Other files are reported, by suffix.
 
     Args:
-        folder: Where the images lie.
+        folder: The folder of the images.
         model_id, revision: The CLIP model to embed them with.
-        url_prefix: The address at which the folder is served; without one, URLs are `file:` ones.
+        url_prefix: The URL at which the folder is served; without one, URLs are `file:` URLs.
     """
 
     folder: Path
@@ -55,10 +56,10 @@ class ImageFolderSource:
     url_prefix: str | None = None
 
     def open(self) -> VectorSource:
-        """Return the source; the model is loaded now.
+        """Return the source; this loads the model.
 
         Raises:
-            InputDataError: there are no images, or the model cannot be had.
+            InputDataError: there are no images, or the model cannot be loaded.
         """
         files, left_out = _images_below(self.folder)
         told = ", ".join(f"{count} {kind}" for kind, count in sorted(left_out.items()))
@@ -74,10 +75,18 @@ class ImageFolderSource:
             Stretch(len(part), partial(self._read, part, embedder, model["dimension"]))
             for part in _parts(files, _FILES_AT_ONCE)
         ]
-        identity = f"{state_of(files)}-{model['model_id']}@{model['revision']}"
+        identity = f"{self._state(files)}-{model['model_id']}@{model['revision']}"
         dimension = int(model["dimension"])
         own = ModelIdentity.of_field(model)
         return VectorSource(stretches, identity, dimension, own, embedder.close)
+
+    def _state(self, files: Sequence[Path]) -> str:
+        """Return a hash that changes with the images, their captions, and their locations."""
+        captions = [text for file in files if (text := file.with_suffix(_CAPTION)).is_file()]
+        read = [*files, *captions]
+        places = [*map(self._url, files), *(printable(file.resolve()) for file in read)]
+        digest = hashlib.sha256("\0".join(places).encode()).hexdigest()[:16]
+        return f"{state_of(read)}-{digest}"
 
     def _read(self, files: Sequence[Path], embedder: Embedder, dimension: int) -> Iterator[Portion]:
         yield _embed(files, embedder, dimension), self._metadata(files)
@@ -98,7 +107,7 @@ class ImageFolderSource:
 
 
 def _embed(files: Sequence[Path], embedder: Embedder, dimension: int) -> FloatArray:
-    """Return the vectors of the files; NaN for those that are no images."""
+    """Return the vectors of the files; NaN for those that are not images."""
     vectors = np.full((len(files), dimension), np.nan, np.float32)
     batches = (
         pa.record_batch(
@@ -119,7 +128,7 @@ def _embed(files: Sequence[Path], embedder: Embedder, dimension: int) -> FloatAr
 
 
 def _images_below(folder: Path) -> tuple[list[Path], Counter[str]]:
-    """Return the images below a folder, sorted, and how many other files there are, by kind."""
+    """Return the images below a folder, sorted, and the number of other files by kind."""
     images: list[Path] = []
     others: list[Path] = []
     left_out: Counter[str] = Counter()
@@ -137,7 +146,7 @@ def _images_below(folder: Path) -> tuple[list[Path], Counter[str]]:
 
 
 def _is_image(file: Path) -> bool:
-    if not file.is_file():  # a pipe would be waited for
+    if not file.is_file():  # reading a pipe would block
         return False
     if has_image_suffix(file.name):
         return True
@@ -146,7 +155,7 @@ def _is_image(file: Path) -> bool:
 
 
 def _caption(file: Path) -> str | None:
-    """Return the text beside an image; none where there is none, or its bytes are no text."""
+    """Return the text beside an image; None if there is none, or it is not valid text."""
     beside = file.with_suffix(_CAPTION)
     try:
         return caption(beside.read_bytes()) if beside.is_file() else None

@@ -1,29 +1,17 @@
-"""`fondant-spec index build | fetch | check | join | serve`: an index to search.
+"""`fondant-spec index build | fetch | check | join | serve`: build and use indexes.
 
-FAISS, torch and the web server load when a command needs them: this module is part of the command
-line, which starts without them.
+FAISS, torch and the web server are imported when a command needs them: this module is part of the
+command line, which starts without them.
 """
 
 import argparse
-from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
-from fondant_spec.dataset.disk_space import full_disk_told
-from fondant_spec.errors import InvalidArgumentError
 from fondant_spec.option_values import number, part, port
 from fondant_spec.shown_text import tell
 from image_toolkit.retrieval.build.index_kinds import KINDS
-from image_toolkit.retrieval.hub.index_reference import on_hub
 
-if TYPE_CHECKING:
-    from image_toolkit.retrieval.build.vector_sources import VectorSource
-    from image_toolkit.retrieval.search.hits import IndexInfo
-    from image_toolkit.retrieval.search.index_folder import IndexFolder
-    from image_toolkit.retrieval.search.query_encoders import QueryEncoders
-
-_NAMED: Final = 10
 _ON_HUB: Final = "one on the hub: hf://datasets/OWNER/NAME[@REVISION][/FOLDER], or its short name"
 
 
@@ -40,10 +28,10 @@ def add_command(commands: "argparse._SubParsersAction[argparse.ArgumentParser]")
 
 
 def run(args: argparse.Namespace) -> int:
-    """Run the sub-command that was parsed, and return the exit code.
+    """Run the parsed sub-command, and return the exit code.
 
     Raises:
-        FondantError: something that the user can put right.
+        FondantError: an error that the user can fix.
     """
     return int(args.index_command(args))
 
@@ -127,105 +115,22 @@ def _add_location(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--faiss-options", help="such as nprobe=64")
 
 
-def _location(args: argparse.Namespace) -> "IndexFolder":
-    from image_toolkit.retrieval.hub.locate_index import locate_index  # noqa: PLC0415
+def _build(args: argparse.Namespace) -> int:
+    from image_toolkit.retrieval.build.build_command import build  # noqa: PLC0415
 
-    return locate_index(
-        args.index, args.indice_name, args.modality, args.metadata, args.faiss_options
-    )
+    return build(args)
 
 
 def _fetch(args: argparse.Namespace) -> int:
-    from image_toolkit.retrieval.hub.find_index import fetch_index, find_index  # noqa: PLC0415
-    from image_toolkit.retrieval.hub.known_indexes import (  # noqa: PLC0415
-        KNOWN_INDEXES,
-        full_location,
-    )
+    from image_toolkit.retrieval.build.fetch_command import fetch  # noqa: PLC0415
 
-    location = full_location(args.index)
-    if known := KNOWN_INDEXES.get(args.index):
-        tell(f"{args.index}: {known.pedigree}")
-        tell(f"  model: {known.model_id}")
-    for line in find_index(location, args.modality).describe():
-        tell(line)
-    if not args.dry_run:
-        folder, _ = fetch_index(location, args.modality)
-        tell(f"here: {folder}")
-    return 0
+    return fetch(args)
 
 
-def _build(args: argparse.Namespace) -> int:
-    from image_toolkit.retrieval.build.build_estimate import BuildEstimate  # noqa: PLC0415
-    from image_toolkit.retrieval.build.build_index import BuildOptions, build_index  # noqa: PLC0415
+def _check(args: argparse.Namespace) -> int:
+    from image_toolkit.retrieval.build.check_command import check  # noqa: PLC0415
 
-    options = BuildOptions(
-        kind=args.kind,
-        memory_gb=args.memory_gb,
-        target_recall=args.target_recall,
-        name=args.name,
-        model_id=args.model_id,
-        revision=args.revision,
-        keep_vectors=args.keep_vectors,
-        lists_on_disk=args.lists_on_disk,
-    )
-    source = _source(args)
-    if args.part is not None:
-        source = source.part(*args.part)
-    kind = options.kind_of(len(source), source.dimension)
-    for line in BuildEstimate(kind, options.memory_bytes).lines():
-        tell(line)
-    with full_disk_told(str(args.output)):
-        built = build_index(source, args.output, options)
-    left_out = f", {built.left_out} without a usable vector left out" if built.left_out else ""
-    tell(f"{args.output}: {built.kind.name}, {built.rows} rows{left_out}, {built.seconds:.1f} s")
-    if built.left_out:
-        _tell_left_out(args.output, built.left_out)
-    for measured in built.measurements:
-        tell(
-            f"  {measured.options or 'exact':14} recall@10 {measured.recall:.4f}"
-            f"  {measured.rate:8.0f} queries/s"
-        )
-    if not built.measurements:
-        tell("  too few rows to hold some out and measure recall")
-    return 0
-
-
-def _tell_left_out(folder: Path, count: int) -> None:
-    from image_toolkit.retrieval.build.staging import left_out_rows  # noqa: PLC0415
-
-    for name in left_out_rows(folder, _NAMED):
-        tell(f"  left out: {name}")
-    more = f"{count - _NAMED} more; " if count > _NAMED else ""
-    tell(f"  {more}the rows left out are listed in {folder / 'left_out'}")
-
-
-def _source(args: argparse.Namespace) -> "VectorSource":
-    place = _source_folder(args)
-    if place.is_dir() and not _has_vectors(place):
-        if args.model_id is None:
-            msg = f"{place} holds no vectors; to embed its images, name a --model-id."
-            raise InvalidArgumentError(msg)
-        from image_toolkit.retrieval.build.image_source import ImageFolderSource  # noqa: PLC0415
-
-        return ImageFolderSource(place, args.model_id, args.revision, args.url_prefix).open()
-    from image_toolkit.retrieval.build.vector_sources import open_source  # noqa: PLC0415
-
-    return open_source(place, metadata=args.metadata, vectors=args.vectors, modality=args.modality)
-
-
-def _source_folder(args: argparse.Namespace) -> Path:
-    """Return where the vectors or images lie, fetched from the hub if they are there."""
-    if not on_hub(args.source):
-        return Path(args.source)
-    from image_toolkit.retrieval.hub.find_index import fetch_embeddings  # noqa: PLC0415
-
-    folder, _ = fetch_embeddings(args.source, args.modality)
-    return folder
-
-
-def _has_vectors(folder: Path) -> bool:
-    patterns = ("*.parquet", "*.npy", "*.npz", "manifest.json", "*_emb/*.npy")
-    return any(next(folder.glob(pattern), None) for pattern in patterns)
+    return check(args)
 
 
 def _join(args: argparse.Namespace) -> int:
@@ -236,82 +141,7 @@ def _join(args: argparse.Namespace) -> int:
     return 0
 
 
-def _check(args: argparse.Namespace) -> int:
-    from image_toolkit.retrieval.build.check_index import check_index  # noqa: PLC0415
-
-    place = _location(args)
-    for line in check_index(place):
-        tell(line)
-    if args.model is not None:
-        _check_model(args, place)
-    return 0
-
-
-def _check_model(args: argparse.Namespace, place: "IndexFolder") -> None:
-    from image_toolkit.crawl.access_policy import AccessPolicy  # noqa: PLC0415
-    from image_toolkit.retrieval.build.check_model import check_model  # noqa: PLC0415
-    from image_toolkit.retrieval.search.query_encoders import QueryEncoders  # noqa: PLC0415
-
-    access = (
-        AccessPolicy(allow_private_hosts=True, allowed_ports=())
-        if args.allow_private_hosts
-        else AccessPolicy()
-    )
-    encoders = QueryEncoders(args.model, args.revision)
-    try:
-        for line in check_model(place.open(), encoders, args.model, access):
-            tell(line)
-    finally:
-        encoders.close()
-
-
 def _serve(args: argparse.Namespace) -> int:
-    from aiohttp import web  # noqa: PLC0415
+    from image_toolkit.retrieval.build.serve_command import serve  # noqa: PLC0415
 
-    from image_toolkit.retrieval.service.index_server import Server, make_app  # noqa: PLC0415
-    from image_toolkit.served_names import is_loopback  # noqa: PLC0415
-
-    indexes = {name: place.open() for name, place in _places(args).items()}
-    encoders = _encoders(args, [index.info for index in indexes.values()])
-    server = Server(indexes, args.modality, encoders, args.aesthetic_embeddings)
-    if not is_loopback(args.host):
-        tell(f"warning: anyone who reaches {args.host} can ask; there is no password.")
-    for name, index in indexes.items():
-        tell(f"{name}: {index.info.rows} rows at http://{args.host}:{args.port}/knn-service")
-    web.run_app(make_app(server, args.host), host=args.host, port=args.port, print=None)
-    return 0
-
-
-def _places(args: argparse.Namespace) -> "dict[str, IndexFolder]":
-    """Return where each index lies, by the name it is served under: all that a listing names."""
-    from image_toolkit.retrieval.search.index_listing import (  # noqa: PLC0415
-        is_listing,
-        listed_indexes,
-    )
-
-    place = _location(args)
-    if not is_listing(place.path):
-        return {args.name or args.indice_name or _short_name(place): place}
-    names = [args.indice_name] if args.indice_name else listed_indexes(place.path)
-    if args.name and len(names) != 1:
-        msg = f"--name: {place.path} lists {len(names)} indexes by name; leave it out."
-        raise InvalidArgumentError(msg)
-    return {args.name or name: replace(place, indice_name=name) for name in names}
-
-
-def _short_name(place: "IndexFolder") -> str:
-    """Return the last part of an index's path or, on the hub, of its repository."""
-    name = place.name or str(place.path.resolve())
-    return name.partition("@")[0].rpartition("/")[2]
-
-
-def _encoders(args: argparse.Namespace, infos: Sequence["IndexInfo"]) -> "QueryEncoders | None":
-    if args.model_id is None:
-        return None
-    from image_toolkit.retrieval.search.index_models import check_index_fits  # noqa: PLC0415
-    from image_toolkit.retrieval.search.query_encoders import QueryEncoders  # noqa: PLC0415
-
-    encoders = QueryEncoders(args.model_id, args.revision)
-    for info in infos:
-        check_index_fits(info, encoders.about, args.model_id)
-    return encoders
+    return serve(args)

@@ -20,28 +20,29 @@ _BLOCK_ROWS: Final = 32
 _SLACK: Final = 1.2
 _LEAST_TRAINING: Final = 32_768
 _TRAINING_SHARE: Final = 4
-"""The part of the memory that vectors to learn from may take: twice this, since they are copied."""
+"""The divisor of the memory for training vectors, which take twice that since they are copied."""
 _EFFORTS: Final = (
     *((4, 1), (8, 1), (16, 1), (24, 1), (32, 1), (48, 1), (64, 1), (64, 2), (96, 2), (128, 2)),
     *((128, 4), (192, 4), (256, 4), (256, 8), (512, 8), (1024, 16)),
 )
-"""Lists to search, and the factor by which more than the usual is refined: neither runs ahead."""
+"""Pairs of lists to search and a factor on the usual re-ranking, increased in step."""
 _REFINED: Final = {4: 4, 8: 16}
-"""How many times the wanted number is usually refined, by the dimensions that a byte stands for.
+"""The usual multiple of the wanted number to re-rank, by dimensions per byte of code.
 
-Beyond that, more lists pay better than more to refine; measured for both lengths of code.
+Beyond that, searching more lists pays off better than re-ranking more; measured for both code
+lengths.
 """
 
 
 @dataclass(frozen=True)
 class Kind:
-    """A kind of index for so many rows of so many dimensions.
+    """A kind of index for a number of rows and a dimension.
 
-    - flat: every vector is compared; exact, and fast enough for a hundred thousand;
-    - hnsw: a graph over the whole vectors; fast, and nearly exact, if they fit in memory;
-    - ivf_pq: vectors in codes of `code_bytes`, in lists of which a few are searched, the best of
-      them compared anew by longer codes on disk; for what does not fit. It learns from
-      `most_training` vectors at most. `mapped` leaves its lists on disk, too.
+    - flat: compares every vector; exact, and fast enough for a hundred thousand
+    - hnsw: a graph over the full vectors; fast and nearly exact, if they fit in memory
+    - ivf_pq: vectors as codes of `code_bytes`, in lists of which a few are searched, and the best
+      of them re-ranked by longer codes on disk; for what does not fit in memory. It is trained on
+      at most `most_training` vectors. `mapped` leaves its lists on disk, too.
     """
 
     name: str
@@ -53,7 +54,7 @@ class Kind:
 
     @property
     def factory_key(self) -> str:
-        """The kind in the language of FAISS's index factory."""
+        """The kind as a key of FAISS's index factory."""
         if self.name == "flat":
             return "Flat"
         if self.name == "hnsw":
@@ -62,30 +63,30 @@ class Kind:
 
     @property
     def refined_by(self) -> str:
-        """The codes on disk by which what was found is ordered anew; empty for none."""
+        """The codes on disk that re-rank candidates; empty for none."""
         return "SQ8" if self.name == "ivf_pq" else ""
 
     @property
     def _short_key(self) -> str:
-        """The part of the key that is in memory: of codes of four bits, as residuals of a list."""
+        """The key of the part in memory: 4-bit codes of the residuals to each list's centre."""
         return f"IVF{self.lists},PQ{2 * self.code_bytes}x4fsr"
 
     @property
     def lists(self) -> int:
-        """The number of lists of an inverted file: some twice the root of the rows."""
+        """The number of lists of an inverted file: about twice the square root of the rows."""
         learnt = min(self.rows, self.most_training) // _TRAINING_PER_LIST
         return max(_LEAST_LISTS, min(int(2 * sqrt(self.rows)), learnt))
 
     @property
     def training_rows(self) -> int:
-        """How many vectors it learns its lists and codes from."""
+        """The number of vectors that lists and codes are trained on."""
         if self.name != "ivf_pq":
             return 0
         return min(self.rows, max(_TRAINING_PER_LIST * self.lists, _LEAST_TRAINING))
 
     @property
     def file_bytes(self) -> int:
-        """How large the index file is, about."""
+        """The approximate size of the index file, in bytes."""
         whole = self.rows * 4 * self.dimension
         if self.name == "flat":
             return whole
@@ -95,24 +96,24 @@ class Kind:
 
     @property
     def memory_bytes(self) -> int:
-        """How much of the file a search holds in memory, about; it maps the rest."""
+        """The approximate part of the file that a search holds in memory; it maps the rest."""
         return 4 * self.dimension * self.lists if self.mapped else self.lists_bytes
 
     @property
     def lists_bytes(self) -> int:
-        """How large the lists of an inverted file are with their codes, about; 0 for others."""
+        """The approximate size of an inverted file's lists with their codes; 0 for other kinds."""
         if not self.refined_by:
             return 0
         return self.rows * (self.code_bytes + _ID_BYTES) + self.lists * self._list_bytes
 
     @property
     def _list_bytes(self) -> int:
-        """What a list takes beside its codes: its centre, and half a block that is not full."""
+        """The size of a list without its codes: its centre, and on average half an unused block."""
         return 4 * self.dimension + _BLOCK_ROWS // 2 * self.code_bytes
 
     @property
     def options(self) -> Sequence[str]:
-        """The search options to choose among, the fastest first."""
+        """The search options to choose from, fastest first."""
         if self.name == "flat":
             return ("",)
         if self.name == "hnsw":
@@ -124,9 +125,9 @@ class Kind:
     def empty(self) -> Any:
         """Return an index of this kind without vectors, with room for `rows`.
 
-        Of `ivf_pq`, it is the part in memory.
+        For `ivf_pq`, this is the part in memory.
         """
-        import faiss  # noqa: PLC0415 - the command line reads the names of the kinds alone
+        import faiss  # noqa: PLC0415 - the command line only reads the names of the kinds
 
         key = self._short_key if self.refined_by else self.factory_key
         index: Any = faiss.index_factory(self.dimension, key, faiss.METRIC_INNER_PRODUCT)
@@ -137,10 +138,10 @@ class Kind:
 
 
 def choose_kind(rows: int, dimension: int, memory_bytes: int) -> Kind:
-    """Return the kind that suits a number of vectors and the memory for building and serving them.
+    """Return the kind that suits a number of vectors and the memory to build and serve it.
 
     Raises:
-        InputDataError: `ivf_pq` is called for, but the dimension does not divide into codes.
+        InputDataError: `ivf_pq` is needed, but the dimension does not divide into codes.
     """
     if rows <= _FLAT_ROWS:
         return Kind("flat", rows, dimension)
@@ -150,7 +151,7 @@ def choose_kind(rows: int, dimension: int, memory_bytes: int) -> Kind:
 
 
 def kind_for(name: str | None, rows: int, dimension: int, memory_bytes: int) -> Kind:
-    """Return the kind of this name, or where there is none, the one that suits.
+    """Return the kind with this name, or the one that suits if there is none.
 
     Raises:
         InputDataError: as `choose_kind` and `named_kind`.
@@ -161,13 +162,13 @@ def kind_for(name: str | None, rows: int, dimension: int, memory_bytes: int) -> 
 
 
 def named_kind(name: str, rows: int, dimension: int, memory_bytes: int) -> Kind:
-    """Return the kind of this name; codes are as long as the memory allows.
+    """Return the kind with this name, with codes as long as the memory permits.
 
-    Where it allows none, they stay on disk, at their longest.
+    If it permits none, they stay on disk, at their longest.
 
     Raises:
-        InputDataError: it is `ivf_pq`, and there are too few vectors to learn from, or the
-            dimension does not divide into codes.
+        InputDataError: it is `ivf_pq`, and there are too few vectors to train on, or the dimension
+            does not divide into codes.
     """
     if name != "ivf_pq":
         return Kind(name, rows, dimension)
@@ -186,6 +187,6 @@ def named_kind(name: str, rows: int, dimension: int, memory_bytes: int) -> Kind:
 
 
 def _reserve(storage: Any, size: int) -> None:
-    """Make room for `size` bytes of vectors at once, instead of doubling while they come."""
+    """Allocate `size` bytes for vectors at once, rather than by doubling."""
     storage.codes.resize(size)
     storage.codes.resize(0)

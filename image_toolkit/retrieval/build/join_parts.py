@@ -1,4 +1,4 @@
-"""Make one index of several folders: list them, once it is sure that they belong together."""
+"""Make one index of several folders: list them, after checking that they belong together."""
 
 import json
 from collections.abc import Iterator, Sequence
@@ -11,10 +11,11 @@ from image_toolkit.retrieval.search.joined_index import PARTS, join_indexes, wri
 
 
 def join_parts(folder: Path, modality: str) -> Iterator[str]:
-    """List all folders in `folder` as the parts of one index, by name; yield lines that say so.
+    """List all folders in `folder` as the parts of one index, by name; yield lines to report it.
 
     Raises:
-        InputDataError: there are none, or one is missing, unfinished or no index, or does not fit.
+        InputDataError: there are none, or one is missing, unfinished, not an index, or does not
+            match.
     """
     parts = sorted(path for path in folder.glob("[!.]*") if path.is_dir())
     if not parts:
@@ -34,7 +35,7 @@ def join_parts(folder: Path, modality: str) -> Iterator[str]:
 
 
 def _check_that_all_are_there(folder: Path, parts: Sequence[Path], modality: str) -> None:
-    """Refuse parts of one source, as `index build --part` makes them, if some are not there."""
+    """Refuse an incomplete set of the parts of one source, as made by `index build --part`."""
     found: set[int] = set()
     wanted: set[int] = set()
     for part in parts:

@@ -1,4 +1,4 @@
-"""The lists of all shards, merged into one file from which FAISS maps them."""
+"""The lists of all shards, merged into one file that FAISS can map."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -17,9 +17,9 @@ _ID: Final = np.dtype(np.int64)
 
 @dataclass(frozen=True)
 class MergedLists:
-    """The file with the lists of an inverted file, and how many vectors each has.
+    """A file with the lists of an inverted file, and the number of vectors in each.
 
-    The `held_out` ones of them are those that come last, in each list.
+    The `held_out` vectors are the last ones of each list.
     """
 
     file: Path
@@ -27,12 +27,12 @@ class MergedLists:
     held_out: IntArray
 
     def index(self, empty: Any, *, with_held_out: bool) -> Any:
-        """Return an inverted file that has these lists mapped; it was `empty` before."""
+        """Return `empty`, an inverted file, with these lists mapped into it."""
         sizes = self.sizes if with_held_out else self.sizes - self.held_out
         return with_lists(empty, self.file, sizes, rooms(self.sizes))
 
     def in_memory(self, empty: Any, mapped: Any) -> Any:
-        """Return an inverted file that has in memory what `mapped` has; it was `empty` before."""
+        """Return `empty`, an inverted file, with the contents of `mapped` copied into memory."""
         source: Any = mapped.invlists
         target: Any = faiss.downcast_InvertedLists(empty.invlists)
         for number, size in enumerate(self.sizes.tolist()):
@@ -45,7 +45,7 @@ class MergedLists:
 def merge_lists(
     shards: Sequence[Shard], empty: Any, head: int, file: Path, memory: int
 ) -> MergedLists:
-    """Write the lists of all shards to `file`, some at a time, in about so many bytes of memory.
+    """Write the lists of all shards to `file`, in runs that take about `memory` bytes.
 
     Rows from `head` on are the held-out ones.
     """
@@ -64,7 +64,7 @@ def merge_lists(
 
 
 def _runs(sizes: IntArray, most: int) -> Iterator[tuple[int, int]]:
-    """Yield runs of lists, first and behind the last, of at most so many vectors, or one list."""
+    """Yield runs of lists as [first, last), of at most so many vectors or a single list."""
     first, count = 0, 0
     for number, size in enumerate(sizes.tolist()):
         if count and count + size > most:
@@ -75,7 +75,7 @@ def _runs(sizes: IntArray, most: int) -> Iterator[tuple[int, int]]:
 
 
 def _gathered(shards: Sequence[Shard], first: int, last: int) -> tuple[IntArray, Codes]:
-    """Return ids and codes of a run of lists, by list, and in a list by id."""
+    """Return the ids and codes of a run of lists, by list, and within a list by id."""
     ids, codes, list_of = [], [], []
     for shard in shards:
         sizes = shard.read("sizes")
@@ -89,7 +89,7 @@ def _gathered(shards: Sequence[Shard], first: int, last: int) -> tuple[IntArray,
 
 
 def _packed(codes: Codes, empty: Any) -> Codes:
-    """Return codes in blocks as fast-scan reads them; the last one is filled up with zeros."""
+    """Return codes in the blocks that fast-scan reads, the last one padded with zeros."""
     blocks = np.zeros((rooms(np.array(len(codes))), codes.shape[1]), np.uint8)
     blocks[: len(codes)] = codes
     packed = np.empty_like(blocks)
@@ -100,7 +100,7 @@ def _packed(codes: Codes, empty: Any) -> Codes:
 
 
 def _padded(ids: IntArray) -> IntArray:
-    """Return ids, as many as a list has room for."""
+    """Return ids, padded with -1 to the capacity of the list."""
     padded: IntArray = np.full(rooms(np.array(len(ids))), -1, _ID)
     padded[: len(ids)] = ids
     return padded

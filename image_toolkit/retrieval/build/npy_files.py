@@ -1,4 +1,4 @@
-"""`.npy` files, written so that a full disk says so."""
+"""Write `.npy` files so that a full disk is reported."""
 
 from pathlib import Path
 from typing import Any
@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 
 def write_npy(file: Path, array: NDArray[Any]) -> None:
-    """Write an array; `np.save` writes beside Python, and does not say why it cannot."""
+    """Write an array; `np.save` bypasses Python's file layer, and does not say why it failed."""
     rows = np.ascontiguousarray(array)
     with file.open("wb") as stream:
         header = array_format.header_data_from_array_1_0(rows)

@@ -1,4 +1,4 @@
-"""Some of the images that an index is of: from this machine, or from where they are on the web."""
+"""Sample images of an index: from this machine, or from their URLs."""
 
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
@@ -18,10 +18,10 @@ _LIMITS: Final = FetchLimits(timeout=10, retries=0)
 def own_images(
     rows: Sequence[Mapping[str, Any]], url: str | None, access: AccessPolicy
 ) -> dict[int, bytes]:
-    """Return the encoded images of rows of metadata that can still be had, by the row's place.
+    """Return the encoded images that are still available for rows of metadata, by row position.
 
-    Of an index that was built from a folder, `image_path` has them; else `url` names the column of
-    their addresses, which are asked as `access` allows.
+    An index built from a folder has `image_path`; otherwise `url` is the column with their
+    addresses, which are fetched as `access` permits.
     """
     found: dict[int, bytes] = {}
     remote: dict[int, str] = {}

@@ -1,4 +1,4 @@
-"""Recall: how many of the true nearest neighbours an index finds."""
+"""Recall: the share of the true nearest neighbours that an index finds."""
 
 import time
 from collections.abc import Sequence
@@ -17,7 +17,7 @@ NEIGHBOURS: Final = 10
 
 @dataclass(frozen=True)
 class Measurement:
-    """What an index does with certain search options; the rate is in queries a second."""
+    """The performance of an index with some search options; the rate is in queries per second."""
 
     options: str
     recall: float
@@ -30,7 +30,7 @@ def recall(found: IntArray, true: IntArray) -> float:
 
 
 def _shares(found: IntArray, true: IntArray) -> NDArray[np.float64]:
-    """Return for each query the share of `true` neighbours that were `found`."""
+    """Return, per query, the share of `true` neighbours that were `found`."""
     return (found[:, None, :] == true[:, :, None]).any(axis=2).mean(axis=1)  # type: ignore[no-any-return]
 
 
@@ -41,10 +41,10 @@ def tune(
     options: Sequence[str],
     target: float,
 ) -> list[Measurement]:
-    """Try `options` from the fastest on until the recall reaches `target`, or there are no more.
+    """Try `options`, fastest first, until the recall reaches `target` or there are no more.
 
-    It must be above the target by its standard error, so as to hold for other queries. The index
-    keeps the options tried last, which are the last of the measurements returned.
+    It must exceed the target by its standard error, so as to hold for other queries. The index
+    keeps the options tried last, which are the last of the returned measurements.
     """
     measurements: list[Measurement] = []
     space: Any = faiss.ParameterSpace()

@@ -1,9 +1,9 @@
-"""A second look at what short codes find: every vector in a byte a number, kept on disk.
+"""Re-rank what short codes find: every vector with one byte per dimension, on disk.
 
-An inverted file of short codes is small and fast, but orders near neighbours poorly. `IndexRefine`
-of FAISS takes several times as many as are wanted and orders them anew by longer codes. Their file
-is written from those of the shards, so that they need no memory, neither in building nor in
-searching, which maps them: only those of the candidates are read.
+An inverted file of short codes is small and fast, but orders near neighbours poorly. FAISS's
+`IndexRefine` takes several times as many candidates as wanted and re-ranks them by longer codes.
+Their file is assembled from those of the shards, so that they need no memory: neither in building,
+nor in searching, which maps the file and reads only the candidates' codes.
 """
 
 from collections.abc import Sequence
@@ -16,13 +16,13 @@ import numpy as np
 from image_toolkit.retrieval.build.shards import Shard
 
 _COUNT_BYTES: Final = 8
-"""FAISS ends the file of a scalar quantiser with its codes, and says before them how many bytes."""
+"""FAISS ends the file of a scalar quantiser with its codes, preceded by their size in bytes."""
 
 
 def move_longer_codes(shards: Sequence[Shard], codec: Any, file: Path) -> None:
-    """Move the longer codes of all shards to `file`, which is an index of FAISS.
+    """Move the longer codes of all shards to `file`, which is a FAISS index.
 
-    What was moved before is left as it is.
+    Skipped if they were moved before.
     """
     if not file.is_file():
         unfinished = file.with_suffix(".tmp")
@@ -43,9 +43,9 @@ def _write(shards: Sequence[Shard], codec: Any, file: Path) -> None:
 
 
 def refined(index: Any, file: Path) -> Any:
-    """Return a search in `index` that orders what it finds by the codes of `file`, mapped.
+    """Return a search in `index` that re-ranks its results by the memory-mapped codes of `file`.
 
-    `index` may have only the first rows of those in the file.
+    `index` may contain only the first rows of those in the file.
     """
     codes: Any = faiss.read_index(str(file), faiss.IO_FLAG_MMAP_IFC)
     codes.ntotal = index.ntotal

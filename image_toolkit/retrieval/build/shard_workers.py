@@ -1,7 +1,7 @@
-"""Who makes shards: the workers of a Dask cluster of the user's own, or processes of this machine.
+"""Who makes shards: the workers of the user's Dask cluster, or processes on this machine.
 
-`DASK_SCHEDULER_ADDRESS` says where a cluster is, as it does for steps. Its workers need to see the
-folder of the build under the same path.
+`DASK_SCHEDULER_ADDRESS` names the cluster, as for steps. Its workers must see the build folder
+under the same path.
 """
 
 import logging
@@ -26,13 +26,13 @@ SCHEDULER: Final = "DASK_SCHEDULER_ADDRESS"
 _ONE_THREAD: Final = dict.fromkeys(
     ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1"
 )
-"""As Dask's workers compute."""
+"""As in Dask's workers."""
 
 _PATIENCE: Final = "60 s"
 
 
 def make_shards(shards: Sequence[Shard], processes: int) -> None:
-    """Make those shards that are not there yet; on a cluster, or in so many processes here.
+    """Make the shards that do not exist yet, on a cluster or in so many local processes.
 
     Raises:
         StepFailedError: the cluster failed; finished shards are kept.
@@ -56,7 +56,7 @@ def _made(shards: Sequence[Shard], processes: int) -> Iterator[Shard]:
 
 
 def _made_here(shards: Sequence[Shard], processes: int) -> Iterator[Shard]:
-    """Yield shards as they are finished, by fewer processes each time that one is killed."""
+    """Yield shards as they are finished, with one process fewer each time one is killed."""
     left = list(shards)
     while (at_once := min(processes, len(left))) > 1:
         try:
@@ -91,7 +91,7 @@ def _made_on_cluster(shards: Sequence[Shard], address: str) -> Iterator[Shard]:
     from distributed import as_completed as completed  # noqa: PLC0415
 
     logging.getLogger("distributed").setLevel(logging.CRITICAL)
-    run = uuid4().hex  # a cluster that stays knows the shards of earlier builds
+    run = uuid4().hex  # a long-lived cluster remembers the shards of earlier builds
     try:
         with Client(address, timeout=_PATIENCE) as client:
             logger.info("making %d shards on the cluster at %s", len(shards), address)

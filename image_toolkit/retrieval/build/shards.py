@@ -1,7 +1,7 @@
-"""Shards of an inverted file: each a file of vectors in codes, sorted by list, on disk.
+"""Shards of an inverted file: each a file of vectors as codes, sorted by list, on disk.
 
-A shard is a folder that gets its name when all is in it, so that a build which was killed keeps
-those that have one. It is made by any process that sees the folder, of what was learnt before.
+A shard is a folder that gets its name when it is complete, so that a build which was killed keeps
+its finished shards. Any process that sees the folder can make it, from the trained parts.
 """
 
 from collections.abc import Iterator, Sequence
@@ -27,7 +27,7 @@ _CHUNK_ROWS: Final = 8192
 
 @dataclass(frozen=True)
 class Learnt:
-    """The folder of what a build has learnt, and shares with all that make its shards."""
+    """The folder with the trained parts of a build, shared by all that make its shards."""
 
     folder: Path
 
@@ -38,12 +38,12 @@ class Learnt:
 
     @property
     def codec_file(self) -> Path:
-        """The longer codes' quantiser."""
+        """The quantiser of the longer codes."""
         return self.folder / "codec.index"
 
     @property
     def queries_file(self) -> Path:
-        """The vectors that were held out."""
+        """The held-out vectors."""
         return self.folder / "queries.npy"
 
     def lists(self) -> Any:
@@ -55,17 +55,17 @@ class Learnt:
         return faiss.read_index(str(self.codec_file))
 
     def queries(self) -> FloatArray:
-        """Return the vectors that were held out, of shape (n, dimension)."""
+        """Return the held-out vectors, shape (n, dimension)."""
         found: FloatArray = np.load(self.queries_file)
         return found
 
 
 @dataclass(frozen=True)
 class Shard:
-    """What a file of vectors becomes, the first of which is row `start` of the index.
+    """A shard of the index, made from a file of vectors, the first of which is row `start`.
 
-    Of the held-out vectors, the `neighbours` nearest among its `searched` first rows are found on
-    the way, so that each vector is read once.
+    For each held-out vector, the `neighbours` nearest among the shard's first `searched` rows are
+    found in the same pass, so that each vector is read only once.
     """
 
     learnt: Learnt
@@ -77,14 +77,14 @@ class Shard:
 
     @property
     def folder(self) -> Path:
-        """Where it lies; it is there when it is complete."""
+        """Its folder, which exists once it is complete."""
         return self.learnt.folder / self.vectors.stem
 
     def read(self, name: str) -> NDArray[Any]:
-        """Return one of its arrays, mapped.
+        """Return one of its arrays, memory-mapped.
 
         `sizes` of the lists; `ids` and `codes`, by list; `longer` codes, by row; `nearest` and
-        `similarity`, (queries, neighbours).
+        `similarity`, shape (queries, neighbours).
         """
         array: NDArray[Any] = np.load(self.file(name), mmap_mode="r")
         return array
@@ -94,14 +94,14 @@ class Shard:
         return self.folder / f"{name}.npy"
 
     def make(self) -> None:
-        """Make it, in as many threads as the process has."""
+        """Make the shard, in as many threads as the process has."""
         unfinished = self.folder.with_suffix(f".{uuid4().hex}")
         unfinished.mkdir()
         for name, array in self._arrays():
             write_npy(unfinished / f"{name}.npy", array)
         try:
             unfinished.replace(self.folder)
-        except OSError:  # a worker of a build that was killed was at it, too
+        except OSError:  # another worker finished it first, such as one of a killed build
             if not self.folder.is_dir():
                 raise
 
@@ -118,7 +118,7 @@ class Shard:
         yield "nearest", nearest
 
     def _encoded(self, lists: Any, codec: Any) -> tuple[IntArray, Codes, Codes]:
-        """Return for each vector its list, and its codes of both lengths."""
+        """Return the list of each vector, and its codes of both lengths."""
         vectors = NpyVectors([self.vectors])
         list_of = np.empty(len(vectors), np.int64)
         codes = np.empty((len(vectors), lists.code_size), np.uint8)
@@ -134,7 +134,7 @@ class Shard:
         return list_of, codes, longer
 
     def _nearest(self) -> tuple[FloatArray, IntArray]:
-        """Return the cosines and rows in the index of what is nearest to the held-out vectors."""
+        """Return the cosines and index rows of the nearest neighbours of the held-out vectors."""
         queries = self.learnt.queries()
         vectors = NpyVectors([self.vectors])
         count = min(self.neighbours, self.searched)
@@ -148,9 +148,9 @@ class Shard:
 def shards_of(
     learnt: Learnt, files: Sequence[Path], rows: Sequence[int], searched: int, neighbours: int
 ) -> list[Shard]:
-    """Return the shards of files of vectors that have so many `rows`.
+    """Return the shards for files of vectors that have so many `rows`.
 
-    Neighbours are sought among the first `searched` of all rows.
+    Neighbours are searched among the first `searched` of all rows.
     """
     starts = accumulate(rows, initial=0)
     return [
@@ -160,7 +160,7 @@ def shards_of(
 
 
 def nearest_of_all(shards: Sequence[Shard], count: int) -> IntArray:
-    """Return the rows nearest to each held-out vector, best first, of shape (queries, count)."""
+    """Return the nearest rows of each held-out vector, best first, shape (queries, count)."""
     similarity = np.concatenate([shard.read("similarity") for shard in shards], axis=1)
     nearest = np.concatenate([shard.read("nearest") for shard in shards], axis=1)
     order = np.argsort(-similarity, axis=1, kind="stable")[:, :count]

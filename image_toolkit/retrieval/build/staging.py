@@ -1,9 +1,9 @@
 """The first half of a build: normalised vectors and their metadata on disk, resumable.
 
-Each portion of the source becomes a pair of files, `img_emb/img_emb_0000.npy` and
-`metadata/metadata_0000.parquet`, written under temporary names and renamed. A build that is stopped
-goes on after the last complete pair, if the source is still the same. The metadata of rows without
-a usable vector is kept apart, as `left_out/left_out_0000.parquet`.
+Each portion of the source becomes a pair of files, `img_emb/img_emb_00000.npy` and
+`metadata/metadata_00000.parquet`, written under temporary names and renamed. A build that was
+stopped resumes after the last complete pair, if the source is still the same. The metadata of rows
+without a usable vector is stored separately, as `left_out/left_out_00000.parquet`.
 """
 
 import json
@@ -20,7 +20,7 @@ import pyarrow.parquet as pq
 
 from fondant_spec.progress import Progress
 from image_toolkit.retrieval.build.npy_files import write_npy
-from image_toolkit.retrieval.build.vector_sources import VectorSource
+from image_toolkit.retrieval.build.vector_source import VectorSource
 from image_toolkit.retrieval.search.columns import rename_usual
 from image_toolkit.retrieval.search.hits import BoolArray, FloatArray
 from image_toolkit.unit_vectors import unit_vectors
@@ -32,50 +32,51 @@ _ROW_GROUP_ROWS: Final = 8192
 _STATE: Final = "state.json"
 
 UNFINISHED: Final = ".building"
-"""What the folder of an index is called behind its name, until it is there."""
+"""The suffix of an index's folder until it is complete."""
 
 SOURCE_ROW: Final = "source_row"
-"""The column of what was left out that numbers its rows in the source."""
+"""The column with the row number in the source, in the metadata of rows left out."""
 
 
 @dataclass(frozen=True)
 class Staging:
-    """The folder of a build that is under way."""
+    """The folder of a build in progress."""
 
     folder: Path
 
     @property
     def vectors(self) -> Path:
-        """Where the vectors go."""
+        """The folder of the vectors."""
         return self.folder / "img_emb"
 
     @property
     def metadata(self) -> Path:
-        """Where the metadata goes."""
+        """The folder of the metadata."""
         return self.folder / "metadata"
 
     @property
     def left_out(self) -> Path:
-        """Where the metadata of rows goes that are not in the index, if there are any."""
+        """The folder with the metadata of rows that are not in the index, if there are any."""
         return self.folder / "left_out"
 
     @property
     def shards(self) -> Path:
-        """Where an inverted file is made in shards, until they are merged."""
+        """The folder of an inverted file's shards, until they are merged."""
         return self.folder / "shards"
 
     def fill(self, source: VectorSource, rows_per_portion: int = ROWS_PER_PORTION) -> int:
-        """Write what is not yet there of `source`; return how many rows have no usable vector.
+        """Write what is missing of `source`; return how many rows have no usable vector.
 
-        Those rows, whose vector is missing, not finite or zero, are left out, and listed apart.
+        Those rows, whose vector is missing, not finite or zero, are left out, and listed
+        separately.
         """
         self._begin(source, rows_per_portion)
         done = self._complete()
+        start = min(done * rows_per_portion, len(source))
         if done:
-            logger.info("going on after %d rows that are kept", done * rows_per_portion)
-        start = done * rows_per_portion
+            logger.info("going on after %d rows that are kept", start)
         with Progress("index build: vectors", len(source)) as progress:
-            progress.advance(min(start, len(source)), before=min(start, len(source)))
+            progress.advance(start, before=start)
             portions = source.portions(rows_per_portion, start)
             for number, (vectors, table) in enumerate(portions, start=done):
                 usable = np.logical_and(np.isfinite(vectors).all(axis=1), vectors.any(axis=1))
@@ -86,7 +87,7 @@ class Staging:
         return len(source) - kept
 
     def vector_files(self) -> Sequence[Path]:
-        """Return the files of vectors that hold any, in order."""
+        """Return the vector files that are not empty, in order."""
         files = sorted(self.vectors.glob("img_emb_*.npy"))
         return [file for file in files if len(np.load(file, mmap_mode="r"))]
 
@@ -98,26 +99,26 @@ class Staging:
             shutil.rmtree(self.vectors)
 
     def _begin(self, source: VectorSource, rows_per_portion: int) -> None:
-        state = {"identity": source.identity, "rows_per_portion": rows_per_portion}
+        state = json.dumps({"identity": source.identity, "rows_per_portion": rows_per_portion})
         file = self.folder / _STATE
-        if file.is_file() and json.loads(file.read_bytes()) != state:
-            logger.info("%s is of another source; starting afresh", self.folder)
+        if file.is_file() and file.read_bytes() != state.encode():  # it may have been cut off, too
+            logger.warning("%s is of another source; starting afresh", self.folder)
             shutil.rmtree(self.folder)
         self.vectors.mkdir(parents=True, exist_ok=True)
         self.metadata.mkdir(exist_ok=True)
-        file.write_text(json.dumps(state))
+        file.write_text(state, encoding="utf-8")
 
     def _complete(self) -> int:
-        """Return how many portions are there, both files of each."""
+        """Return the number of complete portions, with both files."""
         number = 0
         while self._metadata_file(number).is_file() and self._vector_file(number).is_file():
             number += 1
         return number
 
     def _list(self, number: int, unusable: BoolArray, table: pa.Table, start: int) -> None:
-        """Keep the metadata of the rows of a portion that have no usable vector, if there are any.
+        """Store the metadata of a portion's rows without a usable vector, if there are any.
 
-        Their number in the source, from 0, is the first column.
+        Their row number in the source, from 0, is the first column.
         """
         if not unusable.any():
             return
@@ -142,9 +143,9 @@ class Staging:
 
 
 def left_out_rows(folder: Path, most: int) -> list[str]:
-    """Return what the first rows are called that were left out of the index in `folder`.
+    """Return the names of the first rows that were left out of the index in `folder`.
 
-    Each is its path or URL, if it has one, and its number in the source.
+    A name is the path or URL, if there is one, and the row number in the source.
     """
     names: list[str] = []
     for file in sorted((folder / "left_out").glob("left_out_*.parquet")):

@@ -1,18 +1,17 @@
-"""Where an index can be built from: vectors with their metadata, in the layouts that people have.
+"""What an index can be built from: vectors with their metadata, in the usual layouts.
 
-- Parquet files with a vector column;
-- `.npy` files with Parquet or Arrow metadata, in clip-retrieval's layout or named apart (Re-LAION);
-- DataComp's pairs of `<name>.parquet` and `<name>.npz`;
-- a dataset that this pipeline wrote, by its manifest.
+- Parquet files with a vector column
+- `.npy` files with Parquet or Arrow metadata, in clip-retrieval's layout or separate (Re-LAION)
+- DataComp's pairs of `<name>.parquet` and `<name>.npz`
+- a dataset that this pipeline wrote, by its manifest
 
 A folder of images is in `image_source`, since it needs a model.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Final, TypeAlias
+from typing import Final
 
 import numpy as np
 import pyarrow as pa
@@ -24,7 +23,8 @@ from fondant_spec.dataset.manifest import Field, Manifest, Partition
 from fondant_spec.dataset.parquet_bounds import check_unpacked
 from fondant_spec.dataset.parquet_pages import open_checked
 from fondant_spec.dataset.partitions import read_batches
-from fondant_spec.errors import InputDataError, InvalidArgumentError
+from fondant_spec.errors import InputDataError
+from image_toolkit.retrieval.build.vector_source import Portion, Stretch, VectorSource
 from image_toolkit.retrieval.search.fingerprint import state_of
 from image_toolkit.retrieval.search.hits import FloatArray
 from image_toolkit.retrieval.search.index_folder import IndexFolder
@@ -36,85 +36,6 @@ from image_toolkit.retrieval.search.vectors import NpyVectors, is_float_list, ve
 _ROWS: Final = 8192
 _BUFFER_BYTES: Final = 8 << 20
 
-Portion: TypeAlias = "tuple[FloatArray, pa.Table]"
-"""Vectors of shape (n, dimension) and the metadata of the same n rows.
-
-A row whose vector is missing is all NaN.
-"""
-
-
-@dataclass(frozen=True)
-class Stretch:
-    """A number of rows that are read together, and can be left out together."""
-
-    rows: int
-    read: Callable[[], Iterator[Portion]]
-
-
-def _nothing() -> None:
-    """Let go of nothing."""
-
-
-@dataclass(frozen=True)
-class VectorSource:
-    """Rows to build an index from, always in the same order.
-
-    `identity` changes when the contents do. `model` made the vectors, if that is known. `close`
-    lets go of what was needed to read them. `which_part` says of how many it is which one.
-    """
-
-    stretches: Sequence[Stretch]
-    identity: str
-    dimension: int
-    model: ModelIdentity | None = None
-    close: Callable[[], None] = _nothing
-    which_part: str | None = None
-
-    def __len__(self) -> int:
-        """Return the number of rows."""
-        return sum(stretch.rows for stretch in self.stretches)
-
-    def part(self, number: int, parts: int) -> "VectorSource":
-        """Return one of so many parts that are about alike, from 1 on; stretches stay whole.
-
-        Raises:
-            InvalidArgumentError: there is nothing in it.
-        """
-        ends = np.cumsum([stretch.rows for stretch in self.stretches])
-        part_of = np.ceil(parts * ends / len(self)).astype(int) if len(self) else ends
-        chosen = [s for s, of in zip(self.stretches, part_of, strict=True) if of == number]
-        if not chosen:
-            msg = f"--part {number}/{parts}: nothing of the source is in it. Take fewer parts."
-            raise InvalidArgumentError(msg)
-        which = f"{number}/{parts}"
-        identity = f"{self.identity}, {which}"
-        return replace(self, stretches=chosen, identity=identity, which_part=which)
-
-    def portions(self, size: int, start: int = 0) -> Iterator[Portion]:
-        """Yield `size` rows at a time, the last time fewer, from row `start` on."""
-        held: list[Portion] = []
-        count = 0
-        for vectors, table in self._from(start):
-            held.append((vectors, table))
-            count += len(vectors)
-            while count >= size:
-                whole_vectors, whole_table = _join(held)
-                yield whole_vectors[:size], whole_table.slice(0, size)
-                held = [(whole_vectors[size:], whole_table.slice(size))]
-                count -= size
-        if count:
-            yield _join(held)
-
-    def _from(self, start: int) -> Iterator[Portion]:
-        for stretch in self.stretches:
-            if start >= stretch.rows:
-                start -= stretch.rows
-                continue
-            for vectors, table in stretch.read():
-                skipped = min(start, len(vectors))
-                start -= skipped
-                yield vectors[skipped:], table.slice(skipped)
-
 
 def open_source(
     path: Path,
@@ -123,10 +44,10 @@ def open_source(
     vectors: str | None = None,
     modality: str = "image",
 ) -> VectorSource:
-    """Return the source at `path`, whichever of the layouts it has.
+    """Return the source at `path`, in any of the layouts.
 
-    `metadata` is the folder of the metadata of `.npy` files, where it is not beside them.
-    `vectors` names the Parquet column, the dataset's field or the key in DataComp's `.npz` files.
+    `metadata` is the folder with the metadata of `.npy` files, if it is not beside them. `vectors`
+    names the Parquet column, the dataset's field or the key in DataComp's `.npz` files.
 
     Raises:
         InputDataError: nothing here can be read.
@@ -157,7 +78,7 @@ def _parquet_source(files: Sequence[Path], column: str | None) -> VectorSource:
         for group in range(metadata.num_row_groups):
             read = partial(_read_row_group, file, group, column, dimension)
             stretches.append(Stretch(metadata.row_group(group).num_rows, read))
-    return VectorSource(stretches, state_of(files), dimension)
+    return VectorSource(stretches, f"{state_of(files)}-{column}", dimension)
 
 
 def _npy_source(files: Sequence[Path], metadata_files: Sequence[Path]) -> VectorSource:
@@ -183,7 +104,7 @@ def _datacomp_source(folder: Path, key: str | None) -> VectorSource:
         rows = pq.read_metadata(table).num_rows
         stretches.append(Stretch(rows, partial(_read_pair, array, table, key)))
     dimension = _read_array(arrays[0], key).shape[1]
-    return VectorSource(stretches, state_of([*arrays, *tables]), dimension)
+    return VectorSource(stretches, f"{state_of([*arrays, *tables])}-{key}", dimension)
 
 
 def _dataset_source(manifest: Manifest, name: str | None) -> VectorSource:
@@ -204,9 +125,8 @@ def _dataset_source(manifest: Manifest, name: str | None) -> VectorSource:
         Stretch(part.rows, partial(_read_partition, manifest, wanted, part, name, dimension))
         for part in manifest.partitions
     ]
-    return VectorSource(
-        stretches, manifest.digest[:16], dimension, ModelIdentity.of_field(field.metadata)
-    )
+    identity = f"{manifest.digest[:16]}-{name}"
+    return VectorSource(stretches, identity, dimension, ModelIdentity.of_field(field.metadata))
 
 
 def _read_row_group(file: Path, group: int, column: str, dimension: int) -> Iterator[Portion]:
@@ -253,7 +173,7 @@ def _read_partition(
 
 
 def is_metadata(data_type: pa.DataType) -> bool:
-    """Return whether a column belongs into an index's metadata: no vectors, no image bytes."""
+    """Return whether a column belongs in an index's metadata: not vectors, not image bytes."""
     binary = pa.types.is_binary(data_type) or pa.types.is_large_binary(data_type)
     return not binary and not is_float_list(data_type)
 
@@ -265,7 +185,7 @@ def _split(table: pa.Table, column: str, dimension: int) -> Portion:
 
 
 def _vectors_or_nan(column: pa.Array, dimension: int) -> FloatArray:
-    """Return a column of lists as vectors; NaN for those that are null or of another length."""
+    """Return a column of lists as vectors; NaN for null and for another length."""
     right = pc.fill_null(pc.equal(pc.list_value_length(column), dimension), fill_value=False)
     flat = column.filter(right).flatten().cast(pa.float32()).to_numpy(zero_copy_only=False)
     if len(flat) == len(column) * dimension:
@@ -285,9 +205,3 @@ def _dimension(files: Sequence[Path], column: str) -> int:
                     return int(longest)
     msg = f"{files[0].parent}: column {column!r} holds no vectors."
     raise InputDataError(msg)
-
-
-def _join(parts: Sequence[Portion]) -> Portion:
-    vectors = np.concatenate([vectors for vectors, _ in parts])
-    tables = [table for _, table in parts]
-    return vectors, pa.concat_tables(tables, promote_options="permissive")

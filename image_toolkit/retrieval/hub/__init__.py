@@ -1,1 +1,1 @@
-"""Indexes on the Hugging Face hub: named, and fetched to this machine."""
+"""Indexes on the Hugging Face hub: resolving their names, and downloading them."""

@@ -1,6 +1,6 @@
-"""Finds an index on the hub: its newest commit, and which of the files there are needed.
+"""Find an index on the hub: its newest commit, and the files that are needed.
 
-Without a connection, what was fetched whole before is taken, and that is said.
+Without a connection, a complete earlier download is used, with a warning.
 """
 
 import json
@@ -27,29 +27,29 @@ from image_toolkit.retrieval.hub.needed_files import EMBEDDINGS, SEARCHED, Layou
 logger = logging.getLogger(__name__)
 
 EXACT_BYTES: Final = 20 << 30
-"""The most vectors without an index, in bytes: each query reads all of them."""
+"""The most bytes of vectors to search without an index: each query reads all of them."""
 
 _SECONDS: Final = 30
 _NOTES: Final = "fondant_indexes"
 
 
 def fetch_index(location: str, modality: str = "image") -> tuple[Path, IndexReference]:
-    """Fetch what a search needs of an index; return its folder, and which commit that is.
+    """Download what a search needs of an index; return its folder, and its commit.
 
     Raises:
-        InputDataError: there is no such repository or no index in it, or, without a connection, it
-            was not fetched whole before; or the disk has no room.
+        InputDataError: there is no such repository or no index in it; or there is neither a
+            connection nor a complete earlier download; or the disk has no room.
     """
     return _fetched(location, SEARCHED, modality)
 
 
 def fetch_embeddings(location: str, modality: str = "image") -> tuple[Path, IndexReference]:
-    """Fetch what an index can be built from; see `fetch_index`."""
+    """Download what an index can be built from; see `fetch_index`."""
     return _fetched(location, EMBEDDINGS, modality)
 
 
 def find_index(location: str, modality: str = "image") -> HubIndex:
-    """Return what a search needs of an index, as the hub has it now; nothing is fetched.
+    """Return what a search needs of an index, as the hub has it now, without downloading it.
 
     Raises:
         InputDataError: there is no such repository, no index in it, or no connection.
@@ -97,7 +97,7 @@ def _find(reference: IndexReference, layouts: Sequence[Layout], modality: str) -
 
 
 def _sizes(api: HfApi, reference: IndexReference) -> dict[str, int]:
-    """Return the files in the folder by their names in it, with their sizes in bytes."""
+    """Return the sizes in bytes of the files in the folder, by their names relative to it."""
     repository, folder = reference.repository, reference.folder
     entries = api.list_repo_tree(
         repository,
@@ -115,7 +115,7 @@ def _sizes(api: HfApi, reference: IndexReference) -> dict[str, int]:
 
 
 def _check_vectors(found: HubIndex) -> None:
-    """Refuse more vectors without an index than are searched one by one."""
+    """Refuse more vectors without an index than can be searched exhaustively."""
     indexed = any(".index" in name or name.endswith("faiss") for name in found.files)
     if indexed or found.size <= EXACT_BYTES:
         return
@@ -128,7 +128,7 @@ def _check_vectors(found: HubIndex) -> None:
 
 
 def _fetched_before(reference: IndexReference, note: Path, error: InputDataError) -> HubIndex:
-    """Return what was fetched whole when the hub was last reached."""
+    """Return the complete download made when the hub was last reached."""
     if note.is_file():
         noted = json.loads(note.read_text(encoding="utf-8"))
         found = HubIndex(replace(reference, revision=noted["commit"]), noted["files"])
@@ -140,7 +140,7 @@ def _fetched_before(reference: IndexReference, note: Path, error: InputDataError
 
 
 def _note(reference: IndexReference, layouts: Sequence[Layout], modality: str) -> Path:
-    """Return where this machine notes that it has all that is needed of an index."""
+    """Return the file that records a complete download of an index on this machine."""
     purpose = "search" if layouts is SEARCHED else "build"
     name = quote(f"{reference}.{modality}.{purpose}.json", safe="@")
     return Path(constants.HF_HOME, _NOTES, name)

@@ -1,7 +1,7 @@
-"""The files of an index on the hub that a search needs, fetched into the hub's own cache once.
+"""The files of a hub index that a search needs, downloaded once into the hub's own cache.
 
-What is fetched is said before it begins, with its size, and refused where it does not fit. A fetch
-that was cut off goes on where it was.
+A download is announced with its size, and refused if it does not fit on the disk. An interrupted
+download resumes where it stopped.
 """
 
 import logging
@@ -31,7 +31,7 @@ _SHOWN: Final = 12
 
 @dataclass(frozen=True)
 class HubIndex:
-    """The files of an index at the commit that `reference` names, and their sizes in bytes.
+    """The files of an index at the commit of `reference`, with their sizes in bytes.
 
     Their names are relative to the repository.
     """
@@ -41,7 +41,7 @@ class HubIndex:
 
     @property
     def size(self) -> int:
-        """Bytes in all."""
+        """The total size in bytes."""
         return sum(self.files.values())
 
     def missing(self) -> dict[str, int]:
@@ -49,7 +49,7 @@ class HubIndex:
         return {name: size for name, size in self.files.items() if self._here(name) is None}
 
     def describe(self) -> Iterator[str]:
-        """Yield lines that say what is needed, how large it is, and what of it is here."""
+        """Yield lines on what is needed, how large it is, and how much of it is already here."""
         yield f"{self.reference}: {len(self.files)} files, {size(self.size)}"
         for name in [*self.files][:_SHOWN]:
             yield f"  {name}  {size(self.files[name])}"
@@ -59,7 +59,7 @@ class HubIndex:
         yield f"to fetch: {wanted}; free where the hub's cache lies: {size(_free())}"
 
     def fetch(self) -> Path:
-        """Fetch what is missing, and return the folder of the index.
+        """Download what is missing, and return the folder of the index.
 
         Raises:
             InputDataError: the disk has no room for it, or the hub fails.
@@ -115,7 +115,7 @@ class HubIndex:
 
 
 def _free() -> int:
-    """Return the bytes that are free where the hub's cache lies, or will lie."""
+    """Return the free bytes on the disk of the hub's cache."""
     place = Path(constants.HF_HUB_CACHE).absolute()
     while not place.exists():
         place = place.parent

@@ -1,4 +1,4 @@
-"""How an index on the Hugging Face hub is named: `hf://datasets/OWNER/NAME[@REVISION][/FOLDER]`."""
+"""References to an index on the hub: `hf://datasets/OWNER/NAME[@REVISION][/FOLDER]`."""
 
 import re
 from dataclasses import dataclass
@@ -14,7 +14,7 @@ _REFERENCE: Final = re.compile(
 
 
 def on_hub(location: str) -> bool:
-    """Return whether the location of an index is one on the hub."""
+    """Return whether the location of an index is on the hub."""
     return location.startswith(_SCHEME)
 
 
@@ -28,10 +28,10 @@ class IndexReference:
 
     @classmethod
     def parse(cls, location: str) -> Self:
-        """Read a location on the hub. A slash in a revision is written `%2F`.
+        """Parse a location on the hub. A slash in a revision is written `%2F`.
 
         Raises:
-            InvalidArgumentError: it is not of that form.
+            InvalidArgumentError: it does not have that form.
         """
         found = _REFERENCE.fullmatch(location)
         folder = (found["folder"] or "").strip("/") if found else ".."

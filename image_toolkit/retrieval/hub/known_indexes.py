@@ -1,4 +1,4 @@
-"""Public indexes that have a short name, and what is known of them."""
+"""Public indexes with a short name, and what is known of them."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,7 +10,7 @@ from image_toolkit.retrieval.hub.index_reference import IndexReference, on_hub
 
 @dataclass(frozen=True)
 class KnownIndex:
-    """A public index: where it lies, the CLIP model of its vectors, and where it comes from."""
+    """A public index: its location, the CLIP model of its vectors, and its provenance."""
 
     location: str
     model_id: str
@@ -28,14 +28,14 @@ KNOWN_INDEXES: Final = {
         ),
     ),
 }
-"""By short name. A new one is an entry here."""
+"""By short name. To add one, add an entry here."""
 
 
 def full_location(index: str) -> str:
-    """Return the location that a short name stands for; any other location as it is.
+    """Return the location for a short name; any other location is returned unchanged.
 
     Raises:
-        InvalidArgumentError: it is nearly a short name, and nothing on this machine.
+        InvalidArgumentError: it resembles a short name, and does not exist on this machine.
     """
     if index in KNOWN_INDEXES:
         return KNOWN_INDEXES[index].location
@@ -47,7 +47,7 @@ def full_location(index: str) -> str:
 
 
 def known_model(index: str) -> str | None:
-    """Return the CLIP model of a public index, by its short name or location; None of others."""
+    """Return the CLIP model of a public index, by short name or location; None for others."""
     location = full_location(index)
     if not on_hub(location):
         return None

@@ -1,4 +1,4 @@
-"""Where an index lies on this machine: one of the hub is fetched first."""
+"""Locate an index on this machine, downloading it first if it is on the hub."""
 
 from pathlib import Path
 
@@ -19,13 +19,13 @@ def locate_index(
     Args:
         index: A path, `hf://datasets/OWNER/NAME[@REVISION][/FOLDER]`, or the short name of a public
             index.
-        indice_name: As the others, for `IndexFolder`.
-        modality: Of one on the hub, only what this needs is fetched.
+        indice_name: As for `IndexFolder`, like the others.
+        modality: From the hub, only what this modality needs is downloaded.
         metadata: A folder.
         faiss_options: Such as `nprobe=64`.
 
     Raises:
-        InputDataError: it cannot be fetched.
+        InputDataError: it cannot be downloaded.
     """
     location = full_location(index)
     beside = None if metadata is None else Path(metadata)

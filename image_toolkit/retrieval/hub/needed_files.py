@@ -1,11 +1,11 @@
-"""Which files of a repository a search needs, by the layout that the repository has."""
+"""Which files of a repository a search needs, by the layout of the repository."""
 
 from collections.abc import Collection, Mapping, Sequence
 from fnmatch import fnmatchcase
 from typing import Final, TypeAlias
 
 Layout: TypeAlias = tuple[str, Sequence[str]]
-"""The pattern that tells a layout, and those of the files that are read of it."""
+"""The pattern that identifies a layout, and the patterns of the files to read."""
 
 _METADATA: Final = ("metadata/*.parquet", "metadata/*.arrow")
 
@@ -23,17 +23,17 @@ SEARCHED: Final[Sequence[Layout]] = (
     ("{short}_emb/*.npy", ("{short}_emb/*.npy", *_METADATA, "indices_paths.json")),
     ("*.parquet", ("*.parquet",)),
 )
-"""The layouts that are searched: an index first, vectors alone last.
+"""The layouts that can be searched: an index first, plain vectors last.
 
-In this order: several folders as one, clip-retrieval's index in a file and in a folder, Fondant's,
-clip-retrieval's embeddings, and Parquet files with a vector column.
+In order: several folders as one; clip-retrieval's index as a file, and as a folder; Fondant's;
+clip-retrieval's embeddings; and Parquet files with a vector column.
 """
 
 EMBEDDINGS: Final[Sequence[Layout]] = (
     ("*.npz", ("*.npz", "*.parquet")),
     *SEARCHED[-2:],
 )
-"""The layouts that an index is built from: DataComp's pairs first."""
+"""The layouts that an index can be built from: DataComp's pairs first."""
 
 _SHORT: Final = {"image": "img", "text": "text"}
 
@@ -41,9 +41,9 @@ _SHORT: Final = {"image": "img", "text": "text"}
 def needed_files(
     sizes: Mapping[str, int], layouts: Sequence[Layout], modality: str
 ) -> Mapping[str, int]:
-    """Return the files that are needed of those in `sizes`, with their sizes in bytes.
+    """Return the files in `sizes` that are needed, with their sizes in bytes.
 
-    Names are relative to the folder of the index. None are needed where no layout fits.
+    Names are relative to the folder of the index. Empty if no layout fits.
     """
     names = {"modality": modality, "short": _SHORT[modality]}
     for sign, patterns in layouts:
@@ -54,7 +54,7 @@ def needed_files(
 
 
 def _matching(names: Collection[str], patterns: Sequence[str]) -> list[str]:
-    """Return the names that match a pattern as paths do: a star does not reach into a folder."""
+    """Return the names that match a pattern; a star does not match across folders."""
     return [
         name
         for name in sorted(names)

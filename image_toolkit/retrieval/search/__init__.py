@@ -1,1 +1,1 @@
-"""Searching an index on disk, and what becomes of its hits."""
+"""Searching an index on disk, and turning its hits into rows."""

@@ -1,4 +1,4 @@
-"""Aesthetics: move a query towards prettier images, with clip-retrieval's arithmetic."""
+"""Aesthetics: move queries towards prettier images, with clip-retrieval's arithmetic."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,11 +18,10 @@ class Aesthetics:
     """The rating to move queries towards, and how far.
 
     Args:
-        aesthetic_score: From 0 to 9, 9 being the prettiest; None leaves queries as they are.
-        aesthetic_weight: From 0 to 1, the length of the move.
-        aesthetic_embeddings: Folder with the vectors of the ratings, `rating0.npy` to
-            `rating9.npy`, as LAION publishes them beside its aesthetic predictor, one folder for
-            each CLIP model.
+        aesthetic_score: 0 to 9, where 9 is the prettiest; None leaves queries unchanged.
+        aesthetic_weight: 0 to 1, the length of the move.
+        aesthetic_embeddings: Folder with one vector per rating, `rating0.npy` to `rating9.npy`, as
+            LAION publishes them with its aesthetic predictor, one folder per CLIP model.
     """
 
     aesthetic_score: int | None = None
@@ -30,7 +29,7 @@ class Aesthetics:
     aesthetic_embeddings: str | Path | None = None
 
     def check_folder(self) -> None:
-        """Refuse a score without the vectors that an index of one's own needs for it.
+        """Refuse a score without the rating vectors, which a local index needs.
 
         Raises:
             InvalidArgumentError: `aesthetic_embeddings` is missing.
@@ -43,7 +42,7 @@ class Aesthetics:
             raise InvalidArgumentError(msg)
 
     def apply(self, queries: FloatArray) -> FloatArray:
-        """Return `queries`, of shape (n, dimension), moved by the weighted rating, at length 1.
+        """Return `queries`, shape (n, dimension), moved by the weighted rating and normalised.
 
         Raises:
             InputDataError: the rating's vector is missing, or belongs to another model.

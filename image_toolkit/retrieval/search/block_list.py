@@ -1,4 +1,4 @@
-"""Images that must never be returned, as a file lists them."""
+"""Block lists: files of images that must never be returned."""
 
 import re
 import unicodedata
@@ -19,7 +19,7 @@ _NO_SIGN_OF_A_NAME: Final = re.compile(r"[^\w.\u0080-\U0010ffff-]|\.\.|^\.")
 class BlockList:
     """Images that must never be returned: by URL, by host (with its sub-domains) or by index id.
 
-    Hosts are as the DNS has them, so that one name blocks however it is written.
+    Hosts are in their DNS form, so that a name is blocked in every spelling.
     """
 
     urls: frozenset[str] = frozenset()
@@ -27,14 +27,14 @@ class BlockList:
     ids: frozenset[int] = frozenset()
 
     def blocks(self, url: str, index_id: int) -> bool:
-        """Return whether this hit is on the list."""
+        """Return whether a hit is on the list."""
         if index_id in self.ids or (self.urls and url_key(url) in self.urls):
             return True
         return bool(self.hosts) and any(name in self.hosts for name in _domains(url))
 
 
 def read_block_list(path: Path) -> BlockList:
-    """Read a block list: a URL, a host or an index id on each line; `#` begins a comment.
+    """Read a block list: one URL, host or index id per line; `#` begins a comment.
 
     Raises:
         InputDataError: the file cannot be read, or a line is none of these.
@@ -63,7 +63,7 @@ def read_block_list(path: Path) -> BlockList:
 
 
 def _url(entry: str) -> str:
-    """Return the key of a URL; of those of the web, the host must be one."""
+    """Return the key of a URL; the host of a web URL must be valid."""
     parts = urlsplit(entry)
     _ = parts.port
     if parts.scheme.lower() in ("http", "https"):
@@ -83,10 +83,10 @@ def _host(entry: str) -> str:
 
 
 def _name(host: str) -> str:
-    """Return a host as hits have it: as the DNS has it, or like `☃.net` as it is.
+    """Return a host in the form it has in hits: its DNS form, or unchanged for one like `☃.net`.
 
     Raises:
-        ValueError: no hit has it, for a port, a space, quotes or the like.
+        ValueError: no hit can have it, for a port, a space, quotes or the like.
     """
     if host.isascii():
         return ascii_host(host)
@@ -99,12 +99,12 @@ def _name(host: str) -> str:
 
 
 def _is_between_names(sign: str) -> bool:
-    """Return whether a sign is a space, a quote, a comma or the like."""
+    """Return whether a character is a space, a quote, a comma or the like."""
     return sign not in "-._·" and unicodedata.category(sign)[0] in "PZ"
 
 
 def _domains(url: str) -> Iterator[str]:
-    """Yield the host of `url`, then the domains above it."""
+    """Yield the host of `url`, then its parent domains."""
     try:
         host = known_host(urlsplit(url.strip()).hostname or "").rstrip(".")
     except ValueError:

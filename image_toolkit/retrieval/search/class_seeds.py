@@ -1,4 +1,4 @@
-"""Seeds that stand for a class: what they find is for regularisation, and called by the class."""
+"""Seeds that stand for a class: what they retrieve is labelled with it, for regularisation."""
 
 from collections.abc import Iterator
 from typing import Final
@@ -11,7 +11,7 @@ CLASS_PROMPT: Final = "class_prompt"
 
 
 def by_class(batch: pa.RecordBatch) -> Iterator[tuple[pa.RecordBatch, str | None]]:
-    """Yield the seeds of a batch that stand for no class, with None, then those of each class."""
+    """Split a batch: first the seeds of no class, with None, then those of each class."""
     if CLASS_PROMPT not in batch.schema.names:
         yield batch, None
         return
@@ -23,6 +23,6 @@ def by_class(batch: pa.RecordBatch) -> Iterator[tuple[pa.RecordBatch, str | None
 
 
 def with_class(found: pa.RecordBatch, prompt: str | None) -> pa.RecordBatch:
-    """Return results with the class that they are for; null for none."""
+    """Add the class to a batch of results; null for none."""
     column = pa.array([prompt] * found.num_rows, pa.string())
     return found.append_column(CLASS_PROMPT, column)

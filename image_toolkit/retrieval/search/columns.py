@@ -1,4 +1,4 @@
-"""Which metadata columns hold a hit's URL, its caption and its scores, under their many names."""
+"""Which metadata columns hold URLs, captions and scores, under their many names."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -16,9 +16,9 @@ _WATERMARK: Final = ("pwatermark", "p_watermark", "watermark")
 
 @dataclass(frozen=True)
 class MetadataColumns:
-    """The names that an index gives to the columns that retrieval reads.
+    """The names of the index columns that retrieval reads.
 
-    None stands for a column that the index lacks. `extra` are the columns that the step passes on
+    None stands for a column that the index lacks. `extra` are columns that the step passes through
     under their own names.
     """
 
@@ -29,7 +29,7 @@ class MetadataColumns:
     extra: tuple[str, ...] = ()
 
     def wanted(self) -> list[str]:
-        """Return the names of all these columns, each once."""
+        """Return the names of all these columns, without repeats."""
         named = (self.url, self.caption, self.unsafe, self.watermark, *self.extra)
         return list(dict.fromkeys(name for name in named if name is not None))
 
@@ -38,8 +38,8 @@ class MetadataColumns:
 class ColumnChoice:
     """The user's choice of metadata columns.
 
-    None stands for the usual names (in any case: LAION writes `URL` and `TEXT`, clip-retrieval
-    `url` and `caption`).
+    None stands for the usual names, in any case: LAION writes `URL` and `TEXT`, clip-retrieval
+    `url` and `caption`.
     """
 
     url_column: str | None = None
@@ -52,10 +52,10 @@ def find_columns(
     *,
     extra: Sequence[str] = (),
 ) -> MetadataColumns:
-    """Return the columns of an index that has `available` ones; None is a service that is silent.
+    """Return the columns to read; `available` is None if a service does not list its columns.
 
     Raises:
-        InvalidArgumentError: a column that was asked for is not there.
+        InvalidArgumentError: a requested column does not exist.
     """
     url, caption = choice.url_column, choice.caption_column
     if available is None:
@@ -86,15 +86,15 @@ def find_columns(
 
 
 def score_columns(available: Sequence[str]) -> MetadataColumns:
-    """Return the columns of scores alone, of an index whose URLs may be in no known column."""
+    """Return the score columns alone, for an index whose URL column may be unknown."""
     unsafe, watermark = _first(available, _UNSAFE), _first(available, _WATERMARK)
     return MetadataColumns("url", None, unsafe, watermark)
 
 
 def rename_usual(table: pa.Table) -> pa.Table:
-    """Return `table` with its URL column named `url` and its caption column named `caption`.
+    """Return `table` with its URL column renamed to `url` and its caption column to `caption`.
 
-    Those are the names that clip-retrieval's service returns by default.
+    These are the names that clip-retrieval's service returns by default.
     """
     names = table.column_names
     new = {_first(names, _URL): "url", _first(names, _CAPTION): "caption"}

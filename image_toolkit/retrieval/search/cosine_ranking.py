@@ -1,4 +1,4 @@
-"""True cosines from an index of vectors that are not of length 1."""
+"""True cosines from an index whose vectors are not of unit length."""
 
 from collections.abc import Iterator
 from dataclasses import replace
@@ -15,11 +15,12 @@ _LEAST_LENGTH: Final = 1e-6
 
 
 class CosineRanking:
-    """Ranks what another search finds by cosine, with the vectors that this search gives.
+    """Re-ranks the results of another search by cosine, with the vectors that it returns.
 
-    A search by inner product prefers long vectors, and one by distance those of the query's length:
-    the nearest by cosine may come later. So queries get the vectors' typical `length`, and four
-    times as many neighbours, and 32, are taken; one that lies behind those is not found.
+    A search by inner product prefers long vectors, and one by distance prefers those as long as the
+    query: the nearest by cosine may come later. So queries are scaled to the typical `length` of
+    the vectors, and four times as many neighbours, plus 32, are re-ranked; a neighbour further down
+    is missed.
     """
 
     def __init__(self, search: NeighbourSearch, length: float) -> None:
@@ -35,7 +36,7 @@ class CosineRanking:
         *,
         with_vectors: bool,
     ) -> Iterator[Neighbours]:
-        """Yield the `count` nearest rows of each query, a run of queries at a time."""
+        """Yield the `count` nearest rows of each query, in runs of queries."""
         among = min(self.rows, _FACTOR * count + _EXTRA)
         step = run_length(among, self.dimension)
         for start in range(0, len(queries), step):

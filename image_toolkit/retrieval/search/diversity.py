@@ -1,7 +1,7 @@
-"""Choosing hits that differ from each other, so that twenty hits are not one picture twenty times.
+"""Choosing hits that differ, so that twenty hits are not the same picture twenty times.
 
-Maximal marginal relevance (Carbonell and Goldstein, 1998): one hit after the other is chosen, by
-how near it is to the query and how far from those chosen before.
+Maximal marginal relevance (Carbonell and Goldstein, 1998): hits are chosen one by one, each near
+the query and far from those already chosen.
 """
 
 from itertools import pairwise
@@ -13,11 +13,11 @@ from image_toolkit.unit_vectors import unit_vectors
 
 
 def diverse(hits: Hits, count: int, diversity: float) -> IntArray:
-    """Return in which turn each hit is chosen, `count` of each query in turns 0 to `count` - 1.
+    """Return the turn in which each hit is chosen: 0 to `count` - 1 within each query.
 
-    The turn of a hit that is not chosen is `count`. `hits` must have their vectors.
-    With a `diversity` of 0 these are the nearest, with 1 the nearest one and whatever is farthest
-    from those chosen before.
+    The turn of a hit that is not chosen is `count`. `hits` must have their vectors. A `diversity`
+    of 0 chooses the nearest; 1 chooses the nearest one, then whatever is farthest from those
+    already chosen.
     """
     turns = np.full(len(hits), count, np.int64)
     vectors = unit_vectors(np.asarray(hits.vectors, np.float32))
@@ -30,7 +30,7 @@ def diverse(hits: Hits, count: int, diversity: float) -> IntArray:
 
 def _turns(similarity: FloatArray, vectors: FloatArray, count: int, diversity: float) -> IntArray:
     turns = np.full(len(similarity), count, np.int64)
-    nearest = np.full(len(similarity), -1, np.float32)  # cosine to the nearest that is chosen
+    nearest = np.full(len(similarity), -1, np.float32)  # cosine to the nearest chosen hit
     for turn in range(min(count, len(similarity))):
         worth = (1 - diversity) * similarity - diversity * nearest
         best = int(np.argmax(np.where(turns < count, -np.inf, worth)))

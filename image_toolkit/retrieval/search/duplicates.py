@@ -1,4 +1,4 @@
-"""Which hits show the same image: by their vectors, and by their URLs."""
+"""Which hits show the same image, by their vectors and by their URLs."""
 
 import re
 from typing import Final
@@ -12,14 +12,14 @@ from image_toolkit.unit_vectors import unit_vectors
 
 _DEFAULT_PORTS: Final = {"http": 80, "https": 443}
 _PLAIN: Final = re.compile(r"https?://[a-z0-9.-]*[a-z0-9]/[^\s#]*")
-"""Most URLs: in that form already, and quickly recognised by the hundred thousand."""
+"""Most URLs: already in canonical form, and quick to recognise by the hundred thousand."""
 
 
 def near_duplicates(vectors: FloatArray, threshold: float) -> BoolArray:
-    """Return which of `vectors`, of shape (n, dimension), repeat an earlier one.
+    """Return which of `vectors`, shape (n, dimension), repeat an earlier one.
 
-    The rule is that of clip-retrieval, so that local indexes and its service agree: vectors whose
-    cosine exceeds `threshold` are linked, and of each connected group only the first one stays.
+    The rule is clip-retrieval's, so that local indexes and its service agree: vectors whose cosine
+    exceeds `threshold` are linked, and only the first of each connected component is kept.
     """
     unit = unit_vectors(vectors)
     linked = unit @ unit.T > threshold
@@ -35,10 +35,10 @@ def near_duplicates(vectors: FloatArray, threshold: float) -> BoolArray:
 
 
 def url_key(url: str) -> str:
-    """Return `url` in the form in which equal addresses are equal strings.
+    """Return `url` in a canonical form, in which equal addresses are equal strings.
 
-    Scheme and host are lower-cased, the host as the DNS has it, the default port and the fragment
-    dropped; the path and the query, where a server may tell letters apart, are left alone.
+    Scheme and host are lower-cased, the host in its DNS form; the default port and the fragment are
+    dropped. Path and query are kept, since servers may distinguish case in them.
     """
     if _PLAIN.fullmatch(url):
         return url
@@ -55,8 +55,8 @@ def url_key(url: str) -> str:
 
 
 def known_host(name: str) -> str:
-    """Return a host as the DNS has it; what is no host name, as it is."""
+    """Return a host in its DNS form; anything that is not a host name is returned unchanged."""
     try:
         return ascii_host(name)
-    except ValueError:  # nobody will be asked for it, but the URL is one like others
+    except ValueError:  # nobody will be asked for it, but the URL is as good a key as any
         return name

@@ -28,7 +28,7 @@ class ExactSearch:
         *,
         with_vectors: bool,
     ) -> Iterator[Neighbours]:
-        """Yield the `count` nearest rows of each query, a run of queries at a time."""
+        """Yield the `count` nearest rows of each query, in runs of queries."""
         for start in range(0, len(queries), _QUERIES_AT_ONCE):
             run = queries[start : start + _QUERIES_AT_ONCE]
             similarity, ids = exact_neighbours(self._vectors, run, min(count, self.rows))
@@ -43,7 +43,8 @@ class ExactSearch:
                 )
 
     def _vectors_of(self, ids: IntArray) -> FloatArray:
-        unique, where = np.unique(ids, return_inverse=True)
+        there = np.maximum(ids, 0)  # if fewer were found (NaN rows never are), any will do
+        unique, where = np.unique(there, return_inverse=True)
         return self._vectors.take(unique)[where.reshape(ids.shape)]
 
 
@@ -55,8 +56,8 @@ def exact_neighbours(
 ) -> tuple[FloatArray, IntArray]:
     """Return the cosines and the numbers of the `count` vectors nearest to each query.
 
-    `rows` limits the search to the first ones. One pass over the vectors, two arrays of shape (n,
-    count), best first; equal cosines in the order of the vectors.
+    `rows` limits the search to the first ones. One pass over the vectors; returns two arrays of
+    shape (n, count), best first, with equal cosines in the order of the vectors.
     """
     best = np.full((len(queries), count), -np.inf, np.float32)
     ids = np.full((len(queries), count), -1, np.int64)
@@ -73,7 +74,7 @@ def exact_neighbours(
 
 
 def _merge(best: FloatArray, ids: IntArray, scores: FloatArray, start: int) -> None:
-    """Put the `scores` of rows from `start` on among the `best`, sorted downwards, in place."""
+    """Merge the `scores` of rows from `start` on into `best`, sorted descending, in place."""
     count = len(best)
     found = np.flatnonzero(scores > best[-1])
     if len(found) > count:

@@ -17,29 +17,31 @@ _ON_DISK_NAME: Final = "populated.index"
 _MEMORY_MAPPED: Final = faiss.IO_FLAG_MMAP_IFC
 _ON_DISK: Final = faiss.IO_FLAG_ONDISK_SAME_DIR | faiss.IO_FLAG_READ_ONLY
 _DAMAGE: Final = (RuntimeError, MemoryError, AssertionError, ValueError, IndexError, OSError)
-"""What FAISS raises for a file that is damaged, in reading it or in the first search."""
+"""What FAISS raises for a damaged file, when it is read or first searched."""
 
 _SAMPLE: Final = 64
-_TABLES: Final = 2 << 30  # bytes, the most that FAISS computes in advance when it reads
+_NO_LENGTH: Final = 0.01  # squared; a unit vector has 1, however coarsely it is kept
+_TABLES: Final = 2 << 30  # bytes: the most that FAISS precomputes when it reads an index
 
 
 class FaissSearch:
-    """Finds neighbours through any FAISS index of normalised vectors.
+    """Finds neighbours with any FAISS index of normalised vectors.
 
     Args:
-        path: An index file; or a folder with `populated.index` beside its inverted lists, as
-            clip-retrieval lays out an index that is larger than memory; or one of `MappedIndex`.
-        options: FAISS search options such as `nprobe=64` or `efSearch=128`; None keeps those with
-            which the index was saved.
+        path: An index file; or a folder with `populated.index` beside its inverted lists, which is
+            clip-retrieval's layout of an index larger than memory; or the folder of a
+            `MappedIndex`.
+        options: FAISS search options such as `nprobe=64` or `efSearch=128`; None keeps those saved
+            in the index.
 
     Raises:
-        InputDataError: the file is no FAISS index, or its similarity is not a cosine.
+        InputDataError: the file is not a FAISS index, or its similarity is not a cosine.
         InvalidArgumentError: the index has no such options.
     """
 
     def __init__(self, path: Path, options: str | None = None) -> None:
         self._path = path
-        self._whole = _read(path)  # which owns the index in it
+        self._whole = _read(path)  # owns the index inside
         self._index, self._ids = _without_ids(self._whole, path)
         self.dimension: int = self._index.d
         self.rows: int = self._index.ntotal
@@ -58,7 +60,7 @@ class FaissSearch:
         *,
         with_vectors: bool,
     ) -> Iterator[Neighbours]:
-        """Yield the `count` nearest rows of each query, a run of queries at a time."""
+        """Yield the `count` nearest rows of each query, in runs of queries."""
         step = run_length(count, self.dimension) if with_vectors else max(1, len(queries))
         for start in range(0, len(queries), step):
             run = np.ascontiguousarray(queries[start : start + step])
@@ -85,7 +87,7 @@ class FaissSearch:
             raise InputDataError(msg) from error
 
     def typical_length(self) -> float | None:
-        """Return the median length of some of its vectors; None if the index gives none back.
+        """Return the median length of a sample of vectors; None if the index cannot return any.
 
         Raises:
             InputDataError: the file is damaged.
@@ -94,15 +96,26 @@ class FaissSearch:
         try:
             _, ids, vectors = self._index.search_and_reconstruct(probe, min(_SAMPLE, self.rows))
         except _DAMAGE as error:
-            if "not implemented" in str(error):  # an index that keeps no vectors
+            if "not implemented" in str(error):  # an index without stored vectors
                 return None
             raise _unreadable(self._path, error) from error
         if not (ids >= 0).any():
             return None
         return float(np.median(np.linalg.norm(vectors[ids >= 0], axis=1)))
 
+    def finds_zeros(self) -> bool:
+        """Return whether it has vectors of zeros, and takes them for near to whatever is asked.
+
+        At distance 1 from all unit vectors, they would have the cosine 1/2 with each, which is more
+        than an image has with most texts.
+        """
+        if self._index.metric_type != faiss.METRIC_L2:
+            return False
+        distances, ids = self._index.search(np.zeros((1, self.dimension), np.float32), 1)
+        return bool(ids[0, 0] >= 0 and distances[0, 0] < _NO_LENGTH)
+
     def _cosines(self, scores: FloatArray) -> FloatArray:
-        """Return similarities; unit vectors at squared distance d have the cosine 1 - d / 2."""
+        """Convert scores to cosines: 1 - d / 2 for unit vectors at squared distance d."""
         if self._index.metric_type == faiss.METRIC_INNER_PRODUCT:
             return scores
         return (1 - scores / 2).astype(np.float32)
@@ -138,7 +151,7 @@ def _read_folder(path: Path) -> Any:
 
 @contextmanager
 def _no_vector_over(size: int) -> Iterator[None]:
-    """Have FAISS refuse lengths that a file of `size` bytes cannot hold, before it makes room."""
+    """Make FAISS refuse lengths that a file of `size` bytes cannot hold, before it allocates."""
     if not hasattr(faiss, "set_deserialization_vector_byte_limit"):  # an older FAISS
         yield
         return
@@ -151,10 +164,10 @@ def _no_vector_over(size: int) -> Iterator[None]:
 
 
 def _without_ids(index: Any, path: Path) -> tuple[Any, IntArray | None]:
-    """Return an index that numbers its rows, and the numbers that it gives them, if others.
+    """Return the index inside an `IndexIDMap`, and the row numbers it maps to; None if unmapped.
 
     Raises:
-        InputDataError: it has ids of its own that are no numbers of rows.
+        InputDataError: its ids are not row numbers.
     """
     if not isinstance(index, faiss.IndexIDMap):
         return index, None

@@ -1,4 +1,4 @@
-"""Which hits are worth keeping: similarity, unsafe and watermark scores, a block list, URLs."""
+"""Which hits to keep: by similarity, unsafe and watermark scores, block list and URL."""
 
 from dataclasses import dataclass
 from functools import cached_property
@@ -17,13 +17,13 @@ from image_toolkit.retrieval.search.scores import Told, check_scores, exceeds
 
 @dataclass(frozen=True)
 class HitFilters:
-    """Drops hits without a URL, blocked ones, and those beyond a limit; None leaves a limit out.
+    """Drops hits without a URL, blocked hits, and hits beyond a limit; None means no limit.
 
-    Scores go from 0 to 1, and a limit of 1 keeps all. A score that the metadata lacks, as a column
-    or in a row, breaks no limit. `block_list` is the file that `read_block_list` reads.
+    Scores range from 0 to 1, and a limit of 1 keeps everything. A missing score, as a column or in
+    a row, does not exceed any limit. `block_list` is a file for `read_block_list`.
 
     Raises:
-        InvalidArgumentError: limits that nothing can satisfy.
+        InvalidArgumentError: no hit can satisfy the limits.
         InputDataError: the block list cannot be read.
     """
 
@@ -48,22 +48,22 @@ class HitFilters:
 
     @cached_property
     def _told(self) -> Told:
-        """Words in place of scores that were warned of: once, not for each batch of hits."""
+        """Non-numeric scores already warned about, so that each is reported once."""
         return set()
 
     def check(self, schema: pa.Schema, columns: MetadataColumns) -> None:
-        """Make sure that the scores can be read, as far as the types of an index are known.
+        """Check that the scores can be read, as far as the column types are known.
 
         Raises:
-            InputDataError: one that there is a limit for is of a type that is no score.
+            InputDataError: a column with a limit is of a type that cannot be a score.
         """
         for limit, column, argument in self._limits(columns):
             check_scores(schema, column, limit, argument)
 
     def apply(self, hits: Hits, columns: MetadataColumns, *, unique_urls: bool) -> Hits:
-        """Return the hits to keep, given the names that the index has for its columns.
+        """Return the hits to keep, given the column names of the index.
 
-        With `unique_urls`, of the hits of one query that have the same URL the best one is kept.
+        With `unique_urls`, only the best of a query's hits with the same URL is kept.
         """
         mask = np.ones(len(hits), np.bool_)
         if self.min_similarity is not None:
@@ -76,7 +76,7 @@ class HitFilters:
         return hits.keep(self._by_url(hits, columns.url, unique=unique_urls))
 
     def _limits(self, columns: MetadataColumns) -> list[tuple[float, str | None, str]]:
-        """Return the limits on scores, with the columns that have them and the arguments' names."""
+        """Return each limit on a score, with its column and the name of its argument."""
         return [
             (self.max_unsafe, columns.unsafe, "max_unsafe"),
             (self.max_watermark, columns.watermark, "max_watermark"),

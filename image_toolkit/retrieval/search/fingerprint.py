@@ -1,7 +1,7 @@
-"""Fingerprints: a short name for the contents of an index that may be a terabyte large.
+"""Fingerprints: short ids for the contents of an index that may be a terabyte large.
 
-They are made of samples, so that a copy has the same one: an edit between the samples is not seen.
-What must not miss an edit asks for the state of files instead, which has their times as well.
+They hash samples and not times, so that copies agree; an edit between the samples is missed. If no
+edit may be missed, `state_of` includes modification times.
 """
 
 import hashlib
@@ -17,7 +17,7 @@ _SAMPLES: Final = 16
 def fingerprint(files: Iterable[Path]) -> str:
     """Return 16 hexadecimal digits, the same for every copy of `files`.
 
-    Hashed are the names, the sizes and up to 17 samples of 64 KiB of each file, among them its
+    It hashes the name, the size and up to 17 samples of 64 KiB of each file, including its
     beginning and its end, where the formats keep their headers and footers.
     """
     digest = hashlib.sha256()
@@ -34,7 +34,7 @@ def fingerprint(files: Iterable[Path]) -> str:
 def state_of(files: Sequence[Path]) -> str:
     """Return 16 hexadecimal digits that change with every edit of `files`.
 
-    Of a file that its samples do not cover, the time of its last change counts as well.
+    For files that the samples do not cover, the modification time is hashed as well.
     """
     digest = hashlib.sha256(fingerprint(files).encode())
     for stat in (file.stat() for file in files):

@@ -1,4 +1,4 @@
-"""One row per image across seeds: the best hit stays and remembers every seed that found it."""
+"""One row per image across seeds: the best hit is kept, with the ids of all seeds that found it."""
 
 from collections.abc import Iterator
 from typing import Final
@@ -19,10 +19,10 @@ _COMPARED: Final = ["id", "seed_id", "image_url", "similarity", "rank", "images_
 def one_row_per_image(rows: pads.Dataset, rejects: Rejects) -> Iterator[pa.RecordBatch]:
     """Yield `rows` without those whose `image_url` another row has with a higher `similarity`.
 
-    A row that is for no class stands before those that are: an image to train on is no other. One
-    that its seed wants stands before those that are spare; see `_turns`.
-    `seed_ids` of the rows that stay names all seeds that found the image, in that order; the
-    others are filtered, each with the id of the row that stands for it.
+    Rows of no class take precedence over those of a class: a training image is never a
+    regularisation image. Rows that their seed wants take precedence over spares; see `_turns`.
+    `seed_ids` of a kept row lists all seeds that found the image, in that order; the other rows are
+    filtered, each with the id of the row that was kept instead.
     """
     told = [CLASS_PROMPT] if CLASS_PROMPT in rows.schema.names else []
     narrow = rows.to_table(columns=[*_COMPARED, *told])
@@ -40,7 +40,7 @@ def one_row_per_image(rows: pads.Dataset, rejects: Rejects) -> Iterator[pa.Recor
 
 
 def _best_first(narrow: pa.Table) -> tuple[IntArray, IntArray]:
-    """Return the row numbers by image, the best first, and the image's number for each."""
+    """Return the row numbers ordered by image, best first, and the image number of each."""
     keys = pa.array([url_key(url) for url in narrow["image_url"].to_pylist()], pa.string())
     image = pc.dictionary_encode(keys).indices.to_numpy(zero_copy_only=False)
     similarity = narrow["similarity"].to_numpy()
@@ -58,10 +58,10 @@ def _best_first(narrow: pa.Table) -> tuple[IntArray, IntArray]:
 
 
 def _turns(narrow: pa.Table, lost: IntArray) -> IntArray:
-    """Return when each row's seed comes for its image: in turn 0 for all that it wants.
+    """Return the turn in which each row's seed may claim its image; 0 for all images it wants.
 
-    Spare images come one a turn, so that seeds which find the same ones share them; but the first
-    ones at once that stand in for wanted rows which are `lost` (1) to other seeds.
+    Spares are claimed one per turn, so that seeds which find the same images share them. But a seed
+    that `lost` (1) wanted rows to other seeds claims as many more spares in the first turn.
     """
     seed = pc.dictionary_encode(narrow["seed_id"].combine_chunks()).indices.to_numpy()
     losses = np.bincount(seed, lost).astype(np.int64)[seed] if len(seed) else lost

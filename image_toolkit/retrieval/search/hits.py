@@ -1,4 +1,4 @@
-"""Hits: what a search found, as columns, and the interface that every index has."""
+"""Hits, the results of a search in columns, and the interface of all indexes."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
@@ -16,12 +16,12 @@ FloatArray: TypeAlias = NDArray[np.float32]
 BoolArray: TypeAlias = NDArray[np.bool_]
 
 CLIP_RETRIEVAL_DUPLICATE_THRESHOLD: Final = 0.94
-"""Above this cosine similarity, clip-retrieval's service takes two images for the same one."""
+"""The cosine above which clip-retrieval's service considers two images the same."""
 
 
 @dataclass(frozen=True)
 class Failure:
-    """Why one query got no answer; `passing` if another try may get one."""
+    """Why a query was not answered; `passing` if another attempt may succeed."""
 
     reason: str
     message: str
@@ -31,12 +31,12 @@ class Failure:
 
 @dataclass(frozen=True)
 class Hits:
-    """The hits of a number of queries, one row a hit: queries in order, best hit first.
+    """The hits of several queries, one row per hit: queries in order, best hit first.
 
     `query` is the number of the query, `index_id` the hit's row in the index, `similarity` the
-    cosine, and `metadata` the row's columns in the index. `failures` holds, by number, the queries
-    that could not be answered; a query with neither hits nor a failure has no neighbours. `vectors`
-    are those of the hits, of shape (n, dimension), where they were asked for.
+    cosine, and `metadata` the row's columns in the index. `failures` maps the numbers of failed
+    queries to the reasons; a query with neither hits nor a failure has no neighbours. `vectors`,
+    shape (n, dimension), are only present if requested.
     """
 
     query: IntArray
@@ -51,11 +51,11 @@ class Hits:
         return len(self.query)
 
     def keep(self, mask: BoolArray) -> "Hits":
-        """Return the hits where `mask` is true."""
+        """Return the hits for which `mask` is true."""
         return self.take(np.flatnonzero(mask))
 
     def take(self, rows: IntArray) -> "Hits":
-        """Return the hits with the numbers `rows`, in that order, by query."""
+        """Return the hits with the numbers `rows`, in that order, which must be by query."""
         return Hits(
             self.query[rows],
             self.index_id[rows],
@@ -66,19 +66,19 @@ class Hits:
         )
 
     def counts(self, queries: int) -> IntArray:
-        """Return the number of hits of each of `queries` queries."""
+        """Return the number of hits of each query."""
         return np.bincount(self.query, minlength=queries)
 
     def ranks(self) -> IntArray:
-        """Return the place of each hit among those of its query, from 0."""
+        """Return the rank of each hit within its query, from 0."""
         first = np.searchsorted(self.query, self.query)
         return np.arange(len(self)) - first
 
 
 def merge_hits(parts: Sequence[Hits]) -> Hits:
-    """Return the hits of several searches, whose query numbers do not overlap, as one.
+    """Merge the hits of several searches, whose query numbers must not overlap.
 
-    Without their vectors, of which there would be many.
+    The vectors are dropped, to save memory.
     """
     query = np.concatenate([part.query for part in parts])
     order = np.argsort(query, kind="stable")
@@ -94,10 +94,10 @@ def merge_hits(parts: Sequence[Hits]) -> Hits:
 
 @dataclass(frozen=True)
 class IndexInfo:
-    """What is known of an index; None where the index does not say.
+    """What is known of an index; None for what it does not state.
 
-    `fingerprint` is that of samples of its files. `model` made the vectors. `columns` names the
-    metadata columns.
+    `fingerprint` hashes samples of its files. `model` made its vectors. `columns` are the names of
+    the metadata columns.
     """
 
     location: str
@@ -114,11 +114,11 @@ class IndexInfo:
 
 
 class Index(ABC):
-    """Something that finds the nearest images to CLIP vectors."""
+    """Finds the nearest images to CLIP vectors."""
 
     info: IndexInfo
     schema: pa.Schema = pa.schema([])
-    """The types of the metadata, where they are known before anything is asked."""
+    """The types of the metadata columns, if known before the first query."""
 
     @abstractmethod
     def search(
@@ -130,25 +130,26 @@ class Index(ABC):
         duplicate_threshold: float | None,
         with_vectors: bool = False,
     ) -> Hits:
-        """Return up to `count` nearest rows for each of `queries`, of shape (n, dimension).
+        """Return up to `count` nearest rows for each of `queries`, shape (n, dimension).
 
-        Queries must have length 1. Of hits whose vectors are nearer to each other than
-        `duplicate_threshold`, only the best is returned. `columns` are the metadata columns wanted.
-        `with_vectors` asks for the vectors of the hits too, which a service does not have.
+        Queries must have unit length. Of hits whose vectors are nearer to each other than
+        `duplicate_threshold`, only the best is returned. `columns` are the metadata columns to
+        return. `with_vectors` also requests the vectors of the hits, which a service does not
+        return.
         """
 
-    def probe(self, dimension: int) -> None:  # noqa: B027 - only a service can disappoint here
-        """Make sure that queries of `dimension` will be answered.
+    def probe(self, dimension: int) -> None:  # noqa: B027 - only a service can fail here
+        """Check that queries of `dimension` will be answered.
 
         Raises:
             InputDataError: they will not.
         """
 
     def check_answers(self) -> None:  # noqa: B027 - as above
-        """Make sure that it still answers, after queries that it did not.
+        """Check, after unanswered queries, that the index still answers at all.
 
         Raises:
-            InputDataError: it is away, so that no query is to blame.
+            InputDataError: it is unreachable, so no query is to blame.
         """
 
     def close(self) -> None:  # noqa: B027 - most indexes hold nothing but memory maps

@@ -1,10 +1,10 @@
-"""Open an index on disk, whatever its layout, and check that its parts belong together.
+"""Open an index on disk in any layout, and check that its parts belong together.
 
 Layouts: clip-retrieval's index folder (`image.index` and `metadata/`) and its embeddings folder
-(`img_emb/*.npy` and `metadata/`), Fondant's (`faiss` and `id_mapping/`), the JSON file that lists
-such folders by name (often called `indices_paths.json`), a FAISS index file or an `.npy` file with
-its metadata named beside it, and Parquet files with a vector column. A `parts.json` names several
-folders of any of these, which are searched as one.
+(`img_emb/*.npy` and `metadata/`); Fondant's (`faiss` and `id_mapping/`); a JSON file that lists
+such folders by name (often called `indices_paths.json`); a FAISS index file or an `.npy` file with
+separately named metadata; and Parquet files with a vector column. A `parts.json` lists several
+folders in any of these layouts, which are searched as one.
 """
 
 import json
@@ -51,17 +51,16 @@ _EMBEDDING_FOLDERS: Final = {"image": "img_emb", "text": "text_emb"}
 
 @dataclass(frozen=True)
 class IndexFolder:
-    """Where an index lies and how to read it.
+    """Where an index is and how to read it.
 
     Args:
         path: A folder or file in one of the layouts above.
         indice_name: Which index of a listing; None if it lists only one.
-        modality: `image` or `text`: the vectors to search among.
-        metadata: A folder of Parquet or Arrow files, one row a vector, where the layout has none.
+        modality: `image` or `text`: the vectors to search.
+        metadata: A folder of Parquet or Arrow files, one row per vector, if the layout has none.
         faiss_options: Such as `nprobe=64`; None keeps those saved in the index.
-        name: What the index is called, with the commit of one of the hub; None calls it by its
-            path.
-        model_id: The CLIP model of its vectors, where the layout does not say.
+        name: The name of the index, with its commit if it is from the hub; None uses its path.
+        model_id: The CLIP model of its vectors, if the layout does not state it.
     """
 
     path: Path
@@ -73,10 +72,10 @@ class IndexFolder:
     model_id: str | None = None
 
     def open(self) -> LocalIndex:
-        """Return the index, after checking that its vectors and its metadata belong together.
+        """Open the index, after checking that its vectors and its metadata belong together.
 
         Raises:
-            InputDataError: there is no index here, or its parts do not fit.
+            InputDataError: there is no index here, or its parts do not match.
         """
         if parts := self.parts():
             return join_indexes([part.open() for part in parts], self.name or str(self.path))
@@ -106,11 +105,11 @@ class IndexFolder:
         return index
 
     def parts(self) -> list["IndexFolder"]:
-        """Return the parts of an index that is spread over several folders; none of others.
+        """Return the parts of an index that consists of several folders; empty for any other.
 
         Raises:
             InputDataError: its list of parts cannot be read.
-            InvalidArgumentError: metadata is named apart, which each of them has for itself.
+            InvalidArgumentError: `metadata` is given, although each part has its own.
         """
         parts = listed_parts(self.path)
         if parts and self.metadata is not None:
@@ -119,10 +118,10 @@ class IndexFolder:
         return [replace(self, path=part, indice_name=None, name=None) for part in parts]
 
     def vectors_beside(self) -> list[Path]:
-        """Return the `.npy` files beside an index, in its order; none where there are none.
+        """Return the `.npy` files beside an index, in its order; empty if there are none.
 
         Raises:
-            InputDataError: it is not clear which of them belong to which metadata.
+            InputDataError: it is not clear which of them belongs to which metadata file.
         """
         if parts := self.parts():
             beside = [part.vectors_beside() for part in parts]
@@ -135,7 +134,7 @@ class IndexFolder:
         return pair_up(self._metadata_by_name(folder), files)
 
     def _check_order(self, index: LocalIndex, metadata: Path) -> None:
-        """Prove that file names sort as the index was built, or say that it is not known."""
+        """Prove that file names sort in the order of the index, or warn that it is unproven."""
         if files := self.vectors_beside():
             prove_pairing(index, files)
             return
@@ -149,7 +148,7 @@ class IndexFolder:
         )
 
     def _resolve(self) -> tuple[Path, str | None]:
-        """Return the folder or file with the vectors, and the model they were made with."""
+        """Return the folder or file with the vectors, and their model."""
         if not self.path.exists():
             msg = f"index: there is no {self.path}."
             raise InputDataError(msg)
@@ -161,7 +160,7 @@ class IndexFolder:
         return self.path, None
 
     def _about(self, folder: Path) -> dict[str, Any]:
-        """Return what `fondant-spec index build` has noted of an index; nothing of others."""
+        """Return what `fondant-spec index build` noted about an index; empty for others."""
         try:
             about = json.loads((folder / f"{self.modality}.json").read_bytes())
         except (OSError, ValueError, RecursionError):
@@ -169,7 +168,7 @@ class IndexFolder:
         return about if isinstance(about, dict) else {}
 
     def _neighbour_search(self, folder: Path) -> tuple[NeighbourSearch, list[Path], list[str]]:
-        """Return the search, the files it reads, and the columns in them that are vectors."""
+        """Return the search, the files that it reads, and which of their columns are vectors."""
         if index := self._faiss_index(folder):
             files = sorted(index.iterdir()) if index.is_dir() else [index]
             return _cosine_search(index, self.faiss_options), files, []
@@ -189,7 +188,7 @@ class IndexFolder:
         raise InputDataError(msg)
 
     def _faiss_index(self, folder: Path) -> Path | None:
-        """Return the FAISS index in `folder`, or `folder` itself if it is one; None without."""
+        """Return the FAISS index in `folder`, or `folder` itself if it is one; else None."""
         if folder.is_file():
             return folder if folder.suffix == ".index" else None
         of_fondant = folder / _FONDANT_INDEX
@@ -199,23 +198,23 @@ class IndexFolder:
         return index if index.exists() else None
 
     def npy_files(self, folder: Path) -> list[Path]:
-        """Return the `.npy` files of `folder`, or `folder` itself if it is one."""
+        """Return the `.npy` files in `folder`, or `folder` itself if it is one."""
         if folder.is_file():
             return [folder] if folder.suffix == ".npy" else []
         embeddings = folder / _EMBEDDING_FOLDERS[self.modality]
         return files_by_name(embeddings if embeddings.is_dir() else folder, "*.npy")
 
     def parquet_files(self, folder: Path) -> list[Path]:
-        """Return the Parquet files of `folder`, or `folder` itself if it is one."""
+        """Return the Parquet files in `folder`, or `folder` itself if it is one."""
         if folder.is_file():
             return [folder] if folder.suffix == ".parquet" else []
         return files_by_name(folder, "*.parquet")
 
     def metadata_files(self, folder: Path, vector_files: list[Path]) -> list[Path]:
-        """Return the files with the metadata of the vectors, in the order of the vectors.
+        """Return the metadata files of the vectors, in the order of the vectors.
 
         Raises:
-            InputDataError: there are none, or it is not clear which belong to which vectors.
+            InputDataError: there are none, or it is not clear which belongs to which vectors.
         """
         if self.metadata is None and vector_files[0].suffix == ".parquet":
             return vector_files
@@ -228,7 +227,7 @@ class IndexFolder:
         metadata = self.metadata or (inside if inside.is_dir() else folder.parent / "metadata")
         if metadata.is_file():
             return [metadata]
-        if self.metadata is None and (folder / _FONDANT_INDEX).is_file():  # read by Dask there
+        if self.metadata is None and (folder / _FONDANT_INDEX).is_file():  # by Dask
             return by_number(files_by_name(folder / _FONDANT_METADATA, "*.parquet"))
         files = files_by_name(metadata, "*.parquet") or files_by_name(metadata, "*.arrow")
         if not files:
@@ -242,7 +241,7 @@ class IndexFolder:
 
 
 def _cosine_search(index: Path, options: str | None) -> NeighbourSearch:
-    """Return a search in a FAISS index that gives cosines, of whatever lengths its vectors are."""
+    """Return a FAISS search that yields cosines, whatever the lengths of its vectors."""
     search = FaissSearch(index, options)
     length = search.typical_length()
     if length is None:
@@ -253,7 +252,14 @@ def _cosine_search(index: Path, options: str | None) -> NeighbourSearch:
         )
         return search
     if _UNIT_LENGTHS[0] <= length <= _UNIT_LENGTHS[1]:
-        return search
+        if not search.finds_zeros():
+            return search
+        logger.warning(
+            "%s: some of its vectors are zeros, which a search by distance finds whatever is asked "
+            "for; hits are ranked anew by cosine",
+            index,
+        )
+        return CosineRanking(search, 1)
     logger.warning(
         "%s: its vectors have a typical length of %.3g, not 1; hits are ranked anew by cosine",
         index,
@@ -263,7 +269,7 @@ def _cosine_search(index: Path, options: str | None) -> NeighbourSearch:
 
 
 def _check_files(folder: Path, vector_files: list[Path], metadata_files: list[Path]) -> None:
-    """Refuse `.npy` files that hold other numbers of rows than the metadata files beside them."""
+    """Refuse `.npy` files with other numbers of rows than the metadata files beside them."""
     if vector_files[0].suffix != ".npy" or len(vector_files) != len(metadata_files):
         return
     counts = zip(NpyVectors(vector_files).file_rows, Rows(metadata_files).file_rows, strict=True)

@@ -19,7 +19,7 @@ def listed_indexes(listing: Path) -> list[str]:
     """Return the names of the indexes in a listing, in its order.
 
     Raises:
-        InputDataError: it is no listing.
+        InputDataError: it is not a listing.
     """
     return list(_read_listing(listing))
 
@@ -41,7 +41,7 @@ def listed_folder(listing: Path, name: str | None) -> tuple[Path, str | None]:
     """Return the folder that a listing gives for an index, and its model.
 
     Raises:
-        InputDataError: it lists none of that name, or one that lies elsewhere.
+        InputDataError: there is no such name in it, or its folder is outside the listing's own.
     """
     entries = _read_listing(listing)
     if name is None and len(entries) == 1:
@@ -67,7 +67,7 @@ def listed_folder(listing: Path, name: str | None) -> tuple[Path, str | None]:
 
 
 def listed_model(listing: Path, folder: Path) -> str | None:
-    """Return the model that a listing in or beside `folder` gives for it."""
+    """Return the model of `folder` according to a listing in or beside it."""
     entries = _read_listing(listing)
     for entry in entries.values():
         listed = Path(str(entry.get("indice_folder", ".")))

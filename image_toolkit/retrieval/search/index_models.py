@@ -1,6 +1,6 @@
-"""The refusal of an index whose vectors are of another model than the seeds', or of an unknown one.
+"""Refuse an index whose vectors were made by another model than the seeds', or by an unknown one.
 
-Vectors of two models of one dimension can be compared, and what comes of it means nothing.
+Vectors of two models with the same dimension can be compared, but the result is meaningless.
 """
 
 import logging
@@ -24,14 +24,15 @@ def check_index_fits(
     field_metadata: Mapping[str, Any],
     index_model_id: str | None = None,
 ) -> None:
-    """Refuse an index of another model, or of another dimension, than the vectors to be looked up.
+    """Refuse an index of another model or another dimension than the query vectors.
 
-    `field_metadata` is what the step that made the vectors said of them: `model_id`, `revision`,
-    `weights`, `dimension`. `index_model_id` is the user's word for the index's model, where it does
-    not say enough itself: a name, a folder, or the digest of weights.
+    `field_metadata` describes the query vectors, as written by the step that made them: `model_id`,
+    `revision`, `weights`, `dimension`. `index_model_id` is the user's statement of the index's
+    model, for an index that does not say enough itself: a name, a folder, or the digest of weights.
 
     Raises:
-        InputDataError: naming both models and both dimensions; or the index does not say its model.
+        InputDataError: the models or dimensions differ (both are named), or the index does not
+            state its model.
     """
     seeds, dimension = ModelIdentity.of_field(field_metadata), field_metadata.get("dimension")
     if dimension and info.dimension and dimension != info.dimension:
@@ -54,10 +55,10 @@ def check_index_fits(
 
 
 def _is_meant(word: str, seeds: ModelIdentity) -> bool:
-    """Return whether the user's word for a model means that of the seeds."""
+    """Return whether the user's name for a model refers to that of the seeds."""
     meant = identify(word)
     same = same_model(meant, seeds)
-    if same is None and meant.name and seeds.name:  # of folders: whoever names it means it
+    if same is None and meant.name and seeds.name:  # names of folders: whoever states one means it
         return same_name(meant.name, seeds.name)
     return bool(same)
 

@@ -1,7 +1,7 @@
-"""Several indexes that are searched as one, their rows numbered through.
+"""Several indexes searched as one, with their rows numbered consecutively.
 
-A folder with a `parts.json` names the folders of its parts, in the order of their rows. So a part
-that is not there is missed, and a hit's number stays the same.
+A folder with a `parts.json` lists the folders of its parts, in row order. So a missing part is
+noticed, and the row number of a hit never changes.
 """
 
 import hashlib
@@ -26,7 +26,7 @@ PARTS: Final = "parts.json"
 
 
 class JoinedSearch:
-    """Finds the nearest rows among those of several searches that all give cosines."""
+    """Finds the nearest rows over several searches, all of which yield cosines."""
 
     def __init__(self, parts: Sequence[NeighbourSearch]) -> None:
         self._parts = parts
@@ -37,7 +37,7 @@ class JoinedSearch:
     def neighbours(
         self, queries: FloatArray, count: int, *, with_vectors: bool
     ) -> Iterator[Neighbours]:
-        """Yield the `count` nearest rows of each query, a run of queries at a time."""
+        """Yield the `count` nearest rows of each query, in runs of queries."""
         among = count * len(self._parts)
         step = run_length(among, self.dimension) if with_vectors else max(1, len(queries))
         for first in range(0, len(queries), step):
@@ -50,7 +50,7 @@ class JoinedSearch:
 
 
 def listed_parts(folder: Path) -> list[Path]:
-    """Return the folders of the parts of an index, in order; none, if it is not in parts.
+    """Return the folders of the parts of an index, in order; empty if it has no parts.
 
     Raises:
         InputDataError: the list cannot be read, or names a folder elsewhere.
@@ -78,16 +78,16 @@ def listed_parts(folder: Path) -> list[Path]:
 
 
 def write_parts(folder: Path, parts: Sequence[Path]) -> None:
-    """List the parts of an index, which lie in `folder`."""
+    """List the parts of an index, which are in `folder`."""
     names = [str(part.relative_to(folder)) for part in parts]
     (folder / PARTS).write_text(json.dumps({"parts": names}, indent=2) + "\n", encoding="utf-8")
 
 
 def join_indexes(parts: Sequence[LocalIndex], location: str) -> LocalIndex:
-    """Return one index of all rows of `parts`.
+    """Return one index over all rows of `parts`.
 
     Raises:
-        InputDataError: they are of several models or dimensions, or have their URLs elsewhere.
+        InputDataError: they differ in model, dimension or the name of the URL column.
     """
     infos = [part.info for part in parts]
     _check_that_they_fit(infos, location)
@@ -133,19 +133,19 @@ def _fits(one: IndexInfo, other: IndexInfo) -> bool:
 def _url_column(info: IndexInfo) -> str | None:
     try:
         return find_columns(info.columns, ColumnChoice()).url
-    except InvalidArgumentError:  # which the user may name
+    except InvalidArgumentError:  # the user may name it
         return None
 
 
 def _how_much(model: ModelIdentity | None) -> int:
-    """Return how much is known of a model."""
+    """Return how many properties of a model are known."""
     return sum(value is not None for value in model.as_field().values()) if model else 0
 
 
 def _found(
     part: NeighbourSearch, start: int, queries: FloatArray, count: int, *, with_vectors: bool
 ) -> Neighbours:
-    """Return what a part finds for all queries, its rows numbered from `start`."""
+    """Return what a part finds for all queries, with its rows numbered from `start`."""
     runs = [*part.neighbours(queries, count, with_vectors=with_vectors)]
     ids = np.concatenate([run.ids for run in runs])
     similarity = np.concatenate([run.similarity for run in runs])
@@ -159,7 +159,7 @@ def _found(
 
 
 def _nearest(parts: Sequence[Neighbours], first: int, count: int) -> Neighbours:
-    """Return the `count` best of what the parts found for the queries from number `first` on."""
+    """Return the `count` best results of all parts, for the queries from number `first` on."""
     similarity = np.concatenate([part.similarity for part in parts], axis=1)
     order = np.argsort(-similarity, axis=1, kind="stable")[:, :count]
     vectors = [part.vectors for part in parts if part.vectors is not None]

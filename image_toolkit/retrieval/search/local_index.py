@@ -1,4 +1,4 @@
-"""An index on this machine: a neighbour search and the metadata of its rows."""
+"""An index on this machine: a neighbour search with the metadata of its rows."""
 
 from collections.abc import Sequence
 
@@ -61,12 +61,12 @@ class LocalIndex(Index):
         )
 
     def neighbours(self, queries: FloatArray, count: int) -> IntArray:
-        """Return the rows nearest to each query, of shape (n, count); -1 where there are fewer."""
+        """Return the nearest rows of each query, shape (n, count); -1 if there are fewer."""
         runs = self.nearest.neighbours(queries, count, with_vectors=False)
         return np.concatenate([run.ids for run in runs])
 
     def metadata(self, ids: Sequence[int]) -> pa.Table:
-        """Return the metadata of the rows `ids`, all columns.
+        """Return all metadata columns of the rows `ids`.
 
         Raises:
             BadRequestError: there is no such row.
@@ -79,7 +79,7 @@ class LocalIndex(Index):
 
 
 def _distinct(run: Neighbours, threshold: float | None) -> BoolArray:
-    """Return which neighbours are rows of the index (not -1) and no near-duplicates."""
+    """Return which neighbours are rows of the index (not -1) and not near-duplicates."""
     keep = run.ids >= 0
     if run.vectors is None or threshold is None:
         return keep

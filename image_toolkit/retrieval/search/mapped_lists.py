@@ -1,9 +1,9 @@
-"""An inverted file whose lists stay on disk, and are mapped from there: for what outgrows memory.
+"""An inverted file whose lists stay on disk and are memory-mapped: for indexes beyond memory.
 
-Fast-scan searches a list in blocks of 32 vectors, whose codes are interleaved. Where the room of a
-list is a whole number of blocks, its codes and then its ids, FAISS searches it through
-`OnDiskInvertedLists` as it does in memory. It cannot read such an index from one file, though: so
-the lists are put in place here.
+FAISS's fast-scan searches a list in blocks of 32 vectors, whose codes are interleaved. If the room
+for each list is a whole number of blocks, holding its codes and then its ids, FAISS can search it
+through `OnDiskInvertedLists` as it does in memory. But it cannot read such an index from a file: so
+the lists are attached here.
 """
 
 from dataclasses import dataclass
@@ -23,25 +23,25 @@ _ID_BYTES: Final = 8
 class MappedIndex:
     """The folder of such an index.
 
-    In it are what was learnt, as an index without vectors; the lists and how many vectors each has;
-    the longer codes by which what is found is ordered anew; and the search options.
+    It contains the trained index without vectors; the lists and their sizes; the longer codes that
+    re-rank candidates; and the search options.
     """
 
     folder: Path
 
     @property
     def learnt(self) -> Path:
-        """What was learnt."""
+        """The trained index, without vectors."""
         return self.folder / "learnt.index"
 
     @property
     def lists(self) -> Path:
-        """The lists, one after the other."""
+        """The lists, one after another."""
         return self.folder / "lists.bin"
 
     @property
     def sizes(self) -> Path:
-        """How many vectors each list has."""
+        """The number of vectors in each list."""
         return self.folder / "sizes.npy"
 
     @property
@@ -51,15 +51,15 @@ class MappedIndex:
 
     @property
     def options(self) -> Path:
-        """Such as `nprobe=48,k_factor_rf=4`."""
+        """The search options, such as `nprobe=48,k_factor_rf=4`."""
         return self.folder / "search_options.txt"
 
     def open(self) -> Any:
-        """Return the index, mapped.
+        """Return the index, memory-mapped.
 
         Raises:
-            RuntimeError: its files do not fit.
-            OSError, ValueError: one is not there, or no longer what it was.
+            RuntimeError: its files do not match.
+            OSError, ValueError: one is missing or damaged.
         """
         sizes = np.load(self.sizes, allow_pickle=False)
         index = with_lists(faiss.read_index(str(self.learnt)), self.lists, sizes, rooms(sizes))
@@ -74,17 +74,17 @@ class MappedIndex:
 
 
 def rooms(sizes: IntArray) -> IntArray:
-    """Return how many vectors lists of these sizes have room for: whole blocks."""
+    """Return the capacities of lists of these sizes: whole blocks."""
     return -(-sizes // BLOCK) * BLOCK
 
 
 def with_lists(empty: Any, file: Path, sizes: IntArray, room: IntArray) -> Any:
-    """Return an inverted file that has the lists of `file` mapped; it was `empty` before.
+    """Return `empty`, an inverted file, with the lists of `file` mapped into it.
 
-    They are as long as `sizes`, and have `room` for as many vectors or more.
+    The lists contain `sizes` vectors, with `room` for at least as many.
 
     Raises:
-        RuntimeError: the file is not as long as they are, or there are more or fewer of them.
+        RuntimeError: the length of the file or the number of lists does not match.
     """
     offsets = np.cumsum(room * (empty.code_size + _ID_BYTES))
     found = file.stat().st_size
@@ -103,9 +103,9 @@ def with_lists(empty: Any, file: Path, sizes: IntArray, room: IntArray) -> Any:
         one.offset, one.size, one.capacity = start, size, most
         lists.lists.push_back(one)
     lists.totsize = found
-    lists.prefetch_nthread = 0  # which would read every list twice; the system reads ahead as well
+    lists.prefetch_nthread = 0  # it would read every list twice; the OS reads ahead anyway
     lists.do_mmap()
     lists.this.disown()
-    empty.replace_invlists(lists, True)  # noqa: FBT003 - of FAISS, which takes no names
+    empty.replace_invlists(lists, True)  # noqa: FBT003 - FAISS takes no keyword
     empty.ntotal = int(sizes.sum())
     return empty

@@ -1,4 +1,4 @@
-"""Rows by number: a few rows out of many Parquet or Arrow files, in bounded memory."""
+"""Rows by number: few rows out of many Parquet or Arrow files, in bounded memory."""
 
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
@@ -23,17 +23,17 @@ _CACHE_BYTES: Final = 512 << 20
 
 @dataclass(frozen=True)
 class _Piece:
-    """A run of rows that is read as one: a row group, or a batch of a memory-mapped file."""
+    """A run of rows that is read at once: a row group, or a batch of a memory-mapped file."""
 
     rows: int
     read: Callable[[list[str]], pa.Table]
 
 
 class Rows:
-    """The rows of a list of files, or of several such `parts`, numbered through in their order.
+    """The rows of a list of files, or of several such `parts`, numbered consecutively. Thread-safe.
 
-    Parquet row groups are kept once read, up to 512 MiB, so that metadata of any size is served in
-    bounded memory and small metadata is read once. Arrow files are memory-mapped. For any thread.
+    Parquet row groups are cached, up to 512 MiB, so that metadata of any size is served in bounded
+    memory and small metadata is read once. Arrow files are memory-mapped.
     """
 
     def __init__(self, files: Sequence[Path] = (), parts: Sequence["Rows"] = ()) -> None:
@@ -138,14 +138,14 @@ def _select(batch: pa.RecordBatch, columns: list[str]) -> pa.Table:
 
 
 def _complete(table: pa.Table, columns: list[str], rows: int) -> pa.Table:
-    """Return `table` with nulls for the columns that this file lacks and others have."""
+    """Return `table` with nulls for columns that this file lacks and others have."""
     arrays = [table[n] if n in table.schema.names else pa.nulls(rows) for n in columns]
     table = pa.table(arrays, names=columns)
     return table.cast(_without_views(table.schema))
 
 
 def _without_views(schema: pa.Schema) -> pa.Schema:
-    """Return a schema with texts of the usual kind: Arrow takes no rows of views of texts."""
+    """Return a schema with ordinary string types: Arrow cannot `take` from string views."""
     for place, field in enumerate(schema):
         if pa.types.is_string_view(field.type):
             schema = schema.set(place, field.with_type(pa.large_string()))

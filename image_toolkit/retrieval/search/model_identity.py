@@ -1,4 +1,4 @@
-"""Which CLIP model made vectors, as far as is known, and whether two of them are one."""
+"""Which CLIP model made vectors, as far as is known, and whether two models are the same."""
 
 import re
 from collections.abc import Mapping
@@ -12,7 +12,7 @@ _OPENAI_NAMES: Final = {
     "vit-l/14": "openai/clip-vit-large-patch14",
     "vit-l/14@336px": "openai/clip-vit-large-patch14-336",
 }
-"""The names of OpenAI's package, as used by clip-retrieval, and those of the Hugging Face hub."""
+"""The names of OpenAI's package, as used by clip-retrieval, and those on the Hugging Face hub."""
 
 _OPEN_CLIP: Final = "open_clip:"
 _DIGEST: Final = "sha256:"
@@ -21,12 +21,12 @@ _PATH: Final = re.compile(r"^(/|\./|\.\./|~|[A-Za-z]:\\)")
 
 @dataclass(frozen=True)
 class ModelIdentity:
-    """A model by its content, where that is known, and by its name.
+    """A model, identified by its weights if known, and by its name.
 
     Args:
-        name: An id on the hub, an `open_clip:` name, OpenAI's short one, or that of a folder, which
-            by itself says nothing: any model may lie in a folder of that name.
-        revision: The commit on the hub, where there is one.
+        name: A hub id, an `open_clip:` name, OpenAI's short name, or the name of a folder. The
+            latter identifies nothing by itself: any model may be in a folder of that name.
+        revision: The commit on the hub, if there is one.
         weights: The digest of its weights; see `models.runtime.weights`.
     """
 
@@ -36,23 +36,23 @@ class ModelIdentity:
 
     @classmethod
     def of_field(cls, metadata: Mapping[str, Any]) -> "ModelIdentity | None":
-        """Return the model that a field of vectors names in its metadata; None if it names none."""
+        """Return the model named in the metadata of a vector field; None if it names none."""
         known = [metadata.get(key) for key in ("model_id", "revision", "weights")]
         name, revision, weights = (None if value is None else str(value) for value in known)
         return cls(name, revision, weights) if name or weights else None
 
     def as_field(self) -> dict[str, str | None]:
-        """Return what `of_field` reads."""
+        """Return the metadata that `of_field` reads."""
         return {"model_id": self.name, "revision": self.revision, "weights": self.weights}
 
     @classmethod
     def of_index(cls, name: str | None, about: Mapping[str, Any]) -> "ModelIdentity | None":
-        """Return the model of an index, of what its listing and the file `image.json` say."""
+        """Return the model of an index, according to its listing and its `image.json`."""
         metadata = {key: about.get(key) for key in ("revision", "weights")}
         return cls.of_field({**metadata, "model_id": name or about.get("model_id")})
 
     def __str__(self) -> str:
-        """Return how a person would name it."""
+        """Return the name as shown to users."""
         digest = self.weights and self.weights[: len(_DIGEST) + 12]
         if self.name is None:
             return f"weights {digest}"
@@ -60,13 +60,13 @@ class ModelIdentity:
 
 
 def identify(model_id: str, revision: str | None = None) -> ModelIdentity:
-    """Return what can be told of a model by its name, without fetching anything.
+    """Return what is known of a model by its name, without a download.
 
-    Of a folder, and of a model of the hub that is on this machine, the weights are known; the
-    digest of weights, as `sha256:...`, is a name, too.
+    The weights are known for a folder, and for a hub model that is already on this machine. The
+    digest of weights, as `sha256:...`, is also a name.
 
     Raises:
-        InputDataError: it is a folder, and no model.
+        InputDataError: it is a folder, but not a model.
     """
     if model_id.startswith(_DIGEST):
         return ModelIdentity(weights=model_id)
@@ -83,10 +83,10 @@ def identify(model_id: str, revision: str | None = None) -> ModelIdentity:
 
 
 def same_model(one: ModelIdentity, other: ModelIdentity) -> bool | None:
-    """Return whether two models are one, by their weights or else by global names; None: unknown.
+    """Return whether two models are the same, by weights or else by global name; None if unknown.
 
-    An open_clip name without its pretraining matches any pretraining. A name counts only with the
-    same revision, where both have one.
+    An open_clip name without its pretraining matches any pretraining. A name only counts if the
+    revisions agree, where both are known.
     """
     if one.weights and other.weights:
         return one.weights == other.weights
@@ -99,9 +99,9 @@ def same_model(one: ModelIdentity, other: ModelIdentity) -> bool | None:
 
 
 def same_name(one: str, other: str) -> bool:
-    """Return whether two names are one, under clip-retrieval's, OpenAI's or the hub's spelling.
+    """Return whether two names are the same, in clip-retrieval's, OpenAI's or the hub's spelling.
 
-    Of folders only the last part counts, since a container mounts them elsewhere.
+    For folders, only the last path component counts, since a container mounts them elsewhere.
     """
     first, second = canonical_name(one), canonical_name(other)
     if first.startswith(_OPEN_CLIP) and second.startswith(_OPEN_CLIP):
@@ -113,7 +113,7 @@ def same_name(one: str, other: str) -> bool:
 
 
 def clip_retrieval_name(model_id: str) -> str:
-    """Return a model's name as clip-retrieval's `clip_model` option wants it."""
+    """Return a model's name in the form of clip-retrieval's `clip_model` option."""
     if model_id.startswith((_OPEN_CLIP, "hf_clip:")):
         return model_id
     short = {long: name for name, long in _OPENAI_NAMES.items()}.get(model_id)
@@ -125,13 +125,13 @@ def clip_retrieval_name(model_id: str) -> str:
 
 
 def canonical_name(name: str) -> str:
-    """Return the name under which the hub, or else a folder, has the model."""
+    """Return the name of a model on the hub, or else of its folder."""
     name = name.strip().removeprefix("hf_clip:").rstrip("/")
     return _OPENAI_NAMES.get(name.lower(), name)
 
 
 def _is_local(name: str) -> bool:
-    """Return whether a name is that of a folder: a path, or without the owner that the hub has."""
+    """Return whether a name is that of a folder: a path, or a name without the hub's owner part."""
     name = canonical_name(name)
     if name.startswith(_OPEN_CLIP):
         return False

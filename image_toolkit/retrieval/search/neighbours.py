@@ -1,4 +1,4 @@
-"""Neighbours: row numbers and similarities, before duplicates go and metadata is looked up."""
+"""Neighbours: row numbers and similarities, before duplicates are dropped and metadata is read."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -13,8 +13,8 @@ _RUN_BYTES: Final = 64 << 20
 class Neighbours:
     """The neighbours of the queries from number `first` on, best first.
 
-    `similarity` and `ids` have shape (queries, count), `vectors` (queries, count, dimension). Where
-    there were fewer neighbours, the last ids of a query are -1.
+    `similarity` and `ids` have shape (queries, count), `vectors` (queries, count, dimension). If
+    there are fewer neighbours, the last ids of a query are -1.
     """
 
     first: int
@@ -24,7 +24,7 @@ class Neighbours:
 
 
 class NeighbourSearch(Protocol):
-    """Finds the nearest vectors: by exhaustion, or through a FAISS index."""
+    """Finds the nearest vectors, exhaustively or with a FAISS index."""
 
     dimension: int
     rows: int
@@ -36,9 +36,9 @@ class NeighbourSearch(Protocol):
         *,
         with_vectors: bool,
     ) -> Iterator[Neighbours]:
-        """Yield the `count` nearest rows of each query, a run of queries at a time."""
+        """Yield the `count` nearest rows of each query, in runs of queries."""
 
 
 def run_length(count: int, dimension: int) -> int:
-    """Return how many queries to take at once, so that their neighbours' vectors fit in 64 MiB."""
+    """Return how many queries to process at once, to fit their neighbours' vectors in 64 MiB."""
     return max(1, _RUN_BYTES // (4 * count * dimension))

@@ -1,8 +1,8 @@
-"""The files that an index is spread over: in which order they are read, and which belong together.
+"""The files of an index: their reading order, and which vectors belong to which metadata.
 
 clip-retrieval, and the readers it builds on, sort files by name, character by character: `_10`
-comes before `_2`. A FAISS index was built in that order, so its metadata is read in that order. Of
-files of vectors and of metadata, those of one number belong together, however it is padded.
+comes before `_2`. A FAISS index was built in that order, so its metadata is read in that order. A
+vector file and a metadata file with the same number belong together, however the number is padded.
 """
 
 import re
@@ -14,19 +14,19 @@ from fondant_spec.errors import InputDataError
 
 
 def is_apple_double(file: Path) -> bool:
-    """Return whether a file is what macOS leaves beside another one on other file systems."""
+    """Return whether a file is one of those that macOS creates on foreign file systems."""
     return file.name.startswith("._")
 
 
 def files_by_name(folder: Path, pattern: str) -> list[Path]:
-    """Return the files of `folder` that match, in the order in which clip-retrieval reads them."""
+    """Return the files in `folder` that match, in clip-retrieval's reading order."""
     return sorted(
         path for path in folder.glob(pattern) if path.is_file() and not is_apple_double(path)
     )
 
 
 def is_in_order(files: Sequence[Path]) -> bool:
-    """Return whether the order of the files is also that of the numbers in their names."""
+    """Return whether the files are also in the order of the numbers in their names."""
     numbers = [_numbers(file) for file in files]
     return numbers == sorted(numbers)
 
@@ -37,13 +37,13 @@ def by_number(files: Sequence[Path]) -> list[Path]:
 
 
 def pair_up(files: Sequence[Path], others: Sequence[Path]) -> list[Path]:
-    """Return the `others` in the order in which they belong to `files`.
+    """Return `others` in the order of the `files` that they belong to.
 
-    Those of the same number belong together; else, where names and numbers say the same, the first
-    to the first, and so on.
+    Files with the same number belong together; otherwise, if sorting by name and by number agree,
+    they are paired in order.
 
     Raises:
-        InputDataError: the names do not say what belongs together.
+        InputDataError: the names do not determine the pairs.
     """
     keys: tuple[Callable[[Path], object], ...] = (_numbers, _last_number)
     for key in keys:
@@ -66,7 +66,7 @@ def pair_up(files: Sequence[Path], others: Sequence[Path]) -> list[Path]:
 
 
 def _out_of_order(files: Sequence[Path]) -> str:
-    """Return which files are the first whose names sort otherwise than their numbers."""
+    """Name the first two files whose names sort differently from their numbers."""
     before, after = next((a, b) for a, b in pairwise(files) if _numbers(a) > _numbers(b))
     return f"{before.name} comes before {after.name}"
 

@@ -1,7 +1,7 @@
-"""Whether the rows of a FAISS index are those of its metadata, proved with its vectors.
+"""Prove that the rows of a FAISS index match its metadata, with its vectors.
 
-An index file does not say in which order its rows were added. Where the vectors lie beside it, file
-by file with the metadata, some of them are looked up: each should be found at its own row.
+An index file does not record the order in which its rows were added. If the vectors are beside it,
+one file per metadata file, a sample is looked up: each should be found at its own row.
 """
 
 from collections.abc import Sequence
@@ -21,7 +21,7 @@ from image_toolkit.unit_vectors import unit_vectors
 
 _LOOKED_UP: Final = 200
 _AMONG: Final = 10
-_LEAST_SHARE: Final = 0.1  # far below what the coarsest codes lose, far above chance
+_LEAST_SHARE: Final = 0.1  # far below the loss by the coarsest codes, far above chance
 
 
 @dataclass(frozen=True)
@@ -33,10 +33,10 @@ class Proof:
 
 
 def prove_pairing(index: LocalIndex, files: Sequence[Path]) -> Proof:
-    """Look up the vectors of `files`, which are in the order of the index's metadata.
+    """Look up a sample of the vectors in `files`, which are in the order of the index's metadata.
 
     Raises:
-        InputDataError: they are found elsewhere, so every row would get the metadata of another.
+        InputDataError: they are found elsewhere, so every row would get another's metadata.
     """
     folder = files[0].parent
     vectors = NpyVectors(files)
@@ -67,9 +67,9 @@ def prove_pairing(index: LocalIndex, files: Sequence[Path]) -> Proof:
 
 
 def _sample(files: Sequence[Path], vectors: NpyVectors) -> tuple[IntArray, IntArray]:
-    """Return rows to look up, and how much later each comes in the order of the numbers.
+    """Return rows to look up, and how many places later each comes in numeric order.
 
-    If the two orders differ, only rows are taken whose place differs.
+    If the two orders differ, only rows whose place differs are sampled.
     """
     rows = dict(zip(files, vectors.file_rows, strict=True))
     starts = dict(zip(by_number(files), _starts([rows[f] for f in by_number(files)]), strict=True))

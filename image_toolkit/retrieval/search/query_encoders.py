@@ -1,4 +1,4 @@
-"""Texts and images to query vectors, for a service that is asked with either."""
+"""Query vectors of texts and images, for a service."""
 
 from functools import partial
 from threading import Lock
@@ -16,10 +16,10 @@ from image_toolkit.retrieval.service.query_requests import BadRequestError
 
 
 class QueryEncoders:
-    """Both towers of a CLIP model. For any number of threads, in turn.
+    """Both towers of a CLIP model. Thread-safe; one query is embedded at a time.
 
     Raises:
-        InputDataError: the model cannot be had.
+        InputDataError: the model cannot be loaded.
     """
 
     def __init__(self, model_id: str, revision: str | None = None) -> None:

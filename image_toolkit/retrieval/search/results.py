@@ -1,4 +1,4 @@
-"""The table of results: one row for each image kept for a seed."""
+"""The result table: one row for each image kept for a seed."""
 
 from typing import Final
 
@@ -22,7 +22,7 @@ OWN_COLUMNS: Final = frozenset(
         "seed_ids",
     },
 )
-"""What the results have from every index; other columns are those of its metadata."""
+"""Result columns that every index provides; the others are from its metadata."""
 
 
 def result_batch(
@@ -32,9 +32,9 @@ def result_batch(
     fingerprint: str,
     images_wanted: int,
 ) -> pa.RecordBatch:
-    """Return `hits` as rows, where `seeds` holds the id of each query.
+    """Return `hits` as rows; `seeds` holds the id of each query.
 
-    Of the rows of a seed, `images_wanted` are wanted; the others are spare.
+    `images_wanted` rows of each seed are wanted; the others are spares.
     """
     seed_id = seeds.take(pa.array(hits.query))
     rows = len(hits)
@@ -57,7 +57,7 @@ def result_batch(
 
 
 def reject_unanswered(hits: Hits, seeds: pa.Array, rejects: Rejects) -> None:
-    """Reject the seeds whose query failed, and filter those for which nothing was left."""
+    """Reject the seeds whose query failed, and filter those that have no hits left."""
     empty = np.flatnonzero(hits.counts(len(seeds)) == 0).tolist()
     for number in empty:
         seed = seeds[number].as_py()

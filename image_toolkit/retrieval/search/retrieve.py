@@ -1,4 +1,4 @@
-"""Retrieve a wanted number of images for each query, asking for more where too many are dropped."""
+"""Retrieve a number of images per query, asking for more if too many are dropped."""
 
 from dataclasses import dataclass
 from math import ceil
@@ -22,19 +22,19 @@ from image_toolkit.retrieval.search.neighbours import run_length
 
 _EXTRA: Final = 8
 _FACTORS: Final = (1.25, 5, 25)
-"""How many times the wanted number to ask for, first, and again where that left too few."""
+"""Multiples of the wanted number to ask for: at first, and again if too few are left."""
 
 
 @dataclass(frozen=True)
 class Wanted:
-    """How many images a query should get, and whether copies of one image count as one.
+    """How many images a query should get, and whether duplicates count.
 
-    With `deduplicate`, images of the same URL count as one, and those whose vectors have a cosine
-    above `duplicate_threshold`. With `diversity`, they are chosen so that they differ from each
-    other, among five times as many; see `diversity.diverse`.
+    With `deduplicate`, images with the same URL count as one, as do those whose vectors have a
+    cosine above `duplicate_threshold`. With `diversity`, they are chosen among five times as many,
+    to differ from each other; see `diversity.diverse`.
 
-    `spares` are further images beside those that are wanted, as a share of `num_images`: what to
-    fall back on where URLs give no image.
+    `spares` are extra images, as a fraction of `num_images`, to fall back on when URLs yield no
+    image.
     """
 
     num_images: int = 2
@@ -45,12 +45,12 @@ class Wanted:
 
     @property
     def with_spares(self) -> int:
-        """How many images a query should get, those that are spare included."""
+        """The number of images a query should get, including spares."""
         return ceil(self.num_images * (1 + self.spares))
 
     @property
     def threshold(self) -> float | None:
-        """The cosine above which two images count as one; None keeps them all."""
+        """The cosine above which two images count as one; None keeps all."""
         return self.duplicate_threshold if self.deduplicate else None
 
 
@@ -61,13 +61,13 @@ def retrieve(
     filters: HitFilters,
     columns: MetadataColumns,
 ) -> Hits:
-    """Return up to `wanted.with_spares` hits for each of `queries`, of shape (n, dimension).
+    """Return up to `wanted.with_spares` hits for each of `queries`, shape (n, dimension).
 
-    Those that are spare come last. A query that is left with too few once duplicates and unwanted
-    hits are dropped is asked again for more, up to 25 times the wanted number.
+    Spares come last. A query that has too few hits left, after duplicates and unwanted hits are
+    dropped, is repeated for more, up to 25 times the wanted number.
     """
     step = max(1, len(queries))
-    if wanted.diversity is not None:  # the vectors of all hits are held
+    if wanted.diversity is not None:  # the vectors of all hits are held in memory
         step = run_length(_asked(wanted, _FACTORS[-1]), queries.shape[1])
     parts = []
     for start in range(0, max(1, len(queries)), step):
@@ -116,7 +116,7 @@ def _asked(wanted: Wanted, factor: float) -> int:
 
 
 def _chosen(hits: Hits, wanted: Wanted) -> Hits:
-    """Return the hits to keep of those that no filter drops, spare ones last."""
+    """Return the hits to keep among those that pass the filters; spares come last."""
     if wanted.diversity is None:
         return hits.keep(hits.ranks() < wanted.with_spares)
     turns = diverse(hits, wanted.with_spares, wanted.diversity)
@@ -126,7 +126,7 @@ def _chosen(hits: Hits, wanted: Wanted) -> Hits:
 
 
 def _settled(found: Hits, kept: Hits, queries: int, wanted: int) -> BoolArray:
-    """Return which queries need not be asked again: enough kept, or failed."""
+    """Return which queries need not be repeated: enough hits, or failed."""
     settled = kept.counts(queries) >= wanted
     settled[list(found.failures)] = True
     return settled

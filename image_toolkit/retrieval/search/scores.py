@@ -1,4 +1,4 @@
-"""Scores of hits, for unsafe content and for watermarks, in whatever type an index has them."""
+"""Scores of hits for unsafe content and watermarks, in whatever type an index has them."""
 
 import logging
 from collections.abc import Collection
@@ -18,19 +18,19 @@ _WORDS: Final = {
     **dict.fromkeys(("unlikely", "unsure", "safe", "sfw", "false", "no"), 0.0),
     **dict.fromkeys(("", "none", "null", "n/a", "?"), None),
 }
-"""Verdicts in words, such as LAION-400M's NSFW, UNLIKELY and UNSURE; None says nothing."""
+"""Verdicts in words, such as LAION-400M's NSFW, UNLIKELY and UNSURE; None means no verdict."""
 
 _MOST_TOLD: Final = 5
 
 Told = set[tuple[str, str]]
-"""Columns with the words in them that were warned of."""
+"""Pairs of column and word that were already warned about."""
 
 
 def check_scores(schema: pa.Schema, column: str | None, limit: float, argument: str) -> None:
-    """Make sure that a column can be compared with a limit, as far as its type is known.
+    """Check that a column can be compared with a limit, as far as its type is known.
 
     Raises:
-        InputDataError: it is of a type that is no score.
+        InputDataError: its type cannot be a score.
     """
     if limit >= 1 or column is None or column not in schema.names:
         return
@@ -42,13 +42,13 @@ def check_scores(schema: pa.Schema, column: str | None, limit: float, argument: 
 def exceeds(
     metadata: pa.Table, column: str | None, limit: float, argument: str, told: Told
 ) -> BoolArray:
-    """Return which rows have a score above `limit`; one that is missing is not above it.
+    """Return which rows have a score above `limit`; a missing score is not above it.
 
-    A text that is neither a number nor a known word is above it: what the filter cannot read, it
-    does not let through. It is warned of unless it is in `told`, which it is added to.
+    A text that is neither a number nor a known word counts as above: the filter does not pass what
+    it cannot read. Each such text is logged once: `told` collects those already logged.
 
     Raises:
-        InputDataError: the column is of a type that is no score.
+        InputDataError: the type of the column cannot be a score.
     """
     check_scores(metadata.schema, column, limit, argument)
     if limit >= 1 or column is None or column not in metadata.schema.names:
@@ -66,7 +66,7 @@ def exceeds(
 
 
 def _numbers_of(texts: pa.Array) -> tuple[pa.Array, list[str]]:
-    """Return what texts say, as numbers, and those that nobody understands: these are infinity."""
+    """Convert texts to numbers, unknown ones to infinity, and return the unknown ones as well."""
     encoded = texts.cast(pa.large_string()).dictionary_encode()
     known = encoded.dictionary.to_pylist()
     numbers = [_number(text) for text in known]

@@ -1,4 +1,4 @@
-"""Seeds: the vectors of a batch of rows, as queries of length 1."""
+"""Seeds: the vectors of a batch of rows, as unit-length queries."""
 
 import numpy as np
 import pyarrow as pa
@@ -14,11 +14,11 @@ def read_seeds(
     dimension: int | None,
     rejects: Rejects,
 ) -> tuple[pa.Array, FloatArray]:
-    """Return the ids and the vectors, of shape (n, dimension), of the rows that can be looked up.
+    """Return the ids and the vectors, shape (n, dimension), of the rows that can be searched.
 
-    The others are rejected: `no_embedding` for a null, `wrong_dimension` for a vector of another
-    length than the index's (None stands for that of the first row), `bad_embedding` for one with a
-    null or a number that is not finite, or without direction.
+    The others are rejected: `no_embedding` for null, `wrong_dimension` for a vector of another
+    dimension than the index's (None stands for that of the first row), `bad_embedding` for one that
+    contains a null or a non-finite number, or is all zeros.
     """
     ids, column = batch.column("id"), batch.column("embedding")
     lengths = pc.list_value_length(column)

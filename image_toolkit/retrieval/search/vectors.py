@@ -1,4 +1,4 @@
-"""Vectors on disk, a chunk at a time: `.npy` files, or a list column of Parquet files."""
+"""Vectors on disk, read in chunks: `.npy` files, or a list column of Parquet files."""
 
 from collections.abc import Iterator, Sequence
 from itertools import accumulate
@@ -16,13 +16,13 @@ from image_toolkit.retrieval.search.metadata_rows import Rows
 CHUNK_ROWS: Final = 32_768
 
 USUAL_COLUMNS: Final = ("embedding", "image_embedding", "clip_embedding", "vector")
-"""What columns of vectors are called, the commonest first."""
+"""The usual names of vector columns, commonest first."""
 
 _Npy: TypeAlias = np.memmap[tuple[int, int], np.dtype[np.floating]]
 
 
 class VectorFiles(Protocol):
-    """The vectors of a list of files, numbered through in the files' order."""
+    """The vectors of a list of files, numbered consecutively."""
 
     dimension: int
 
@@ -30,14 +30,14 @@ class VectorFiles(Protocol):
         """Return the number of vectors."""
 
     def chunks(self, rows: int = CHUNK_ROWS) -> Iterator[FloatArray]:
-        """Yield all vectors in order as float32 of shape (n, dimension), n up to `rows`."""
+        """Yield all vectors in order as float32, shape (n, dimension), n up to `rows`."""
 
     def take(self, ids: IntArray) -> FloatArray:
         """Return the vectors numbered `ids`, in that order."""
 
 
 class NpyVectors:
-    """Memory-mapped `.npy` files of shape (n, dimension), of any float type, in either order."""
+    """Memory-mapped `.npy` files, shape (n, dimension), of any float type, in C or F order."""
 
     def __init__(self, files: Sequence[Path]) -> None:
         self._files = files
@@ -59,12 +59,12 @@ class NpyVectors:
     def chunks(self, rows: int = CHUNK_ROWS) -> Iterator[FloatArray]:
         """Yield all vectors in order, up to `rows` at a time.
 
-        They are read, not mapped: what has been gone through takes no memory.
+        They are read rather than mapped: chunks already processed take no memory.
         """
         for file, array in zip(self._files, self._arrays, strict=True):
             for start in range(0, len(array), rows):
                 count = min(rows, len(array) - start)
-                if not array.flags.c_contiguous:  # by columns: no run of rows lies together
+                if not array.flags.c_contiguous:  # Fortran order: no run of rows is contiguous
                     yield np.ascontiguousarray(array[start : start + count], np.float32)
                     continue
                 offset = array.offset + start * array.strides[0]
@@ -115,10 +115,10 @@ class ParquetVectors:
 
 
 def vector_column(file: Path, schema: pa.Schema, name: str | None = None) -> str:
-    """Return the name of the column with the vectors: `name`, a usual one, or the only one.
+    """Return the name of the vector column: `name`, a usual one, or the only one.
 
     Raises:
-        InputDataError: there is none, or it is not clear which.
+        InputDataError: there is none, or it is ambiguous.
     """
     lists = [field.name for field in schema if is_float_list(field.type)]
     usual = [column for column in USUAL_COLUMNS if column in lists]
@@ -132,13 +132,14 @@ def vector_column(file: Path, schema: pa.Schema, name: str | None = None) -> str
 
 
 def is_float_list(data_type: pa.DataType) -> bool:
-    """Return whether a column is of float lists: of vectors."""
-    nested = pa.types.is_list(data_type) or pa.types.is_fixed_size_list(data_type)
+    """Return whether a column is of float lists, that is, vectors."""
+    kinds = (pa.types.is_list, pa.types.is_large_list, pa.types.is_fixed_size_list)
+    nested = any(is_kind(data_type) for is_kind in kinds)
     return bool(nested and pa.types.is_floating(data_type.value_type))
 
 
 def list_column(column: pa.Array, dimension: int, where: str) -> FloatArray:
-    """Return a column of lists as an array of shape (n, `dimension`).
+    """Return a column of lists as an array, shape (n, `dimension`).
 
     Raises:
         InputDataError: a list is null or of another length.

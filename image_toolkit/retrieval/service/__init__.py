@@ -1,1 +1,1 @@
-"""The protocol of clip-retrieval's service: asking one, and being one."""
+"""The HTTP protocol of clip-retrieval: client and server."""

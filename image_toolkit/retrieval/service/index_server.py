@@ -1,6 +1,6 @@
-"""Serve indexes over clip-retrieval's `/knn-service` protocol, so that one serves a team.
+"""Serve indexes over clip-retrieval's `/knn-service` protocol, so that a team can share them.
 
-Nothing is fetched on a caller's behalf: an image comes as base64, never as a URL.
+The server fetches nothing on a caller's behalf: images are sent as base64, never as a URL.
 """
 
 import json
@@ -50,10 +50,10 @@ class Server:
     """Answers requests from local indexes, by name.
 
     Args:
-        indexes: The indexes.
+        indexes: The indexes by name.
         modality: The vectors they hold: `image` or `text`.
-        encoders: Embeds texts and images; None answers queries by vector only.
-        aesthetic_embeddings: Folder of the ratings' vectors; None ignores aesthetic scores, as
+        encoders: Embeds texts and images; None accepts only vectors as queries.
+        aesthetic_embeddings: Folder of the rating vectors; None ignores aesthetic scores, as
             clip-retrieval does without them.
     """
 
@@ -63,16 +63,16 @@ class Server:
     aesthetic_embeddings: Path | None = None
 
     def __post_init__(self) -> None:
-        """Make sure that unsafe images can be told where a request is not to have them.
+        """Check that unsafe images can be recognised, for requests that exclude them.
 
         Raises:
-            InputDataError: an index has a score of a type that is none.
+            InputDataError: the type of an index's score column cannot be a score.
         """
         for index in self.indexes.values():
             _SAFE.check(index.schema, score_columns(index.info.columns or ()))
 
     def info(self) -> dict[str, Any]:
-        """Return what a client should know of each index before it asks."""
+        """Return what a client should know of each index before it queries."""
         return {
             name: {
                 **(index.info.model.as_field() if index.info.model else {"model_id": None}),
@@ -86,7 +86,7 @@ class Server:
         }
 
     def answer(self, request: KnnRequest) -> list[dict[str, Any]]:
-        """Return the hits for a request, as the protocol has them.
+        """Return the hits for a request, in the form of the protocol.
 
         Raises:
             BadRequestError: the request does not suit the index.
@@ -104,7 +104,7 @@ class Server:
         return _rows(hits, request.described)
 
     def index(self, name: str) -> LocalIndex:
-        """Return the index of this name.
+        """Return the index with this name.
 
         Raises:
             BadRequestError: there is none.
@@ -115,9 +115,9 @@ class Server:
         return self.indexes[name]
 
     def _query(self, request: KnnRequest, index: LocalIndex) -> FloatArray:
-        """Return the query, of shape (1, dimension); a vector that was sent keeps its length.
+        """Return the query, shape (1, dimension); a vector that was sent is not normalised.
 
-        So it is in clip-retrieval, where a similarity is the product with that vector.
+        This is as in clip-retrieval, where the similarity is the product with that vector.
         """
         vector = request.embedding
         if vector is None:
@@ -136,7 +136,7 @@ class Server:
 
 
 def make_app(server: Server, host: str, bounds: RequestBounds | None = None) -> web.Application:
-    """Return the web application; `host` is the address it is going to listen on."""
+    """Return the web application; `host` is the address that it will listen on."""
     bounds = bounds or RequestBounds()
     answering = Answering(bounds)
 
@@ -195,7 +195,7 @@ def _rows(hits: Hits, described: int) -> list[dict[str, Any]]:
 
 
 def _plain(row: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a row that JSON can hold: NaN and infinities become null."""
+    """Return a row for JSON: NaN and infinities become null."""
     return {
         name: None if isinstance(value, float) and not math.isfinite(value) else value
         for name, value in row.items()

@@ -1,4 +1,4 @@
-"""The requests that a `/knn-service` gets, checked field by field."""
+"""Requests to a `/knn-service`, checked field by field."""
 
 import base64
 import binascii
@@ -21,9 +21,9 @@ class BadRequestError(ValueError):
 
 @dataclass(frozen=True)
 class KnnRequest:
-    """What is asked of the service. One of `text`, `image` and `embedding` is there.
+    """A query. One of `text`, `image` and `embedding` is set.
 
-    `count` hits are wanted, and the metadata of the first `described` of them.
+    `count` hits are wanted, with metadata for the first `described` of them.
     """
 
     indice_name: str
@@ -40,10 +40,10 @@ class KnnRequest:
 
 
 def read_request(content: object) -> KnnRequest:
-    """Return the request that a JSON body makes.
+    """Parse a request from a JSON body.
 
     Raises:
-        BadRequestError: it is not what the protocol says.
+        BadRequestError: it does not follow the protocol.
     """
     if not isinstance(content, dict):
         msg = "the body must be a JSON object"
@@ -66,7 +66,7 @@ def read_request(content: object) -> KnnRequest:
 
 
 def _query(content: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the first query that is there, in the protocol's order."""
+    """Return the first query present, in the protocol's order."""
     if text := content.get("text"):
         return {"text": str(text).encode(errors="replace").decode()}
     if image := content.get("image"):

@@ -1,4 +1,4 @@
-"""What a request to a server may cost, and under which name it may come."""
+"""Limits on the cost of a request to a server, and the host names it may be sent to."""
 
 import asyncio
 import json
@@ -21,20 +21,20 @@ class RequestBounds:
     """Bytes, seconds and counts. The defaults suit a team, and images as large as photographs."""
 
     most_bytes: int = 16 << 20
-    """Of a body."""
+    """Size of a body."""
 
     seconds: float = 30.0
-    """For a body to come, from its headers to its last byte."""
+    """For a body to arrive, from its headers to its last byte."""
 
     at_once: int = 32
-    """Requests whose bodies are read or answered; others wait, unread."""
+    """Requests being read or answered at once; others wait, unread."""
 
     threads: int = 4
-    """Requests that are answered side by side."""
+    """Requests being answered in parallel."""
 
 
 class Answering:
-    """Reads bodies, and has them answered in threads, so that no request holds up the others."""
+    """Reads bodies, and answers them in threads, so that no request blocks the others."""
 
     def __init__(self, bounds: RequestBounds) -> None:
         self._bounds = bounds
@@ -42,11 +42,11 @@ class Answering:
         self._threads = ThreadPoolExecutor(bounds.threads, "answer")
 
     async def answer(self, request: web.Request, of: Callable[[Any], Any]) -> web.Response:
-        """Return what `of` makes of the JSON in a request, as JSON; `of` runs in a thread.
+        """Return what `of` returns for a request's JSON, as JSON; `of` runs in a thread.
 
         Raises:
-            BadRequestError: the body is no JSON, or `of` cannot answer it.
-            TimeoutError: the body did not come in time.
+            BadRequestError: the body is not JSON, or `of` cannot answer it.
+            TimeoutError: the body did not arrive in time.
         """
         async with self._slots:
             async with asyncio.timeout(self._bounds.seconds):
@@ -63,10 +63,10 @@ class Answering:
 
 
 def guard(host: str) -> Any:
-    """Return the middleware that checks the Host header and turns errors into answers.
+    """Return middleware that checks the Host header and turns errors into responses.
 
-    `host` is the address that the server listens on. On a loopback address, it is only known by the
-    names of such addresses, so that no web page can reach it by pointing a name of its own there.
+    `host` is the address that the server listens on. On a loopback address, only loopback names are
+    accepted in the Host header, so that no web page can reach it by DNS rebinding.
     """
     local = is_loopback(host)
 
@@ -87,7 +87,7 @@ def guard(host: str) -> Any:
 
 
 def json_response(text: str, status: int = HTTPStatus.OK) -> web.Response:
-    """Return an answer with JSON in it."""
+    """Return a response with JSON in it."""
     return web.Response(text=text, status=status, content_type="application/json")
 
 
@@ -101,5 +101,5 @@ def _parse(body: bytes) -> Any:
 
 def _refusal(message: str, status: int) -> web.Response:
     response = json_response(json.dumps({"message": message}), status)
-    response.force_close()  # what is left of the body is not waited for
+    response.force_close()  # does not wait for the rest of the body
     return response

@@ -1,4 +1,4 @@
-"""The answers of a `/knn-service`, checked before anything in them is believed."""
+"""Answers of a `/knn-service`, validated before anything in them is used."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -9,12 +9,12 @@ import pyarrow as pa
 
 
 class BadAnswerError(ValueError):
-    """The service's answer is not what its protocol says."""
+    """The service's answer does not follow its protocol."""
 
 
 @dataclass(frozen=True)
 class Hit:
-    """One hit: the row in the index, the cosine, and the columns that the service returns."""
+    """A hit: the row in the index, the cosine, and the columns that the service returned."""
 
     index_id: int
     similarity: float
@@ -22,10 +22,10 @@ class Hit:
 
 
 def read_answer(content: object, count: int) -> list[Hit]:
-    """Return the hits of a service's answer, best first, each row of the index once.
+    """Return the hits in a service's answer, best first, each index row once.
 
     Raises:
-        BadAnswerError: the content is no list of at most `count` hits.
+        BadAnswerError: the content is not a list of at most `count` hits.
     """
     if not isinstance(content, list):
         detail = content.get("message") if isinstance(content, dict) else None
@@ -39,7 +39,7 @@ def read_answer(content: object, count: int) -> list[Hit]:
 
 
 def metadata_table(rows: Sequence[Mapping[str, Any]], columns: Sequence[str]) -> pa.Table:
-    """Return the named columns of JSON rows; values of mixed kinds become strings."""
+    """Return the named columns of JSON rows; mixed types become strings."""
     return pa.table({name: _column([row.get(name) for row in rows]) for name in columns})
 
 

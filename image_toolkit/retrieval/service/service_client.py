@@ -1,8 +1,8 @@
 """A clip-retrieval service as an index: its `/knn-service` protocol over HTTP.
 
-Queries go concurrently through one pool of connections, at a limited rate, each with a total
-timeout; what may pass (a lost connection, 429, 5xx, an answer that is no JSON) is tried again with
-growing pauses. A query that stays unanswered is a failure with its reason, never a wrong row.
+Queries share one connection pool and run concurrently at a limited rate, each with a total timeout;
+temporary failures (a lost connection, 429, 5xx, a non-JSON answer) are retried with growing pauses.
+A query that stays unanswered is a failure with its reason, never a wrong row.
 """
 
 import asyncio
@@ -32,14 +32,14 @@ _PROBE_COUNT: Final = 10
 
 @dataclass(frozen=True)
 class Service:
-    """Where a service is, and how to ask it.
+    """Where a service is, and how to query it.
 
     Args:
-        url: Its address, with or without `/knn-service`.
+        url: Its URL, with or without `/knn-service`.
         indice_name: Which of its indexes; None if it has only one.
-        modality: `image` or `text`: the vectors to search among.
+        modality: `image` or `text`: the vectors to search.
         aesthetics: Applied by the service, unless they come with their own vectors.
-        settings: How it is asked.
+        settings: Limits and options of the queries.
     """
 
     url: str
@@ -50,7 +50,7 @@ class Service:
 
     @property
     def root(self) -> str:
-        """The address without `/knn-service`."""
+        """The URL without `/knn-service`."""
         return self.url.rstrip("/").removesuffix(KNN_PATH)
 
     def open(self) -> "ServiceIndex":
@@ -62,7 +62,7 @@ class Service:
         return ServiceIndex(self)
 
     def request(self, indice_name: str, query: FloatArray, count: int, *, distinct: bool) -> Any:
-        """Return the JSON of one query."""
+        """Return the JSON of a query."""
         aesthetics = self.aesthetics
         moved_here = aesthetics.aesthetic_embeddings is not None
         scored = aesthetics.aesthetic_score is not None and not moved_here
@@ -98,10 +98,10 @@ class ServiceIndex(Index):
             raise
 
     def probe(self, dimension: int) -> None:
-        """Ask one query, so as to learn early whether vectors of this dimension are accepted.
+        """Send one query, to learn early whether vectors of this dimension are accepted.
 
-        From the answer come the names of the metadata columns, and the fingerprint of an index
-        that does not state its own.
+        The answer provides the names of the metadata columns, and a fingerprint if the index does
+        not state its own.
 
         Raises:
             InputDataError: the service does not answer it.
@@ -131,11 +131,11 @@ class ServiceIndex(Index):
         *,
         columns: Sequence[str],
         duplicate_threshold: float | None,
-        with_vectors: bool = False,  # noqa: ARG002 - a service gives none
+        with_vectors: bool = False,  # noqa: ARG002 - a service returns none
     ) -> Hits:
         """Return up to `count` nearest rows for each query; see `Index.search`.
 
-        The service applies a duplicate threshold of its own.
+        The service applies its own duplicate threshold.
         """
         distinct = duplicate_threshold is not None
         answers = self._runner.run(self._answers(queries, count, distinct=distinct))
@@ -150,7 +150,7 @@ class ServiceIndex(Index):
         )
 
     def check_answers(self) -> None:
-        """Make sure that the service still answers anything; see `Index.check_answers`."""
+        """Check that the service still answers at all; see `Index.check_answers`."""
         self._runner.run(self._names())
 
     def close(self) -> None:
@@ -159,7 +159,7 @@ class ServiceIndex(Index):
         self._runner.close()
 
     async def _handshake(self) -> tuple[str, IndexInfo]:
-        """Return the name of the index and what the service says of it."""
+        """Return the name of the index and what the service states about it."""
         root = self._service.root
         name = _choose(await self._names(), self._service.indice_name, root)
         described = await self._description(name)
@@ -176,10 +176,10 @@ class ServiceIndex(Index):
         )
 
     async def _names(self) -> object:
-        """Return the service's list of its indexes, or None if it gives none.
+        """Return the service's list of its indexes, or None if it has no such list.
 
         Raises:
-            InputDataError: the service is away.
+            InputDataError: the service is unreachable.
         """
         root = self._service.root
         try:
@@ -194,7 +194,7 @@ class ServiceIndex(Index):
             return None
 
     async def _description(self, name: str) -> Mapping[str, Any]:
-        """Return what `fondant-spec index serve` says of an index; others say nothing."""
+        """Return what `fondant-spec index serve` states about an index; empty for other servers."""
         try:
             content = await self._http.get_json(f"{self._service.root}/index-info", attempts=1)
         except RequestFailedError:
@@ -221,7 +221,7 @@ class ServiceIndex(Index):
 
 
 def _choose(names: object, wanted: str | None, root: str) -> str:
-    """Return the index to ask, given the service's list of names, if it has one."""
+    """Choose the index to query, given the service's list of names, if any."""
     listed = [str(name) for name in names] if isinstance(names, list) else []
     if wanted is None and len(listed) == 1:
         return listed[0]

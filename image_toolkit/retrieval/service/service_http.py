@@ -1,4 +1,4 @@
-"""HTTP to a service that may be slow, busy or gone: paced, retried, and bounded."""
+"""HTTP requests to a service that may be slow, busy or down: paced, retried, and bounded."""
 
 import asyncio
 import json
@@ -31,13 +31,13 @@ _MOST_BYTES: Final = 64 << 20
 _FIRST_PAUSE: Final = 0.5
 _LONGEST_PAUSE: Final = 60.0
 _GIVEN_UP: Final = 20
-"""Requests failed in a row after which the service counts as gone: no more second tries."""
+"""Consecutive failures after which the service counts as down: no more retries."""
 
 
 class RequestFailedError(Exception):
-    """A request failed, after all tries.
+    """A request failed, after all attempts.
 
-    `reason` is a short code; `retry_after` the seconds that the service asked for.
+    `reason` is a short code; `retry_after` is how many seconds the service asked to wait.
     """
 
     def __init__(self, message: str, reason: str, retry_after: float | None = None) -> None:
@@ -48,7 +48,7 @@ class RequestFailedError(Exception):
 
     @property
     def passing(self) -> bool:
-        """Whether another try may succeed."""
+        """Whether another attempt may succeed."""
         return self.reason != "service_refused"
 
     @property
@@ -58,7 +58,7 @@ class RequestFailedError(Exception):
 
 
 class Http:
-    """JSON over HTTP with one pool of connections, within the limits of the settings."""
+    """JSON over HTTP with one connection pool, within the limits of the settings."""
 
     def __init__(self, settings: ServiceSettings) -> None:
         self._headers = authorization(settings.credentials or "")
@@ -76,17 +76,17 @@ class Http:
         """Return the JSON at `url`.
 
         Raises:
-            RequestFailedError: there is none to be had.
+            RequestFailedError: all attempts failed.
         """
         return await self._persist(lambda s: s.get(url, allow_redirects=False), _same, attempts)
 
     async def post_json(self, url: str, content: Any, read: Callable[[Any], T]) -> T:
-        """Post JSON, and return what `read` makes of the JSON in the answer.
+        """Post JSON, and return the answer's JSON as parsed by `read`.
 
-        `read` raises ValueError for an answer that is wrong.
+        `read` raises ValueError for an invalid answer.
 
         Raises:
-            RequestFailedError: there is no right answer to be had.
+            RequestFailedError: all attempts failed or gave invalid answers.
         """
         return await self._persist(
             lambda s: s.post(url, json=content, allow_redirects=False), read, None
@@ -161,9 +161,9 @@ class Http:
             await asyncio.sleep(start - now)
 
     def _pause(self, state: RetryCallState) -> float:
-        """Return the seconds to wait before another try.
+        """Return the seconds to wait before another attempt.
 
-        A wait that the service asked for holds all requests.
+        A wait that the service asked for delays all requests.
         """
         failure = state.outcome.exception() if state.outcome else None
         asked = failure.retry_after if isinstance(failure, RequestFailedError) else None
@@ -175,7 +175,7 @@ class Http:
 
 
 def _refusal(response: aiohttp.ClientResponse, body: bytes) -> RequestFailedError:
-    """Return the error for an answer that is not 200."""
+    """Return the error for a status other than 200."""
     status = response.status
     msg = f"{status} {response.reason}: {body[:200].decode(errors='replace')}"
     if status == HTTPStatus.TOO_MANY_REQUESTS:

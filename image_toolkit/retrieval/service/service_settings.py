@@ -1,20 +1,19 @@
-"""How a clip-retrieval service is asked."""
+"""How to query a clip-retrieval service."""
 
 from dataclasses import dataclass, field
 
 
 @dataclass(frozen=True)
 class ServiceSettings:
-    """What is asked of a service, and how patiently.
+    """Options and limits of the queries to a service.
 
     Args:
-        use_safety_model, use_violence_detector: Have the service leave out such images.
-        timeout: Seconds for one request in all, from the connection to the last byte.
-        retries: How often a request that may yet succeed is tried again.
-        queries_per_second: The most requests begun in a second; 0 for no limit.
-        concurrency: The most requests under way.
-        credentials: `user:password`, or a token, to sign in with; None for a service that asks for
-            none.
+        use_safety_model, use_violence_detector: Ask the service to leave out such images.
+        timeout: Seconds for a whole request, from the connection to the last byte.
+        retries: Further attempts of a request that may yet succeed.
+        queries_per_second: Limit on requests started per second; 0 for no limit.
+        concurrency: Limit on requests in flight.
+        credentials: `user:password` or a token; None if the service needs none.
     """
 
     use_safety_model: bool = True

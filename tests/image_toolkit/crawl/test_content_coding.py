@@ -67,6 +67,15 @@ def test_a_coding_is_undone(host, fetch, coding):
     assert found.reply.body == data
 
 
+@pytest.mark.parametrize("length", range(131_300, 131_350, 7))
+def test_the_last_byte_may_stand_for_many(host, fetch, length):
+    """What is to come of a body when all of it is read is waited for."""
+    host.canned["/a"] = reply(200, bare(bytes(length)), Content_Encoding="deflate")
+    (found,) = fetch(f"{host.url}/a")
+    assert reasons([found]) == ["ok"]
+    assert found.reply.body == bytes(length)
+
+
 @pytest.mark.parametrize("coding", ["gzip", "deflate", "br", "zstd"])
 @pytest.mark.parametrize("damage", [lambda d: d[:-9], lambda _d: jpeg(), lambda d: d[:9] + d[30:]])
 def test_a_body_that_is_not_in_its_coding_is_refused(host, fetch, coding, damage):

@@ -144,6 +144,15 @@ def test_a_configured_proxy_is_asked(host, fetch):
     assert host.hits["http://example.invalid/ok/1"] == 1
 
 
+def test_the_environment_leads_past_no_proxy(host, fetch, monkeypatch):
+    """NO_PROXY, which names just the hosts that are private, opens no way to them."""
+    for name in ("no_proxy", "NO_PROXY"):
+        monkeypatch.setenv(name, "127.0.0.2,.invalid")
+    fetch(f"http://127.0.0.2:{host.port}/ok/1", proxy=host.url)
+    assert host.reached["127.0.0.2"] == 0
+    assert host.hits[f"http://127.0.0.2:{host.port}/ok/1"] == 1
+
+
 def test_a_proxy_is_shown_its_password_alone(host, fetch):
     """It signs in there, and what is told of a failure does not name it."""
     proxy = host.url.replace("://", "://me:hush-hush@")

@@ -59,6 +59,12 @@ def test_several_headers_are_all_read():
         ),
         (reply(200, b"User-agent: otherbot\nDisallow: /"), ["ok", "ok"]),
         (reply(200, b"\xff\xfe\x00 nonsense"), ["ok", "ok"]),
+        (reply(200, b"\xef\xbb\xbfUser-agent: *\nDisallow: /ok/"), ["robots_txt", "ok"]),
+        (reply(203, b"User-agent: *\nDisallow: /ok/"), ["robots_txt", "ok"]),
+        (  # a word of the contact, which is no name of this crawler
+            reply(200, b"User-agent: *\nDisallow: /\n\nUser-agent: example\nAllow: /"),
+            ["robots_txt"] * 2,
+        ),
         (reply(500), ["robots_unreachable"] * 2),
         (reply(429), ["robots_unreachable"] * 2),
         (reply(302, Location="/ok/robots"), ["ok", "ok"]),
@@ -70,6 +76,17 @@ def test_robots_txt_is_obeyed(host, fetch, robots, expected):
     host.robots = robots
     found = fetch(f"{host.url}/ok/a.jpg", f"{host.url}/size/64x64", respect_robots=True)
     assert [reason(f) for f in found] == expected
+
+
+@pytest.mark.parametrize(
+    "agent", ["test-bot", "test-bot/1.0", "Test-Bot (of ours)", " test-bot x/2"]
+)
+def test_a_crawler_answers_to_its_first_word(host, fetch, agent):
+    """Whatever follows it in the user agent, wishes that name it are obeyed."""
+    host.robots = reply(200, b"User-agent: test-bot\nDisallow: /ok/")
+    urls = [f"{host.url}/ok/a.jpg", f"{host.url}/header/?X-Robots-Tag=test-bot:+noai"]
+    found = fetch(*urls, respect_robots=True, user_agent=agent)
+    assert [reason(f) for f in found] == ["robots_txt", "x_robots_tag"]
 
 
 def test_robots_txt_is_asked_for_once(host, fetch):

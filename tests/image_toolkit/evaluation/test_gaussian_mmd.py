@@ -3,11 +3,8 @@
 import numpy as np
 import pytest
 
-from image_toolkit.evaluation.gaussian_mmd import (
-    cmmd,
-    discrepancies,
-    gaussian_kernel,
-)
+from image_toolkit.evaluation.gaussian_mmd import discrepancies, gaussian_kernel
+from tests.image_toolkit.evaluation.cmmd import cmmd
 
 
 def vectors(count, shift=0.0, seed=0):

@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
-from image_toolkit.evaluation.gaussian_mmd import cmmd
 from image_toolkit.evaluation.mmd_gain import mmd_figures
 from image_toolkit.evaluation.resampling import Resamples
+from tests.image_toolkit.evaluation.cmmd import cmmd
 from tests.image_toolkit.evaluation.made_vectors import blobs
 
 

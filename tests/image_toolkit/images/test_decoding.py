@@ -1,5 +1,7 @@
 import io
 import struct
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -112,7 +114,7 @@ def test_what_phones_make_is_read():
 @pytest.mark.parametrize(
     ("data", "advice"),
     [
-        (b"\x00\x00\x00\x18ftypheic\x00\x00", "broken, or the package pi-heif is missing"),
+        (b"\x00\x00\x00\x18ftypheic\x00\x00", "HEIF: it is broken"),
         (b"\xff\x0a\x00\x00", "JPEG XL, which is not read; convert it"),
         (b"II*\x00\x08\x00\x00\x00", "TIFF, which is not read; convert it"),
     ],
@@ -123,10 +125,57 @@ def test_what_is_not_read_says_what_it_is(data, advice):
         image_size(data)
 
 
-def test_transparency_by_colour_goes_over_white():
-    """An RGB image may name one colour that is transparent."""
-    data = save(Image.new("RGB", (9, 9), RED), "PNG", transparency=RED)
-    assert near(decode_pixels(data), (255, 255, 255))
+def test_heic_without_its_package_says_what_to_install():
+    """Only there: where the package is, a file that it cannot read is broken."""
+    heic = Path(__file__).parent / "data" / "quarters.heic"
+    program = f"""
+import sys
+sys.modules |= {{"pi_heif": None, "pillow_heif": None}}  # as if they were not installed
+from image_toolkit.images.image_header import open_image
+open_image(open({str(heic)!r}, "rb").read())
+"""
+    command = [sys.executable, "-c", program]
+    told = subprocess.run(command, check=False, capture_output=True, text=True).stderr
+    assert "HEIF: the package pi-heif is missing; install it" in told
+
+
+@pytest.mark.parametrize(
+    ("mode", "colour", "shown"),
+    [("RGB", RED, RED), ("L", 40, 40), ("1", 0, 0), ("I;16", 0x2840, 0x28)],
+)
+def test_transparency_by_colour_goes_over_white(mode, colour, shown):
+    """An image may name one of its colours that is transparent, and shows it where it does not."""
+    image = Image.new(mode, (9, 9), colour)
+    assert near(decode_pixels(save(image, "PNG", transparency=colour)), (255, 255, 255))
+    other = (1, 2, 3) if mode == "RGB" else 1
+    assert near(decode_pixels(save(image, "PNG", transparency=other)), shown)
+
+
+def grey_profile():
+    """Return a profile of grey values that are proportional to the light (gamma 1)."""
+    text = b"text" + bytes(4) + b"linear"
+    named = b"desc" + bytes(4) + struct.pack(">I", 7) + b"linear\0" + bytes(81)
+    white = b"XYZ " + bytes(4) + struct.pack(">3i", 63189, 65536, 54061)
+    curve = b"curv" + bytes(4) + struct.pack(">I", 0)
+    tags = {b"desc": named, b"cprt": text, b"wtpt": white, b"kTRC": curve}
+    table, body, start = b"", b"", 132 + 12 * len(tags)
+    for name, content in tags.items():
+        table += struct.pack(">4sII", name, start + len(body), len(content))
+        body += content + bytes(-len(content) % 4)
+    head = struct.pack(
+        ">I4xI4s4s4s12x4s", start + len(body), 0x02400000, b"mntr", b"GRAY", b"XYZ ", b"acsp"
+    )
+    head += bytes(28) + struct.pack(">3i", 63189, 65536, 54061)
+    return head.ljust(128, b"\0") + struct.pack(">I", len(tags)) + table + body
+
+
+@pytest.mark.parametrize("turned_by", [1, 6])
+@pytest.mark.parametrize(("mode", "image_format"), [("L", "JPEG"), ("L", "PNG"), ("LA", "PNG")])
+def test_grey_values_are_converted_to_srgb(mode, image_format, turned_by):
+    """A grey image has profiles of its own kind: half the light is 188 in sRGB, of any format."""
+    image = Image.new("L", (16, 12), 128).convert(mode)
+    options = {"icc_profile": grey_profile(), "exif": turned(turned_by)}
+    assert near(decode_pixels(save(image, image_format, **options)), (188, 188, 188), tolerance=2)
 
 
 @pytest.mark.parametrize("orientation", range(1, 9))

@@ -34,8 +34,6 @@ From the images of the class, in `{REGULARIZATION}`, it learns as from any.
 class EveryDream2Layout(Layout):
     """What EveryDream2's `train.py` reads with `--config train.json`."""
 
-    base_models = ("sd15",)
-
     def __init__(self, name: str, folder: HashedFolder, settings: ExportSettings) -> None:
         super().__init__(name, folder, settings)
         self._weighted: set[str] = set()

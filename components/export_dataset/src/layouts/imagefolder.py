@@ -7,7 +7,6 @@ training scripts of `diffusers`.
 import json
 import tempfile
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import datasets
@@ -15,14 +14,14 @@ import pyarrow as pa
 import pyarrow.json as paj
 import pyarrow.parquet as pq
 from columns import TEXT, columns_of
-from layout import ExportSettings, Layout
+from datasets_layout import DatasetsLayout
+from layout import ExportSettings
 from literal_paths import literal_path
 from read_pairs import ReadPair
 from readme_features import told_files
-from training_pairs import SPLITS, Pair
+from training_pairs import Pair
 
 from image_toolkit.publishing.hashed_folder import HashedFile, HashedFolder
-from image_toolkit.training.row_repeats import REPEATS
 from image_toolkit.training.splits import REGULARIZATION
 
 _FULL = "train_text_to_image{suffix}.py --train_data_dir train"
@@ -35,16 +34,12 @@ _SCRIPTS = {
 }
 
 
-class ImageFolderLayout(Layout):
+class ImageFolderLayout(DatasetsLayout):
     """What `load_dataset("imagefolder")` reads."""
-
-    read_by_datasets = True
-    takes_several = True
-    masked_splits = SPLITS
 
     def __init__(self, name: str, folder: HashedFolder, settings: ExportSettings) -> None:
         super().__init__(name, folder, settings)
-        self._columns = columns_of(self)
+        self.columns = columns_of(self)
         self._files: dict[str, HashedFile] = {}
 
     def write(self, pair: Pair) -> None:
@@ -53,7 +48,7 @@ class ImageFolderLayout(Layout):
         if pair.split not in self._files:
             self._files[pair.split] = self.folder.create(f"{pair.split}/metadata.jsonl")
         self.folder.write_shared(f"{pair.split}/{name}", pair.image)
-        line = {"file_name": name, **self._columns.row(pair, self.tokens)}
+        line = {"file_name": name, **self.columns.row(pair, self.tokens)}
         if self.mask(pair):
             line[_MASK_NAME] = f"masks/{pair.stem}.png"
             self.write_mask(pair, f"{pair.split}/{line[_MASK_NAME]}")
@@ -77,7 +72,7 @@ class ImageFolderLayout(Layout):
         """Return whether readers take a text for a point in time."""
         return any(
             pa.types.is_string(meant) and name in schema.names and not _is_text(schema.field(name))
-            for name, meant in self._columns.types.items()
+            for name, meant in self.columns.types.items()
         )
 
     def _tell_types(self, split: str) -> None:
@@ -87,7 +82,7 @@ class ImageFolderLayout(Layout):
         in one split but none in the other, and takes texts for dates that are spelled like them.
         """
         lines = self.folder.take(f"{split}/metadata.jsonl").splitlines()
-        columns = {"file_name": pa.string(), **self._columns.types}
+        columns = {"file_name": pa.string(), **self.columns.types}
         if any(masked == split for masked, _ in self.masks):
             columns[_MASK_NAME] = pa.string()
         file = self.folder.create(f"{split}/metadata.parquet")
@@ -100,7 +95,7 @@ class ImageFolderLayout(Layout):
 ```python
 from datasets import load_dataset
 
-dataset = load_dataset("imagefolder", data_dir={self.settings.place or "path/to/this/folder"!r})
+dataset = load_dataset("imagefolder", data_dir={self.shown_place!r})
 ```
 
 The scripts of a `diffusers` checkout, here for {self.model.name}, take the training split alone:
@@ -130,11 +125,7 @@ here they would train without captions, and not say so. There is a layout for ea
                 told = datasets.load_dataset(str(path), cache_dir=cache)
                 splits[REGULARIZATION] = told[REGULARIZATION]
             for split, dataset in splits.items():
-                for row in dataset.cast_column("image", datasets.Image(decode=False)):
-                    stem, captions = Path(row["image"]["path"]).stem, self._columns.captions(row)
-                    decoded = datasets.Image().decode_example(row["image"])
-                    mask, repeats = row.get("mask"), row.get(REPEATS, 1)
-                    yield ReadPair(str(split), stem, captions, decoded, mask, repeats)
+                yield from self.rows_read(str(split), dataset)
 
 
 def _is_text(field: pa.Field) -> bool:

@@ -23,7 +23,6 @@ from image_toolkit.training.splits import REGULARIZATION, TRAIN, VALIDATION
 class MusubiTunerLayout(Layout):
     """What musubi-tuner's scripts read with `--dataset_config dataset.toml`."""
 
-    base_models = ("flux2",)
     divides = True
 
     def __init__(self, name: str, folder: HashedFolder, settings: ExportSettings) -> None:

@@ -7,41 +7,34 @@ import json
 import tempfile
 from collections import defaultdict
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any, Final
 
 import datasets
 import pyarrow as pa
 import pyarrow.parquet as pq
 from columns import TEXT, columns_of
-from layout import ExportSettings, Layout
+from datasets_layout import DatasetsLayout
+from layout import ExportSettings
 from literal_paths import literal_path
 from masks import MASK
 from read_pairs import ReadPair
 from readme_features import told_files
-from training_pairs import SPLITS, Pair
+from training_pairs import Pair
 
 from image_toolkit.publishing.hashed_folder import HashedFile, HashedFolder
-from image_toolkit.training.base_models import BASE_MODELS
-from image_toolkit.training.row_repeats import REPEATS
 
 IMAGE: Final = "image"
 _GROUP_BYTES: Final = 32 * 2**20
 """Most bytes of images in a row group: what a reader holds at once."""
 
 
-class ParquetLayout(Layout):
+class ParquetLayout(DatasetsLayout):
     """What `load_dataset("parquet")` reads, images decoded."""
-
-    base_models = tuple(BASE_MODELS)
-    read_by_datasets = True
-    takes_several = True
-    masked_splits = SPLITS
 
     def __init__(self, name: str, folder: HashedFolder, settings: ExportSettings) -> None:
         super().__init__(name, folder, settings)
-        self._columns = columns_of(self)
-        told = datasets.Features.from_arrow_schema(pa.schema(self._columns.types))
+        self.columns = columns_of(self)
+        told = datasets.Features.from_arrow_schema(pa.schema(self.columns.types))
         images = [IMAGE, MASK] if settings.masks else [IMAGE]
         features = datasets.Features({name: datasets.Image() for name in images} | told)
         self._schema = features.arrow_schema.with_metadata(
@@ -54,7 +47,7 @@ class ParquetLayout(Layout):
     def write(self, pair: Pair) -> None:
         """Keep the row, and write those kept when they make a row group."""
         image = {"bytes": pair.image, "path": pair.stem + pair.suffix}
-        row = {IMAGE: image, **self._columns.row(pair, self.tokens)}
+        row = {IMAGE: image, **self.columns.row(pair, self.tokens)}
         if mask := self.mask(pair):
             row[MASK] = {"bytes": mask.png, "path": f"{pair.stem}.png"}
         if (self.counts[pair.split] - 1) % self.settings.pairs_per_archive == 0:
@@ -72,14 +65,8 @@ class ParquetLayout(Layout):
 
     def usage(self) -> str:
         """Return how to load the tables."""
-        place = self.settings.place or "path/to/this/folder"
         return f"""\
-```python
-from datasets import load_dataset
-
-dataset = load_dataset({place!r}, split="train")
-```
-
+{self.loading()}
 The column `image` is decoded, `{TEXT}` is the caption, or the list of captions, and all else has a
 column of its own. The scripts of `diffusers` take the folder as `--dataset_name`. Trainers that
 want files do not read tables: there are layouts for them.
@@ -101,11 +88,7 @@ want files do not read tables: there are layouts for them.
                 streaming=True,
             )
             for split, dataset in splits.items():
-                for row in dataset.cast_column(IMAGE, datasets.Image(decode=False)):
-                    stem, captions = Path(row[IMAGE]["path"]).stem, self._columns.captions(row)
-                    decoded = datasets.Image().decode_example(row[IMAGE])
-                    mask, repeats = row.get(MASK), row.get(REPEATS, 1)
-                    yield ReadPair(str(split), stem, captions, decoded, mask, repeats)
+                yield from self.rows_read(str(split), dataset)
 
     def _begin(self, split: str) -> None:
         number = (self.counts[split] - 1) // self.settings.pairs_per_archive

@@ -14,33 +14,29 @@ from typing import IO, Any, cast
 import datasets
 import pyarrow as pa
 from columns import Columns
-from layout import ExportSettings, Layout
+from datasets_layout import DatasetsLayout
+from layout import ExportSettings
 from literal_paths import literal_path
 from read_pairs import ReadPair
 from readme_features import told_features, told_files
-from training_pairs import SPLITS, Pair
+from training_pairs import Pair
 
 from image_toolkit.publishing.hashed_folder import HashedFile, HashedFolder
-from image_toolkit.training.base_models import BASE_MODELS
 from image_toolkit.training.row_repeats import REPEATS
 
 _MASKED = "; masks are in the column `mask.png`"
 
 
-class WebDatasetLayout(Layout):
+class WebDatasetLayout(DatasetsLayout):
     """Tar archives of a fixed number of pairs; the last of a split has what is left."""
 
     # Readers take the kinds of files in the first samples for those of all.
     image_kinds = frozenset({"JPEG"})
-    base_models = tuple(BASE_MODELS)
-    read_by_datasets = True
-    takes_several = True
-    masked_splits = SPLITS
 
     def __init__(self, name: str, folder: HashedFolder, settings: ExportSettings) -> None:
         super().__init__(name, folder, settings)
         several, tokens = settings.several_captions, self.budget.field
-        self._columns = Columns("caption", tokens, settings.metadata, several=several, lists=False)
+        self.columns = Columns("caption", tokens, settings.metadata, several=several, lists=False)
         self._open: dict[str, tuple[tarfile.TarFile, HashedFile]] = {}
 
     def write(self, pair: Pair) -> None:
@@ -48,7 +44,7 @@ class WebDatasetLayout(Layout):
         files = {
             pair.suffix: pair.image,
             ".txt": pair.texts.captions[0].encode(),
-            ".json": json.dumps(self._columns.row(pair, self.tokens)).encode(),
+            ".json": json.dumps(self.columns.row(pair, self.tokens)).encode(),
         }
         if mask := self.mask(pair):
             files[".mask.png"] = mask.png
@@ -65,14 +61,8 @@ class WebDatasetLayout(Layout):
 
     def usage(self) -> str:
         """Return how to load the archives."""
-        place = self.settings.place or "path/to/this/folder"
         return f"""\
-```python
-from datasets import load_dataset
-
-dataset = load_dataset({place!r}, split="train")
-```
-
+{self.loading()}
 The image is in the column `jpg`, its caption in `txt`, everything else in `json`. Given the folder,
 `datasets` reads in this file which types the fields have; given the archives alone, it guesses them
 from the first five. Loaders of the `webdataset` package read `train-*.tar` as they are. Trainers
@@ -82,7 +72,7 @@ that want files do not read archives: there are layouts for them. Further captio
 
     def front_matter(self, config: str) -> dict[str, Any]:
         """Return where the splits are, and which types the columns have."""
-        objects = pa.struct(self._columns.types)
+        objects = pa.struct(self.columns.types)
         features = datasets.Features.from_arrow_schema(
             pa.schema({"txt": pa.string(), "json": objects, "__key__": pa.string()})
         )
@@ -99,7 +89,7 @@ that want files do not read archives: there are layouts for them. Further captio
             splits = datasets.load_dataset(str(path), cache_dir=cache)
             for split, dataset in splits.items():
                 for row in dataset:
-                    captions = (row["txt"], *self._columns.captions(row["json"])[1:])
+                    captions = (row["txt"], *self.columns.captions(row["json"])[1:])
                     mask, repeats = row.get("mask.png"), row["json"].get(REPEATS, 1)
                     stem = row["__key__"]
                     yield ReadPair(str(split), stem, captions, row["jpg"], mask, repeats)

@@ -11,8 +11,9 @@ from typing import Final
 
 from fondant_spec.errors import HostError, StepFailedError
 from fondant_spec.exit_codes import EXIT_TEMPORARY
+from fondant_spec.pipeline.plan import PlannedStep
 from fondant_spec.runners.kubeflow.following.pod_log import PodLog
-from fondant_spec.runners.kubeflow.following.run_state import FAILED, Pod, RunState
+from fondant_spec.runners.kubeflow.following.run_state import FAILED, RUNNING, Pod, RunState
 from fondant_spec.runners.kubeflow.following.submitted_run import SubmittedRun
 
 _TAIL: Final = 20
@@ -116,8 +117,16 @@ def _told(run: SubmittedRun, alike: Sequence[_Failure]) -> str:
 
 def _by_argo(run: SubmittedRun, now: RunState) -> str:
     reason = f": {now.message}" if now.message else ""
+    at_work = [_with_limit(one) for one in run.plan.steps if run.step_state(now, one) == RUNNING]
+    running = f" At its end there ran {', '.join(at_work)}." if at_work else ""
     return (
         f"the run failed{reason}. The host lists no step that did: Argo ended the run, or its "
-        "workflow is so large that its steps are listed no more. Argo's own words, and the logs of "
-        f"pods that failed:\n{run.kubectl.workflow()}\n{run.kubectl.failed()}"
+        f"workflow is so large that its steps are listed no more.{running} Argo's own words, and "
+        f"the logs of pods that failed:\n{run.kubectl.workflow()}\n{run.kubectl.failed()}"
     )
+
+
+def _with_limit(planned: PlannedStep) -> str:
+    """Return a step, and how long it may take: Argo ends one that takes longer without a word."""
+    limit = planned.step.resources.timeout
+    return planned.id if limit is None else f"{planned.id} (its @timeout is {limit} s)"

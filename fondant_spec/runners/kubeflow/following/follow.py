@@ -13,6 +13,7 @@ from fondant_spec.runners.kubeflow.following.run_state import FAILED, PENDING, S
 from fondant_spec.runners.kubeflow.following.step_progress import StepProgress
 from fondant_spec.runners.kubeflow.following.submitted_run import SubmittedRun
 from fondant_spec.runners.kubeflow.following.waiting import Waiting
+from fondant_spec.runners.kubeflow.obstacles import NotOnHostError
 from fondant_spec.shown_text import tell
 
 PATIENCE: Final = 900.0
@@ -36,7 +37,7 @@ def follow(
 
     Raises:
         StepFailedError: the run failed; the message has the end of the failed step's log.
-        RunCancelledError: somebody ended the run.
+        RunCancelledError: somebody ended the run, or deleted it.
         HostError: the host stays away, or no longer lets us look.
     """
     teller = _Teller(run, say, Waiting(run, interval), StepProgress(run, interval), Outcomes(run))
@@ -91,6 +92,9 @@ def _look(run: SubmittedRun, say: Say, interval: float, patience: float) -> RunS
     while True:
         try:
             state = run.look()
+        except NotOnHostError:
+            msg = f"the run was deleted; what is finished is kept, run again to go on. {run.url}"
+            raise RunCancelledError(msg) from None
         except HostError as error:
             away = 0.0 if away_since is None else time.monotonic() - away_since
             if not error.temporary or away > patience:

@@ -1,1 +1,1 @@
-"""Captions decoded here: memory of a fixed size, a step a token, on a GPU in CUDA graphs."""
+"""Decoding for BLIP and Florence-2: a fixed-size cache, one step per token, CUDA graphs."""

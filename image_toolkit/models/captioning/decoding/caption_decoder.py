@@ -1,12 +1,11 @@
-"""Captions of prepared inputs, decoded step by step: what `generate` returns, sooner.
+"""Decode captions step by step: the results of `generate`, faster.
 
-In `transformers` each beam has its own copy of an image's keys: 42 MB an image for BLIP base in
-fp32, made, put in another order and read again with every token. Here all beams read the same.
-
-Images are decoded in memory of a fixed size, which is kept from batch to batch. On a GPU there are
-steps for so many images as are a power of two, each in a CUDA graph; odd batches are filled up. As
-captions end at different lengths, it is looked now and then which images are done, and as soon as
-enough are, the others go on in a smaller step.
+In `transformers`, each beam has its own copy of an image's keys: 42 MB per image for BLIP base in
+fp32, which is made, reordered and read again for every token. Here all beams read the same copy.
+Images are decoded in memory of fixed size, which is kept from batch to batch. On a GPU, there are
+steps for powers of two of images, each in a CUDA graph; odd batches are padded. Since captions have
+different lengths, the decoder checks now and then which images are finished, and as soon as enough
+are, it continues with the others in a smaller step.
 """
 
 import logging
@@ -18,7 +17,8 @@ from typing import Any, Final
 
 import torch
 
-from image_toolkit.models.captioning.decoding.families import Family, Inputs, family_of
+from image_toolkit.models.captioning.decoding.families import family_of
+from image_toolkit.models.captioning.decoding.family import Family, Inputs
 from image_toolkit.models.captioning.decoding.kind import Kind, size_for
 from image_toolkit.models.captioning.decoding.search import Memory
 from image_toolkit.models.captioning.decoding.step_graph import StepGraphs
@@ -30,14 +30,14 @@ from image_toolkit.models.runtime.device import Placement
 logger = logging.getLogger(__name__)
 
 _LENGTHS: Final = 16
-"""Texts have memory for a multiple of so many tokens, which prompts of many lengths share."""
+"""Text memory is a multiple of so many tokens, so that prompts of similar lengths share it."""
 
 _KINDS: Final = 4
-"""So many kinds of generation keep their memory and graphs."""
+"""The number of kinds of generation whose memory and graphs are kept."""
 
 
 class CaptionDecoder:
-    """Decodes captions with one model on one device. One thread at a time may use it."""
+    """Decodes captions with one model on one device. For one thread at a time."""
 
     def __init__(self, family: Family, placement: Placement) -> None:
         self._family = family
@@ -46,11 +46,11 @@ class CaptionDecoder:
         self._kinds: dict[tuple[Any, ...], Kind] = {}
 
     def prompt(self, inputs: Inputs) -> list[int]:
-        """Return the tokens that the captions of some inputs begin with."""
+        """Return the tokens that the captions for some inputs begin with."""
         return self._family.begin(inputs)
 
     def covers(self, prompt: Sequence[int], generation: Generation) -> bool:
-        """Return whether captions can be made here; the first time, log why they cannot."""
+        """Return whether captions can be decoded here; if not, log the reason once."""
         longest = self._family.text.longest
         if self._family.tokens.padding in prompt:
             tell_why("a prompt has the token that stands for nothing")
@@ -69,12 +69,12 @@ class CaptionDecoder:
     ) -> torch.Tensor:
         """Return the tokens of all candidates, (images * candidates, length), on the CPU.
 
-        They are those that `generate` returns for these inputs, on the device, and the arguments of
-        this generation; what follows the end of a caption is padding. `rows` are the ids of the
-        images, by which drawing is seeded.
+        They are those that `generate` returns for these inputs, on the device, with the arguments
+        of this generation; padding follows the end of a caption. `rows` are the ids of the images,
+        which seed sampling.
 
         Raises:
-            torch.OutOfMemoryError: there is none left; what is kept from batch to batch is let go.
+            torch.OutOfMemoryError: memory ran out; all memory kept between batches is released.
         """
         with self._working():
             seen = self._family.see(inputs)
@@ -90,7 +90,7 @@ class CaptionDecoder:
 
     @contextmanager
     def _working(self) -> Iterator[None]:
-        """Let go of all memory if something fails: what is in it is half done."""
+        """Release all memory if something fails, since its content is inconsistent."""
         device = self._placement.device
         try:
             with torch.cuda.device(device) if self._placement.is_cuda else nullcontext():
@@ -100,11 +100,11 @@ class CaptionDecoder:
             raise
 
     def forget(self) -> None:
-        """Let go of all memory that is kept from batch to batch, and of the graphs."""
+        """Release the graphs, and all memory kept between batches."""
         self._forget(*self._kinds)
 
     def _kind(self, seen: torch.Tensor, prompt: int, generation: Generation) -> Kind:
-        """Return a kind for such images; the one that was used last comes last."""
+        """Return a kind for such images; kinds are kept in order of last use."""
         size = size_for(len(seen), graphed=self._placement.is_cuda)
         length = -(-(prompt + generation.max_new_tokens) // _LENGTHS) * _LENGTHS
         own = replace(generation, seed=0, attempt=1, retry_poor=False)
@@ -119,7 +119,7 @@ class CaptionDecoder:
         return self._kinds[key]
 
     def _image_memory(self, seen: torch.Tensor, size: int) -> Memory:
-        """Return memory for the keys of so many images: that of other kinds, if it is enough."""
+        """Return memory for the keys of so many images, shared with other kinds if large enough."""
         mates = [key for key in self._kinds if key[-1] == seen.shape[1]]
         if mates:
             images = self._kinds[mates[0]].images
@@ -127,8 +127,8 @@ class CaptionDecoder:
                 return images
             del images
         self._forget(*mates)
-        # All of them are read for every token, which takes as long as the memory needs to give
-        # them: so beside int8 weights they are bf16.
+        # All keys are read for every token, which is limited by memory bandwidth: so with int8
+        # weights, they are in bf16.
         dtype = torch.bfloat16 if self._placement.precision == "int8" else seen.dtype
         return image_memory(self._family.text, (size, seen.shape[1]), seen.device, dtype)
 
@@ -139,7 +139,7 @@ class CaptionDecoder:
 
 
 def decoder_for(model: Any, placement: Placement) -> CaptionDecoder | None:
-    """Return a decoder for a captioner; None where `generate` decodes, and log why."""
+    """Return a decoder for a captioner; None, with the reason logged, if `generate` is used."""
     if not private_parts_usable("transformers"):
         return None
     family = family_of(model)

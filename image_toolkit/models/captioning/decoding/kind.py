@@ -1,4 +1,4 @@
-"""Decoding of one kind: one way to search, with memory for so many images and tokens."""
+"""Decoding with one set of generation settings, in memory for so many images and tokens."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -6,7 +6,7 @@ from typing import Final
 
 import torch
 
-from image_toolkit.models.captioning.decoding.families import Family
+from image_toolkit.models.captioning.decoding.family import Family
 from image_toolkit.models.captioning.decoding.rules import Clock, Rules
 from image_toolkit.models.captioning.decoding.search import (
     Beams,
@@ -20,13 +20,13 @@ from image_toolkit.models.captioning.decoding.token_step import Step, word_memor
 from image_toolkit.models.captioning.generation import Draw, Generation
 
 _LEAST_IMAGES: Final = 8
-"""Of a step on a GPU: a smaller one takes as long."""
+"""The smallest step on a GPU: fewer images take as long."""
 
 _TOKENS_AT_ONCE: Final = 4
-"""So many tokens are made before it is looked who is done, which waits for the device."""
+"""Tokens between checks for finished images, each of which waits for the device."""
 
 _FEWER: Final = 0.75
-"""Images go on in a smaller step if that is for such a part of those now, or for less."""
+"""Images move to a smaller step once they are at most this share of the current ones."""
 
 
 @dataclass(frozen=True)
@@ -40,7 +40,7 @@ class _Sized:
 
 
 class Kind:
-    """Decodes up to `size` images at a time in one way."""
+    """Decodes up to `size` images at a time, with fixed settings."""
 
     def __init__(
         self,
@@ -50,7 +50,7 @@ class Kind:
         shape: tuple[int, int],
         graphs: StepGraphs | None,
     ) -> None:
-        """`shape` is (images, tokens of a text); `images` is memory for as many images or more."""
+        """`shape` is (images, tokens of a text); `images` is memory for at least as many images."""
         self.images = images
         self.size, length = shape
         one = next(iter(images.values()))
@@ -71,7 +71,7 @@ class Kind:
     ) -> torch.Tensor:
         """Return the tokens of all candidates, (images * candidates, length), on the CPU.
 
-        `seen` is what an image tower made of the images, (images, tokens, width).
+        `seen` is the image tower's output, (images, tokens, width).
         """
         now = self._start(seen, prompt, seeds)
         least, most = self._generation.min_new_tokens, self._generation.max_new_tokens
@@ -98,7 +98,7 @@ class Kind:
         return rows.unflatten(0, (-1, self._search["tokens"].shape[1]))[: len(seen), 0]
 
     def _start(self, seen: torch.Tensor, prompt: Sequence[int], seeds: Sequence[int]) -> _Sized:
-        """Return the step to go on with, which has read all of the prompt but its last token."""
+        """Return the step to continue with, after reading all of the prompt but its last token."""
         now = self._for(size_for(len(seen), graphed=self._graphs is not None))
         tokens = now.search.memory["tokens"]
         tokens.fill_(self._rules.padding)
@@ -127,14 +127,14 @@ class Kind:
         return OneByOne(memory, self._rules, self._clock, draw)
 
     def _narrow(self, images: int, places: Sequence[int]) -> _Sized:
-        """Return a smaller step, with the images of some places in front."""
+        """Return a smaller step, with the images at these positions moved to the front."""
         which = torch.tensor(places, device=self._clock.last.device)
         for memory in (self.images, self._words, self._search):
             move(memory, which)
         return self._for(images)
 
     def forget(self) -> None:
-        """Let go of all memory; no more calls then."""
+        """Release all memory; it must not be used again."""
         for sized in self._sized.values():
             if isinstance(sized.run, GraphedStep):
                 sized.run.forget()
@@ -144,11 +144,11 @@ class Kind:
 
 
 def size_for(images: int, *, graphed: bool) -> int:
-    """Return for how many images the step is that so many go through."""
+    """Return the size of the step that processes so many images."""
     return max(_LEAST_IMAGES, 1 << (images - 1).bit_length()) if graphed else images
 
 
 def _put(now: _Sized, images: Sequence[int], made: torch.Tensor) -> None:
-    """Put what was found so far where it belongs: in front are these images."""
+    """Copy the current results, whose first images are these, to their places."""
     best = now.search.best()[: len(images), : made.shape[1]]
     made.index_copy_(0, torch.tensor(images, device=made.device), best)

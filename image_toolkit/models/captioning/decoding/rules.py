@@ -1,15 +1,15 @@
-"""What keeps words from being said: rules over all rows at once, on the device.
+"""Rules that exclude tokens, for all rows at once, on the device.
 
 They are those of transformers' logits processors, in the order in which `generate` applies them.
-The tokens lie in memory of a fixed size, and how many of them are known is on the device as well:
-nothing waits for the device, and nothing changes its shape, as a CUDA graph asks for.
+The tokens are in memory of fixed size, and the number of known ones is on the device as well: so
+nothing waits for the device or changes shape, as CUDA graphs require.
 """
 
 from dataclasses import dataclass
 
 import torch
 
-from image_toolkit.models.captioning.decoding.families import SpecialTokens
+from image_toolkit.models.captioning.decoding.family import SpecialTokens
 from image_toolkit.models.captioning.generation import Generation
 
 _RULED_OUT = float("-inf")
@@ -17,10 +17,10 @@ _RULED_OUT = float("-inf")
 
 @dataclass(frozen=True)
 class Clock:
-    """Where decoding is: places in the rows, each a tensor of one number on the device.
+    """The position of decoding, as one-element tensors on the device.
 
-    `last` is the place of the last known token, `first` that of the first new one, `end` the one
-    after the last that there may be.
+    `last` is the position of the last known token, `first` that of the first new one, `end` the one
+    after the last possible one.
     """
 
     last: torch.Tensor
@@ -29,18 +29,18 @@ class Clock:
 
     @classmethod
     def on(cls, device: torch.device) -> "Clock":
-        """Return one that stands at 0."""
+        """Return a clock at 0."""
         return cls(*(torch.zeros(1, dtype=torch.long, device=device) for _ in range(3)))
 
     def set(self, prompt: int, end: int) -> None:
-        """Let it stand at the end of a prompt of so many tokens."""
+        """Set it to the end of a prompt with so many tokens."""
         self.last.fill_(prompt - 1)
         self.first.fill_(prompt)
         self.end.fill_(end)
 
 
 class Rules:
-    """The rules of one generation. All scores are of shape (rows, vocabulary), float32."""
+    """The rules of a generation. All scores have shape (rows, vocabulary), float32."""
 
     def __init__(
         self, generation: Generation, special: SpecialTokens, vocabulary: int, clock: Clock
@@ -58,7 +58,7 @@ class Rules:
         self._last = _only(special.last, vocabulary, device) if special.last else None
 
     def __call__(self, scores: torch.Tensor, tokens: torch.Tensor) -> torch.Tensor:
-        """Return the scores of the next token; `tokens` are (rows, length), known in part."""
+        """Return the scores of the next token; `tokens` are (rows, length), partly known."""
         now = self._clock
         length = tokens.shape[1]
         known = torch.arange(length, device=tokens.device) <= now.last
@@ -76,19 +76,19 @@ class Rules:
         return scores
 
     def ends(self, tokens: torch.Tensor) -> torch.Tensor:
-        """Return which of some tokens end a caption."""
+        """Return which tokens end a caption."""
         return (tokens[..., None] == self._ends).any(-1)
 
     def _penalised(
         self, scores: torch.Tensor, tokens: torch.Tensor, known: torch.Tensor
     ) -> torch.Tensor:
-        """Make what was said less likely, the prompt's words included."""
+        """Make tokens that occurred less likely, including those of the prompt."""
         said = _marked(scores, tokens.masked_fill(~known, scores.shape[1]))
         lower = torch.where(scores < 0, scores * self._penalty, scores / self._penalty)
         return torch.where(said, lower, scores)
 
     def _without_repeats(self, scores: torch.Tensor, tokens: torch.Tensor) -> torch.Tensor:
-        """Rule out the words with which the last ones would say again what was said before."""
+        """Rule out tokens that would repeat an n-gram."""
         size, last = self._ngram, self._clock.last
         windows = tokens.unfold(1, size, 1)
         back = torch.arange(size - 1, 0, -1, device=tokens.device)
@@ -100,7 +100,7 @@ class Rules:
 
 
 def _marked(scores: torch.Tensor, tokens: torch.Tensor) -> torch.Tensor:
-    """Return where in the scores some tokens of each row are; one past the vocabulary is none."""
+    """Mark the positions of each row's tokens in the scores; one past the vocabulary is none."""
     marks = torch.zeros(
         scores.shape[0], scores.shape[1] + 1, dtype=torch.bool, device=scores.device
     )
@@ -108,7 +108,7 @@ def _marked(scores: torch.Tensor, tokens: torch.Tensor) -> torch.Tensor:
 
 
 def _only(tokens: tuple[int, ...], vocabulary: int, device: torch.device) -> torch.Tensor:
-    """Return scores by which only some tokens can come next, (vocabulary,)."""
+    """Return scores that only permit some tokens, (vocabulary,)."""
     scores = torch.full((vocabulary,), _RULED_OUT, device=device)
     scores[list(tokens)] = 0.0
     return scores

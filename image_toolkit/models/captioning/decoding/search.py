@@ -1,8 +1,8 @@
-"""Which words are taken: the likeliest, drawn ones, or those of beams.
+"""How tokens are chosen: greedily, by sampling, or by beam search.
 
-What a search knows of its images lies in memory of a fixed size, changed in place, with the image
-as the first dimension of each tensor: so any search, and the keys beside it, can be narrowed to
-fewer images, and have images moved, without knowing what it is.
+The state of a search is in tensors of fixed size, modified in place, with the image as the first
+dimension: so any search, and the key cache beside it, can be narrowed to fewer images, and have
+images moved, without knowing what kind it is.
 """
 
 from collections.abc import Sequence
@@ -17,7 +17,7 @@ Memory = dict[str, torch.Tensor]
 """Tensors whose first dimension is the image."""
 
 _OUT: Final = -1e9
-"""What is added to the score of a beam that is out of the race, as `generate` does."""
+"""Added to the score of a beam that is out of the race, as in `generate`."""
 
 
 def narrowed(memory: Memory, images: int) -> Memory:
@@ -26,13 +26,13 @@ def narrowed(memory: Memory, images: int) -> Memory:
 
 
 def move(memory: Memory, places: torch.Tensor) -> None:
-    """Move the images at some places to the front."""
+    """Move the images at these positions to the front."""
     for values in memory.values():
         values[: len(places)] = values.index_select(0, places)
 
 
 class OneByOne:
-    """Takes the likeliest word, or a drawn one, for each of an image's rows by itself."""
+    """Takes the likeliest token, or a sampled one, for each row of an image independently."""
 
     def __init__(self, memory: Memory, rules: Rules, clock: Clock, draw: Draw | None) -> None:
         self.memory = memory
@@ -44,7 +44,7 @@ class OneByOne:
     def memory_for(
         images: int, generation: Generation, length: int, device: torch.device
     ) -> Memory:
-        """Return memory for so many images, and texts of so many tokens."""
+        """Allocate memory for so many images, and texts of so many tokens."""
         shape = (images, generation.candidates)
         memory = {
             "tokens": torch.zeros(*shape, length, dtype=torch.long, device=device),
@@ -55,14 +55,14 @@ class OneByOne:
         return memory
 
     def start(self, seeds: Sequence[int]) -> None:
-        """Begin behind a prompt; `seeds` are those of all candidates, for drawing."""
+        """Begin after a prompt; `seeds` are those of all candidates, for sampling."""
         self.memory["finished"].fill_(value=False)
         if self._draw is not None:
             lots = self.memory["lots"].flatten(0, 1)
             lots[: len(seeds)] = lots_of(seeds, lots.shape[1]).to(lots.device)
 
     def take(self, logits: torch.Tensor) -> None:
-        """Take a word for each row; `logits` are (rows, vocabulary), float32."""
+        """Choose a token for each row; `logits` are (rows, vocabulary), float32."""
         tokens, finished, now = self.memory["tokens"], self.memory["finished"], self._clock
         rows = tokens.flatten(0, 1)
         scores = self._rules(logits, rows)
@@ -76,7 +76,7 @@ class OneByOne:
         finished |= self._rules.ends(words)
 
     def done(self) -> torch.Tensor:
-        """Return which images are done, (images,)."""
+        """Return which images are finished, (images,)."""
         return self.memory["finished"].all(-1)
 
     def best(self) -> torch.Tensor:
@@ -85,7 +85,7 @@ class OneByOne:
 
 
 class Beams:
-    """Follows the likeliest texts of each image, as `generate` does at a length penalty of 1."""
+    """Beam search, as in `generate` with a length penalty of 1."""
 
     def __init__(self, memory: Memory, rules: Rules, clock: Clock) -> None:
         self.memory = memory
@@ -98,7 +98,7 @@ class Beams:
     def memory_for(
         images: int, generation: Generation, length: int, device: torch.device
     ) -> Memory:
-        """Return memory for so many images, and texts of so many tokens."""
+        """Allocate memory for so many images, and texts of so many tokens."""
         shape = (images, generation.num_beams)
         return {
             "tokens": torch.zeros(*shape, length, dtype=torch.long, device=device),
@@ -110,16 +110,16 @@ class Beams:
         }
 
     def start(self, _seeds: Sequence[int]) -> None:
-        """Begin behind a prompt."""
+        """Begin after a prompt."""
         memory = self.memory
-        memory["scores"].fill_(_OUT)[:, 0] = 0.0  # or all beams of an image would be the same
+        memory["scores"].fill_(_OUT)[:, 0] = 0.0  # or all beams of an image would be alike
         memory["ended_scores"].fill_(_OUT)
         memory["is_ended"].fill_(value=False)
         memory["open"].fill_(value=True)
         memory["ended"].copy_(memory["tokens"])
 
     def take(self, logits: torch.Tensor) -> torch.Tensor:
-        """Take a word for each beam; return which row each row goes on from, (rows,)."""
+        """Choose a token for each beam; return the parent row of each row, (rows,)."""
         memory, now, beams = self.memory, self._clock, self._beams
         tokens = memory["tokens"]
         scores = self._rules(logits.log_softmax(-1), tokens.flatten(0, 1))
@@ -138,7 +138,7 @@ class Beams:
         return (parents.gather(1, going) + self._first_row[: len(going)]).flatten()
 
     def _end(self, texts: torch.Tensor, scores: torch.Tensor, ends: torch.Tensor) -> None:
-        """Keep the best of the texts that ended, of this step and of those before."""
+        """Keep the best finished texts, of this step and of those before."""
         memory, beams = self.memory, self._beams
         first = torch.arange(ends.shape[1], device=ends.device) < beams
         ended = ends & first
@@ -151,7 +151,7 @@ class Beams:
         memory["is_ended"].copy_(torch.cat([memory["is_ended"], ended], 1).gather(1, best))
 
     def _close(self) -> None:
-        """Close the images of which no beam can become better than what has ended."""
+        """Close the images whose beams cannot surpass their finished texts any more."""
         memory, now = self.memory, self._clock
         hoped = memory["scores"][:, :1] / (now.last + 2 - now.first)
         worst = memory["ended_scores"].min(1, keepdim=True)[0]
@@ -159,14 +159,14 @@ class Beams:
         memory["open"] &= (hoped > reached).any(-1, keepdim=True)
 
     def done(self) -> torch.Tensor:
-        """Return which images are done, (images,)."""
+        """Return which images are finished, (images,)."""
         return ~self.memory["open"][:, 0]
 
     def best(self) -> torch.Tensor:
-        """Return the tokens of each image's beams, the best first, (images, beams, length)."""
+        """Return the tokens of each image's beams, best first, (images, beams, length)."""
         return self.memory["ended"]
 
 
 def _gathered(texts: torch.Tensor, which: torch.Tensor) -> torch.Tensor:
-    """Return some of each image's texts, (images, texts, length), by their numbers."""
+    """Select from each image's texts, (images, texts, length), by their numbers."""
     return texts.gather(1, which[..., None].expand(-1, -1, texts.shape[-1]))

@@ -1,4 +1,4 @@
-"""Steps in CUDA graphs: one launch for some hundred."""
+"""Decoding steps as CUDA graphs: one launch instead of some hundred."""
 
 from collections.abc import Callable
 from threading import Lock
@@ -7,16 +7,15 @@ from typing import Any, Final
 import torch
 
 _CAPTURING: Final = Lock()
-"""A process may capture one graph at a time."""
+"""A process may capture only one graph at a time."""
 
 
 class StepGraphs:
-    """The graphs of one device, which share their memory: one of them runs at a time.
+    """The graphs of a device, which share a memory pool: one of them runs at a time.
 
-    A step is captured when it is called for the second time, and replayed from then on. The first
-    time it runs as it is, which loads its kernels and the libraries that they are of: while a graph
-    is captured that must not happen. All that a step changes lies in memory that was there before,
-    so nothing is lost of what it did.
+    A step is captured on its second call, and replayed from then on. The first call runs it
+    eagerly, which loads its kernels and their libraries: that must not happen during a capture. A
+    step only modifies memory that was allocated before, so its effects are kept.
     """
 
     def __init__(self, device: torch.device) -> None:
@@ -24,7 +23,7 @@ class StepGraphs:
         self._live: list[Any] = []
 
     def run_apart(self, step: Callable[[], None]) -> None:
-        """Run a step on the stream on which steps are captured."""
+        """Run a step on the capture stream."""
         current = torch.cuda.current_stream()
         self._stream.wait_stream(current)
         with torch.cuda.stream(self._stream):
@@ -32,17 +31,17 @@ class StepGraphs:
         current.wait_stream(self._stream)
 
     def capture(self, step: Callable[[], None]) -> Any:
-        """Return a graph of a step, which does not run meanwhile.
+        """Return a graph of a step, which does not run during the capture.
 
         Raises:
-            torch.OutOfMemoryError: there is no memory left for it.
+            torch.OutOfMemoryError: there is not enough memory for it.
         """
         graph = torch.cuda.CUDAGraph()
         pool = self._live[0].pool() if self._live else None
         is_short = False
         try:
-            # A capture that fails leaves its stream the current one. Other threads may ask the
-            # driver for memory meanwhile.
+            # A failed capture leaves its stream the current one. Other threads may allocate from
+            # the driver in the meantime.
             with (
                 _CAPTURING,
                 torch.cuda.stream(torch.cuda.current_stream()),
@@ -55,7 +54,7 @@ class StepGraphs:
                     raise
         except Exception as error:
             if is_short and not isinstance(error, torch.OutOfMemoryError):
-                # Ending such a capture failed as well, which hides why.
+                # Ending such a capture failed as well, which hides the cause.
                 msg = "CUDA out of memory while a graph was captured"
                 raise torch.OutOfMemoryError(msg) from error
             raise
@@ -63,7 +62,7 @@ class StepGraphs:
         return graph
 
     def forget(self, graph: Any) -> None:
-        """Give back the memory of a graph."""
+        """Free the memory of a graph."""
         self._live.remove(graph)
         graph.reset()
 
@@ -78,10 +77,10 @@ class GraphedStep:
         self._ran = False
 
     def __call__(self) -> None:
-        """Do what the step does.
+        """Run the step.
 
         Raises:
-            torch.OutOfMemoryError: there is no memory left for it, or for its graph.
+            torch.OutOfMemoryError: there is not enough memory for it, or for its graph.
         """
         if not self._ran:
             self._graphs.run_apart(self._step)
@@ -92,7 +91,7 @@ class GraphedStep:
         self._graph.replay()
 
     def forget(self) -> None:
-        """Give back the memory of the graph; no more calls then."""
+        """Free the memory of the graph; it must not be called again."""
         if self._graph is not None:
             self._graphs.forget(self._graph)
             self._graph = None

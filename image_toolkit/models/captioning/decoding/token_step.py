@@ -1,4 +1,4 @@
-"""One token more for some images: all that happens between two tokens, without waiting for it."""
+"""One decoding step: everything between two tokens, without waiting for the device."""
 
 from collections.abc import Sequence
 from typing import Final
@@ -6,7 +6,7 @@ from typing import Final
 import torch
 from torch.nn.functional import scaled_dot_product_attention
 
-from image_toolkit.models.captioning.decoding.families import Attention, TextDecoder
+from image_toolkit.models.captioning.decoding.family import Attention, TextDecoder
 from image_toolkit.models.captioning.decoding.rules import Clock
 from image_toolkit.models.captioning.decoding.search import Beams, Memory, OneByOne
 
@@ -16,27 +16,27 @@ _KINDS: Final = ("keys", "values")
 def word_memory(
     text: TextDecoder, shape: tuple[int, ...], length: int, like: torch.Tensor
 ) -> Memory:
-    """Return memory for keys of so many tokens; `shape` is (images, rows of an image)."""
+    """Allocate memory for the keys of so many tokens; `shape` is (images, rows of an image)."""
     return _keys(text, (*shape, text.heads, length, text.head_width), like)
 
 
 def image_memory(
     text: TextDecoder, shape: tuple[int, int], device: torch.device, dtype: torch.dtype
 ) -> Memory:
-    """Return memory for the keys of images; `shape` is (images, tokens of an image)."""
+    """Allocate memory for the keys of images; `shape` is (images, tokens of an image)."""
     images, tokens = shape
     one = torch.empty(0, device=device, dtype=dtype)
     return _keys(text, (images, text.heads, tokens, text.head_width), one)
 
 
 def _keys(text: TextDecoder, shape: tuple[int, ...], like: torch.Tensor) -> Memory:
-    """Return memory for the keys and values of each layer."""
+    """Allocate memory for the keys and values of each layer."""
     names = [f"{kind} {number}" for number in range(len(text.layers)) for kind in _KINDS]
     return {name: like.new_zeros(shape) for name in names}
 
 
 class Step:
-    """Goes on by one token with all images in the memory."""
+    """Advances all images in memory by one token."""
 
     def __init__(
         self,
@@ -54,13 +54,13 @@ class Step:
         self._words = [[words[f"{kind} {n}"].flatten(0, 1) for kind in _KINDS] for n in layers]
 
     def see(self, seen: torch.Tensor) -> None:
-        """Keep the keys and values of what an image tower made of some images."""
+        """Store the keys and values of an image tower's output."""
         for layer, kept in zip(self._text.layers, self._images, strict=True):
             for project, values in zip((layer.image.key, layer.image.value), kept, strict=True):
                 values[: len(seen)] = self._by_head(project(seen))
 
     def read(self, tokens: int) -> None:
-        """Read so many tokens of a prompt, and take no word after them."""
+        """Read so many tokens of a prompt, without choosing one."""
         places = torch.arange(tokens, device=self._clock.last.device)
         self._values(places)
 
@@ -70,7 +70,7 @@ class Step:
         return self._text.logits(values)[:, -1].float()
 
     def __call__(self) -> None:
-        """Read the last token of each row, and take the next one."""
+        """Read the last token of each row, and choose the next one."""
         following = self._search.take(self.logits())
         if following is not None:
             for kept in self._words:
@@ -79,7 +79,7 @@ class Step:
         self._clock.last.add_(1)
 
     def _values(self, places: torch.Tensor) -> torch.Tensor:
-        """Return what the layers make of the tokens at some places, (rows, places, width)."""
+        """Return the hidden states of the tokens at some positions, (rows, places, width)."""
         tokens = self._search.memory["tokens"].flatten(0, 1).index_select(1, places)
         values = self._text.embed(tokens, places)
         length = self._words[0][0].shape[2]
@@ -105,7 +105,7 @@ class Step:
     def _attend_to_image(
         self, attention: Attention, kept: Sequence[torch.Tensor], values: torch.Tensor
     ) -> torch.Tensor:
-        """Attend to the image of each row; the rows of an image are so many more queries."""
+        """Attend to the image of each row; the rows of an image count as further queries."""
         queries = attention.query(values)
         return self._attend(
             attention, queries.reshape(len(kept[0]), -1, queries.shape[-1]), values, kept, None
@@ -131,10 +131,11 @@ class Step:
 def _attended(
     queries: torch.Tensor, keys: torch.Tensor, values: torch.Tensor, known: torch.Tensor | None
 ) -> torch.Tensor:
-    """Return what some queries make of keys and values, (batch, heads, queries, width).
+    """Compute attention, (batch, heads, queries, width).
 
-    On a CPU by two products: for the one query of a token, they take a tenth of the time of the
-    fused kernel in bf16 (577 keys, Zen 5), which is made for many, and six sevenths in fp32.
+    On a CPU by two products: for the single query of a token, they take a tenth of the time of the
+    fused kernel in bf16 (577 keys, Zen 5), which is made for many queries, and six sevenths in
+    fp32.
     """
     if queries.is_cuda:
         return scaled_dot_product_attention(queries, keys, values, attn_mask=known)

@@ -9,8 +9,8 @@ import torch
 from fondant_spec.dataset.rejects import Rejects
 from image_toolkit.models.captioning.asks import Ask
 from image_toolkit.models.captioning.caption_models import CaptionModels
-from image_toolkit.models.captioning.caption_stream import _fittest
 from image_toolkit.models.captioning.caption_text import Frame, repeats
+from image_toolkit.models.captioning.caption_writer import fittest
 from image_toolkit.models.captioning.drafts import Choice
 from image_toolkit.models.captioning.generation import Generation
 
@@ -83,6 +83,6 @@ def test_candidates_are_compared_a_group_at_a_time(start, tiny, photos):
 
 def test_a_candidate_without_a_score_is_not_taken():
     """One that CLIP could not see is taken only if it saw none."""
-    assert _fittest(["a", "b", "c"], [math.nan, -0.2, 0.1]) == "c"
-    assert _fittest(["a", "b"], [math.nan, math.nan]) == "a"
-    assert _fittest([], []) == ""
+    assert fittest(["a", "b", "c"], [math.nan, -0.2, 0.1]) == "c"
+    assert fittest(["a", "b"], [math.nan, math.nan]) == "a"
+    assert fittest([], []) == ""

@@ -23,11 +23,11 @@ from image_toolkit.models.captioning.asks import Ask
 from image_toolkit.models.captioning.caption_models import CaptionModels
 from image_toolkit.models.captioning.caption_text import Frame
 from image_toolkit.models.captioning.captioner_process import CaptionerProcess, _noted, side_by_side
-from image_toolkit.models.captioning.captioners import LocalCaptioner
 from image_toolkit.models.captioning.drafts import Choice
 from image_toolkit.models.captioning.generation import Generation
+from image_toolkit.models.captioning.local_captioner import LocalCaptioner
 from image_toolkit.models.runtime.device import Placement
-from image_toolkit.models.runtime.feed import UnusableError
+from image_toolkit.models.runtime.feed_rows import UnusableError
 from image_toolkit.models.runtime.hub import find_model
 from tests.small import command_line, ended
 

@@ -25,14 +25,16 @@ from demo.photos import PHOTOS, load
 from image_toolkit.models.captioning.asks import Ask
 from image_toolkit.models.captioning.caption_models import CaptionModels
 from image_toolkit.models.captioning.caption_text import Frame
-from image_toolkit.models.captioning.captioners import LocalCaptioner, largest_gap
 from image_toolkit.models.captioning.decoding import caption_decoder, kind
 from image_toolkit.models.captioning.decoding.caption_decoder import CaptionDecoder
-from image_toolkit.models.captioning.decoding.families import SpecialTokens, family_of
+from image_toolkit.models.captioning.decoding.families import family_of
+from image_toolkit.models.captioning.decoding.family import SpecialTokens
 from image_toolkit.models.captioning.decoding.rules import Clock, Rules
+from image_toolkit.models.captioning.decoding.token_gap import largest_gap
 from image_toolkit.models.captioning.decoding.token_step import Step
 from image_toolkit.models.captioning.drafts import Choice
 from image_toolkit.models.captioning.generation import Generation, RowSampling, lots_of
+from image_toolkit.models.captioning.local_captioner import LocalCaptioner
 from image_toolkit.models.runtime import checked_versions
 from image_toolkit.models.runtime.device import Placement
 from image_toolkit.models.runtime.hub import find_model

@@ -18,14 +18,15 @@ from fondant_spec.temporary import is_temporary
 from image_toolkit.models.captioning import endpoint
 from image_toolkit.models.captioning.asks import Ask
 from image_toolkit.models.captioning.caption_models import CaptionModels
-from image_toolkit.models.captioning.caption_stream import CaptionWriter
 from image_toolkit.models.captioning.caption_text import Frame
+from image_toolkit.models.captioning.caption_writer import CaptionWriter
 from image_toolkit.models.captioning.drafts import Choice, Draft
 from image_toolkit.models.captioning.endpoint import EndpointCaptioner
 from image_toolkit.models.captioning.endpoint_images import EndpointImages, data_url
 from image_toolkit.models.captioning.generation import Generation
 from image_toolkit.models.runtime.batching import BatchSize
-from image_toolkit.models.runtime.feed import FeedRow, Group, UnusableError
+from image_toolkit.models.runtime.feed_groups import Group
+from image_toolkit.models.runtime.feed_rows import FeedRow, UnusableError
 from tests.small import until
 
 

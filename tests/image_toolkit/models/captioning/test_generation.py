@@ -8,12 +8,12 @@ import torch
 
 from fondant_spec.errors import InvalidArgumentError
 from image_toolkit.models.captioning.caption_text import Frame
-from image_toolkit.models.captioning.captioners import LocalCaptioner
 from image_toolkit.models.captioning.generation import (
     Generation,
     RowSampling,
     inverted,
 )
+from image_toolkit.models.captioning.local_captioner import LocalCaptioner
 from image_toolkit.models.captioning.presets import (
     Decoding,
     Sampling,

@@ -1,5 +1,6 @@
 """Embeddings are those of the plain transformers model."""
 
+import shutil
 from functools import partial
 
 import numpy as np
@@ -7,7 +8,14 @@ import pyarrow as pa
 import pytest
 import torch
 from PIL import Image
-from transformers import AutoImageProcessor, AutoModel, AutoTokenizer
+from transformers import (
+    AutoImageProcessor,
+    AutoModel,
+    AutoTokenizer,
+    FlavaConfig,
+    FlavaModel,
+)
+from transformers.models.clip.image_processing_pil_clip import CLIPImageProcessorPil
 
 from fondant_spec.dataset.rejects import Rejects
 from fondant_spec.errors import InputDataError, InvalidArgumentError
@@ -18,7 +26,7 @@ from image_toolkit.models.embedding.engines import Engine
 from image_toolkit.models.runtime.batching import BatchSize
 from image_toolkit.models.runtime.device import Placement
 from image_toolkit.models.runtime.model_runner import start_runners
-from tests.tiny_models import NEEDS_BF16, NEEDS_VNNI
+from tests.tiny_models import NEEDS_BF16, NEEDS_VNNI, PATCH, SIDE, SQUARE, TOWER
 
 TEXTS = ["a photo of a cat", "two boats on a lake", "red " * 100, "a"]
 KINDS = ["clip", "siglip", "siglip2"]
@@ -125,6 +133,18 @@ def test_texts(kind, tiny):
     assert (ours * exact).sum(-1).min() >= 0.9999
 
 
+@pytest.mark.parametrize(("kind", "same"), [("clip", False), ("siglip", True), ("siglip2", True)])
+def test_texts_are_those_of_the_training(kind, same, tiny):
+    """SigLIP has seen lower case only; the tokenizer of CLIP sees to that itself, or does not."""
+    texts = ["a photo of a cat", "A Photo of a CAT"]
+    encoder = text_encoder(str(tiny(kind)))
+    ids = encoder.collate(texts)["input_ids"]
+    assert torch.equal(ids[0], ids[1]) == same
+    assert len({*encoder.token_counts(texts)}) == 1
+    lower, upper = embedded(partial(text_encoder, str(tiny(kind))), texts, "text", precision="fp32")
+    assert np.allclose(lower, upper, atol=1e-6) == same
+
+
 @NEEDS_BF16
 def test_a_way_that_strays_is_not_used(tiny, photos, caplog, monkeypatch):
     """Where bf16 is too far from fp32, fp32 is used, and that is said."""
@@ -143,6 +163,50 @@ def test_vectors_that_are_no_numbers(tiny):
         encoder.tower.tower.model.visual_projection.weight[0, 0] = float("nan")
     with pytest.raises(InputDataError, match=r"^Model 'clip': its vectors are no finite numbers"):
         start_runners(lambda: encoder, [Placement(CPU, "fp32")], "torch", lambda: BatchSize(4))
+
+
+def test_a_row_whose_vector_is_no_number(tiny):
+    """It is a reject, and nobody's neighbour; the others have their vectors."""
+    encoder = text_encoder(str(tiny("clip")))
+    (word,) = encoder.collate(["lake"])["input_ids"][0][1:-1].tolist()
+    with torch.no_grad():
+        embeddings = encoder.tower.model.text_model.embeddings
+        embeddings.token_embedding.weight[word] = float("inf")
+    encoder.probes = lambda: ["a photo of a cat", "red"]  # in none of which it shows
+    embedder = Embedder(lambda: encoder, precision="fp32")
+    embedder.load()
+    texts = ["a photo of a cat", "two boats on a lake", "red"]
+    batch = pa.record_batch([pa.array(["0", "1", "2"]), pa.array(texts)], names=["id", "text"])
+    rejects = Rejects()
+    (made,) = embedder.batches(iter([batch]), "text", rejects)
+    embedder.close()
+    assert made["id"].to_pylist() == ["0", "2"]
+    assert (rejects.ids(), dict(rejects.counts)) == ({"1"}, {"bad_embedding": 1})
+
+
+def test_a_tokenizer_that_knows_of_fewer_tokens(tiny, tmp_path):
+    """Texts are cut where it says: of the positions of RoBERTa's kind, two are for no token."""
+    folder = shutil.copytree(tiny("clip"), tmp_path / "clip")
+    longest = text_encoder(str(folder)).longest
+    tokenizer = AutoTokenizer.from_pretrained(folder)
+    tokenizer.model_max_length = longest - 2
+    tokenizer.save_pretrained(folder)
+    encoder = text_encoder(str(folder))
+    assert encoder.longest == longest - 2
+    assert encoder.collate(["red " * 100])["input_ids"].shape == (1, longest - 2)
+
+
+def test_a_model_of_a_vector_for_each_patch(tmp_path):
+    """FLAVA projects all of its tokens, and which of them stands for the image is not said."""
+    eyes = {"image_size": SIDE, "patch_size": PATCH}
+    config = FlavaConfig(
+        image_config=TOWER | eyes, text_config=TOWER, multimodal_config=TOWER, projection_dim=16
+    )
+    torch.manual_seed(0)
+    FlavaModel(config).save_pretrained(tmp_path)
+    CLIPImageProcessorPil(size=SQUARE, crop_size=SQUARE).save_pretrained(tmp_path)
+    with pytest.raises(InputDataError, match=r"gives several vectors for each input, not one"):
+        Embedder(partial(image_encoder, str(tmp_path)), precision="fp32").load()
 
 
 def test_a_batch_size_below_0(tiny):

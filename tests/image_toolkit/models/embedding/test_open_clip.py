@@ -11,6 +11,7 @@ from safetensors.torch import save_file
 
 from fondant_spec.errors import InputDataError, MissingDependencyError
 from image_toolkit.models.embedding.embedders import image_encoder, stripped, text_encoder
+from tests.hub_server import REPOSITORY, hub_of
 
 installed = importlib.util.find_spec("open_clip") is not None
 needs_it = pytest.mark.skipif(not installed, reason="open_clip is an extra")
@@ -42,6 +43,32 @@ def test_images(weights, photos):
         ours = encoder.tower(**encoder.collate([encoder.prepare(photo) for photo in photos]))
     assert torch.cosine_similarity(ours, exact).min() >= 0.999
     assert encoder.revision.startswith("sha256:")
+
+
+@needs_it
+@pytest.mark.parametrize("of", ["a tag", "a file"])
+def test_images_are_prepared_as_those_of_the_training(weights, photos, tmp_path, monkeypatch, of):
+    """What open_clip says of a tag's images (SigLIP's are squashed) is done; of a file's, too."""
+    import open_clip  # noqa: PLC0415
+
+    model, path = weights
+    told = {
+        "mean": (0.5, 0.4, 0.3),
+        "std": (0.2, 0.3, 0.4),
+        "interpolation": "bilinear",
+        "resize_mode": "squash",
+    }
+    tags = {"mine": {"url": "", "hf_hub": f"{REPOSITORY}/", **told}}
+    monkeypatch.setitem(open_clip.pretrained._PRETRAINED, "ViT-S-32-alt", tags)
+    with hub_of(tmp_path, monkeypatch) as hub:
+        hub.write("open_clip_model.safetensors", path.read_bytes())
+        encoder = image_encoder(f"open_clip:ViT-S-32-alt/{'mine' if of == 'a tag' else path}")
+    transform = open_clip.image_transform(model.visual.image_size, is_train=False, **told)
+    images = [transform(Image.open(io.BytesIO(photo))) for photo in photos]
+    with torch.inference_mode():
+        exact = model.encode_image(torch.stack(images))
+        ours = encoder.tower(**encoder.collate([encoder.prepare(photo) for photo in photos]))
+    assert torch.cosine_similarity(ours, exact).min() >= 0.999
 
 
 @needs_it

@@ -19,10 +19,10 @@ from fondant_spec.errors import InputDataError, InvalidArgumentError
 from image_toolkit.models.captioning.asks import Ask
 from image_toolkit.models.captioning.caption_models import CaptionModels
 from image_toolkit.models.captioning.caption_text import Frame
-from image_toolkit.models.captioning.captioners import LocalCaptioner
 from image_toolkit.models.captioning.decoding.token_step import Step
 from image_toolkit.models.captioning.drafts import Choice
 from image_toolkit.models.captioning.generation import Generation
+from image_toolkit.models.captioning.local_captioner import LocalCaptioner
 from image_toolkit.models.cpu import first_token
 from image_toolkit.models.embedding.embedders import image_encoder
 from image_toolkit.models.runtime import checked_versions, device

@@ -5,7 +5,8 @@ import pytest
 
 from fondant_spec.dataset.rejects import Rejects
 from image_toolkit.images.image_errors import NotAnImageError
-from image_toolkit.models.runtime.feed import Feed, FeedRow, UnusableError, rows_of
+from image_toolkit.models.runtime.feed import Feed
+from image_toolkit.models.runtime.feed_rows import FeedRow, UnusableError, rows_of
 
 
 def batches(*sizes):

@@ -11,10 +11,10 @@ from tokenizers.models import WordLevel
 from tokenizers.processors import TemplateProcessing
 from transformers import AutoImageProcessor, AutoProcessor, BertTokenizer, PreTrainedTokenizerFast
 
-from image_toolkit.models.captioning.captioners import LocalCaptioner
 from image_toolkit.models.captioning.generation import Generation
+from image_toolkit.models.captioning.local_captioner import LocalCaptioner
 from image_toolkit.models.runtime.device import Placement
-from image_toolkit.models.runtime.feed import UnusableError
+from image_toolkit.models.runtime.feed_rows import UnusableError
 from image_toolkit.models.runtime.hub import find_model
 from image_toolkit.models.runtime.intakes import ChatIntake, PixelIntake
 

@@ -8,8 +8,8 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from fondant_spec.errors import InputDataError
-from image_toolkit.models.captioning.captioners import LocalCaptioner
 from image_toolkit.models.captioning.generation import Generation
+from image_toolkit.models.captioning.local_captioner import LocalCaptioner
 from image_toolkit.models.embedding.embedders import image_encoder, text_encoder
 from image_toolkit.models.runtime.device import Placement
 from image_toolkit.models.runtime.hub import find_model

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 import torch
 
-from image_toolkit.models.captioning.captioners import LocalCaptioner
 from image_toolkit.models.captioning.generation import Generation
+from image_toolkit.models.captioning.local_captioner import LocalCaptioner
 from image_toolkit.models.embedding.embedders import image_encoder
 from image_toolkit.models.runtime.batching import BatchSize
 from image_toolkit.models.runtime.device import Placement

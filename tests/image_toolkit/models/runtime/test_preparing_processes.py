@@ -19,7 +19,8 @@ from fondant_spec.dataset.rejects import Rejects
 from image_toolkit.models.runtime import preparing_processes as module
 from image_toolkit.models.runtime import preparing_worker
 from image_toolkit.models.runtime.blocks import Block
-from image_toolkit.models.runtime.feed import Feed, FeedRow, prepared, rows_of
+from image_toolkit.models.runtime.feed import Feed, prepared
+from image_toolkit.models.runtime.feed_rows import FeedRow, rows_of
 from image_toolkit.models.runtime.preparation import PixelPreparation
 from image_toolkit.models.runtime.preparing_process import LIGHT_BYTES
 from image_toolkit.models.runtime.preparing_processes import (

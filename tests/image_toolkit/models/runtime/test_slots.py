@@ -9,7 +9,8 @@ import pytest
 from PIL import Image
 
 from fondant_spec.dataset.rejects import Rejects
-from image_toolkit.models.runtime.feed import Feed, FeedRow, prepared
+from image_toolkit.models.runtime.feed import Feed, prepared
+from image_toolkit.models.runtime.feed_rows import FeedRow
 from image_toolkit.models.runtime.preparation import PixelPreparation
 from image_toolkit.models.runtime.slots import close_ranks, slots_for, stacked
 

@@ -112,7 +112,7 @@ print("cached_scores" in transformers.AttentionInterface(), logging.getLogger().
         "from image_toolkit.models.embedding.embedders import image_encoder as load",
         "from image_toolkit.models.embedding.embedders import text_encoder as load",
         """
-from image_toolkit.models.captioning.captioners import LocalCaptioner
+from image_toolkit.models.captioning.local_captioner import LocalCaptioner
 from image_toolkit.models.runtime.device import Placement
 from image_toolkit.models.runtime.hub import find_model
 load = lambda folder: LocalCaptioner(

@@ -12,6 +12,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from PIL import Image
 
 from fondant_spec.errors import InputDataError
 from fondant_spec.testing import write_dataset
@@ -20,7 +21,8 @@ from image_toolkit.retrieval.build.check_index import check_index
 from image_toolkit.retrieval.build.index_kinds import choose_kind, named_kind
 from image_toolkit.retrieval.build.recall import recall
 from image_toolkit.retrieval.build.staging import Staging, left_out_rows
-from image_toolkit.retrieval.build.vector_sources import Portion, VectorSource, open_source
+from image_toolkit.retrieval.build.vector_source import Portion, VectorSource
+from image_toolkit.retrieval.build.vector_sources import open_source
 from image_toolkit.retrieval.search.index_folder import IndexFolder
 
 ROWS, DIMENSION = 2000, 16
@@ -253,7 +255,7 @@ def test_a_stopped_build_goes_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 def test_another_source_starts_afresh(tmp_path: Path) -> None:
     """What a stopped build of another source left is not mixed in."""
     staging = Staging(tmp_path / "index.building")
-    staging.fill(from_parquet(tmp_path), 300)
+    staging.fill(from_parquet(tmp_path))
     table = METADATA.slice(0, 500).append_column("v", lists_of(VECTORS[500:1000]))
     pq.write_table(table, tmp_path / "other.parquet")
 
@@ -279,6 +281,81 @@ def test_a_source_that_was_edited_is_another_one(tmp_path: Path) -> None:
     edited.flush()
 
     assert open_source(tmp_path).identity != before
+
+
+def test_a_build_whose_state_was_cut_off_starts_afresh(tmp_path: Path) -> None:
+    """As when the disk was full: nobody knows what the rest is of."""
+    source = from_parquet(tmp_path)
+    Staging(tmp_path / "index.building").fill(source)
+    (tmp_path / "index.building" / "state.json").write_text('{"iden')
+
+    assert build_index(source, tmp_path / "index", BuildOptions()).rows == ROWS
+
+
+@pytest.mark.parametrize("layout", ["parquet", "npz", "dataset"])
+def test_other_vectors_of_the_same_files_are_another_source(tmp_path: Path, layout: str) -> None:
+    """What a stopped build has of one column is not mixed with another, of the same dimension."""
+    columns = {"url": METADATA["URL"], "a": lists_of(VECTORS), "b": lists_of(-VECTORS)}
+    if layout == "dataset":
+        write_dataset(pa.table(columns), tmp_path, metadata={n: {"dimension": 16} for n in "ab"})
+        (source,) = tmp_path.rglob("manifest.json")
+    else:
+        source = tmp_path / "source"
+        source.mkdir()
+        pq.write_table(pa.table(columns), source / "0.parquet")
+    if layout == "npz":
+        np.savez(source / "0.npz", a=VECTORS, b=-VECTORS)
+    Staging(tmp_path / "index.building").fill(open_source(source, vectors="a"))
+
+    build_index(open_source(source, vectors="b"), tmp_path / "index", BuildOptions())
+
+    index = IndexFolder(tmp_path / "index").open()
+    hits = index.search(-UNIT[:1], 1, columns=[], duplicate_threshold=None)
+    assert hits.similarity[0] == pytest.approx(1, abs=1e-3)
+
+
+def move_the_folder(images: Path) -> Path:
+    """Give the folder another name."""
+    return images.rename(images.with_name("moved"))
+
+
+def move_one_below(images: Path) -> Path:
+    """Give a folder in it another name."""
+    (images / "x").rename(images / "y")
+    return images
+
+
+def correct_a_caption(images: Path) -> Path:
+    """Change the text beside an image."""
+    (images / "x" / "a.txt").write_text("a noise")
+    return images
+
+
+@pytest.mark.parametrize("change", [move_the_folder, move_one_below, correct_a_caption])
+def test_images_whose_metadata_changed_are_another_source(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, change: Callable[[Path], Path]
+) -> None:
+    """A stopped build starts afresh, and says so; its index speaks of no place that is gone."""
+    from image_toolkit.retrieval.build.image_source import ImageFolderSource  # noqa: PLC0415
+    from tests.tiny_models import make_model  # noqa: PLC0415
+
+    model = str(make_model("clip", tmp_path / "clip"))
+    images = tmp_path / "images"
+    (images / "x").mkdir(parents=True)
+    for name in "ab":
+        noise = np.random.default_rng(ord(name)).integers(0, 255, (40, 40, 3), np.uint8)
+        Image.fromarray(noise).save(images / "x" / f"{name}.jpg")
+    (images / "x" / "a.txt").write_text("noise")
+    Staging(tmp_path / "index.building").fill(ImageFolderSource(images, model).open())
+
+    now = change(images)
+    build_index(ImageFolderSource(now, model).open(), tmp_path / "index", BuildOptions())
+
+    assert "is of another source; starting afresh" in caplog.text
+    row, _ = IndexFolder(tmp_path / "index").open().metadata([0, 1]).to_pylist()
+    assert Path(row["image_path"]).is_file()
+    assert row["url"] == Path(row["image_path"]).as_uri()
+    assert row["caption"] == Path(row["image_path"]).with_suffix(".txt").read_text()
 
 
 def test_a_folder_in_use_is_refused(tmp_path: Path) -> None:
@@ -359,8 +436,6 @@ def test_images_are_embedded_on_the_way(tmp_path: Path, caplog: pytest.LogCaptur
 
     Images are those that load_from_hub knows: by all suffixes, or by first bytes.
     """
-    from PIL import Image  # noqa: PLC0415
-
     from image_toolkit.retrieval.build.image_source import ImageFolderSource  # noqa: PLC0415
     from tests.tiny_models import make_model  # noqa: PLC0415
 

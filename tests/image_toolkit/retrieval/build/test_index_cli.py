@@ -16,6 +16,9 @@ import pyarrow.parquet as pq
 import pytest
 
 from fondant_spec.cli import main
+from fondant_spec.cpu import cpu_count
+from image_toolkit.retrieval.build.staging import Staging
+from image_toolkit.retrieval.build.vector_sources import open_source
 
 ROWS, DIMENSION = 400, 8
 VECTORS = np.random.default_rng(0).standard_normal((ROWS, DIMENSION)).astype(np.float32)
@@ -40,7 +43,7 @@ def test_build_and_check(source: Path, tmp_path: Path, capsys: pytest.CaptureFix
     assert main(["index", "check", str(folder)]) == 0
     checked = capsys.readouterr().out
 
-    assert built.startswith("to build: flat (Flat) of 400 vectors of 8, in about 1 s on ")
+    assert built.startswith(f"to build: flat (Flat) of 400 vectors of 8, on {cpu_count()} cores, ")
     assert "\n  the index: 0.0 MB beside its metadata; a search holds 0.0 MB in memory" in built
     assert f"\n{folder}: flat, 400 rows, " in built
     assert "exact          recall@10 1.0000" in built
@@ -48,6 +51,14 @@ def test_build_and_check(source: Path, tmp_path: Path, capsys: pytest.CaptureFix
     assert "model         'ViT-B/32'" in checked
     assert "columns       url" in checked
     assert "no score for unsafe content, so max_unsafe has no effect" in checked
+
+
+def test_a_build_that_goes_on_says_so(source: Path, tmp_path: Path) -> None:
+    """Its lines are seen where standard error is no terminal."""
+    Staging(tmp_path / "index.building").fill(open_source(source))
+    words = ["-m", "fondant_spec.cli", "index", "build", str(source), str(tmp_path / "index")]
+    done = subprocess.run([sys.executable, *words], capture_output=True, text=True, check=True)
+    assert "INFO going on after 400 rows that are kept\n" in done.stderr
 
 
 def test_what_is_left_out_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

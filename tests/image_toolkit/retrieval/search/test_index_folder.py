@@ -354,3 +354,32 @@ def test_vectors_of_two_columns(tmp_path: Path) -> None:
         f"{tmp_path}/a.parquet: needs a column of float lists (one, or one named `embedding`); it "
         f"has: one, two, url."
     )
+
+
+@pytest.mark.parametrize("key", ["Flat", "HNSW32,Flat", "IVF4,Flat"])
+def test_zeros_are_nobodys_neighbours(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, key: str
+) -> None:
+    """A search by distance finds them near to each text; they are ranked by their cosine, 0."""
+    draw = np.random.default_rng(0)
+    vectors = draw.standard_normal((300, 64)).astype(np.float32)
+    vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
+    vectors[[7, 70, 170]] = 0
+    index = faiss.index_factory(64, key, faiss.METRIC_L2)
+    index.train(vectors)
+    index.add(vectors)
+    if key.startswith("IVF"):
+        index.nprobe = 4
+    faiss.write_index(index, str(tmp_path / "image.index"))
+    (tmp_path / "metadata").mkdir()
+    urls = pa.table({"url": [f"http://a.test/{row}.jpg" for row in range(300)]})
+    pq.write_table(urls, tmp_path / "metadata" / "metadata_0.parquet")
+    queries = draw.standard_normal((5, 64)).astype(np.float32)
+    queries /= np.linalg.norm(queries, axis=1, keepdims=True)
+
+    found = IndexFolder(tmp_path).open().search(queries, 3, columns=[], duplicate_threshold=None)
+
+    cosines = -np.sort(-(queries @ vectors.T), axis=1)[:, :3]
+    np.testing.assert_allclose(found.similarity.reshape(5, 3), cosines, atol=1e-5)
+    assert not {7, 70, 170} & {*found.index_id.tolist()}
+    assert "some of its vectors are zeros" in caplog.text

@@ -14,7 +14,7 @@ from image_toolkit.retrieval.search.cosine_ranking import CosineRanking
 from image_toolkit.retrieval.search.exact import ExactSearch, exact_neighbours
 from image_toolkit.retrieval.search.faiss_search import FaissSearch
 from image_toolkit.retrieval.search.neighbours import NeighbourSearch
-from image_toolkit.retrieval.search.vectors import NpyVectors, ParquetVectors
+from image_toolkit.retrieval.search.vectors import NpyVectors, ParquetVectors, vector_column
 from tests.image_toolkit.retrieval.conftest import random_vectors
 
 ROWS, DIMENSION = 700, 16
@@ -131,6 +131,46 @@ def test_exact_search_over_the_first_rows(tmp_path: Path) -> None:
         _, ids = exact_neighbours(NpyVectors(files), QUERIES, 1, rows=rows)
 
         assert ids[:, 0].tolist() == (QUERIES @ VECTORS[:rows].T).argmax(axis=1).tolist()
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf])
+@pytest.mark.parametrize("kind", ["npy", "parquet"])
+def test_rows_that_are_no_vectors_are_not_found(tmp_path: Path, kind: str, bad: float) -> None:
+    """They have no cosine; the others are found all the same, with their vectors."""
+    vectors = VECTORS[:6].copy()
+    vectors[2, 3] = bad
+    search: NeighbourSearch
+    if kind == "npy":
+        np.save(tmp_path / "a.npy", vectors)
+        search = ExactSearch(NpyVectors([tmp_path / "a.npy"]))
+    else:
+        lists = pa.array(vectors.tolist(), pa.large_list(pa.float32()))
+        pq.write_table(pa.table({"embedding": lists}), tmp_path / "a.parquet")
+        search = ExactSearch(ParquetVectors([tmp_path / "a.parquet"], "embedding"))
+
+    (run,) = search.neighbours(QUERIES, 6, with_vectors=True)
+
+    assert (run.ids[:, 5] == -1).all()
+    assert (np.sort(run.ids[:, :5]) == [0, 1, 3, 4, 5]).all()
+    assert run.vectors is not None
+    assert (run.vectors[:, :5] == vectors[run.ids[:, :5]]).all()
+
+
+@pytest.mark.parametrize("length", [1e-30, 1e25])
+def test_vectors_of_any_length_have_their_cosines(tmp_path: Path, length: float) -> None:
+    """Lengths whose squares single precision does not hold make no difference."""
+    np.save(tmp_path / "a.npy", (VECTORS * length).astype(np.float32))
+
+    (run,) = ExactSearch(NpyVectors([tmp_path / "a.npy"])).neighbours(QUERIES, 8, with_vectors=True)
+
+    wanted = -np.sort(-(QUERIES @ VECTORS.T), axis=1)[:, :8]
+    assert np.allclose(run.similarity, wanted, atol=1e-4)
+
+
+def test_vectors_in_large_lists_are_known() -> None:
+    """Some programs write lists with offsets of 64 bits."""
+    schema = pa.schema({"url": pa.string(), "embedding": pa.large_list(pa.float32())})
+    assert vector_column(Path("a.parquet"), schema) == "embedding"
 
 
 def test_equal_vectors_come_in_order(tmp_path: Path) -> None:

@@ -8,9 +8,11 @@ from pathlib import Path
 import pytest
 
 from fondant_spec.errors import FondantError, InvalidDatasetError
+from image_toolkit.edits.caption_file_names import text_names
+from image_toolkit.edits.caption_files import Written, write_texts
 from image_toolkit.edits.cells import cells_of
+from image_toolkit.edits.corrected_captions import take_over
 from image_toolkit.edits.journal import Journal
-from image_toolkit.edits.texts import Written, take_over, text_names, write_texts
 
 CAPTIONS = {"a.jpg.txt": Written("aa", "a cat"), "x/b.png.txt": Written("bb", "two\nlines ")}
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from fondant_spec.spec.texts import texts_in
+from fondant_spec.spec.argument_texts import texts_in
 
 
 @pytest.mark.parametrize(

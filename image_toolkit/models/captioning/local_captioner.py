@@ -1,23 +1,24 @@
-"""Models that describe images, and run here."""
+"""A model that describes images, and runs here."""
 
 import re
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
 from threading import Lock
-from typing import Any, Final, Protocol
+from typing import Any, Final
 
 import torch
 import transformers
 
 from image_toolkit.models.captioning.caption_families import intake_for
 from image_toolkit.models.captioning.decoding.caption_decoder import decoder_for, tell_why
+from image_toolkit.models.captioning.decoding.token_gap import largest_gap
 from image_toolkit.models.captioning.generation import Generation
 from image_toolkit.models.embedding.engines import pinned, to_device
 from image_toolkit.models.runtime.batch_trial import best_batch_size
 from image_toolkit.models.runtime.device import EXACT, Placement
 from image_toolkit.models.runtime.device_use import DeviceUse
-from image_toolkit.models.runtime.feed import UnusableError, usable
+from image_toolkit.models.runtime.feed_rows import UnusableError, usable
 from image_toolkit.models.runtime.fitting import placing
 from image_toolkit.models.runtime.hub import ModelFiles
 from image_toolkit.models.runtime.intakes import Inputs
@@ -45,37 +46,6 @@ _LONGEST_BATCH: Final = 0.5
 _COMPARED_TOKENS: Final = 8
 _GAP, _ROUNDED_GAP = 1e-3, 0.25
 """How far from the likeliest a word may be for rounding's sake, in standard deviations."""
-
-
-class Captioner(Protocol):
-    """Describes prepared images.
-
-    `batch_size` is how many it captions fastest at a time, as far as that was tried, or 0.
-    """
-
-    name: str
-    revision: str
-    precision: str
-    batch_size: int
-
-    def close(self) -> None:
-        """Let go of what it holds beside itself: processes, connections."""
-
-    @property
-    def prepare(self) -> Callable[[bytes], Any]:
-        """Makes one prepared item of an image's bytes; called in many threads at once."""
-
-    def captions(
-        self,
-        items: Sequence[Any],
-        rows: Sequence[str],
-        generation: Generation,
-        prompts: Sequence[str] | None = None,
-    ) -> Sequence[list[str] | UnusableError]:
-        """Return the candidates for each item; `rows` are the ids that sampling is seeded by.
-
-        `prompts` has one for each item; without them it is the captioner's own.
-        """
 
 
 class LocalCaptioner:
@@ -291,20 +261,3 @@ def _placed(model: Any, placement: Placement) -> Any:
         return speed_up(model, placement)
     fuse_attention(model)
     return model.to(placement.device)  # of the same types: some models keep a few layers in fp32
-
-
-def largest_gap(ours: torch.Tensor, theirs: torch.Tensor, scores: Sequence[torch.Tensor]) -> float:
-    """Return how far our tokens are from the likeliest ones, in standard deviations of the scores.
-
-    What counts in each row is the first token that differs from theirs: from then on both are right
-    about other texts. `scores` are those of their tokens, one (rows, vocabulary) for each step.
-    """
-    prompt = theirs.shape[1] - len(scores)
-    gaps = [0.0]
-    for row, (own, other) in enumerate(zip(ours.tolist(), theirs.tolist(), strict=True)):
-        for values, token, likeliest in zip(scores, own[prompt:], other[prompt:], strict=False):
-            if token != likeliest:
-                possible = values[row][values[row].isfinite()]
-                gaps.append(float((values[row].max() - values[row][token]) / possible.std()))
-                break
-    return max(gaps)

@@ -16,9 +16,9 @@ from image_toolkit.models.captioning import caption_models
 from image_toolkit.models.captioning.asks import Ask
 from image_toolkit.models.captioning.caption_models import CaptionModels
 from image_toolkit.models.captioning.caption_text import Frame
-from image_toolkit.models.captioning.captioners import LocalCaptioner
 from image_toolkit.models.captioning.drafts import Choice
 from image_toolkit.models.captioning.generation import Generation
+from image_toolkit.models.captioning.local_captioner import LocalCaptioner
 from image_toolkit.models.runtime.device import Placement
 from image_toolkit.models.runtime.hub import find_model
 from tests.tiny_models import BF16, INT8, NEEDS_BF16, NEEDS_VNNI
@@ -139,7 +139,7 @@ def test_an_embedder_is_no_captioner(tiny):
 @NEEDS_BF16
 def test_a_model_that_strays_runs_in_fp32(tiny, caplog, monkeypatch):
     """Where the logits of bf16 are too far from fp32, fp32 captions, and that is said."""
-    monkeypatch.setattr("image_toolkit.models.captioning.caption_models.LEAST_COSINE", 1.1)
+    monkeypatch.setattr("image_toolkit.models.captioning.checked_captioner.LEAST_COSINE", 1.1)
     models = CaptionModels(model_id=str(tiny("blip")), precision="bf16", device="cpu")
     captioning = models.start([Ask(SHORT)], Choice(), Frame(), [])
     captioning.close()
@@ -196,7 +196,7 @@ def test_a_model_too_large_for_fp32_is_not_compared(tiny, caplog, monkeypatch):
 def test_int8_falls_back_to_what_auto_takes(tiny, caplog, monkeypatch):
     """Where the logits of int8 stray, what auto takes is tried next, and fp32 at last."""
     monkeypatch.setattr("image_toolkit.models.runtime.device.multiplies_in_bf16", lambda: True)
-    monkeypatch.setattr("image_toolkit.models.captioning.caption_models.LEAST_COSINE", 1.1)
+    monkeypatch.setattr("image_toolkit.models.captioning.checked_captioner.LEAST_COSINE", 1.1)
     models = CaptionModels(model_id=str(tiny("git")), precision="int8", device="cpu")
     captioning = models.start([Ask(SHORT)], Choice(), Frame(), [])
     captioning.close()
@@ -217,8 +217,8 @@ def test_one_model_is_held_at_a_time(tiny, monkeypatch):
             held.add(self)
             most.append(len(held))
 
-    monkeypatch.setattr("image_toolkit.models.captioning.caption_models.LocalCaptioner", Counted)
-    monkeypatch.setattr("image_toolkit.models.captioning.caption_models.LEAST_COSINE", 1.1)
+    monkeypatch.setattr("image_toolkit.models.captioning.checked_captioner.LocalCaptioner", Counted)
+    monkeypatch.setattr("image_toolkit.models.captioning.checked_captioner.LEAST_COSINE", 1.1)
     models = CaptionModels(model_id=str(tiny("blip")), precision="bf16", device="cpu")
     models.start([Ask(SHORT)], Choice(), Frame(), []).close()
     assert most == [1, 1, 1]
