@@ -1,4 +1,4 @@
-# `make demo` and `make test` set up what they need; nothing else has to be done first.
+# `make demo` and `make test` set up everything they need first.
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
@@ -10,24 +10,24 @@ export PYTHONUNBUFFERED = 1
 
 .PHONY: help demo demo-train test peers browser containers lint format clean
 
-help:  ## list the targets
+help:  ## list these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "%-12s%s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-demo: $(SETUP)  ## run the whole pipeline offline, and look at what it made
+demo: $(SETUP)  ## run the whole pipeline offline, and evaluate its result
 	$(BIN)/python -m demo.run
 	$(BIN)/python -m demo.report
 
-demo-train: $(SETUP)  ## fine-tune a tiny Stable Diffusion on what the demo makes, and measure it
+demo-train: $(SETUP)  ## fine-tune a tiny Stable Diffusion on the demo's dataset, and measure the effect
 	$(BIN)/python -m demo.finetune
 
-test: $(SETUP)  ## run the tests, a process a core; not those of `peers`, `browser` and `containers`
+test: $(SETUP)  ## run the tests in parallel, except those of `peers`, `browser` and `containers`
 	$(PYTEST) -m 'not docker and not peer and not browser' -n auto --dist loadfile --no-loadscope-reorder
 
-peers: $(SETUP)  ## run the tests beside other projects' packages, which are installed for them
+peers: $(SETUP)  ## run the tests against other projects' packages (installs them)
 	$(PYTEST) -m peer
 	if [ -e scripts/oldest_models.sh ]; then PYTHON=$(BIN)/python bash scripts/oldest_models.sh; fi
 
-browser: $(SETUP)  ## click through the explorer in Chromium, which is installed for it
+browser: $(SETUP)  ## run the explorer's tests in Chromium (installs it)
 	PYTHON=$(BIN)/python bash scripts/check_browser.sh
 
 containers: $(SETUP)  ## build all images, and run the steps in containers
@@ -41,11 +41,11 @@ lint: $(SETUP)  ## check style, types, architecture and shell scripts
 	$(BIN)/lint-imports
 	git ls-files '*.sh' .ci/run | xargs $(BIN)/shellcheck
 
-format: $(SETUP)  ## put the code in its one style
+format: $(SETUP)  ## format the code
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-clean:  ## remove what was made, but not the environment
+clean:  ## remove results and caches, but not the environment
 	rm -rf artifacts .pytest_cache .mypy_cache .ruff_cache
 
 $(SETUP): pyproject.toml constraints.txt

@@ -1,10 +1,10 @@
-"""Measures an index of ten million vectors: alone, or as part of `retrieval.py`.
+"""Measures an index of ten million vectors, on its own or as part of `retrieval.py`.
 
     python benchmarks/big_index.py [--rows 10000000] [--folder DIR] [--json]
 
-The vectors are those of `clip_vectors.py`, written as they are made, in half precision: at no time
-are they all in memory. Of the inverted files, one has its short codes in memory, and one has them
-on disk, as where there is no memory for them.
+The vectors are those of `clip_vectors.py`, written in half precision as they are generated: they
+are never all in memory. One of the inverted files has its short codes in memory, another has them
+on disk, as on machines without enough memory for them.
 """
 
 import argparse
@@ -20,7 +20,7 @@ from typing import Any
 import faiss
 import numpy as np
 
-sys.path.insert(0, str(Path(__file__).parents[1]))  # run as a file, it finds its siblings too
+sys.path.insert(0, str(Path(__file__).parents[1]))  # for its siblings, when run as a script
 
 from benchmarks.clip_vectors import Vectors, clip_like, write_source
 from benchmarks.index_figures import Figures, measure
@@ -33,7 +33,7 @@ SCRATCH = Path(__file__).parents[1] / "artifacts" / "benchmarks"
 QUERIES = 500
 FILE_ROWS = 1_000_000
 DISK_BYTES = 4700
-"""What a vector needs on the disk at most: the source, the vectors and shards, and an index."""
+"""Disk space per vector, at most: the source, the vectors and shards, and an index."""
 
 MEMORY = ("--memory-gb", "4")
 CASES = {"ivf_pq": MEMORY, "ivf_pq, lists on disk": (*MEMORY, "--lists-on-disk")}
@@ -59,7 +59,7 @@ def big_figures(rows: int, queries: Vectors, folder: Path) -> list[Figures]:
 
 
 def big_summary(found: Sequence[Figures]) -> dict[str, Any]:
-    """Return the figures under the names that the last line gives them."""
+    """Return the figures under their names in the JSON summary."""
     of = {figures.kind: figures for figures in found}
     main = found[0]
     return {
@@ -88,7 +88,7 @@ def measure_big(rows: int, folder: Path) -> dict[str, Any]:
 
 
 def main(argv: Sequence[str] | None = None) -> None:
-    """Measure, print, and end with a line of JSON if that is wanted."""
+    """Measure, print the figures and, on request, a final line of JSON."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n", 1)[0])
     parser.add_argument("--rows", type=int, default=ROWS, help="default: ten million")
     parser.add_argument("--folder", type=Path, default=SCRATCH, help="where there is room on disk")

@@ -1,11 +1,11 @@
-"""Captioning against Fondant 0.12.1 and the plain transformers loop.
+"""Measures captioning against Fondant 0.12.1 and the plain transformers loop.
 
     python benchmarks/captioning.py --fondant DIR [--images 48] [--json]
 
-BLIP base of full size with random weights, greedy, exactly 20 new tokens, photo-like JPEGs of 0.54
-megapixels, from Parquet to Parquet. Loading the model is not timed. `alone` is our model without
-the feed: images that are prepared already. `matrix_share` is the part of the machine's measured
-multiplication rate, in the precision that is used, that our captions amount to.
+Full-size BLIP base with random weights, greedy decoding, exactly 20 new tokens, photo-like JPEGs of
+0.54 megapixels, from Parquet to Parquet. Loading the model is not timed. `alone` is our model
+without the feed, on preprocessed images. `matrix_share` is our captioning's share of the machine's
+measured matrix multiplication rate in the same precision.
 """
 
 import argparse
@@ -27,7 +27,7 @@ from benchmarks.models import (
 )
 
 GFLOP = 132.7
-"""Per image: 111 for the image tower, 22 for 20 tokens and the keys of the cross-attention."""
+"""Per image: 111 for the vision tower, 22 for 20 tokens and the keys of the cross-attention."""
 
 PEERS = ("ours", "alone", "ours_int8", "alone_int8", "transformers", "fondant")
 

@@ -1,8 +1,8 @@
 # ruff: noqa: S603, S310 - the programs and the address are this file's own
-"""clip-retrieval as a peer: its own environment, and its service on an index made here.
+"""clip-retrieval as a peer: in its own environment, with its service on an index built here.
 
-Its pins (numpy 1, pyarrow below 16) do not go with ours, so it lives in `.venvs/clip-retrieval`,
-made the first time. `back` runs its real service; `ask` runs its real client in that environment.
+Its pins (numpy 1, pyarrow below 16) conflict with ours, so it lives in `.venvs/clip-retrieval`,
+created on first use. `back` runs its real service; `ask` runs its real client in that environment.
 """
 
 import json
@@ -29,8 +29,9 @@ PACKAGES = (
 )
 START_SECONDS = 150
 
-# torchvision's wheel is built for CUDA. Beside a torch for CPUs it fails on import unless these two
-# operators are known by name. The service would listen on all addresses; it is kept to loopback.
+# torchvision's wheel is built for CUDA. Beside a CPU build of torch, its import fails unless these
+# two operators are declared. The service would listen on all addresses; this restricts it to
+# loopback.
 PREPARE = """
 import json, sys, torch
 operators = torch.library.Library("torchvision", "DEF")
@@ -78,7 +79,7 @@ json.dump(told, sys.stdout)
 
 
 def make_environment() -> None:
-    """Install clip-retrieval into its own environment, unless that is done already."""
+    """Install clip-retrieval into its own environment, unless it is installed already."""
     done = VENV / ".done"
     if done.is_file() and done.read_text() == "\n".join(PACKAGES):
         return
@@ -138,9 +139,9 @@ def ask(
     clients: Sequence[dict[str, Any]],
     queries: Sequence[Sequence[float]],
 ) -> list[dict[str, Any]]:
-    """Put all queries, one after another, to each of some `ClipClient`s, given by their settings.
+    """Send all queries in turn with each of several `ClipClient`s, given by their settings.
 
-    Returns, for each client, the `seconds` it took (its start not counted), and its `answers`.
+    Returns, for each client, the `seconds` that it took (excluding its start), and its `answers`.
     """
     asked = {"clients": clients, "queries": queries}
     command = [str(PYTHON), "-c", PREPARE + CLIENT]
@@ -152,7 +153,7 @@ def ask(
 
 
 def _wait(url: str, process: "subprocess.Popen[bytes]", log: Path) -> str:
-    """Return the address as soon as the service answers there."""
+    """Return the address once the service answers there."""
     end = time.monotonic() + START_SECONDS
     while time.monotonic() < end and process.poll() is None:
         try:

@@ -1,4 +1,4 @@
-"""Made vectors that lie as those of CLIP do: in topics, of low dimension within one."""
+"""Synthetic vectors distributed like those of CLIP: in topics, each of low dimension."""
 
 from pathlib import Path
 
@@ -31,7 +31,7 @@ def clip_like(rows: int, seed: int) -> Vectors:
 
 
 def write_source(file: Path, rows: int, start: int = 0, kind: type = np.float32) -> None:
-    """Write a Parquet file of URLs with captions and vectors, of rows that count from `start`."""
+    """Write a Parquet file of URLs, captions and vectors, with rows numbered from `start`."""
     writer = None
     for first in range(start, start + rows, ROWS_AT_ONCE):
         count = min(ROWS_AT_ONCE, start + rows - first)

@@ -1,21 +1,21 @@
-"""What survives a kill: SIGKILL at random moments, each followed by a rerun that must end the same.
+"""Crash tests: SIGKILL at random moments, each followed by a rerun that must give the same result.
 
     python benchmarks/crash.py --kills 200 --dask 50 --twice 200 --full-disk 10 --store 10
 
-One step at a time is run by the local runner over the results of an undisturbed run. At a random
-moment the runner, the step or one of its worker processes is killed; then the step is run again,
-perhaps to be killed once more. What it has made in the end is held against the undisturbed run:
-rows lost or doubled, files that are not what their manifest says, bytes that differ (of downloads,
-all but the time of the download). Partitions that were begun and are done again are counted for
-each kill, beside how many the killed processes had at hand; and so is every process that outlives
-its runner. With --dask the partitions run on a Dask cluster of two worker processes, which are
-killed, too, and so is its scheduler; --twice starts two runs at the same moment; --full-disk fills
-a small disk under a step, which takes root; --store has a base path on an object store, of whose
-requests every tenth gets a 503, or its connection reset before or after the request was done.
+The local runner runs one step at a time, on the results of an undisturbed run. At a random moment
+the runner, the step or one of its worker processes is killed; then the step is run again, and
+perhaps killed once more. Its final result is compared with the undisturbed run: lost or duplicated
+rows, files that differ from what their manifest says, and different bytes (for downloads, all but
+the time of the download). For each kill, the benchmark counts the partitions that were started and
+are computed again, the number that the killed processes were working on, and every process that
+outlives its runner. With --dask the partitions run on a Dask cluster of two worker processes, and
+workers and scheduler are killed as well; --twice starts two runs at the same moment; --full-disk
+runs a step on a small disk that fills up, which needs root; --store uses a base path on an object
+store where every tenth request fails: with a 503, or with a connection reset before or after the
+request was executed.
 
-With --into all is kept there, and a campaign that was cut off goes on: the numbers are then how
-many there are to be in the end. With --json, runs 50 kills unless told otherwise, and ends with one
-line of JSON.
+With --into everything is kept there, and an interrupted campaign continues: the numbers are then
+the totals to reach. With --json, runs 50 kills by default, and ends with one line of JSON.
 """
 
 import argparse
@@ -32,7 +32,7 @@ from pathlib import Path
 
 import psutil
 
-sys.path.insert(0, str(Path(__file__).parents[1]))  # run as a file, it finds its siblings too
+sys.path.insert(0, str(Path(__file__).parents[1]))  # for its siblings, when run as a script
 
 from benchmarks.crash_faults import KEPT, WORKERS, Cluster, Run, small_disk
 from benchmarks.crash_store import disturb_store
@@ -48,19 +48,19 @@ from fondant_spec.worker.component_code import component_class
 MOST_IN_A_ROW = 6
 LEFT_OVER_AFTER = 60.0
 SLOW = ("image_embedding", "caption_images")
-"""Steps that load a model first: they are taken less often."""
+"""Steps that load a model first: they are chosen less often."""
 WRITTEN = ("data", "staged", "rejects", "checkpoints", "output")
 
 
 class Campaign:
-    """Runs, kills and compares steps of one pipeline, whose base path is a folder of its own."""
+    """Runs, kills and compares the steps of one pipeline, in a base path of its own."""
 
     def __init__(self, pipeline: Pipeline, tally: Tally, *, seed: int = 0) -> None:
         self._tally = tally
         self._random = random.Random(f"{seed}-{len(tally.series)}")  # noqa: S311 - no secret
         self._base = Path(pipeline.base_path)
         self._pristine = self._base.with_name(f"{self._base.name}.pristine")
-        if self._pristine.exists():  # of a campaign that was cut off
+        if self._pristine.exists():  # from an interrupted campaign
             shutil.rmtree(self._base, ignore_errors=True)
             shutil.copytree(self._pristine, self._base)
         self._undisturbed = Undisturbed(pipeline, self._base.with_name(f"{self._base.name}.log"))
@@ -70,7 +70,7 @@ class Campaign:
         }
 
     def kill_often(self, kind: str, kills: int, cluster: Cluster | None = None) -> None:
-        """Kill until there were so many, each time to run again."""
+        """Kill until the given number is reached, and rerun after each kill."""
         while (left := kills - self._tally.count(kind)) > 0:
             with self._anew(kind) as series:
                 in_a_row = min(left, self._random.randint(1, MOST_IN_A_ROW))
@@ -78,7 +78,7 @@ class Campaign:
                 self._undisturbed.compare(series, run or self._undisturbed.start(series.step))
 
     def start_twice(self, times: int) -> None:
-        """Start two runs at the same moment, until there were so many; both must succeed."""
+        """Start two runs at once, until the given number is reached; both must succeed."""
         while self._tally.count("twice") < times:
             with self._anew("twice") as series:
                 both = [self._undisturbed.start(series.step) for _ in range(2)]
@@ -87,7 +87,7 @@ class Campaign:
     def fill_disk(self, times: int) -> None:
         """Run a step on a disk that is too small, and again when there is room.
 
-        The first run must end with a sentence, and not with a traceback.
+        The first run must end with an error message, not with a traceback.
         """
         while self._tally.count("full disk") < times:
             with self._anew("full disk") as series:
@@ -105,7 +105,7 @@ class Campaign:
 
     @contextmanager
     def _anew(self, kind: str) -> Iterator[Series]:
-        """Yield a series with a step whose result is gone; put all back as it was afterwards."""
+        """Yield a series with a step whose result is gone; restore everything afterwards."""
         spread = [name for name, at_hand in self._at_hand.items() if at_hand]
         steps = spread if kind == "dask" else list(self._at_hand)
         (step,) = self._random.choices(steps, [1 if name in SLOW else 6 for name in steps])
@@ -116,13 +116,13 @@ class Campaign:
         yield series
         self._tally.add(series)
         print(f"{self._tally.count(kind)} {kind}: {self._tally.to_dict()}", file=sys.stderr)
-        if not series.identical:  # to be looked at
+        if not series.identical:  # kept for inspection
             shutil.copytree(folder, self._base.with_name(f"differs-{len(self._tally.series)}"))
         shutil.rmtree(folder, ignore_errors=True)
         shutil.copytree(self._pristine_of(folder), folder)
 
     def _killed(self, series: Series, times: int, cluster: Cluster | None) -> Run | None:
-        """Run a step and kill, a few times; return a run that ended all the same, if one did."""
+        """Run a step and kill it, several times; return a run that finished anyway, if one did."""
         for _ in range(times):
             run = self._undisturbed.start(series.step)
             before = self._begun(series.step)
@@ -144,7 +144,7 @@ class Campaign:
         return None
 
     def _awaits_moment(self, run: Run, step: str) -> bool:
-        """Wait for a random number of files, and a moment more; return whether the run still is."""
+        """Wait for a random number of files and a moment more; return whether the run goes on."""
         folder = self._folder(step)
         there = len(_files(folder))
         at = self._random.randint(there, max(there, len(_files(self._pristine_of(folder)))) + 2)
@@ -170,21 +170,21 @@ class Campaign:
         return self._pristine / folder.relative_to(self._base)
 
     def _begun(self, step: str) -> set[str]:
-        """Return the files of what has no checkpoint."""
+        """Return the files without a checkpoint."""
         folder = self._folder(step)
         done = {path.stem for path in folder.glob("checkpoints/*.json")}
         files = {path.name for place in ("data", "staged") for path in folder.glob(f"{place}/*")}
         return {name for name in files if not self._pieces(step, [name]) & done}
 
     def _pieces(self, step: str, files: Iterable[str]) -> set[str]:
-        """Return which checkpoints files belong to; some pieces of work have several files."""
+        """Return the checkpoints that files belong to; some pieces of work have several files."""
         folder = self._pristine_of(self._folder(step))
         known = {path.stem for path in folder.glob("checkpoints/*.json")}
         stems = {name.lstrip(".").split(".")[0] for name in files}
         return {stem if stem in known else stem.rpartition("-")[0] for stem in stems}
 
     def _killed_with(self, victim: psutil.Process, hit: Sequence[psutil.Process]) -> set[str]:
-        """Kill a process; return the files of partitions that those it hits were writing."""
+        """Kill a process; return the partition files that those it takes down were writing."""
         found: set[str] = set()
         with suppress(psutil.NoSuchProcess):
             for process in hit:
@@ -200,7 +200,7 @@ class Campaign:
 
 
 def partitions_at_hand(planned: PlannedStep) -> int:
-    """Return how many partitions a step here computes at a time; 0 if it is one stream."""
+    """Return how many partitions a step computes at a time here; 0 if it is a single stream."""
     assert planned.spec.source is not None
     kind = component_class(planned.spec.source)
     if not issubclass(kind, StreamTransformComponent):
@@ -209,7 +209,7 @@ def partitions_at_hand(planned: PlannedStep) -> int:
 
 
 def _end(family: list[psutil.Process]) -> int:
-    """Return how many processes of a run outlived it, which end here."""
+    """Kill the processes that outlived their run; return their number."""
     _, alive = psutil.wait_procs(family, timeout=LEFT_OVER_AFTER)
     for process in alive:
         process.kill()
@@ -241,7 +241,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         folder = options.into or Path(temporary)
         folder.mkdir(parents=True, exist_ok=True)
         tally = Tally(folder / "tally.jsonl")
-        with suppress(KeyboardInterrupt):  # what was seen so far is told
+        with suppress(KeyboardInterrupt):  # the results so far are reported
             _run_all(options, folder.absolute(), tally)
     print(tally.describe())
     found = tally.to_dict()

@@ -1,4 +1,4 @@
-"""What the crash campaign starts, kills and fills: runs, a Dask cluster, a small disk."""
+"""What the crash tests start, kill and fill: runs, a Dask cluster, a small disk."""
 
 import os
 import socket
@@ -19,7 +19,7 @@ from fondant_spec.runners.local import LocalRunner
 from fondant_spec.worker.dask_scheduling import SCHEDULER
 
 KEPT = "what is finished is kept."
-"""What a step says that ends for want of room."""
+"""Part of the message of a step that runs out of disk space."""
 
 WORKERS = 2
 PATIENCE = 600.0
@@ -27,7 +27,7 @@ PATIENCE = 600.0
 
 
 class Run:
-    """A run of a plan in a process of its own, which has all imports done: a fork of this one."""
+    """A run of a plan in its own process, forked from this one so that all imports are done."""
 
     def __init__(self, plan: Plan, log: Path, environment: Mapping[str, str]) -> None:
         self._process = get_context("fork").Process(target=_run, args=[plan, log, environment])
@@ -45,7 +45,7 @@ class Run:
         return self._process.exitcode
 
     def family(self) -> list[psutil.Process]:
-        """Return the processes of the run: itself, the step, what the step started."""
+        """Return the processes of the run: itself, the step, and the step's children."""
         with suppress(psutil.NoSuchProcess):
             return [self.process, *self.process.children(recursive=True)]
         return []
@@ -60,7 +60,7 @@ def _run(plan: Plan, log: Path, environment: Mapping[str, str]) -> None:
 
 
 class Cluster:
-    """A Dask scheduler and two worker processes here; those that end are replaced."""
+    """A local Dask scheduler with two worker processes; those that end are replaced."""
 
     def __init__(self) -> None:
         with socket.socket() as free:
@@ -73,13 +73,13 @@ class Cluster:
         self._keeper = Thread(target=self._keep, daemon=True)
 
     def _keep(self) -> None:
-        """Start again what is gone, as whoever keeps a cluster does."""
+        """Keep restarting what has ended, as a cluster manager does."""
         while not self._ended.wait(0.5):
             with self._lock:
                 self._heal()
 
     def _heal(self) -> None:
-        """Start what is gone: the scheduler, under the same address, or workers."""
+        """Restart what has ended: the scheduler, at the same address, or workers."""
         if self._scheduler is None or self._scheduler.poll() is not None:
             words = ["--host", "127.0.0.1", "--port", str(self._port)]
             words += ["--dashboard-address", "127.0.0.1:0"]
@@ -122,7 +122,7 @@ def _dask(what: str, *words: str) -> "subprocess.Popen[bytes]":
 
 @contextmanager
 def small_disk(folder: Path, size: int) -> Iterator[Callable[[], object]]:
-    """Mount a disk of so many bytes while a `with` statement lasts; yield what makes it large."""
+    """Mount a disk of so many bytes in a `with` statement; yield a function that enlarges it."""
     folder.mkdir(parents=True)
     mount = ["mount", "-t", "tmpfs", "-o"]
     subprocess.run([*mount, f"size={size}", "none", folder], check=True)  # noqa: S603 - ours

@@ -1,4 +1,4 @@
-"""The crash campaign's store: SeaweedFS behind a proxy that fails a share of all requests."""
+"""The crash tests' object store: SeaweedFS behind a proxy that fails a share of all requests."""
 
 import os
 import random
@@ -14,15 +14,15 @@ from tests.fault_proxy import disturbing, seeded
 from tests.object_stores import BUCKET, s3_server
 
 SHARE = 0.1
-"""Of the requests that fail: a 503, a reset before the request is passed on, one after it."""
+"""Of requests that fail: with a 503, or a reset before or after the request is forwarded."""
 
 
 def disturb_store(
     build: Callable[[str], Pipeline], folder: Path, tally: Tally, times: int, seed: int
 ) -> None:
-    """Run steps on a store that fails often, until there were so many; each must succeed.
+    """Run steps on a store that fails often, until the given number is reached; each must succeed.
 
-    `build` makes the pipeline over a base path.
+    `build` makes the pipeline for a base path.
     """
     choice = random.Random(f"{seed}-{len(tally.series)}")  # noqa: S311 - no secret
     with tempfile.TemporaryDirectory() as place, s3_server(Path(place)) as direct:

@@ -1,7 +1,7 @@
-"""What the crash campaign has done and found: a line of JSON for each series of disturbances.
+"""The results of the crash tests: one line of JSON for each series of disturbances.
 
-A line is written when its series has been held against the undisturbed run, and not before. So a
-campaign that is cut off loses one series, and goes on where it was.
+A line is written once its series has been compared with the undisturbed run, and not before. An
+interrupted campaign therefore loses one series, and continues where it was.
 """
 
 import json
@@ -15,12 +15,12 @@ from benchmarks.crash_world import Content
 
 @dataclass(frozen=True)
 class Kill:
-    """A SIGKILL, and what it cost.
+    """A SIGKILL, and its cost.
 
     Attributes:
         victim: what was killed: `runner`, `step`, `worker` or `scheduler`.
-        redone: partitions that were begun since the run began, and not finished: done again.
-        in_hand: how many those that died have at hand at most, one each.
+        redone: partitions started but not finished in this run, which are computed again.
+        in_hand: the maximum number of partitions that the killed processes work on, one each.
         left_over: processes that outlived their runner.
     """
 
@@ -32,10 +32,10 @@ class Kill:
 
 @dataclass
 class Series:
-    """A step that was disturbed, run to its end, and held against the undisturbed run.
+    """A step that was disturbed, run to its end, and compared with the undisturbed run.
 
-    `kind` is what disturbed it: `local`, `dask`, `twice`, `full disk`, `store`. A stream is a load
-    or a write, which begins anew.
+    `kind` is the kind of disturbance: `local`, `dask`, `twice`, `full disk`, `store`. A stream is a
+    load or a write, which starts over.
     """
 
     kind: str
@@ -50,7 +50,7 @@ class Series:
     """Of a full disk, or of requests to a store."""
 
     def compare(self, found: Content, expected: Content) -> None:
-        """Hold what the step made against what it makes undisturbed."""
+        """Compare the step's result with that of the undisturbed run."""
         here, there = set(found.ids), set(expected.ids)
         self.lost = len(there - here)
         self.duplicated = len(found.ids) - len(here) + len(here - there)
@@ -60,7 +60,7 @@ class Series:
             self.fail(str(found.problems or names or "other rows"))
 
     def fail(self, why: str) -> None:
-        """Count the series as one that did not end as it should."""
+        """Record the series as failed."""
         self.identical = False
         print(f"{self.kind}, {self.step}: {why}", flush=True)
 
@@ -73,18 +73,18 @@ class Tally:
         self.series = list(_read(file))
 
     def add(self, series: Series) -> None:
-        """Keep a series that is over."""
+        """Record a finished series."""
         self.series.append(series)
         with self._file.open("a", encoding="utf-8") as file:
             file.write(json.dumps(asdict(series)) + "\n")
 
     def count(self, kind: str) -> int:
-        """Return how many disturbances of a kind are over."""
+        """Return the number of finished disturbances of a kind."""
         mine = [one for one in self.series if one.kind == kind]
         return sum(len(one.kills) for one in mine) if kind in ("local", "dask") else len(mine)
 
     def to_dict(self) -> dict[str, int]:
-        """Return what was found, over all series."""
+        """Return the totals over all series."""
         kills = [kill for one in self.series for kill in one.kills]
         return {
             "kills": len(kills),
@@ -97,7 +97,7 @@ class Tally:
         }
 
     def describe(self) -> str:
-        """Return what was done, and what the kills cost, for a person."""
+        """Return a readable summary of the disturbances and of the kills' costs."""
         lines = [
             f"{self.count(kind):4} {kind}" for kind in dict.fromkeys(s.kind for s in self.series)
         ]

@@ -1,4 +1,4 @@
-"""A pipeline that was run undisturbed: what each of its steps made, and what runs one of them."""
+"""A pipeline's undisturbed run: the result of each step, and how to run one of them again."""
 
 from collections.abc import Mapping
 from dataclasses import replace
@@ -14,7 +14,7 @@ from fondant_spec.runners.local import LocalRunner
 
 
 class Undisturbed:
-    """What the steps of a pipeline make when nothing disturbs them."""
+    """The results of a pipeline's steps when nothing disturbs them."""
 
     def __init__(self, pipeline: Pipeline, log: Path) -> None:
         self.log = log
@@ -24,17 +24,17 @@ class Undisturbed:
         self.expected = {result.step_id: Content.of(result.manifest) for result in made}
 
     def folder(self, step: str) -> StepFolder:
-        """Return where all of a step is."""
+        """Return a step's folder."""
         return StepFolder(self.steps[step].location.rpartition("/")[0])
 
     def start(self, step: str, environment: Mapping[str, str] | None = None) -> Run:
-        """Start a run of a step, over the results of those before it."""
+        """Start a run of a step, on the results of those before it."""
         steps = self._plan.steps[: list(self.steps).index(step) + 1]
         plan = replace(self._plan, steps=steps, run_id=new_run_id())
         return Run(plan, self.log, environment or {})
 
     def compare(self, series: Series, *runs: Run) -> None:
-        """Wait for runs of a step, and hold what it has made against what it makes undisturbed."""
+        """Wait for runs of a step, and compare its result with the undisturbed one."""
         codes = [run.wait() for run in runs]
         if codes == [0] * len(runs):
             made = Content.of(Manifest.read(self.steps[series.step].location))

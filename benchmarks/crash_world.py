@@ -1,4 +1,4 @@
-"""What the crash campaign runs: the demo's pipeline over a small web, in many small partitions."""
+"""What the crash tests run: the demo's pipeline over a small web, in many small partitions."""
 
 import hashlib
 from collections.abc import Iterator
@@ -24,7 +24,7 @@ SETTINGS = {
     "laion_retrieval.@rows_per_partition": "16",
 }
 UNSTEADY = {"fetched_at"}
-"""Fields that no two undisturbed runs have in common."""
+"""Fields that differ between any two undisturbed runs."""
 
 
 @dataclass(frozen=True)
@@ -35,7 +35,7 @@ class World:
     port: int = 8647
 
     def make(self) -> None:
-        """Make what is missing: the pictures, the seed images, the index."""
+        """Make what is missing: images, seed images and index."""
         from demo.index import build_index  # noqa: PLC0415 - torch loads only where it is needed
 
         make_collection(self.root, pages=PAGES, port=self.port)
@@ -55,7 +55,7 @@ class World:
 
 @dataclass(frozen=True)
 class Content:
-    """What a step made: the ids of its rows in order, the digests of its files, what is broken."""
+    """A step's result: ids of its rows in order, digests of its files, and what is broken."""
 
     ids: list[str]
     digests: dict[str, str]
@@ -63,7 +63,7 @@ class Content:
 
     @classmethod
     def of(cls, manifest: Manifest) -> "Content":
-        """Return what a step made, here or on a store."""
+        """Return a step's result, from a local folder or a store."""
         problems = [str(problem) for problem in validate(manifest)]
         digests = {name: _digest(name, file) for name, file in _files(manifest.folder)}
         ids = []
@@ -74,7 +74,7 @@ class Content:
 
 
 def _files(folder: str) -> Iterator[tuple[str, bytes]]:
-    """Yield the files that a step made, by their names below its folder."""
+    """Yield the files that a step wrote, with their names relative to its folder."""
     fs, root = storage.filesystem(folder)
     for place in ("data", "rejects", "output"):
         for path in sorted(fs.find(f"{root}/{place}")):
@@ -82,7 +82,7 @@ def _files(folder: str) -> Iterator[tuple[str, bytes]]:
 
 
 def _digest(name: str, content: bytes) -> str:
-    if name.endswith("/export.json"):  # says when it was made
+    if name.endswith("/export.json"):  # contains the time of the export
         return ""
     if not name.endswith(".parquet"):
         return hashlib.sha256(content).hexdigest()

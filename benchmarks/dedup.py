@@ -1,12 +1,12 @@
-"""How long and how much memory it takes to find copies, how many are found, and how rightly.
+"""Measures deduplication: time, memory, recall and precision.
 
     python benchmarks/dedup.py [--rows 1000000] [--imagededup FOLDER] [--json]
 
-The whole step each time, in a process of its own: Parquet in, committed Parquet out. One percent of
-the rows are copies of others: vectors at a cosine of 0.97, hashes with up to 6 bits flipped.
-Vectors lie as CLIP's do (see `retrieval.py`). FOLDER is one into which
-`pip install --no-deps --target FOLDER imagededup` went; its search (Cython, one process) then runs
-beside ours on 10,000 hashes, for its time grows with the square.
+Measures the whole step, in a process of its own: from Parquet to committed Parquet. One percent of
+the rows are near-duplicates of others: vectors at a cosine of 0.97, hashes with up to 6 bits
+flipped. Vectors are distributed like CLIP's (see `retrieval.py`). FOLDER is the target of `pip
+install --no-deps --target FOLDER imagededup`; its search (Cython, one process) is then measured
+beside ours on 10,000 hashes, since its time grows with the square.
 """
 
 import argparse
@@ -40,7 +40,7 @@ COMPONENT = ROOT / "components" / "deduplicate_images"
 
 
 def vector_tables(rows: int) -> Iterator[pa.Table]:
-    """Yield the rows with vectors, the last one percent near to the first one."""
+    """Yield the rows with vectors; the last one percent are near-duplicates of the first."""
     copies = rows // 100
     originals = clip_like(min(PARTITION, rows), seed=1)[:copies]
     for start in range(0, rows, PARTITION):
@@ -60,12 +60,12 @@ def _near(vectors: Any) -> Any:
 
 
 def hash_tables(rows: int) -> Iterator[pa.Table]:
-    """Yield the rows with hashes, the last one percent near to the first one."""
+    """Yield the rows with hashes; the last one percent are near-duplicates of the first."""
     draw = np.random.default_rng(0)
     hashes = draw.integers(0, 1 << 64, rows, dtype=np.uint64)
     copies = rows // 100
     hashes[-copies:] = hashes[:copies]
-    for _ in range(MOST_BITS):  # a bit that is drawn twice is as it was
+    for _ in range(MOST_BITS):  # a bit drawn twice is flipped back
         hashes[-copies:] ^= np.uint64(1) << draw.integers(0, 64, copies, dtype=np.uint64)
     texts = pa.array([f"{number:016x}" for number in hashes.tolist()])
     for start in range(0, rows, PARTITION):
@@ -119,7 +119,7 @@ def measure(tables: Iterator[pa.Table], rows: int, limits: dict[str, Any]) -> di
 
 
 def imagededup_seconds(folder: Path, rows: int) -> float:
-    """Return the seconds that imagededup's search takes to compare some hashes with each other."""
+    """Return the seconds that imagededup takes to search some hashes for near-duplicates."""
     sys.path.append(str(folder))
     from imagededup.handlers.search.brute_force_cython import BruteForceCython  # noqa: PLC0415
 

@@ -1,4 +1,4 @@
-"""Stable Diffusion 1.5 and XL in their real sizes, with weights drawn by lot."""
+"""Stable Diffusion 1.5 and XL in their real sizes, with random weights."""
 
 from pathlib import Path
 from typing import Any
@@ -22,7 +22,7 @@ import demo
 
 
 def make_sd15(folder: Path) -> Path:
-    """Save a model as large as Stable Diffusion 1.5: 860 million weights in its UNet."""
+    """Save a model of the size of Stable Diffusion 1.5: 860 million weights in its UNet."""
     tokenizer = CLIPTokenizer.from_pretrained(demo.CLIP_FOLDER)
     with torch.device(_device()):
         pipeline = StableDiffusionPipeline(
@@ -39,7 +39,7 @@ def make_sd15(folder: Path) -> Path:
 
 
 def make_sdxl(folder: Path) -> Path:
-    """Save a model as large as Stable Diffusion XL: 2.6 billion weights in its UNet."""
+    """Save a model of the size of Stable Diffusion XL: 2.6 billion weights in its UNet."""
     tokenizer = CLIPTokenizer.from_pretrained(demo.CLIP_FOLDER)
     with torch.device(_device()):
         pipeline = StableDiffusionXLPipeline(
@@ -101,7 +101,7 @@ def _device() -> str:
 
 
 def _saved(pipeline: Any, folder: Path) -> Path:
-    """Save a pipeline in fp16, to spare the disk."""
+    """Save a pipeline in fp16, to save disk space."""
     pipeline.to(dtype=torch.float16).save_pretrained(folder)
     if torch.cuda.is_available():
         del pipeline

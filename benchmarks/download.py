@@ -2,12 +2,12 @@
 
     python benchmarks/download.py --fondant DIR [--json]
 
-All contestants get the same URLs of photo-like JPEGs on one local host, in one run, in turn; each
-peer in an environment of its own, which is made under `.venvs/` the first time. `--fondant` names a
-checkout of Fondant 0.12.1. Needs `pip install -e '.[components,demo]' psutil`.
+All peers get the same URLs of photo-like JPEGs on one local host, in turn within one run; each in
+its own environment, created under `.venvs/` on first use. `--fondant` names a checkout of Fondant
+0.12.1. Needs `pip install -e '.[components,demo]' psutil`.
 
-What is timed is the whole program, from its start to its end, imports and worker processes
-included; the steady rate is that of the call alone.
+The whole program is timed from start to end, including imports and worker processes; the steady
+rate is that of the call alone.
 """
 
 import argparse
@@ -45,7 +45,7 @@ SAMPLES = 100
 
 @dataclass(frozen=True)
 class Case:
-    """What is asked of the contestants."""
+    """The settings of one measurement."""
 
     mode: str
     latency_ms: int
@@ -58,7 +58,7 @@ class Case:
 
 @dataclass(frozen=True)
 class Figures:
-    """What one run took: the whole program, and the call without imports."""
+    """The cost of one run: of the whole program, and of the call without imports."""
 
     images: int
     seconds: float
@@ -68,12 +68,12 @@ class Figures:
 
     @property
     def rate(self) -> float:
-        """Images a second, of the whole program."""
+        """Images per second, of the whole program."""
         return self.images / self.seconds
 
     @property
     def steady_rate(self) -> float:
-        """Images a second, of the call alone."""
+        """Images per second, of the call alone."""
         return self.images / self.call_seconds
 
 
@@ -107,7 +107,7 @@ def make_photos(count: int) -> None:
 
 
 def urls_of(base: str, count: int, bad_share: float) -> list[str]:
-    """Return the URLs, the bad ones evenly among them."""
+    """Return the URLs, with the bad ones spread evenly among them."""
     every = round(1 / bad_share) if bad_share else 0
     urls = []
     for number in range(count):
@@ -118,7 +118,7 @@ def urls_of(base: str, count: int, bad_share: float) -> list[str]:
 
 @contextmanager
 def host(latency_ms: int, photos: Path = PHOTOS) -> Iterator[str]:
-    """Serve photos from a process of their own; yield the base URL."""
+    """Serve photographs from a separate process; yield the base URL."""
     command = [sys.executable, str(ROOT / "benchmarks/download_host.py")]
     command += [str(photos), str(latency_ms)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:  # noqa: S603
@@ -130,13 +130,13 @@ def host(latency_ms: int, photos: Path = PHOTOS) -> Iterator[str]:
 
 
 def python_of(name: str, fondant: Path | None) -> Path | None:
-    """Return the interpreter of a contestant, its environment made where it lacks; or None."""
+    """Return a peer's interpreter, creating its environment if needed; None if not available."""
     requirements: list[str | Path]
     if name == "img2dataset":
         requirements = ["img2dataset==1.47.0"]
     elif name == "fondant" and fondant is not None:
         own = fondant / "src/fondant/components/download_images/requirements.txt"
-        # What its open ranges would take today, it cannot work with.
+        # It does not work with the newest versions that its open ranges allow.
         requirements = [fondant, "-r", own, "numpy<2", "pandas<2.3", "pyarrow<16"]
     elif name == "requests":
         requirements = ["requests", "opencv-python-headless<5", "pyarrow"]
@@ -157,7 +157,7 @@ def python_of(name: str, fondant: Path | None) -> Path | None:
 
 
 def measure(name: str, python: Path, urls: list[str], mode: str, fondant: Path | None) -> Figures:
-    """Run one contestant once."""
+    """Run one peer once."""
     with tempfile.TemporaryDirectory() as folder:
         (Path(folder) / "urls.json").write_text(json.dumps(urls))
         (Path(folder) / "fondant.json").write_text(json.dumps(str(fondant)))
@@ -193,7 +193,7 @@ def median(runs: list[Figures]) -> Figures:
 
 
 def mean_ssim() -> float:
-    """Return how like our centre crops are to a Lanczos resize of the fully decoded image."""
+    """Return the mean SSIM of our centre crops and a Lanczos resize of the fully decoded image."""
     rendering = Rendering(
         512, "center_crop", resize_only_if_bigger=False, min_image_size=0, max_aspect_ratio=1e9
     )
@@ -253,7 +253,7 @@ def summary(results: dict[Case, dict[str, Figures]]) -> dict[str, object]:
 
 
 def main() -> None:
-    """Measure all cases and print what came of it."""
+    """Measure all cases and print the results."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("--fondant", type=Path, help="checkout of Fondant 0.12.1")
     parser.add_argument("--urls", type=int, default=4000)

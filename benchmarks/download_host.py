@@ -1,8 +1,8 @@
-"""A local host of photo-like JPEGs for `download.py`: as little work per request as can be.
+"""A local host of photo-like JPEGs for `download.py`, with as little work per request as possible.
 
     python benchmarks/download_host.py FOLDER LATENCY_MS
 
-Prints its port. `/<n>.jpg` is image n; `/<fault>/<n>.jpg` is one of the faults of the open web.
+Prints its port. `/<n>.jpg` is image n; `/<fault>/<n>.jpg` has one of the faults of the open web.
 """
 
 import asyncio
@@ -19,7 +19,7 @@ def response(status: int, body: bytes, kind: str, *, length: int | None = None) 
 
 
 class Answers:
-    """What is sent for a path, prepared once; None for nothing at all."""
+    """The responses for all paths, prepared once; None for no response at all."""
 
     def __init__(self, folder: Path) -> None:
         self._images = [path.read_bytes() for path in sorted(folder.glob("*.jpg"))]
@@ -34,7 +34,7 @@ class Answers:
         *fault, name = path.strip("/").split("/")
         number = name.removesuffix(".jpg")
         if not number.isdigit():
-            return self._missing  # robots.txt among others
+            return self._missing  # including robots.txt
         image = int(number) % len(self._images)
         if not fault:
             return self._whole[image]
@@ -46,7 +46,7 @@ class Answers:
 
 
 class Connection(asyncio.Protocol):
-    """One client: answers requests in order, each after the latency."""
+    """One client: requests are answered in order, each after the latency."""
 
     def __init__(self, answers: Answers, latency: float) -> None:
         self._answers = answers
@@ -54,12 +54,12 @@ class Connection(asyncio.Protocol):
         self._received = b""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Keep the transport."""
+        """Store the transport."""
         assert isinstance(transport, asyncio.Transport)
         self._transport = transport
 
     def data_received(self, data: bytes) -> None:
-        """Answer each request that is complete."""
+        """Answer each complete request."""
         self._received += data
         while b"\r\n\r\n" in self._received:
             head, _, self._received = self._received.partition(b"\r\n\r\n")

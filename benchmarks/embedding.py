@@ -1,10 +1,10 @@
-"""Image embedding against Fondant 0.12.1, clip-retrieval and the plain transformers loop.
+"""Measures image embedding against Fondant 0.12.1, clip-retrieval and the plain transformers loop.
 
     python benchmarks/embedding.py --fondant DIR [--models B/32,L/14] [--images 256] [--json]
 
 Full-size models with random weights, photo-like JPEGs of 0.54 megapixels, from Parquet to Parquet
 (clip-retrieval: from files to .npy), each peer in its own environment with its own pins. Loading
-the model is not timed. `alone` is our model without the feed: images that are prepared already.
+the model is not timed. `alone` is our model without the feed, on preprocessed images.
 """
 
 import argparse
@@ -40,7 +40,7 @@ PEERS = (
 
 
 def gflop_of_tower(model: Path) -> float:
-    """Return what our tower multiplies and adds for an image, in 1e9, as PyTorch counts it."""
+    """Return the GFLOP of our image tower per image, as counted by PyTorch."""
     encoder = image_encoder(str(model))
     only_first_token(encoder.tower)
     with torch.inference_mode(), FlopCounterMode(display=False) as counter:

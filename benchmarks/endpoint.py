@@ -1,12 +1,13 @@
-"""How busy a caption server is kept, of what it could do.
+"""Measures how much of a caption server's capacity is used.
 
     python benchmarks/endpoint.py [--rows 600] [--slots 32] [--json]
 
-The server has so many slots, as one that batches has. An answer takes the time of a fixed delay and
-of its tokens at a fixed rate, from 20 to 60 of them, and its slot is taken that long; who finds
-none free waits. So its own limit is known: slots over the mean time of an answer. `server_share` is
-the rate of caption_images, images read, scaled and sent, over that limit; `waves_share` that of
-eight requests at a time, each wave once the last is done. Images are photographs of 1.2 megapixels.
+The server has a number of slots, like one that batches. An answer takes a fixed delay, plus the
+time of its 20 to 60 tokens at a fixed rate, and occupies a slot for that long; requests that find
+no free slot wait. The server's capacity is therefore known: the number of slots divided by the mean
+time of an answer. `server_share` is the rate of caption_images, including reading, scaling and
+sending the images, divided by this capacity; `waves_share` is that of eight requests at a time,
+each wave starting when the last is done. Images are photographs of 1.2 megapixels.
 """
 
 # ruff: noqa: S603 - the program is this one
@@ -39,13 +40,13 @@ from image_toolkit.models.captioning.drafts import Choice
 from image_toolkit.models.captioning.endpoint_images import EndpointImages
 from image_toolkit.models.captioning.generation import Generation
 
-DELAY, TOKENS_A_SECOND = 0.4, 50.0  # of an answer, whatever else goes on
+DELAY, TOKENS_A_SECOND = 0.4, 50.0  # of every answer
 FEWEST, MOST = 20, 60  # tokens
 WAVE = 8
 
 
 def seconds_of(number: int) -> float:
-    """Return how long the n-th answer takes."""
+    """Return how long the n-th answer takes, in seconds."""
     tokens = FEWEST + number * 7919 % (MOST - FEWEST + 1)
     return DELAY + tokens / TOKENS_A_SECOND
 
@@ -85,7 +86,7 @@ def serving(slots: int, port: int) -> Iterator[str]:
 
 
 def photographs(count: int) -> list[bytes]:
-    """Return JPEGs of 1.2 megapixels, ten of them in turn."""
+    """Return JPEGs of 1.2 megapixels, cycling through ten of them."""
     whole = Image.fromarray(data.astronaut())
     files = []
     for number in range(10):
@@ -97,7 +98,7 @@ def photographs(count: int) -> list[bytes]:
 
 
 def whole_step(url: str, images: list[bytes], at_once: int) -> float:
-    """Return the images a second of the step's own captioning."""
+    """Return the images per second of the step's own captioning."""
     models = CaptionModels(model_id="any", endpoint=url, endpoint_requests=at_once)
     captioning = models.start([Ask(Generation())], Choice(), Frame(), [])
     rejects = Rejects()
@@ -112,7 +113,7 @@ def whole_step(url: str, images: list[bytes], at_once: int) -> float:
 
 
 def waves(url: str, images: list[bytes]) -> float:
-    """Return the images a second of eight requests at a time, each wave once the last is done."""
+    """Return the images per second of eight requests at a time, in waves."""
     prepare = EndpointImages(1024 * 1024)
     session = requests.Session()
 

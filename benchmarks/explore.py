@@ -1,12 +1,12 @@
-"""Measures the explorer on a made dataset: how long pages take, and what memory they need.
+"""Measures the explorer on a synthetic dataset: response times of its pages, and memory.
 
     python benchmarks/explore.py [--rows 100000] [--json]
 
-The rows are as the pipeline writes them: a small JPEG, hashes, URLs, a caption, scores, a vector of
-512 numbers; 2,500 rows a partition. The server is the program that a user starts; each page is
-asked for by its address and read to the end, three times, and the slowest counts. The first page
-has the dataset read in it. Beside the clock's seconds stand those of processors, which other work
-on the machine changes little. Memory is the most that the server's process held at any time.
+The rows are as the pipeline writes them: a small JPEG, hashes, URLs, a caption, scores and a vector
+of 512 numbers; 2,500 rows per partition. The server is the program that a user starts; each page is
+requested by its address and read to the end, three times, and the slowest counts. The first page
+includes reading the dataset. Beside wall-clock seconds there are CPU seconds, which depend little
+on other load. Memory is the peak of the server's process.
 """
 
 import argparse
@@ -61,7 +61,7 @@ PAGES = {
 
 @dataclass(frozen=True)
 class Figures:
-    """What was measured. `pages` are seconds of the clock, and of processors."""
+    """The results. `pages` are wall-clock and CPU seconds."""
 
     rows: int
     most_held_mb: int
@@ -69,7 +69,7 @@ class Figures:
 
 
 def main() -> int:
-    """Make the dataset, ask for each page, and print the figures."""
+    """Make the dataset, request each page, and print the figures."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--rows", type=int, default=100_000)
     parser.add_argument("--json", action="store_true", help="print figures as JSON")
@@ -114,7 +114,7 @@ def make_dataset(base_path: str, count: int) -> None:
 
 
 def measure(base_path: str) -> tuple[int, dict[str, tuple[float, float]]]:
-    """Return the memory in MB, and of each page the seconds, of the clock and of processors."""
+    """Return the peak memory in MB, and the wall-clock and CPU seconds of each page."""
     with serving(base_path) as (process, address, started):
         root, _, token = address.partition("/?token=")
         server = psutil.Process(process.pid)

@@ -1,10 +1,10 @@
-"""What it takes to export a dataset to five trainers at once: images a second, disk and memory.
+"""Measures exporting a dataset for five trainers at once: images per second, disk and memory.
 
     python benchmarks/export.py [--pairs 10000] [--json]
 
-The images are crops of 512x512 of the demo's photographs, each file another one. Beside it
-runs what a script of a page does: it writes each image and its caption into five folders. That
-looks at no image, and reads nothing back. `disk` is what lies there beyond one copy of the images.
+The images are 512x512 crops of the demo's photographs, no two files alike. The comparison is a
+simple script of one page that writes each image and its caption into five folders, without checking
+any image or reading anything back. `disk` is the space used beyond one copy of the images.
 """
 
 import argparse
@@ -48,7 +48,7 @@ def main() -> None:
     parser.add_argument("--json", action="store_true", help="end with one line of JSON")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
-        # Elsewhere, since a process begins with the memory of the one that starts it.
+        # In another process, since a process starts with the memory of its parent.
         with ProcessPoolExecutor(1, get_context("spawn")) as maker:
             location, image_bytes = maker.submit(_dataset, Path(folder), options.pairs).result()
         dataset = Manifest.read(location)
@@ -66,7 +66,7 @@ def main() -> None:
 
 
 def _dataset(folder: Path, pairs: int) -> tuple[str, int]:
-    """Write images and captions as a dataset; return where, and how many bytes the images have."""
+    """Write images and captions as a dataset; return its location and the bytes of its images."""
     crops = list(itertools.islice(_crops(), min(CROPS, pairs)))
     images = [_named(crops[number % len(crops)], number) for number in range(pairs)]
     captions = [
@@ -117,7 +117,7 @@ def _ours(dataset: Manifest, folder: Path, image_bytes: int) -> dict[str, Any]:
 
 
 def _plain(dataset: Manifest, target: Path, image_bytes: int) -> dict[str, Any]:
-    """Write image and caption into five folders, as one does by hand."""
+    """Write images and captions into five folders, as one would by hand."""
     began, before = time.monotonic(), os.times()
     folders = [target / layout for layout in LAYOUTS]
     for folder in folders:
@@ -137,9 +137,9 @@ def _plain(dataset: Manifest, target: Path, image_bytes: int) -> dict[str, Any]:
 
 
 def _beyond_one_copy(folder: Path, image_bytes: int) -> float:
-    """Return how many bytes lie in a folder beyond one copy of the images, in per cent of that.
+    """Return the bytes in a folder beyond one copy of the images, as a percentage of that copy.
 
-    A file with several names counts once, with its size.
+    A file with several hard links counts once.
     """
     stats = (path.stat() for path in folder.rglob("*") if path.is_file())
     sizes = {stat.st_ino: stat.st_size for stat in stats}

@@ -1,13 +1,13 @@
-"""What the framework itself costs: rows a second through a trivial step, memory, and reading.
+"""Measures the overhead of the framework: a trivial step's CPU time per row, memory, and reading.
 
     python benchmarks/framework.py [--rounds 3] [--json]
 
-`us_per_row`: microseconds of a processor for a row of scalars, of 100,000 in 100 partitions,
-through a step that does next to nothing on one worker. `flat`: its peak memory over that of 10
-partitions of the same size. `polars_ratio`: the seconds of a processor in which Polars reads images
-and the vectors of a later step, over those in which a step does (see `framework_reading`);
-`polars_memory` is that of their peak memory. Also the peak memory of steps over 1,000 values of
-1 MB. Of some rounds, the best. Polars has to be installed.
+`us_per_row`: CPU microseconds per row of scalars, for 100,000 rows in 100 partitions through a step
+that does next to nothing, on one worker. `flat`: its peak memory divided by that for 10 partitions
+of the same size. `polars_ratio`: the CPU seconds in which Polars reads images together with the
+vectors of a later step, divided by those of a step (see `framework_reading`); `polars_memory` is
+the ratio of their peak memory. Also measures the peak memory of steps over 1,000 values of 1 MB.
+The best of several rounds counts. Polars must be installed.
 """
 
 # ruff: noqa: S603 - the programs are this project's own
@@ -52,7 +52,7 @@ def main() -> None:
 
 
 def rows(base: Path, rounds: int) -> dict[str, float]:
-    """Return what a row of scalars costs, and how much more memory ten times the rows take."""
+    """Return the cost of a row of scalars, and the growth of memory with ten times the rows."""
     many = _dataset(base / "many", ROWS, PARTITIONS)
     few = _dataset(base / "few", ROWS * 10 // PARTITIONS, 10)
     _, ten = _map(base / "few", few)
@@ -67,8 +67,8 @@ def rows(base: Path, rounds: int) -> dict[str, float]:
 
 
 def reading(base: Path, rounds: int) -> dict[str, float]:
-    """Return Polars' seconds and memory, over those of a step that reads the same."""
-    # In a process of its own: what this one holds would count as memory of those that it starts.
+    """Return the ratios of Polars' time and memory to those of a step that reads the same."""
+    # In a separate process: this one's memory would count towards that of its children.
     words = [sys.executable, str(READING), "make", str(base)]
     made = subprocess.run(words, check=True, capture_output=True, text=True)
     dataset = made.stdout.strip()
@@ -111,7 +111,7 @@ def _reads(dataset: Manifest) -> Sequence[str]:
 
 
 def _read(who: str, dataset: str, base: Path) -> tuple[float, float]:
-    """Have the images and vectors read; return the processor's seconds and the peak memory."""
+    """Read the images and vectors in another process; return its CPU seconds and peak memory."""
     words = [sys.executable, str(READING), who, dataset]
     trusted = os.environ | {"FONDANT_TRUSTED_PATHS": str(base)}
     done = subprocess.run(words, check=True, capture_output=True, text=True, env=trusted)
@@ -120,7 +120,7 @@ def _read(who: str, dataset: str, base: Path) -> tuple[float, float]:
 
 
 def _step(name: str, base: Path, *words: str) -> tuple[float, float]:
-    """Run a small component; return its processor's seconds, and its peak memory in MB."""
+    """Run a small component; return its CPU seconds, and its peak memory in MB."""
     main = COMPONENTS / name / "src" / "main.py"
     process = subprocess.Popen(
         [sys.executable, str(main), "--base_path", str(base), *words], stderr=subprocess.DEVNULL

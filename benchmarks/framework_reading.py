@@ -1,12 +1,12 @@
-"""Reads images and vectors of a dataset, as a step does or with Polars, and tells what it took.
+"""Reads images and vectors of a dataset, as a step does or with Polars, and prints the cost.
 
     python benchmarks/framework_reading.py make FOLDER
     python benchmarks/framework_reading.py ours|polars MANIFEST
 
-Partition by partition, so that memory is bounded; rows and bytes are summed, and nothing is kept.
-The vectors are of a later step than the images, which left out every tenth row: a step finds a row
-by its place, and Polars joins the files by their ids. The last line has the rows, the bytes of the
-images, the seconds of a processor, and the peak memory in KiB; after `make`, the manifest.
+Reads partition by partition, so that memory is bounded; sums rows and bytes, and keeps nothing. The
+vectors come from a later step than the images, which dropped every tenth row: a step finds a row by
+its position, and Polars joins the files by id. The last line has the rows, the bytes of the images,
+the CPU seconds, and the peak memory in KiB; after `make`, the manifest.
 """
 
 import resource
@@ -31,7 +31,7 @@ FIELDS = ("image", "embedding")
 
 
 def make(base: Path) -> Manifest:
-    """Return a dataset of images, and of vectors of nine tenths of them."""
+    """Return a dataset of images, and of vectors for nine tenths of them."""
     random = np.random.default_rng(0)
     noise = random.bytes(IMAGE_BYTES + ROWS)
     images = pa.array([noise[n : n + IMAGE_BYTES] for n in range(ROWS)], pa.binary())
@@ -51,7 +51,7 @@ def make(base: Path) -> Manifest:
 
 
 def ours(dataset: Manifest) -> Iterator[tuple[int, int]]:
-    """Yield the rows of each batch, and the bytes of its images."""
+    """Yield the number of rows in each batch, and the bytes of its images."""
     fields = {name: dataset.fields[name] for name in FIELDS}
     for partition in dataset.partitions:
         for batch in read_batches(fields, dataset.index_location, partition.name):
@@ -59,7 +59,7 @@ def ours(dataset: Manifest) -> Iterator[tuple[int, int]]:
 
 
 def polars(dataset: Manifest) -> Iterator[tuple[int, int]]:
-    """Yield the same of each partition."""
+    """Yield the same for each partition."""
     import polars as pl  # noqa: PLC0415 - a peer, for this alone
 
     for partition in dataset.partitions:
@@ -81,7 +81,7 @@ def main() -> None:
         return
     read = {"ours": ours, "polars": polars}[what]
     dataset = Manifest.read(place)
-    next(read(dataset))  # what is imported late is there
+    next(read(dataset))  # triggers the lazy imports
     start = time.process_time()
     rows, size = map(sum, zip(*read(dataset), strict=True))
     seconds = time.process_time() - start

@@ -1,5 +1,5 @@
 # ruff: noqa: E402 - torch is prepared for transformers
-"""Models of full size with random weights, made on the spot."""
+"""Full-size models with random weights, generated locally."""
 
 from pathlib import Path
 
@@ -29,7 +29,7 @@ from transformers.models.blip.image_processing_pil_blip import BlipImageProcesso
 from transformers.models.clip.image_processing_pil_clip import CLIPImageProcessorPil
 
 FLORENCE_WORDS = 51290
-NOT_WORDS = [0, 100, 101, 102, 103, 30522, 30523]  # of BLIP's vocabulary: [SEP] ends a caption
+NOT_WORDS = [0, 100, 101, 102, 103, 30522, 30523]  # in BLIP's vocabulary: [SEP] ends a caption
 BASE = {
     "hidden_size": 768,
     "intermediate_size": 3072,
@@ -45,7 +45,7 @@ LARGE = {
 
 
 def make_clip(folder: Path, patch: int) -> Path:
-    """Write a CLIP of full size with random weights: ViT-B/32, or ViT-L/14 for `patch` 14."""
+    """Write a full-size CLIP with random weights: ViT-B/32, or ViT-L/14 for `patch` 14."""
     torch.manual_seed(0)
     vision = {**(LARGE if patch == 14 else BASE), "patch_size": patch, "image_size": 224}  # noqa: PLR2004
     dimension = 768 if patch == 14 else 512  # noqa: PLR2004
@@ -66,7 +66,8 @@ def make_clip(folder: Path, patch: int) -> Path:
 def make_blip(folder: Path, *, large: bool = False) -> Path:
     """Write BLIP, base or large, with random weights; it never ends a caption before the limit."""
     torch.manual_seed(0)
-    # By itself BLIP's image tower begins so near zero that a softmax computes with denormals.
+    # By default, BLIP's vision tower is initialised so close to zero that a softmax computes with
+    # denormals.
     vision = {"image_size": 384, "initializer_range": 0.02}
     vision |= {**LARGE, "patch_size": 16} if large else {}
     text = {"num_attention_heads": 12, "encoder_hidden_size": 1024 if large else 768}

@@ -1,12 +1,12 @@
-"""The embedding and captioning steps on one GPU, against its limits and the usual loops.
+"""Measures embedding and captioning on one GPU, against its limits and the usual loops.
 
     python benchmarks/gpu.py --into DIR [--parts a,b] [--seconds 360] [--brief] [--tiny]
 
-Models are of full size with random weights, images photo-like JPEGs of 0.54 megapixels, all made on
-the spot. Each part runs in a process of its own, as long as it may, and writes what it finds as it
-goes: a line of JSON each in DIR/results.jsonl. `--brief` measures whole steps and loops alone.
-`--world` names a folder where images and models are made, and stay. `--tiny` has tiny models and
-few images, and also runs on a CPU: it shows that every part still works.
+Full-size models with random weights and photo-like JPEGs of 0.54 megapixels, all generated locally.
+Each part runs in its own process, for a limited time, and appends its results as it goes: one line
+of JSON each in DIR/results.jsonl. `--brief` measures only whole steps and loops. `--world` names a
+folder in which generated images and models are kept. `--tiny` uses tiny models and few images, and
+also runs on a CPU, to show that every part still works.
 """
 
 # ruff: noqa: S603 - the programs are this file's own
@@ -26,7 +26,7 @@ from pathlib import Path
 ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT))
 
-PARTS = {  # seconds at most
+PARTS = {  # maximum seconds
     "world": 75,
     "machine": 25,
     "embedding:L14": 60,
@@ -38,7 +38,7 @@ PARTS = {  # seconds at most
     "memory": 45,
     "right": 40,
 }
-"""In the order of what is least willingly missed."""
+"""Most important first."""
 
 TINY_SECONDS = 300
 SHARED_MEMORY = Path("/dev/shm")  # noqa: S108 - a folder of its own is made there
@@ -62,7 +62,7 @@ def run_part(name: str, into: Path, world: Path, seconds: float, *flags: str) ->
 
 
 def run_all(names: list[str], into: Path, world: Path, seconds: float, *flags: str) -> None:
-    """Run parts one after the other, until the time is up."""
+    """Run parts one after another, until the time is up."""
     ends = time.monotonic() + seconds
     for name in names:
         began, left = time.monotonic(), ends - time.monotonic()
@@ -74,7 +74,7 @@ def run_all(names: list[str], into: Path, world: Path, seconds: float, *flags: s
 
 @contextmanager
 def folder_for(world: Path | None) -> Iterator[Path]:
-    """Yield the folder of images and models; if none is named, one that is removed at the end."""
+    """Yield the folder of images and models: the given one, or a temporary one."""
     if world is not None:
         world.mkdir(parents=True, exist_ok=True)
         yield world
@@ -85,7 +85,7 @@ def folder_for(world: Path | None) -> Iterator[Path]:
 
 
 def show(results: Path) -> None:
-    """Print what was found: a line for each result."""
+    """Print the results, one line each."""
     for line in results.read_text().splitlines():
         found = json.loads(line)
         values = {
@@ -109,7 +109,7 @@ def main() -> None:
     options = parser.parse_args()
     options.into.mkdir(parents=True, exist_ok=True)
     if options.part:
-        # These need torch, which only parts do.
+        # This needs torch, which only the parts do.
         from benchmarks.gpu_parts import run  # noqa: PLC0415
         from benchmarks.gpu_world import World  # noqa: PLC0415
 

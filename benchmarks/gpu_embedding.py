@@ -1,4 +1,4 @@
-"""The embedding step on a card, beside its own parts and the loops of others."""
+"""The embedding step on a GPU, beside its parts and the usual loops."""
 
 import time
 from typing import Any
@@ -21,7 +21,7 @@ STD = (0.26862954, 0.26130258, 0.27577711)
 
 
 def embedding(world: World, name: str) -> None:
-    """Measure the step, its feed with a model that costs nothing, its model, and its tower."""
+    """Measure the step, its feed with a no-op model, its model, and its image tower."""
     folder = str(world.model(name))
     with world.trying("step"):
         found, manifest = step(world, "image_embedding", world.rows, model_id=folder)
@@ -51,7 +51,7 @@ def embedding(world: World, name: str) -> None:
 
 
 def _feed(world: World, folder: str) -> float:
-    """Return the images a second that the step gets through with a model that costs nothing."""
+    """Return the step's images per second with a no-op model."""
     launch, load = EncoderRunner._launch, Embedder.load  # noqa: SLF001 - what costs
 
     def free(self: EncoderRunner[Any], items: Any) -> Any:
@@ -84,7 +84,7 @@ def _plain_tower(world: World, folder: str) -> None:
 
 
 class _Photos(torch.utils.data.Dataset):  # type: ignore[misc,type-arg]
-    """Images as clip-retrieval's loader gives them: opened, and through open_clip's transform."""
+    """Images as in clip-retrieval's loader: opened, and transformed by open_clip."""
 
     def __init__(self, cells: list[bytes], side: int) -> None:
         from torchvision import transforms  # noqa: PLC0415 - only where this loop runs
@@ -107,10 +107,10 @@ class _Photos(torch.utils.data.Dataset):  # type: ignore[misc,type-arg]
 
 
 def loop(world: World, name: str) -> None:
-    """Measure the loops that people write: clip-retrieval's, and the plain one of transformers.
+    """Measure the usual loops: clip-retrieval's, and the plain one with transformers.
 
-    clip-retrieval's is its `inference`: open_clip's transform in a DataLoader's workers, here as
-    many as there are cores, batches of 256, weights in fp32 under autocast.
+    clip-retrieval's is its `inference`: open_clip's transform in DataLoader workers, here one per
+    core, batches of 256, fp32 weights under autocast.
     """
     from transformers import CLIPVisionModelWithProjection  # noqa: PLC0415 - torch comes first
 

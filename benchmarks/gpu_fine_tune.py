@@ -1,11 +1,11 @@
-"""Memory and speed of fine_tune on this machine's GPU, for models of the real sizes.
+"""Measures the memory and speed of fine_tune on this machine's GPU, for full-size models.
 
     python -m benchmarks.gpu_fine_tune sd15 sdxl
 
-The weights are drawn by lot, which costs as much memory and time as others. `sd15` trains a LoRA at
-512 pixels in batches of 4, `sdxl` one at 1024 in batches of 1, both with bf16 and cached latents;
-with `full` behind a name, all of the UNet is trained, with gradient checkpointing. `tiny` is for a
-look at the script itself, on a CPU as well.
+Weights are random, which needs as much memory and time as trained ones. `sd15` trains a LoRA at 512
+pixels in batches of 4, `sdxl` one at 1024 pixels in batches of 1, both with bf16 and cached
+latents; with the suffix `full`, the whole UNet is trained, with gradient checkpointing. `tiny`
+checks the script itself, also on a CPU.
 """
 
 import argparse
@@ -32,7 +32,7 @@ FULL: Final = {"method": "full", "gradient_checkpointing": True, "learning_rate"
 
 
 class Case(NamedTuple):
-    """A model, the side of its images, and how many of them are a batch."""
+    """A model, the side of its images, and the batch size."""
 
     make: Callable[[Path], Path]
     side: int

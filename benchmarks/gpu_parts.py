@@ -12,7 +12,7 @@ MODELS = ["L14", "B32", "blip-base", "blip-large", "florence-base"]
 
 
 def run(world: World) -> None:
-    """Run the part of a world."""
+    """Run the part that a world names."""
     prepare_torch()
     name, _, model = world.part.partition(":")
     if name == "world":
@@ -23,7 +23,7 @@ def run(world: World) -> None:
 
 
 def machine(world: World) -> None:
-    """Measure what the card multiplies and copies."""
+    """Measure the GPU's rates of matrix multiplication and copying."""
     found = {"torch": torch.__version__, "cores": torch.get_num_threads()}
     if ON_GPU:
         found["card"] = torch.cuda.get_device_name(0)

@@ -1,4 +1,4 @@
-"""Notes ten times a second how busy a card is, and what a process and its children take.
+"""Records GPU utilisation and the load of a process and its children, ten times a second.
 
 python -m benchmarks.gpu_watch PID FILE
 """
@@ -14,7 +14,7 @@ import psutil
 
 
 def card() -> Any:
-    """Return the library that asks the card, and its handle; None where there is none."""
+    """Return the library that queries the GPU, and its handle; None if there is none."""
     try:
         import pynvml  # noqa: PLC0415 - only where there is a card
 
@@ -25,7 +25,7 @@ def card() -> Any:
 
 
 def processor_seconds(watched: psutil.Process) -> float:
-    """Return the processor time of a process and its children."""
+    """Return the CPU seconds of a process and its children."""
     total = 0.0
     for process in [watched, *watched.children(recursive=True)]:
         with suppress(psutil.Error):
@@ -34,7 +34,7 @@ def processor_seconds(watched: psutil.Process) -> float:
 
 
 def main() -> None:
-    """Watch until the process has ended."""
+    """Record until the process has ended."""
     watched, path, found = psutil.Process(int(sys.argv[1])), Path(sys.argv[2]), card()
     with path.open("a") as file, suppress(psutil.Error):
         while watched.is_running():

@@ -1,4 +1,4 @@
-"""What the parts of `gpu.py` share: images, models, clocks, a look at the card, and the results."""
+"""What the parts of `gpu.py` share: images, models, timing, GPU monitoring, and results."""
 
 import io
 import json
@@ -30,7 +30,7 @@ TINY_KINDS = {"L14": "clip", "B32": "clip", "blip-base": "blip", "blip-large": "
 
 
 def maker(name: str) -> Callable[[Path], Any]:
-    """Return what makes a model of full size."""
+    """Return the function that makes a full-size model."""
     from benchmarks import full_models  # noqa: PLC0415 - only who makes models needs them
 
     return {
@@ -44,7 +44,7 @@ def maker(name: str) -> Callable[[Path], Any]:
 
 @dataclass
 class World:
-    """The folder of the images and models, and where results go."""
+    """The folder of the images and models, and the place for results."""
 
     folder: Path
     into: Path
@@ -55,7 +55,7 @@ class World:
 
     @property
     def rows(self) -> int:
-        """How many images the embedding steps get."""
+        """Number of images for the embedding steps."""
         return 60 if self.tiny else 16_000
 
     def tell(self, what: str, **found: Any) -> None:
@@ -66,7 +66,7 @@ class World:
 
     @contextmanager
     def trying(self, what: str) -> Iterator[None]:
-        """Keep what fails from ending the rest of a part; it is a result, too."""
+        """Record a failure as a result, so that the rest of a part still runs."""
         try:
             yield
         except Exception as error:  # noqa: BLE001 - whatever it is
@@ -88,7 +88,7 @@ class World:
         return [numbered(own[number % len(own)], number) for number in range(count)]
 
     def dataset(self, rows: int) -> str:
-        """Return the location of a dataset of so many images, made if it is not there."""
+        """Return the location of a dataset of so many images, made if missing."""
         base = self.folder / f"rows-{rows}"
         told = base / "location"
         if not told.exists():
@@ -105,7 +105,7 @@ class World:
         return self.folder / "models" / name
 
     def make(self, distinct: int, models: list[str]) -> None:
-        """Make images and models, side by side."""
+        """Make images and models, in parallel."""
         (self.folder / "models").mkdir(exist_ok=True)
         with ProcessPoolExecutor(cpu_count(), get_context("spawn")) as pool:
             making = [pool.submit(make_model, name, self.model(name), self.tiny) for name in models]
@@ -119,7 +119,7 @@ class World:
 
 
 def make_model(name: str, folder: Path, tiny: bool) -> None:  # noqa: FBT001 - goes to a process
-    """Write a model of full size, or a tiny one."""
+    """Write a full-size model, or a tiny one."""
     torch.set_num_threads(4)
     if tiny:
         from tests.tiny_models import make_model as make_tiny  # noqa: PLC0415 - needs pytest
@@ -140,13 +140,13 @@ def numbered(jpeg: bytes, number: int) -> bytes:
 
 
 def wait() -> None:
-    """Wait until the card has done what it was given."""
+    """Wait until the GPU has finished its work."""
     if ON_GPU:
         torch.cuda.synchronize()
 
 
 def rate_of(items: int, work: Callable[..., object], *given: Any, least: float = 1.0) -> float:
-    """Return how many items a second a call gets through, over at least so many seconds."""
+    """Return a call's items per second, measured over at least so many seconds."""
     work(*given)
     wait()
     start, calls = time.perf_counter(), 0
@@ -158,7 +158,7 @@ def rate_of(items: int, work: Callable[..., object], *given: Any, least: float =
 
 
 class Watch:
-    """Another process that notes ten times a second what the card and this process do."""
+    """A separate process that records ten times a second what the GPU and this process do."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -167,7 +167,7 @@ class Watch:
         self._process = subprocess.Popen(own, cwd=Path(__file__).parents[1])  # noqa: S603 - ours
 
     def between(self, start: float, end: float) -> dict[str, float]:
-        """Return means between two times: busy share of the card, cores, and memory in MB."""
+        """Return means between two times: GPU utilisation, CPU cores in use, and memory in MB."""
         rows = [
             json.loads(line) for line in self._path.read_text().splitlines() if line[-1:] == "}"
         ]

@@ -1,12 +1,12 @@
-"""Images made to hurt, one by one through the steps that decode them: what the worst of them takes.
+"""Measures the worst cost of malicious images in the steps that decode them.
 
     python benchmarks/hostile.py [--json] [--only NAME,...]
 
 Each image of `tests/hostile_images.py`, with 20 MB of filler, is loaded, downloaded, captioned with
 a tiny model, and exported, beside a good one. Seconds are those of a step beyond the same step with
-the good image alone; on a machine that does other work as well, `worst_cpu_s` tells more: the
-processor's time of the step and its decoders. Memory is what the step and its decoders hold at
-most, beyond the start; the budget for decoding (`decoding.MEMORY_BYTES`) is part of it.
+only the good image; on a machine with other load, `worst_cpu_s` is more meaningful: the CPU time of
+the step and its decoders. Memory is the peak of the step and its decoders beyond the start; it
+includes the budget for decoding (`decoding.MEMORY_BYTES`).
 """
 
 import argparse
@@ -41,7 +41,7 @@ _EVERY_S = 0.02
 
 @dataclass
 class Cost:
-    """What a step took."""
+    """The cost of a step."""
 
     seconds: float = 0.0
     cpu_seconds: float = 0.0
@@ -50,7 +50,7 @@ class Cost:
 
 @contextlib.contextmanager
 def measured() -> Iterator[Cost]:
-    """Measure this process and those that it starts."""
+    """Measure this process and its children."""
     cost, stop, me = Cost(), Event(), psutil.Process()
     before = me.memory_info().rss
 
@@ -66,14 +66,14 @@ def measured() -> Iterator[Cost]:
     thread.start()
     start, cpu = time.perf_counter(), cpu_seconds()
     yield cost
-    DECODERS.close()  # those that have ended are counted
+    DECODERS.close()  # the CPU time of children counts once they have ended
     cost.seconds, cost.cpu_seconds = time.perf_counter() - start, cpu_seconds() - cpu
     stop.set()
     thread.join()
 
 
 def cpu_seconds() -> float:
-    """Return the processor's time of this process and of those that it started and that ended."""
+    """Return the CPU seconds of this process and of its children that have ended."""
     times = os.times()
     return times.user + times.system + times.children_user + times.children_system
 

@@ -1,4 +1,4 @@
-"""Building one index, and what it finds: a line of figures."""
+"""Builds one index and measures its search: a line of figures."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,7 +14,7 @@ from image_toolkit.retrieval.search.faiss_search import FaissSearch
 
 @dataclass(frozen=True)
 class Figures:
-    """What building one index took, and what it finds."""
+    """The cost of building one index, and the quality and speed of its search."""
 
     rows: int
     kind: str
@@ -26,12 +26,12 @@ class Figures:
 
 @dataclass(frozen=True)
 class Mapped:
-    """An index as it is searched: mapped from its files, in whichever layout it is."""
+    """An index as it is searched: memory-mapped from its files, in either layout."""
 
     search_in: FaissSearch
 
     def search(self, queries: Vectors, count: int) -> tuple[Vectors, Any]:
-        """Return similarities and rows, as an index of FAISS does."""
+        """Return similarities and rows, as a FAISS index does."""
         runs = [*self.search_in.neighbours(queries, count, with_vectors=False)]
         return np.concatenate([r.similarity for r in runs]), np.concatenate([r.ids for r in runs])
 
@@ -45,11 +45,11 @@ def measure(
     *options: str,
     name: str = "",
 ) -> Figures:
-    """Build an index of one kind, and measure what it finds of the `true` neighbours."""
+    """Build an index of one kind, and measure its search against the `true` neighbours."""
     taken = build(source, folder, kind, *options)
     file = folder / "image.index"
     search = FaissSearch(file)
-    rate_of(Mapped(search), queries, true)  # what is searched is in the page cache then
+    rate_of(Mapped(search), queries, true)  # brings what is searched into the page cache
     rate = rate_of(Mapped(search), queries, true)
     size = size_of(file) / 2**30
     memory = memory_of(file) / search.rows
@@ -57,7 +57,7 @@ def measure(
 
 
 def told(figures: Figures) -> Figures:
-    """Print a line about one index."""
+    """Print and return the figures of one index."""
     taken = figures.taken
     peak = f", peak {taken.peak_gb:.2f} GB" if taken.peak_gb else ""
     print(

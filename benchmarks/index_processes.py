@@ -1,4 +1,4 @@
-"""What building and searching an index takes, each in a process of its own."""
+"""The cost of building and searching an index, each in a process of its own."""
 
 import os
 import re
@@ -18,9 +18,9 @@ PROGRAM = "import sys; from fondant_spec.cli import main; sys.exit(main())"
 
 @dataclass(frozen=True)
 class Taken:
-    """What a command took, with all processes that it started.
+    """The cost of a command, including all processes that it started.
 
-    `peak_gb` is memory beside mapped files, which the system lets go when others need it.
+    `peak_gb` excludes memory-mapped files, which the system evicts when memory is needed.
     """
 
     seconds: float
@@ -44,9 +44,9 @@ def build(source: Path, folder: Path, kind: str, *options: str) -> Taken:
 
 
 def anonymous_memory(process: int) -> int:
-    """Return the bytes beside mapped files of a process and of all that it started."""
+    """Return the memory in bytes of a process and all its children, excluding mapped files."""
     total = 0
-    with suppress(psutil.Error, OSError):  # ended meanwhile
+    with suppress(psutil.Error, OSError):  # ended in the meantime
         this = psutil.Process(process)
         for one in [this, *this.children(recursive=True)]:
             status = Path(f"/proc/{one.pid}/status").read_text(encoding="utf-8")
@@ -56,7 +56,7 @@ def anonymous_memory(process: int) -> int:
 
 
 def memory_of(file: Path) -> int:
-    """Return the bytes of memory, beside mapped files, that searching an index takes."""
+    """Return the memory in bytes that searching an index takes, excluding mapped files."""
     program = f"""
 import faiss, numpy as np
 from image_toolkit.retrieval.search.faiss_search import FaissSearch
@@ -72,10 +72,10 @@ print(anonymous() - before)
     told = subprocess.run(  # noqa: S603 - the program above
         [sys.executable, "-c", program], check=True, stdout=subprocess.PIPE, text=True, cwd=ROOT
     )
-    return int(told.stdout.splitlines()[-1])  # FAISS may say that it found a file
+    return int(told.stdout.splitlines()[-1])  # FAISS may print that it found a file
 
 
 def size_of(index: Path) -> int:
-    """Return the bytes of an index, which is a file or a folder of files."""
+    """Return the size of an index, a file or a folder of files, in bytes."""
     files = index.iterdir() if index.is_dir() else [index]
     return sum(file.stat().st_size for file in files)

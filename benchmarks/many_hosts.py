@@ -1,11 +1,12 @@
-"""Whether the memory of download_images stays flat over many hosts.
+"""Measures whether the memory of download_images stays flat over many hosts.
 
     python benchmarks/many_hosts.py [--urls 200000] [--hosts 20000] [--json]
 
-Small JPEGs of hosts with names of their own, all of which are one local host; only looking the
-names up is stood in for. Each host is asked for its robots.txt, and ten times for an image; a tenth
-of them never answers right. First a tenth of the URLs and hosts, then all, each in a process of its
-own: `peak_ratio` is the one's peak memory to the other's. Needs `pip install psutil`.
+Downloads small JPEGs from hosts with names of their own, all of which are one local host; only the
+name resolution is replaced. Each host is asked for its robots.txt once and for an image ten times;
+a tenth of them never answer correctly. First a tenth of the URLs and hosts, then all of them, each
+in a process of its own: `peak_ratio` is the peak memory of the second divided by that of the first.
+Needs `pip install psutil`.
 """
 
 import argparse
@@ -39,7 +40,7 @@ _PHOTOS = 64
 
 
 def write_photos(folder: Path) -> None:
-    """Write small JPEGs of noise that a JPEG keeps."""
+    """Write small JPEGs of noise that survives compression."""
     chance = random.Random(0)  # noqa: S311 - the same images each time
     for number in range(_PHOTOS):
         rough = Image.frombytes("RGB", (16, 16), chance.randbytes(16 * 16 * 3))
@@ -49,7 +50,7 @@ def write_photos(folder: Path) -> None:
 
 
 def urls_of(port: str, urls: int, hosts: int) -> list[str]:
-    """Return URLs in an order in which all hosts come again and again."""
+    """Return URLs in an order in which all hosts recur again and again."""
     bad = hosts // 10
 
     def url(number: int) -> str:
@@ -61,7 +62,7 @@ def urls_of(port: str, urls: int, hosts: int) -> list[str]:
 
 
 def step(port: str, urls: int, hosts: int) -> None:
-    """Download in this process, as a runner has it done; print the rows."""
+    """Download in this process, as under a runner; print the number of rows."""
     found = socket.getaddrinfo
 
     def look_up(name: Any, *arguments: Any, **named: Any) -> Sequence[Any]:
@@ -83,7 +84,7 @@ def step(port: str, urls: int, hosts: int) -> None:
 
 
 def measured(port: str, urls: int, hosts: int) -> dict[str, Any]:
-    """Return what a download in a process of its own gave and took."""
+    """Return the result and cost of a download in a process of its own."""
     words = [sys.executable, __file__, "--step", port, "--urls", str(urls), "--hosts", str(hosts)]
     start = time.perf_counter()
     process = subprocess.Popen(  # noqa: S603 - this program

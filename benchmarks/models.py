@@ -1,5 +1,5 @@
 # ruff: noqa: S603 - the programs are this file's own
-"""What `embedding.py` and `captioning.py` share: photos, peers, measurements."""
+"""What `embedding.py` and `captioning.py` share: images, peers, measurements."""
 
 import io
 import json
@@ -55,17 +55,17 @@ ENVIRONMENTS: dict[str, tuple[str, list[str]]] = {
         ],
     ),
 }
-FILES = 4  # so that every worker of a peer gets as many as the next, and loads its model
+FILES = 4  # so that each of a peer's workers gets equally many, and loads its model
 WARM = 16
 SECONDS_PER_PEER = 1800
 
 
 @dataclass(frozen=True)
 class Measured:
-    """A peer's rate in images a second, what an image cost, and the most memory held at once.
+    """A peer's images per second, its cost per image, and its peak memory.
 
-    `cpu_ms` is processor time, of all processes, an image: it hardly depends on what else runs on
-    the machine, and on a GPU it is not what an image costs.
+    `cpu_ms` is the CPU time of all processes per image: it hardly depends on other load, and on a
+    GPU it is not the cost of an image.
     """
 
     peer: str
@@ -76,7 +76,7 @@ class Measured:
 
 
 def photo(number: int, random: np.random.Generator, size: tuple[int, int] = (850, 635)) -> bytes:
-    """Return a photo-like JPEG: of 0.54 megapixels, or of another `(width, height)`."""
+    """Return a photo-like JPEG of 0.54 megapixels, or of another `(width, height)`."""
     names = ("astronaut", "coffee", "chelsea", "rocket", "cat")
     source = Image.fromarray(getattr(data, names[number % len(names)])())
     width, height = source.size
@@ -110,7 +110,7 @@ def make_photos(folder: Path, count: int) -> None:
 
 
 def python_of(peer: str, checkout: Path | None) -> Path | None:
-    """Return the interpreter of a peer, its environment made if needed; None if it can't be had."""
+    """Return a peer's interpreter, creating its environment if needed; None if not available."""
     if peer not in ENVIRONMENTS:
         return Path(sys.executable)
     name, packages = ENVIRONMENTS[peer]
@@ -137,7 +137,7 @@ def measure_all(
     checkout: Path | None,
     rounds: int,
 ) -> list[Measured]:
-    """Run the peers in turns, and return each one's best round: other work only slows them down."""
+    """Run the peers in turn, and return each one's best round: other load only slows them down."""
     best: dict[str, Measured] = {}
     out: set[str] = set()
     for _ in range(rounds):
@@ -155,7 +155,7 @@ def measure_all(
 def measure(
     peer: str, task: str, folder: Path, model: Path, checkout: Path | None
 ) -> Measured | None:
-    """Run a peer, and return what it reached; None, with the reason printed, if it cannot run."""
+    """Run a peer, and return its figures; None, with the reason printed, if it cannot run."""
     python = python_of(peer, checkout)
     if python is None:
         print(f"  {peer}: left out, its environment cannot be had (see --fondant)")
@@ -182,10 +182,10 @@ def measure(
 
 
 def matrix_share(one: Measured, gflop: float, precision: str) -> float:
-    """Return which part of the machine's multiplication rate `gflop` an image amounts to.
+    """Return the share of the machine's multiplication rate that `gflop` per image amounts to.
 
-    The rate is that of one large product in `precision`. On a CPU by processor time, against the
-    rate of one core; on a GPU by the wall.
+    The rate is that of one large product in `precision`. On a CPU it compares CPU time with the
+    rate of one core; on a GPU, wall-clock time.
     """
     if torch.cuda.is_available():
         return one.rate * gflop * 1e9 / _peak_of_gpu()
@@ -208,7 +208,7 @@ def _peak_of_core(precision: str) -> float:
 
 
 def _product(values: torch.Tensor, linear: nn.Linear, precision: str) -> Callable[[], Any]:
-    """Return what multiplies, as our layers do it, and does nothing else."""
+    """Return a function that multiplies as our layers do, and does nothing else."""
     if precision != "int8":
         dtype = Placement(torch.device("cpu"), precision).dtype
         return partial(PackedLinear(linear, dtype=dtype), values.to(dtype))
@@ -231,14 +231,14 @@ def _peak_of_gpu() -> float:
 
 
 def table(measured: Sequence[Measured], title: str) -> None:
-    """Print what the peers reached."""
+    """Print the peers' figures."""
     print(f"\n{title}\n{'peer':<16}{'images':>8}{'images/s':>10}{'CPU ms':>9}{'peak MB':>9}")
     for one in measured:
         print(f"{one.peer:<16}{one.images:>8}{one.rate:>10.2f}{one.cpu_ms:>9.1f}{one.peak_mb:>9}")
 
 
 def summary(measured: Sequence[Measured], gflop: float) -> dict[str, Any]:
-    """Return the ratios of what `auto` picked, those of int8 where it ran, and the table."""
+    """Return the ratios for what `auto` picked, those for int8 where it ran, and the table."""
     found = {**_ratios(measured, "", place(devices()[0], "auto").precision, gflop)}
     if any(one.peer == "ours_int8" for one in measured):
         found["int8"] = _ratios(measured, "_int8", "int8", gflop)
@@ -248,9 +248,9 @@ def summary(measured: Sequence[Measured], gflop: float) -> dict[str, Any]:
 def _ratios(
     measured: Sequence[Measured], kind: str, precision: str, gflop: float
 ) -> dict[str, Any]:
-    """Return our rate over each peer's, and the shares of the model's own and the machine's rate.
+    """Return our rate relative to each peer's, to the model's own and to the machine's.
 
-    Each is given by the wall, and (`cpu_...`) by processor time.
+    Each is given by wall-clock and (`cpu_...`) by CPU time.
     """
     by_peer = {one.peer: one for one in measured}
     own, alone = by_peer[f"ours{kind}"], by_peer[f"alone{kind}"]

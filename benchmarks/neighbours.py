@@ -1,19 +1,19 @@
-"""What a step that multiplies on a CPU loses to its neighbours on the machine.
+"""Measures how much CPU-bound steps are slowed down by other load on the machine.
 
     python benchmarks/neighbours.py [--rounds 2] [--steps NAME ...] [--spins N ...]
         [--images IMAGES] [--json]
 
-The steps caption the images that the demo keeps, and train on them, with its small models: alone,
-beside one and two processes that only keep a core busy, and beside another of their own kind. Each
-runs as runners start it, its threads giving up their core when they have looked 1,000 times for
-what they wait for (`patient`), with threads that give it up at once (`passive`), in OpenMP's own
-way, in which they look 300,000 times (`spinning`), and as often as `--spins` says. A figure is the
-time by the clock over the patient time alone, and no more than ten, where a run is ended; `fair` is
-what it would be if cores were shared evenly and nothing were lost. The demo is made and run once
-before; of some rounds, the best.
+The steps caption the demo's kept images, and train on them, with its small models: alone, beside
+one and two processes that only keep a core busy, and beside another of their own kind. Each runs as
+runners start it, with threads that yield their core after polling 1,000 times for what they wait
+for (`patient`); with threads that yield at once (`passive`); with OpenMP's default of polling
+300,000 times (`spinning`); and as often as `--spins` says. A figure is the wall-clock time divided
+by the patient time alone, capped at ten, where a run is ended; `fair` is what it would be if cores
+were shared evenly and nothing were lost. The demo is run once before; of several rounds, the best
+counts.
 
-`--images` runs the steps in containers with `--cpus 1.5` instead; their like is not in a container.
-It is the beginning of the names of their images, as in `localhost/fondant/` for
+`--images` runs the steps in containers with `--cpus 1.5` instead; the other of their own kind is
+not in a container. It is the prefix of the image names, such as `localhost/fondant/` for
 `localhost/fondant/caption_images:dev`.
 """
 
@@ -46,7 +46,7 @@ POLICIES: Policies = {
 NEIGHBOURS = ("none", "one busy", "two busy", "its like")
 QUOTA = 1.5
 LIMIT = 10.0
-"""A run that takes so many times as long as alone is ended."""
+"""A run is ended when it takes this many times as long as alone."""
 Command = tuple[list[str], dict[str, str]]
 NAME = "fondant-neighbours"
 BUSY = [sys.executable, "-c", "while True: pass"]
@@ -61,7 +61,7 @@ class Step:
     arguments: Mapping[str, Any] = field(default_factory=dict)
 
     def words(self, base: Path) -> list[str]:
-        """Return the arguments of a run into a new folder, whatever is there already."""
+        """Return the arguments of a run into a new folder, even if there are results already."""
         (manifest,) = (base / "stable-diffusion" / self.reads).glob("*/manifest.json")
         given = {"base_path": tempfile.mkdtemp(dir=base), "cache": "false"}
         given |= {"input_manifest_path": str(manifest), "device": "cpu"} | self.arguments
@@ -92,7 +92,7 @@ def here(step: Step, base: Path, policy: Mapping[str, str]) -> Command:
 
 
 def contained(step: Step, base: Path, policy: Mapping[str, str], images: str) -> Command:
-    """Return the command of a step in a container with a quota, and its environment."""
+    """Return the command of a step in a container with a CPU quota, and its environment."""
     variables = core_variables(math.ceil(QUOTA)) | dict(policy)
     words = [
         "docker",
@@ -110,7 +110,7 @@ def contained(step: Step, base: Path, policy: Mapping[str, str], images: str) ->
     for folder in (base, MODELS):
         words += ["--mount", f"type=bind,source={folder},target={folder}"]
     program = ["timeout", "300", "env"]
-    program += [word for name in PATIENT for word in ("--unset", name)]  # the image has them
+    program += [word for name in PATIENT for word in ("--unset", name)]  # set by the image
     program += [f"{name}={value}" for name, value in variables.items()]
     program += ["python", "/component/src/main.py", *step.words(base)]
     return [*words, f"{images}{step.component}:dev", *program], dict(os.environ)
@@ -118,7 +118,7 @@ def contained(step: Step, base: Path, policy: Mapping[str, str], images: str) ->
 
 @contextmanager
 def running(commands: Sequence[Command]) -> Iterator[None]:
-    """Have commands run beside; they are ended when the `with` statement is."""
+    """Run commands in the background while a `with` statement lasts."""
     with ExitStack() as stack:
         for words, environment in commands:
             process = subprocess.Popen(words, env=environment, stderr=subprocess.DEVNULL)
@@ -128,19 +128,19 @@ def running(commands: Sequence[Command]) -> Iterator[None]:
 
 
 def seconds(command: Command, limit: float | None = None) -> float:
-    """Return how long a command takes by the clock, or the limit at which it is ended."""
+    """Return a command's wall-clock seconds, or the limit at which it is ended."""
     words, environment = command
     start = time.perf_counter()
     with suppress(subprocess.TimeoutExpired):
         subprocess.run(words, env=environment, check=True, capture_output=True, timeout=limit)
     took = time.perf_counter() - start
-    if NAME in words:  # what ends the client of an engine leaves its container
+    if NAME in words:  # ending an engine's client leaves its container running
         subprocess.run(["docker", "rm", "--force", NAME], check=False, capture_output=True)
     return took
 
 
 def fair(neighbours: str) -> float:
-    """Return the slowdown of a program with a thread a core, if each thread had an even share."""
+    """Return the slowdown of a program with one thread per core if cores were shared evenly."""
     threads = cpu_count()
     others = {"none": 0, "one busy": 1, "two busy": 2, "its like": threads}[neighbours]
     return (threads + others) / threads
@@ -149,7 +149,7 @@ def fair(neighbours: str) -> float:
 def measure(
     step: Step, base: Path, rounds: int, policies: Policies, images: str | None
 ) -> dict[str, Any]:
-    """Return what a step takes beside each kind of neighbour, of the time that it takes alone."""
+    """Return a step's time beside each kind of neighbour, relative to its time alone."""
 
     def least(neighbours: str, policy: str, limit: float | None = None) -> float:
         beside = [(BUSY, dict(os.environ))] * {"one busy": 1, "two busy": 2}.get(neighbours, 0)

@@ -1,4 +1,4 @@
-"""The memory that programs take at most, in MB of 10^6 bytes, whoever tells it."""
+"""Peak memory of programs, in MB of 10^6 bytes, from whichever source."""
 
 import threading
 
@@ -8,7 +8,7 @@ _EVERY_S = 0.2
 
 
 def megabytes(kib: float) -> float:
-    """Return as MB what Linux tells in KiB: `ru_maxrss`, and the figures of `/proc`."""
+    """Convert KiB, as Linux reports in `ru_maxrss` and `/proc`, to MB."""
     return kib * 1024 / 1e6
 
 
@@ -23,7 +23,7 @@ class Watch:
         self._thread.start()
 
     def stop(self) -> float:
-        """Return the peak of the sum of resident memory, in MB."""
+        """Return the peak of the total resident memory, in MB."""
         self._ended.set()
         self._thread.join()
         return self._peak / 1e6

@@ -1,7 +1,7 @@
-"""What `ivf_pq` is measured against: an inverted file of plain PQ codes, without refinement.
+"""The baseline for `ivf_pq`: an inverted file of plain PQ codes, without refinement.
 
-That is the usual compressed index of FAISS, and what this project built before: a code of a byte
-for two dimensions, and the lists to search doubled until the recall grows by less than 0.01.
+This is the usual compressed index of FAISS, and what this project built before: one byte per two
+dimensions, with the number of lists to search doubled until the recall grows by less than 0.01.
 """
 
 import time
@@ -22,7 +22,7 @@ WORTHWHILE = 0.01
 
 @dataclass(frozen=True)
 class Rate:
-    """Queries a second: by the clock, and of processor time; and the share they found."""
+    """Queries per second, by wall-clock and CPU time, and their recall."""
 
     recall: float
     queries_per_second: float
@@ -39,7 +39,7 @@ def rate_of(index: Any, queries: FloatArray, true: IntArray) -> Rate:
 
 
 def build_plain(vectors: VectorFiles, file: Path) -> float:
-    """Write the index of some vectors to `file`; return its seconds of processor time."""
+    """Write the index of some vectors to `file`; return its CPU seconds."""
     start = time.process_time()
     rows = len(vectors)
     lists = int(2 * sqrt(rows))
@@ -61,7 +61,7 @@ def build_plain(vectors: VectorFiles, file: Path) -> float:
 
 
 def plain_rate(file: Path, queries: FloatArray, true: IntArray) -> Rate:
-    """Search the index in `file`, mapped, in ever more lists, until that hardly helps."""
+    """Search the memory-mapped index in `file` in ever more lists, until that hardly helps."""
     index: Any = faiss.read_index(str(file), faiss.IO_FLAG_MMAP_IFC)
     last = None
     for effort in (4, 8, 16, 32, 64, 128, 256):

@@ -1,10 +1,10 @@
-"""Measures `fondant-spec report` on a made dataset: how long it takes, and what memory it needs.
+"""Measures the time and memory of `fondant-spec report` on a synthetic dataset.
 
     python benchmarks/report.py [--rows 100000] [--json]
 
-The dataset is that of explore.py: images of about as many sizes as there are rows, captions of
-which no two are alike, vectors of 512 numbers. The command is run as a user runs it. Memory is the
-most that its process held at any time.
+The dataset is that of explore.py: images with about as many sizes as there are rows, captions no
+two of which are alike, vectors of 512 numbers. The command is run as a user runs it. Memory is the
+peak of its process.
 """
 
 import argparse
@@ -29,7 +29,7 @@ PROGRAM = "import sys; from fondant_spec.cli import main; sys.exit(main())"
 
 @dataclass(frozen=True)
 class Figures:
-    """What was measured. Seconds are those of the clock, and of processors."""
+    """The results, in wall-clock and CPU seconds."""
 
     rows: int
     seconds: float
@@ -60,7 +60,7 @@ def main() -> int:
 
 
 def measure(base_path: Path, rows: int) -> Figures:
-    """Run the command, and return what it took."""
+    """Run the command, and return its cost."""
     page, data = base_path / "report.html", base_path / "report.json"
     words = ["report", "made/captioned", "--base-path", base_path, "--into", page, "--json", data]
     began = time.perf_counter()

@@ -3,15 +3,15 @@
     python benchmarks/retrieval.py [--rows 1000000] [--big-rows 10000000]
         [--kinds flat hnsw ivf_pq] [--json]
 
-Vectors are synthetic, 512 dimensions, made to lie as CLIP's do: in topics, of low dimension within
-one, around a common direction. Queries are others of the same make, none of them in the index.
-Each kind of index is built from Parquet by `fondant-spec index build`, in a process of its own
-whose peak memory is taken; so is the memory that a search takes beside the files it maps. Beside
-them, plain PQ codes of a byte for two dimensions (`plain_codes.py`). Then 1,000 seeds are looked
-up, 40 images each: by the laion_retrieval step as a whole (argument vector in, committed Parquet
-out), and by clip-retrieval's client from its service on the same folder. Its environment is made
-under `.venvs/` the first time. Last, an index of ten million vectors, of the kinds for which there
-may be memory (`big_index.py`).
+Vectors are synthetic, with 512 dimensions, and distributed like CLIP's: in topics, each of low
+dimension, around a common direction. Queries have the same distribution; none of them is in the
+index. Each kind of index is built from Parquet by `fondant-spec index build`, in a process of its
+own whose peak memory is measured, as is the memory that a search takes in addition to the mapped
+files. The baseline is plain PQ codes of one byte per two dimensions (`plain_codes.py`). Then 1,000
+seeds are looked up, with 40 images each: by the whole laion_retrieval step (from the command line
+to committed Parquet), and by clip-retrieval's client from its service on the same folder. Its
+environment is created under `.venvs/` on first use. Last comes an index of ten million vectors, of
+the kinds that fit in memory (`big_index.py`).
 """
 
 import argparse
@@ -27,7 +27,7 @@ from typing import Any
 import faiss
 import pyarrow as pa
 
-sys.path.insert(0, str(Path(__file__).parents[1]))  # run as a file, it finds its siblings too
+sys.path.insert(0, str(Path(__file__).parents[1]))  # for its siblings, when run as a script
 
 from benchmarks.big_index import ROWS, SCRATCH, measure_big
 from benchmarks.clip_retrieval_peer import ask, back, make_environment, make_tiny_clip
@@ -49,7 +49,7 @@ PLAIN = "plain codes"
 
 
 def our_rate(folder: Path, seeds: Vectors) -> float:
-    """Return the seeds a second of the whole step: the median of some runs."""
+    """Return the seeds per second of the whole step: the median of several runs."""
     lists = pa.FixedSizeListArray.from_arrays(pa.array(seeds.ravel()), DIMENSION)
     table = pa.table({"embedding": lists})
     component = ROOT / "components" / "laion_retrieval"
@@ -66,7 +66,7 @@ def our_rate(folder: Path, seeds: Vectors) -> float:
 
 
 def their_rate(folder: Path, seeds: Vectors, scratch: Path) -> float:
-    """Return the queries a second of clip-retrieval's client and service on the same folder."""
+    """Return the queries per second of clip-retrieval's client and service on the same folder."""
     make_environment()
     clip = make_tiny_clip(scratch / "clip", DIMENSION)
     listing = folder / "indices_paths.json"
@@ -87,7 +87,7 @@ def their_rate(folder: Path, seeds: Vectors, scratch: Path) -> float:
 def figures_of(
     rows: int, kinds: Sequence[str], folder: Path, queries: Vectors
 ) -> Iterator[Figures]:
-    """Measure kinds of index over so many rows, and last, of many rows, plain codes."""
+    """Measure kinds of index over so many rows and, if there are many rows, plain codes last."""
     source = folder / f"{rows}.parquet"
     write_source(source, rows)
     vectors = ParquetVectors([source], "embedding")
@@ -102,7 +102,7 @@ def figures_of(
 
 
 def main(argv: Sequence[str] | None = None) -> None:
-    """Measure, print, and end with a line of JSON if that is wanted."""
+    """Measure, print the figures and, on request, a final line of JSON."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n", 1)[0])
     parser.add_argument("--rows", type=int, default=1_000_000, help="rows of the large index")
     parser.add_argument("--big-rows", type=int, default=ROWS, help="0 leaves the big index out")
@@ -126,7 +126,7 @@ def main(argv: Sequence[str] | None = None) -> None:
 
 
 def summary(found: Sequence[Figures], suffix: str = "") -> dict[str, Any]:
-    """Return the figures of each kind under the names that the last line gives them."""
+    """Return the figures of each kind under their names in the JSON summary."""
     of = {figures.kind: figures for figures in found}
     result: dict[str, Any] = {
         f"recall{suffix}": {kind: round(f.rate.recall, 4) for kind, f in of.items()}

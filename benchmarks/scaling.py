@@ -1,20 +1,19 @@
-"""What many partitions, many rows and many workers cost the framework itself.
+"""Measures the framework's own cost with many partitions, many rows and many workers.
 
     python benchmarks/scaling.py [--only partitions|rows|workers] [--json]
 
-1. A step of small components over 1,000 and over 10,000 partitions of 10 rows: seconds and memory
-   to run it, to take it as a cache hit, and to list it with `fondant-spec status`.
+1. A step of small components over 1,000 and 10,000 partitions of 10 rows: the time and memory to
+   run it, to reuse it as a cache hit, and to list it with `fondant-spec status`.
 2. A load and a map of 100,000 and of 1,000,000 rows: peak memory.
-3. A step whose partitions take a second each, on a Dask cluster of 1, 2 and 4 worker processes:
-   how many times as fast, and what a partition costs beside its own time. The work is a wait, so
-   that neither the cores of this machine nor what else they are at limit it much. The workers have
-   done such a step before, so that all imports are done; time counts from the begin of the first
-   partition to the end of the last.
+3. A step whose partitions take a second each, on a Dask cluster of 1, 2 and 4 worker processes: the
+   speed-up, and the overhead per partition. The work is waiting, so that neither the number of
+   cores nor other load limits it much. The workers have run such a step before, so that all imports
+   are done; time counts from the start of the first partition to the end of the last.
 
-Beside seconds of the clock stand those of the processor, which say the same on a machine that is
-busy. `--json` prints one line at the end: `cpu_us_per_partition`, `linear` (processor time of
-10,000 partitions over ten times that of 1,000), `memory_growth` (peak with ten times the
-partitions), `rows_memory_growth` (peak with ten times the rows), `speedup_2`, `speedup_4`,
+Beside wall-clock seconds there are CPU seconds, which are the same on a busy machine. `--json`
+prints one line at the end: `cpu_us_per_partition`, `linear` (CPU time of 10,000 partitions divided
+by ten times that of 1,000), `memory_growth` (of the peak with ten times the partitions),
+`rows_memory_growth` (of the peak with ten times the rows), `speedup_2`, `speedup_4`,
 `dask_ms_per_partition`.
 """
 
@@ -48,14 +47,14 @@ WAITS = 40
 
 @dataclass(frozen=True)
 class Cost:
-    """What a command took: seconds of the clock and of the processor, and its peak memory in MB."""
+    """The cost of a command: wall-clock and CPU seconds, and peak memory in MB."""
 
     seconds: float
     cpu: float
     memory: float
 
     def __str__(self) -> str:
-        """Return it in words."""
+        """Return a readable form."""
         return f"{self.seconds:6.1f} s, {self.cpu:6.1f} s of a processor, {self.memory:4.0f} MB"
 
 
@@ -75,7 +74,7 @@ def main() -> None:
 
 
 def partitions(folder: Path) -> dict[str, float]:
-    """Run, find and list a step of few and of many partitions."""
+    """Run, reuse and list a step with few and with many partitions."""
     costs = {}
     for count in (FEW, MANY):
         base = folder / f"partitions-{count}"
@@ -105,7 +104,7 @@ print(describe("", step_statuses(sys.argv[1], run)))
 
 
 def rows(folder: Path) -> dict[str, float]:
-    """Load and map few and many rows, a thousand a partition."""
+    """Load and map few and many rows, a thousand per partition."""
     peaks = {}
     for count in (100_000, 1_000_000):
         base = folder / f"rows-{count}"
@@ -120,7 +119,7 @@ def rows(folder: Path) -> dict[str, float]:
 
 
 def workers(folder: Path) -> dict[str, float]:
-    """Run a step of waits on clusters of one, two and four workers."""
+    """Run a step that waits, on clusters of one, two and four workers."""
     dataset = numbers(folder / "waits", WAITS, 1)
     model = folder / "model"
     model.write_text("A", encoding="utf-8")
@@ -147,7 +146,7 @@ def workers(folder: Path) -> dict[str, float]:
 
 
 def span(base: Path) -> float:
-    """Return the seconds from the begin of the first partition of a step to the end of the last."""
+    """Return the seconds from the start of a step's first partition to the end of its last."""
     (folder,) = base.glob("pipeline/stamp/*/checkpoints")
     works = [one.work for one in list_checkpoints(str(folder))]
     assert len(works) == WAITS
@@ -155,7 +154,7 @@ def span(base: Path) -> float:
 
 
 def cpu_of_children() -> float:
-    """Return the processor time of the cluster's processes so far."""
+    """Return the CPU seconds of the cluster's processes so far."""
     times = [one.cpu_times() for one in psutil.Process().children(recursive=True)]
     return sum(one.user + one.system for one in times)
 
@@ -167,7 +166,7 @@ def numbers(base: Path, count: int, rows_per_partition: int) -> Manifest:
 
 
 def after(dataset: Manifest) -> list[str]:
-    """Return the words with which a component reads a dataset."""
+    """Return the arguments with which a component reads a dataset."""
     return ["--input_manifest_path", dataset.location]
 
 
@@ -187,9 +186,9 @@ print(time.monotonic() - began, usage.ru_utime + usage.ru_stime, usage.ru_maxrss
 
 
 def cost_of(argv: list[str], environment: Mapping[str, str] | None = None) -> Cost:
-    """Run Python and return what it took.
+    """Run Python and return its cost.
 
-    A small process starts it: a peak counts from the size of the process that was copied.
+    A small process starts it: a peak counts from the size of the forking process.
     """
     done = subprocess.run(  # noqa: S603 - of this repository
         [sys.executable, "-c", MEASURE, sys.executable, *argv],

@@ -1,10 +1,10 @@
-"""What each measure of `score_images` costs beside decoding, and how well text is found.
+"""Measures the cost of each measure of `score_images` besides decoding, and text detection.
 
     python benchmarks/scores.py [--images 200] [--json]
 
-Photographs of scikit-image, cropped and scaled to 512 pixels, as JPEG; one thread, in seconds of
-the processor, since other work may share it. Half of the images for `text_area` get a watermark of
-random size, place, opacity and colour.
+Photographs of scikit-image, cropped and scaled to 512 pixels, as JPEG; one thread, in CPU seconds,
+since there may be other load. Half of the images for `text_area` get a watermark of random size,
+position, opacity and colour.
 """
 
 import argparse
@@ -68,7 +68,7 @@ def jpeg(image: Image.Image) -> bytes:
 
 
 def milliseconds(work: Callable[[Any], Any], items: list[Any]) -> float:
-    """Return the milliseconds of the processor that an item takes; the best of three rounds."""
+    """Return the CPU milliseconds per item; the best of three rounds."""
     rounds = []
     for _ in range(3):
         start = time.process_time()

@@ -1,11 +1,11 @@
-"""What a command costs before it does anything: the clock's and the processors' seconds.
+"""Measures the fixed cost of commands, in wall-clock and CPU seconds.
 
     python benchmarks/startup.py [--rounds 5] [--json]
 
-`help` and `dry_run` are those of the demo's command line, `cached_run` is a run of the demo in
-which every step is there already, and `model_step` embeds the demo's 32 seed images with its tiny
-CLIP: its multiplications are nothing, so that imports, loading, trial and check of the model are
-what is left. Each in a process of its own, the best of some rounds. The demo is made and run once
+`help` and `dry_run` are those of the demo's command line; `cached_run` is a run of the demo with a
+cache hit for every step; and `model_step` embeds the demo's 32 seed images with its tiny CLIP,
+whose arithmetic takes no time, so that imports and the loading, trial and check of the model
+remain. Each runs in a process of its own; the best of several rounds counts. The demo is run once
 before.
 """
 
@@ -26,7 +26,7 @@ EMBED = [sys.executable, str(ROOT / "components" / "image_embedding" / "src" / "
 
 
 def cost(words: list[str]) -> tuple[float, float]:
-    """Return the seconds that a program takes, by the clock and of the processors."""
+    """Return the wall-clock and CPU seconds of a program."""
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
     start = time.perf_counter()
     environment = {**os.environ, "HF_HUB_OFFLINE": "1"}

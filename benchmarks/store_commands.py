@@ -1,10 +1,10 @@
-"""`fondant-spec show s3://...` again and again: how each call ends, and what it takes.
+"""Runs `fondant-spec show s3://...` repeatedly, and measures exit codes and times.
 
     python benchmarks/store_commands.py [--calls 200]
 
-Each call is a process of its own, against a real server of S3's protocol on this machine
-(SeaweedFS), which reads a manifest and the ids of a partition. A library that ends badly, such as
-with threads that are still at work, shows in an exit code other than 0 of one call in many.
+Each call is a process of its own, against a real S3-compatible server on this machine (SeaweedFS),
+and reads a manifest and the ids of a partition. A library that shuts down badly, for example with
+threads still running, shows as an exit code other than 0 in one call of many.
 """
 
 import argparse

@@ -1,4 +1,4 @@
-"""Make what the offline demo reads: `python -m demo`."""
+"""Prepare the files of the offline demo: `python -m demo`."""
 
 import argparse
 from pathlib import Path
@@ -6,7 +6,7 @@ from pathlib import Path
 from demo.collection import ROOT
 from demo.prepare import prepare
 
-if __name__ == "__main__":  # the workers that make the collection import this module too
+if __name__ == "__main__":  # the worker processes that make the collection import this module too
     parser = argparse.ArgumentParser(prog="python -m demo", description=__doc__)
     parser.add_argument("root", nargs="?", type=Path, default=ROOT)
     print(prepare(parser.parse_args().root))

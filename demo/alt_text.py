@@ -1,4 +1,4 @@
-"""Alt texts as the web writes them: sometimes helpful, often noise, now and then missing."""
+"""Alt texts as found on the web: sometimes helpful, often noise, occasionally missing."""
 
 import numpy as np
 
@@ -26,7 +26,7 @@ TEMPLATES = (
 
 
 def alt_text(rng: np.random.Generator, crop: Crop) -> str | None:
-    """Return an alt text for the crop, or None where the page has none."""
+    """Return an alt text for the crop, or None for an image without one."""
     if rng.random() < MISSING_SHARE:
         return None
     photo = BY_SUBJECT[crop.subject]

@@ -1,12 +1,12 @@
-"""A small web: some thousand image files with addresses, alt texts, duplicates and faults.
+"""A small web: a few thousand image files with addresses, alt texts, duplicates and faults.
 
-What lies in the folder (`artifacts/demo` unless told otherwise):
+The folder (`artifacts/demo` by default) contains:
 
     web/             the files that the host serves, each at its own path
     faults.json      the paths that the host answers in some other way
-    crawled/         what the faulty pages showed when they were crawled, before they died
-    pages.parquet    what the crawler knew: url, caption, width, height, license
-    truth.parquet    url, subject, kind; for the evaluation alone
+    crawled/         the images of faulty pages, as they were when crawled
+    pages.parquet    what the crawler recorded: url, caption, width, height, license
+    truth.parquet    url, subject, kind; for the evaluation only
     collection.json  the marker, written last: a folder without it is unfinished
 """
 
@@ -40,8 +40,9 @@ MARKER = "collection.json"
 CLAIM = ".made-by-demo"
 RECIPE = ("alt_text.py", "collection.py", "crops.py", "photos.py")
 
-# What is behind a URL, and how often. All but images and duplicates are what years do to a crawl:
-# only a redirect still leads to the picture, and an opted-out page forbids its use.
+# What is behind a URL, and how often. Everything except images and duplicates is what happens to a
+# crawl over the years: only a redirect still leads to the image, and an opted-out page forbids its
+# use.
 KINDS = {
     "exact_duplicate": 0.02,
     "near_duplicate": 0.03,
@@ -59,13 +60,13 @@ KINDS = {
 INTACT = ("image", "exact_duplicate", "near_duplicate", "redirect", "opted_out")
 FORMATS = {"jpg": 0.88, "grey.jpg": 0.03, "turned.jpg": 0.03, "png": 0.03, "webp": 0.03}
 FOLDERS = ("wp-content/uploads/{year}/{month:02}", "media/catalog", "images/{year}", "photos", "i")
-ORIENTATION_TAG, TURNED_RIGHT = 0x0112, 6  # EXIF: "turn me by 90 degrees to show me"
+ORIENTATION_TAG, TURNED_RIGHT = 0x0112, 6  # EXIF: "rotate by 90 degrees for display"
 LARGEST_PNG = 320  # pixels; noise does not compress
 
 
 @dataclass(frozen=True)
 class Page:
-    """One address of the collection, and the picture behind it before anything broke."""
+    """One address of the collection, and its image before anything broke."""
 
     index: int
     kind: str
@@ -83,16 +84,16 @@ def make_collection(
     """Write the collection into `root`, unless a finished one of the same recipe is there.
 
     Args:
-        root: the folder; whatever an older recipe left in it is replaced.
-        pages: how many addresses.
-        port: the port of 127.0.0.1 that the addresses name.
-        seed: another seed gives another collection of the same kind.
+        root: the folder; what an older recipe left in it is replaced.
+        pages: the number of addresses.
+        port: the port of 127.0.0.1 in the addresses.
+        seed: the random seed; another one gives another collection of the same kind.
 
     Returns:
         `root`.
 
     Raises:
-        InvalidConfigError: `root` holds files of someone else.
+        InvalidConfigError: `root` contains other files.
     """
     marker = root / MARKER
     config = {"pages": pages, "port": port, "seed": seed, "recipe": recipe_digest(RECIPE)}
@@ -119,7 +120,7 @@ def make_collection(
 
 
 def _claim(root: Path) -> None:
-    """Make `root` this module's own, since what is in it will be replaced."""
+    """Mark `root` as belonging to this module, since its contents will be replaced."""
     claim = root / CLAIM
     owned = claim.exists() or (root / MARKER).exists()
     if root.is_dir() and any(root.iterdir()) and not owned:
@@ -130,7 +131,7 @@ def _claim(root: Path) -> None:
 
 
 def recipe_digest(modules: tuple[str, ...]) -> str:
-    """Return a digest of the modules that decide what is made, so that a change makes it anew."""
+    """Return a digest of the modules that determine the result, so that changes remake it."""
     digest = sha256()
     for module in modules:
         digest.update((Path(__file__).parent / module).read_bytes())
@@ -138,7 +139,7 @@ def recipe_digest(modules: tuple[str, ...]) -> str:
 
 
 def write_marker(path: Path, config: dict[str, object], digest: str) -> None:
-    """Write a marker atomically: it says that all else is in place."""
+    """Write a marker atomically; it means that everything else is complete."""
     partial_path = path.with_suffix(".partial")
     partial_path.write_text(json.dumps({"config": config, "sha256": digest}, indent=1))
     partial_path.replace(path)
@@ -151,7 +152,7 @@ def write_table(path: Path, names: tuple[str, ...], rows: Sequence[tuple[object,
 
 
 def _pages(count: int, seed: int) -> Iterator[Page]:
-    """Make the pages, in order, on all workers."""
+    """Make the pages in order, on all cores."""
     rng = np.random.default_rng(seed)
     named = [kind for kind, share in KINDS.items() for _ in range(round(share * count))]
     kinds = rng.permutation([*named, *["image"] * count][:count])
@@ -166,9 +167,9 @@ def _pages(count: int, seed: int) -> Iterator[Page]:
 
 
 def _page(seed: int, index: int, kind: str, copied: int) -> Page:
-    """Make one page; a duplicate draws what `copied` drew, and shows it at an address of its own.
+    """Make one page; a duplicate draws the same as page `copied`, but at its own address.
 
-    A near duplicate is the same picture scaled and compressed anew, as other sites do.
+    A near-duplicate is the same image rescaled and recompressed, as other sites would.
     """
     drawn = np.random.default_rng((seed, copied))
     own = np.random.default_rng((seed, index, 1))
@@ -197,7 +198,7 @@ def _page(seed: int, index: int, kind: str, copied: int) -> Page:
 
 
 def _encode(image: Image.Image, format_: str, quality: int) -> tuple[bytes, str]:
-    """Return the file and its suffix."""
+    """Return the encoded file and its suffix."""
     buffer = io.BytesIO()
     if format_ == "png":
         image.thumbnail((LARGEST_PNG, LARGEST_PNG))
@@ -216,7 +217,7 @@ def _encode(image: Image.Image, format_: str, quality: int) -> tuple[bytes, str]
 
 
 def _publish(page: Page, root: Path) -> dict[str, dict[str, str]]:
-    """Write the page's files; return how the host must answer where a file does not say it all."""
+    """Write the page's files; return how the host must answer if not by simply serving a file."""
     if page.kind not in INTACT:
         _write(root / "crawled" / page.path, page.data)
     moved = f"cdn/{page.index:06}-{Path(page.path).name}"

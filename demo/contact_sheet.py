@@ -1,4 +1,4 @@
-"""A contact sheet: each row a seed image and its best hits, with similarities and captions."""
+"""A contact sheet: one row per seed image, with its best hits, similarities and captions."""
 
 import io
 from collections.abc import Sequence
@@ -8,9 +8,9 @@ from pathlib import Path
 import matplotlib as mpl
 from PIL import Image, ImageDraw, ImageFont, ImageOps
 
-TILE = 208  # pixels, the side of a picture
+TILE = 208  # pixels, the side of a tile
 GAP, MARGIN = 18, 34
-SEED_GAP = 34  # between a seed and its hits
+SEED_GAP = 34  # pixels, between a seed and its hits
 TEXT_LINES, LINE_HEIGHT = 3, 19
 HEADER = 104
 ROUNDING = 10
@@ -20,7 +20,7 @@ ELLIPSIS = "…"
 
 @dataclass(frozen=True)
 class Hit:
-    """A retrieved image: its file, its similarity to the seed (cosine), its caption."""
+    """A retrieved image: its file, its cosine similarity to the seed, and its caption."""
 
     image: bytes
     similarity: float
@@ -29,7 +29,7 @@ class Hit:
 
 @dataclass(frozen=True)
 class SheetRow:
-    """A seed: its file, a word or two for it, and its hits, best first."""
+    """A seed: its file, a short label, and its hits, best first."""
 
     seed: bytes
     label: str
@@ -39,7 +39,8 @@ class SheetRow:
 def contact_sheet(rows: Sequence[SheetRow], path: Path, *, title: str, subtitle: str = "") -> None:
     """Draw the rows and write them to `path` as a PNG.
 
-    Pictures keep their shape and are never cut; captions wrap, and end in an ellipsis when long.
+    Images keep their aspect ratio and are never cropped; captions wrap, and long ones end in an
+    ellipsis.
     """
     columns = max(len(row.hits) for row in rows)
     row_height = TILE + 12 + LINE_HEIGHT * (TEXT_LINES + 1) + GAP
@@ -63,12 +64,12 @@ def contact_sheet(rows: Sequence[SheetRow], path: Path, *, title: str, subtitle:
 
 
 def _tile(sheet: Image.Image, data: bytes, at: tuple[int, int], frame: str | None) -> None:
-    """Paste a picture, whole, in the middle of a card with round corners."""
+    """Paste an image, uncropped, at the centre of a card with rounded corners."""
     card = Image.new("RGB", (TILE, TILE), CARD)
     with Image.open(io.BytesIO(data)) as image:
         picture = ImageOps.contain(ImageOps.exif_transpose(image).convert("RGB"), (TILE, TILE))
     card.paste(picture, ((TILE - picture.width) // 2, (TILE - picture.height) // 2))
-    # Drawn at four times the size and shrunk, for smooth corners.
+    # Drawn at four times the size and scaled down, for smooth corners.
     mask = Image.new("L", (TILE * 4, TILE * 4))
     corners = (0, 0, TILE * 4 - 1, TILE * 4 - 1)
     ImageDraw.Draw(mask).rounded_rectangle(corners, ROUNDING * 4, fill=255)
@@ -79,7 +80,7 @@ def _tile(sheet: Image.Image, data: bytes, at: tuple[int, int], frame: str | Non
 
 
 def _write(pen: ImageDraw.ImageDraw, text: str, at: tuple[int, int]) -> None:
-    """Write a text in at most `TEXT_LINES` lines as wide as a tile."""
+    """Write a text in at most `TEXT_LINES` lines, each as wide as a tile."""
     font = _font(14)
     lines = [""]
     for word in text.split():

@@ -1,7 +1,7 @@
-"""Crops of the photographs: how they are drawn, kept apart, rendered and truthfully described.
+"""Crops of the photographs: how they are drawn, split, rendered and captioned.
 
-The demo owns one photograph a subject, so training, the collection and the seeds are kept apart by
-window: the space of windows (size, shape, place) is cut into cells, and a hash gives every cell to
+The demo has one photograph per subject, so training, collection and seeds are split by window: the
+space of windows (size, shape, position) is divided into cells, and a hash assigns each cell to
 exactly one split. No model ever sees a window of the collection or of the seeds, although it does
 see other windows of the same photograph.
 """
@@ -26,11 +26,11 @@ VIEWS: tuple[View, ...] = ("close", "medium", "wide")
 STYLES: tuple[Style, ...] = ("plain", "grey", "dark", "blurry")
 STYLE_SHARES = (0.73, 0.09, 0.09, 0.09)
 SMALLEST = 0.4  # of the largest window of that shape
-LARGEST_CLOSE, SMALLEST_WIDE = 0.5, 0.72  # the root of the share of the photograph's area
-NARROWEST, WIDEST = 2 / 3, 3 / 2  # width over height
+LARGEST_CLOSE, SMALLEST_WIDE = 0.5, 0.72  # the square root of the share of the photograph's area
+NARROWEST, WIDEST = 2 / 3, 3 / 2  # width divided by height
 CELLS = 20  # along each side, and for the size
-CELLS_OF_SHAPE = 8  # for a unit of the aspect ratio's logarithm
-SUBJECT_SHARE = 0.6  # of the window or of the subject, whichever is smaller, that must be shown
+CELLS_OF_SHAPE = 8  # per unit of the logarithm of the aspect ratio
+SUBJECT_SHARE = 0.6  # of the window or of the subject, whichever is smaller, that must be visible
 OPENINGS = {"close": "a close-up of", "medium": "a photo of", "wide": "a wide view of"}
 STYLE_OPENINGS = {
     "grey": "a black and white photo of",
@@ -43,16 +43,16 @@ WRONG_ARTICLE = re.compile(r"\ban (?=[^aeiou])")
 
 @dataclass(frozen=True)
 class Crop:
-    """A window on a photograph and what is done to it.
+    """A window of a photograph, and the effects applied to it.
 
     Attributes:
         subject: names the photograph.
         box: (left, top, right, bottom) in pixels of `photos.load(subject)`.
-        view: how near it is.
-        mirrored: turned left to right.
+        view: the apparent distance.
+        mirrored: flipped left to right.
         style: the one effect that a caption mentions.
         brightness, contrast: factors that a caption does not mention.
-        noise: the standard deviation of the sensor's noise, in grey levels.
+        noise: the standard deviation of the sensor noise, in grey levels.
     """
 
     subject: str
@@ -66,7 +66,7 @@ class Crop:
 
     @property
     def caption(self) -> str:
-        """What can truthfully be said of the crop, in one sentence without a full stop."""
+        """A true description of the crop, in one sentence without a full stop."""
         photo = BY_SUBJECT[self.subject]
         other = "left" if photo.side == "right" else "right"
         phrase: str = getattr(photo, self.view)
@@ -77,7 +77,7 @@ class Crop:
 
 
 def draw(rng: np.random.Generator, subject: str, split: Split, style: Style | None = None) -> Crop:
-    """Draw a crop of `subject` from the windows that belong to `split`."""
+    """Draw a random crop of `subject` from the windows of `split`."""
     while True:
         size, shape, x, y = _window(rng)
         box = _place(subject, size, shape, x, y)
@@ -114,14 +114,14 @@ def render(crop: Crop, long_side: int, rng: np.random.Generator) -> Image.Image:
     dimming = 0.4 if crop.style == "dark" else 1.0
     image = ImageEnhance.Brightness(image).enhance(crop.brightness * dimming)
     image = ImageEnhance.Contrast(image).enhance(crop.contrast)
-    # One row of noise is drawn for two, which is unseen and halves the cost.
+    # Each row of noise is used twice, which nobody sees and which halves the cost.
     grain = rng.normal(0, crop.noise, (-(-size[1] // 2), size[0], 1)).astype(np.float32)
     noisy = np.asarray(image, np.float32) + np.repeat(grain, 2, axis=0)[: size[1]]
     return Image.fromarray(np.clip(noisy, 0, 255).astype(np.uint8))
 
 
 def _window(rng: np.random.Generator) -> tuple[float, float, float, float]:
-    """Draw size, shape and place, each in its own range."""
+    """Draw size, shape and position, each from its own range."""
     return (
         float(rng.uniform(SMALLEST, 1)),
         float(np.exp(rng.uniform(math.log(NARROWEST), math.log(WIDEST)))),
@@ -133,7 +133,7 @@ def _window(rng: np.random.Generator) -> tuple[float, float, float, float]:
 def _place(
     subject: str, size: float, shape: float, x: float, y: float
 ) -> tuple[float, float, float, float]:
-    """Return the window in pixels; `x` and `y` run from one end of its free play to the other."""
+    """Return the window in pixels; `x` and `y` run over the range in which it can move."""
     width, height = load(subject).size
     window_width = size * min(width, height * shape)
     window_height = size * min(height, width / shape)
@@ -142,13 +142,13 @@ def _place(
 
 
 def _view(subject: str, box: tuple[float, float, float, float]) -> View:
-    """Return how near the window is."""
+    """Return how close the window is."""
     reach = math.sqrt((box[2] - box[0]) * (box[3] - box[1]) / math.prod(load(subject).size))
     return "close" if reach < LARGEST_CLOSE else "wide" if reach >= SMALLEST_WIDE else "medium"
 
 
 def _split_of(subject: str, size: float, shape: float, x: float, y: float) -> Split:
-    """Return the one split that owns the cell in which the window lies."""
+    """Return the split that owns the window's cell."""
     cell = (
         int(size * CELLS),
         int(math.log(shape / NARROWEST) * CELLS_OF_SHAPE),
@@ -160,7 +160,7 @@ def _split_of(subject: str, size: float, shape: float, x: float, y: float) -> Sp
 
 
 def _shows(photo: Photo, box: tuple[float, float, float, float]) -> bool:
-    """Say whether the window holds enough of the subject to be called a picture of it."""
+    """Return whether the window shows enough of the subject to be called an image of it."""
     width, height = load(photo.subject).size
     focus = [edge * side for edge, side in zip(photo.focus, (width, height) * 2, strict=True)]
     shared_width = min(box[2], focus[2]) - max(box[0], focus[0])
@@ -174,6 +174,6 @@ def _shows(photo: Photo, box: tuple[float, float, float, float]) -> bool:
 
 
 def _is_grey(subject: str) -> bool:
-    """Say whether the photograph has no colour to lose."""
+    """Return whether the photograph is greyscale."""
     thumbnail = np.asarray(load(subject).resize((8, 8)), np.int16)
     return bool((thumbnail.max(axis=2) - thumbnail.min(axis=2)).max() < 4)  # noqa: PLR2004 - levels

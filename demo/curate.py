@@ -1,9 +1,9 @@
-"""Curation on images whose truth is known: `python -m demo.curate`.
+"""Curation measured against ground truth: `python -m demo.curate`.
 
-Quarters of the demo's photographs; of each, copies that were compressed anew, scaled, framed,
-cropped by 5 % and mirrored; and others with text across them. The steps are those that `CURATE`
-adds to the pipeline. Prints how many copies of each kind and how much text they find, and what they
-take by mistake.
+The images are quarters of the demo's photographs; near-duplicates of each, recompressed, scaled,
+framed, cropped by 5 % and mirrored; and images with overlaid text. The steps are those that
+`CURATE` adds to the pipeline. Prints how many near-duplicates of each kind and how much of the text
+they find, and their false positives.
 """
 
 import argparse
@@ -48,7 +48,7 @@ COPIES: Final[Mapping[str, Callable[[Image.Image], Image.Image]]] = {
 
 
 def quarters() -> Iterator[Image.Image]:
-    """Yield the quarters of all photographs but one, whose halves mirror each other."""
+    """Yield the quarters of all photographs except one, whose halves mirror each other."""
     for subject in SUBJECTS:
         if subject == "retina":
             continue
@@ -60,7 +60,7 @@ def quarters() -> Iterator[Image.Image]:
 
 
 def with_text(image: Image.Image, number: int) -> Image.Image:
-    """Return the middle of an image with text across it."""
+    """Return the centre of an image, with text overlaid."""
     width, height = image.size
     middle = image.crop((width // 6, height // 6, width - width // 6, height - height // 6))
     text = TEXTS[number % len(TEXTS)]
@@ -72,12 +72,10 @@ def with_text(image: Image.Image, number: int) -> Image.Image:
 
 
 def write_images(folder: Path) -> None:
-    """Write all images; their names are the truth: `<number>-<kind>.jpg`."""
+    """Write all images; their names are the ground truth: `<number>-<kind>.jpg`."""
     folder.mkdir(parents=True, exist_ok=True)
     for number, image in enumerate(quarters()):
-        image.save(
-            folder / f"{number:03d}-0.jpg", quality=90
-        )  # the first of its group, and largest
+        image.save(folder / f"{number:03d}-0.jpg", quality=90)  # the first and largest of its group
         for kind, make in COPIES.items():
             make(image).save(folder / f"{number:03d}-{kind}.jpg", quality=60)
         if number % 2:
@@ -85,7 +83,7 @@ def write_images(folder: Path) -> None:
 
 
 def names_of(manifest: Manifest) -> dict[str, tuple[str, str]]:
-    """Return the number and the kind of each image, by the row's id."""
+    """Return the number and the kind of each image, by row id."""
     fields = {"file_name": manifest.fields["file_name"]}
     return {
         row["id"]: _name(row["file_name"])
@@ -101,7 +99,7 @@ def _name(file_name: str) -> tuple[str, str]:
 
 
 def groups_of(manifest: Manifest) -> tuple[dict[str, str], dict[str, str]]:
-    """Return the group of each image by the row's id, and by what was left out, what stayed."""
+    """Return the group of each image by row id, and the kept image for each removed one."""
     fields = {"group_id": manifest.fields["group_id"]}
     groups = {
         row["id"]: row["group_id"]
@@ -137,7 +135,7 @@ def report(base_path: str) -> None:
 
 
 def main() -> int:
-    """Make the images where they are missing, run the steps over them, and report."""
+    """Make the images if they are missing, run the steps on them, and report."""
     parser = argparse.ArgumentParser(
         prog="python -m demo.curate",
         description=__doc__,

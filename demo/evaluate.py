@@ -1,4 +1,4 @@
-"""How good a run was, by the collection's truth table, which no step of the pipeline reads.
+"""The quality of a run, by the collection's ground truth, which no step of the pipeline reads.
 
 Precision: the share of retrieved rows that show the seed's subject. Caption accuracy: the share of
 captions that name what the image shows, and no other subject.
@@ -26,7 +26,7 @@ class Score:
 
     Attributes:
         subject: the seeds' subject, or "all".
-        rows: how many images were retrieved.
+        rows: the number of retrieved images.
         relevant: how many of them show the subject.
         captions: how many have a caption.
         right: how many captions name what the image shows, and no other subject.
@@ -40,18 +40,18 @@ class Score:
 
     @property
     def precision(self) -> float:
-        """The share of relevant rows; 0 of no rows."""
+        """The share of relevant rows; 0 if there are no rows."""
         return self.relevant / self.rows if self.rows else 0.0
 
     @property
     def caption_accuracy(self) -> float:
-        """The share of right captions; 0 of no captions."""
+        """The share of correct captions; 0 if there are no captions."""
         return self.right / self.captions if self.captions else 0.0
 
 
 @dataclass(frozen=True)
 class Evaluation:
-    """The score of all rows, and of each seed subject in `photos.SUBJECTS`' order."""
+    """The score of all rows, and of each seed subject in the order of `photos.SUBJECTS`."""
 
     overall: Score
     by_subject: tuple[Score, ...]
@@ -67,13 +67,13 @@ class Evaluation:
 
 
 def read_truth(path: Path) -> dict[str, str]:
-    """Return the subject behind each URL of a collection's `truth.parquet`."""
+    """Return the subject behind each URL, from a collection's `truth.parquet`."""
     table = pq.read_table(path, columns=["url", "subject"])
     return dict(zip(table["url"].to_pylist(), table["subject"].to_pylist(), strict=True))
 
 
 def names(caption: str) -> tuple[str, ...]:
-    """Return the subjects that a caption names, in `photos.SUBJECTS`' order."""
+    """Return the subjects that a caption names, in the order of `photos.SUBJECTS`."""
     words = set(WORD.findall(caption.lower()))
     return tuple(subject for subject in SUBJECTS if subject in words)
 
@@ -82,11 +82,11 @@ def evaluate(rows: pa.Table | Iterable[Mapping[str, Any]], truth: Mapping[str, s
     """Score retrieved, captioned images.
 
     Args:
-        rows: each with `subject` (the seed's), `url` and, where it was captioned, `caption`.
-        truth: the subject behind each URL, as `read_truth` returns it.
+        rows: each with `subject` (the seed's), `url` and, if captioned, `caption`.
+        truth: the subject behind each URL, as returned by `read_truth`.
 
     Raises:
-        InputDataError: a URL that the truth table does not have.
+        InputDataError: a URL is not in the truth table.
     """
     counts: Counter[tuple[str, str]] = Counter()
     for row in rows.to_pylist() if isinstance(rows, pa.Table) else rows:

@@ -1,8 +1,8 @@
 """Fine-tune the demo's tiny Stable Diffusion on a cat: `python -m demo.finetune [options]`.
 
-It has learnt fifteen of the photographs, and never seen the cat. The pipeline of
-`examples/train_and_evaluate.py` makes a dataset of cats and of coffee, trains on it, has both
-models draw the captions that were held out, and compares. Beside it runs a control: the same
+The model was trained on fifteen of the photographs, and has never seen the cat. The pipeline of
+`examples/train_and_evaluate.py` makes a dataset of cats and coffee, trains on it, generates images
+for the held-out captions with both models, and compares them. A control runs alongside: the same
 training on the same images with their captions shuffled. Offline, on two cores.
 """
 
@@ -26,7 +26,7 @@ from pipeline import COMPONENTS, build
 from pipeline_configs import PipelineConfigs
 
 PROMPTS: Final = Path(__file__).with_name("finetune_prompts.yaml")
-"""What the dataset is to show."""
+"""The prompts for the dataset's images."""
 
 SHUFFLES: Final = Path(__file__).parents[1] / "examples" / "shuffle_captions"
 
@@ -51,7 +51,7 @@ EVALUATION: Final = {"labels": [*SUBJECTS]}
 
 
 def with_control(pipeline: Pipeline) -> Pipeline:
-    """Set what a model and a collection this small need, and add the control."""
+    """Set the arguments for a model and a collection this small, and add the control."""
     for step_id, arguments in SETTINGS.items():
         pipeline.change(step_id, arguments=arguments)
     pipeline.change("fine_tune", arguments=TRAINING)
@@ -83,7 +83,7 @@ def with_control(pipeline: Pipeline) -> Pipeline:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Read the command line, run the pipeline, and tell what came of it; 1 if it did not help."""
+    """Run the pipeline from the command line, and report; return 1 if fine-tuning did not help."""
     settings = PipelineConfigs.from_environment()
     parser = command_line("python -m demo.finetune", __doc__, settings)
     words = sys.argv[1:] if argv is None else argv
@@ -104,5 +104,5 @@ def main(argv: Sequence[str] | None = None) -> int:
     return exit_code(lambda: tell(ran[0]), debug=False)
 
 
-if __name__ == "__main__":  # the workers that make the collection import this module too
+if __name__ == "__main__":  # the worker processes that make the collection import this module too
     sys.exit(main())

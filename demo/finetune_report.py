@@ -1,4 +1,4 @@
-"""What the demo's fine-tuning brought, in a table, against what was expected of it."""
+"""The effect of the demo's fine-tuning, as a table, against what was expected."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -11,15 +11,18 @@ from fondant_spec.dataset import storage
 from fondant_spec.dataset.manifest import Manifest
 
 ENDINGS: Final = {"tuned": "images", "shuffled": "shuffled"}
-"""Of the ids of the evaluating steps, by the model that is held against the base."""
+"""Suffixes of the evaluation steps' ids, by the model that is compared with the base model."""
 
 LEARNED: Final = 0.8
 UNLEARNED: Final = 0.4
-"""The share of prompts for the new subject that a model draws right that knows it, or does not."""
+"""Bounds on the share of the new subject's prompts generated correctly.
+
+A model that knows the subject is above the first, one that does not is below the second.
+"""
 
 
 def tell(base_path: str) -> int:
-    """Print what the newest run found; return 1 if it is not what was expected."""
+    """Print the results of the newest run; return 1 if they are not as expected."""
     manifests = newest_run(storage.normalize(base_path))
     found = {
         name: _json(manifests[f"evaluate_{ending}"], "report.json")
@@ -50,7 +53,7 @@ def tell(base_path: str) -> int:
 
 
 def _is_gain(gain: Mapping[str, Any]) -> bool:
-    """Return whether a gain is greater than 99 in 100 that chance makes."""
+    """Return whether a gain exceeds 99 % of those due to chance."""
     return bool(gain["value"] > gain["null"]["p99"])
 
 
@@ -83,7 +86,7 @@ def _three(
 
 
 def _drawn_right(manifests: Mapping[str, Manifest]) -> dict[str, float]:
-    """Return the share of the prompts for the new subject that each model drew, by CLIP."""
+    """Return the share of the new subject's prompts that each model got right, by CLIP."""
     from demo.zero_shot import subjects_of  # noqa: PLC0415 - torch loads where it is needed
 
     shares = {}
@@ -99,6 +102,6 @@ def _drawn_right(manifests: Mapping[str, Manifest]) -> dict[str, float]:
 
 
 def _json(manifest: Manifest, name: str) -> Any:
-    """Return a JSON file that a step wrote beside its mark."""
+    """Return a JSON file that a step wrote beside its marker."""
     folder = storage.parent(manifest.artifacts[0])
     return json.loads(storage.read_text(storage.join(folder, name)))

@@ -1,8 +1,8 @@
-"""The image host: serves the collection, faults and all, on 127.0.0.1.
+"""The image host: serves the collection, including its faults, on 127.0.0.1.
 
-DEMO_DEAD_LINKS=0.3 lets so great a share of the pages have died, always the same ones.
-`python -m demo.host` serves until interrupted; `serving(root)` serves for as long as a `with`
-statement lasts, from a process of its own so that it takes no time from its caller's.
+With DEMO_DEAD_LINKS=0.3, that share of the pages is dead, always the same ones. `python -m
+demo.host` serves until interrupted; `serving(root)` serves while a `with` statement lasts, in a
+process of its own so that it takes no time from its caller's.
 """
 
 import argparse
@@ -22,11 +22,11 @@ from fondant_spec.errors import InputDataError, InvalidConfigError
 
 ADDRESS = "127.0.0.1"
 BACKLOG = 1024
-PATIENCE = 30  # seconds for a new host to answer, of which it needs about one
+PATIENCE = 30  # seconds to wait for a new host, which needs about one
 
 
 def default_port() -> int:
-    """Return the port that the environment variable DEMO_PORT names, or else `PORT`."""
+    """Return the port from the environment variable DEMO_PORT, by default `PORT`."""
     text = os.environ.get("DEMO_PORT", str(PORT))
     if not text.isascii() or not text.isdigit() or not 0 < int(text) < 2**16:
         message = f"DEMO_PORT is {text!r}: give a port number from 1 to 65535"
@@ -35,7 +35,7 @@ def default_port() -> int:
 
 
 def dead_links() -> float:
-    """Return the share of pages that have died, which DEMO_DEAD_LINKS names, or else 0."""
+    """Return the share of dead pages from DEMO_DEAD_LINKS, by default 0."""
     text = os.environ.get("DEMO_DEAD_LINKS", "0")
     with contextlib.suppress(ValueError):
         if 0 <= float(text) <= 1:
@@ -49,20 +49,20 @@ def serving(root: Path = ROOT, port: int | None = None, dead: float | None = Non
     """Serve the collection in `root` while the `with` statement lasts.
 
     This process opens the port itself and hands it to the new one. Hosts of the same collection
-    share a port, so that demos run side by side. The host ends with this process, however that
+    share a port, so that demos can run side by side. The host ends with this process, however that
     ends.
 
     Args:
         root: a finished collection.
         port: of 127.0.0.1; 0 for any free one, None for `default_port()`.
-        dead: the share of pages that have died; None for `dead_links()`.
+        dead: the share of dead pages; None for `dead_links()`.
 
     Yields:
         the base URL, such as "http://127.0.0.1:8642", once the host answers there.
 
     Raises:
         InputDataError: `root` holds no finished collection.
-        InvalidConfigError: something else has the port, such as the host of another collection.
+        InvalidConfigError: the port is in use, for example by the host of another collection.
     """
     dead = dead_links() if dead is None else dead
     with listen(root, default_port() if port is None else port, dead) as listener:
@@ -109,7 +109,7 @@ def listen(root: Path, port: int, dead: float = 0.0) -> socket.socket:
 
 
 def _served_at(port: int) -> bytes | None:
-    """Return the marker of the collection that another host serves there; None if none does."""
+    """Return the marker of the collection that another host serves there; None if there is none."""
     try:
         url = f"http://{ADDRESS}:{port}/{MARKER}"
         with urllib.request.urlopen(url, timeout=PATIENCE) as answer:
@@ -120,7 +120,7 @@ def _served_at(port: int) -> bytes | None:
 
 
 def _mark(root: Path, dead: float) -> bytes:
-    """Return what hosts that serve the same, and as much of it, know each other by."""
+    """Return the mark by which hosts that serve the same pages recognise each other."""
     return (root / MARKER).read_bytes() + (f"\n{dead} died".encode() if dead else b"")
 
 

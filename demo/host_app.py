@@ -1,4 +1,4 @@
-"""What the image host answers: the collection's files, its faults, and pages that have died."""
+"""The image host's answers: the collection's files, its faults, and dead pages."""
 
 import asyncio
 import json
@@ -23,15 +23,15 @@ OPT_OUT = {"X-Robots-Tag": "noai, noimageai"}
 
 
 def _has_died(path: str, dead: float) -> bool:
-    """Return whether a page is among the share that has died: a greater share has it as well."""
+    """Return whether a page is dead; pages dead at one share are also dead at a greater one."""
     return int.from_bytes(sha256(path.encode()).digest()[:4]) < dead * 2**32
 
 
 def make_app(root: Path, dead: float, mark: bytes) -> web.Application:
-    """Return the host as an application, where a share of the pages is `dead`.
+    """Return the host as an application with a share `dead` of dead pages.
 
-    Only paths that were listed when it started are served, so no request can name another file;
-    and the mark, by which hosts of the same collection know each other.
+    It serves only the paths listed when it started, so no request can name another file; and the
+    mark, by which hosts of the same collection recognise each other.
     """
     folder = root / "web"
     files = {f"/{path.relative_to(folder)}": path for path in folder.rglob("*.*")}
@@ -72,7 +72,7 @@ def make_app(root: Path, dead: float, mark: bytes) -> web.Application:
 def run_host(
     root: Path, listener: socket.socket, dead: float, mark: bytes, *, with_parent: bool
 ) -> None:
-    """Serve on `listener`, for ever or until standard input closes, as it does with the parent."""
+    """Serve on `listener` forever, or with the parent: until standard input closes."""
     asyncio.run(_serve(make_app(root, dead, mark), listener, with_parent=with_parent))
 
 

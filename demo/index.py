@@ -7,7 +7,7 @@
     index/image.json                     which model made the vectors, by its weights
     index/index.json                     the marker, written last
 
-The faulty pages are in it with what they showed when they were crawled, as on the real web.
+Faulty pages are indexed by the images that they had when they were crawled, as on the real web.
 """
 
 import io
@@ -33,12 +33,12 @@ from demo.tiny_models import CLIP_FOLDER, embed_images
 NAME = "demo"
 BATCH = 64
 DECODERS = 2
-NSFW = "UNLIKELY"  # none of the sixteen photographs is anything else
+NSFW = "UNLIKELY"  # true of all sixteen photographs
 COLUMNS = ("url", "caption", "width", "height", "NSFW", "license")
 
 
 def build_index(root: Path = ROOT, clip: Path = CLIP_FOLDER) -> Path:
-    """Index the collection in `root`, unless that is done; return the index folder.
+    """Index the collection in `root` unless it is indexed; return the index folder.
 
     Args:
         root: a finished collection.
@@ -80,7 +80,7 @@ def _write(folder: Path, pages: pa.Table, vectors: np.ndarray, clip: Path) -> No
 
 
 def _embed(root: Path, urls: list[str], clip: Path) -> np.ndarray:
-    """Return the normalised vector of each page's picture, float32, (pages, dimension)."""
+    """Return the normalised vector of each page's image, float32, (pages, dimension)."""
     model = CLIPModel.from_pretrained(clip, local_files_only=True).eval()
     processor = CLIPProcessor.from_pretrained(clip, local_files_only=True)
     vectors = []
@@ -92,7 +92,7 @@ def _embed(root: Path, urls: list[str], clip: Path) -> np.ndarray:
 
 
 def _pictures(root: Path, urls: list[str]) -> Iterator[list[Image.Image]]:
-    """Yield the pictures in batches, in the order of the URLs."""
+    """Yield the images in batches, in the order of the URLs."""
     faults = json.loads((root / "faults.json").read_text())
 
     def picture(url: str) -> Image.Image:

@@ -1,4 +1,4 @@
-"""Whether the collection's index is made, and made of what there is now: told without its tools."""
+"""Whether the collection's index exists and is up to date; needs no index or model libraries."""
 
 import json
 from hashlib import sha256
@@ -12,18 +12,18 @@ RECIPE = ("index.py",)
 
 
 def marker_of(root: Path) -> Path:
-    """Return the marker of the index, which is written last."""
+    """Return the path of the index's marker, which is written last."""
     return root / FOLDER / "index.json"
 
 
 def is_current(root: Path, clip: Path) -> bool:
-    """Return whether the index is made, of this collection and with this CLIP model."""
+    """Return whether there is an index of this collection, made with this CLIP model."""
     marker = marker_of(root)
     return marker.is_file() and bool(json.loads(marker.read_text())["config"] == wanted(root, clip))
 
 
 def wanted(root: Path, clip: Path) -> dict[str, Any]:
-    """Return what the index is to be made of: the collection in `root`, and a model's folder."""
+    """Return what the index must be made from: the collection in `root`, and a model folder."""
     collection = json.loads((root / MARKER).read_text())
     return {
         "collection": collection["sha256"],

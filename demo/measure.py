@@ -1,4 +1,4 @@
-"""How well the tiny models do on crops that neither was trained on."""
+"""The quality of the tiny models, on crops that neither was trained on."""
 
 import numpy as np
 import torch
@@ -9,14 +9,14 @@ from demo.photos import SUBJECTS
 from demo.tiny_models import embed_images, embed_texts
 from demo.training_data import PROMPT, Sample
 
-BY_IMAGE, BY_PROMPT = 10, 20  # how many of the best are looked at
-DUPLICATE = 0.94  # the cosine from which clip-retrieval calls two images duplicates
+BY_IMAGE, BY_PROMPT = 10, 20  # number of top results to score
+DUPLICATE = 0.94  # the cosine from which clip-retrieval considers two images duplicates
 BATCH = 64
 LONGEST_CAPTION = 24  # tokens
 
 
 def pixels(processor: CLIPProcessor | BlipProcessor, rows: list[Sample]) -> torch.Tensor:
-    """Return what the image processor makes of the samples, float32 (N, 3, side, side)."""
+    """Return the image processor's output for the samples, float32 (N, 3, side, side)."""
     images = [row.image for row in rows]
     return processor.image_processor(images, return_tensors="pt")["pixel_values"]
 
@@ -53,7 +53,7 @@ def measure_clip(
 def measure_blip(
     model: BlipForConditionalGeneration, processor: BlipProcessor, rows: list[Sample]
 ) -> dict[str, float]:
-    """Return how many captions name their subject and no other, and how many are wholly right."""
+    """Return the shares of captions that name only their subject, and that are entirely correct."""
     captions = write_captions(model, processor, rows)
     pairs = list(zip(captions, rows, strict=True))
     plain = [caption.replace(" - ", "-").replace(" ,", ",") for caption in captions]
@@ -71,7 +71,7 @@ def measure_blip(
 def write_captions(
     model: BlipForConditionalGeneration, processor: BlipProcessor, rows: list[Sample]
 ) -> list[str]:
-    """Return one caption a sample, greedily decoded."""
+    """Return one greedily decoded caption per sample."""
     captions: list[str] = []
     for start in range(0, len(rows), BATCH):
         batch = pixels(processor, rows[start : start + BATCH])

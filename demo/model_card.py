@@ -1,4 +1,4 @@
-"""The cards of the tiny models: what they are, what they saw, how well they do."""
+"""The model cards of the tiny models: what they are, their training data, and their quality."""
 
 from pathlib import Path
 
@@ -57,9 +57,9 @@ def write_card(  # noqa: PLR0913 - the blanks of the card
     library: str = "transformers",
     unseen: str | None = None,
 ) -> None:
-    """Write the card into a model's folder; figures are shares of one, or counts above one.
+    """Write the card into a model's folder; figures are shares up to one, or counts above one.
 
-    `unseen` is the one subject that the model was not trained on, if there is one.
+    `unseen` is the subject that the model was not trained on, if there is one.
     """
     lines = [
         f"| {label} | {value:.1%} |" if value <= 1 else f"| {label} | {value:.0f} |"

@@ -1,4 +1,4 @@
-"""The classes of `transformers` that the demo uses, imported once torch is ready for them."""
+"""The `transformers` classes that the demo uses, imported after torch has been set up for them."""
 # ruff: noqa: E402 - see `prepare_torch`
 
 from image_toolkit.models.runtime.torch_setup import prepare_torch

@@ -1,7 +1,7 @@
-"""Sixteen real photographs that ship inside scikit-image, scikit-learn and matplotlib.
+"""Sixteen real photographs that ship with scikit-image, scikit-learn and matplotlib.
 
-They are read from the installed wheels, never from a network. Each comes with its subject in one
-word, what can truthfully be said of it at three distances, and its credit.
+They are read from the installed packages, never from the network. Each has a one-word subject, true
+descriptions at three distances, and a credit.
 """
 
 from dataclasses import dataclass
@@ -22,17 +22,17 @@ LONGEST_SIDE = 1000  # pixels; the two larger originals gain nothing from more
 
 @dataclass(frozen=True)
 class Photo:
-    """One photograph and what is known of it.
+    """A photograph and its description.
 
     Attributes:
-        subject: one word; every caption of the photograph holds it.
+        subject: one word, part of every caption of the photograph.
         package: the Python package that ships the file.
         file: the path inside that package.
-        close, medium, wide: what a crop shows at that distance. `{side}` stands for `side`.
-        also: other words that web pages use for it.
-        credit: who made it and under what terms.
-        side: where the thing that a phrase calls `{side}` is, in the picture as it ships.
-        focus: where the subject is, as (left, top, right, bottom) in fractions of the picture.
+        close, medium, wide: what a crop at that distance shows. `{side}` stands for `side`.
+        also: other words that web pages use for the subject.
+        credit: author and licence.
+        side: the position of what a phrase calls `{side}`, in the photograph as shipped.
+        focus: the position of the subject, as (left, top, right, bottom) in fractions of the image.
     """
 
     subject: str
@@ -47,7 +47,7 @@ class Photo:
     focus: tuple[float, float, float, float] = WHOLE
 
     def path(self) -> Path:
-        """Return where the file lies in this environment.
+        """Return the file's path in this environment.
 
         Raises:
             MissingDependencyError: the package is not installed, or lacks the file.

@@ -1,4 +1,4 @@
-"""Everything that a demo run reads, made once: the collection, the seeds and the index."""
+"""Prepares everything that a demo run reads: the collection, the seeds and the index."""
 
 import fcntl
 import sys
@@ -17,7 +17,7 @@ from fondant_spec.progress import Drawing
 
 @dataclass(frozen=True)
 class DemoFiles:
-    """Where the parts lie below `root`, made or not, as a pipeline's arguments name them."""
+    """The paths of the demo's files below `root`, as a pipeline's arguments name them."""
 
     root: Path = ROOT
 
@@ -33,17 +33,17 @@ class DemoFiles:
 
     @property
     def truth(self) -> Path:
-        """What each URL really shows, for the evaluation alone."""
+        """What each URL really shows, for the evaluation only."""
         return self.root / "truth.parquet"
 
 
 def prepare(root: Path = ROOT, *, port: int | None = None, clip: Path = CLIP_FOLDER) -> DemoFiles:
-    """Make what is missing or out of date in `root`; a second call finds everything in place.
+    """Make what is missing or out of date in `root`; a second call does nothing.
 
     Args:
         root: the folder for all of it.
-        port: the host's, which the URLs name; None for DEMO_PORT, or 8642.
-        clip: the model that the index is made with.
+        port: the host's port in the URLs; None for DEMO_PORT, or 8642.
+        clip: the model to index with.
     """
     with _alone(root):
         with _telling("the pictures of a small web", root / MARKER):
@@ -56,7 +56,7 @@ def prepare(root: Path = ROOT, *, port: int | None = None, clip: Path = CLIP_FOL
         with _telling("the index of the pictures", files.index):
             from huggingface_hub.utils.tqdm import disable_progress_bars  # noqa: PLC0415
 
-            disable_progress_bars()  # before transformers comes: they have no label
+            disable_progress_bars()  # before transformers is imported: its bars have no label
             from demo.index import build_index  # noqa: PLC0415 - torch loads where it is needed
 
             build_index(root, clip)
@@ -65,7 +65,7 @@ def prepare(root: Path = ROOT, *, port: int | None = None, clip: Path = CLIP_FOL
 
 @contextmanager
 def _alone(root: Path) -> Iterator[None]:
-    """Have one demo at a time make the files in a folder; the others wait, and find them made."""
+    """Let one demo at a time make the files in a folder; the others wait, and then find them."""
     root.parent.mkdir(parents=True, exist_ok=True)
     with root.with_name(f".{root.name}.lock").open("w") as lock:
         try:
@@ -78,7 +78,7 @@ def _alone(root: Path) -> Iterator[None]:
 
 @contextmanager
 def _telling(what: str, made: Path) -> Iterator[None]:
-    """Say what is made, or looked at since it is there already, as long as that takes."""
+    """Show what is being made (or, if it exists, checked) as long as that takes."""
     title = f"[demo] {'checks' if made.exists() else 'makes'} {what}"
     with Drawing(title, print, sys.stdout) as drawing:
         if not drawing.live:

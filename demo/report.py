@@ -1,7 +1,7 @@
-"""How good the demo's dataset is, and what it looks like: `python -m demo.report`.
+"""The quality of the demo's dataset, and a picture of it: `python -m demo.report`.
 
-Prints retrieval precision and caption accuracy against the truth, which no step of the pipeline
-reads, and writes a contact sheet.
+Prints retrieval precision and caption accuracy against the ground truth, which no step of the
+pipeline reads, and writes a contact sheet.
 """
 
 import argparse
@@ -28,7 +28,7 @@ FIELDS = ("seed_id", "image_url", "similarity", "image", "caption")
 
 
 def main() -> int:
-    """Report on the newest run below BASE_PATH; 1 if it misses the goal."""
+    """Report on the newest run below BASE_PATH; return 1 if it misses its target."""
     parser = argparse.ArgumentParser(prog="python -m demo.report", description=__doc__)
     parser.add_argument("--base-path", default=PipelineConfigs.from_environment().BASE_PATH)
     parser.add_argument("--sheet", type=Path, default=Path("artifacts/demo/contact_sheet.png"))
@@ -68,9 +68,9 @@ def report(base_path: str, sheet: Path) -> int:
 
 
 def seed_subjects(manifests: Mapping[str, Manifest], root: Path = ROOT) -> dict[str, str]:
-    """Return the true subject of each seed image, or of each prompt, by the ids that hits name.
+    """Return the true subject of each seed image or prompt, by the ids that hits refer to.
 
-    `root` is the folder that the demo was made in.
+    `root` is the folder of the demo's files.
     """
     subjects: dict[str, str] = {}
     starts = [name for name in ("load_from_hub", "generate_prompts") if name in manifests]
@@ -91,7 +91,7 @@ def sheet_rows(
     rows: list[dict[str, Any]],
     subjects: Mapping[str, str],
 ) -> list[SheetRow]:
-    """Return the contact sheet's rows: one seed of some subjects, and its best hits."""
+    """Return the contact sheet's rows: one seed for each of some subjects, and its best hits."""
     hits: dict[str, list[dict[str, Any]]] = defaultdict(list)
     for row in rows:
         hits[row["seed_id"]].append(row)

@@ -1,9 +1,9 @@
-"""The pipeline on the demo's own data, offline: `python -m demo.run [options of pipeline.py]`.
+"""Run the pipeline on the demo's data, offline: `python -m demo.run [options of pipeline.py]`.
 
-What it reads is made first where it is missing, and its images are served on loopback while it
-runs. PROMPTS=demo/prompts.yaml begins with prompts instead of images; CLIP_MODEL and CAPTION_MODEL
-name other models than the demo's tiny ones, CLIP_MODEL a local folder, since the index is made with
-it. It runs on this machine, whatever HOST is, unless `--runner` says otherwise.
+The demo's files are made first if they are missing, and its images are served on loopback during
+the run. PROMPTS=demo/prompts.yaml starts from prompts instead of images; CLIP_MODEL and
+CAPTION_MODEL replace the demo's tiny models. CLIP_MODEL must be a local folder, since the index is
+made with it. The demo runs on this machine, whatever HOST is, unless `--runner` says otherwise.
 """
 
 import argparse
@@ -24,23 +24,23 @@ from pipeline import build
 from pipeline_configs import PipelineConfigs
 
 ARGUMENTS: Final = {
-    # All images are on one host, which is our own: private, on a port of its own, and not to be
-    # spared.
+    # All images are on one host, which is our own: it has a private address and its own port, and
+    # needs no rate limit.
     "download_images.allow_private_hosts": "true",
     "download_images.allowed_ports": "[]",
     "download_images.connections_per_host": "64",
     "download_images.requests_per_second_per_host": "0",
     "download_images.failures_per_host": "1000",
-    # In the eyes of a CLIP this small, many pictures of one subject look the same.
+    # To a CLIP this small, many images of one subject look the same.
     "laion_retrieval.duplicate_threshold": "0.995",
 }
 
 
 def configure(environment: Mapping[str, str] = os.environ) -> PipelineConfigs:
-    """Return the settings of the environment, completed by those that point at the demo.
+    """Return the settings from the environment, completed by those of the demo.
 
     Raises:
-        InvalidConfigError: the environment names seed images or an index, which are the demo's own.
+        InvalidConfigError: the environment sets seed images or an index, which the demo has itself.
     """
     for name in ("DATASET_NAME", "INDEX", "INDEX_URL"):
         if environment.get(name):
@@ -57,10 +57,10 @@ def configure(environment: Mapping[str, str] = os.environ) -> PipelineConfigs:
 
 
 def prepared(configs: PipelineConfigs) -> PipelineConfigs:
-    """Make the files that the settings name, where they are missing.
+    """Make the files that the settings name, if they are missing.
 
     Raises:
-        InvalidConfigError: CLIP_MODEL is no local model, so the index cannot be made with it.
+        InvalidConfigError: CLIP_MODEL is not a local model, so the index cannot be made with it.
     """
     clip = Path(configs.CLIP_MODEL).expanduser()
     if not (clip / "model.safetensors").is_file():
@@ -85,7 +85,7 @@ def adapt(pipeline: Pipeline) -> Pipeline:
 
 
 def served() -> AbstractContextManager[str]:
-    """Have the images served on loopback while a `with` statement lasts; see `host.serving`."""
+    """Serve the images on loopback while a `with` statement lasts; see `host.serving`."""
     from demo.host import serving  # noqa: PLC0415 - not wanted where nothing has to run
 
     return serving()
@@ -94,7 +94,7 @@ def served() -> AbstractContextManager[str]:
 def command_line(
     program: str, about: str | None, settings: PipelineConfigs
 ) -> argparse.ArgumentParser:
-    """Return the options of a program of the demo, which runs on this machine."""
+    """Return the options of a demo program, which runs on this machine."""
     parser = argparse.ArgumentParser(
         prog=program, description=about, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -106,7 +106,7 @@ def command_line(
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Read the command line, and run the pipeline on the demo or tell what would run."""
+    """Read the command line, and run the pipeline on the demo or show its plan."""
     settings = PipelineConfigs.from_environment()
     parser = command_line("python -m demo.run", __doc__, settings)
 
@@ -117,5 +117,5 @@ def main(argv: Sequence[str] | None = None) -> int:
     return launch(build_it, parser, argv, during=served, settings=asdict(settings))
 
 
-if __name__ == "__main__":  # the workers that make the collection import this module too
+if __name__ == "__main__":  # the worker processes that make the collection import this module too
     sys.exit(main())

@@ -1,6 +1,6 @@
-"""The seed images: two crops a subject, as a dataset repository in the Hugging Face hub's layout.
+"""The seed images: two crops per subject, as a dataset repository in the Hugging Face hub's layout.
 
-`datasets.load_dataset(folder)` and its streaming form read it like any other repository.
+`datasets.load_dataset(folder)` reads it like any other repository, also when streaming.
 """
 
 import io
@@ -57,7 +57,7 @@ models' training set hold other crops of the same photographs, never these.
 
 
 def make_seeds(root: Path = ROOT, *, seed: int = SEED) -> Path:
-    """Write the seeds into `root`/seeds, unless they are there; return that folder."""
+    """Write the seeds into `root`/seeds unless they are there; return that folder."""
     folder = root / FOLDER
     marker = folder / "seeds.json"
     config = {"seed": seed, "recipe": recipe_digest(RECIPE)}

@@ -1,4 +1,4 @@
-"""A Stable Diffusion of the real architecture, some hundred times smaller, not yet trained.
+"""An untrained Stable Diffusion of the real architecture, hundreds of times smaller.
 
 Its text encoder is that of the demo's tiny CLIP, as the real one's is that of a CLIP.
 """
@@ -33,7 +33,7 @@ def make_vae() -> AutoencoderKL:
 
 
 def make_unet() -> UNet2DConditionModel:
-    """Return an untrained UNet over latents of (4, 16, 16) and texts of (77, 128)."""
+    """Return an untrained UNet for latents of (4, 16, 16) and texts of (77, 128)."""
     return UNet2DConditionModel(
         sample_size=IMAGE_SIZE // 4,
         in_channels=LATENT_CHANNELS,

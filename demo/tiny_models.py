@@ -1,4 +1,4 @@
-"""A CLIP and a BLIP of the real architectures, some hundred times smaller, not yet trained."""
+"""An untrained CLIP and BLIP of the real architectures, hundreds of times smaller."""
 
 import json
 from collections.abc import Iterable
@@ -35,7 +35,7 @@ TOWER = {
 
 
 def make_clip(texts: Iterable[str]) -> tuple[CLIPModel, CLIPProcessor]:
-    """Return an untrained CLIP and its processor; the vocabulary is learnt from `texts`."""
+    """Return an untrained CLIP and its processor; the vocabulary is learned from `texts`."""
     tokenizer = _clip_tokenizer(texts)
     config = CLIPConfig(
         text_config={
@@ -64,7 +64,7 @@ def make_clip(texts: Iterable[str]) -> tuple[CLIPModel, CLIPProcessor]:
 
 
 def make_blip(texts: Iterable[str]) -> tuple[BlipForConditionalGeneration, BlipProcessor]:
-    """Return an untrained BLIP captioner and its processor; its words are those of `texts`."""
+    """Return an untrained BLIP captioner and its processor, with the words of `texts`."""
     tokenizer = _bert_tokenizer(texts)
     config = BlipConfig(
         text_config={
@@ -99,13 +99,13 @@ def embed_images(model: CLIPModel, pixels: torch.Tensor) -> torch.Tensor:
 
 
 def embed_texts(model: CLIPModel, **tokens: torch.Tensor) -> torch.Tensor:
-    """Return normalised text vectors, (N, dimension), for what the tokenizer returned."""
+    """Return normalised text vectors, (N, dimension), for the output of the tokenizer."""
     pooled = model.text_model(**tokens).pooler_output
     return functional.normalize(model.text_projection(pooled), dim=-1)
 
 
 def _clip_tokenizer(texts: Iterable[str]) -> CLIPTokenizer:
-    """Return CLIP's byte-level BPE with its full alphabet, so that no text is out of reach."""
+    """Return CLIP's byte-level BPE with its full alphabet, so that it can encode any text."""
     alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())
     learner = Tokenizer(models.BPE(end_of_word_suffix=WORD_END))
     learner.pre_tokenizer = pre_tokenizers.Whitespace()
@@ -124,7 +124,7 @@ def _clip_tokenizer(texts: Iterable[str]) -> CLIPTokenizer:
 
 
 def _bert_tokenizer(texts: Iterable[str]) -> BertTokenizer:
-    """Return BERT's WordPiece: the words of `texts`, and letters for every other word."""
+    """Return BERT's WordPiece: the words of `texts`, and single letters for all others."""
     specials = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "[DEC]"]
     words = sorted({word for text in texts for word in text.lower().replace("-", " - ").split()})
     letters = [chr(code) for code in range(33, 127) if not chr(code).isupper()]

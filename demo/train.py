@@ -1,7 +1,7 @@
 """Train the tiny models on crops of the photographs: `python -m demo.train [clip] [blip] ...`.
 
-The same seed gives the same models on the same machine. Every figure in the models' cards comes
-from here, measured on windows that no model was trained on.
+The same seed gives the same models on the same machine. All figures in the model cards come from
+here, measured on windows that no model was trained on.
 """
 
 import argparse
@@ -33,15 +33,15 @@ from demo.training_data import PROMPT, Sample, batches, every_caption, samples
 
 MODELS = ["clip", "blip", "diffusion"]
 SEED = 20
-THREADS = 1  # more would add up in another order, and give other models
+THREADS = 1  # more would sum in another order, and give other models
 CROPS, HELD_OUT = 12_800, 1_600
 BATCH = 128
 CLIP_STEPS, BLIP_STEPS = 1_000, 1_400
 PEAK_RATE, WARM_UP, DECAY = 1e-3, 100, 0.05
 REPORT_EVERY = 100
-NOT_SCORED = -100  # the label that the language model's loss skips
+NOT_SCORED = -100  # the label that the language model's loss ignores
 LOOK_TEMPERATURE = 0.1
-LOOK_SHARE = 0.1  # of telling images of one subject apart, against telling subjects apart
+LOOK_SHARE = 0.1  # weight of telling images of one subject apart, against telling subjects apart
 LOOK_SHIFT = 3  # pixels
 LOOK_NOISE = 0.15  # of the normalised pixels
 
@@ -69,15 +69,15 @@ def fit(
 
 
 def subject_numbers(rows: list[Sample]) -> Tensor:
-    """Return each sample's place in `SUBJECTS`."""
+    """Return each sample's position in `SUBJECTS`."""
     return torch.tensor([SUBJECTS.index(row.subject) for row in rows])
 
 
 def train_clip(rows: list[Sample]) -> tuple[CLIPModel, CLIPProcessor]:
-    """Train CLIP on captions, on plain prompts and on two looks at each image, in turn.
+    """Train CLIP alternately on captions, plain prompts and two augmented views of each image.
 
-    The looks bring the images of one subject together, yet not into one vector: the nearest images
-    are those most alike, and near duplicates can be told from mere relatives.
+    The views pull images of one subject together, but not into a single vector: the nearest images
+    are the most similar ones, and near-duplicates can be told from images of the same subject.
     """
     model, processor = make_clip(every_caption())
     images, subjects = pixels(processor, rows), subject_numbers(rows)
@@ -98,7 +98,7 @@ def train_clip(rows: list[Sample]) -> tuple[CLIPModel, CLIPProcessor]:
 def _text_loss(
     model: CLIPModel, processor: CLIPProcessor, images: Tensor, texts: list[str]
 ) -> Tensor:
-    """Return CLIP's contrastive loss; images with equal texts are all right answers to it."""
+    """Return CLIP's contrastive loss; all images with the same text count as correct matches."""
     distinct = sorted(set(texts))
     tokens = processor.tokenizer(distinct, padding=True, return_tensors="pt")
     vectors = embed_images(model, images)
@@ -110,7 +110,7 @@ def _text_loss(
 
 
 def _look_loss(model: CLIPModel, images: Tensor, subjects: Tensor) -> Tensor:
-    """Return the loss of finding each image's subject, and the image, by a second look at it."""
+    """Return the loss of identifying each image, and its subject, by a second view of it."""
     gain = torch.empty(len(images), 1, 1, 1).uniform_(0.85, 1.15)
     shift = torch.randint(-LOOK_SHIFT, LOOK_SHIFT + 1, (2,)).tolist()
     looks = torch.roll(images, shift, (2, 3)) * gain + LOOK_NOISE * torch.randn_like(images)
@@ -125,8 +125,8 @@ def _look_loss(model: CLIPModel, images: Tensor, subjects: Tensor) -> Tensor:
 def train_blip(rows: list[Sample]) -> tuple[BlipForConditionalGeneration, BlipProcessor]:
     """Train BLIP to write the captions.
 
-    A head that names the subject from the vision tower's class token teaches the tower what to
-    look at, long before the language model does; it is thrown away.
+    An auxiliary head predicts the subject from the vision tower's class token. It teaches the tower
+    what to look at long before the language model does, and is discarded afterwards.
     """
     model, processor = make_blip(every_caption())
     images = pixels(processor, rows)
@@ -167,7 +167,7 @@ def save(folder: Path, model: Any, processor: Any, figures: dict[str, float], **
 
 
 def save_diffusion(rows: list[Sample]) -> None:
-    """Train the tiny Stable Diffusion on the text encoder of the tiny CLIP, measure and save it."""
+    """Train the tiny Stable Diffusion with the tiny CLIP's text encoder, measure and save it."""
     from demo import train_diffusion as diffusion  # noqa: PLC0415 - needs the CLIP, once trained
 
     torch.manual_seed(SEED)

@@ -23,16 +23,16 @@ VAE_STEPS, VAE_BATCH, VAE_RATE = 1_400, 32, 2e-3
 DECODER_STEPS, DECODER_RATE = 600, 1e-3
 UNET_STEPS, UNET_BATCH, UNET_RATE = 4_000, 64, 1e-3
 KL_SHARE = 1e-6
-DROPPED_SHARE = 0.1  # of captions, so that guidance has something to guide away from
-PLAIN_SHARE = 0.25  # of captions that are the plain prompt
+DROPPED_SHARE = 0.1  # of captions are left empty, for classifier-free guidance
+PLAIN_SHARE = 0.25  # of captions are replaced by the plain prompt
 AVERAGE_OVER = 0.999
 WARM_UP = 100
-DRAWN, DRAWING_STEPS, GUIDANCE = 10, 20, 3.0  # to measure
+DRAWN, DRAWING_STEPS, GUIDANCE = 10, 20, 3.0  # for the measurement
 REPORT_EVERY = 100
 
 
 class Plan(NamedTuple):
-    """How long to train: steps, rows in each, and the highest rate."""
+    """A training schedule: steps, rows per step, and the peak learning rate."""
 
     steps: int
     batch: int
@@ -40,7 +40,7 @@ class Plan(NamedTuple):
 
 
 def measure_diffusion(pipeline: StableDiffusionPipeline) -> dict[str, float]:
-    """Return how many plain prompts CLIP sees drawn right: of the subjects seen, and of the new."""
+    """Return the shares of plain prompts drawn right, by CLIP: seen subjects, and the new one."""
     right: dict[str, float] = {}
     for subject in SUBJECTS:
         made = pipeline(
@@ -60,8 +60,8 @@ def measure_diffusion(pipeline: StableDiffusionPipeline) -> dict[str, float]:
 def train_diffusion(rows: list[Sample]) -> StableDiffusionPipeline:
     """Train a VAE on crops, and a UNet on its latents and the captions.
 
-    None of both sees the new subject but the VAE's decoder at last: one that is to be drawn must be
-    there to be drawn with, as a real VAE has seen photographs of everything.
+    Neither sees the new subject, except the VAE's decoder at the end: it must be able to decode the
+    subject, as a real VAE, trained on photographs of everything, can.
     """
     known = [row for row in rows if row.subject != NEW_SUBJECT]
     pixels = torch.stack([pixels_of(row.image) for row in known])
@@ -73,13 +73,13 @@ def train_diffusion(rows: list[Sample]) -> StableDiffusionPipeline:
 
 
 def pixels_of(image: Image.Image) -> Tensor:
-    """Return the middle of an image as the model sees it, float32 (3, 64, 64) within -1 and 1."""
+    """Return the centre of an image as the model's input, float32 (3, 64, 64) within -1 and 1."""
     square = ImageOps.fit(image, (IMAGE_SIZE, IMAGE_SIZE), Image.Resampling.BICUBIC)
     return torch.from_numpy(np.array(square)).permute(2, 0, 1).float() / 127.5 - 1
 
 
 def train_vae(pixels: Tensor) -> AutoencoderKL:
-    """Train a VAE to give images back, its latents scaled to a deviation of one."""
+    """Train a VAE to reconstruct images, its latents scaled to a standard deviation of one."""
     vae = make_vae()
 
     def loss_of(picked: np.ndarray, noise: torch.Generator) -> Tensor:
@@ -94,7 +94,7 @@ def train_vae(pixels: Tensor) -> AutoencoderKL:
 
 
 def _finish_decoder(vae: AutoencoderKL, pixels: Tensor) -> None:
-    """Train the decoder alone on images of all subjects; latents stay as they are."""
+    """Train only the decoder on images of all subjects; the latents stay the same."""
     latents = encoded(vae, pixels, scale=1)
 
     def loss_of(picked: np.ndarray, _: torch.Generator) -> Tensor:
@@ -112,7 +112,7 @@ def encoded(vae: AutoencoderKL, pixels: Tensor, scale: float | None = None) -> T
 
 
 def _train_unet(pipeline: StableDiffusionPipeline, latents: Tensor, rows: list[Sample]) -> None:
-    """Train the UNet to predict noise, and leave the average of its later weights in it."""
+    """Train the UNet to predict noise, and keep the average of its later weights."""
     texts = _Texts(pipeline, rows)
     unet, scheduler = pipeline.unet, pipeline.scheduler
     average = AveragedModel(unet, multi_avg_fn=get_ema_multi_avg_fn(AVERAGE_OVER))
@@ -130,7 +130,7 @@ def _train_unet(pipeline: StableDiffusionPipeline, latents: Tensor, rows: list[S
 
 
 class _Texts:
-    """The texts of the rows as the text encoder has them, each distinct one encoded once."""
+    """The rows' texts as encoded by the text encoder, each distinct one encoded once."""
 
     def __init__(self, pipeline: StableDiffusionPipeline, rows: list[Sample]) -> None:
         plain = [PROMPT.format(row.subject) for row in rows]
@@ -145,7 +145,7 @@ class _Texts:
         self._plain = torch.tensor([number[text] for text in plain])
 
     def drawn(self, picked: np.ndarray, noise: torch.Generator) -> Tensor:
-        """Return a text for each of some rows, float32 (N, 77, 128): now and then an empty one."""
+        """Return a text for each row, float32 (N, 77, 128), occasionally an empty one."""
         chance = torch.rand(len(picked), generator=noise)
         chosen = torch.where(chance < PLAIN_SHARE, self._plain[picked], self._captions[picked])
         chosen[chance > 1 - DROPPED_SHARE] = 0
@@ -159,9 +159,9 @@ def fit(
     plan: "Plan",
     average: AveragedModel | None = None,
 ) -> None:
-    """Minimise `loss_of(row numbers, noise)`, and keep the average of the weights if there is one.
+    """Minimise `loss_of(row numbers, noise)`, and update the weights' average if there is one.
 
-    The rate rises for a while, then falls along a cosine.
+    The learning rate warms up, then follows a cosine decay.
     """
     steps = plan.steps
     optimiser = torch.optim.AdamW(model.parameters(), lr=plan.rate, weight_decay=0.01)

@@ -1,4 +1,4 @@
-"""The crops that the tiny models learn from, and those that they are measured on."""
+"""The crops that the tiny models are trained and measured on."""
 
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
@@ -27,14 +27,14 @@ class Sample:
 
 
 def samples(split: crops.Split, count: int, seed: int) -> list[Sample]:
-    """Return `count` crops of `split`, the subjects in turn; the same ones for the same seed."""
+    """Return `count` crops of `split`, cycling through the subjects; deterministic for a seed."""
     tasks = [(split, start, min(start + CHUNK, count), seed) for start in range(0, count, CHUNK)]
     with ProcessPoolExecutor(WORKERS, get_context("spawn")) as pool:
         return [sample for chunk in pool.map(_chunk, tasks) for sample in chunk]
 
 
 def every_caption() -> list[str]:
-    """Return every sentence that a caption can be, and every plain prompt, sorted."""
+    """Return every possible caption and every plain prompt, sorted."""
     texts = {PROMPT.format(subject) for subject in SUBJECTS} | set(SUBJECTS)
     for photo in PHOTOS:
         for view in crops.VIEWS:

@@ -1,4 +1,4 @@
-"""What the demo's tiny CLIP sees in images, of the sixteen subjects."""
+"""Zero-shot classification of images into the sixteen subjects, with the demo's tiny CLIP."""
 
 import io
 from collections.abc import Sequence

@@ -1,14 +1,14 @@
-r"""The whole way: a dataset from seeds, a model fine-tuned on it, and figures of what it brought.
+r"""From seeds to a dataset, a model fine-tuned on it, and measurements of its effect.
 
     load_from_hub -> ... -> caption_images -> split_rows -> fine_tune -> generate_images
                                                    \                          tuned \
                                                     `-----------------> generate_images > evaluate
                                                                                  base /
 
-It is the pipeline of `pipeline.py`, set by the same environment, with four kinds of steps more. A
-tenth of the images is held out; their captions are the prompts, of which both models make an image
-each, from the same noise. evaluate_images compares them with the held-out images, and its
-`report.html` says whether the dataset helped.
+This is the pipeline of `pipeline.py`, with the same environment settings and four more kinds of
+steps. A tenth of the images is held out. Their captions are the prompts from which the base and the
+tuned model generate an image each, starting from the same noise. evaluate_images compares these
+with the held-out images, and its `report.html` says whether the dataset helped.
 
     python examples/train_and_evaluate.py --config examples/recipes/lora_512.yaml
 
@@ -37,10 +37,10 @@ GRID_TYPE = {"type": "array", "items": {"type": "binary"}}
 def with_training(
     pipeline: Pipeline, configs: PipelineConfigs, base_model: str, *, grid: bool = False
 ) -> Pipeline:
-    """Add to a pipeline that exports what trains on the same rows, and what measures the result.
+    """Add training on the exported rows, and the evaluation of the result, to a pipeline.
 
-    With `grid`, the tuned model draws each prompt with all pairs of guidance scale and steps; the
-    first pair is what the models are compared by.
+    With `grid`, the tuned model generates each prompt with all pairs of guidance scale and steps;
+    the models are compared by the first pair.
     """
     gpu = gpu_resources(configs)
     images = pipeline.add(COMPONENTS / "split_rows", after=pipeline.steps["export_dataset"].after)
@@ -75,7 +75,7 @@ def with_training(
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Read the command line, and run the pipeline or tell what would run."""
+    """Read the command line, and run the pipeline or show its plan."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )

@@ -1,28 +1,28 @@
-"""How far people agree with what the steps wrote, from the rows that they reviewed."""
+"""How often reviewers agreed with the steps' results."""
 
 from dataclasses import dataclass
 from math import sqrt
 from typing import Final
 
 _Z: Final = 1.959964
-"""Standard deviations on each side that hold 95 % of a normal distribution."""
+"""Standard deviations on each side that cover 95 % of a normal distribution."""
 
 
 @dataclass(frozen=True)
 class Agreement:
-    """Of `reviewed` rows, `agreed` were accepted as they were."""
+    """Of `reviewed` rows, `agreed` were accepted unchanged."""
 
     agreed: int
     reviewed: int
 
     @property
     def share(self) -> float:
-        """Which part agreed; 0 where nothing was reviewed."""
+        """The share that was accepted; 0 if nothing was reviewed."""
         return self.agreed / self.reviewed if self.reviewed else 0.0
 
     @property
     def interval(self) -> tuple[float, float]:
-        """The 95 % interval of Wilson's score for the share of all rows; (0, 1) of nothing."""
+        """The 95 % Wilson score interval for the share among all rows; (0, 1) for no rows."""
         n = self.reviewed
         if not n:
             return 0.0, 1.0

@@ -1,4 +1,4 @@
-"""The addresses of the pages, and what is answered where something is wrong."""
+"""The web application: routes, and error pages."""
 
 from collections.abc import Awaitable, Callable, Collection
 from functools import partial
@@ -58,9 +58,9 @@ def make_app(site: Site, token: str, names: Collection[str] = ()) -> Starlette:
     """Return the web application of a site.
 
     Args:
-        site: what is shown.
-        token: whoever has it may look, and change what may be changed.
-        names: under which the server is known, beside those of loopback addresses.
+        site: what the pages show.
+        token: grants its holder read access, and write access where the site is not read-only.
+        names: host names that the server answers to, besides loopback addresses.
     """
     routes: list[Route | Mount] = [
         Route(path, partial(page, site), methods=["GET"]) for path, page in _PAGES.items()
@@ -78,7 +78,7 @@ def make_app(site: Site, token: str, names: Collection[str] = ()) -> Starlette:
 
 
 def _told(site: Site, _request: Request, error: Exception) -> Response:
-    """Return the page that says what is wrong."""
+    """Return the error page."""
     if isinstance(error, HTTPException):
         return site.page("error.html", {"problem": error.detail}, error.status_code)
     return site.page("error.html", {"problem": str(error)}, 400)

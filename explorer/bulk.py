@@ -1,4 +1,4 @@
-"""Changing many rows at once: every change is there to be seen before one is written."""
+"""Bulk edits: changes to many rows at once, every one previewed before any is written."""
 
 import hashlib
 import json
@@ -38,11 +38,10 @@ ACTIONS: Final = {
 
 @dataclass(frozen=True)
 class Bulk:
-    r"""What is to be done with all rows of a view.
+    r"""An edit of all rows of a view.
 
-    `find` and `put` are what is found in captions and what stands there then; with `regex`, `find`
-    is a regular expression of RE2, and `put` may have \1 for its groups. `word` is the tag or the
-    split.
+    `find` is the text to find in captions and `put` its replacement; with `regex`, `find` is an RE2
+    regular expression, and `put` may refer to its groups as \1. `word` is the tag or the split.
     """
 
     action: str = REPLACE
@@ -54,7 +53,7 @@ class Bulk:
 
     @classmethod
     def of(cls, query: Mapping[str, str]) -> "Bulk":
-        """Return what an address asks for.
+        """Return the edit that a query string describes.
 
         Raises:
             InvalidArgumentError: there is no such action.
@@ -74,13 +73,13 @@ class Bulk:
 
     @property
     def address(self) -> str:
-        """The part of an address behind `?` for this."""
+        """The query string of this edit, without the `?`."""
         values = {k: v for k, v in vars(self).items() if v != getattr(Bulk(), k)}
         return urlencode({k: int(v) if isinstance(v, bool) else v for k, v in values.items()})
 
     @property
     def is_asked(self) -> bool:
-        """Whether it says what to do."""
+        """Whether the edit is complete enough to preview."""
         if self.action == REPLACE:
             return bool(self.find)
         return bool(self.word) or self.action in ("drop", "keep")
@@ -88,7 +87,7 @@ class Bulk:
 
 @dataclass(frozen=True)
 class Planned:
-    """One change: the row, its image and its caption, and what its cell holds before and after."""
+    """One planned change: the row, its image and caption, and its cell's value before and after."""
 
     row: str
     image: str
@@ -100,29 +99,32 @@ class Planned:
 
 @dataclass(frozen=True)
 class Preview:
-    """The changes of all rows of a view. `blank` captions would be left empty, so they stay."""
+    """The changes to all rows of a view.
+
+    `blank` is the number of captions left unchanged because they would become blank or too long.
+    """
 
     changes: tuple[Planned, ...]
     blank: int
 
     @property
     def images(self) -> int:
-        """How many images would change; rows of one may have captions of their own."""
+        """Number of images that would change; rows of one image may have different captions."""
         return len({one.image for one in self.changes})
 
     @property
     def digest(self) -> str:
-        """A hash of the changes: what was seen is what is written."""
+        """A hash of the changes, so that exactly what was previewed is written."""
         told = json.dumps([[c.row, c.text, c.field, c.before, c.after] for c in self.changes])
         return hashlib.sha256(told.encode()).hexdigest()
 
 
 def preview(tables: Tables, table: Table, query: Query, bulk: Bulk) -> Preview:
-    """Return what would be changed.
+    """Return the changes that an edit would make.
 
     Raises:
-        InvalidArgumentError: the regular expression is none, the tag or split cannot be, or there
-            are too many changes.
+        InvalidArgumentError: the regular expression, tag or split is invalid, or there are too many
+            changes.
     """
     found = (
         _replaced(tables, table, query, bulk)
@@ -139,10 +141,10 @@ def preview(tables: Tables, table: Table, query: Query, bulk: Bulk) -> Preview:
 def apply(
     editing: Editing, tables: Tables, table: Table, query: Query, bulk: Bulk, digest: str
 ) -> int:
-    """Write the changes that a preview had, if they are still the same; return of how many images.
+    """Write the previewed changes if they are still the same; return the number of images changed.
 
     Raises:
-        InvalidArgumentError: they are others by now.
+        InvalidArgumentError: the changes differ from the preview.
     """
     planned = preview(tables, table, query, bulk)
     if planned.digest != digest:
@@ -180,7 +182,7 @@ def _replaced(tables: Tables, table: Table, query: Query, bulk: Bulk) -> list[Pl
 
 
 def _set(tables: Tables, table: Table, query: Query, bulk: Bulk) -> list[Planned]:
-    """Return the changes of all rows whose cell holds something else."""
+    """Return the changes to all rows whose cell holds another value."""
     field, value = _cell(bulk)
     check_value(field, value)
     before = "list_contains(tags, ?)" if field.startswith(TAG) else field
@@ -206,5 +208,5 @@ def _cell(bulk: Bulk) -> tuple[str, Value]:
 
 
 def _literal(text: str) -> str:
-    """Return the regular expression that finds a text as it is."""
+    """Return a regular expression that matches a text literally."""
     return "".join(f"\\x{{{ord(c):x}}}" if not c.isalnum() else c for c in text)

@@ -1,4 +1,4 @@
-"""What values a column has: bars, each with the expression for what lies in it."""
+"""Distributions of column values: bars, each with the filter expression for its rows."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -16,7 +16,7 @@ _FEW: Final = 12
 
 @dataclass(frozen=True)
 class Bar:
-    """How many rows have a value, or one in a range. `where` is the expression for them."""
+    """The number of rows with a value or in a range. `where` is the filter expression for them."""
 
     label: str
     rows: int
@@ -34,19 +34,19 @@ class Distribution:
 
     @property
     def most(self) -> int:
-        """Rows in the longest bar."""
+        """Number of rows in the longest bar."""
         return max((bar.rows for bar in self.bars), default=0)
 
 
 @dataclass(frozen=True)
 class Spread:
-    """How the numbers of a column are spread.
+    """The distribution of a numeric column.
 
     Attributes:
-        missing: How many rows have none, or one that is not finite.
-        low: The least value; as are the next three, None where no row has one.
-        edges: Where each bar begins; the last one ends with `high`, and has it in it.
-        bars: How many rows each has.
+        missing: Rows without a finite value.
+        low: The smallest value; like the next three, None if no row has one.
+        edges: The lower edge of each bar; the last bar ends at `high`, inclusive.
+        bars: Number of rows in each bar.
     """
 
     missing: int
@@ -59,7 +59,7 @@ class Spread:
 
 
 def distributions(tables: Tables, table: Table, query: Query) -> list[Distribution]:
-    """Return the distributions of all columns that hold one value a row."""
+    """Return the distributions of all columns with one value per row."""
     source = f"(SELECT * FROM {table.shown} WHERE {query.conditions})"
     return [
         _numbers(tables, source, query, name, kind)
@@ -93,14 +93,14 @@ def _numbers(tables: Tables, source: str, query: Query, name: str, kind: str) ->
 
 
 def spread_of(tables: Tables, source: str, values: Sequence[Any], name: str, kind: str) -> Spread:
-    """Return how the numbers of a column are spread.
+    """Return the distribution of a numeric column.
 
     Args:
-        tables: where the column is.
-        source: a table, or a query in brackets with a mark for each of `values`.
-        values: for the marks.
-        name: of the column.
-        kind: its type as DuckDB calls it.
+        tables: the tables that hold the column.
+        source: a table, or a query in parentheses with a placeholder for each of `values`.
+        values: the values of the placeholders.
+        name: the column's name.
+        kind: its DuckDB type.
     """
     c = quoted(name)
     finite = f"{c} IS NOT NULL AND isfinite({c}::DOUBLE)"
@@ -136,7 +136,7 @@ def spread_of(tables: Tables, source: str, values: Sequence[Any], name: str, kin
 
 
 def _range(name: str, start: Any, end: Any, high: Any, rows: int) -> Bar:
-    """Return the bar of a range; the last one has its end in it."""
+    """Return the bar of a range; the last one includes its upper bound."""
     upper = (
         f"{column(name)} < {literal(end)}"
         if end is not None
@@ -168,9 +168,9 @@ def _values(tables: Tables, source: str, query: Query, name: str, kind: str) -> 
         )
         for row in counted
     )
-    if bars and bars[0].rows == 1:  # all different: bars of one row each tell nothing
+    if bars and bars[0].rows == 1:  # all values differ: bars of one row each show nothing
         bars = ()
-    words = f"{told['kinds']:,} different" + (
+    words = f"{told['kinds']:,} distinct" + (
         f", the {_FEW} most frequent shown" if told["kinds"] > _FEW and bars else ""
     )
     missing = f"; {told['missing']:,} without a value" if told["missing"] else ""

@@ -1,4 +1,4 @@
-"""Writing edits, so that nobody's are lost: those of others are seen before one is written."""
+"""Writing edits without losing anyone's: a write fails if the cell was edited in the meantime."""
 
 import threading
 from collections.abc import Collection, Mapping, Sequence
@@ -35,7 +35,7 @@ class EditedMeanwhileError(FondantError):
 
 @dataclass(frozen=True)
 class Change:
-    """What a person wants a cell of a row to hold, having seen the edits `after` there."""
+    """A person's new value for a cell, made after seeing the edits `after` of that cell."""
 
     row: str
     field: str
@@ -44,7 +44,7 @@ class Change:
 
 
 class Editing:
-    """The edits of all datasets below a base path. For any number of threads."""
+    """The edits of all datasets below a base path. Thread-safe."""
 
     def __init__(self, base_path: str, tables: Tables, who: str, *, read_only: bool) -> None:
         self._folder = edits_folder(base_path)
@@ -58,10 +58,10 @@ class Editing:
         self.read_only = read_only
 
     def refresh(self) -> None:
-        """Take in what others have written.
+        """Read the edits that others have written.
 
         Raises:
-            InvalidDatasetError: a line is no edit.
+            InvalidDatasetError: a line is not a valid edit.
         """
         with self._lock:
             version = edits_version(self._folder)
@@ -72,23 +72,23 @@ class Editing:
                 self._version = version
 
     def history(self) -> list[Edit]:
-        """Return all edits, the newest first."""
+        """Return all edits, newest first."""
         with self._lock:
             return self._edits[::-1]
 
     def of_rows(self, rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Cell]]:
-        """Return the cells of some rows, which have an image (`KEY`) and a caption (`TEXT`)."""
+        """Return the edited cells of rows, each row with its image (`KEY`) and caption (`TEXT`)."""
         wanted = {row[KEY] for row in rows}
         with self._lock:
             images = by_image({key: cell for key, cell in self._cells.items() if key[0] in wanted})
         return [for_text(images.get(row[KEY], {}), row[TEXT]) for row in rows]
 
     def write(self, table: Table, changes: Sequence[Change]) -> str:
-        """Keep what a person changed, all of it as one action, and return the action's id.
+        """Write a person's changes as one action, and return the action's id.
 
         Raises:
-            EditedMeanwhileError: a cell is not as the person saw it.
-            InvalidArgumentError: a change is none, or nothing may be changed here.
+            EditedMeanwhileError: a cell has changed since the person saw it.
+            InvalidArgumentError: a change is invalid, or the site is read-only.
         """
         with self._lock:
             self._check_writable(len(changes))
@@ -108,7 +108,7 @@ class Editing:
             return action
 
     def undo(self, action: str = "") -> list[Edit]:
-        """Take an action back, or the last of one's own that is left; return the edits that do.
+        """Undo an action, by default one's own latest; return the edits that undo it.
 
         Raises:
             InvalidArgumentError: there is none, or others have built on it.
@@ -142,7 +142,7 @@ class Editing:
             raise InvalidArgumentError(msg)
 
     def _rows(self, table: Table, ids: Sequence[str]) -> dict[str, dict[str, Any]]:
-        """Return rows with what the steps have written, by id; each has an image."""
+        """Return rows by id, as the steps wrote them; each has an image."""
         own = _written(self._tables, table, list(dict.fromkeys(ids)))
         for row_id in ids:
             if row_id not in own:
@@ -160,7 +160,7 @@ class Editing:
             raise EditedMeanwhileError({change.field: cell} if cell else {})
 
     def _own_cell(self, row: Mapping[str, Any], field: str) -> Cell | None:
-        """Return the cell of a row's caption alone, if there is one."""
+        """Return the cell that belongs to a row's caption alone, if there is one."""
         return self._cells.get((row[KEY], text_cell(row[TEXT]))) if field == CAPTION else None
 
     def _edit(
@@ -173,7 +173,7 @@ class Editing:
     ) -> Edit:
         written = row[TEXT] if change.field == CAPTION else row.get(change.field)
         beneath = written if isinstance(written, str | bool) else None
-        if change.field == ACCEPTED:  # what was accepted is the caption as it was shown
+        if change.field == ACCEPTED:  # the caption is accepted as it was shown
             beneath = row["shown_caption"]
         own = self._own_cell(row, change.field)
         return Edit(
@@ -192,11 +192,11 @@ class Editing:
         )
 
     def _stands(self, edit: Edit) -> bool:
-        """Return whether a cell holds what an edit says, also after later ones were taken back."""
+        """Return whether a cell holds an edit's value, also if later edits were undone."""
         return any(self._origin(head) is edit for head in self._cells[edit.cell].heads)
 
     def _origin(self, edit: Edit) -> Edit | None:
-        """Return the edit whose value one brings: itself, or what it gave a cell back to."""
+        """Return the edit whose value this one restores, or itself if it sets a new value."""
         own = [one for one in self._edits if one.cell == edit.cell]
         current: Edit | None = edit
         while current is not None and current.undoes:
@@ -206,8 +206,8 @@ class Editing:
         return current
 
     def _reverse(self, edit: Edit, action: str) -> Edit:
-        """Return the edit that takes one back: what it took the place of holds again."""
-        # Only of the same cell: what is said of the image shows again where nothing is of the text.
+        """Return the edit that undoes one: it restores the previous value."""
+        # Only edits of the same cell: an edit of the image shows again where the text has none.
         before = {one.id: one for one in self._edits if one.cell == edit.cell}
         heads = sorted((before[i] for i in edit.after if i in before), key=lambda one: one.at)
         return Edit(
@@ -228,7 +228,7 @@ class Editing:
 
 
 def _written(tables: Tables, table: Table, ids: list[str]) -> dict[str, dict[str, Any]]:
-    """Return rows by id: what the steps wrote of what can be edited, and the caption as shown."""
+    """Return rows by id: the editable fields as the steps wrote them, and the caption as shown."""
     columns = ["id", KEY, *(name for name in (CAPTION, SPLIT) if name in table.written)]
     listed = ", ".join(f"r.{quoted(name)}" for name in columns)
     shown = "s.caption" if table.has_captions else "NULL"
@@ -245,7 +245,7 @@ def _written(tables: Tables, table: Table, ids: list[str]) -> dict[str, dict[str
 
 
 def _with_several_captions(tables: Tables, table: Table, images: Sequence[str]) -> set[str]:
-    """Return those images whose rows have not all the same caption."""
+    """Return the images whose rows have different captions."""
     sql = (
         f'SELECT "{KEY}" AS image FROM {table.shown} '
         f'WHERE "{KEY}" IN (SELECT unnest(?::VARCHAR[])) '
@@ -255,10 +255,10 @@ def _with_several_captions(tables: Tables, table: Table, images: Sequence[str]) 
 
 
 def changes_of(content: Any) -> list[Change]:
-    """Return the changes that a request names.
+    """Return the changes in a request.
 
     Raises:
-        InvalidArgumentError: it names them in no form that is known.
+        InvalidArgumentError: the request is malformed.
     """
     changes = content.get("changes") if isinstance(content, dict) else None
     if not isinstance(changes, list):

@@ -1,4 +1,4 @@
-"""What the commands need beside the package itself: the extra `explore`."""
+"""The optional dependencies of the commands: the extra `explore`."""
 
 from importlib.util import find_spec
 

@@ -1,4 +1,4 @@
-"""Who may ask, and what an answer allows the browser to do."""
+"""Access control, and the security headers of answers."""
 
 import secrets
 from collections.abc import Collection
@@ -33,18 +33,18 @@ _SAFE: Final = ("GET", "HEAD")
 
 
 class Guard:
-    """Lets through who knows the token, under a name of this server, from its own pages.
+    """Lets a request through if it has the token, names this server and comes from its own pages.
 
-    The token stands in the first address, and from then on in a cookie that no script sees. The
-    names are those of loopback addresses, and `names`: another one is a web page's that points its
-    own name here.
+    The token is in the first address, and from then on in a cookie that scripts cannot read. The
+    server's names are the loopback addresses and `names`: a request under any other name comes from
+    a web page whose domain points here (DNS rebinding).
     """
 
     def __init__(self, app: ASGIApp, token: str, names: Collection[str] = ()) -> None:
         self._app = app
         self._token = token
         self._names = {name.lower() for name in names}
-        # A browser sends cookies to all ports of a machine: each server has a name for its own.
+        # Browsers send cookies to all ports of a machine, so each server names its own.
         self._cookie = f"explorer-{sha256(token.encode()).hexdigest()[:12]}"
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -86,11 +86,11 @@ class Guard:
         return None
 
     def _signed_in(self, request: Request, given: str) -> Response:
-        """Return what takes the token out of the address, and keeps it in a cookie."""
+        """Return a redirect that moves the token from the address to a cookie."""
         if not self._knows(given):
             return _refused("this is another token than the program printed", HTTPStatus.FORBIDDEN)
         rest = [pair for pair in request.query_params.multi_items() if pair[0] != TOKEN]
-        # One slash: with two, the rest would be the name of another host.
+        # One slash: after two, the rest would be read as the name of another host.
         place = "/" + request.url.path.lstrip("/")
         response = RedirectResponse(place + (f"?{urlencode(rest)}" if rest else ""), 303)
         response.set_cookie(self._cookie, given, httponly=True, samesite="strict")
@@ -101,7 +101,7 @@ class Guard:
 
 
 def _foreign(request: Request) -> Response | None:
-    """Return the refusal of a write that another site's page sends, or that is too long."""
+    """Return the refusal of a write that another site's page sent, or that is too long."""
     origin = request.headers.get("origin", "").rpartition("://")[2]
     if not origin or origin != request.headers.get("host"):
         return _refused("changes are made from the explorer's own pages", HTTPStatus.FORBIDDEN)

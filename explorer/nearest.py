@@ -1,4 +1,4 @@
-"""The images nearest to another one or to a text, by the vectors that the dataset has."""
+"""Nearest images to an image or a text, by the vectors in the dataset."""
 
 import threading
 from collections.abc import Callable
@@ -25,21 +25,21 @@ _KEPT: Final = 32
 
 Vector = NDArray[np.float32]
 Ranking = dict[str, float]
-"""Row ids with their similarity, the nearest first."""
+"""Row ids with their similarity, nearest first."""
 
 
 def holds_vectors(field: Field) -> bool:
-    """Return whether a field holds vectors of images or texts, and not other lists of numbers.
+    """Return whether a field holds vectors of images or texts, rather than other lists of numbers.
 
-    Those have an embedder's word for them, one size, or the name that vectors have: the weights of
-    an image's tags have none of these.
+    Vectors have an embedder's metadata, a fixed size, or the usual name; the weights of an image's
+    tags have none of these.
     """
     told = field.metadata.get("modality") or field.name in USUAL_COLUMNS
     return is_vector(field.type) and bool(told or is_fixed_size_list(field.type))
 
 
 def vector_field(manifest: Manifest) -> Field | None:
-    """Return the field with the vectors of the images, if there is one."""
+    """Return the field with the image vectors, if there is one."""
     found = [one for one in manifest.fields.values() if holds_vectors(one)]
     named = [one for one in found if one.name == USUAL_COLUMNS[0]]
     known = [one for one in found if one.metadata.get("modality")]
@@ -47,15 +47,16 @@ def vector_field(manifest: Manifest) -> Field | None:
 
 
 def text_model(manifest: Manifest) -> str | None:
-    """Return the model that would embed a text, for it to be compared with the vectors."""
+    """Return the model that can embed a text for comparison with the vectors."""
     field = vector_field(manifest)
     return None if field is None else field.metadata.get("model_id")
 
 
 class Nearest:
-    """Ranks rows by the cosine of their vectors, read anew from the files, piece by piece.
+    """Ranks rows by the cosine similarity of their vectors, read from the files batch by batch.
 
-    `clip_model` is what embeds texts: a folder, where the dataset names its model by that alone.
+    `clip_model` is the model that embeds texts, for datasets that name their model only by a
+    folder.
     """
 
     def __init__(self, clip_model: str | None = None) -> None:
@@ -65,7 +66,7 @@ class Nearest:
         self._encoders: dict[tuple[str, str | None], QueryEncoders] = {}
 
     def to_row(self, manifest: Manifest, row_id: str) -> Ranking:
-        """Return the rows nearest to a row, that one first.
+        """Return the rows nearest to a row, beginning with the row itself.
 
         Raises:
             InvalidArgumentError: the dataset or the row has no vectors.
@@ -86,8 +87,8 @@ class Nearest:
         """Return the rows nearest to a text.
 
         Raises:
-            InvalidArgumentError: the dataset has no vectors, or does not say of which model.
-            InputDataError: the model cannot be had.
+            InvalidArgumentError: the dataset has no vectors, or does not name their model.
+            InputDataError: the model is not available.
         """
         field = _required(manifest)
         return self._ranked(manifest, field, ("text", text), lambda: self._embedded(field, text))
@@ -123,7 +124,7 @@ class Nearest:
 
 
 def _is_one(one: ModelIdentity | None, other: ModelIdentity | None) -> bool:
-    """Return whether two models are one: by their weights or, where they are not known, by name."""
+    """Return whether two models are the same: by their weights or, if unknown, by name."""
     if one is None or other is None:
         return False
     same = same_model(one, other)

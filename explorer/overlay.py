@@ -1,4 +1,4 @@
-"""The edits as a table beside the rows, and the rows as they are with the edits."""
+"""Edits as a table that is joined to the rows, to show them as edited."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
@@ -19,7 +19,7 @@ from image_toolkit.training.splits import SPLIT
 EDITS_TABLE: Final = "data.edits"
 
 TEXT: Final = "_text"
-"""The column with a row's caption as the steps wrote it, by which an image's captions are told."""
+"""The column with a row's caption as the steps wrote it, which tells an image's captions apart."""
 
 _TEXTS: Final = pa.map_(pa.string(), pa.string())
 
@@ -40,16 +40,16 @@ _SCHEMA: Final = pa.schema(
 
 
 def overlay_table(edits: Sequence[Edit]) -> pa.Table:
-    """Return what edits come to, a row for each image that has any."""
+    """Return the resulting values of edits, one row per edited image."""
     cells = by_image(cells_of(edits))
     rows = [{"image": image} | _row(own) for image, own in cells.items()]
     return pa.Table.from_pylist(rows, _SCHEMA)
 
 
 def shown_columns(columns: Mapping[str, str], key: str) -> tuple[str, dict[str, str]]:
-    """Return what to select for rows (`r`) with their edits (`e`), and the columns that come of it.
+    """Return the SELECT list for rows (`r`) with their edits (`e`), and the resulting columns.
 
-    A row is `accepted` while it has the caption that was accepted.
+    A row is `accepted` as long as it has the caption that was accepted.
     """
     own = {name: kind for name, kind in columns.items() if name != key}
     selected = {name: f"r.{quoted(name)}" for name in own}
@@ -88,7 +88,7 @@ def shown_columns(columns: Mapping[str, str], key: str) -> tuple[str, dict[str, 
 
 
 def quoted(name: str) -> str:
-    """Return a column's name as it stands in a query."""
+    """Return a column's name, quoted for SQL."""
     escaped = name.replace('"', '""')
     return f'"{escaped}"'
 

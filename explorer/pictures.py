@@ -1,4 +1,4 @@
-"""The images of rows: their bytes as they are in the dataset, and small copies to look at."""
+"""The images of rows: original bytes and thumbnails."""
 
 import threading
 from typing import Final
@@ -17,20 +17,21 @@ from image_toolkit.images.small_pictures import fitted_size
 
 IMAGE: Final = "image"
 SIDE: Final = 384
-"""Pixels of the longer side of a thumbnail, as large as the gallery shows one on a sharp screen."""
+"""Longer side of a thumbnail in pixels, as large as the gallery shows it on a high-density screen.
+"""
 
 _THUMBNAIL_BYTES: Final = 64 << 20
 _RAW_BYTES: Final = 48 << 20
 _QUALITY: Final = 82
 
 SHOWN_AS_THEY_ARE: Final = {"JPEG": "image/jpeg", "PNG": "image/png", "WEBP": "image/webp"}
-"""Formats that a browser is given as they are; it gets others as JPEG."""
+"""Formats that are sent to a browser unchanged; others are sent as JPEG."""
 
 
 class Pictures:
-    """Reads and shrinks images, and keeps what was made last. For any number of threads.
+    """Reads and shrinks images, and caches the latest. Thread-safe.
 
-    `side` is how many pixels the longer side of a small one has.
+    `side` is the longer side of a thumbnail, in pixels.
     """
 
     def __init__(self, side: int = SIDE) -> None:
@@ -40,14 +41,14 @@ class Pictures:
             _RAW_BYTES, lambda table: int(table.nbytes)
         )
         self._lock = threading.Lock()
-        self._reading = threading.Lock()  # one row group after the other: each takes its memory
+        self._reading = threading.Lock()  # one row group at a time: each takes its share of memory
 
     def thumbnail(self, manifest: Manifest, row_id: str) -> bytes:
-        """Return a small JPEG of a row's image.
+        """Return a row's image as a small JPEG.
 
         Raises:
             InvalidDatasetError: its file is missing or broken.
-            InvalidArgumentError: the row is not there, or has no image.
+            InvalidArgumentError: there is no such row, or it has no image.
             NotAnImageError: it cannot be decoded.
         """
         known = (manifest.location, manifest.digest, row_id)
@@ -60,11 +61,11 @@ class Pictures:
         return made
 
     def original(self, manifest: Manifest, row_id: str) -> bytes:
-        """Return the bytes of a row's image, as the dataset has them.
+        """Return the bytes of a row's image, as they are in the dataset.
 
         Raises:
             InvalidDatasetError: their file is missing or broken.
-            InvalidArgumentError: the row is not there, or has no image.
+            InvalidArgumentError: there is no such row, or it has no image.
         """
         location = manifest.fields[IMAGE].location if IMAGE in manifest.fields else ""
         for partition in manifest.partitions:
@@ -79,7 +80,7 @@ class Pictures:
         raise InvalidArgumentError(msg)
 
     def shown(self, manifest: Manifest, row_id: str) -> tuple[bytes, str]:
-        """Return a row's image in a format that browsers show, and the name of that."""
+        """Return a row's image in a format that browsers can show, and its media type."""
         data = self.original(manifest, row_id)
         header = image_header(data)
         if header.format in SHOWN_AS_THEY_ARE:

@@ -1,4 +1,4 @@
-"""What the explorer was pointed at: a base path, and where below it to begin."""
+"""What the explorer was pointed at: a base path, and the page below it to open."""
 
 import re
 from dataclasses import dataclass
@@ -17,17 +17,17 @@ _NAME: Final = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,127}")
 
 @dataclass(frozen=True)
 class Place:
-    """A base path, and the address of the page to begin with."""
+    """A base path, and the address of the page to open first."""
 
     base_path: str
     address: str
 
     def dataset(self, pipeline: str, step: str, key: str) -> Manifest:
-        """Return a dataset below the base path by the names of its folders.
+        """Return a dataset below the base path by its folder names.
 
         Raises:
-            InvalidArgumentError: one of them is no name of a folder.
-            InvalidManifestError: there is none.
+            InvalidArgumentError: a name is not a valid folder name.
+            InvalidManifestError: there is no such dataset.
         """
         if not all(map(_NAME.fullmatch, (pipeline, step, key))):
             msg = f"{pipeline}/{step}/{key}: no name of a dataset."
@@ -39,7 +39,7 @@ class Place:
         """Return a run by its names.
 
         Raises:
-            InvalidArgumentError: there is none.
+            InvalidArgumentError: there is no such run.
         """
         runs = list_runs(self.base_path, pipeline) if _NAME.fullmatch(pipeline) else []
         found = next((run for run in runs if run.id == run_id), None)
@@ -49,7 +49,7 @@ class Place:
         return found
 
     def pipelines(self) -> dict[str, list[Run]]:
-        """Return the runs of each pipeline, the newest first."""
+        """Return the runs of each pipeline, newest first."""
         return {
             name: list_runs(self.base_path, name)[::-1] for name in list_pipelines(self.base_path)
         }
@@ -77,7 +77,7 @@ def row_address(manifest: Manifest, row_id: str) -> str:
 
 
 def names_of(manifest: Manifest) -> tuple[str, str, str]:
-    """Return pipeline, step and key of a dataset, by the folders that it lies in."""
+    """Return pipeline, step and key of a dataset, from its folder names."""
     pipeline, step, key = manifest.folder.split("/")[-3:]
     return pipeline, step, key
 
@@ -88,15 +88,15 @@ def run_address(run: Run) -> str:
 
 
 def find_place(path: str, base_path: str) -> Place:
-    """Return what a person means by a path or a name.
+    """Return the place that a path or name refers to.
 
     Args:
-        path: a base path, a pipeline's folder, a run's folder or id, a step's folder or name, or a
+        path: a base path; a pipeline's folder; a run's folder or id; a step's folder or name; or a
             manifest or the folder that holds it.
-        base_path: where names are looked for.
+        base_path: where names are looked up.
 
     Raises:
-        InvalidArgumentError: nothing is called so.
+        InvalidArgumentError: nothing has that path or name.
         StorageError: it cannot be read.
     """
     place = storage.normalize(path)
@@ -129,6 +129,6 @@ def _at_run(base_path: str, name: str) -> Place:
 
 
 def _has_results(folder: str) -> bool:
-    """Return whether a folder is a base path: pipelines with runs, or with results."""
+    """Return whether a folder is a base path: one with pipelines that have runs or results."""
     place = Place(folder, "/")
     return bool(list_pipelines(folder)) or bool(place.results())

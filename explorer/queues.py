@@ -1,4 +1,4 @@
-"""In which order rows are reviewed: where a look pays first."""
+"""The order in which rows are reviewed: the most worthwhile first."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -34,9 +34,9 @@ _REPEATS: Final = f"(len({_TRIGRAMS}) - len(list_distinct({_TRIGRAMS})))"
 
 @dataclass(frozen=True)
 class Queue:
-    """The first `size` rows in an order of a kind; `field` and `value` where the kind has them.
+    """The first `size` rows in an order of some kind, with a `field` and `value` if it needs them.
 
-    `where` is an expression for the rows that are looked at, such as a flag of poor captions.
+    `where` is a filter expression for the rows to review, such as a flag for poor captions.
     """
 
     kind: str = RANDOM
@@ -48,10 +48,10 @@ class Queue:
 
     @classmethod
     def of(cls, query: Mapping[str, str], table: Table) -> "Queue":
-        """Return the queue that an address asks for.
+        """Return the queue that a query string describes.
 
         Raises:
-            InvalidArgumentError: there is no such kind, or no such field.
+            InvalidArgumentError: there is no such kind or field.
         """
         kind = query.get("kind", RANDOM)
         field = query.get("field", "")
@@ -75,14 +75,14 @@ class Queue:
 
     @property
     def address(self) -> str:
-        """The part of an address behind `?` for this queue."""
+        """The query string of this queue, without the `?`."""
         return urlencode({k: v for k, v in vars(self).items() if v != getattr(Queue(), k)})
 
     def source(self, tables: Tables, table: Table) -> str:
-        """Return the SQL of the rows that are looked at.
+        """Return the SQL for the rows to review.
 
         Raises:
-            InvalidArgumentError: `where` is no expression over the fields.
+            InvalidArgumentError: `where` is not a valid expression over the fields.
         """
         if not self.where:
             return table.shown
@@ -97,7 +97,7 @@ class Queue:
             RANDOM: ("hash(id || ?::VARCHAR)", [str(self.seed)], "true"),
             LOWEST: (column, [], f"{column} IS NOT NULL"),
             BORDER: (f"abs({column} - ?)", [self.value], f"{column} IS NOT NULL"),
-            # What stands twice within a caption first, then captions that many images share.
+            # Captions with repetition in themselves first, then captions that many images share.
             REPEATED: (
                 f"{_REPEATS} DESC, count(*) OVER (PARTITION BY lower({CAPTION})) DESC, {CAPTION}",
                 [],

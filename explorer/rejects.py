@@ -1,4 +1,4 @@
-"""The rejects of a step as a table, with the URL and host of what each one was made from."""
+"""The rejects of a step as a table, with the URL and host that each was made from."""
 
 from collections.abc import Iterator
 from typing import Final
@@ -45,7 +45,7 @@ def rejects_table(manifest: Manifest) -> pa.Table:
 
 
 def reject_tables(manifest: Manifest) -> Iterator[pa.Table]:
-    """Yield the rejects of a step, partition by partition, as it wrote them."""
+    """Yield the rejects of a step, partition by partition, as written."""
     folder = manifest.rejects_location
     for name in sorted(storage.sizes(folder)):
         if name.endswith(PARTITION_ENDING):
@@ -55,7 +55,7 @@ def reject_tables(manifest: Manifest) -> Iterator[pa.Table]:
 def _origins(
     manifest: Manifest, ids: set[str]
 ) -> Iterator[tuple[str, tuple[str, str, str | None]]]:
-    """Yield, for each reject that was a row of an input: the input, its id there, and its URL."""
+    """Yield input, id there and URL for each reject that was a row of an input."""
     groups = by_root([Manifest.read(one.location) for one in manifest.inputs])
     for number, group in enumerate(groups):
         before = f"{number}-" if len(groups) > 1 else ""

@@ -1,4 +1,4 @@
-"""What all pages share: the datasets, the edits, the images, and how a page is made."""
+"""What all pages share: datasets, edits, images and templates."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -54,12 +54,12 @@ class Site:
         """Return the SQL of a view.
 
         Raises:
-            FondantError: it asks for what cannot be had.
+            FondantError: the view is invalid.
         """
         return plan(self.tables, table, view, self.ranking(table, view))
 
     def ranking(self, table: Table, view: View) -> Ranking:
-        """Return the rows that a view puts first by their vectors; empty where it does not."""
+        """Return the ranking of rows by their vectors, if the view sorts by it; otherwise empty."""
         if view.near:
             return self.nearest.to_row(table.manifest, view.near)
         return self.nearest.to_text(table.manifest, view.like) if view.like else {}
@@ -71,9 +71,9 @@ class Site:
         return list(zip(rows, self.editing.of_rows(rows), strict=True))
 
     def page(self, template: str, context: Mapping[str, Any], status: int = 200) -> Response:
-        """Return a page made from its template."""
+        """Return a rendered page."""
         return HTMLResponse(self.text(template, context), status)
 
     def text(self, template: str, context: Mapping[str, Any]) -> str:
-        """Return what a template makes."""
+        """Return a rendered template."""
         return self._templates.get_template(template).render(**context)

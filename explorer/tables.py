@@ -1,6 +1,6 @@
-"""The fields of datasets in DuckDB, where people's expressions can reach nothing else.
+"""Datasets in DuckDB, where users' expressions can reach nothing but their fields.
 
-Rows are read once, through the manifest, without images and vectors. They lie in memory,
+Rows are read once, through the manifest, without images and vectors. They are held in memory,
 compressed; no file is left behind, however the program ends.
 """
 
@@ -24,24 +24,24 @@ from image_toolkit.edits.image_key import image_keys, key_field
 from image_toolkit.expressions import lock
 
 KEY: Final = "_image"
-"""The column that names a row's image to the edits."""
+"""The column that identifies a row's image in the edits."""
 
 HOST: Final = "host"
 URLS: Final = ("final_url", "image_url", "url")
-"""Fields that say where an image came from, the best first."""
+"""Fields with the URL of an image, best first."""
 
 _HOST: Final = r"^[A-Za-z][A-Za-z0-9+.-]*://(?:[^/?#@]*@)?(?P<host>\[[^\]]*\]|[^/?#:]+)"
 _SECONDS: Final = 20.0
-_MEMORY: Final = "2GB"  # where it begins to give up; what is used goes by the rows
+_MEMORY: Final = "2GB"  # the upper limit; actual use depends on the rows
 _THREADS: Final = 2
 
 
 @dataclass(frozen=True)
 class Table:
-    """A dataset as it lies in DuckDB.
+    """A dataset in DuckDB.
 
     `written` are the columns that the steps wrote, and `columns` those that are shown, with their
-    types as DuckDB calls them. `problems` say which partitions could not be read, and why.
+    DuckDB types. `problems` says which partitions could not be read, and why.
     """
 
     manifest: Manifest
@@ -52,17 +52,17 @@ class Table:
 
     @property
     def shown(self) -> str:
-        """The view in which the rows are as edited."""
+        """The view of the rows as edited."""
         return f"data.shown_{self.name}"
 
     @property
     def rows(self) -> str:
-        """The table in which they are as written."""
+        """The table of the rows as written."""
         return f"data.rows_{self.name}"
 
     @property
     def fields(self) -> list[str]:
-        """The columns that people may name."""
+        """The columns that expressions may name."""
         return [name for name in self.columns if name not in (KEY, TEXT)]
 
     @property
@@ -72,17 +72,17 @@ class Table:
 
     @property
     def has_images(self) -> bool:
-        """Whether there are images to look at."""
+        """Whether there are images to show."""
         return "image" in self.manifest.fields
 
     @property
     def numbers(self) -> list[str]:
-        """The columns that hold numbers."""
+        """The numeric columns."""
         return [name for name, kind in self.columns.items() if is_number(kind)]
 
 
 def is_number(kind: str) -> bool:
-    """Return whether a type of DuckDB's is that of numbers."""
+    """Return whether a DuckDB type is numeric."""
     return kind in {"FLOAT", "DOUBLE", "HUGEINT"} or kind.endswith("INT") or kind == "INTEGER"
 
 
@@ -93,7 +93,7 @@ def is_vector(kind: pa.DataType) -> bool:
 
 
 class Tables:
-    """The datasets that were looked at, each read when it is first asked for."""
+    """The datasets opened so far, each loaded on first use."""
 
     def __init__(self) -> None:
         self._connection = duckdb.connect(":memory:")
@@ -107,7 +107,7 @@ class Tables:
         self._others: dict[tuple[str, str], str] = {}
 
     def open(self, manifest: Manifest) -> Table:
-        """Return a dataset's table; it is read again when the dataset was written anew."""
+        """Return a dataset's table, reloaded if the dataset has been rewritten."""
         with self._lock:
             known = (manifest.location, manifest.digest)
             if known not in self._tables:
@@ -115,7 +115,7 @@ class Tables:
             return self._tables[known]
 
     def keep(self, name: str, manifest: Manifest, make: Callable[[], pa.Table]) -> str:
-        """Return the name of another table of a dataset, which is made when first asked for."""
+        """Return the name of an additional table of a dataset, made on first use."""
         with self._lock:
             known = (f"{manifest.location}#{name}", manifest.digest)
             if known not in self._others:
@@ -127,7 +127,7 @@ class Tables:
             return self._others[known]
 
     def set_edits(self, edits: Sequence[Edit]) -> None:
-        """Have all tables show what these edits come to."""
+        """Make all tables show the result of these edits."""
         overlay = overlay_table(edits)
         with self._lock:
             self._connection.register("overlay", overlay)
@@ -139,10 +139,10 @@ class Tables:
 
     @contextmanager
     def cursor(self) -> Iterator[duckdb.DuckDBPyConnection]:
-        """Yield a connection of one's own, whose queries end when they take too long.
+        """Yield a connection of its own, whose queries are interrupted when they take too long.
 
         Raises:
-            InvalidArgumentError: a query cannot be run as it was asked for.
+            InvalidArgumentError: a query failed because of what the user entered.
         """
         cursor = self._connection.cursor()
         timer = threading.Timer(_SECONDS, cursor.interrupt)
@@ -160,7 +160,7 @@ class Tables:
             cursor.close()
 
     def rows(self, query: str, values: Sequence[Any] = ()) -> list[dict[str, Any]]:
-        """Return what a query finds, each row by column."""
+        """Return the rows that a query finds, each as a dict by column."""
         with self.cursor() as cursor:
             cursor.execute(query, list(values))
             names = [column[0] for column in cursor.description or ()]
@@ -233,7 +233,7 @@ def _is_narrow(field: Field) -> bool:
 
 
 def _nothing_of(table: pa.Table) -> str:
-    """Return the query that gives a table's columns and no rows."""
+    """Return a query for a table's columns without rows."""
     names = {
         pa.string(): "VARCHAR",
         pa.bool_(): "BOOLEAN",

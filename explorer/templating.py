@@ -1,4 +1,4 @@
-"""How pages are made from templates: everything that rows hold is escaped."""
+"""The template environment; all values of rows are escaped."""
 
 from pathlib import Path
 from typing import Any, Final
@@ -11,7 +11,7 @@ HERE: Final = Path(__file__).parent
 
 
 def environment(**names: Any) -> Environment:
-    """Return what makes pages; all templates know `names`."""
+    """Return a template environment; all templates know `names`."""
     made = Environment(
         loader=FileSystemLoader(HERE / "templates"),
         autoescape=True,

@@ -1,4 +1,4 @@
-"""What of a dataset is shown, and in which order: all of it stands in the address."""
+"""Views: which rows of a dataset are shown, and in which order, as given by the address."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -17,11 +17,11 @@ _RANDOM: Final = "random"
 
 @dataclass(frozen=True)
 class View:
-    """Some rows of a dataset in an order.
+    """Some rows of a dataset, in an order.
 
-    `where` is an expression, `q` are words that the caption must have, `sort` is a column, or
-    `random` for an order that `seed` draws. `near` is a row whose nearest images come first, `like`
-    a text.
+    `where` is a filter expression; `q` are words that the caption must contain; `sort` is a column,
+    or `random` for an order drawn with `seed`. `near` is a row whose nearest images come first, and
+    `like` a text whose nearest images do.
     """
 
     where: str = ""
@@ -35,10 +35,10 @@ class View:
 
     @classmethod
     def of(cls, query: Mapping[str, str]) -> Self:
-        """Return the view that an address asks for.
+        """Return the view that a query string describes.
 
         Raises:
-            InvalidArgumentError: a number in it is none.
+            InvalidArgumentError: a number in it is invalid.
         """
         return cls(
             where=query.get("where", "").strip(),
@@ -52,7 +52,7 @@ class View:
         )
 
     def address(self, **changes: Any) -> str:
-        """Return the part of an address behind `?` for this view with some changes."""
+        """Return the query string of this view with some changes, without the `?`."""
         changed = replace(self, **changes)
         values = {
             name: int(value) if isinstance(value, bool) else value
@@ -64,7 +64,7 @@ class View:
 
 @dataclass(frozen=True)
 class Query:
-    """A view as SQL over a table: conditions and an order, with the values for their marks."""
+    """A view as SQL over a table: conditions and order, with the values of their placeholders."""
 
     conditions: str
     order: str
@@ -73,10 +73,10 @@ class Query:
 
 
 def number_of(query: Mapping[str, str], name: str, default: int) -> int:
-    """Return a whole number of an address.
+    """Return an integer of a query string.
 
     Raises:
-        InvalidArgumentError: it is none, or has more digits than any that is meant.
+        InvalidArgumentError: it is not an integer, or has too many digits.
     """
     word = query.get(name, "")
     if not word:
@@ -88,10 +88,10 @@ def number_of(query: Mapping[str, str], name: str, default: int) -> int:
 
 
 def plan(tables: Tables, table: Table, view: View, ranking: Mapping[str, float]) -> Query:
-    """Return the SQL of a view. `ranking` has the rows of `near` or `like`, by how near they are.
+    """Return the SQL of a view. `ranking` has the rows of `near` or `like` with their similarity.
 
     Raises:
-        InvalidArgumentError: the expression is none, or a column is not there.
+        InvalidArgumentError: the expression is invalid, or there is no such column.
     """
     conditions: list[str] = ["true"]
     values: list[Any] = []
@@ -123,7 +123,7 @@ def plan(tables: Tables, table: Table, view: View, ranking: Mapping[str, float])
 
 
 def count(tables: Tables, table: Table, query: Query) -> int:
-    """Return how many rows a view has."""
+    """Return the number of rows of a view."""
     sql = f"SELECT count(*) AS n FROM {table.shown} WHERE {query.conditions}"
     return int(tables.rows(sql, query.values)[0]["n"])
 
@@ -141,7 +141,7 @@ def rows_of(
 
 
 def rows_by_id(tables: Tables, table: Table, ids: list[str]) -> list[dict[str, Any]]:
-    """Return rows by their ids, in that order; those that are not there are left out."""
+    """Return rows by their ids, in that order, without those that do not exist."""
     marks = ", ".join("?" for _ in ids)
     sql = f"SELECT * FROM {table.shown} WHERE id IN ({marks})"
     rows = {row["id"]: row for row in tables.rows(sql, ids)} if ids else {}

@@ -1,4 +1,4 @@
-"""How values are written on a page."""
+"""How values are formatted on a page."""
 
 import json
 import re
@@ -16,7 +16,7 @@ _LONGEST: Final = 400
 
 
 def cell(value: Any) -> Markup:
-    """Return any value of a row, in one short text."""
+    """Return any value of a row as a short text."""
     if value is None:
         return Markup('<span class="none">none</span>')
     if isinstance(value, bool):
@@ -32,7 +32,7 @@ def cell(value: Any) -> Markup:
 
 
 def literal(value: Any) -> str:
-    """Return a value as it stands in an expression."""
+    """Return a value as a literal of an expression."""
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, int | float):
@@ -42,23 +42,23 @@ def literal(value: Any) -> str:
 
 
 def column(name: str) -> str:
-    """Return a column's name as a person would write it in an expression."""
+    """Return a column's name as written in an expression, quoted if necessary."""
     escaped = name.replace('"', '""')
     return name if re.fullmatch(r"[a-z_][a-z0-9_]*", name) else f'"{escaped}"'
 
 
 def both(one: str, other: str) -> str:
-    """Return the expression that holds where two do."""
+    """Return the conjunction of two expressions."""
     return f"({one}) AND {other}" if one else other
 
 
 def heads(cells: Mapping[str, Cell]) -> str:
-    """Return which edits of an image are shown, by field, as JSON."""
+    """Return the ids of an image's current edits, by field, as JSON."""
     return json.dumps({field: one.ids for field, one in cells.items()})
 
 
 def moment(text: str) -> str:
-    """Return a time of an edit or a run, to the minute, in UTC."""
+    """Return the time of an edit or a run, to the minute, in UTC."""
     try:
         return f"{datetime.fromisoformat(text):%Y-%m-%d %H:%M}"
     except ValueError:

@@ -1,7 +1,7 @@
-"""Writes docs/api.md from the docstrings of what authors import, so that the two cannot differ.
+"""Writes docs/api.md from the docstrings of the public modules, so that the two cannot differ.
 
     python scripts/api_reference.py          write it
-    python scripts/api_reference.py --check  end with 1 if it is out of date
+    python scripts/api_reference.py --check  exit with 1 if it is out of date
 
 Sections of a docstring become lists; the types of parameters are left to the code.
 """
@@ -24,7 +24,7 @@ MODULES: Final = (
     "fondant_spec.runners.command_line",
     "fondant_spec.errors",
 )
-"""What authors of components and of pipelines import from; the rest may change."""
+"""The modules that authors of components and pipelines import from; all others may change."""
 
 _HEAD: Final = """# What you import
 
@@ -53,7 +53,7 @@ def _module(name: str) -> Iterator[str]:
 
 
 def _public(module: Any) -> list[tuple[str, Any]]:
-    """Return what a module offers: all that it names so, else the classes and functions in it."""
+    """Return what a module exports: its `__all__`, or the classes and functions defined in it."""
     names = getattr(module, "__all__", None) or [
         name
         for name, value in vars(module).items()
@@ -64,7 +64,7 @@ def _public(module: Any) -> list[tuple[str, Any]]:
 
 
 def _methods(owner: type) -> list[tuple[str, Any]]:
-    """Return the methods and properties that a class itself adds, and that are not the runners'."""
+    """Return the methods and properties that a class adds itself, but not for the runners."""
     members = [(name, getattr(value, "fget", None) or value) for name, value in vars(owner).items()]
     return [
         (name, function)
@@ -88,7 +88,7 @@ def _signature(value: Any) -> str:
 
 
 def _prose(value: Any) -> str:
-    """Return a docstring as Markdown: its sections as lists."""
+    """Return a docstring as Markdown, with its sections as lists."""
     lines: list[str] = []
     for line in (inspect.getdoc(value) or "").splitlines():
         if section := _SECTION.fullmatch(line):

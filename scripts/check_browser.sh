@@ -1,13 +1,13 @@
 #!/usr/bin/env bash
-# Clicks through the explorer in a browser, and has axe look for what keeps people out.
+# Runs the explorer's browser tests, including axe's accessibility checks.
 #
-# Where no browser can be had it says so loudly and ends with 0. From there on, every failure is one
+# If no browser is available, it says so loudly and exits with 0. After that, every failure is a fault
 # of the code.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
 python=${PYTHON:-.venv/bin/python}
-axe=4.14.1 # its licence is MPL-2.0: it is used here, and not part of the package
+axe=4.14.1 # licensed under MPL-2.0: used here, but not part of the package
 
 untested() {
   printf '\n******** THE EXPLORER WAS TESTED IN NO BROWSER: %s ********\n\n' "$1" >&2

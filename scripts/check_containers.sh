@@ -1,9 +1,9 @@
 #!/usr/bin/env bash
-# Builds all images and runs the steps in containers: the small ones, the demo, and on Kubeflow's own
-# local runner.
+# Builds all images and runs steps in containers: small test steps, the demo, and Kubeflow's own local
+# runner.
 #
-# Where this machine cannot run containers at all (no engine, no base image, no package index within
-# reach of them) it says so loudly and ends with 0. From there on, every failure is one of the code.
+# If this machine cannot run containers at all (no engine, no base image, or no package index that
+# they can reach), it says so loudly and exits with 0. After that, every failure is a fault of the code.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -35,7 +35,7 @@ if ! reaches_packages; then
   reaches_packages "${network[@]}" || untested "containers reach no package index"
 fi
 
-# A registry to push to, if it can be had; its test says so if not.
+# A registry to push to, if available; its test says so if not.
 command -v docker-registry >/dev/null ||
   apt-get install --yes --no-install-recommends docker-registry >/dev/null 2>&1 || true
 

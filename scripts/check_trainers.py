@@ -1,13 +1,13 @@
-"""Reads exports with the trainers' own code, and prints a table of what each of them found.
+"""Reads exports with the trainers' own code, and prints a table of the results.
 
     python scripts/check_trainers.py --checkout ../sd-scripts --checkout ../SimpleTuner
 
-Each CHECKOUT is a trainer's repository, recognised by its files; --python is the environment that
-the trainer was installed in, for OneTrainer with its package mgds. Two exports are made here: a
-plain one, of small images with captions that are easy to get wrong; and a full one, with several
-captions an image, tags with weights, masks, repeats, and images for regularisation. The counts,
-splits, captions, tags, masks and repeats that come back must be those that went in, and the options
-of the README's commands the trainer's own.
+Each CHECKOUT is a trainer's repository, recognised by its files; --python is the environment in
+which the trainer is installed, for OneTrainer together with its package mgds. The script makes two
+exports: a plain one, of small images with captions that are easy to get wrong; and a full one, with
+several captions per image, weighted tags, masks, repeats and regularisation images. Counts, splits,
+captions, tags, masks and repeats must be read back as exported, and the trainer must accept the
+options of the commands in the README.
 """
 
 import argparse
@@ -44,19 +44,19 @@ KNOWN_BY: Final = {
 }
 """A file that only this trainer's repository has, by the name of its layout."""
 TRAINS_ALONE: Final = ("musubi-tuner",)
-"""Trainers that have no validation split."""
+"""Trainers without a validation split."""
 DRAWS: Final = ("kohya", "simpletuner", "onetrainer")
-"""Trainers that draw one of several captions themselves."""
+"""Trainers that pick one of several captions themselves."""
 MASKED: Final = {
     "kohya": ("train",),
     "simpletuner": ("train",),
     "onetrainer": ("train", "validation"),
 }
-"""Trainers that take masks, and of which splits."""
+"""Trainers that use masks, and for which splits."""
 CLASS: Final = "a photo of a dog"
 PAIRS: Final = 21
 ONE_LINE: Final = ("kohya", "onetrainer")
-"""Trainers that take a line of a text for a caption."""
+"""Trainers that read each line of a text file as a caption."""
 LAUNCHER: Final = "--num_cpu_threads_per_process"
 """An option of accelerate, not of the trainer."""
 CAPTIONS: Final = (
@@ -73,9 +73,9 @@ Pairs = Mapping[tuple[str, str], "Read"]
 
 
 class Read(NamedTuple):
-    """What a trainer has of an image: the captions that it chooses from, and whether a mask.
+    """What a trainer reads for an image: the captions it chooses from, and whether there is a mask.
 
-    `repeats` is how often it sees the image in an epoch.
+    `repeats` is how often it sees the image per epoch.
     """
 
     captions: tuple[str, ...]
@@ -85,7 +85,7 @@ class Read(NamedTuple):
 
 @dataclass(frozen=True)
 class Finding:
-    """What came of a trainer: a short word, and how many pairs of how many were as they should."""
+    """The result for a trainer: a short word, and how many pairs of how many were correct."""
 
     trainer: str
     export: str
@@ -95,7 +95,7 @@ class Finding:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Check every checkout; 1 if a trainer does not find what was exported."""
+    """Check every checkout; return 1 if a trainer does not read what was exported."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -121,7 +121,7 @@ def trainer_in(checkout: Path) -> str | None:
 
 
 def check(trainer: str, kind: str, checkout: Path, python: str) -> Finding:
-    """Export for a trainer, have its reader read that, and compare."""
+    """Export for a trainer, read the export with its own code, and compare."""
     with tempfile.TemporaryDirectory() as temporary:
         export = Path(temporary, "training set")
         expected = EXPORTS[kind](trainer, export, Path(temporary))
@@ -151,7 +151,7 @@ def _read(line: Mapping[str, Any]) -> Read:
 
 
 def plain(trainer: str, export: Path, temporary: Path) -> Pairs:
-    """Export pairs of one caption for a trainer, and return what it should find."""
+    """Export pairs with one caption each for a trainer, and return what it should read."""
     kinds = ("JPEG", "PNG", "WEBP")
     table = pa.table(
         {
@@ -171,7 +171,7 @@ def plain(trainer: str, export: Path, temporary: Path) -> Pairs:
 
 
 def full(trainer: str, export: Path, temporary: Path) -> Pairs:
-    """Export all that there is for a trainer, and return what it should find."""
+    """Export everything a trainer supports, and return what it should read."""
     of_class = range(PAIRS - 3, PAIRS)
     table = pa.table(
         {
@@ -226,7 +226,7 @@ EXPORTS: Final[Mapping[str, Callable[[str, Path, Path], Pairs]]] = {"plain": pla
 
 
 def _as_read(trainer: str, caption: str) -> str:
-    """Return what a trainer makes of the space in a caption."""
+    """Return a caption with its whitespace as the trainer reads it."""
     if trainer in ONE_LINE:
         return " ".join(caption.split())
     return caption.strip() if trainer == "simpletuner" else caption
@@ -260,7 +260,7 @@ def _difference(expected: Pairs, found: Pairs) -> str:
 
 
 def _unknown_option(folder: Path, checkout: Path) -> str:
-    """Return which option of the README's commands the trainer does not declare, if any."""
+    """Return an option of the README's commands that the trainer does not declare, if any."""
     text = (folder / "README.md").read_text(encoding="utf-8")
     commands = "\n".join(re.findall(r"^ {4}(.+)$", text, re.MULTILINE))
     files = [file.read_text(encoding="utf-8", errors="replace") for file in checkout.rglob("*.py")]

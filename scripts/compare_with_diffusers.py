@@ -1,14 +1,14 @@
-"""Trains beside diffusers' own scripts, and prints how the losses compare.
+"""Trains alongside diffusers' own scripts, and compares the losses.
 
     python scripts/compare_with_diffusers.py --checkout ../diffusers
 
-CHECKOUT is a diffusers repository, of about the installed release: its scripts
-`examples/text_to_image/train_text_to_image.py` and `train_text_to_image_lora.py` are run as they
-are, on what export_dataset exports for them. fine_tune trains on the same rows, from the same tiny
-model (the demo's) and with the same settings. Both draw noise by lot, in orders of their own, so no
-two losses are equal: each trains with several seeds, and the difference of the means has to be
-within what seeds make of it. What both have learnt is then held against the same noise, on images
-that neither saw. --python is an environment that has torchvision as well, which the scripts want.
+CHECKOUT is a diffusers repository of about the installed release: its scripts
+`examples/text_to_image/train_text_to_image.py` and `train_text_to_image_lora.py` are run unchanged
+on an export of export_dataset. fine_tune trains on the same rows, from the same tiny model (the
+demo's) and with the same settings. Both draw random noise in their own order, so no two losses are
+equal: each trains with several seeds, and the difference of the means must be within the variation
+between seeds. The trained models are then compared with the same noise on unseen images. --python
+is an environment that also has torchvision, which the scripts need.
 """
 
 import argparse
@@ -49,7 +49,7 @@ torch.set_num_threads(1)
 del sys.argv[0]
 runpy.run_path(sys.argv[0], run_name="__main__")
 """
-"""Runs a script as it is, once torchvision can be imported beside any build of torch."""
+"""Runs a script unchanged, with a torchvision that can be imported beside any build of torch."""
 
 SETTINGS: Final[dict[str, Any]] = {
     "resolution": 64,
@@ -67,7 +67,7 @@ OF_METHOD: Final[dict[str, dict[str, Any]]] = {
 IMAGES, HELD_OUT, SIDE = 32, 8, 64
 SECONDS: Final = 600
 MOST_ERRORS: Final = 3.0
-"""Standard errors that a difference of means may have: chance goes further in one of 370."""
+"""Allowed difference of means, in standard errors: chance exceeds it once in 370 times."""
 
 
 _SHOWN: Final = "train_loss"
@@ -75,7 +75,7 @@ _SHOWN: Final = "train_loss"
 
 
 class Losses(NamedTuple):
-    """The mean loss of all steps, and that on held-out images afterwards."""
+    """The mean loss of all steps, and the loss on held-out images afterwards."""
 
     steps: float
     held_out: float
@@ -83,7 +83,7 @@ class Losses(NamedTuple):
 
 @dataclass(frozen=True)
 class Comparison:
-    """What came of a method: of each seed, what fine_tune and what the script had.
+    """The result for a method: the losses of fine_tune and of the script, for each seed.
 
     `before` is the loss of the untrained model on the held-out images.
     """
@@ -101,7 +101,7 @@ class Comparison:
         ] + [f"{self.method:6} {'(untrained)':12} {self.before:>9.4f}"]
 
     def differs(self) -> bool:
-        """Return whether any mean is further away than chance has it."""
+        """Return whether any two means differ by more than chance."""
         return any(_errors(ours, theirs) > MOST_ERRORS for _, ours, theirs in self._figures())
 
     def _figures(self) -> Iterator[tuple[str, list[float], list[float]]]:
@@ -112,7 +112,7 @@ class Comparison:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Compare both methods; 1 if any figure differs by more than chance."""
+    """Compare both methods; return 1 if any figure differs by more than chance."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -158,7 +158,7 @@ def _compared(method: str, options: argparse.Namespace) -> Comparison:
 
 
 def _held_out_loss(model: Path, rows: pa.Table, folder: Path) -> float:
-    """Return what a model comes to on the held-out images, with the noise of every other one."""
+    """Return a model's loss on the held-out images, with the same noise for every model."""
     _, told = _tuned(model, rows, folder, **SETTINGS, max_train_steps=1)
     return float(told["validation_loss"][0]["loss"])
 
@@ -204,7 +204,7 @@ def _train(
 
 
 def _with_lora(model: Path, folder: Path, target: Path) -> Path:
-    """Write a pipeline to which the LoRA of a folder was added, and return where."""
+    """Write a pipeline merged with a folder's LoRA, and return its path."""
     from diffusers import StableDiffusionPipeline  # noqa: PLC0415 - after torch was prepared
 
     pipeline = StableDiffusionPipeline.from_pretrained(model, safety_checker=None)
@@ -226,7 +226,7 @@ def _mean_shown(output: Path) -> float:
 
 
 def _rows() -> pa.Table:
-    """Return images of one colour and some noise, which their captions name."""
+    """Return images of one colour with some noise, captioned with the colour."""
     colours = {"red": (200, 40, 40), "blue": (40, 40, 200), "green": (40, 160, 40)}
     images, captions = [], []
     for number in range(IMAGES + HELD_OUT):
@@ -248,7 +248,7 @@ def _told(values: list[float]) -> str:
 
 
 def _errors(ours: list[float], theirs: list[float]) -> float:
-    """Return how far two means are apart, in standard errors of their difference."""
+    """Return the difference of two means, in standard errors."""
     spread = math.sqrt(
         statistics.variance(ours) / len(ours) + statistics.variance(theirs) / len(theirs)
     )

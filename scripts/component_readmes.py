@@ -1,9 +1,9 @@
 """Writes each component's README from its spec, so that the two cannot differ.
 
     python scripts/component_readmes.py          write them
-    python scripts/component_readmes.py --check  end with 1, and say which, if any is out of date
+    python scripts/component_readmes.py --check  exit with 1, and say which, if any is out of date
 
-Above the marker lies what a person wrote; it is kept. Below it, everything is made anew.
+The text above the marker is hand-written and kept. Everything below it is generated.
 """
 
 import argparse

@@ -1,9 +1,9 @@
 #!/usr/bin/env bash
-# Makes a stand-in for the image python:3.11-slim from Debian packages, where no registry answers.
+# Builds a substitute for the image python:3.11-slim from Debian packages, where no registry answers.
 #
 #   scripts/make_base_image.sh [NAME]      default NAME: python:3.11-slim
 #
-# The Dockerfiles build on it unchanged. It is for this machine only: it carries what pip needs to
+# The Dockerfiles build on it unchanged. It is for this machine only: it contains what pip needs to
 # reach a package index from here (certificates, /etc/pip.conf, a local folder of wheels).
 # Needs root, mmdebstrap and a Docker engine.
 set -euo pipefail
@@ -14,7 +14,7 @@ if [[ $# -gt 1 || ${1:-} == -* ]]; then
 fi
 name=${1:-python:3.11-slim}
 engine=${CONTAINER_ENGINE:-docker}
-suite=bookworm # the release of Debian whose Python is 3.11
+suite=bookworm # the Debian release with Python 3.11
 
 for program in mmdebstrap "$engine"; do
   command -v "$program" >/dev/null || {
@@ -26,7 +26,7 @@ done
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 
-# Debian calls the interpreter python3, keeps pip from installing, and lacks the local settings.
+# Debian names the interpreter python3, forbids pip to install, and lacks the local settings.
 cat >"$work/customize" <<'HOOK'
 #!/bin/sh
 set -e

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# Runs the tests of the models with the oldest versions that pyproject.toml allows, of torch and of
-# what goes with it, in an environment of their own: .venvs/oldest, which is made the first time.
-# All else is as constraints.txt has it. Words after the script's name go to pytest.
+# Runs the model tests with the oldest versions of torch and its companions that pyproject.toml
+# allows, in their own environment: .venvs/oldest, created on first use. All other packages are as in
+# constraints.txt. Arguments are passed to pytest.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -21,9 +21,9 @@ if [[ $(cat "$mark" 2>/dev/null) != "$wanted" ]]; then
   rm -rf "$venv"
   "$python" -m venv "$venv"
   grep -viE "^($oldest|$free)==" constraints.txt >"$venv/constraints.txt"
-  "$venv/bin/pip" install --quiet --upgrade pip # an old one finds no extra with a _ in its name
+  "$venv/bin/pip" install --quiet --upgrade pip # an old pip does not find extras with a _ in their names
   "$venv/bin/pip" install --quiet --constraint "$venv/constraints.txt" "${bounds[@]}" \
-    --editable '.[caption_images,openvino,demo,dev]' # no torchvision, which most do without
+    --editable '.[caption_images,openvino,demo,dev]' # no torchvision, as in most installations
   printf '%s\n' "$wanted" >"$mark"
 fi
 

@@ -1,8 +1,8 @@
-"""Writes `docs/pinned_versions.md`: what `constraints.txt` pins, by the month of its release.
+"""Writes `docs/pinned_versions.md`: the pins of `constraints.txt`, by their month of release.
 
     python scripts/pinned_versions.py
 
-Asks the package index for each pin.
+Asks the package index about each pin.
 """
 
 import re
@@ -39,12 +39,12 @@ source of advisories can be reached. [security](security.md) says how to ask one
 
 
 def pins(text: str) -> dict[str, str]:
-    """Return the versions in a constraints file by their packages' names."""
+    """Return the versions in a constraints file, by package name."""
     return dict(re.findall(r"^([\w.-]+)==([^\s;]+)", text, re.MULTILINE))
 
 
 def released(name: str, version: str) -> str:
-    """Return the month in which a version came out: `2026-11`."""
+    """Return the month in which a version was released: `2026-11`."""
     headers = {"Accept": "application/vnd.pypi.simple.v1+json"}
     url = f"{INDEX}/{canonicalize_name(name)}/"
     answer = requests.get(url, auth=signing({}), headers=headers, timeout=60)
@@ -58,7 +58,7 @@ def released(name: str, version: str) -> str:
 
 
 def _version(file: str) -> str | None:
-    """Return the version that a file is of; None of an old kind of file."""
+    """Return the version in a file's name; None for obsolete file types."""
     try:
         parsed = parse_wheel_filename(file) if file.endswith(".whl") else parse_sdist_filename(file)
     except (InvalidWheelFilename, InvalidSdistFilename):

@@ -1,9 +1,9 @@
 """Writes each component's requirements.txt from its extra in pyproject.toml.
 
     python scripts/requirements_files.py          write them
-    python scripts/requirements_files.py --check  end with 1, and say which, if any is out of date
+    python scripts/requirements_files.py --check  exit with 1, and say which, if any is out of date
 
-The extra of a component has the component's name. What the package needs by itself is left out.
+A component's extra has the component's name. The package's own dependencies are left out.
 """
 
 import argparse
@@ -28,7 +28,7 @@ def requirements(name: str, extras: Mapping[str, Sequence[str]]) -> str:
 
 
 def flattened(name: str, extras: Mapping[str, Sequence[str]]) -> Iterator[str]:
-    """Yield the requirements of an extra, with those of the extras that it is made of."""
+    """Yield the requirements of an extra, including those of the extras that it refers to."""
     for requirement in extras[name]:
         if own := _OWN.fullmatch(requirement):
             for other in own[1].split(","):

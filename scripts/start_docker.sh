@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# Makes sure that a Docker engine answers: starts one, and installs it where that is possible.
+# Makes sure that a Docker engine answers: starts one, and installs it if possible.
 #
-# Ends with 0 if one answers in the end, and with 3 and the reason if none can run here.
+# Exits with 0 if one answers in the end, and with 3 and the reason if none can run here.
 set -euo pipefail
 
 log=${TMPDIR:-/tmp}/dockerd.log
@@ -26,7 +26,7 @@ if ! command -v dockerd >/dev/null; then
   { apt-get update && apt-get -o DPkg::Lock::Timeout=300 install --yes --no-install-recommends docker.io iptables; } \
     >"$log" 2>&1 || fail "docker.io cannot be installed; see $log"
 fi
-answers && exit 0 # the package may have started it
+answers && exit 0 # the package may already have started it
 
 setsid nohup dockerd >"$log" 2>&1 </dev/null &
 pid=$!

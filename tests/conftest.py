@@ -1,4 +1,4 @@
-"""What the tests of the framework share."""
+"""Fixtures shared by the tests of the framework."""
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""A preparation that ends its process over some files, as a defect in a decoder would."""
+"""Image preparation that kills its process on some files, as a defect in a decoder would."""
 
 import os
 import signal

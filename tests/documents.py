@@ -1,6 +1,6 @@
-"""What the code blocks of the documents run in: a folder of their own, and the real pipeline.
+"""The environment for the code blocks of the documents: a temporary folder and the real pipeline.
 
-A block runs as a reader would run it, in the order of the page. One that names a file after its
+Blocks run as a reader would run them, in the order of the page. A block that names a file after its
 language is written to that file instead, as the reader would save it.
 """
 

@@ -1,4 +1,4 @@
-"""A proxy on loopback that disturbs what passes: an HTTP server as a bad network makes it look."""
+"""A proxy on loopback that disturbs traffic, to make an HTTP server look as over a bad network."""
 
 import http.client
 import random

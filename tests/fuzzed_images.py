@@ -2,8 +2,8 @@
 
     python -m tests.fuzzed_images --minutes 20
 
-It says how many were decoded and how many refused, by reason, and what the worst took; it stops at
-the first that ends in anything else, and writes it to a file.
+Prints how many were decoded and how many rejected, by reason, and the worst cost; stops at the
+first with any other outcome, and writes it to a file.
 """
 
 import argparse

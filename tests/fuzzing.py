@@ -1,4 +1,4 @@
-"""How many inputs tests make that change what is right: few and the same, or many and others."""
+"""The number of inputs for property tests: few and always the same, or many and different ones."""
 
 import os
 from typing import Final

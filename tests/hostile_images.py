@@ -1,6 +1,6 @@
-"""Images that are made to hurt whoever opens them, each a few bytes of code.
+"""Images made to harm whoever opens them, each from a few bytes of code.
 
-`filler` is how many bytes of a file are parts without end: 20 MB is what a downloader accepts.
+`filler` is the number of bytes in a file's endless parts: 20 MB is what a downloader accepts.
 """
 
 import io

@@ -1,4 +1,4 @@
-"""Images through the steps that decode them, as runners run these: which of them come out."""
+"""Malicious images through the steps that decode them, run as by runners: which ones come out."""
 
 from collections.abc import Callable, Mapping
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer

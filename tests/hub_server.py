@@ -1,7 +1,7 @@
-"""A server on this machine that speaks the Hugging Face hub's protocol, for one dataset.
+"""A local server that speaks the Hugging Face hub's protocol, for one dataset.
 
-What is committed to it lies in a folder, from which it is read again: the same answers serve those
-that load a dataset and those that publish one.
+Commits are stored in a folder and served from it, so that the same answers serve loading and
+publishing.
 """
 
 import base64

@@ -1,6 +1,7 @@
-"""Rows of originals and of what two models made: crops of photographs stand for their images.
+"""Rows of originals and of images from two models, for which crops of photographs stand in.
 
-The base knows all subjects but one, and is blurry; a tuned model that learned knows that one, too.
+The base model knows all subjects but one, and is blurry; a tuned model that has learned knows that
+one, too.
 """
 
 import io

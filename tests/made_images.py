@@ -1,4 +1,4 @@
-"""Images as files, and parts of such."""
+"""Image files, and parts of them."""
 
 import io
 import struct

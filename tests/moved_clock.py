@@ -1,4 +1,4 @@
-"""Clocks that a test moves: in the place of a module's `time`, and of an event loop's own."""
+"""Clocks that a test can move, in place of a module's `time` or an event loop's own clock."""
 
 import asyncio
 import selectors

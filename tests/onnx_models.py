@@ -1,8 +1,8 @@
-"""A tagger in ONNX with weights of one's own, written as the bytes of its protocol buffers.
+"""An ONNX tagger with given weights, written directly as protocol buffer bytes.
 
-So no package is needed that would bring compilers along. The network takes the mean colour of an
-image, B, G and R from 0 to 1, and gives sigmoid(colour @ weights + bias). The numbers of the fields
-are those of onnx.proto (https://github.com/onnx/onnx, IR version 8).
+This avoids a package that would bring compilers with it. The network takes the mean colour of an
+image, B, G and R from 0 to 1, and returns sigmoid(colour @ weights + bias). The field numbers are
+those of onnx.proto (https://github.com/onnx/onnx, IR version 8).
 """
 
 import csv

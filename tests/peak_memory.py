@@ -1,4 +1,4 @@
-"""What a piece of code takes of memory at most."""
+"""The peak memory of a piece of code."""
 
 import re
 from collections.abc import Iterator

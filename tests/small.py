@@ -1,4 +1,4 @@
-"""The small components of these tests, and ways to enter them."""
+"""The small components of the tests, and ways to run them."""
 
 import os
 import subprocess

@@ -1,4 +1,4 @@
-"""The page of what authors import says what the docstrings say."""
+"""The API reference matches the docstrings."""
 
 import subprocess
 import sys

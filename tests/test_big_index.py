@@ -1,4 +1,4 @@
-"""The benchmark of a big index runs, at a size of seconds."""
+"""The benchmark of a big index runs, at a size that takes seconds."""
 
 import json
 from pathlib import Path

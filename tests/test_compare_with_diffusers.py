@@ -1,4 +1,4 @@
-"""What the comparison with diffusers' scripts makes of losses; these run only by hand."""
+"""How the comparison with diffusers' scripts judges losses; the scripts run only by hand."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""A rule for all components: `__init__` takes what the spec declares, with the same defaults."""
+"""A rule for all components: `__init__` takes the arguments of the spec, with the same defaults."""
 
 import types
 from collections.abc import Iterator, Mapping, Sequence

@@ -1,4 +1,4 @@
-"""The components' READMEs say what their specs say."""
+"""The components' READMEs match their specs."""
 
 import subprocess
 import sys

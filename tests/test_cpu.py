@@ -1,4 +1,4 @@
-"""The cores that a process may use are fewer than the machine's where somebody said so."""
+"""A process may be limited to fewer cores than the machine has."""
 
 import os
 import subprocess

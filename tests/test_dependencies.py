@@ -1,4 +1,4 @@
-"""Dependencies stand in one place, and constraints.txt pins all of them."""
+"""Dependencies are declared in one place, and constraints.txt pins all of them."""
 
 import ast
 import re

@@ -1,4 +1,4 @@
-"""Rules for the one Dockerfile of all components: safe, and with the layers in their order."""
+"""Rules for the one Dockerfile of all components: security, and the order of its layers."""
 
 from pathlib import Path
 

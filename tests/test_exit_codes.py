@@ -1,4 +1,4 @@
-"""How a command line ends: its exit code, and one sentence."""
+"""How a command line ends: its exit code, and one error message."""
 
 import os
 import subprocess

@@ -1,4 +1,4 @@
-"""The benchmark of the feed runs, all its parts, and its pixels are Pillow's."""
+"""The feed benchmark runs with all its parts, and its pixels equal Pillow's."""
 
 import json
 import subprocess

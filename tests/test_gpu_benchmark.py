@@ -1,4 +1,4 @@
-"""The benchmark for GPUs runs, all its parts, on a CPU and tiny models."""
+"""The GPU benchmark runs with all its parts, on a CPU and tiny models."""
 
 import json
 import os

@@ -1,4 +1,4 @@
-"""What benchmarks and scripts import of this project is there: most of them, no test runs."""
+"""What benchmarks and scripts import from this project exists; most of them no test runs."""
 
 import ast
 from collections.abc import Iterator

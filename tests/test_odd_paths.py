@@ -1,4 +1,4 @@
-"""Paths with every character that a person's folders have: all steps take them literally."""
+"""Paths with every character found in people's folders: all steps take them literally."""
 
 import json
 import string

@@ -1,4 +1,4 @@
-"""pipeline.py and its settings: what is set where, and what is said of what is missing."""
+"""pipeline.py and its settings: what is set where, and the errors for what is missing."""
 
 import subprocess
 import sys

@@ -1,4 +1,4 @@
-"""Progress: what a step sends, and what a person sees of it, on a terminal and elsewhere."""
+"""Progress: what a step reports, and what a user sees of it, on a terminal and elsewhere."""
 
 import io
 import logging

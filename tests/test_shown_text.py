@@ -1,4 +1,4 @@
-"""Text as it may be shown: without secrets, and without what a terminal would obey."""
+"""Text made safe to show: without secrets and terminal control sequences."""
 
 import time
 

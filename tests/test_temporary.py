@@ -1,4 +1,4 @@
-"""Which failures may pass by themselves: real ones, of the libraries that steps reach out with."""
+"""Which failures are temporary: real ones, from the libraries with which steps reach out."""
 
 import asyncio
 import errno

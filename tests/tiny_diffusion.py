@@ -1,4 +1,4 @@
-"""Stable Diffusion pipelines of the real classes, some ten thousand times smaller, not trained."""
+"""Untrained Stable Diffusion pipelines of the real classes, some ten thousand times smaller."""
 
 # ruff: noqa: E402 - transformers imports torchvision, which can be imported once torch is prepared
 

@@ -1,7 +1,7 @@
-"""Tiny models of each architecture, with random weights: made by the tests, in a second each.
+"""Tiny models of each architecture, with random weights, each made in about a second.
 
-Their real configuration classes, processors and tokenizers; only the sizes are small. What they say
-is nonsense, but it is said the way the architecture says it.
+They use the real configuration classes, processors and tokenizers; only the sizes are small. Their
+output is nonsense, but in the form that the architecture produces.
 """
 
 # ruff: noqa: E402 - transformers imports torchvision, which can be imported once torch is prepared

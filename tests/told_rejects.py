@@ -1,4 +1,4 @@
-"""What a component says of the rows that it rejected."""
+"""Log messages of a component about the rows that it rejected."""
 
 from fondant_spec.testing import Result
 

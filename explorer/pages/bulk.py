@@ -1,4 +1,4 @@
-"""Changing all rows of a view at once."""
+"""Bulk edits of all rows of a view."""
 
 from http import HTTPStatus
 from typing import Any, Final
@@ -16,7 +16,7 @@ _PAGE: Final = 100
 
 
 def bulk(site: Site, request: Request) -> Response:
-    """Return every change that the address asks for, a page at a time."""
+    """Return the preview of an edit, one page of changes at a time."""
     table = site.table(request)
     view = View.of(request.query_params)
     query = site.query(table, view)
@@ -46,7 +46,7 @@ def bulk(site: Site, request: Request) -> Response:
 
 
 async def apply_bulk(site: Site, request: Request) -> Response:
-    """Write what the preview showed."""
+    """Write the previewed changes."""
     try:
         content = await request.json()
         digest = content["digest"] if isinstance(content, dict) else None
@@ -58,7 +58,7 @@ async def apply_bulk(site: Site, request: Request) -> Response:
         written = await run_in_threadpool(_apply, site, request, digest)
     except FondantError as error:
         return JSONResponse({"told": str(error)}, HTTPStatus.BAD_REQUEST)
-    return JSONResponse({"told": f"changed: {written:,} images"})
+    return JSONResponse({"told": f"changed: {written:,} image{'s' * (written != 1)}"})
 
 
 def _apply(site: Site, request: Request, digest: str) -> int:

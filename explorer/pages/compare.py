@@ -1,4 +1,4 @@
-"""Two datasets side by side: the same image, both captions, all numbers of both."""
+"""Two datasets side by side: each image with both captions and all numbers."""
 
 from typing import Final
 
@@ -16,7 +16,7 @@ _PAGE: Final = 30
 
 
 def compare(site: Site, request: Request) -> Response:
-    """Return the images that two datasets share, those that differ first asked for."""
+    """Return the images that two datasets share, differing ones first if asked for."""
     one, other = (_table(site, request.query_params.get(name, "")) for name in ("a", "b"))
     only_different = request.query_params.get("all") != "1"
     page = max(number_of(request.query_params, "page", 1), 1)
@@ -59,7 +59,7 @@ def _table(site: Site, name: str) -> Table:
 
 
 def _joined(one: Table, other: Table, shared: list[str], *, captions: bool) -> str:
-    """Return the SQL of all images of two datasets, each once, as the steps wrote them."""
+    """Return the SQL for the images of either dataset, each once, as the steps wrote them."""
     columns = ["id", *([CAPTION] if captions else []), *shared]
 
     def side(table: Table, name: str) -> str:

@@ -1,4 +1,4 @@
-"""How the values of each field are spread over the rows of a view."""
+"""The distribution of each field over the rows of a view."""
 
 from starlette.requests import Request
 from starlette.responses import Response
@@ -9,7 +9,7 @@ from explorer.views import View, count
 
 
 def distributions(site: Site, request: Request) -> Response:
-    """Return the distributions of all fields over the view that the address asks for."""
+    """Return the distributions of all fields over the requested view."""
     table = site.table(request)
     view = View.of(request.query_params)
     query = site.query(table, view)

@@ -10,7 +10,7 @@ from fondant_spec.errors import FondantError, InvalidArgumentError
 
 
 def gallery(site: Site, request: Request) -> Response:
-    """Return a page of the view that the address asks for; what is wrong with it stands on top."""
+    """Return a page of the requested view, with an error message on top if the view is invalid."""
     table = site.table(request)
     context = {"table": table, "tab": "gallery", "problem": ""}
     try:
@@ -35,7 +35,7 @@ def gallery(site: Site, request: Request) -> Response:
 
 
 def at(site: Site, request: Request) -> Response:
-    """Lead to the n-th row of a view."""
+    """Redirect to the n-th row of a view."""
     table = site.table(request)
     view = View.of(request.query_params)
     number = int(request.path_params["number"])

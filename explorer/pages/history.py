@@ -19,14 +19,14 @@ _ACTIONS: Final = 100
 
 
 def history(site: Site, request: Request) -> Response:
-    """Return all actions, the newest first."""
+    """Return all actions, newest first."""
     site.editing.refresh()
     edits = site.editing.history()
     actions = [list(group) for _, group in groupby(edits, key=lambda edit: (edit.action, edit.by))]
     undone = {edit.undoes for edit in edits if edit.undoes}
     page = max(number_of(request.query_params, "page", 1), 1)
     shown = actions[(page - 1) * _ACTIONS : page * _ACTIONS]
-    read = cache(Manifest.read)  # an action is often of the same dataset as the one before
+    read = cache(Manifest.read)  # consecutive actions are often of the same dataset
     context = {
         "actions": [(group, _address(site, group[0], read)) for group in shown],
         "undone": undone,
@@ -38,7 +38,7 @@ def history(site: Site, request: Request) -> Response:
 
 
 def _address(site: Site, edit: Edit, read: Callable[[str], Manifest]) -> str:
-    """Return where the row of an edit can be looked at; empty where it is no more."""
+    """Return the address of an edit's row; empty if the row no longer exists."""
     if not edit.dataset.startswith(f"{site.place.base_path}/"):
         return ""
     try:

@@ -1,4 +1,4 @@
-"""Images, as the only bytes of a dataset that a browser is given."""
+"""Images: the only bytes of a dataset that a browser receives."""
 
 import io
 from collections.abc import Callable
@@ -18,14 +18,14 @@ _DAY: Final = 24 * 3600
 
 
 def thumbnail(site: Site, request: Request) -> Response:
-    """Return a row's image, small; a grey square with the reason where it cannot be had."""
+    """Return a row's image as a thumbnail; a grey square with the reason if there is none."""
     return _answer(
         site, request, lambda manifest, row: (site.pictures.thumbnail(manifest, row), "image/jpeg")
     )
 
 
 def original(site: Site, request: Request) -> Response:
-    """Return a row's image as it is in the dataset; a grey square where it cannot be had."""
+    """Return a row's image as it is in the dataset; a grey square if there is none."""
     return _answer(site, request, site.pictures.shown)
 
 

@@ -1,4 +1,4 @@
-"""The rows that a step gave up on: by reason, by host, and each with its image where it has one."""
+"""The rows that a step rejected: by reason and by host, with their images where there are any."""
 
 from typing import Any, Final
 
@@ -16,7 +16,7 @@ _HOSTS: Final = 20
 
 
 def rejects(site: Site, request: Request) -> Response:
-    """Return a page of the rejects with a reason and a host, if the address names them."""
+    """Return a page of the rejects, filtered by reason and host if the address names them."""
     table = site.table(request)
     manifest = table.manifest
     name = site.tables.keep("rejects", manifest, lambda: rejects_table(manifest))
@@ -44,7 +44,7 @@ def rejects(site: Site, request: Request) -> Response:
 
 
 def _counts(site: Site, name: str, column: str, *others: str) -> list[dict[str, Any]]:
-    """Return how many rejects have each value of a column, the most frequent first."""
+    """Return the number of rejects for each value of a column, most frequent first."""
     columns = ", ".join([f"{column} AS value", *others])
     sql = (
         f"SELECT {columns}, count(*) AS n FROM {name} WHERE {column} IS NOT NULL "
@@ -54,7 +54,7 @@ def _counts(site: Site, name: str, column: str, *others: str) -> list[dict[str, 
 
 
 def _origin(row: dict[str, Any]) -> Manifest | None:
-    """Return the dataset with the image that a reject had, if it had one."""
+    """Return the dataset with a reject's image, if it had one."""
     if not row["input"]:
         return None
     manifest = Manifest.read(row["input"])

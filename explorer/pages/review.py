@@ -1,4 +1,4 @@
-"""The review queue: one row after the other, and how far people agree with the captions."""
+"""The review queue: one row at a time, and how often reviewers agree with the captions."""
 
 from starlette.requests import Request
 from starlette.responses import Response
@@ -11,12 +11,12 @@ from explorer.views import View, number_of, rows_by_id
 
 
 def review(site: Site, request: Request) -> Response:
-    """Return a row of the queue: the one the address names, else the first not yet reviewed."""
+    """Return a row of the queue: the one in the address, or the first not yet reviewed."""
     table = site.table(request)
     queue = Queue.of(request.query_params, table)
     source = queue.source(site.tables, table)
     sql, values = queue.sql(source)
-    # The sample is that of the rows as they are in the dataset: what is reviewed stays in it.
+    # Sampled from the rows as written, so that a reviewed row stays in the sample.
     ids = [row["id"] for row in site.tables.rows(sql, values)]
     done = _reviewed(site, table, ids)
     left = [number for number, row_id in enumerate(ids) if row_id not in done]
@@ -43,7 +43,7 @@ def review(site: Site, request: Request) -> Response:
 
 
 def _reviewed(site: Site, table: Table, ids: list[str]) -> dict[str, bool]:
-    """Return which rows somebody has reviewed, and whether they were right as they were."""
+    """Return which rows have been reviewed, and whether they were accepted unchanged."""
     rows = rows_by_id(site.tables, table, ids)
     return {
         row["id"]: bool(row["accepted"] and not row["caption_edited"] and not row["dropped"])

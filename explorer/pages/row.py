@@ -1,4 +1,4 @@
-"""One row: its image, what can be corrected, and its way from the seed."""
+"""One row: its image, its editable fields, and its lineage back to the seed."""
 
 from typing import Any, Final
 
@@ -14,11 +14,11 @@ from fondant_spec.errors import FondantError, InvalidArgumentError
 from image_toolkit.images.image_errors import NotAnImageError
 
 _SAME: Final = ("seed_id", "host", "group", "duplicate_of", "cluster")
-"""Fields whose value others share, in a way that a person asks for."""
+"""Fields whose shared values are worth following."""
 
 
 def row_page(site: Site, request: Request) -> Response:
-    """Return all that is known of a row."""
+    """Return all that is known about a row."""
     table = site.table(request)
     view = View.of(request.query_params)
     row_id = request.path_params["row"]
@@ -43,7 +43,7 @@ def row_page(site: Site, request: Request) -> Response:
 
 
 def _lineage(manifest: Manifest, row_id: str) -> dict[str, Any]:
-    """Return the row in each step that wrote something of it, the last first."""
+    """Return the row in each step that wrote fields of it, last step first."""
     steps: list[tuple[Manifest, list[tuple[Field, Any]], str]] = []
     try:
         for step, own in ancestors([(manifest, row_id)]):
@@ -55,7 +55,7 @@ def _lineage(manifest: Manifest, row_id: str) -> dict[str, Any]:
 
 
 def _same(site: Site, table: Table, row: dict[str, Any]) -> list[tuple[str, Any, int]]:
-    """Return which fields the row shares with others: name, value and how many have it."""
+    """Return the values that the row shares with others: field, value and number of rows."""
     shared: list[tuple[str, Any, int]] = []
     for name in _SAME:
         if name in table.columns and row[name] is not None:
@@ -65,7 +65,7 @@ def _same(site: Site, table: Table, row: dict[str, Any]) -> list[tuple[str, Any,
 
 
 def _broken(site: Site, table: Table, row_id: str) -> str:
-    """Return why the image cannot be shown; empty where it can."""
+    """Return why the image cannot be shown; empty if it can."""
     if not table.has_images:
         return ""
     try:

@@ -1,4 +1,4 @@
-"""What lies below the base path: pipelines, their runs, and what each step of a run came to."""
+"""Everything below the base path: pipelines, their runs, and the result of each step of a run."""
 
 from starlette.requests import Request
 from starlette.responses import Response
@@ -12,7 +12,7 @@ from fondant_spec.pipeline.run_status import StepStatus, step_statuses
 
 
 def overview(site: Site, _request: Request) -> Response:
-    """Return all runs, and the results that no run tells of."""
+    """Return all runs, and the results that belong to no run."""
     pipelines = site.place.pipelines()
     told = {
         (name, step, key)
@@ -26,7 +26,7 @@ def overview(site: Site, _request: Request) -> Response:
 
 
 def run(site: Site, request: Request) -> Response:
-    """Return the steps of a run: rows, losses, time; beside another run if one is named."""
+    """Return the steps of a run (rows, losses, time), beside another run if one is named."""
     names = request.path_params
     shown = site.place.run(names["pipeline"], names["run"])
     with_ = request.query_params.get("with", "")
@@ -43,7 +43,7 @@ def run(site: Site, request: Request) -> Response:
 
 
 def _steps(site: Site, run: Run) -> list[tuple[str, tuple[StepStatus, Manifest | None]]]:
-    """Return how far each step of a run is, and its dataset if it has one."""
+    """Return the progress of each step of a run, and its dataset if it has one."""
     found = []
     for status in step_statuses(site.place.base_path, run):
         names = (run.pipeline, status.step, run.keys[status.step])
@@ -52,7 +52,7 @@ def _steps(site: Site, run: Run) -> list[tuple[str, tuple[StepStatus, Manifest |
 
 
 def _result(site: Site, pipeline: str, step: str, key: str) -> tuple[str, Manifest | None]:
-    """Return the name of a result, and the result; None where it is not there or cannot be read."""
+    """Return the name of a result, and the result; None if it is missing or unreadable."""
     try:
         manifest = site.place.dataset(pipeline, step, key)
     except FondantError:

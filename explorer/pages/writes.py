@@ -1,4 +1,4 @@
-"""Taking a person's changes, and answering with the rows as they are then."""
+"""Write requests; each is answered with the updated rows."""
 
 from collections.abc import Callable
 from http import HTTPStatus
@@ -16,12 +16,12 @@ from fondant_spec.errors import FondantError, InvalidArgumentError
 
 
 async def edits(site: Site, request: Request) -> Response:
-    """Keep changes of some rows; the answer has their cards."""
+    """Write changes to rows; the answer has their updated cards."""
     return await _answered(request, lambda content: _write(site, request, content))
 
 
 async def undo(site: Site, request: Request) -> Response:
-    """Take an action back; the answer says what was undone."""
+    """Undo an action; the answer says what was undone."""
     return await _answered(request, lambda content: _undo(site, content))
 
 
@@ -72,7 +72,7 @@ def _undo(site: Site, content: Any) -> Response:
 
 
 def _cards(site: Site, table: Table, content: Any) -> dict[str, str]:
-    """Return the cards that the page shows of some rows, made anew."""
+    """Return the re-rendered cards of the rows that the page shows."""
     asked = content.get("show", [])
     shown = [one for one in asked if isinstance(one, str)] if isinstance(asked, list) else []
     large = content.get("large") is True

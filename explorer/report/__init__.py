@@ -1,1 +1,1 @@
-"""What a dataset is like, on one page without a server: steps, sizes, scores, captions, origins."""
+"""A one-page report on a dataset, without a server: steps, sizes, scores, captions, origins."""

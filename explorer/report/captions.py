@@ -1,4 +1,4 @@
-"""What the captions are like: their tokens, those that say the same, the phrases they share."""
+"""Caption statistics: token counts, repeated captions and shared phrases."""
 
 from collections import Counter
 from collections.abc import Mapping
@@ -18,27 +18,27 @@ from image_toolkit.training.base_models import BASE_MODELS
 from image_toolkit.training.text_budgets import ENCODERS, counter_of
 
 CAPTIONS: Final = ("caption", "text", "alt_text", "prompt")
-"""Fields that hold captions, the best first."""
+"""Fields that hold captions, best first."""
 
 _MORE: Final = "more_captions"
 _LIMITS: Final = {"CLIP": (75, 150, 225)}
-"""Tokens that trainers have CLIP read: so many of a text, or of two or three parts of one."""
+"""Tokens that trainers pass to CLIP: one, two or three chunks of a text."""
 
 _SHOWN: Final = 12
 
 
 @dataclass(frozen=True)
 class TokenUse:
-    """How many tokens captions have for a text encoder.
+    """Token counts of captions for one text encoder.
 
     Attributes:
-        encoder: Its name.
-        models: The base models that it reads captions for.
-        is_exact: Whether its own tokenizer counted; else it is an estimate.
+        encoder: The encoder's name.
+        models: The base models that use it.
+        is_exact: Whether its own tokenizer counted the tokens; otherwise the counts are estimates.
         longest: Tokens of the longest caption.
-        within: How many captions have at most so many tokens, but more than the limit before.
-        over: How many have more than the last limit.
-        spread: How the numbers are spread.
+        within: For each limit, the number of captions that fit it but not the previous one.
+        over: The number of captions longer than the last limit.
+        spread: The distribution of token counts.
     """
 
     encoder: str
@@ -52,16 +52,16 @@ class TokenUse:
 
 @dataclass(frozen=True)
 class Captions:
-    """What the captions are like.
+    """Caption statistics of a dataset.
 
     Attributes:
-        field: Where they stand; further captions of a row are counted as well.
-        captions: How many there are.
-        missing: How many rows have none, or one of which nothing shows.
-        tokens: How long they are, for each text encoder.
-        repeated: How many captions say the same as another, but for case, accents and signs.
-        most_repeated: Some that do, one for each text, with how many captions say it.
-        phrases: Those that many share.
+        field: The caption field; a row's additional captions are counted as well.
+        captions: The number of captions.
+        missing: The number of rows without a caption, or with a blank one.
+        tokens: Token counts, for each text encoder.
+        repeated: The number of captions equal to another, ignoring case, accents and punctuation.
+        most_repeated: Examples of these, one per text, with the number of captions.
+        phrases: Phrases that many captions share.
     """
 
     field: str
@@ -74,7 +74,7 @@ class Captions:
 
 
 def captions_of(tables: Tables, table: Table) -> Captions | None:
-    """Return what the captions of a dataset are like; None where it has none."""
+    """Return the caption statistics of a dataset; None if it has no captions."""
     field = next((name for name in CAPTIONS if table.written.get(name) == "VARCHAR"), None)
     if field is None:
         return None
@@ -102,7 +102,7 @@ def _counted(tables: Tables, source: str, column: str) -> Counter[str | None]:
 
 
 def _repeated(tables: Tables, table: Table, captions: Mapping[str, int]) -> dict[str, int]:
-    """Return what several captions say, in one of its spellings, the most frequent first."""
+    """Return repeated captions, each in one of its spellings, most frequent first."""
     columns = {"text": list(captions), "n": list(captions.values())}
     schema = pa.schema([("text", pa.string()), ("n", pa.int64())])
     name = tables.keep("captions", table.manifest, lambda: pa.table(columns, schema))

@@ -1,4 +1,4 @@
-"""How many rows have each value of a column: hosts, licences, tags, groups."""
+"""Value counts of a column: hosts, licences, tags, groups."""
 
 from collections import Counter
 from collections.abc import Callable
@@ -15,14 +15,14 @@ _LICENCES: Final = ("license", "licence")
 
 @dataclass(frozen=True)
 class Counts:
-    """How many rows have each value: those of most rows.
+    """The most frequent values of a column.
 
     Attributes:
-        field: Where the values stand.
-        rows: How many rows have one; of a list, how many values there are.
-        missing: How many rows have none.
-        kinds: How many different values there are.
-        most: The most frequent, with their rows.
+        field: The column.
+        rows: The number of rows with a value; for lists, the number of values.
+        missing: The number of rows without one.
+        kinds: The number of distinct values.
+        most: The most frequent values, with their number of rows.
     """
 
     field: str
@@ -39,19 +39,19 @@ class Counts:
 
 
 def hosts_of(tables: Tables, table: Table) -> Counts | None:
-    """Return from which hosts the images are, if that is known."""
+    """Return the hosts that the images come from, if known."""
     return _counts(tables, table, HOST) if HOST in table.written else None
 
 
 def licences_of(tables: Tables, table: Table) -> Counts | None:
-    """Return under which licences the images are, if there is a field of them."""
+    """Return the licences of the images, if there is a licence field."""
     named = {name.lower(): name for name in table.manifest.fields}
     field = next((named[name] for name in _LICENCES if name in named), None)
     return None if field is None else _counts(tables, table, field, licence_id)
 
 
 def tags_of(tables: Tables, table: Table) -> Counts | None:
-    """Return the tags that most images have, if there are any."""
+    """Return the most frequent tags, if there are any."""
     if table.written.get("tags") != "VARCHAR[]":
         return None
     each = f"SELECT unnest(list_distinct(tags)) AS value FROM {table.rows}"

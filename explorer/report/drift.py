@@ -1,4 +1,4 @@
-"""How far apart the images are that were begun with, found, and kept, by their vectors."""
+"""The distance between seed images, retrieved images and the final dataset, by their vectors."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -20,7 +20,7 @@ _MODEL: Final = ("model_id", "revision", "modality")
 
 @dataclass(frozen=True)
 class Set:
-    """The vectors of a dataset: after which step, and how many there are."""
+    """The vectors of a dataset: the step that wrote it, and their number."""
 
     step: str
     vectors: int
@@ -28,7 +28,7 @@ class Set:
 
 @dataclass(frozen=True)
 class Comparison:
-    """How far the vectors of two steps are apart."""
+    """The distance between the vectors of two steps."""
 
     one: str
     other: str
@@ -37,7 +37,7 @@ class Comparison:
 
 @dataclass(frozen=True)
 class Drifts:
-    """The vectors of one model along the way, and how far each two sets of them are apart."""
+    """The vectors of one model at each step, and the distance between each pair of steps."""
 
     model: str
     sets: tuple[Set, ...]
@@ -45,7 +45,7 @@ class Drifts:
 
 
 def drifts_of(history: History) -> Drifts | None:
-    """Return how far apart the vectors along the way are; None where there are no two sets."""
+    """Return the distances between the steps' vectors; None if fewer than two steps have any."""
     *before, last = history.steps
     own = vector_field(last)
     reference = own or next(filter(None, map(vector_field, reversed(before))), None)
@@ -79,9 +79,9 @@ def _is_like(field: Field, reference: Field) -> bool:
 
 
 def _sample(manifest: Manifest, field: Field) -> tuple[int, NDArray[np.float32]]:
-    """Return how many vectors there are, and some of them, drawn evenly over all.
+    """Return the number of vectors, and a uniform random sample of them.
 
-    So that no more are held than are drawn, each takes the place of one before it by lot.
+    Reservoir sampling: no more vectors are held in memory than are sampled.
     """
     generator = np.random.default_rng(0)
     kept: list[NDArray[np.float32]] = []

@@ -1,4 +1,4 @@
-"""What of a report a person should look at before training."""
+"""What a person should look at before training."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -8,7 +8,7 @@ from explorer.report.report import Report
 from explorer.report.sizes import Arrangement
 
 _BOUND: Final = 0.8
-"""A phrase in such a share of the captions is learned with the subject."""
+"""A phrase in at least this share of the captions is learned along with the subject."""
 
 _ONE_HOST: Final = 0.5
 _REPEATED: Final = 0.2
@@ -16,7 +16,7 @@ _REPEATED: Final = 0.2
 
 @dataclass(frozen=True)
 class Finding:
-    """A sentence, and the section that shows more."""
+    """A sentence, and the section with the details."""
 
     section: str
     text: str
@@ -54,7 +54,7 @@ def _of_buckets(arrangement: Arrangement, batch: int) -> Iterator[str]:
     total = sum(buckets.images.values())
     if buckets.enlarged:
         yield (
-            f"{at} {buckets.enlarged:,} of {_images(total)} are smaller than their bucket, and "
+            f"{at} {buckets.enlarged:,} of {_images(total)} are smaller than their bucket and "
             "would be enlarged."
         )
 
@@ -70,22 +70,20 @@ def _of_captions(report: Report) -> Iterator[str]:
         if longer := captions.captions - use.within[first] - use.over:
             yield (
                 f"{longer:,} of {captions.captions:,} captions are longer than {first} tokens of "
-                f"{use.encoder}: trainers that read no second part cut them."
+                f"{use.encoder}: trainers limited to one chunk truncate them."
             )
         if use.over:
             yield (
                 f"{use.over:,} of {captions.captions:,} captions are longer than the {last} tokens "
-                f"that {use.encoder} reads; the rest of them is not read."
+                f"that {use.encoder} reads; the rest is ignored."
             )
     if captions.repeated > _REPEATED * captions.captions:
-        yield (
-            f"{captions.repeated:,} of {captions.captions:,} captions say the same as another one."
-        )
+        yield (f"{captions.repeated:,} of {captions.captions:,} captions repeat another one.")
     for phrase in captions.phrases:
         if phrase.share >= _BOUND:
             yield (
-                f"“{phrase.words}” is in {phrase.share:.0%} of the captions: what images have in "
-                "common is learned with those words."
+                f"“{phrase.words}” is in {phrase.share:.0%} of the captions: whatever these images "
+                "have in common is learned with those words."
             )
 
 
@@ -95,11 +93,11 @@ def _of_origins(report: Report) -> Iterator[str]:
         host, share = hosts.first
         if share > _ONE_HOST:
             part = f"{share:.0%}" if hosts.kinds > 1 else "All"
-            yield f"{part} of the images are from one host, {host}: its look is learned."
+            yield f"{part} of the images come from one host, {host}: its style is learned."
     if licences is not None:
         unknown = licences.missing + licences.most.get("unknown", 0)
         if unknown:
-            yield f"{_images(unknown)} without a licence that is known."
+            yield f"{_images(unknown)} without a known licence."
 
 
 def _of_drift(report: Report) -> Iterator[str]:
@@ -107,8 +105,8 @@ def _of_drift(report: Report) -> Iterator[str]:
         if one.drift.is_more_than_chance:
             figures = f"{one.drift.distance:.3g}, by chance {one.drift.by_chance:.3g}"
             yield (
-                f"The images after {one.other} are farther from those after {one.one} than two "
-                f"samples of one set: {figures}."
+                f"The images after {one.other} differ from those after {one.one} by more than "
+                f"two samples of one set do: {figures}."
             )
 
 

@@ -1,4 +1,4 @@
-"""The images that are alike: how many hang together, and the largest groups."""
+"""Groups of similar images: their sizes, and the largest ones."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -18,7 +18,7 @@ _MEMBERS: Final = 8
 
 @dataclass(frozen=True)
 class Member:
-    """An image of a group: its row, in which dataset, and whether it was left out as a copy."""
+    """An image of a group: its dataset and row, and whether it was removed as a duplicate."""
 
     dataset: str
     row: str
@@ -27,7 +27,7 @@ class Member:
 
 @dataclass(frozen=True)
 class Group:
-    """A group: how many images it had, and some of them, those that stayed first."""
+    """A group: its number of images and some of them, those that were kept first."""
 
     name: str
     images: int
@@ -39,10 +39,10 @@ class Groups:
     """The groups of a dataset.
 
     Attributes:
-        groups: How many there are, lone images among them.
-        left_out: How many images were left out as copies of one in the dataset.
-        by_size: How many groups have so many images, those left out among them.
-        largest: Some that have two images or more.
+        groups: The number of groups, including single images.
+        left_out: The number of images removed as duplicates of one in the dataset.
+        by_size: The number of groups by their number of images, including removed ones.
+        largest: Some groups of two images or more.
     """
 
     groups: int
@@ -52,7 +52,7 @@ class Groups:
 
 
 def groups_of(tables: Tables, table: Table, history: History) -> Groups | None:
-    """Return the groups of a dataset; None where it has none."""
+    """Return the groups of a dataset; None if it has none."""
     if table.written.get(GROUP) != "VARCHAR":
         return None
     stayed = {
@@ -84,7 +84,7 @@ def groups_of(tables: Tables, table: Table, history: History) -> Groups | None:
 def _left_out(
     table: Table, history: History, stayed: Mapping[str, list[str]]
 ) -> dict[str, list[Member]]:
-    """Return the copies of each group's rows that an earlier step left out."""
+    """Return the duplicates of each group's rows that an earlier step removed."""
     group_of = {row: name for name, ids in stayed.items() for row in ids}
     found: dict[str, list[Member]] = {}
     for one in history.steps:

@@ -1,4 +1,4 @@
-"""A report as one HTML file: figures drawn here, small pictures in it, nothing from elsewhere."""
+"""A report as one self-contained HTML file: inline SVG charts and embedded thumbnails."""
 
 from typing import Final
 
@@ -20,14 +20,14 @@ _POINTS: Final = 32
 
 
 class SmallPictures:
-    """Pictures as addresses that hold them. One that cannot be had is None."""
+    """Thumbnails as `data:` addresses; None for one that is not available."""
 
     def __init__(self) -> None:
         self._pictures = Pictures(_SIDE)
         self._manifests: dict[str, Manifest] = {}
 
     def address(self, dataset: str, row: str) -> str | None:
-        """Return a row's picture as a `data:` address."""
+        """Return a row's thumbnail as a `data:` address."""
         try:
             if dataset not in self._manifests:
                 self._manifests[dataset] = Manifest.read(dataset)
@@ -50,7 +50,7 @@ def page_of(report: Report) -> str:
 
 
 def _curves(sizes: Sizes | None) -> dict[int, str]:
-    """Return the curves of equal areas through the map of sizes, by their squares' sides."""
+    """Return the curves of equal area on the size map, by the side of the square with that area."""
     if sizes is None:
         return {}
     squares = [one.enlarging.resolution for one in sizes.arrangements]
@@ -58,7 +58,7 @@ def _curves(sizes: Sizes | None) -> dict[int, str]:
 
 
 def _curve(square: int, end: int) -> str:
-    """Return points along which width times height is that of a square, as SVG has them."""
+    """Return the SVG points at which width times height equals the area of a square."""
     first = square * square / end
     widths = [first * (end / first) ** (step / _POINTS) for step in range(_POINTS + 1)]
     return " ".join(f"{width:.0f},{end - square * square / width:.0f}" for width in widths)

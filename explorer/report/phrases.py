@@ -1,9 +1,9 @@
-"""The phrases that many captions share.
+"""Phrases that many captions share.
 
-A model that is trained on captions of which most begin "a photo of" learns its subject as part of
-that. A phrase is two words or more in a row, or one that stands alone between commas, as tags do.
-Found as frequent item sets are (Agrawal and Srikant, 1994): a phrase is frequent only if what it
-begins with and what it ends with are, so that few others are ever counted.
+A model trained on captions that mostly begin with "a photo of" learns its subject as part of that
+phrase. A phrase is a run of two or more words, or a single word between commas, as tags are. Found
+like frequent item sets (Agrawal and Srikant, 1994): a phrase can be frequent only if its prefix and
+its suffix are, so that few other phrases are ever counted.
 """
 
 import re
@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Final
 
 LEAST_SHARE: Final = 0.2
-"""Of the captions that have a phrase."""
+"""The share of the captions in which a phrase must occur."""
 
 _MOST_WORDS: Final = 8
 _FEWEST: Final = 3
@@ -25,14 +25,14 @@ _WORD: Final = re.compile(r"\w+(?:['\u2019-]\w+)*")
 _SMALL: Final = frozenset(
     "a an and are as at be by for from has in is it its of on or that the there this to was with".split()  # noqa: E501, SIM905
 )
-"""Words of which no phrase is made alone."""
+"""Stop words: a phrase must have another word as well."""
 
 Phrase = tuple[str, ...]
 
 
 @dataclass(frozen=True)
 class SharedPhrase:
-    """Some words, and how many captions have them."""
+    """A phrase, and the number of captions that have it."""
 
     words: str
     captions: int
@@ -42,13 +42,13 @@ class SharedPhrase:
 def shared_phrases(
     captions: Mapping[str, int], least_share: float = LEAST_SHARE
 ) -> list[SharedPhrase]:
-    """Return the phrases that many captions share, the most frequent first.
+    """Return the phrases that many captions share, most frequent first.
 
-    Those of which nearly all stand in a longer one of these are left out.
+    A phrase that occurs nearly always within a longer one in this list is left out.
 
     Args:
-        captions: Texts, and how many images have each.
-        least_share: Of all captions.
+        captions: Texts, with the number of images that have each.
+        least_share: The share of all captions that must have a phrase.
     """
     total = sum(captions.values())
     least = max(least_share * total, _FEWEST)
@@ -97,14 +97,14 @@ def _is_one_word(part: Phrase) -> bool:
 
 
 def _parts(caption: str) -> Iterator[Phrase]:
-    """Yield the words of a caption, from one sign of punctuation to the next."""
+    """Yield the runs of words in a caption between punctuation."""
     for part in _PART.findall(caption.casefold()):
         if words := tuple(_WORD.findall(part)):
             yield words
 
 
 def _runs(part: Phrase, often: set[str]) -> Iterator[Phrase]:
-    """Yield the pieces of two words or more of which all are frequent."""
+    """Yield the runs of two or more words that are all frequent."""
     start = 0
     for end in range(len(part) + 1):
         if end == len(part) or part[end] not in often:

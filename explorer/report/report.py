@@ -1,4 +1,4 @@
-"""All that a report tells of a dataset."""
+"""The contents of a report on a dataset."""
 
 from dataclasses import dataclass
 
@@ -16,25 +16,25 @@ from fondant_spec.dataset.manifest import Manifest
 
 @dataclass(frozen=True)
 class Report:
-    """What a dataset is like. What it has no field for is None.
+    """A report on a dataset. Sections without a field in the dataset are None.
 
     Attributes:
-        dataset: Where its manifest lies.
-        pipeline: The name of the pipeline that made it.
-        step: The step that did.
-        run: In which run.
-        rows: How many it has.
-        batch: Images of a batch, below which a bucket is too small.
+        dataset: The location of its manifest.
+        pipeline: The name of its pipeline.
+        step: The step that made it.
+        run: The run that made it.
+        rows: The number of its rows.
+        batch: The batch size below which a bucket is too small.
         problems: Which partitions and earlier datasets could not be read, and why.
-        steps: What became of the rows, step by step.
-        sizes: Of the images.
-        scores: The fields of numbers.
-        captions: Texts, and their tokens.
-        tags: The most frequent ones.
-        hosts: Where the images are from.
-        licences: What they are under.
-        groups: Images that are alike.
-        drift: How far seeds, finds and what was kept are apart.
+        steps: Rows kept and lost, step by step.
+        sizes: The images' sizes.
+        scores: The numeric fields.
+        captions: The captions, and their token counts.
+        tags: The most frequent tags.
+        hosts: The hosts that the images come from.
+        licences: The images' licences.
+        groups: Groups of similar images.
+        drift: The distance between seeds, retrieved images and the final dataset.
     """
 
     dataset: str
@@ -56,13 +56,13 @@ class Report:
 
 
 def report_of(manifest: Manifest, batch: int) -> Report:
-    """Return the report of a dataset.
+    """Return the report on a dataset.
 
-    No image is read, and of other fields no more than one partition at a time; what is narrow lies
+    Image bytes are not read, and other wide fields one partition at a time; narrow fields are held
     in memory, compressed.
 
     Raises:
-        FondantError: a file of it is missing or broken.
+        FondantError: a file of the dataset is missing or broken.
     """
     tables = Tables()
     table = tables.open(manifest)

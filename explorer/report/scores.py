@@ -1,4 +1,4 @@
-"""The numbers that rows have: how they are spread, and the images at either end."""
+"""Numeric fields: their distributions, and the images at either end."""
 
 from dataclasses import dataclass
 from typing import Any, Final
@@ -14,13 +14,14 @@ _AT_AN_END: Final = 4
 
 @dataclass(frozen=True)
 class Score:
-    """A field of numbers.
+    """A numeric field.
 
     Attributes:
-        name: The field's.
-        about: What its maker says of it: the model, for one.
-        spread: How the values are spread.
-        lowest: Ids of the rows with the least values; none where all have the same, or no image.
+        name: Its name.
+        about: Its metadata, such as the model.
+        spread: The distribution of its values.
+        lowest: Ids of the rows with the lowest values; empty for whole numbers, equal values, or
+            rows without images.
         highest: Likewise.
     """
 
@@ -32,7 +33,7 @@ class Score:
 
 
 def scores_of(tables: Tables, table: Table) -> list[Score]:
-    """Return the fields of numbers, in their order, but for those that only name something."""
+    """Return the numeric fields in order, except those that are mere identifiers."""
     return [
         _score(tables, table, name)
         for name in table.manifest.fields

@@ -1,4 +1,4 @@
-"""How large the images are, and into which buckets trainers sort them."""
+"""Image sizes, and the buckets that trainers sort them into."""
 
 from collections import Counter
 from dataclasses import dataclass
@@ -14,18 +14,18 @@ from image_toolkit.training.buckets import STEP, Buckets, Size, sort_into_bucket
 _WIDTHS: Final = (("image_width", "image_height"), ("width", "height"))
 _SHOWN: Final = 8
 _REPEATS: Final = "repeats"
-"""The field that says how often an image is to be seen in an epoch; null is once."""
+"""The field with an image's number of repeats per epoch; null means one."""
 
 _CELLS: Final = 24
-"""So many cells has the map along a side, at most."""
+"""Maximum number of cells along each side of the map."""
 
 
 @dataclass(frozen=True)
 class Arrangement:
-    """Into which buckets the images go for the models that train at one resolution.
+    """The buckets of the images, for the models trained at one resolution.
 
-    `enlarging` is for trainers that make small images larger, `kept` for those that leave them as
-    they are, as kohya's `bucket_no_upscale` says.
+    `enlarging` is for trainers that enlarge small images, `kept` for those that do not, as with
+    kohya's `bucket_no_upscale`.
     """
 
     models: tuple[str, ...]
@@ -35,10 +35,10 @@ class Arrangement:
 
 @dataclass(frozen=True)
 class SizeMap:
-    """How many images lie in which square of the plane of widths and heights.
+    """A two-dimensional histogram of widths and heights, in pixels.
 
-    All is in pixels: a cell has a `side`, an axis its `end`; a cell is named by the width and the
-    height of its middle.
+    A cell has a `side`, and an axis its `end`; a cell is named by the width and height at its
+    centre.
     """
 
     side: int
@@ -48,22 +48,22 @@ class SizeMap:
 
 @dataclass(frozen=True)
 class Sizes:
-    """How large the images are, in pixels.
+    """Image sizes, in pixels.
 
     Attributes:
-        fields: Where width and height stand.
-        images: How many images have a size.
-        seen: How many of them an epoch has, which is more where a field says repeats.
-        missing: How many rows say none, or one that is not above 0.
-        kinds: How many different sizes there are.
-        most: The most frequent ones, with how many images have them.
-        smallest: Of all, by pixels.
-        largest: Likewise.
-        shorter_side: How the shorter sides are spread.
-        aspect_ratio: How width by height is.
-        map: How many images have about which size.
-        arrangements: The buckets, for each resolution that models train at, with as many images as
-            an epoch has.
+        fields: The width and height fields.
+        images: The number of images with a size.
+        seen: The number of images per epoch; higher than `images` where a field sets repeats.
+        missing: The number of rows without a positive size.
+        kinds: The number of distinct sizes.
+        most: The most frequent sizes, with their number of images.
+        smallest: The smallest size, by number of pixels.
+        largest: The largest size, by number of pixels.
+        shorter_side: The distribution of the shorter sides.
+        aspect_ratio: The distribution of width divided by height.
+        map: The histogram of sizes.
+        arrangements: The buckets for each resolution that models are trained at, with the images of
+            one epoch.
     """
 
     fields: tuple[str, str]
@@ -81,7 +81,7 @@ class Sizes:
 
 
 def sizes_of(tables: Tables, table: Table) -> Sizes | None:
-    """Return how large the images are; None where no field says that."""
+    """Return the image sizes; None if no field has them."""
     fields = next((both for both in _WIDTHS if set(both) <= set(table.written)), None)
     if fields is None or not all(is_number(table.written[name]) for name in fields):
         return None
@@ -122,7 +122,7 @@ def sizes_of(tables: Tables, table: Table) -> Sizes | None:
 
 
 def _map_of(sizes: dict[Size, int]) -> SizeMap:
-    """Return a map that reaches beyond all images, and beyond the squares that models train at."""
+    """Return a histogram that covers all images and the squares that models are trained at."""
     squares = (model.resolution for model in BASE_MODELS.values())
     reach = max(*(max(size) for size in sizes), *(5 * square // 4 for square in squares))
     side = STEP * ceil(reach / STEP / _CELLS)

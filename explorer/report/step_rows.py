@@ -1,4 +1,4 @@
-"""What became of the rows, step by step."""
+"""Rows kept and lost, step by step."""
 
 from dataclasses import dataclass
 
@@ -8,9 +8,9 @@ from fondant_spec.dataset.reject_listing import ReasonCounts, count_reasons
 
 @dataclass(frozen=True)
 class StepRows:
-    """What became of the rows that a step was given.
+    """The outcome of a step's input rows.
 
-    `lost` has those that failed, and those that it left out, by reason.
+    `lost` counts rows that failed or were filtered out, by reason.
     """
 
     step: str
@@ -21,6 +21,6 @@ class StepRows:
 
 
 def step_rows(manifest: Manifest) -> StepRows:
-    """Return what became of the rows that a step was given."""
+    """Return the outcome of a step's input rows."""
     lost = count_reasons(manifest.rejects_location)
     return StepRows(manifest.step_id, manifest.rows_in, manifest.rows, lost, manifest.seconds)

@@ -1,5 +1,5 @@
-// Keys, edits in place, completion and the size of the images. The pages work as links and forms
-// without this; corrections need it.
+// Keyboard shortcuts, editing in place, completion, and the image size. Without this script the pages
+// still work as links and forms, but cannot edit.
 
 const told = document.querySelector("#told");
 const address = location.pathname.match(/^\/data\/[^/]+\/[^/]+\/[^/]+/)?.[0];
@@ -21,7 +21,7 @@ async function post(place, content) {
       body: JSON.stringify(content),
     });
   } catch {
-    return { ok: false, status: 0, told: "the explorer does not answer; what you typed is still here" };
+    return { ok: false, status: 0, told: "the explorer does not answer; your text is still here" };
   }
   const text = await response.text();
   let answer;
@@ -51,7 +51,7 @@ function refresh(made, focused) {
     const card = holder.content.querySelector(".card");
     const link = old.querySelector("a.picture");
     if (link && card.querySelector("a.picture")) {
-      card.querySelector("a.picture").href = link.href;  // with the view that it stands in
+      card.querySelector("a.picture").href = link.href;  // keeps its view
       card.querySelector("a.picture").replaceChildren(...link.childNodes);  // not loaded again
     }
     card.classList.toggle("chosen", old.classList.contains("chosen"));
@@ -66,7 +66,7 @@ const shownWith = (card) => cards().filter((one) => one.dataset.image === card.d
 
 async function change(card, field, value, after = heads(card, field)) {
   if (card.dataset.editable !== "true") {
-    tell("this row cannot be edited here", true);
+    tell("this row cannot be edited", true);
     return { ok: false };
   }
   const answer = await post(`${address}/edits`, {
@@ -79,12 +79,12 @@ async function change(card, field, value, after = heads(card, field)) {
   return answer;
 }
 
-// A change that takes the place of one that somebody else has made meanwhile needs a second word.
+// If somebody else has edited the cell in the meantime, shows that edit; a second try replaces it.
 async function set(card, field, value) {
   const answer = await change(card, field, value);
   if (answer.status === 409) {
     refresh(answer.cards, card.dataset.row);
-    tell("somebody has changed this meanwhile; this is what it is now", true);
+    tell("somebody else edited this in the meantime; this is the current value", true);
   }
   return answer;
 }
@@ -110,7 +110,7 @@ function edit(card) {
   buttons.className = "buttons";
   const save = button("Save", "main");
   save.type = "submit";
-  const leave = button("Leave");
+  const leave = button("Cancel");
   buttons.append(save, leave);
   editor.append(area, buttons);
   caption.hidden = true;
@@ -137,18 +137,18 @@ function edit(card) {
   });
 }
 
-// Their caption beside one's own, which stays in its box: saving again takes theirs' place.
+// Shows their caption beside one's own, which stays in its box: saving again replaces theirs.
 function showTheirs(editor, theirs, made, card) {
   editor.querySelector(".theirs")?.remove();
   const box = document.createElement("div");
   box.className = "theirs";
   box.setAttribute("role", "alert");
   const who = document.createElement("p");
-  who.textContent = `${theirs?.by ?? "Somebody"} has written meanwhile:`;
+  who.textContent = `${theirs?.by ?? "Somebody"} wrote in the meantime:`;
   const words = document.createElement("q");
   words.dir = "auto";
   words.textContent = theirs ? String(theirs.value ?? "what the steps wrote") : "";
-  const take = button("Take theirs");
+  const take = button("Use theirs");
   take.addEventListener("click", () => refresh(made, card.dataset.row));
   box.append(who, words, take);
   editor.prepend(box);
@@ -270,7 +270,7 @@ document.addEventListener("keydown", (event) => {
   }
 });
 
-// Completion of fields in the filter
+// Completion of field names in the filter
 
 const where = document.querySelector("#where");
 if (where) {
@@ -320,7 +320,7 @@ if (where) {
   where.addEventListener("blur", close);
 }
 
-// The size of the images, kept for this browser
+// The size of the images, remembered by this browser
 
 const size = document.querySelector("#size");
 if (size) {
@@ -330,7 +330,7 @@ if (size) {
   size.addEventListener("input", () => { set(); localStorage.setItem("size", size.value); });
 }
 
-// Only what the chosen action needs
+// Show only the inputs of the chosen action
 
 const action = document.querySelector("#action");
 if (action) {

@@ -1,8 +1,8 @@
-"""Print what a trainer's own reader finds in an export, a JSON object a line.
+"""Print what a trainer's own reader finds in an export, one JSON object per line.
 
     python trainer_readers TRAINER CHECKOUT    in the folder of the export
 
-It runs in the trainer's environment, with nothing of this repository but this folder.
+It runs in the trainer's environment, and uses nothing of this repository except this folder.
 """
 
 import json
@@ -15,7 +15,7 @@ def main() -> int:
     """Import the checkout's modules, then the reader that uses them."""
     trainer, checkout = sys.argv[1:]
     found = sys.stdout
-    sys.stdout = sys.stderr  # trainers print what they do
+    sys.stdout = sys.stderr  # trainers print to it
     readers, sys.path[:1] = Path(sys.path[0]), [checkout, str(Path(checkout) / "src")]
     pairs = runpy.run_path(str(readers / f"{trainer.replace('-', '_')}.py"))["pairs"]
     for split, file, *read in pairs():

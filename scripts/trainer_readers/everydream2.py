@@ -1,4 +1,4 @@
-"""Read an export of layout everydream2 with the data resolver of EveryDream2."""
+"""Reads an export of layout everydream2 with the data resolver of EveryDream2."""
 
 import argparse
 import json
@@ -9,7 +9,7 @@ from data import aspects, resolver
 
 
 def pairs() -> Iterator[tuple[str, str, list[str], bool, int]]:
-    """Yield (split, file, captions, masked, repeats) of all pairs, from the process's folder."""
+    """Yield (split, file, captions, masked, repeats) for all pairs in the working directory."""
     config = json.loads(Path("train.json").read_text(encoding="utf-8"))
     roots = config["data_root"]
     roots = [roots] if isinstance(roots, str) else roots

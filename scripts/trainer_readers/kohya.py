@@ -1,4 +1,4 @@
-"""Read an export of layout kohya with the dataset classes of sd-scripts."""
+"""Reads an export of layout kohya with the dataset classes of sd-scripts."""
 
 import argparse
 from collections.abc import Iterator
@@ -8,7 +8,7 @@ from library import config_util
 
 
 def pairs() -> Iterator[tuple[str, str, list[str], bool, int]]:
-    """Yield (split, file, captions, masked, repeats) of all pairs, from the process's folder."""
+    """Yield (split, file, captions, masked, repeats) for all pairs in the working directory."""
     sanitizer = config_util.ConfigSanitizer(
         support_dreambooth=True,
         support_finetuning=True,
@@ -25,13 +25,13 @@ def pairs() -> Iterator[tuple[str, str, list[str], bool, int]]:
 
 
 def _read(split: str, dataset: object) -> Iterator[tuple[str, str, list[str], bool, int]]:
-    """Yield the pairs of a dataset, each line of a caption as the trainer would draw it."""
+    """Yield the pairs of a dataset, with each line of a caption as the trainer would pick it."""
     for info in dataset.image_data.values():
         subset = dataset.image_to_subset[info.image_key]
         captions = [dataset.process_caption(subset, line) for line in info.caption.split("\n")]
         of_class = info.is_reg or "regularization" in Path(info.absolute_path).parts
         masked = getattr(info, "cond_img_path", None) is not None
-        # Those of the class it repeats of itself, for as many as there are of the others.
+        # It repeats regularisation images by itself, to match the number of the others.
         repeats = subset.num_repeats if info.is_reg else info.num_repeats
         place = "regularization" if of_class else split
         yield place, info.absolute_path, captions, masked, repeats

@@ -1,4 +1,4 @@
-"""Read an export of layout musubi-tuner with the dataset classes of musubi-tuner."""
+"""Reads an export of layout musubi-tuner with the dataset classes of musubi-tuner."""
 
 import argparse
 from collections.abc import Iterator
@@ -8,7 +8,7 @@ from musubi_tuner.dataset import config_utils
 
 
 def pairs() -> Iterator[tuple[str, str, list[str], bool, int]]:
-    """Yield (split, file, captions, masked, repeats) of all pairs, from the process's folder."""
+    """Yield (split, file, captions, masked, repeats) for all pairs in the working directory."""
     generator = config_utils.BlueprintGenerator(config_utils.ConfigSanitizer())
     blueprint = generator.generate(
         config_utils.load_user_config("dataset.toml"), argparse.Namespace(), architecture="f2d"

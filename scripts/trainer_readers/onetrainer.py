@@ -1,4 +1,4 @@
-"""Read an export of layout onetrainer with the concepts of OneTrainer and the modules of mgds."""
+"""Reads an export of layout onetrainer with the concepts of OneTrainer and the modules of mgds."""
 
 import json
 from collections import Counter
@@ -25,7 +25,7 @@ KINDS = {
 
 
 def pairs() -> Iterator[tuple[str, str, list[str], bool, int]]:
-    """Yield (split, file, captions, masked, repeats) of all pairs, from the process's folder."""
+    """Yield (split, file, captions, masked, repeats) for all pairs in the working directory."""
     config = json.loads(Path("config.json").read_text(encoding="utf-8"))
     listing = json.loads(Path(config["concept_file_name"]).read_text(encoding="utf-8"))
     concepts = [ConceptConfig.default_values().from_dict(concept) for concept in listing]

@@ -1,4 +1,4 @@
-"""Read an export of layout simpletuner with the metadata backend of SimpleTuner."""
+"""Reads an export of layout simpletuner with the metadata backend of SimpleTuner."""
 
 import json
 from collections.abc import Iterator
@@ -12,7 +12,7 @@ from simpletuner.helpers.training.state_tracker import StateTracker
 
 
 def pairs() -> Iterator[tuple[str, str, list[str], bool, int]]:
-    """Yield (split, file, captions, masked, repeats) of all pairs, from the process's folder."""
+    """Yield (split, file, captions, masked, repeats) for all pairs in the working directory."""
     config = json.loads(Path("config/config.json").read_text(encoding="utf-8"))
     backends = json.loads(Path(config["data_backend_config"]).read_text(encoding="utf-8"))
     StateTracker.set_args(SimpleNamespace(**config | {"output_dir": "cache"}))
@@ -29,13 +29,13 @@ def pairs() -> Iterator[tuple[str, str, list[str], bool, int]]:
 
 
 def _has_mask(mask: dict, path: str) -> bool:
-    """Return whether a mask is where the trainer looks for it, by the image's own name."""
+    """Return whether there is a mask where the trainer looks for it, under the image's own name."""
     files = LocalDataBackend(Accelerator(cpu=True), mask["id"])
     return files.read_image(str(Path(mask["instance_data_dir"], Path(path).name))) is not None
 
 
 def _read(backend: dict) -> Iterator[tuple[str, str | list[str], int]]:
-    """Yield what the trainer sorts into buckets, its caption, and how often an epoch has it."""
+    """Yield each file that the trainer puts in buckets, its caption, and its repeats per epoch."""
     accelerator, key, folder = Accelerator(cpu=True), backend["id"], backend["instance_data_dir"]
     files = LocalDataBackend(accelerator, key)
     StateTracker.set_data_backend_config(key, backend)
@@ -54,7 +54,7 @@ def _read(backend: dict) -> Iterator[tuple[str, str | list[str], int]]:
     )
     metadata.compute_aspect_ratio_bucket_indices(ignore_existing_cache=True)
     buckets = metadata.aspect_ratio_bucket_indices.values()
-    repeats = len(metadata) // max(1, sum(map(len, buckets)))  # by its own count, at a batch of 1
+    repeats = len(metadata) // max(1, sum(map(len, buckets)))  # by its own count, at batch size 1
     for paths in buckets:
         for path in paths:
             name = path.replace(folder, "").removeprefix("/")

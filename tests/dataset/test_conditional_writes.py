@@ -1,4 +1,4 @@
-"""Files that processes agree by, alike on a disk and on object stores."""
+"""Files that processes coordinate by, alike on a disk and on object stores."""
 
 import multiprocessing
 from concurrent.futures import ThreadPoolExecutor

@@ -1,7 +1,7 @@
-"""The data contract: what this framework writes for the same code of components and the same input.
+"""The data contract: the framework's output for the same component code and the same input.
 
-Cache keys hold the code of a component and not that of the framework, so a change to what the
-framework writes must raise the contract's version, or old results pass for new ones.
+Cache keys include the component's code but not the framework's, so a change to what the framework
+writes must raise the contract's version, or old results would pass for new ones.
 """
 
 import hashlib

@@ -1,4 +1,4 @@
-"""The room that steps leave on a disk, and what they say when there is none."""
+"""Disk space: how much steps leave free, and their errors when there is none."""
 
 import errno
 import os

@@ -1,4 +1,4 @@
-"""Mapping a component's fields to a dataset's: which is which, and what the dataset becomes."""
+"""Mapping a component's fields to a dataset's, and the resulting dataset."""
 
 import pyarrow as pa
 import pytest

@@ -1,4 +1,4 @@
-"""Leases: one run at a time writes a step's folder, and who is gone is succeeded."""
+"""Leases: one run at a time writes a step's folder, and takes over from a run that is gone."""
 
 import random
 import signal

@@ -1,4 +1,4 @@
-"""Telling a person what is in a dataset, and where a row came from."""
+"""Describing a dataset, and tracing a row to its origin."""
 
 import json
 from pathlib import Path

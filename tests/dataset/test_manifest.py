@@ -1,4 +1,4 @@
-"""The manifest: what it says, where it is understood, and how it is refused."""
+"""The manifest: its content, its readers, and what makes it invalid."""
 
 import json
 import re

@@ -1,4 +1,4 @@
-"""Parquet files whose footer lies: the pages are held against it."""
+"""Parquet files whose footer lies: the pages are checked against it."""
 
 import io
 import random

@@ -1,4 +1,4 @@
-"""Reading and writing one partition: zipped, by position, never joined, a batch at a time."""
+"""Reading and writing one partition: zipped or by position, never joined, batch by batch."""
 
 from itertools import cycle, pairwise
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Rejects: the rows that a step gave up on, each with its reason."""
+"""Rejects: rows that a step gave up on, each with its reason."""
 
 import pytest
 

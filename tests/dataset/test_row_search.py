@@ -1,4 +1,4 @@
-"""Finding the row that a person means."""
+"""Finding the row that a user refers to."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""A base path on an object store: S3's protocol against SeaweedFS, Google's on fake-gcs-server."""
+"""A base path on an object store: S3 on SeaweedFS, Google Cloud Storage on fake-gcs-server."""
 
 import logging
 import os

@@ -1,4 +1,4 @@
-"""Checking a dataset against its manifest: every way in which files can belie it."""
+"""Checking a dataset against its manifest: every way in which files can contradict it."""
 
 import json
 from dataclasses import replace

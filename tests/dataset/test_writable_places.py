@@ -1,4 +1,4 @@
-"""Places where files cannot be written, found out before."""
+"""Places where files cannot be written, detected before any work."""
 
 from pathlib import Path
 

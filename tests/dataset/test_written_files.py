@@ -1,4 +1,4 @@
-"""Whether the files of a folder that has a mark are as they were written."""
+"""Whether a completed folder's files are still as they were written."""
 
 import json
 import os

@@ -1,4 +1,4 @@
-"""The images on which curation is shown: their names are the truth."""
+"""The images of the curation demo, whose names are the ground truth."""
 
 import numpy as np
 from PIL import Image

@@ -1,4 +1,4 @@
-"""What becomes of the asked number of images on the demo's web, where a third of the pages died."""
+"""Reaching the requested number of images on the demo's web with a third of the pages dead."""
 
 from collections import Counter
 from pathlib import Path

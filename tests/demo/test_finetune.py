@@ -1,4 +1,4 @@
-"""The demo that fine-tunes: its plan, and the tiny model that it begins with."""
+"""The fine-tuning demo: its plan, and the tiny model that it starts from."""
 
 import pytest
 import torch

@@ -1,4 +1,4 @@
-"""What mixes of seeds find in the demo's index, whose truth is known."""
+"""What mixes of seeds retrieve from the demo's index, whose ground truth is known."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""The demo's own command line: its settings, and what they leave to the user."""
+"""The demo's own command line: its settings, and what it leaves to the user."""
 
 import subprocess
 import sys

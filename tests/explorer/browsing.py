@@ -1,4 +1,4 @@
-"""What tests that look at pages share."""
+"""Helpers shared by the browser tests."""
 
 import os
 from collections.abc import Iterator

@@ -1,4 +1,4 @@
-"""The pipeline whose result is looked at: real photographs, vectors, captions, an export."""
+"""The pipeline whose result is explored: real photographs, vectors, captions, an export."""
 
 import argparse
 import sys

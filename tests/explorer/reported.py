@@ -1,4 +1,4 @@
-"""Rows of which everything is known that a report tells."""
+"""Rows for which everything in a report is known."""
 
 import io
 

@@ -1,4 +1,4 @@
-"""The explorer in Chromium, on what a real pipeline made: every page, every correction."""
+"""The explorer in Chromium, on the result of a real pipeline: every page and every edit."""
 
 import json
 import os
@@ -172,8 +172,8 @@ def test_a_view_is_in_the_address(open_page, data):
     expect(page.locator("#where")).to_have_value("image_width")
     page.keyboard.type(" > 250")
     page.locator("#sort").select_option("image_width")
-    page.get_by_label("greatest first").check()
-    page.get_by_role("button", name="Show").click()
+    page.get_by_label("descending").check()
+    page.get_by_role("button", name="Apply").click()
     expect(page.locator(".count strong").first).not_to_have_text("0")
     rows = cards(page).evaluate_all("all => all.map(card => card.dataset.row)")
     other = open_page(urlsplit(page.url).path + "?" + urlsplit(page.url).query)
@@ -280,7 +280,7 @@ def test_two_people(open_page, data, explored):
         expect(theirs.locator(".caption")).to_have_text("what ben says")
         with mine.expect_response(lambda answer: answer.status == 409):
             press(mine, "Enter")
-        expect(mine.get_by_role("alert")).to_contain_text("ben has written meanwhile:what ben says")
+        expect(mine.get_by_role("alert")).to_contain_text("ben wrote in the meantime:what ben says")
         expect(mine.get_by_label("Caption")).to_have_value("what anna says")
         mine.get_by_role("button", name="Save mine instead").click()
         expect(mine.locator(".caption")).to_have_text("what anna says")
@@ -291,7 +291,7 @@ def test_two_people(open_page, data, explored):
 def test_find_and_replace_with_a_preview(open_page, data):
     """Every change is seen before one is written; one click undoes all."""
     page = open_page(data)
-    page.get_by_role("link", name="change these").click()
+    page.get_by_role("link", name="edit these").click()
     page.locator("#find").fill(r"^an? (\w+)")
     page.get_by_label("Replace with").fill(r"one \1")
     page.get_by_label("regular expression").check()
@@ -314,7 +314,7 @@ def test_the_review_goes_on_by_itself(open_page, data):
     """Accepting leads to the next row, and in the end it is told how far people agree."""
     page = open_page(f"{data}/review")
     page.locator('input[name="size"]').fill("4")
-    page.get_by_role("button", name="Begin").click()
+    page.get_by_role("button", name="Start").click()
     for done in range(3):
         expect(page.locator(".count").first).to_contain_text(f"{done} of 4 reviewed")
         press(page, "a")
@@ -325,7 +325,7 @@ def test_the_review_goes_on_by_itself(open_page, data):
     expect(page.locator("#agreement")).to_contain_text("95 % interval 30.1 to 95.4 %")
     page.locator("#kind").select_option("lowest")
     page.locator("#field").select_option("image_width")
-    page.get_by_role("button", name="Begin").click()
+    page.get_by_role("button", name="Start").click()
     expect(page.locator(".card.large")).to_be_visible()
 
 
@@ -333,14 +333,14 @@ def test_nearest_to_an_image_and_to_a_text(open_page, data):
     """The vectors of the dataset, and the model that made them, find what looks alike."""
     page = open_page(f"{data}/at/0?")
     row = cards(page).first.get_attribute("data-row")
-    page.get_by_role("link", name="the nearest images").click()
+    page.get_by_role("link", name="nearest images").click()
     expect(cards(page)).to_have_count(PHOTOS)
     assert cards(page).first.get_attribute("data-row") == row
     expect(cards(page).first).to_contain_text("1")
     page.goto(page.url.partition("?")[0])
     page.get_by_label("Looks like").fill("a photo of an astronaut")
     page.set_default_timeout(90_000)  # the model is loaded
-    page.get_by_role("button", name="Show").click()
+    page.get_by_role("button", name="Apply").click()
     expect(page.locator(".count").first).to_contain_text("that look most like")
     expect(cards(page).first.locator(".caption")).to_contain_text("astronaut")
 

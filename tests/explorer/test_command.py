@@ -1,4 +1,4 @@
-"""`fondant-spec explore`, started as a program: who gets in, where it begins, what survives it."""
+"""`fondant-spec explore` as a program: access control, first page, and surviving a kill."""
 
 import json
 import socket

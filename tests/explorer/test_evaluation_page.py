@@ -1,4 +1,4 @@
-"""The report of an evaluation in Chromium, opened as a file."""
+"""The report of an evaluation, opened as a file in Chromium."""
 
 from pathlib import Path
 

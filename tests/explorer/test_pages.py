@@ -1,4 +1,4 @@
-"""What the pages show of a dataset, asked for as a browser asks."""
+"""The pages of a dataset, requested as a browser does."""
 
 import io
 import re
@@ -113,7 +113,7 @@ def test_a_score_that_is_none_is_in_no_filter(tmp_path, where):
     assert shown(client, where=where) == [1]
     assert shown(client, where="score IS NULL") == [2, 3]
     text = client.get(f"{DATA}/bulk", params={"action": "drop", "where": where}).text
-    assert "<strong>1</strong> images would change" in text
+    assert "<strong>1</strong> image would change" in text
     queue = client.get(f"{DATA}/review", params={"where": where, "size": "10"}).text
     assert rows(queue) == [1]
 
@@ -312,7 +312,7 @@ def test_find_and_replace(client, query, after):
     if after:
         digest = re.search(r'data-digest="(\w+)"', text)[1]
         answer = client.post(f"{DATA}/bulk", params=query, json={"digest": digest})
-        assert answer.json()["told"] == "changed: 1 images"
+        assert answer.json()["told"] == "changed: 1 image"
         assert shown(client, where="caption_edited") == [7]
         client.post("/undo", json={})
         assert shown(client, where="caption_edited") == []
@@ -382,10 +382,10 @@ def test_rows_of_one_image_keep_captions_of_their_own(twins):
     text = twins.get(f"{DATA}/bulk", params=query).text
     found = ["a red auto", "the auto of my aunt", "a red auto"]
     assert re.findall(r"<ins>(.*?)</ins>", text) == found
-    assert "<strong>1</strong> images would change, in 3 rows" in text
+    assert "<strong>1</strong> image would change, in 3 rows" in text
     digest = re.search(r'data-digest="(\w+)"', text)[1]
     told = twins.post(f"{DATA}/bulk", params=query, json={"digest": digest}).json()["told"]
-    assert told == "changed: 1 images"
+    assert told == "changed: 1 image"
     assert captions(twins) == found
     assert twins.post("/undo", json={}).json()["told"] == "undone: 2 edits"
     assert captions(twins) == ["a red car", "the car of my aunt", "a red car"]
@@ -432,7 +432,7 @@ def test_captions_that_would_be_left_blank_stay(client):
     """They are counted in the preview."""
     query = {"find": ".*", "put": "", "regex": "1"}
     text = client.get(f"{DATA}/bulk", params=query).text
-    assert "<strong>0</strong> images would change; 12 captions would be left blank" in text
+    assert "<strong>0</strong> images would change; 12 captions would become blank" in text
 
 
 def test_the_queue_goes_on_and_tells_how_far_people_agree(client):
@@ -446,7 +446,8 @@ def test_the_queue_goes_on_and_tells_how_far_people_agree(client):
     text = re.sub(r"\s+", " ", re.sub(r"<[^>]+>", "", client.get(place).text))
     assert "2 of 10 reviewed" in text
     assert (
-        "right as they were: 1 of 2, so of all 12 rows 50.0 % (95 % interval 9.5 to 90.5 %)" in text
+        "accepted unchanged: 1 of 2; estimate for all 12 rows: 50.0 % (95 % interval 9.5 to 90.5 %)"
+        in text
     )
 
 

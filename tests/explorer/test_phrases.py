@@ -1,4 +1,4 @@
-"""The phrases that captions share: against counting all of them."""
+"""Phrases that captions share, checked against counting all of them."""
 
 from collections import Counter
 

@@ -1,4 +1,4 @@
-"""A report in Chromium, opened as a file."""
+"""A report, opened as a file in Chromium."""
 
 import pytest
 from playwright.sync_api import expect

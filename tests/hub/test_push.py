@@ -1,4 +1,4 @@
-"""`fondant-spec push` against a server on this machine that speaks the hub's protocol."""
+"""`fondant-spec push` against a local server that speaks the hub's protocol."""
 
 import json
 import time

@@ -1,4 +1,4 @@
-"""What counts as no text."""
+"""What counts as a blank text."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""What people may write about fields: expressions, which reach nothing but the row."""
+"""Users' expressions over fields, which can reach nothing but the row."""
 
 import duckdb
 import pytest

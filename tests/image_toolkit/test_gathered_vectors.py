@@ -1,4 +1,4 @@
-"""Vectors of all rows: which dimension is theirs, and what is wrong with the others."""
+"""Vectors of all rows: their common dimension, and errors in those that differ."""
 
 import numpy as np
 import pyarrow as pa

@@ -1,4 +1,4 @@
-"""Names of files as texts that can be kept."""
+"""File names as texts that can be stored."""
 
 import os
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""How far sets of vectors are apart: against the textbook's sums, and against chance."""
+"""The distance between sets of vectors: against the textbook's sums, and against chance."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""Saying why a step is, or is not, a cache hit."""
+"""Explaining why a step is, or is not, a cache hit."""
 
 import json
 import os

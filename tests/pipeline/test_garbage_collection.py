@@ -1,4 +1,4 @@
-"""Collecting what no run refers to."""
+"""Deleting results that no run refers to."""
 
 import json
 from concurrent.futures import ThreadPoolExecutor

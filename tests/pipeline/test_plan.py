@@ -1,4 +1,4 @@
-"""A plan: every path, argument and cache key settled, and the words that enter each step."""
+"""Plans: every path, argument and cache key settled, and the argument vector of each step."""
 
 import shutil
 

@@ -1,4 +1,4 @@
-"""What is told of a run that ended."""
+"""The record of a finished run."""
 
 import json
 from dataclasses import replace

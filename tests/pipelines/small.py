@@ -1,4 +1,4 @@
-"""A pipeline of small components, as a user's own file would describe it."""
+"""A pipeline of small components, as in a user's own file."""
 
 import argparse
 import sys

@@ -1,6 +1,6 @@
-"""What the tests of runners share.
+"""Fixtures shared by the runners' tests.
 
-Those that need a container engine are left out, with the reason, where there is none;
+Tests that need a container engine are skipped, with the reason, if there is none;
 CONTAINERS=required makes that a failure.
 """
 

@@ -1,4 +1,4 @@
-"""Answers of a Kubeflow Pipelines server on a run: recorded ones, and others of the same make."""
+"""Answers of a Kubeflow Pipelines server about a run: recorded ones, and others like them."""
 
 import json
 import uuid

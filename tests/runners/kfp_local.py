@@ -1,6 +1,6 @@
-"""Runs a compiled package under Kubeflow's own local runner: `python -m tests.runners.kfp_local`.
+"""Runs a compiled package with Kubeflow's own local runner: `python -m tests.runners.kfp_local`.
 
-A process of its own, because that runner is set up once for the whole process.
+In its own process, because that runner is set up once for the whole process.
 """
 
 import argparse

@@ -1,9 +1,9 @@
-"""A server that answers as a real Kubeflow Pipelines does, on what a submission asks of it.
+"""A server that answers a submission as a real Kubeflow Pipelines server does.
 
-It holds experiments, pipelines with their versions, and runs; takes a package only if it parses as
-strictly as on the real server, and a run only with the parameters that the package has; and plays
-the answers on a run, and the logs, that a test gives it. What runs answer was recorded
-(`recordings/`); the rest is the server's source, version 2.17.
+It holds experiments, pipelines with their versions, and runs; accepts a package only if it parses
+as strictly as on the real server, and a run only with the package's parameters; and plays the
+answers about a run, and the logs, that a test gives it. The answers about runs were recorded
+(`recordings/`); the rest follows the server's source, version 2.17.
 """
 
 import json

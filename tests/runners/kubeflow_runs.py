@@ -1,4 +1,4 @@
-"""Submitting to the server of these tests."""
+"""Submitting to the tests' server."""
 
 from collections.abc import Callable
 from typing import Any

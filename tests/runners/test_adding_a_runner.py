@@ -1,4 +1,4 @@
-"""The runner in docs/adding_a_runner.md: it runs as it stands there, and gives the same results."""
+"""The runner in docs/adding_a_runner.md runs as printed there, and gives the same results."""
 
 import argparse
 import re

@@ -1,4 +1,4 @@
-"""A run on Kubeflow whose base path this machine sees, as from a notebook in the cluster."""
+"""A run on Kubeflow whose base path this machine can access, as from a notebook in the cluster."""
 
 import re
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Pushing to a real registry: the lock file then names the image for any machine, by its digest."""
+"""Pushing to a real registry: the lock file then identifies the image by digest on any machine."""
 
 import os
 import shutil

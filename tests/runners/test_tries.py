@@ -1,4 +1,4 @@
-"""A step whose failure may pass is tried again inside it; any other ends at once."""
+"""A step is retried after a temporary failure, and ends at once after any other."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""A pipeline file whose steps are given secrets by name: `python pipeline_with_secrets.py`."""
+"""A pipeline file whose steps get secrets by name: `python pipeline_with_secrets.py`."""
 
 import argparse
 import os

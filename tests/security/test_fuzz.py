@@ -1,9 +1,9 @@
-"""Whatever strangers wrote, it is taken or refused in a sentence: no hang, nothing outside.
+"""Untrusted input is accepted or refused with an error message: no hang, no escape.
 
-Each test makes inputs that are nearly right, since what is nonsense from the start is refused at
-the first look. `FUZZ_EXAMPLES=100000 pytest tests/security/test_fuzz.py` goes on for long, each
-time elsewhere. Requests to an index server have their test in test_request_bounds.py, damaged
-images theirs in test_decoding.py.
+Each test generates inputs that are nearly valid, since obvious nonsense is refused at the first
+check. `FUZZ_EXAMPLES=100000 pytest tests/security/test_fuzz.py` runs for long, with other inputs
+each time. Requests to an index server are tested in test_request_bounds.py, damaged images in
+test_decoding.py.
 """
 
 import asyncio

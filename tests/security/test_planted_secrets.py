@@ -1,4 +1,4 @@
-"""Secrets that are planted wherever a run takes them from come up in nothing that it leaves."""
+"""Secrets planted wherever a run can take them from appear in none of its outputs."""
 
 import base64
 import gzip

@@ -1,4 +1,4 @@
-"""A dataset that somebody sent reaches nothing outside of it, unless that is asked for."""
+"""A dataset from somebody else reaches nothing outside of it, unless that is allowed."""
 
 import json
 import os

@@ -1,4 +1,4 @@
-"""The page on security: each attack in its table has a test that is there."""
+"""The security page: each attack in its table has an existing test."""
 
 import re
 from pathlib import Path

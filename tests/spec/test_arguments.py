@@ -1,4 +1,4 @@
-"""Arguments: their types, and their way through an argument vector unchanged."""
+"""Arguments: their types, and their unchanged passage through an argument vector."""
 
 import json
 import math

@@ -1,4 +1,4 @@
-"""The executor's own options: declared once, read from an argument vector, written to one."""
+"""The executor's own options: declared once, written to and read from an argument vector."""
 
 import math
 

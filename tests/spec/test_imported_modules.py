@@ -1,4 +1,4 @@
-"""Which modules a component's code imports, as its source says."""
+"""The modules that a component's code imports, according to its source."""
 
 import sys
 from pathlib import Path

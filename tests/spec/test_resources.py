@@ -1,4 +1,4 @@
-"""What a step asks of a machine: its own words, and those of its component."""
+"""The resources that a step requests: its own, and those of its component."""
 
 from dataclasses import astuple
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Secrets of a step are named by its arguments, never given."""
+"""A step's arguments name its secrets, and never contain them."""
 
 import pytest
 

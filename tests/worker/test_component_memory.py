@@ -1,4 +1,4 @@
-"""Memory is bounded by the batch, not by the data: 500 images of 1 MB through real doors."""
+"""Memory is bounded by the batch, not by the data: 500 images of 1 MB through whole steps."""
 
 import io
 import os

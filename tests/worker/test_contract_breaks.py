@@ -1,4 +1,4 @@
-"""Components of one kind each that do what they must not, or what is easily got wrong."""
+"""Components that each break the contract in one way, or do what is easily done wrong."""
 
 import json
 from pathlib import Path

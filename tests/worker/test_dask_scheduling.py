@@ -1,4 +1,4 @@
-"""Spreading partitions over a Dask cluster of the user's own."""
+"""Spreading partitions over the user's own Dask cluster."""
 
 import sys
 import threading

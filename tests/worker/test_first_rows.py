@@ -1,4 +1,4 @@
-"""What a component may look at before any rows come."""
+"""What a component may look at before any rows arrive."""
 
 import pyarrow as pa
 import pytest

@@ -1,4 +1,4 @@
-"""Components that look at the whole dataset at once, and keep its rows and partitions."""
+"""Components that see the whole dataset at once, and keep its rows and partitions."""
 
 import pyarrow as pa
 import pytest

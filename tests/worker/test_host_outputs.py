@@ -1,4 +1,4 @@
-"""What a host is told of a finished step: the file with its metrics, and the page."""
+"""What a host receives about a finished step: the metrics file and the page."""
 
 import json
 import re

@@ -1,4 +1,4 @@
-"""Holding what a component returns against its spec: types as they are written."""
+"""Checking a component's output against its spec, including types."""
 
 import pyarrow as pa
 import pytest

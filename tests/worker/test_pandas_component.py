@@ -1,4 +1,4 @@
-"""What the base class of frames does with what an author's method returns."""
+"""How the pandas base class handles what an author's method returns."""
 
 import pyarrow as pa
 import pytest

@@ -1,4 +1,4 @@
-"""Pieces: what a partition that takes long keeps of itself, when it is interrupted."""
+"""Pieces: what a long-running partition keeps when it is interrupted."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""The page on a finished step: what came before it, and some of its rows."""
+"""The page on a finished step: the steps before it, and some of its rows."""
 
 import re
 import shutil

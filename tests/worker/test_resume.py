@@ -1,4 +1,4 @@
-"""Stopping a step half-way, by kill -9, by a signal, by an error; and going on from there."""
+"""Interrupting a step, by kill -9, a signal or an error, and resuming it."""
 
 import json
 import signal

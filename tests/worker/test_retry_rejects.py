@@ -1,4 +1,4 @@
-"""Trying the failed rows of a finished step once more, without doing the others again."""
+"""Retrying a finished step's failed rows, without repeating the others."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""Rows are counted when it is known what became of them."""
+"""Rows are counted once their outcome is known."""
 
 import pyarrow as pa
 

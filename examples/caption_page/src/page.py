@@ -1,4 +1,4 @@
-"""A page of HTML with pictures and captions: words of others in it are text, and nothing runs."""
+"""An HTML page with images and captions; captions are escaped, and nothing in it runs."""
 
 import io
 from collections.abc import Iterable
@@ -10,7 +10,7 @@ from PIL import Image
 
 from image_toolkit.images.decoding import decode_pixels
 
-_SIDE: Final = 256  # pixels, the longer one of a picture
+_SIDE: Final = 256  # pixels, the longer side of an image
 _QUALITY: Final = 80
 _HEAD: Final = """\
 <!doctype html>
@@ -32,7 +32,7 @@ a {font-size: .8rem; color: #0b57d0; overflow-wrap: anywhere}
 
 
 class Entry(NamedTuple):
-    """An image on the page: its picture's file, its text's, its caption, and who that is by."""
+    """An image on the page: its file, its text file, its caption, and the caption's author."""
 
     picture: str
     text: str
@@ -41,7 +41,7 @@ class Entry(NamedTuple):
 
 
 def page(entries: Iterable[Entry], how: str) -> str:
-    """Return the page; `how` says how captions are corrected."""
+    """Return the page; `how` says how to correct captions."""
     figures = list(map(_figure, entries))
     head = f"{_HEAD}<h1>{len(figures):,} captions</h1>\n<p>{escape(how)}</p>\n<main>\n"
     return head + "".join(figures) + "</main>\n</html>\n"

@@ -7,7 +7,7 @@ from fondant_spec.executor import execute
 
 
 class FilterImageResolution(PandasTransformComponent):
-    """Looks at widths and heights alone: the images themselves are not even read."""
+    """Looks at widths and heights only: the images themselves are not even read."""
 
     def __init__(self, *, min_side: int = 512, max_aspect_ratio: float = 2.5) -> None:
         self.min_side = min_side

@@ -1,4 +1,4 @@
-"""The example filter, run through its argument vector."""
+"""The example filter, run through its command line."""
 
 from pathlib import Path
 

@@ -27,7 +27,7 @@ class FitImages(ArrowTransformComponent):
         )
 
     def transform(self, batch: pa.RecordBatch, context: RowContext) -> pa.RecordBatch:
-        """Return the images that are large enough; the others are told by their size."""
+        """Return the images that are large enough; the others are rejected with their size."""
         made: dict[str, Rendered] = {}
         hashes: dict[str, str] = {}
         rows = zip(batch.column("id").to_pylist(), batch.column("image").to_pylist(), strict=True)

@@ -1,4 +1,4 @@
-"""The example that scales images down, run through its argument vector."""
+"""The example that scales images down, run through its command line."""
 
 import io
 from pathlib import Path

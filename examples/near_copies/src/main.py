@@ -1,4 +1,4 @@
-"""Tell which images are all but the same, by perceptual hashes of the whole dataset."""
+"""Find near-duplicates by perceptual hashes of the whole dataset."""
 
 import csv
 import io
@@ -25,17 +25,17 @@ _HASHED_SIDE: Final = 32
 
 
 class NearCopies(WriteComponent):
-    """Writes the names of pairs into a file, and the first of them into the log."""
+    """Writes the pairs to a file, and the first of them to the log."""
 
     def __init__(self, *, most_bits: int = 6) -> None:
         self._most_bits = most_bits
 
     def setup(self, context: SetupContext) -> None:
-        """Note where the file goes."""
+        """Store where to write the file."""
         self._target = storage.join(context.output_directory, _FILE)
 
     def write(self, batches: Iterator[pa.RecordBatch], context: RowContext) -> list[str]:
-        """Compare all images; those that cannot be decoded are left to the steps that need them."""
+        """Compare all images, skipping those that cannot be decoded."""
         names: list[str] = []
         hashes: list[int] = []
         for row in (row for batch in batches for row in batch.to_pylist()):
@@ -57,7 +57,7 @@ class NearCopies(WriteComponent):
 
 
 def _pairs(hashes: Sequence[int], most_bits: int) -> Iterator[tuple[int, int]]:
-    """Yield the places of each hash that is near to earlier ones, and of the first of these."""
+    """Yield the position of each hash that is close to earlier ones, with the first of these."""
     column = np.array(hashes, np.uint64)[:, None]
     likeness = near_hashes(column, np.ones(column.shape, np.bool_), most_bits)
     for place in np.flatnonzero(likeness.linked).tolist():

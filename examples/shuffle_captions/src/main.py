@@ -10,7 +10,7 @@ from fondant_spec.executor import execute
 
 
 class ShuffleCaptions(GatherComponent):
-    """Deals the captions out anew, to all rows at once."""
+    """Shuffles the captions over all rows."""
 
     def __init__(self, *, seed: int = 0) -> None:
         self._seed = seed
@@ -18,7 +18,7 @@ class ShuffleCaptions(GatherComponent):
     def gather(
         self, batches: Iterator[pa.RecordBatch], context: RowContext
     ) -> Iterator[pa.RecordBatch]:
-        """Yield the rows with the caption that each was dealt."""
+        """Yield the rows with their new captions."""
         table = pa.Table.from_batches(batches)
         order = np.random.default_rng(self._seed).permutation(len(table))
         dealt = table["caption"].take(order)

@@ -1,4 +1,4 @@
-"""The example that deals captions out anew, run through its argument vector."""
+"""The example that shuffles captions, run through its command line."""
 
 from pathlib import Path
 

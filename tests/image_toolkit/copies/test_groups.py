@@ -1,4 +1,4 @@
-"""Groups and who stays in them, held against the rule on random likenesses."""
+"""Groups of near-duplicates and which of them are kept, checked against the rule on random data."""
 
 import numpy as np
 from hypothesis import given, settings

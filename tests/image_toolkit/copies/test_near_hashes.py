@@ -1,4 +1,4 @@
-"""Finding all hashes that differ in few bits, held against comparing all with all."""
+"""Finding all hashes that differ in few bits, checked against comparing all pairs."""
 
 import numpy as np
 import pytest

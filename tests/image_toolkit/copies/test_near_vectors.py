@@ -1,4 +1,4 @@
-"""Finding vectors that are near, held against comparing all with all."""
+"""Finding near vectors, checked against comparing all pairs."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""A host that misbehaves, a resolver with a few names, and a fetcher pointed at them."""
+"""A misbehaving host, a resolver with a few names, and a fetcher that uses them."""
 
 import ipaddress
 import queue

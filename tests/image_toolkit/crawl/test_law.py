@@ -1,4 +1,4 @@
-"""What `requests` fetches, the downloader fetches, byte by byte; or its reason says why not.
+"""What `requests` fetches, the downloader fetches byte for byte, or its reason says why not.
 
 FUZZ_EXAMPLES=5000 in the environment makes it a long run.
 """

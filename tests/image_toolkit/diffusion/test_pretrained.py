@@ -1,4 +1,4 @@
-"""Loading pipelines: from folders, from a hub on this machine, and what is refused."""
+"""Loading pipelines from folders and from a local hub, and what is refused."""
 
 import json
 import shutil

@@ -1,4 +1,4 @@
-"""Captions as texts that people correct: what they change is taken over, and never overwritten."""
+"""Captions as text files that people correct: corrections are picked up, and never overwritten."""
 
 import json
 import unicodedata

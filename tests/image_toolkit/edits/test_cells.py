@@ -1,4 +1,4 @@
-"""What edits come to, in whichever order they are read."""
+"""The result of edits, independent of the order in which they are read."""
 
 from itertools import permutations
 

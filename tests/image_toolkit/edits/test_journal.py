@@ -1,4 +1,4 @@
-"""Edits are kept as lines below the base path, one writer a file."""
+"""Edits are stored as lines below the base path, each file by one writer."""
 
 import json
 import os

@@ -1,4 +1,4 @@
-"""The step that replays what people corrected."""
+"""The step that applies people's edits."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""Vectors of which everything is known that the measures tell."""
+"""Synthetic vectors for which all measures are known."""
 
 import numpy as np
 

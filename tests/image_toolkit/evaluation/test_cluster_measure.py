@@ -1,4 +1,4 @@
-"""Divergences over clusters, against what was planted."""
+"""Divergences over clusters, against planted ones."""
 
 from itertools import pairwise
 

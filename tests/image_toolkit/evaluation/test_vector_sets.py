@@ -1,4 +1,4 @@
-"""Diversity, precision and recall, and memorisation, where the answer is known."""
+"""Diversity, precision, recall and memorisation where the answer is known."""
 
 import numpy as np
 import pytest

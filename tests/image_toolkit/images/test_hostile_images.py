@@ -1,4 +1,4 @@
-"""Images made to hurt: each ends soon, as an image or as a reject, and takes bounded memory."""
+"""Malicious images: each is soon decoded or rejected, in bounded memory."""
 
 import os
 import random

@@ -1,4 +1,4 @@
-"""Progressive JPEGs that end before the picture is all there."""
+"""Progressive JPEGs that end before the image is complete."""
 
 import io
 import re

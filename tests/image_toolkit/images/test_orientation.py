@@ -1,4 +1,4 @@
-"""Every way in which a file says how it is to be turned, against what trainers read with."""
+"""Every way in which a file specifies its orientation, against the libraries that trainers use."""
 
 import io
 import zlib

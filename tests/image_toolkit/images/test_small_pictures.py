@@ -1,4 +1,4 @@
-"""The size of small pictures, and the addresses that hold them."""
+"""The size of thumbnails, and their data addresses."""
 
 import base64
 

@@ -1,4 +1,4 @@
-"""What the tests of the models share."""
+"""Fixtures shared by the model tests."""
 
 from collections.abc import Callable
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""What is written into a folder that keeps hashes."""
+"""Writing into a folder that keeps hashes of its files."""
 
 import hashlib
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Exports that are stopped while they take an earlier one's place."""
+"""Exports that are interrupted while they replace an earlier one."""
 
 import hashlib
 import json

@@ -1,4 +1,4 @@
-"""A second CLIP model of the demo's shape, which only its weights tell from it."""
+"""A second CLIP model of the demo's shape, which differs from it only in its weights."""
 
 # ruff: noqa: E402 - transformers imports torchvision, which can be imported once torch is prepared
 

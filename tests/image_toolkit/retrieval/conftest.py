@@ -1,4 +1,4 @@
-"""A small index in clip-retrieval's layout, whose right answers plain NumPy can give."""
+"""A small index in clip-retrieval's layout, whose correct answers plain NumPy can compute."""
 
 import itertools
 import json

@@ -1,4 +1,4 @@
-"""Aspect-ratio buckets. The sizes wanted here are those of kohya's sd-scripts (commit 48d368fa)."""
+"""Aspect-ratio buckets. The expected sizes are those of kohya's sd-scripts (commit 48d368fa)."""
 
 import pytest
 from hypothesis import given

@@ -1,4 +1,4 @@
-"""Rows that belong together, directly or through others, whatever their order."""
+"""Rows that belong together, directly or through others, in any order."""
 
 import pytest
 from hypothesis import given

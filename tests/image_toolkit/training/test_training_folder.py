@@ -1,4 +1,4 @@
-"""Folders of trained models that lie in an object store."""
+"""Folders of trained models in an object store."""
 
 from contextlib import ExitStack
 

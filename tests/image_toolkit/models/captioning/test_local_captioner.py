@@ -1,4 +1,4 @@
-"""Captioners of each architecture, with tiny models of it."""
+"""Captioners of each architecture, with tiny models."""
 
 import shutil
 from dataclasses import replace

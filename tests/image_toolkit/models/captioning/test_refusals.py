@@ -1,4 +1,4 @@
-"""What chat models say instead of a caption, and captions that begin like it."""
+"""Chat models' refusals, and captions that begin like one."""
 
 import pytest
 

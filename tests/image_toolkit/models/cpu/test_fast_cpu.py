@@ -1,4 +1,4 @@
-"""The fast layers compute what the plain ones compute."""
+"""The fast CPU layers compute the same as the plain ones."""
 
 from functools import partial
 

@@ -1,4 +1,4 @@
-"""How an image tower computes on this CPU: what takes less time, and what comes out."""
+"""How an image tower is run on this CPU: the fastest way, with the same result."""
 
 from functools import partial
 

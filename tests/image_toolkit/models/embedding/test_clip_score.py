@@ -1,4 +1,4 @@
-"""CLIP scores are the cosines of image and text, whatever the way of running the model."""
+"""CLIP scores are the cosines of image and text, however the model is run."""
 
 import math
 

@@ -1,4 +1,4 @@
-"""Batches follow the memory: halved by a real memory error, grown again afterwards."""
+"""Batch sizes follow the memory: halved after a real out-of-memory error, then grown again."""
 
 import pytest
 import torch

@@ -1,4 +1,4 @@
-"""What is fast on a machine is found out, and what it cannot do is refused."""
+"""The fastest settings of a machine are detected, and unsupported ones refused."""
 
 import os
 import subprocess

@@ -1,4 +1,4 @@
-"""Finding a model's files: local folders, and a hub that is a real server on this machine."""
+"""Finding a model's files: in local folders, and on a hub that is a real local server."""
 
 import json
 import os

@@ -1,4 +1,4 @@
-"""Images are prepared as the models' own processors would prepare them, only faster."""
+"""Images are prepared as by the models' own processors, only faster."""
 
 import io
 

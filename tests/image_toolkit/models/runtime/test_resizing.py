@@ -1,4 +1,4 @@
-"""Resizing is Pillow's, to one level, and lets other threads have their turn."""
+"""Resizing equals Pillow's to within one level, and releases the GIL."""
 
 import io
 import subprocess

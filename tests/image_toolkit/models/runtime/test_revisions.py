@@ -1,4 +1,4 @@
-"""The revision of a model in a folder stays the same: results are known by it."""
+"""The revision of a model folder is stable: results are identified by it."""
 
 import json
 from pathlib import Path

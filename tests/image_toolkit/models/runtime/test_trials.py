@@ -1,4 +1,4 @@
-"""What is tried before the rows come: batch sizes, precisions, and whether a model fits."""
+"""Trials before the rows arrive: batch sizes, precisions, and whether a model fits."""
 
 import logging
 from functools import partial

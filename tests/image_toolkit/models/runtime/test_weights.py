@@ -1,4 +1,4 @@
-"""The digest of weights is that of their content, and the hub's cache knows it already."""
+"""The digest of weights depends on their content alone, and comes from the hub's cache if known."""
 
 import hashlib
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""`index check --model`: what is in an index finds itself with its own model, and no other."""
+"""`index check --model`: an index's entries find themselves with its own model, and no other."""
 
 import functools
 import http.server

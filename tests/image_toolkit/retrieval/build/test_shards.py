@@ -1,4 +1,4 @@
-"""Inverted files are made in shards: whoever makes them, or is killed, the index is the same."""
+"""Inverted files are built in shards: whatever builds or kills them, the index is the same."""
 
 import os
 import signal

@@ -1,4 +1,4 @@
-"""Indexes on a hub that is a real server on this machine: found, fetched once, and searched."""
+"""Indexes on a hub that is a real local server: found, fetched once, and searched."""
 
 import argparse
 import shutil

@@ -1,4 +1,4 @@
-"""Aesthetics: clip-retrieval's arithmetic."""
+"""Aesthetic scores and weights, as in clip-retrieval."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""Block lists: what they hold, what they block, and what is refused."""
+"""Block lists: their content, what they block, and what is refused."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""FAISS indexes of kinds that are less usual, and files that are damaged."""
+"""Less usual kinds of FAISS indexes, and damaged files."""
 
 import random
 import shutil

@@ -1,4 +1,4 @@
-"""Limits, block lists and the names of columns decide which hits are kept."""
+"""Limits, block lists and column names decide which hits are kept."""
 
 from pathlib import Path
 

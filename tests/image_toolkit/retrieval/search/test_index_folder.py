@@ -1,4 +1,4 @@
-"""Every layout of an index is opened, and its parts are held against each other."""
+"""Every index layout can be opened, and its parts are checked against each other."""
 
 import json
 import os

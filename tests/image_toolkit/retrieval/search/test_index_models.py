@@ -1,4 +1,4 @@
-"""An index of another model than the seeds', or of one that nobody names, is refused."""
+"""An index of another model than the seeds', or of an unknown one, is refused."""
 
 import logging
 

@@ -1,4 +1,4 @@
-"""Several index folders are searched as one, and give what one index of all rows gives."""
+"""Several index folders are searched as one, with the results of one index of all rows."""
 
 import json
 import shutil

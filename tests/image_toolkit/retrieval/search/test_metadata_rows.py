@@ -1,4 +1,4 @@
-"""Rows by number out of many files."""
+"""Rows by number from many files."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""One CLIP model under its many names, and two under one; content decides where it is known."""
+"""One CLIP model under many names, and two under one: weights decide where they are known."""
 
 import shutil
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Files of an index are read in clip-retrieval's order, and those of one number belong together."""
+"""Index files are read in clip-retrieval's order, and those with equal numbers belong together."""
 
 from pathlib import Path
 

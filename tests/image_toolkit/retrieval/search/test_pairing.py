@@ -1,4 +1,4 @@
-"""A FAISS index is read in the order in which it was built, which its vectors can prove."""
+"""A FAISS index is read in the order in which it was built, as its vectors can prove."""
 
 import shutil
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""A wanted number of images for each query, whatever has to be dropped on the way."""
+"""The requested number of images for each query, whatever has to be dropped along the way."""
 
 from collections.abc import Sequence
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Scores of any type that an index may have them in are held against a limit."""
+"""Scores of any type that an index may have are compared with a limit."""
 
 from decimal import Decimal
 

@@ -1,4 +1,4 @@
-"""A service that speaks `/knn-service`, and fails in the ways in which services fail."""
+"""A service that speaks `/knn-service`, and fails as real services do."""
 
 import json
 import socket

@@ -1,6 +1,6 @@
 """The real clip-retrieval: its service answers our client, and our service answers its client.
 
-Set SKIP_PEERS=1 to leave this out where clip-retrieval cannot be installed.
+Set SKIP_PEERS=1 to skip this where clip-retrieval cannot be installed.
 """
 
 import os

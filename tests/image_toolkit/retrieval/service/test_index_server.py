@@ -1,4 +1,4 @@
-"""Our own server speaks clip-retrieval's protocol, and does nothing else for a caller."""
+"""Our server speaks clip-retrieval's protocol, and does nothing else for a caller."""
 
 import base64
 import io

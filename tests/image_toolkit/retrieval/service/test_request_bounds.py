@@ -1,4 +1,4 @@
-"""One caller cannot take the server from the others, nor reach it under a foreign name."""
+"""One caller can neither block the server for others nor reach it under a foreign name."""
 
 import json
 import socket

@@ -1,4 +1,4 @@
-"""A clip-retrieval service that fails is retried or reported, and never gives wrong rows."""
+"""A failing clip-retrieval service is retried or reported, and never gives wrong rows."""
 
 import asyncio
 import math
