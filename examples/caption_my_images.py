@@ -27,6 +27,8 @@ from fondant_spec.spec.component_spec import ComponentSpec
 from image_toolkit.edits.corrected_captions import take_over
 from image_toolkit.edits.journal import Journal, edits_folder
 from image_toolkit.edits.replay import with_edits
+from image_toolkit.images.image_files import has_image_suffix
+from image_toolkit.publishing.own_folders import own_folders
 from image_toolkit.publishing.published_folder import check_replaceable
 from image_toolkit.training.trained_models import model_to_train
 
@@ -109,12 +111,22 @@ def _keeps(options: argparse.Namespace) -> bool:
 
 def _tell_of_captions(folder: Path) -> None:
     """Say that images have captions beside them, which are about to be passed over."""
-    files = sorted(folder.rglob("*")) if folder.is_dir() else []
-    images = {file.with_suffix("") for file in files if file.suffix not in CAPTION_SUFFIXES}
-    texts = [f for f in files if f.suffix in CAPTION_SUFFIXES and f.with_suffix("") in images]
+    texts = _captions_beside_images(folder)
     if texts:
-        told = f"{folder}: captions lie beside {len(texts):,} images, such as {texts[0].name}"
+        images = f"{len(texts):,} images" if len(texts) > 1 else "an image"
+        told = f"{folder}: captions lie beside {images}, such as {texts[0].name}"
         print(f"{told}; --keep-captions keeps them, else all images are captioned anew")
+
+
+def _captions_beside_images(folder: Path) -> list[Path]:
+    """Return texts with the names of images, but for those that these programs wrote."""
+    found = []
+    for here, below, names in os.walk(folder):
+        below[:] = sorted({*below} - own_folders(Path(here)))
+        images = {Path(name).stem for name in names if has_image_suffix(name)}
+        files = (Path(here, name) for name in sorted(names))
+        found += [f for f in files if f.suffix.lower() in CAPTION_SUFFIXES and f.stem in images]
+    return found
 
 
 def _check_output(output: Path) -> None:

@@ -314,6 +314,7 @@ def start(function: str, *words: str) -> "subprocess.Popen[str]":
     )
 
 
+@pytest.mark.skipif(not shutil.which("flock"), reason="no flock here")
 def test_builds_side_by_side(tmp_path):
     """Builds that end at the same time lose none of each other's lines."""
     file = tmp_path / "images.lock"

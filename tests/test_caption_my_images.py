@@ -50,6 +50,12 @@ def test_a_folder_of_images_becomes_one_to_train_from(tmp_path, capfd, monkeypat
     assert "1024" in (train.parents[1] / "dataset.toml").read_text()
     assert (look / "index.html").is_file()
 
+    below = [str(tmp_path), *options, "--dry-run"]
+    below.remove("--keep-captions")
+    assert main(below) == 0
+    told = capfd.readouterr().out
+    assert f"{tmp_path}: captions lie beside an image, such as 0.txt;" in told  # not the export's
+
     trained = train.parents[1] / "lora.safetensors"
     trained.touch()
     assert main([str(photos), *options]) == 1
@@ -89,7 +95,7 @@ def test_a_model_that_a_trainer_does_not_train(tmp_path, capsys):
 
 def test_captions_beside_images_are_not_passed_over_in_silence(tmp_path, capsys):
     """Who has some is told how to keep them; a text of another name is none."""
-    for name in ("a.jpg", "a.txt", "notes.txt", "sub/b.png", "sub/b.caption"):
+    for name in ("a.jpg", "a.txt", "notes.md", "notes.txt", "sub/b.png", "sub/b.CAPTION"):
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).touch()
     words = [str(tmp_path), "--dry-run", "--base-path", f"{tmp_path}/made"]

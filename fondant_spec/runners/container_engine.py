@@ -5,6 +5,7 @@ import shutil
 import subprocess
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import takewhile
 from pathlib import Path
 from typing import Final
 
@@ -47,7 +48,7 @@ class Engine:
     @property
     def chosen_gpus(self) -> list[str]:
         """The GPUs that the caller has selected, by number or id; empty for any."""
-        return [one for one in self.environment.get(_CHOSEN_GPUS, "").split(",") if one.strip()]
+        return _chosen(self.environment)
 
     def _folder(self, variable: str) -> str | None:
         named = self.environment.get(variable)
@@ -78,12 +79,18 @@ def find_engine(environment: Mapping[str, str] = os.environ) -> Engine:
     return Engine(
         program=Path(program).name,
         user=f"{os.getuid()}:{os.getgid()}",
-        gpus=environment.get(_CHOSEN_GPUS) not in ("", "-1")
+        gpus=(_CHOSEN_GPUS not in environment or bool(_chosen(environment)))
         and bool(shutil.which("nvidia-smi"))
         and call(["nvidia-smi", "-L"]).stdout.startswith("GPU"),
         cpus=os.cpu_count() or 1,
         environment=environment,
     )
+
+
+def _chosen(environment: Mapping[str, str]) -> list[str]:
+    """Return the GPUs that a variable selects, which CUDA reads up to the first -1."""
+    words = map(str.strip, environment.get(_CHOSEN_GPUS, "").split(","))
+    return [*filter(None, takewhile(lambda word: word != "-1", words))]
 
 
 def call(command: Sequence[str]) -> "subprocess.CompletedProcess[str]":

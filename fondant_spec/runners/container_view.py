@@ -29,6 +29,9 @@ from fondant_spec.spec.secret_arguments import file_of, variable_of
 HF_HOME: Final = "/cache/huggingface"
 """Where images look for models; the caller's cache is mounted there."""
 
+_HUB: Final = "hub"
+"""The folder in it for what comes from the Hugging Face hub, which may be elsewhere outside."""
+
 _PASSED: Final = (
     "ALL_PROXY",
     "AWS_",
@@ -90,21 +93,27 @@ def environment_options(planned: PlannedStep, engine: Engine) -> Iterator[str]:
 
 def mount_options(planned: PlannedStep, plan: Plan, engine: Engine, output: str) -> Iterator[str]:
     """Yield the mount options of a container, each path once."""
-    writable = {output: output, **caches(engine)}
-    places = (plan.base_path, *planned.written)
-    writable |= {path: path for path in places if not storage.is_remote(path)}
+    places = (output, plan.base_path, *planned.written)
+    writable = {path: path for path in places if not storage.is_remote(path)} | caches(engine)
     seen = chain(_readable(planned, engine), _made_before(planned, plan, engine))
     readable = {path: path for path in seen if path not in writable}
     for mode, paths in (("", writable), ("readonly", readable)):
-        for source, target in sorted(paths.items()):
+        for target, source in sorted(paths.items(), key=lambda pair: pair[::-1]):
             words = ["type=bind", f"source={source}", f"target={target}", mode]
             yield from ("--mount", csv_line(filter(None, words)))
 
 
 def caches(engine: Engine) -> dict[str, str]:
-    """Return the caller's caches of models and datasets, with their paths in a container."""
+    """Return where the caller's caches of models and datasets are mounted, and which these are."""
     hub = engine.hf_hub_cache
-    return {engine.hf_home: HF_HOME} | ({hub: f"{HF_HOME}/hub"} if hub else {})
+    return {HF_HOME: engine.hf_home} | ({f"{HF_HOME}/{_HUB}": hub} if hub else {})
+
+
+def folders_of_caches(engine: Engine) -> Iterator[str]:
+    """Yield the folders that the caches need before they are mounted, or root would make them."""
+    yield from caches(engine).values()
+    if engine.hf_hub_cache:
+        yield storage.join(engine.hf_home, _HUB)  # over which the other is mounted
 
 
 def unseen(planned: PlannedStep, engine: Engine) -> Iterator[str]:

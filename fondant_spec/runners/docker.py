@@ -67,7 +67,7 @@ class DockerRunner(Runner):
         """Run the unfinished steps of a plan, after checking that all images exist."""
         _check_images(plan, self.engine)
         written = (path for planned in plan.steps for path in planned.written)
-        for folder in (*view.caches(self.engine), *written):
+        for folder in (*view.folders_of_caches(self.engine), *written):
             if not storage.is_remote(folder):
                 Path(folder).mkdir(parents=True, exist_ok=True)
         return run_steps(plan, partial(self._command, plan), self._folder, say)

@@ -4,7 +4,7 @@
   chooses device and precision, `preparation` turns image bytes into inputs, `feed` prepares them
   ahead of the device, `batching` fits batches to the memory
 - `embedding`: images and texts to vectors (`embedders`)
-- `captioning`: images to captions (`captioners`)
+- `captioning`: images to captions (`local_captioner`)
 - `cpu`, `gpu`: faster layers. They rely on private parts of torch and transformers:
   `runtime.shortcuts` applies them, and only with versions that `runtime.checked_versions` lists.
 """

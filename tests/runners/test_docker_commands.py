@@ -13,6 +13,7 @@ from fondant_spec.errors import InvalidConfigError, InvalidPipelineError
 from fondant_spec.pipeline import Pipeline, Resources
 from fondant_spec.runners import DockerRunner
 from fondant_spec.runners.container_engine import Engine, find_engine
+from fondant_spec.runners.container_view import folders_of_caches
 from fondant_spec.spec.component_spec import ComponentSpec
 from fondant_spec.spec.quantities import quantity
 from tests.small import COMPONENTS
@@ -366,6 +367,8 @@ def test_resources(pipeline):
     ("chosen", "docker", "podman"),
     [
         ("1", "device=1", ["nvidia.com/gpu=1"]),
+        ("0, 1", '"device=0,1"', ["nvidia.com/gpu=0", "nvidia.com/gpu=1"]),
+        ("0,-1,1", "device=0", ["nvidia.com/gpu=0"]),
         ("3,GPU-ab12,0", '"device=3,GPU-ab12"', ["nvidia.com/gpu=3", "nvidia.com/gpu=GPU-ab12"]),
     ],
 )
@@ -388,6 +391,10 @@ def test_the_gpus_that_the_caller_has_chosen(pipeline, chosen, docker, podman):
             {"HF_HOME": "/models", "HF_HUB_CACHE": "/hub"},
             ["/hub -> /cache/huggingface/hub", "/models -> /cache/huggingface"],
         ),
+        (
+            {"HF_HOME": "/models", "HF_HUB_CACHE": "/models"},
+            ["/models -> /cache/huggingface", "/models -> /cache/huggingface/hub"],
+        ),
     ],
 )
 def test_the_hugging_face_cache(pipeline, environment, folders):
@@ -397,6 +404,13 @@ def test_the_hugging_face_cache(pipeline, environment, folders):
     )
     found = re.findall(r"source=(\S+),target=(/cache\S+)", " ".join(mounts(words)))
     assert [f"{source} -> {target}" for source, target in found] == folders
+
+
+def test_folders_to_mount_caches_over_are_the_callers(tmp_path):
+    """They are made before: an engine makes what is missing, and root would own it."""
+    outside = {"HF_HOME": str(tmp_path / "models"), "HF_HUB_CACHE": str(tmp_path / "hub")}
+    engine = replace(ENGINE, environment=outside)
+    assert {*folders_of_caches(engine)} == {*outside.values(), str(tmp_path / "models" / "hub")}
 
 
 def test_certificates_of_ones_own(pipeline, tmp_path):

@@ -150,8 +150,14 @@ def test_refused():
     ("proxy", "told"),
     [
         ("http://127.0.0.1:PORT", "does not serve; "),
-        ("kfp:proxy", "cannot be used (Please check proxy URL. It is malformed and could be "),
-        ("ftp://127.0.0.1:PORT", "cannot be used (Proxy URL had unsupported scheme ftp, "),
+        (
+            "kfp:proxy",
+            "cannot be used, or HOST is no address (Please check proxy URL. It is malformed ",
+        ),
+        (
+            "ftp://127.0.0.1:PORT",
+            "cannot be used, or HOST is no address (Proxy URL had unsupported scheme ftp, ",
+        ),
     ],
 )
 def test_a_proxy_that_does_not_serve(monkeypatch, proxy, told):

@@ -11,7 +11,7 @@ from fondant_spec.pipeline import Pipeline
 from fondant_spec.runners.kubeflow import KubeflowRunner
 from fondant_spec.runners.kubeflow.host import Host, Submission, inline
 from fondant_spec.runners.kubeflow.package import documents
-from tests.runners.kfp_server import KfpServer, serving
+from tests.runners.kfp_server import KfpServer, RefusalError, serving
 from tests.runners.kubeflow_runs import BASE, cluster, pair, submit
 from tests.small import COMPONENTS
 
@@ -156,6 +156,19 @@ def test_an_answer_that_does_not_come(launch):
             "All the same, the host may have taken the run 'first': look at URL/#/runs before you "
             "submit it again."
         )
+
+
+@pytest.mark.parametrize(("answer", "code", "is_unsure"), [(429, 75, False), (503, 1, True)])
+def test_a_host_in_trouble(launch, answer, code, is_unsure):
+    """One that asks for patience has not taken the run; one that failed may have."""
+
+    def refuse(_: str) -> None:
+        raise RefusalError(answer, "later")
+
+    with serving(KfpServer()) as server:
+        server.starts = refuse
+        ended, _, err = launch(server, "--run-name", "first")
+    assert (ended, "may have taken" in err[0]) == (code, is_unsure)
 
 
 def test_ctrl_c_while_the_host_takes_a_run(launch):

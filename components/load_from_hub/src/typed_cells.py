@@ -136,7 +136,10 @@ def _given(cells: pa.Array) -> Iterator[tuple[int, pa.Array]]:
 
 
 def _shown(one: pa.Array) -> str:
-    return f"{one.cast(pa.string())[0].as_py()!r} "
+    try:
+        return f"{one.cast(pa.string())[0].as_py()!r} "
+    except pa.ArrowException:  # an interval has no text
+        return f"{str(one[0].as_py())!r} "
 
 
 def _checked(cast: pa.Array, source: pa.Array) -> pa.Array:

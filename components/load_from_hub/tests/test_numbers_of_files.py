@@ -69,6 +69,17 @@ def test_a_cell_of_parquet_is_exact_or_a_reject(tmp_path, load, cells, declared,
         assert message in line
 
 
+def test_an_interval_is_no_time(tmp_path, load):
+    """What has no text of its own is a reject with its value, as all other cells are."""
+    table = pa.table({"d": pa.array([(1, 2, 3), None], pa.month_day_nano_interval())})
+    with pa.ipc.new_file(tmp_path / "rows.arrow", table.schema) as file:
+        file.write_table(table)
+    wanted = {"d": {"type": "timestamp"}}
+    result = load(tmp_path / "rows.arrow", image_column="", produces=wanted)
+    assert result.rejects["reason"].to_pylist() == ["bad_value"]
+    assert "MonthDayNano(months=1, days=2, nanoseconds=3)" in result.rejects["message"][0].as_py()
+
+
 @pytest.mark.parametrize("kind", ["csv", "jsonl"])
 def test_numbers_in_texts_are_exact_or_rejects(tmp_path, load, kind):
     """A whole number with a point keeps all its digits; digits between `_` are no number."""

@@ -25,24 +25,31 @@ class NotOnHostError(HostError):
     """A host does not have what was requested, such as a run that was deleted."""
 
 
+class UnansweredError(HostError):
+    """A call reached a host, perhaps, and was not answered: it may have been carried out."""
+
+
 def unreachable(url: str, error: requests.RequestException) -> HostError:
     """Return an error for a call without a response; `url` is the host's."""
     causes = list(_causes(error))
     if isinstance(error, requests.exceptions.SSLError):
         return HostError(f"no safe connection to {url} ({_unsafe(causes, error)}")
     if isinstance(error, requests.exceptions.InvalidURL | requests.exceptions.InvalidSchema):
-        # of a proxy: the host's own address was looked at before
-        return HostError(f"the proxy to {url} cannot be used ({error}); {_PROXY}")
+        msg = f"the proxy to {url} cannot be used, or HOST is no address ({error}); {_PROXY}"
+        return HostError(msg)
     if isinstance(error, requests.exceptions.ProxyError):
         msg = f"the proxy to {url} does not serve; {_PROXY}"
     elif isinstance(error, requests.exceptions.Timeout):
         msg = f"{url} does not answer in time; check HOST, and the VPN or port-forward to it."
+        if not isinstance(error, requests.exceptions.ConnectTimeout):
+            return UnansweredError(msg, temporary=True)
     elif any(isinstance(cause, socket.gaierror) for cause in causes):
         msg = f"there is no host named {urlsplit(url).hostname}; check HOST, and the VPN to it."
     elif any(isinstance(cause, ConnectionRefusedError) for cause in causes):
         msg = f"{url} refuses connections; check the port of HOST, and the port-forward to it."
     else:
         msg = f"the connection to {url} broke off ({type(error).__name__})."
+        return UnansweredError(msg, temporary=True)
     return HostError(msg, temporary=True)
 
 
@@ -54,7 +61,8 @@ def refused(url: str, path: str, response: requests.Response) -> HostError:
     if response.is_redirect:
         return _redirected(url, path, response.headers["Location"])
     if code >= requests.codes.server_error or code == requests.codes.too_many_requests:
-        return HostError(f"{url} is in trouble ({code}){told}; try again later.", temporary=True)
+        kind = HostError if code == requests.codes.too_many_requests else UnansweredError
+        return kind(f"{url} is in trouble ({code}){told}; try again later.", temporary=True)
     if code == requests.codes.not_found and message not in ("", _NO_PATH):
         return NotOnHostError(f"{url} does not have what is asked for (404){told}")
     meanings = {

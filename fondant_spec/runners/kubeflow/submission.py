@@ -9,6 +9,7 @@ from fondant_spec.errors import HostError
 from fondant_spec.pipeline.plan import Plan
 from fondant_spec.runners.kubeflow.cluster import Cluster
 from fondant_spec.runners.kubeflow.host import Host, Submission, inline
+from fondant_spec.runners.kubeflow.obstacles import UnansweredError
 from fondant_spec.runners.kubeflow.package import documents, task_name
 from fondant_spec.shown_text import tell
 
@@ -84,11 +85,9 @@ def _started(host: Host, submission: Submission) -> str:
     except KeyboardInterrupt:
         msg = f"interrupted; {unsure}"
         raise KeyboardInterrupt(msg) from None
-    except HostError as error:
-        if not error.temporary:
-            raise
+    except UnansweredError as error:
         msg = f"{error} All the same, {unsure}"
-        raise HostError(msg, temporary=False) from None
+        raise UnansweredError(msg, temporary=False) from None
 
 
 def _form_values(package: str) -> dict[str, Any]:

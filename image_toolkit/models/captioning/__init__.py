@@ -1,1 +1,1 @@
-"""Captioning: models in this process (`captioners`), or behind an HTTP endpoint (`endpoint`)."""
+"""Captioning: with models in this process (`local_captioner`), or over HTTP (`endpoint`)."""

@@ -41,8 +41,9 @@ class CaptionEnds:
         """Warn if captions were cut off."""
         if self._cut:
             logger.warning(
-                "%d of %d generated captions ended at max_new_tokens, most likely in the middle of "
-                "a sentence; raise it, or shorten what the prompt asks for.",
+                "%d of %d generated captions, second attempts and candidates included, ended at "
+                "max_new_tokens, most likely in the middle of a sentence; raise it, or have the "
+                "prompt ask for less.",
                 self._cut,
                 self._made,
             )

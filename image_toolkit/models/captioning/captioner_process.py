@@ -8,7 +8,6 @@ same process are no faster than one.
 import traceback
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
 from dataclasses import dataclass
 from multiprocessing import get_context
 from multiprocessing.managers import BaseManager, BaseProxy
@@ -25,7 +24,7 @@ from image_toolkit.models.runtime.feed_rows import UnusableError
 Start = Callable[[Placement], Captioner]
 """Loads a captioner for a placement. Sent to another process, so it must be picklable by name."""
 
-_ENDED: Final = (EOFError, ConnectionError)
+_ENDED: Final = (EOFError, ConnectionError, FileNotFoundError)  # the last: of its socket
 
 
 class CaptionerProcess:
@@ -68,10 +67,13 @@ class CaptionerProcess:
 
     def close(self) -> None:
         """Close the captioner, and end its process."""
-        with suppress(StepFailedError):  # it has ended already
+        try:
             if self._there is not None:
                 self._call(self._there.close)
-        self._manager.shutdown()
+        except StepFailedError:
+            pass  # it has ended already
+        finally:
+            self._manager.shutdown()
 
     def _call(self, work: Callable[..., Any], *arguments: Any) -> Any:
         try:

@@ -28,7 +28,7 @@ from image_toolkit.models.cpu.packed_layers import (
     PackedPatches,
 )
 from image_toolkit.models.cpu.quantised_layers import QuantisedLinear, RowQuantiser
-from image_toolkit.models.cpu.tower_trial import best_piece, place_activations
+from image_toolkit.models.cpu.tower_trial import best_piece
 from image_toolkit.models.gpu.blip_attention import attend_with, fused_attention
 from image_toolkit.models.runtime.device import Placement, multiplies_in_bf16
 from image_toolkit.models.runtime.memory import keep_freed_memory
@@ -155,7 +155,6 @@ def _go_in_pieces(model: nn.Module) -> None:
         if isinstance(tower, PreTrainedModel) and tower.main_input_name == "pixel_values":
             side = getattr(tower.config, "patch_size", None)
             if isinstance(side, int) and _sees(tower.config):
-                place_activations(tower)
                 tower.forward = _in_pieces(tower.forward, side, best_piece(tower))
 
 

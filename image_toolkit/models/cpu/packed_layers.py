@@ -2,8 +2,9 @@
 
 Measured on one core: in bf16 on Zen 5, such a layer with its activation in the same kernel runs at
 490 GFLOP/s; the plain layer with GELU runs at 280 to 300. In fp32 it is as fast as PyTorch's own
-library on Intel, and faster on AMD. In fp32 the activation may be faster outside the kernel, which
-a trial decides: on Zen 3, where oneDNN computes it with AVX2, by a tenth to a quarter of the layer.
+library on Intel, and faster on AMD. In fp32 on a CPU without AVX-512, the activation is faster
+outside the kernel: on Zen 3, by a tenth to a quarter of the layer. That goes by the kind of CPU,
+not by a trial, since the last bits of the values depend on it: all processes must agree.
 """
 
 from collections.abc import Callable
@@ -29,6 +30,7 @@ class Activation:
 
 
 _NONE: Final = Activation()
+_INSIDE_IN_FP32: Final = torch.backends.cpu.get_cpu_capability() != "AVX2"
 
 
 class MakeLayer(Protocol):
@@ -60,16 +62,16 @@ class PackedLinear(nn.Module):  # type: ignore[misc]  # torch has no types
         self.weight_bytes: int = weight.nbytes
         self._weight = torch.ops.mkldnn._reorder_linear_weight(weight, _ROWS_HINT)  # noqa: SLF001 - no public name
         self.bias = None if linear.bias is None else linear.bias.detach().to(dtype)
-        self.activation = activation
-        self.inside = True
+        self._activation = activation
+        self.inside = dtype != torch.float32 or _INSIDE_IN_FP32
 
     def forward(self, values: torch.Tensor) -> torch.Tensor:
         """Return the activated values, shape (..., features out)."""
-        inside = self.activation if self.inside else _NONE
+        inside = self._activation if self.inside else _NONE
         product = torch.ops.mkldnn._linear_pointwise(  # noqa: SLF001 - no public name
             values, self._weight, self.bias, inside.kernel, [], inside.algorithm
         )
-        return product if self.inside else self.activation.apply(product)
+        return product if self.inside else self._activation.apply(product)
 
 
 class PackedPatches(nn.Module):  # type: ignore[misc]  # torch has no types

@@ -1,14 +1,12 @@
-"""How an image tower computes fastest on this CPU, found by trying its own layers.
+"""How many tokens an image tower computes fastest at once on this CPU, by trying its own layers.
 
-First, how many tokens at once: few enough to stay in the cache of a core, and enough to keep its
-matrix unit busy. The best number differs between CPUs: a Zen 5 is as fast with 400 as with 1,600,
-while a Xeon with AMX multiplies, on the way back from the wide layer, at a third of its rate with
-800 and at three quarters with 400. Second, in fp32, whether activations are computed inside the
-kernel of the product or after it. The results are the same except for fp32 rounding, as with
-another number of threads.
+Few enough stay in the cache of a core, and enough keep its matrix unit busy. The best number
+differs between CPUs: a Zen 5 is as fast with 400 as with 1,600, while a Xeon with AMX multiplies,
+on the way back from the wide layer, at a third of its rate with 800 and at three quarters with 400.
+The results are the same except for rounding, as with another number of threads.
 
 A trial takes one thread, whose CPU time hardly depends on what else is running, and a fraction of a
-second; if a core does no more than 70 GFLOP/s, the two trials take one second.
+second; if a core does no more than 70 GFLOP/s, nearly one.
 """
 
 import logging
@@ -58,39 +56,6 @@ def best_piece(tower: nn.Module) -> int:
     told = ", ".join(f"{size}: {1e6 * seconds:.1f} µs each" for size, seconds in taken.items())
     logger.info("%d tokens a core go through an image tower at once, by trial (%s).", chosen, told)
     return chosen
-
-
-def place_activations(tower: nn.Module) -> None:
-    """Compute a tower's activations where it is faster: inside the products, or after them.
-
-    Only in fp32: in bf16, activations after the products would be computed on rounded values, which
-    is a larger change than another order of additions. The first such layer is tried.
-    """
-    layers = [one for one in tower.modules() if isinstance(one, PackedLinear) and _may_move(one)]
-    if not layers or _weights(layers[0]) < _FEWEST_WEIGHTS:
-        return
-    taken = {}
-    for inside in (True, False):
-        _put(layers, inside=inside)
-        taken[inside] = _seconds_a_token(layers[:1], USUAL)
-    chosen = taken[False] > _BETTER * taken[True]
-    _put(layers, inside=chosen)
-    logger.info(
-        "Activations are computed %s the products, by trial (inside: %.1f µs a token, beside: "
-        "%.1f).",
-        "inside" if chosen else "beside",
-        1e6 * taken[True],
-        1e6 * taken[False],
-    )
-
-
-def _may_move(layer: PackedLinear) -> bool:
-    return layer.activation.kernel != "none" and layer.weight.dtype == torch.float32
-
-
-def _put(layers: Iterable[PackedLinear], *, inside: bool) -> None:
-    for layer in layers:
-        layer.inside = inside
 
 
 def _first(modules: Iterable[nn.Module]) -> list[Layer]:

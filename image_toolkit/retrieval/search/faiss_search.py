@@ -108,10 +108,16 @@ class FaissSearch:
 
         At distance 1 from all unit vectors, they would have the cosine 1/2 with each, which is more
         than an image has with most texts.
+
+        Raises:
+            InputDataError: the file is damaged.
         """
         if self._index.metric_type != faiss.METRIC_L2:
             return False
-        distances, ids = self._index.search(np.zeros((1, self.dimension), np.float32), 1)
+        try:
+            distances, ids = self._index.search(np.zeros((1, self.dimension), np.float32), 1)
+        except _DAMAGE as error:
+            raise _unreadable(self._path, error) from error
         return bool(ids[0, 0] >= 0 and distances[0, 0] < _NO_LENGTH)
 
     def _cosines(self, scores: FloatArray) -> FloatArray:

@@ -27,7 +27,7 @@ def told(rows, caplog, *, ends=END, forced=None, most=3):
 def test_a_word_in_the_last_place(ends, caplog):
     """It is a caption's that had no room for its end; the others ended, or are padded."""
     rows = [[BEGIN, 5, 6, 7], [BEGIN, 5, 6, END], [BEGIN, 5, END, PAD], [BEGIN, 7, 7, 7]]
-    assert "2 of 4 generated captions ended at max_new_tokens" in told(rows, caplog, ends=ends)
+    assert "2 of 4 generated captions," in told(rows, caplog, ends=ends)
 
 
 def test_a_model_without_an_end(caplog):
@@ -64,4 +64,4 @@ def test_each_architecture(kind, tiny, photos, caplog):
     model.captions([model.prepare(photo) for photo in photos[:2]], ["a", "b"], generation)
     assert "max_new_tokens" not in caplog.text
     model.close()
-    assert "2 of 2 generated captions ended at max_new_tokens" in caplog.text
+    assert "2 of 2 generated captions," in caplog.text

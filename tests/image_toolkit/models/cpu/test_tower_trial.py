@@ -9,8 +9,8 @@ from torch import nn
 from image_toolkit.models.cpu import fast_cpu, tower_trial
 from image_toolkit.models.cpu.packed_layers import Activation, PackedLinear
 from image_toolkit.models.cpu.quantised_layers import QuantisedLinear, RowQuantiser
-from image_toolkit.models.cpu.tower_trial import USUAL, best_piece, place_activations
-from tests.tiny_models import BF16, INT8
+from image_toolkit.models.cpu.tower_trial import USUAL, best_piece
+from tests.tiny_models import BF16, INT8, NEEDS_BF16
 
 WIDTH = 768
 KINDS = {
@@ -25,11 +25,6 @@ ACTIVATIONS = dict.fromkeys(activation for activation, _ in fast_cpu._FUSED.valu
 def tower(kind="fp32", layers=3):
     """Return layers as wide as those of a real tower."""
     return nn.Sequential(*(KINDS[kind](nn.Linear(WIDTH, WIDTH)) for _ in range(layers)))
-
-
-def activated(layers=2):
-    """Return layers in fp32 as those before a tower's activations."""
-    return nn.Sequential(*(KINDS["fp32"](nn.Linear(WIDTH, 4 * WIDTH), GELU) for _ in range(layers)))
 
 
 @pytest.mark.parametrize(
@@ -59,8 +54,6 @@ def test_small_towers_are_not_tried(caplog):
         small = nn.Sequential(KINDS["fp32"](nn.Linear(64, 64), GELU))
         for one in (small, nn.Sequential(nn.Linear(WIDTH, WIDTH))):
             assert best_piece(one) == USUAL
-            place_activations(one)
-    assert small[0].inside
     assert not caplog.text
 
 
@@ -72,30 +65,6 @@ def test_a_trial_is_bounded(kind):
     assert 32_000_000 <= len(layers) * size * WIDTH**2 < 32_000_000 + size * WIDTH**2
 
 
-@pytest.mark.parametrize(("beside", "inside"), [(0.5, False), (0.98, True), (1.5, True)])
-def test_activations_are_placed_by_time(beside, inside, monkeypatch, caplog):
-    """They leave the products' kernels where that is clearly faster, all of them."""
-
-    def seconds(layers, _):
-        return 1e-5 * (1 if layers[0].inside else beside)
-
-    monkeypatch.setattr(tower_trial, "_seconds_a_token", seconds)
-    layers = activated()
-    with caplog.at_level("INFO"):
-        place_activations(layers)
-    assert {layer.inside for layer in layers} == {inside}
-    assert f"{'inside' if inside else 'beside'} the products, by trial (inside: 10.0" in caplog.text
-
-
-def test_activations_of_bf16_stay(monkeypatch):
-    """Beside the product they would be of rounded values."""
-    monkeypatch.setattr(tower_trial, "_seconds_a_token", lambda *_: pytest.fail("tried"))
-    [layer] = activated(1)
-    layer.weight = torch.empty(0, dtype=torch.bfloat16)
-    place_activations(layer)
-    assert layer.inside
-
-
 @pytest.mark.parametrize("activation", ACTIVATIONS, ids=lambda one: one.kernel + one.algorithm)
 def test_beside_is_inside(activation):
     """An activation gives the same in either place, but for rounding."""
@@ -103,8 +72,20 @@ def test_beside_is_inside(activation):
     values = 3 * torch.randn(50, WIDTH, generator=torch.Generator().manual_seed(0))
     with torch.inference_mode():
         inside = layer(values)
-        layer.inside = False
+        layer.inside = not layer.inside
         torch.testing.assert_close(layer(values), inside, atol=2e-6, rtol=2e-6)
+
+
+def test_where_activations_are_computed():
+    """By the kind of CPU alone, so that all processes of a machine give the same bits."""
+    wide = torch.backends.cpu.get_cpu_capability() != "AVX2"
+    assert KINDS["fp32"](nn.Linear(8, 8), GELU).inside == wide
+
+
+@NEEDS_BF16
+def test_activations_of_bf16_stay_inside():
+    """Outside they would be of rounded values."""
+    assert KINDS["bf16"](nn.Linear(8, 8), GELU).inside
 
 
 @pytest.mark.parametrize("kind", ["fp32", BF16, INT8])
