@@ -1,6 +1,8 @@
 """Submitting to the tests' server."""
 
-from collections.abc import Callable
+import gc
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from fondant_spec.pipeline import Pipeline
@@ -26,6 +28,16 @@ def pair(base: str = BASE, fan_out: int = 3) -> Pipeline:
 def cluster(server: KfpServer, **options: Any) -> Cluster:
     """Return a server as a cluster, to be looked at often."""
     return Cluster(host=server.url, interval=0.01, **options)
+
+
+@contextmanager
+def interrupts_arrive() -> Iterator[None]:
+    """Collect no garbage: an interrupt in a callback of the collector, as Hypothesis has, is lost."""
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.enable()
 
 
 def submit(server: KfpServer, plan: Plan | None = None, **options: Any) -> list[str]:

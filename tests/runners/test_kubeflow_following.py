@@ -26,7 +26,7 @@ from tests.runners.kfp_answers import (
     slice_id,
 )
 from tests.runners.kfp_server import KfpServer, serving
-from tests.runners.kubeflow_runs import Launch, pair, submit
+from tests.runners.kubeflow_runs import Launch, interrupts_arrive, pair, submit
 
 SUCCEEDED = ["load_from_hub", "image_embedding", "laion_retrieval", "download_images"]
 UNTIL_CAPTIONS = [f"[{step}] succeeded" for step in SUCCEEDED]
@@ -426,7 +426,8 @@ class Interrupting(Look):
 
 def test_ctrl_c_ends_the_following_alone(launch):
     """It is said that the run goes on, and not to run again, which would be a second run."""
-    with serving(KfpServer([Look("RUNNING"), Interrupting("RUNNING")])) as server:
+    looks = [Look("RUNNING"), Interrupting("RUNNING")]
+    with serving(KfpServer(looks)) as server, interrupts_arrive():
         code, _, err = launch(server)
     url = "URL/#/runs/details/RUN"
     told = f"error: no longer following; the run goes on, and can be terminated at {url}"

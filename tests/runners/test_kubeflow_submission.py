@@ -12,7 +12,7 @@ from fondant_spec.runners.kubeflow import KubeflowRunner
 from fondant_spec.runners.kubeflow.host import Host, Submission, inline
 from fondant_spec.runners.kubeflow.package import documents
 from tests.runners.kfp_server import KfpServer, RefusalError, serving
-from tests.runners.kubeflow_runs import BASE, cluster, pair, submit
+from tests.runners.kubeflow_runs import BASE, cluster, interrupts_arrive, pair, submit
 from tests.small import COMPONENTS
 
 EMPTY = "pipelineInfo: {name: p}"
@@ -173,7 +173,7 @@ def test_a_host_in_trouble(launch, answer, code, is_unsure):
 
 def test_ctrl_c_while_the_host_takes_a_run(launch):
     """The same is said to who does not wait for the answer."""
-    with serving(KfpServer()) as server:
+    with serving(KfpServer()) as server, interrupts_arrive():
         server.starts = lambda _: _thread.interrupt_main()
         code, _, err = launch(server, "--run-name", "first")
         assert (code, len(server.runs)) == (130, 1)
