@@ -8,6 +8,7 @@ answers about a run, and the logs, that a test gives it. The answers about runs 
 
 import json
 import re
+import sys
 import threading
 import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -284,10 +285,19 @@ def reply(
     handler.wfile.write(body)
 
 
+class Server(ThreadingHTTPServer):
+    """Serves each request in a thread."""
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """Say nothing of clients that went away, as one does that is interrupted."""
+        if not isinstance(sys.exception(), ConnectionError):
+            super().handle_error(request, client_address)
+
+
 @contextmanager
 def listening(handler: type[BaseHTTPRequestHandler]) -> Iterator[str]:
     """Serve with a handler on a free port of loopback, and yield the address."""
-    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as httpd:
+    with Server(("127.0.0.1", 0), handler) as httpd:
         thread = threading.Thread(target=httpd.serve_forever, kwargs={"poll_interval": 0.02})
         thread.start()
         try:

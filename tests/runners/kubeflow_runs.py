@@ -32,7 +32,7 @@ def cluster(server: KfpServer, **options: Any) -> Cluster:
 
 @contextmanager
 def interrupts_arrive() -> Iterator[None]:
-    """Collect no garbage: an interrupt in a callback of the collector, as Hypothesis has, is lost."""
+    """Collect no garbage: in a callback of the collector, such as Hypothesis has, they are lost."""
     gc.disable()
     try:
         yield
