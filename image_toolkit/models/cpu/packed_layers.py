@@ -2,9 +2,7 @@
 
 Measured on one core: in bf16 on Zen 5, such a layer with its activation in the same kernel runs at
 490 GFLOP/s; the plain layer with GELU runs at 280 to 300. In fp32 it is as fast as PyTorch's own
-library on Intel, and faster on AMD. In fp32 on a CPU without AVX-512, the activation is faster
-outside the kernel: on Zen 3, by a tenth to a quarter of the layer. That goes by the kind of CPU,
-not by a trial, since the last bits of the values depend on it: all processes must agree.
+library on Intel, and faster on AMD.
 """
 
 from collections.abc import Callable
@@ -29,10 +27,6 @@ class Activation:
     apply: Callable[[torch.Tensor], torch.Tensor] = lambda values: values
 
 
-_NONE: Final = Activation()
-_INSIDE_IN_FP32: Final = torch.backends.cpu.get_cpu_capability() != "AVX2"
-
-
 class MakeLayer(Protocol):
     """Makes a fast layer from a plain one, which is released."""
 
@@ -41,10 +35,7 @@ class MakeLayer(Protocol):
 
 
 class PackedLinear(nn.Module):  # type: ignore[misc]  # torch has no types
-    """A linear layer with its weight packed for oneDNN, and an activation.
-
-    The activation is computed `inside` the product's kernel or, after it, in place.
-    """
+    """A linear layer with its weight packed for oneDNN, and an activation in the same kernel."""
 
     def __init__(
         self,
@@ -63,15 +54,17 @@ class PackedLinear(nn.Module):  # type: ignore[misc]  # torch has no types
         self._weight = torch.ops.mkldnn._reorder_linear_weight(weight, _ROWS_HINT)  # noqa: SLF001 - no public name
         self.bias = None if linear.bias is None else linear.bias.detach().to(dtype)
         self._activation = activation
-        self.inside = dtype != torch.float32 or _INSIDE_IN_FP32
 
     def forward(self, values: torch.Tensor) -> torch.Tensor:
         """Return the activated values, shape (..., features out)."""
-        inside = self._activation if self.inside else _NONE
-        product = torch.ops.mkldnn._linear_pointwise(  # noqa: SLF001 - no public name
-            values, self._weight, self.bias, inside.kernel, [], inside.algorithm
+        return torch.ops.mkldnn._linear_pointwise(  # noqa: SLF001 - no public name
+            values,
+            self._weight,
+            self.bias,
+            self._activation.kernel,
+            [],
+            self._activation.algorithm,
         )
-        return product if self.inside else self._activation.apply(product)
 
 
 class PackedPatches(nn.Module):  # type: ignore[misc]  # torch has no types

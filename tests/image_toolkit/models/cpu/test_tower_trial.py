@@ -6,11 +6,11 @@ import pytest
 import torch
 from torch import nn
 
-from image_toolkit.models.cpu import fast_cpu, tower_trial
+from image_toolkit.models.cpu import tower_trial
 from image_toolkit.models.cpu.packed_layers import Activation, PackedLinear
 from image_toolkit.models.cpu.quantised_layers import QuantisedLinear, RowQuantiser
 from image_toolkit.models.cpu.tower_trial import USUAL, best_piece
-from tests.tiny_models import BF16, INT8, NEEDS_BF16
+from tests.tiny_models import BF16, INT8
 
 WIDTH = 768
 KINDS = {
@@ -19,7 +19,6 @@ KINDS = {
     "int8": partial(QuantisedLinear, quantiser=RowQuantiser()),
 }
 GELU = Activation("gelu", "none", torch.ops.aten.gelu_)
-ACTIVATIONS = dict.fromkeys(activation for activation, _ in fast_cpu._FUSED.values())
 
 
 def tower(kind="fp32", layers=3):
@@ -63,29 +62,6 @@ def test_a_trial_is_bounded(kind):
     layers = tower_trial._first(tower(kind, layers=60))
     size = {"fp32": 4, "bf16": 2, "int8": 1}[kind]
     assert 32_000_000 <= len(layers) * size * WIDTH**2 < 32_000_000 + size * WIDTH**2
-
-
-@pytest.mark.parametrize("activation", ACTIVATIONS, ids=lambda one: one.kernel + one.algorithm)
-def test_beside_is_inside(activation):
-    """An activation gives the same in either place, but for rounding."""
-    layer = KINDS["fp32"](nn.Linear(WIDTH, WIDTH), activation)
-    values = 3 * torch.randn(50, WIDTH, generator=torch.Generator().manual_seed(0))
-    with torch.inference_mode():
-        inside = layer(values)
-        layer.inside = not layer.inside
-        torch.testing.assert_close(layer(values), inside, atol=2e-6, rtol=2e-6)
-
-
-def test_where_activations_are_computed():
-    """By the kind of CPU alone, so that all processes of a machine give the same bits."""
-    wide = torch.backends.cpu.get_cpu_capability() != "AVX2"
-    assert KINDS["fp32"](nn.Linear(8, 8), GELU).inside == wide
-
-
-@NEEDS_BF16
-def test_activations_of_bf16_stay_inside():
-    """Outside they would be of rounded values."""
-    assert KINDS["bf16"](nn.Linear(8, 8), GELU).inside
 
 
 @pytest.mark.parametrize("kind", ["fp32", BF16, INT8])
