@@ -9,7 +9,7 @@ import subprocess
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import pytest
 
@@ -142,3 +142,14 @@ def launch(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) 
         return code, out, err
 
     return run
+
+
+def assert_same_rows(found: Sequence[dict[str, Any]], others: Sequence[dict[str, Any]]) -> None:
+    """Assert that two runs gave the same rows, whatever their times and numbers of threads.
+
+    With another number of threads, a CPU without AVX-512 gives vectors other last bits.
+    """
+    for row, other in zip(found, others, strict=True):
+        assert row["similarity"] == pytest.approx(other["similarity"], rel=1e-6)
+        theirs = {name: other[name] for name in ("fetched_at", "similarity")}
+        assert {**row, **theirs} == other

@@ -23,7 +23,7 @@ from fondant_spec.runners.docker import COMMAND
 from fondant_spec.runners.image_lock import image_of, read_lock
 from fondant_spec.spec.component_spec import ComponentSpec
 from fondant_spec.testing import write_dataset
-from tests.runners.conftest import CODE, NAMES, ROOT, call, final
+from tests.runners.conftest import CODE, NAMES, ROOT, assert_same_rows, call, final
 from tests.runners.plans import forked
 from tests.small import COMPONENTS, rows, start, wait_for
 
@@ -324,6 +324,4 @@ def test_demo(demo):
     """The demo in containers gives the same rows, captions and image hashes as without."""
     found = {name: rows(final(base)) for name, base in demo.items()}
     assert len(found["docker"]) > 100
-    for row in (*found["docker"], *found["local"]):
-        del row["fetched_at"]
-    assert found["docker"] == found["local"]
+    assert_same_rows(found["docker"], found["local"])

@@ -16,7 +16,7 @@ from fondant_spec.pipeline import Pipeline
 from fondant_spec.runners import LocalRunner
 from fondant_spec.runners.kubeflow import Cluster, KubeflowRunner
 from pipeline import build
-from tests.runners.conftest import ROOT, call, final
+from tests.runners.conftest import ROOT, assert_same_rows, call, final
 from tests.runners.plans import forked
 from tests.small import rows
 
@@ -123,6 +123,4 @@ def test_demo(tmp_path):
         LocalRunner().run(spread_demo(tmp_path / "here").plan(), lambda _: None)
     found = [rows(final(tmp_path / base)) for base in ("base", "here")]
     assert len(found[0]) > 50
-    for row in (row for part in found for row in part):
-        del row["fetched_at"]
-    assert found[0] == found[1]
+    assert_same_rows(*found)
